@@ -1,0 +1,78 @@
+"""The values that travel from a sensor to a classifier: stream specification, chunk, window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSpec:
+    """What a source promises to deliver.
+
+    Attributes
+    ----------
+    channels
+        Number of simultaneous channels.
+    rate_hz
+        Samples per second and channel.
+    unit
+        Physical unit of a sample: ``g``, ``m/s2``, ``V``, ``counts``.
+    """
+
+    channels: int
+    rate_hz: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """Consecutive samples as a source read them.
+
+    Attributes
+    ----------
+    samples
+        ``float32 (channels, n)`` in the stream's unit.
+    time_ns
+        UTC time of the first sample, nanoseconds since the epoch.
+    rate_hz
+        Samples per second and channel.
+    sequence
+        Counts the chunks of one source from 0; a jump means chunks were lost on the way.
+    gap
+        True when samples are missing between the chunk before and this one.
+    """
+
+    samples: Samples
+    time_ns: int
+    rate_hz: float
+    sequence: int
+    gap: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """One input of a classifier; never spans a gap.
+
+    Attributes
+    ----------
+    samples
+        ``float32 (channels, length)`` in the stream's unit; owned by the window.
+    time_ns
+        UTC time of the last sample, nanoseconds since the epoch.
+    sequence
+        Counts the windows of one stream from 0 without holes.
+    quality
+        Names of what is wrong with the samples, empty when nothing is: ``nan``, ``flat``, ``clipped``.
+    """
+
+    samples: Samples
+    time_ns: int
+    sequence: int
+    quality: tuple[str, ...] = ()
