@@ -1,0 +1,169 @@
+"""The one layer list: what a genotype expands to and what torch, the cost planner, ONNX and people read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Shape: TypeAlias = tuple[int, int]
+"""``(channels, length)`` of a tensor; the batch of one is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conv:
+    """1-D convolution; batch norm (folded on export) and ReLU belong to the same operation.
+
+    ``padding`` samples are added on both sides. ``groups`` equal to the input's channels is a depthwise convolution.
+    A ``frozen`` convolution (a fixed filter bank) has weights that training does not change, no bias and no norm.
+    Weights: ``weight (filters, channels // groups, kernel)``, ``bias (filters,)``.
+    """
+
+    filters: int
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+    groups: int = 1
+    norm: bool = True
+    relu: bool = True
+    frozen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LpPool:
+    """Rectify and average (``p`` 1, mean of absolute values) or root mean square (``p`` 2) over frames, one operation.
+
+    ``kernel`` 0 pools the whole length. ONNX ``LpPool`` gives ``(sum |x|^p)^(1/p)``, without the division by the
+    kernel; so does this layer: a following `Log` or linear layer absorbs the constant.
+    """
+
+    kernel: int
+    stride: int
+    p: Literal[1, 2] = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """``log(x + offset)``, element by element and in place."""
+
+    offset: float
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPool:
+    """Maximum over frames of ``kernel`` samples every ``stride`` samples."""
+
+    kernel: int
+    stride: int
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalPool:
+    """Average, maximum, or both (concatenated along the channels, average first) over the whole length."""
+
+    kind: Literal["average", "max", "both"] = "average"
+
+
+@dataclass(frozen=True, slots=True)
+class Flatten:
+    """``(channels, length)`` to ``(channels * length, 1)``; costs nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """Fully connected layer. Weights: ``weight (outputs, inputs)``, ``bias (outputs,)``."""
+
+    outputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Softmax:
+    """Class probabilities; the last layer of every network, applied to logits divided by ``temperature``."""
+
+    temperature: float = 1.0
+
+
+Layer: TypeAlias = Conv | LpPool | Log | MaxPool | GlobalPool | Flatten | Dense | Softmax
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """A layer list with its weights: everything that exporting needs.
+
+    Attributes
+    ----------
+    input_shape
+        ``(channels, length)`` of a raw window.
+    layers
+        From the raw window to class probabilities.
+    weights
+        One mapping a layer, batch norm folded, ``float32``; empty for layers without weights.
+    """
+
+    input_shape: Shape
+    layers: tuple[Layer, ...]
+    weights: tuple[dict[str, NDArray[np.float32]], ...] = field(repr=False)
+
+
+def output_shape(layer: Layer, shape: Shape) -> Shape:
+    """Shape after ``layer``; ``ValueError`` where the layer does not fit ``shape``, saying why."""
+    channels, length = shape
+    match layer:
+        case Conv():
+            if channels % layer.groups or layer.filters % layer.groups:
+                raise ValueError(f"{layer} cannot split {channels} channels into {layer.groups} groups")
+            return layer.filters, _frames(length + 2 * layer.padding, layer.kernel, layer.stride, layer)
+        case LpPool() | MaxPool():
+            return channels, _frames(length, layer.kernel or length, layer.stride, layer)
+        case GlobalPool():
+            return channels * (2 if layer.kind == "both" else 1), 1
+        case Flatten():
+            return channels * length, 1
+        case Dense():
+            if length != 1:
+                raise ValueError(f"{layer} needs a vector, not {channels} x {length}; flatten or pool first")
+            return layer.outputs, 1
+        case Log() | Softmax():
+            return shape
+
+
+def shapes(input_shape: Shape, layers: tuple[Layer, ...]) -> tuple[Shape, ...]:
+    """Output shape of every layer, in order."""
+    result = []
+    shape = input_shape
+    for layer in layers:
+        shape = output_shape(layer, shape)
+        result.append(shape)
+    return tuple(result)
+
+
+def describe(layer: Layer) -> str:
+    """One line for people, for example ``conv 128/32 x 12, relu``."""
+    match layer:
+        case Conv():
+            kind = "filter bank" if layer.frozen else "conv" if layer.groups == 1 else f"conv ({layer.groups} groups)"
+            return f"{kind} {layer.kernel}/{layer.stride} x {layer.filters}" + (", relu" if layer.relu else "")
+        case LpPool():
+            frames = f"{layer.kernel}/{layer.stride}" if layer.kernel else "all"
+            return f"{'rectify + average' if layer.p == 1 else 'root mean square'} {frames}"
+        case Log():
+            return "log"
+        case MaxPool():
+            return f"max {layer.kernel}/{layer.stride}"
+        case GlobalPool():
+            return {"average": "global average", "max": "global max", "both": "global average + max"}[layer.kind]
+        case Flatten():
+            return "flatten"
+        case Dense():
+            return f"dense x {layer.outputs}"
+        case Softmax():
+            return "softmax"
+
+
+def _frames(length: int, kernel: int, stride: int, layer: Layer) -> int:
+    if not 1 <= kernel <= length or stride < 1:
+        raise ValueError(f"{layer} does not fit a length of {length}")
+    return (length - kernel) // stride + 1
