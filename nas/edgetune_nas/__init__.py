@@ -1,0 +1,1 @@
+"""From labelled windows to a model bundle."""
