@@ -1,0 +1,1 @@
+"""The node: inference, calibration, MQTT, alarms and the command line."""

@@ -1,0 +1,221 @@
+"""What a node can be told: every command's payload, and the rules by which one is read (DESIGN section 5)."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime  # noqa: TC003 - pydantic reads it
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from edgetune_nas.card import Budget  # noqa: TC001 - pydantic reads it
+from edgetune_node.errors import CommandError
+
+MAX_COMMAND_BYTES = 16 * 1024
+Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
+Text = Annotated[str, Field(max_length=500)]
+
+
+class Command(BaseModel):
+    """Base of every command: an ``id`` that the answer echoes, and optionally when it ``expires``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False)
+    id: str = Field(min_length=1, max_length=64)
+    expires: AwareDatetime | None = None
+
+
+class Ping(Command):
+    """Answered at once with the node's version and time."""
+
+
+class Recalibrate(Command):
+    """Collect data, search a network within ``budget`` and swap it in.
+
+    ``live`` guides the collection of ``classes``, ``takes`` times ``seconds_per_take`` each, and takes every other
+    class from stored recordings; ``stored`` uses what is on the node. With ``countdown_s`` each take starts by itself
+    after so many seconds; without, it waits for ``cmd/continue``.
+    """
+
+    source: Literal["live", "stored"]
+    classes: list[Label] = Field(default=[], max_length=64)
+    takes: int = Field(1, ge=1, le=50)
+    seconds_per_take: float = Field(5.0, gt=0, le=3600)
+    pace: Literal["continue", "countdown"] = "continue"
+    countdown_s: float = Field(3.0, ge=0, le=600)
+    budget: Budget | None = None
+    deploy: Literal["if_better", "always", "never"] = "if_better"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _countdown(cls, data: Any) -> Any:
+        """``countdown_s`` alone, or as ``pace: {"countdown_s": 3}``, asks for a countdown."""
+        if not isinstance(data, dict):
+            return data
+        pace = data.get("pace")
+        if isinstance(pace, dict) and set(pace) == {"countdown_s"}:
+            return {**data, "pace": "countdown", **pace}
+        if pace is None and "countdown_s" in data:
+            return {**data, "pace": "countdown"}
+        return data
+
+    @field_validator("classes")
+    @classmethod
+    def _distinct(cls, classes: list[str]) -> list[str]:
+        if len(set(classes)) != len(classes):
+            raise ValueError("names a class twice")
+        return classes
+
+    @model_validator(mode="after")
+    def _live_has_classes(self) -> Recalibrate:
+        if self.source == "live" and not self.classes:
+            raise ValueError("classes: source live needs the classes to collect")
+        if self.source == "stored" and self.classes:
+            raise ValueError("classes: source stored takes every stored class; leave classes out")
+        return self
+
+
+class Continue(Command):
+    """Start the take that the calibration waits for."""
+
+
+class Record(Command):
+    """Add a labelled recording of the running stream."""
+
+    label: Label
+    seconds: float = Field(gt=0, le=3600)
+
+
+class Cancel(Command):
+    """End the running job; what was recorded stays, the old model stays."""
+
+
+class Rollback(Command):
+    """Go back to the previous model."""
+
+
+class Acknowledge(Command):
+    """A person has seen the fault; ``event`` guards against acknowledging a newer one."""
+
+    event: str | None = Field(None, max_length=64)
+    by: Label
+    comment: Text = ""
+
+
+class LabelCommand(Command):
+    """Keep the last ``seconds`` of the stream as a recording of ``label``."""
+
+    label: Label
+    seconds: float = Field(gt=0, le=60)
+
+
+class Profile(Command):
+    """Who wears the sensor or which machine it is on, and under which condition; marks recordings from now on."""
+
+    subject: Label | None = None
+    condition: Label | None = None
+
+
+class Deploy(Command):
+    """Put a bundle into use: a model id of the store, or a folder's name in ``data_dir/incoming``."""
+
+    model: str = Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+
+
+COMMANDS: dict[str, type[Command]] = {
+    "ping": Ping,
+    "recalibrate": Recalibrate,
+    "continue": Continue,
+    "record": Record,
+    "cancel": Cancel,
+    "rollback": Rollback,
+    "acknowledge": Acknowledge,
+    "label": LabelCommand,
+    "profile": Profile,
+    "deploy": Deploy,
+}
+
+
+class Context(BaseModel):
+    """What the plant says of a machine on its ``context`` topic; every field is optional."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    shaft_rpm: float | None = Field(None, ge=0, le=1e6)
+    load: float | None = None
+    running: bool | None = None
+
+
+def parse_command(name: str, payload: bytes, *, now: datetime, retained: bool = False) -> Command:
+    """Read one command.
+
+    Parameters
+    ----------
+    name
+        Last level of its topic.
+    payload
+        Bytes as they came.
+    now
+        Against which ``expires`` is held.
+    retained
+        Whether the broker kept it: such a command is refused, since nobody can tell how old it is.
+
+    Raises
+    ------
+    CommandError
+        With every problem named, and the command's ``id`` where one could be read.
+    """
+    if len(payload) > MAX_COMMAND_BYTES:
+        raise CommandError(
+            name, None, [f"payload has {len(payload)} bytes; the most a command may have is {MAX_COMMAND_BYTES}"]
+        )
+    data = _parse_object(name, payload)
+    given = data.get("id")
+    command_id = given if isinstance(given, str) and 1 <= len(given) <= 64 else None  # noqa: PLR2004 - the field's bounds
+    model = COMMANDS.get(name)
+    if model is None:
+        raise CommandError(name, command_id, [f"no command is called {name!r}; there are: {', '.join(COMMANDS)}"])
+    if retained:
+        raise CommandError(name, command_id, ["retained commands are refused; publish it without the retain flag"])
+    try:
+        command = model.model_validate(data)
+    except ValidationError as error:
+        raise CommandError(name, command_id, problems(error)) from None
+    if command.expires is not None and command.expires <= now:
+        raise CommandError(name, command_id, [f"expires: it expired at {command.expires.isoformat()}"])
+    return command
+
+
+def problems(error: ValidationError) -> list[str]:
+    """One sentence for each thing that a validation found, starting with the field's name."""
+    return [
+        f"{'.'.join(str(part) for part in item['loc']) or 'payload'}: {item['msg'].removeprefix('Value error, ')}"
+        for item in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+
+
+def _parse_object(name: str, payload: bytes) -> dict[str, Any]:
+    try:
+        data = json.loads(
+            payload.decode("utf-8"),
+            object_pairs_hook=_unique_keys,
+            parse_constant=_refuse_constant,
+        )
+    except UnicodeDecodeError as error:
+        raise CommandError(name, None, [f"payload is not UTF-8 (byte {error.start})"]) from None
+    except RecursionError:
+        raise CommandError(name, None, ["payload is nested too deeply"]) from None
+    except ValueError as error:
+        raise CommandError(name, None, [f"payload is not JSON: {error}"]) from None
+    if not isinstance(data, dict):
+        raise CommandError(name, None, [f"payload must be a JSON object, not {type(data).__name__}"])
+    return data
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("an object names a key twice")
+    return result
+
+
+def _refuse_constant(constant: str) -> Any:
+    raise ValueError(f"{constant} is not a JSON number")

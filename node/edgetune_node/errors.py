@@ -1,0 +1,57 @@
+"""What can go wrong in a node.
+
+NodeError
+├── ConfigError      the configuration is wrong (every problem is named); exit code 2
+├── CommandError     a command is refused (every problem is named)
+├── StoreError       the model store cannot do what was asked
+└── OutboxError      the outbox file cannot be used
+"""
+
+from __future__ import annotations
+
+
+class NodeError(Exception):
+    """Base of every error of this package; the message says what, where and what to do."""
+
+
+class ConfigError(NodeError):
+    """The configuration is wrong.
+
+    Attributes
+    ----------
+    problems
+        One sentence per problem, each starting with the setting's name.
+    """
+
+    def __init__(self, where: str, problems: list[str]) -> None:
+        self.where = where
+        self.problems = problems
+        super().__init__(f"{where}:\n" + "\n".join(f"  {problem}" for problem in problems))
+
+
+class CommandError(NodeError):
+    """A command is refused.
+
+    Attributes
+    ----------
+    command
+        Last level of its topic.
+    command_id
+        Its ``id`` where one could be read.
+    problems
+        One sentence per problem.
+    """
+
+    def __init__(self, command: str, command_id: str | None, problems: list[str]) -> None:
+        self.command = command
+        self.command_id = command_id
+        self.problems = problems
+        super().__init__(f"{command}: " + "; ".join(problems))
+
+
+class StoreError(NodeError):
+    """The model store cannot do what was asked."""
+
+
+class OutboxError(NodeError):
+    """The outbox file cannot be used."""

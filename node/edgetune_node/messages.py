@@ -1,0 +1,297 @@
+"""What a node says: the payload of every topic it publishes, as pydantic models (DESIGN section 5)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+SearchPhase = Literal["loading", "closed_form", "training", "retraining", "exporting", "done"]
+Phase = Literal["uncalibrated", "monitoring", "recording", "queued", "searching", "deploying", "failed"]
+CalibrationPhase = Literal[
+    "idle",
+    "waiting",
+    "countdown",
+    "recording",
+    "saving",
+    "queued",
+    "searching",
+    "deploying",
+    "done",
+    "failed",
+    "cancelled",
+]
+Reply = Literal["accepted", "progress", "done", "failed", "rejected"]
+
+
+def iso(time: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds: ``2026-01-31T12:00:00.000Z``."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Timestamp = Annotated[datetime, PlainSerializer(iso, return_type=str, when_used="json")]
+
+
+class Message(BaseModel):
+    """Base of every payload.
+
+    ``ts`` is when it happened (UTC), ``boot`` names the process' life, ``seq`` counts per topic within that life.
+    ``clock_synced`` is false while the clock has not been set; ``historical`` marks what could not be sent in time.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, ser_json_inf_nan="null")
+    topic: ClassVar[str]
+    retained: ClassVar[bool] = False
+    qos: ClassVar[int] = 1
+    owner: ClassVar[Literal["node", "asset"]] = "asset"
+
+    schema_: str = Field(alias="schema")
+    ts: Timestamp
+    boot: str
+    seq: int = Field(ge=0)
+    clock_synced: bool = True
+    historical: bool = False
+
+    def json_bytes(self) -> bytes:
+        """UTF-8 JSON as it goes to the broker."""
+        return self.model_dump_json(by_alias=True).encode()
+
+
+class Status(Message):
+    """Whether the node is there; its last will says ``offline``."""
+
+    topic: ClassVar[str] = "status"
+    retained: ClassVar[bool] = True
+    owner: ClassVar[Literal["node", "asset"]] = "node"
+    schema_: Literal["status/1"] = Field("status/1", alias="schema")
+    status: Literal["online", "stopped", "offline"]
+
+
+class AssetInfo(BaseModel):
+    """One asset in ``info``."""
+
+    id: str
+    task: Literal["fault", "sign"]
+    channels: int
+    rate_hz: float
+    unit: str
+    window: int
+    hop: int
+    source: str
+
+
+class Info(Message):
+    """What the node is and can do."""
+
+    topic: ClassVar[str] = "info"
+    retained: ClassVar[bool] = True
+    owner: ClassVar[Literal["node", "asset"]] = "node"
+    schema_: Literal["info/1"] = Field("info/1", alias="schema")
+    versions: dict[str, str]
+    assets: list[AssetInfo]
+    capabilities: list[str]
+    insecure: list[str]
+    config: dict[str, Any]
+
+
+class AssetHealth(BaseModel):
+    """One asset in ``health``; ``sample_age_s`` is the time since its last samples."""
+
+    id: str
+    samples: int
+    windows: int
+    dropped_chunks: int
+    gaps: int
+    sample_age_s: float | None
+    inference_p50_us: float | None
+    inference_p99_us: float | None
+    source_error: str | None
+
+
+class Health(Message):
+    """How the node is doing; telemetry, newest wins."""
+
+    topic: ClassVar[str] = "health"
+    retained: ClassVar[bool] = True
+    qos: ClassVar[int] = 0
+    owner: ClassVar[Literal["node", "asset"]] = "node"
+    schema_: Literal["health/1"] = Field("health/1", alias="schema")
+    uptime_s: float
+    rss_bytes: int
+    cpu_percent: float
+    temperature_c: float | None
+    queue_depth: int
+    dropped_chunks: int
+    reconnects: int
+    outbox_depth: int
+    outbox_dropped: int
+    disk_free_bytes: int
+    assets: list[AssetHealth]
+
+
+class State(Message):
+    """What an asset is doing, why, and since when; ``job`` is the command id of the running job."""
+
+    topic: ClassVar[str] = "state"
+    retained: ClassVar[bool] = True
+    schema_: Literal["state/1"] = Field("state/1", alias="schema")
+    phase: Phase
+    reason: str
+    since: Timestamp
+    job: str | None = None
+    model: str | None = None
+    classifying: bool = False
+
+
+class Classification(Message):
+    """One window's verdict; ``class`` is ``unknown`` where the samples do not allow one."""
+
+    topic: ClassVar[str] = "classification"
+    qos: ClassVar[int] = 0
+    schema_: Literal["classification/1"] = Field("classification/1", alias="schema")
+    window: int
+    class_: str = Field(alias="class")
+    confidence: float
+    probabilities: dict[str, float]
+    model: str
+    quality: list[str]
+
+
+class Fault(Message):
+    """The debounced condition of a machine; retained, sent on change and as a heartbeat.
+
+    ``event`` names one occurrence from raise to clear and stays the same over restarts. While ``active`` is false,
+    ``class`` is the healthy class and ``event`` the last occurrence, or null if there was none.
+    """
+
+    topic: ClassVar[str] = "fault"
+    retained: ClassVar[bool] = True
+    schema_: Literal["fault/1"] = Field("fault/1", alias="schema")
+    active: bool
+    event: str | None
+    class_: str = Field(alias="class")
+    severity: Literal["none", "warning", "alarm"]
+    first_seen: Timestamp | None
+    last_seen: Timestamp | None
+    cleared: Timestamp | None = None
+    votes: int
+    of: int
+    confidence: float | None
+    model: str | None
+    latched: bool = False
+    acknowledged: bool = False
+    acknowledged_by: str | None = None
+    acknowledged_at: Timestamp | None = None
+    comment: str | None = None
+    evidence: dict[str, Any] = {}
+
+
+class Sign(Message):
+    """One recognised sign, from its first window to its last."""
+
+    topic: ClassVar[str] = "sign"
+    schema_: Literal["sign/1"] = Field("sign/1", alias="schema")
+    event: str
+    class_: str = Field(alias="class")
+    confidence: float
+    start: Timestamp
+    end: Timestamp
+    windows: int
+    model: str
+
+
+class Vibration(Message):
+    """Condition indicators, one value a channel."""
+
+    topic: ClassVar[str] = "vibration"
+    qos: ClassVar[int] = 0
+    schema_: Literal["vibration/1"] = Field("vibration/1", alias="schema")
+    rms: list[float]
+    peak: list[float]
+    crest_factor: list[float]
+    kurtosis: list[float]
+    unit: str
+    seconds: float
+    zone: str | None = None
+    quality: list[str]
+
+
+class Model(Message):
+    """The model in use; every figure is null while there is none. Never one number called RAM."""
+
+    topic: ClassVar[str] = "model"
+    retained: ClassVar[bool] = True
+    schema_: Literal["model/1"] = Field("model/1", alias="schema")
+    id: str | None = None
+    sha256: str | None = None
+    created: Timestamp | None = None
+    classes: list[str] = []
+    precision: str | None = None
+    arena_bytes: int | None = None
+    arena_bytes_deployed: int | None = None
+    streamed_bytes: int | None = None
+    arena_rule: str | None = None
+    flash_bytes: int | None = None
+    macs: int | None = None
+    parameters: int | None = None
+    ort_peak_bytes: int | None = None
+    session_rss_bytes: int | None = None
+    latency_p50_us: float | None = None
+    latency_p99_us: float | None = None
+    onnx_bytes: int | None = None
+    accuracy: float | None = None
+    accuracy_low: float | None = None
+    accuracy_high: float | None = None
+    macro_f1: float | None = None
+    previous: str | None = None
+
+
+class CalibrationStatus(Message):
+    """Where a recalibration stands, and what the operator should do now."""
+
+    topic: ClassVar[str] = "calibration"
+    retained: ClassVar[bool] = True
+    schema_: Literal["calibration/1"] = Field("calibration/1", alias="schema")
+    job: str | None = None
+    phase: CalibrationPhase
+    instruction: str
+    percent: float = Field(ge=0, le=100)
+    eta_s: float | None = None
+    class_: str | None = Field(None, alias="class")
+    take: int | None = None
+    takes: int | None = None
+    search_phase: SearchPhase | None = None
+    candidates: int | None = None
+    rejected: int | None = None
+    trained: int | None = None
+    best_accuracy: float | None = None
+    best_arena_bytes: int | None = None
+
+
+class Response(Message):
+    """Answer to one command, echoing its ``id``; ``detail`` depends on the command."""
+
+    topic: ClassVar[str] = "resp/+"
+    schema_: Literal["resp/1"] = Field("resp/1", alias="schema")
+    id: str | None
+    command: str
+    status: Reply
+    reason: str = ""
+    errors: list[str] = []
+    detail: dict[str, Any] = {}
+
+
+MESSAGES: tuple[type[Message], ...] = (
+    Status,
+    Info,
+    Health,
+    State,
+    Classification,
+    Fault,
+    Sign,
+    Vibration,
+    Model,
+    CalibrationStatus,
+    Response,
+)

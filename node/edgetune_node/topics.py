@@ -1,0 +1,64 @@
+"""Where things stand on the broker: topic names of a node, its assets and their commands (DESIGN section 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NODE_COMMANDS = ("ping",)
+ASSET_COMMANDS = (
+    "recalibrate",
+    "continue",
+    "record",
+    "cancel",
+    "rollback",
+    "acknowledge",
+    "label",
+    "profile",
+    "deploy",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Topic names under ``{namespace}/{node_id}``."""
+
+    namespace: str
+    node_id: str
+
+    @property
+    def base(self) -> str:
+        """Base topic of the node."""
+        return f"{self.namespace}/{self.node_id}"
+
+    def node(self, leaf: str) -> str:
+        """Topic of the node itself, for example ``status``."""
+        return f"{self.base}/{leaf}"
+
+    def asset(self, asset: str, leaf: str) -> str:
+        """Topic of one asset, for example ``fault`` or ``cmd/recalibrate``."""
+        return f"{self.base}/{asset}/{leaf}"
+
+    def subscriptions(self, mqtt_assets: tuple[str, ...]) -> list[tuple[str, int]]:
+        """What a node subscribes to, with QoS; ``mqtt_assets`` take their samples from the broker."""
+        return [
+            (self.node("cmd/+"), 1),
+            (f"{self.base}/+/cmd/+", 1),
+            (f"{self.base}/+/context", 1),
+            *((self.asset(asset, "samples"), 0) for asset in mqtt_assets),
+        ]
+
+    def split(self, topic: str) -> tuple[str | None, str] | None:
+        """``(asset or None for the node, leaf)`` of a topic of this node; None for any other topic."""
+        if not topic.startswith(self.base + "/"):
+            return None
+        parts = topic[len(self.base) + 1 :].split("/")
+        match parts:
+            case ["cmd" | "resp", name]:
+                return None, f"{parts[0]}/{name}"
+            case [leaf]:
+                return None, leaf
+            case [asset, "cmd" | "resp" as kind, name]:
+                return asset, f"{kind}/{name}"
+            case [asset, leaf]:
+                return asset, leaf
+        return None
