@@ -1,0 +1,225 @@
+"""The node's configuration: a TOML file, overridden by secret files and environment variables, checked all at once."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from edgetune_nas.card import Budget
+from edgetune_node.commands import problems
+from edgetune_node.errors import ConfigError
+from edgetune_signal import StreamSpec
+
+SECRETS_DIR = Path("/run/secrets")
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Severity = Literal["none", "warning", "alarm"]
+LEAVES = {"status", "info", "health", "cmd", "resp"}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class NodeSection(_Section):
+    """``[node]``: who the node is and where it keeps its files."""
+
+    id: Name
+    namespace: str = Field("edgetune", min_length=1, max_length=200, pattern=r"^[^+#\x00/$][^+#\x00]*$")
+    data_dir: Path = Path("data")
+    health_interval_s: float = Field(10.0, ge=1, le=3600)
+    disk_reserve_bytes: int = Field(64 * 2**20, ge=0)
+
+    @field_validator("namespace")
+    @classmethod
+    def _levels(cls, namespace: str) -> str:
+        if "" in namespace.split("/"):
+            raise ValueError("has an empty level; write it without a slash at the end and without double slashes")
+        return namespace
+
+
+class TlsSection(_Section):
+    """``[mqtt.tls]``: present means TLS; ``ca_file`` defaults to the system's authorities."""
+
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _pair(self) -> TlsSection:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file belong together; give both or neither")
+        return self
+
+
+class MqttSection(_Section):
+    """``[mqtt]``: the broker."""
+
+    host: str = Field("127.0.0.1", min_length=1)
+    port: int = Field(1883, ge=1, le=65535)
+    protocol: Literal["5", "3.1.1"] = "5"
+    client_id: str | None = Field(None, min_length=1, max_length=64)
+    username: str | None = None
+    password: SecretStr | None = None
+    keepalive_s: int = Field(30, ge=5, le=3600)
+    session_expiry_s: int = Field(86_400, ge=0)
+    tls: TlsSection | None = None
+    outbox_max_bytes: int = Field(16 * 2**20, ge=64 * 1024)
+    outbox_max_age_s: float = Field(7 * 86_400.0, gt=0)
+    replay_per_second: float = Field(50.0, gt=0)
+
+
+class WindowSection(_Section):
+    """``[asset.window]``: samples a window has, and samples from one window's start to the next."""
+
+    length: int = Field(512, ge=4, le=65_536)
+    hop: int = Field(512, ge=1, le=1_000_000)
+
+
+class SourceSection(BaseModel):
+    """``[asset.source]``: ``type`` and the options of that source; the source checks them itself."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    type: str = "mqtt"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All settings but ``type``."""
+        return dict(self.model_extra or {})
+
+
+class AlarmSection(_Section):
+    """``[asset.alarm]``: ``votes`` of the last ``window`` windows raise a fault, fewer than ``clear_votes`` end it."""
+
+    votes: int = Field(8, ge=1)
+    window: int = Field(10, ge=1, le=10_000)
+    clear_votes: int = Field(3, ge=1)
+    min_confidence: float = Field(0.5, ge=0, le=1)
+    latch: bool = False
+    heartbeat_s: float = Field(30.0, ge=1)
+    severity: dict[str, Severity] = {}
+
+    @model_validator(mode="after")
+    def _order(self) -> AlarmSection:
+        if not self.clear_votes <= self.votes <= self.window:
+            raise ValueError(
+                f"needs clear_votes <= votes <= window, not {self.clear_votes}, {self.votes}, {self.window}"
+            )
+        return self
+
+
+class SignSection(_Section):
+    """``[asset.sign]``: windows of one class in a row that make a sign."""
+
+    min_windows: int = Field(3, ge=1)
+    min_confidence: float = Field(0.6, ge=0, le=1)
+
+
+class AssetSection(_Section):
+    """``[[asset]]``: one machine or one person's armband."""
+
+    id: Name
+    task: Literal["fault", "sign"] = "fault"
+    channels: int = Field(1, ge=1, le=64)
+    rate_hz: float = Field(gt=0, le=1e6)
+    unit: str = Field("g", max_length=16)
+    clip_level: float | None = Field(None, gt=0)
+    rest_class: str | None = None
+    sensor: str = ""
+    subject: str = ""
+    condition: str = ""
+    classification_hz: float | None = Field(None, gt=0)
+    vibration_s: float = Field(1.0, ge=0.1, le=60)
+    recordings_max_bytes: int = Field(512 * 2**20, gt=0)
+    window: WindowSection = WindowSection()
+    source: SourceSection = SourceSection()
+    alarm: AlarmSection = AlarmSection()
+    sign: SignSection = SignSection()
+    budget: Budget = Budget(ram_bytes=4096, flash_bytes=32_768, macs=1_000_000)
+    search_max_rss_bytes: int = Field(1024 * 2**20, ge=256 * 2**20)
+
+    @field_validator("id")
+    @classmethod
+    def _not_a_leaf(cls, name: str) -> str:
+        if name in LEAVES:
+            raise ValueError(f"{name!r} is the name of one of the node's own topics; choose another")
+        return name
+
+    @property
+    def spec(self) -> StreamSpec:
+        """What the source must deliver."""
+        return StreamSpec(channels=self.channels, rate_hz=self.rate_hz, unit=self.unit)
+
+    @property
+    def healthy_class(self) -> str:
+        """The class that is no fault, or for signs the class that is no sign."""
+        return self.rest_class or ("normal" if self.task == "fault" else "rest")
+
+
+class Settings(BaseSettings):
+    """Everything a node is told.
+
+    A setting is looked up in environment variables (``EDGETUNE_MQTT__HOST``), then in secret files
+    (``/run/secrets/edgetune_mqtt__password``), then in the TOML file.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="EDGETUNE_", env_nested_delimiter="__", secrets_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+    node: NodeSection
+    mqtt: MqttSection = MqttSection()
+    asset: list[AssetSection] = Field(min_length=1, max_length=100)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment first, then secret files, then the file's content."""
+        del settings_cls, dotenv_settings
+        return env_settings, NestedSecretsSettingsSource(file_secret_settings), init_settings
+
+    @field_validator("asset")
+    @classmethod
+    def _distinct(cls, assets: list[AssetSection]) -> list[AssetSection]:
+        names = [asset.id for asset in assets]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two assets are called {', '.join(twice)}; every id must be its own")
+        return assets
+
+    def redacted(self) -> dict[str, Any]:
+        """The configuration as JSON values, secrets replaced by asterisks."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check a configuration file.
+
+    Raises
+    ------
+    ConfigError
+        Naming every setting that is wrong.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(str(path), [f"cannot be read: {error.strerror}; start from config.example.toml"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), [f"is not TOML: {error}"]) from None
+    try:
+        return Settings(_secrets_dir=SECRETS_DIR if SECRETS_DIR.is_dir() else None, **content)
+    except ValidationError as error:
+        raise ConfigError(str(path), problems(error)) from None

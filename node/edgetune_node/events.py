@@ -1,0 +1,221 @@
+"""What reaches the node's inbox, and what the node wants done: the typed messages on both sides of ``Node.handle``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from edgetune_nas.bundle import Bundle
+    from edgetune_nas.card import Budget
+    from edgetune_node.messages import Message
+    from edgetune_signal import Chunk, Recording
+
+# ---- events: what threads report --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkArrived:
+    """A source delivered samples; the only event that may be dropped under load, oldest first."""
+
+    asset: str
+    chunk: Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChanged:
+    """A source failed (``error`` says how), came back (None), or has ended."""
+
+    asset: str
+    error: str | None
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CommandArrived:
+    """A message on a ``cmd/`` topic; ``ack`` is the token that acknowledges it to the broker."""
+
+    asset: str | None
+    name: str
+    payload: bytes
+    retained: bool = False
+    response_topic: str | None = None
+    correlation: bytes | None = None
+    ack: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContextArrived:
+    """A message on an asset's ``context`` topic."""
+
+    asset: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChanged:
+    """The connection to the broker came up or went down."""
+
+    connected: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchReported:
+    """One event of the search child of ``job``: a JSON object as ``edgetune_nas.job`` prints it."""
+
+    asset: str
+    job: str
+    event: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingSaved:
+    """A recording is on disk, or could not be written (``error``)."""
+
+    asset: str
+    job: str
+    path: Path | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReady:
+    """A bundle is installed, verified and warm, or could not be (``error``); ``job`` asked for it."""
+
+    asset: str
+    job: str
+    bundle: Bundle | None
+    previous: str | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time passes; sent a few times a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """SIGTERM or SIGINT."""
+
+
+Event: TypeAlias = (
+    ChunkArrived
+    | SourceChanged
+    | CommandArrived
+    | ContextArrived
+    | LinkChanged
+    | SearchReported
+    | RecordingSaved
+    | ModelReady
+    | Tick
+    | StopRequested
+)
+
+# ---- effects: what the node wants done ---------------------------------------------------------------------------
+
+
+class Durability(Enum):
+    """How much is done for a message to arrive (DESIGN section 5, Delivery)."""
+
+    RARE = "rare"
+    """On disk before it is published and until the broker acknowledges it."""
+    SIGN = "sign"
+    """On disk only while the broker is away."""
+    TELEMETRY = "telemetry"
+    """Newest wins, in memory, per topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Send ``message`` to ``topic``."""
+
+    topic: str
+    message: Message
+    durability: Durability
+    correlation: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeepCommand:
+    """Put an accepted command on disk with its first answer, then acknowledge it to the broker."""
+
+    asset: str | None
+    name: str
+    command_id: str
+    payload: bytes
+    answer: bytes
+    ack: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AckCommand:
+    """Acknowledge a command to the broker that leaves no trace on disk (rejected or repeated)."""
+
+    ack: int
+
+
+@dataclass(frozen=True, slots=True)
+class FinishCommand:
+    """A kept command has ended; after a restart it is not reported as interrupted."""
+
+    asset: str | None
+    name: str
+    command_id: str
+    answer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SaveRecording:
+    """Write a recording; answered by `RecordingSaved`."""
+
+    asset: str
+    job: str
+    recording: Recording
+
+
+@dataclass(frozen=True, slots=True)
+class StartSearch:
+    """Search a network on the asset's recordings; answered by `SearchReported` events."""
+
+    asset: str
+    job: str
+    classes: tuple[str, ...]
+    budget: Budget
+
+
+@dataclass(frozen=True, slots=True)
+class CancelSearch:
+    """End the search of ``job``; the child still reports how it ended."""
+
+    asset: str
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """Move a bundle into the store, make it current, open and warm it; answered by `ModelReady`."""
+
+    asset: str
+    job: str
+    action: Literal["install", "rollback", "deploy"]
+    bundle: Path | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """End the process after the outbox has drained."""
+
+    code: int = 0
+
+
+Effect: TypeAlias = (
+    Publish | KeepCommand | AckCommand | FinishCommand | SaveRecording | StartSearch | CancelSearch | Install | Exit
+)
