@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 Task = Literal["fault", "sign"]
 Precision = Literal["float", "int8"]
 

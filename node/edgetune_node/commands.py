@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from edgetune_nas.card import Budget  # noqa: TC001 - pydantic reads it
+from edgetune_nas.card import Budget
 from edgetune_node.errors import CommandError
 
 MAX_COMMAND_BYTES = 16 * 1024

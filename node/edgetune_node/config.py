@@ -201,7 +201,7 @@ class Settings(BaseSettings):
         return assets
 
     def redacted(self) -> dict[str, Any]:
-        """The configuration as JSON values, secrets replaced by asterisks."""
+        """Give the configuration as JSON values, secrets replaced by asterisks."""
         return self.model_dump(mode="json", exclude_none=True)
 
 

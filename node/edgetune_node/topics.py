@@ -39,7 +39,7 @@ class Topics:
         return f"{self.base}/{asset}/{leaf}"
 
     def subscriptions(self, mqtt_assets: tuple[str, ...]) -> list[tuple[str, int]]:
-        """Filters that a node subscribes to, with QoS; ``mqtt_assets`` take their samples from the broker."""
+        """Give the filters that a node subscribes to, with QoS; ``mqtt_assets`` take their samples from the broker."""
         return [
             (self.node("cmd/+"), 1),
             (f"{self.base}/+/cmd/+", 1),
