@@ -1,0 +1,82 @@
+"""The command line: one function a command, imported only when its command is called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import typer
+
+from edgetune_nas.errors import NasError
+from edgetune_node.errors import ConfigError, NodeError
+from edgetune_signal import SignalError, SourceOptionsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+COMMANDS = {
+    "run": "edgetune_node.cli.run:run",
+    "demo": "edgetune_node.cli.demo:demo",
+    "simulate": "edgetune_node.cli.simulate:simulate",
+    "search": "edgetune_node.cli.search:search",
+    "evaluate": "edgetune_node.cli.search:evaluate",
+    "report": "edgetune_node.cli.search:report",
+    "bundle": "edgetune_node.cli.bundle:app",
+    "recalibrate": "edgetune_node.cli.operator:recalibrate",
+    "record": "edgetune_node.cli.operator:record",
+    "watch": "edgetune_node.cli.watch:watch",
+    "doctor": "edgetune_node.cli.doctor:doctor",
+    "schema": "edgetune_node.cli.schema:schema",
+}
+FAILED, USAGE = 1, 2
+
+
+def build(names: list[str]) -> typer.Typer:
+    """Give an application with the commands ``names``; other commands' modules stay unimported."""
+    app = typer.Typer(
+        name="edgetune",
+        help="An MQTT edge node that classifies vibration or EMG and redesigns its own network on the spot.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_together)
+    for name in names:
+        found = _load(COMMANDS[name])
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
+    return app
+
+
+def main() -> None:
+    """Run the command line; users' mistakes end with a message and an exit code, never with a traceback."""
+    wanted = [argument for argument in sys.argv[1:2] if argument in COMMANDS]
+    try:
+        build(wanted or list(COMMANDS))()
+    except (ConfigError, SourceOptionsError) as error:
+        _fail(error, USAGE)
+    except (NodeError, NasError, SignalError) as error:
+        _fail(error, FAILED)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _together() -> None:
+    """Keep the command's name on the command line even where one command alone is loaded."""
+
+
+def _load(path: str) -> Callable[..., object] | typer.Typer:
+    module, _, name = path.partition(":")
+    found: Callable[..., object] | typer.Typer = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _fail(error: Exception, code: int) -> None:
+    sys.stderr.write(f"edgetune: {error}\n")
+    sys.exit(code)
