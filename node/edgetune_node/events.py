@@ -129,6 +129,8 @@ class Durability(Enum):
     """On disk before it is published and until the broker acknowledges it."""
     SIGN = "sign"
     """On disk only while the broker is away."""
+    STREAM = "stream"
+    """In order from memory while the broker is there, dropped while it is not."""
     TELEMETRY = "telemetry"
     """Newest wins, in memory, per topic."""
 

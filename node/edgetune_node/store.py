@@ -1,0 +1,187 @@
+"""The model store of one asset: bundles, and links that say which one is current and which one was before."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from edgetune_nas.bundle import Bundle, load_bundle, read_card
+from edgetune_nas.errors import BundleError
+from edgetune_node.errors import StoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgetune_signal import StreamSpec
+
+KEPT = 5
+_TEMPORARY = ".tmp-"
+
+
+class ModelStore:
+    """Bundles under ``folder``, with the links ``current`` and ``previous`` swapped atomically.
+
+    Parameters
+    ----------
+    folder
+        Made when it is missing; half-copied bundles of a power cut are removed.
+    spec, length
+        The stream's specification and window length; a bundle that does not fit is refused.
+    """
+
+    def __init__(self, folder: Path, spec: StreamSpec, length: int) -> None:
+        self.folder = folder
+        self._spec = spec
+        self._length = length
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(f"{_TEMPORARY}*"):
+            if leftover.is_dir() and not leftover.is_symlink():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
+
+    def current(self) -> Path | None:
+        """Folder of the model in use."""
+        return self._target("current")
+
+    def previous(self) -> Path | None:
+        """Folder of the model in use before."""
+        return self._target("previous")
+
+    def models(self) -> list[Path]:
+        """Folders of all bundles, oldest first."""
+        return sorted(path for path in self.folder.glob("model-*") if path.is_dir())
+
+    def open(self, folder: Path) -> Bundle:
+        """Load a bundle, hashes verified, fit to the stream checked.
+
+        Raises
+        ------
+        BundleError
+            Saying what is wrong with it.
+        """
+        bundle = load_bundle(folder)
+        bundle.check_fits(self._spec.channels, self._length, self._spec.rate_hz, self._spec.unit)
+        return bundle
+
+    def open_current(self) -> tuple[Bundle | None, list[str]]:
+        """Load the model in use, or the one before where that is damaged; the warnings say what was wrong."""
+        warnings = []
+        for name in ("current", "previous"):
+            folder = self._target(name)
+            if folder is None:
+                continue
+            try:
+                bundle = self.open(folder)
+            except BundleError as error:
+                warnings.append(f"{name} model refused: {error}")
+                continue
+            if name == "previous":
+                self._link("current", folder)
+            return bundle, warnings
+        return None, warnings
+
+    def install(self, bundle: Path) -> Bundle:
+        """Make ``bundle`` the current model; a folder outside the store is copied in.
+
+        Raises
+        ------
+        BundleError
+            Where it is damaged or does not fit; the current model stays.
+        StoreError
+            Where it cannot be copied (disk full); nothing half-copied stays.
+        """
+        opened = self.open(bundle)
+        if bundle.resolve().parent == self.folder.resolve():
+            target = bundle
+        else:
+            target = self.folder / f"model-{opened.card.id}"
+            self._copy(bundle, target)
+            opened = self.open(target)
+        self._make_current(target)
+        self._prune()
+        return opened
+
+    def find(self, name: str, incoming: Path) -> Path:
+        """Folder of the model called ``name``: an id of the store, or a folder in ``incoming``.
+
+        Raises
+        ------
+        StoreError
+            Listing what there is.
+        """
+        for candidate in (self.folder / name, self.folder / f"model-{name}", incoming / name):
+            if (candidate / "card.json").is_file():
+                return candidate
+        there = ", ".join(path.name.removeprefix("model-") for path in self.models()) or "none"
+        raise StoreError(f"no model is called {name!r}; the store has: {there}; new bundles go into {incoming}")
+
+    def rollback(self) -> Bundle:
+        """Make the previous model current, and the current one previous.
+
+        Raises
+        ------
+        StoreError
+            Where there is no previous model.
+        BundleError
+            Where it is damaged; the current model stays.
+        """
+        target = self.previous()
+        if target is None:
+            raise StoreError("there is no previous model to go back to")
+        opened = self.open(target)
+        self._make_current(target)
+        return opened
+
+    def _make_current(self, target: Path) -> None:
+        before = self.current()
+        if before is not None and before.name != target.name:
+            self._link("previous", before)
+        self._link("current", target)
+
+    def _target(self, name: str) -> Path | None:
+        link = self.folder / name
+        if not link.is_symlink():
+            return None
+        target = self.folder / os.readlink(link)
+        return target if target.parent == self.folder and target.is_dir() else None
+
+    def _link(self, name: str, target: Path) -> None:
+        temporary = self.folder / f"{_TEMPORARY}{name}"
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(target.name)
+        temporary.replace(self.folder / name)
+        _sync(self.folder)
+
+    def _copy(self, bundle: Path, target: Path) -> None:
+        temporary = self.folder / f"{_TEMPORARY}{target.name}"
+        shutil.rmtree(temporary, ignore_errors=True)
+        names = [*read_card(bundle).sha256, "card.json"]
+        try:
+            temporary.mkdir()
+            for name in names:
+                shutil.copyfile(bundle / name, temporary / name)
+                _sync(temporary / name)
+            _sync(temporary)
+            if target.exists():
+                shutil.rmtree(target)
+            temporary.rename(target)
+            _sync(self.folder)
+        except OSError as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise StoreError(f"{bundle} cannot be copied to {target}: {error.strerror or error}; free some disk space") from None
+
+    def _prune(self) -> None:
+        linked = {path.name for path in (self.current(), self.previous()) if path is not None}
+        loose = [path for path in self.models() if path.name not in linked]
+        for path in loose[: max(0, len(loose) - (KEPT - len(linked)))]:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
