@@ -1,0 +1,360 @@
+"""A real broker to break, and a client that records what it sees.
+
+Fixtures
+--------
+broker
+    One anonymous mosquitto for a whole test module. Leave it running.
+fresh_broker
+    One for a single test, to be stopped, killed and frozen.
+make_broker
+    ``make_broker(users={"node": "secret"}, acl="...", tls=(ca, certificate, key))`` for anything else, not yet started.
+recorder
+    ``recorder(broker, "acme/#")`` connects a `Recorder`; closed when the test ends.
+until
+    ``until(condition, seconds=10)`` waits for a condition with a deadline.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+MOSQUITTO = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
+PATIENCE_S = 10.0
+
+
+def wait_until(condition: Callable[[], object], seconds: float = PATIENCE_S, what: str = "") -> None:
+    """Return as soon as ``condition`` holds; fail after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"after {seconds} s this does not hold: {what or condition}")
+        threading.Event().wait(0.005)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+class Broker:
+    """A mosquitto process with its own folder; sessions and retained messages survive `stop`, but not `kill`."""
+
+    host = "127.0.0.1"
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        users: Mapping[str, str] | None = None,
+        acl: str | None = None,
+        tls: tuple[Path, Path, Path] | None = None,
+    ) -> None:
+        if MOSQUITTO is None:
+            pytest.skip("mosquitto is neither on PATH nor in /usr/sbin (apt install mosquitto)")
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.users = dict(users or {})
+        self.acl = acl
+        self.tls = tls
+        self.port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Broker:
+        """Start it, on the port it had before, and wait until it answers."""
+        for _ in range(5):
+            port = self.port or free_port()
+            self._configure(port)
+            with (self.folder / "mosquitto.log").open("ab") as log:
+                process = subprocess.Popen(
+                    [str(MOSQUITTO), "-c", str(self.folder / "mosquitto.conf")],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                )
+            if self._answers(port, process):
+                self.port, self._process = port, process
+                return self
+            process.wait(PATIENCE_S)
+        pytest.fail(f"mosquitto does not start:\n{self.log()}")
+
+    def stop(self) -> None:
+        """End it as a service manager would; it saves sessions and retained messages."""
+        if self._process is not None:
+            self.thaw()
+            self._process.terminate()
+            self._process.wait(PATIENCE_S)
+            self._process = None
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(PATIENCE_S)
+            self._process = None
+
+    def freeze(self) -> None:
+        """Keep every connection open and answer nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Go on after `freeze`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def log(self) -> str:
+        """What the broker wrote so far."""
+        with contextlib.suppress(FileNotFoundError):
+            return (self.folder / "mosquitto.log").read_text(errors="replace")
+        return ""
+
+    def _configure(self, port: int) -> None:
+        lines = [
+            f"listener {port} {self.host}",
+            "persistence true",
+            f"persistence_location {self.folder}/",
+            "max_queued_messages 100000",
+            "message_size_limit 4194304",
+            "log_dest stdout",
+            f"allow_anonymous {'false' if self.users else 'true'}",
+        ]
+        if os.geteuid() == 0:
+            lines.append("user root")  # else it drops to a user that cannot read this folder
+        if self.users:
+            passwords = self.folder / "passwords"
+            passwords.write_text("".join(f"{user}:{password}\n" for user, password in self.users.items()))
+            subprocess.run([str(shutil.which("mosquitto_passwd")), "-U", str(passwords)], check=True)
+            lines.append(f"password_file {passwords}")
+        if self.acl is not None:
+            (self.folder / "acl").write_text(self.acl)
+            lines.append(f"acl_file {self.folder / 'acl'}")
+        if self.tls is not None:
+            ca, certificate, key = self.tls
+            lines += [f"cafile {ca}", f"certfile {certificate}", f"keyfile {key}"]
+        (self.folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
+
+    def _answers(self, port: int, process: subprocess.Popen[bytes]) -> bool:
+        deadline = time.monotonic() + PATIENCE_S
+        while process.poll() is None and time.monotonic() < deadline:
+            try:
+                socket.create_connection((self.host, port), timeout=1).close()
+            except OSError:
+                threading.Event().wait(0.01)
+            else:
+                return process.poll() is None  # else somebody else listens there
+        if process.poll() is None:
+            process.kill()
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One message as a subscriber got it."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    correlation: bytes | None
+
+    def json(self) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(self.payload)
+        return value
+
+
+class Recorder:
+    """A SCADA's side: subscribes (retain as published), collects, and publishes what an operator would."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        *filters: str,
+        protocol: str = "5",
+        username: str | None = None,
+        password: str | None = None,
+        tls_ca: Path | None = None,
+    ) -> None:
+        self.messages: list[Received] = []
+        self._changed = threading.Condition()
+        self._subscribed = False
+        self._filters = filters
+        self._five = protocol == "5"
+        self._client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            protocol=mqtt.MQTTv5 if self._five else mqtt.MQTTv311,
+            reconnect_on_failure=True,
+        )
+        self._client.reconnect_delay_set(1, 1)
+        self._client.max_inflight_messages_set(1000)
+        if username is not None:
+            self._client.username_pw_set(username, password)
+        if tls_ca is not None:
+            self._client.tls_set(str(tls_ca))
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_message = self._on_message
+        self._client.connect(broker.host, broker.port)
+        self._client.loop_start()
+        wait_until(lambda: self._subscribed, what=f"subscribed to {filters}")
+
+    def _on_connect(self, client: mqtt.Client, *_: object) -> None:
+        if not self._filters:
+            self._subscribed = True
+        elif self._five:
+            options = SubscribeOptions(qos=1, retainAsPublished=True)
+            client.subscribe([(name, options) for name in self._filters])
+        else:
+            client.subscribe([(name, 1) for name in self._filters])
+
+    def _on_subscribe(self, *_: object) -> None:
+        self._subscribed = True
+
+    def _on_message(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
+        correlation = getattr(message.properties, "CorrelationData", None) if self._five else None
+        with self._changed:
+            self.messages.append(
+                Received(message.topic, bytes(message.payload), message.qos, message.retain, correlation)
+            )
+            self._changed.notify_all()
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes | str | dict[str, Any],
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        response_topic: str | None = None,
+        correlation: bytes | None = None,
+    ) -> None:
+        """Publish (a dict as JSON) and wait until the broker has it."""
+        body = json.dumps(payload) if isinstance(payload, dict) else payload
+        properties = None
+        if response_topic is not None or correlation is not None:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            if response_topic is not None:
+                properties.ResponseTopic = response_topic
+            if correlation is not None:
+                properties.CorrelationData = correlation
+        self._client.publish(topic, body, qos, retain, properties).wait_for_publish(PATIENCE_S)
+
+    def wait_for(self, predicate: Callable[[Received], bool], seconds: float = PATIENCE_S) -> Received:
+        """Give the first message, of those seen already or to come, for which ``predicate`` holds."""
+        deadline = time.monotonic() + seconds
+        seen = 0
+        with self._changed:
+            while True:
+                for message in self.messages[seen:]:
+                    if predicate(message):
+                        return message
+                seen = len(self.messages)
+                if not self._changed.wait(deadline - time.monotonic()) and time.monotonic() >= deadline:
+                    shown = "\n".join(f"  {item.topic} {item.payload[:160]!r}" for item in self.messages[-30:])
+                    pytest.fail(f"no such message within {seconds} s; of {len(self.messages)} the last are\n{shown}")
+
+    def wait_for_count(self, topic: str, count: int, seconds: float = PATIENCE_S) -> list[Received]:
+        """Wait until ``count`` messages of one topic are there; gives all of them."""
+        wait_until(lambda: len(self.on(topic)) >= count, seconds, f"{count} messages on {topic}")
+        return self.on(topic)
+
+    def on(self, topic: str) -> list[Received]:
+        """Every message so far whose topic is ``topic`` or matches it as a filter."""
+        with self._changed:
+            return [message for message in self.messages if mqtt.topic_matches_sub(topic, message.topic)]
+
+    def clear(self) -> None:
+        """Forget what was seen."""
+        with self._changed:
+            self.messages.clear()
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+class MakeBroker(Protocol):
+    def __call__(
+        self,
+        *,
+        users: Mapping[str, str] | None = None,
+        acl: str | None = None,
+        tls: tuple[Path, Path, Path] | None = None,
+    ) -> Broker: ...
+
+
+class MakeRecorder(Protocol):
+    def __call__(
+        self,
+        broker: Broker,
+        *filters: str,
+        protocol: str = "5",
+        username: str | None = None,
+        password: str | None = None,
+        tls_ca: Path | None = None,
+    ) -> Recorder: ...
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    process = Broker(tmp_path_factory.mktemp("broker")).start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def make_broker(tmp_path: Path) -> Iterator[MakeBroker]:
+    made: list[Broker] = []
+
+    def make(**options: Any) -> Broker:
+        made.append(Broker(tmp_path / f"broker-{len(made)}", **options))
+        return made[-1]
+
+    yield make
+    for process in made:
+        process.stop()
+
+
+@pytest.fixture
+def fresh_broker(make_broker: MakeBroker) -> Broker:
+    return make_broker().start()
+
+
+@pytest.fixture
+def recorder() -> Iterator[MakeRecorder]:
+    made: list[Recorder] = []
+
+    def make(*args: Any, **options: Any) -> Recorder:
+        made.append(Recorder(*args, **options))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()
+
+
+@pytest.fixture
+def until() -> Callable[..., None]:
+    return wait_until
