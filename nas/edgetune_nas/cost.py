@@ -44,7 +44,7 @@ def plan(input_shape: Shape, layers: Sequence[Layer], *, precision_deployed: Pre
     return Cost(
         arena_bytes=arena,
         arena_bytes_deployed=deployed,
-        streamed_bytes=_streamed(input_shape, layers, tensors),
+        streamed_bytes=min([arena, *_streamed(input_shape, layers, tensors)]),
         arena_rule=ARENA_RULE,
         flash_bytes=weights
         + BIAS_BYTES * biases
@@ -55,11 +55,11 @@ def plan(input_shape: Shape, layers: Sequence[Layer], *, precision_deployed: Pre
     )
 
 
-def _streamed(input_shape: Shape, layers: Sequence[Layer], tensors: list[Tensor]) -> int:
-    """Smallest of the ways to feed the first operation: window stored, ring, ring and running sums."""
+def _streamed(input_shape: Shape, layers: Sequence[Layer], tensors: list[Tensor]) -> list[int]:
+    """Arena of each way to feed the first operation sample by sample: a ring, or a ring and running sums."""
     ring = streamed_lifetimes(input_shape, layers, tensors, accumulate=False)
     sums = streamed_lifetimes(input_shape, layers, tensors, accumulate=True)
-    return min(arena_bytes(way) for way in (tensors, ring, sums) if way is not None)
+    return [arena_bytes(way) for way in (ring, sums) if way is not None]
 
 
 def _count(input_shape: Shape, layers: Sequence[Layer]) -> tuple[int, int, int, int]:

@@ -1,0 +1,104 @@
+"""Static int8 quantisation of a written graph, with the variant that agrees best with float on this machine."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+from edgetune_nas.runtime import INPUT, Classifier, open_session
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FLOAT_OPERATIONS: Final = frozenset({"Add", "GlobalLpPool", "Log", "LpPool", "Mul", "Softmax"})
+"""What stays float: int8 kernels do not exist for it, or eight bits would cost the result its meaning."""
+
+VARIANTS: Final[dict[str, dict[str, Any]]] = {
+    "per channel": {"per_channel": True, "weight_type": QuantType.QInt8},
+    "per channel, reduced range": {"per_channel": True, "weight_type": QuantType.QInt8, "reduce_range": True},
+    "per tensor, unsigned": {"per_channel": False, "weight_type": QuantType.QUInt8},
+}
+"""In order of preference. The first may saturate the 16-bit sums of processors without VNNI; the others do not."""
+
+PRE_PROCESSED: Final = ("onnx.quant.pre_process", "onnxruntime.quant")
+
+
+@dataclass(frozen=True, slots=True)
+class QuantisationNote:
+    """Which variant was taken, and how often its label is float's on the calibration windows (0 to 1)."""
+
+    variant: str
+    agreement: float
+
+
+def quantise(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> tuple[onnx.ModelProto, QuantisationNote]:
+    """Quantise weights and activations to eight bits, as QDQ pairs that onnxruntime fuses when it loads the model.
+
+    The variants of `VARIANTS` are tried in order until one gives float's label on every calibration window; else the
+    one that agrees most often wins, the earlier one of equals.
+
+    Parameters
+    ----------
+    model
+        From `edgetune_nas.onnx_writer.write_onnx`; it is not changed.
+    calibration
+        ``float32 (windows, channels, length)`` that ranges are taken from (smallest and largest value).
+    """
+    labels = _labels(model, calibration)
+    best: tuple[onnx.ModelProto, QuantisationNote] | None = None
+    for variant, options in VARIANTS.items():
+        quantised = _quantise(model, calibration, options)
+        agreement = float((_labels(quantised, calibration) == labels).mean())
+        if best is None or agreement > best[1].agreement:
+            best = quantised, QuantisationNote(variant, agreement)
+        if agreement == 1:
+            break
+    if best is None:
+        raise AssertionError("there is no variant to try")
+    return best
+
+
+def _quantise(model: onnx.ModelProto, calibration: NDArray[np.float32], options: dict[str, Any]) -> onnx.ModelProto:
+    marked = onnx.ModelProto()
+    marked.CopyFrom(model)
+    onnx.helper.set_model_props(marked, dict([PRE_PROCESSED]))  # our graph needs no clean-up; said so, it is not asked
+    with tempfile.TemporaryDirectory(prefix="edgetune-quantise-") as folder:
+        source, target = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
+        onnx.save(marked, source)  # a ModelProto would be changed by quantize_static
+        quantize_static(
+            source,
+            target,
+            _Calibration(calibration),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            nodes_to_exclude=[node.name for node in model.graph.node if node.op_type in FLOAT_OPERATIONS],
+            **options,
+        )
+        quantised = onnx.load(target)
+    del quantised.metadata_props[:]
+    quantised.producer_name = model.producer_name
+    quantised.producer_version = model.producer_version
+    onnx.checker.check_model(quantised, full_check=True)
+    return quantised
+
+
+def _labels(model: onnx.ModelProto, x: NDArray[np.float32]) -> NDArray[np.intp]:
+    probabilities = Classifier(open_session(model.SerializeToString())).probabilities(x)
+    return np.argmax(probabilities, axis=1)
+
+
+class _Calibration(CalibrationDataReader):  # type: ignore[misc]
+    """All calibration windows as one batch."""
+
+    def __init__(self, windows: NDArray[np.float32]) -> None:
+        self._batches = iter([{INPUT: windows}])
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        """Return the batch once, then nothing."""
+        return next(self._batches, None)

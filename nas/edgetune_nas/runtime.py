@@ -1,0 +1,149 @@
+"""A network in onnxruntime: sessions as the node runs them, class probabilities, and what they cost here."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from edgetune_nas.card import Measured
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
+
+import onnxruntime
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+INPUT: Final = "window"
+OUTPUT: Final = "probabilities"
+WARM_UP_RUNS: Final = 20
+MAX_RUNS: Final = 2000
+MEASURE_SECONDS: Final = 0.4
+LOG_ERRORS_ONLY: Final = 3
+
+
+def open_session(model: bytes | Path) -> onnxruntime.InferenceSession:
+    """Session of one thread that never spins; what serves one window at a time best at this size.
+
+    Raises
+    ------
+    Exception
+        Whatever onnxruntime raises for a file that is no ONNX model or that it cannot run; its classes have no
+        common base below `Exception`.
+    """
+    return _open(model, _options())
+
+
+class Classifier:
+    """Class probabilities of windows.
+
+    Parameters
+    ----------
+    session
+        From `open_session`.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+
+    def probabilities(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities ``float32 (windows, classes)`` of ``x``, ``float32 (windows, channels, length)``."""
+        result: NDArray[np.float32] = self._session.run([OUTPUT], {INPUT: np.ascontiguousarray(x, np.float32)})[0]
+        return result
+
+
+def measure(model: bytes, windows: NDArray[np.float32]) -> Measured:
+    """Cost of a model file on this machine, one window at a time, in about half a second.
+
+    ``session_rss_bytes`` is how much the resident memory of this process grew from opening the session and running one
+    window, 0 where it fitted into memory that the process already held. ``ort_peak_bytes`` is the largest sum of bytes
+    that onnxruntime's nodes had requested and not returned, packed weights included and the caller's window excluded.
+
+    Parameters
+    ----------
+    windows
+        ``float32 (windows, channels, length)``, at least one; they are taken in turn.
+    """
+    if not len(windows):
+        raise ValueError("measuring a model needs at least one window")
+    before = _resident_bytes()
+    classifier = Classifier(open_session(model))
+    classifier.probabilities(windows[:1])
+    grown = max(0, _resident_bytes() - before)
+    micros = _latencies_us(classifier, windows)
+    return Measured(
+        ort_peak_bytes=peak_bytes(node_memory(model, windows[:1])),
+        session_rss_bytes=grown,
+        latency_p50_us=round(float(np.percentile(micros, 50)), 1),
+        latency_p99_us=round(float(np.percentile(micros, 99)), 1),
+        onnx_bytes=len(model),
+    )
+
+
+def node_memory(model: bytes, window: NDArray[np.float32]) -> list[dict[str, Any]]:
+    """Run one window and return what the profiler says of each node of the graph that ran, in order.
+
+    The memory pattern optimisation is off: with it one block is requested ahead for all tensors. Of each node
+    ``mem_bytes_requested_in_use`` is read after it ran and before its inputs are returned, so consecutive values are
+    the liveness of the fused graph, plus a constant (packed weights).
+    """
+    with tempfile.TemporaryDirectory(prefix="edgetune-profile-") as folder:
+        options = _options()
+        options.enable_mem_pattern = False
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(folder, "ort"))
+        session = _open(model, options)
+        session.run([OUTPUT], {INPUT: window})
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    return [event["args"] for event in events if event["name"].endswith("_kernel_time")]
+
+
+def peak_bytes(nodes: list[dict[str, Any]]) -> int:
+    """Peak over `node_memory`; where onnxruntime is too old to count, the largest inputs and outputs of a node."""
+    return max(
+        int(node.get("mem_bytes_requested_in_use") or int(node["activation_size"]) + int(node["output_size"]))
+        for node in nodes
+    )
+
+
+def _options() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = LOG_ERRORS_ONLY
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _open(model: bytes | Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    source = str(model) if isinstance(model, Path) else model
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def _latencies_us(classifier: Classifier, windows: NDArray[np.float32]) -> list[float]:
+    singles = [windows[index : index + 1] for index in range(len(windows))]
+    micros: list[float] = []
+    started = time.perf_counter_ns()
+    for run, window in enumerate(cycle(singles)):
+        begin = time.perf_counter_ns()
+        classifier.probabilities(window)
+        end = time.perf_counter_ns()
+        if run >= WARM_UP_RUNS:
+            micros.append((end - begin) / 1e3)
+        if micros and (len(micros) >= MAX_RUNS or end - started > MEASURE_SECONDS * 1e9):
+            return micros
+    raise AssertionError("cycle of at least one window ended")
+
+
+def _resident_bytes() -> int:
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
