@@ -1,0 +1,69 @@
+"""Geometry of a rolling-element bearing and the orders at which its defects strike."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class DefectOrders(NamedTuple):
+    """Defect frequencies as multiples of the shaft's frequency (outer ring fixed).
+
+    Attributes
+    ----------
+    ftf
+        Cage (fundamental train).
+    bpfo
+        Ball passes over a spot of the outer race.
+    bpfi
+        Ball passes over a spot of the inner race.
+    bsf
+        Spin of a ball; a spot on a ball strikes at twice this, once on each race.
+    """
+
+    ftf: float
+    bpfo: float
+    bpfi: float
+    bsf: float
+
+
+@dataclass(frozen=True, slots=True)
+class BearingGeometry:
+    """Geometry of a bearing.
+
+    Attributes
+    ----------
+    balls
+        Number of rolling elements.
+    ball_diameter, pitch_diameter
+        In the same unit, whatever it is.
+    contact_angle
+        In degrees.
+    """
+
+    balls: int
+    ball_diameter: float
+    pitch_diameter: float
+    contact_angle: float = 0.0
+
+    def orders(self) -> DefectOrders:
+        r"""Return the defect orders.
+
+        Notes
+        -----
+        With n balls and :math:`r = d \cos\varphi / D` (R. B. Randall and J. Antoni, *Rolling element bearing
+        diagnostics, a tutorial*, Mech. Syst. Signal Process. 25 (2011) 485): FTF = (1 - r)/2, BPFO = n(1 - r)/2,
+        BPFI = n(1 + r)/2, BSF = D/(2d) (1 - r²).
+        """
+        ratio = self.ball_diameter * math.cos(math.radians(self.contact_angle)) / self.pitch_diameter
+        return DefectOrders(
+            ftf=(1 - ratio) / 2,
+            bpfo=self.balls * (1 - ratio) / 2,
+            bpfi=self.balls * (1 + ratio) / 2,
+            bsf=self.pitch_diameter / (2 * self.ball_diameter) * (1 - ratio * ratio),
+        )
+
+
+DEEP_GROOVE_6205 = BearingGeometry(balls=9, ball_diameter=7.94, pitch_diameter=39.04)
+"""6205-2RS, millimetres: the drive-end bearing of the Case Western Reserve test rig."""

@@ -1,0 +1,92 @@
+"""What a source of samples is, and how one is opened by its kind."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
+
+from edgetune_signal.errors import SourceError, SourceOptionsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from edgetune_signal.types import Chunk, StreamSpec
+
+    SourceFactory = Callable[[StreamSpec, Mapping[str, object]], "Source"]
+
+ENTRY_POINT_GROUP = "edgetune.sources"
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A stream of chunks, read by one thread and switched or closed by any.
+
+    `edgetune_signal.testing` holds the checks every source must pass. A source may have an attribute
+    ``last_error: str | None``: what it last refused without ending the stream.
+    """
+
+    @property
+    def spec(self) -> StreamSpec:
+        """What every chunk keeps to."""
+        ...
+
+    def read(self, timeout_s: float) -> Chunk | None:
+        """Return the next chunk, or None when none came within ``timeout_s`` seconds.
+
+        Raises
+        ------
+        SourceEnded
+            There is nothing more to come, or the source was closed.
+        SourceError
+            The source broke.
+        """
+        ...
+
+    def select(self, name: str) -> None:
+        """Switch to another recording or condition while running.
+
+        Raises
+        ------
+        SourceError
+            ``name`` names none (the message lists what can be selected), or the source cannot switch.
+            The stream goes on as before.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release what the source holds and wake a waiting reader; closing twice is fine."""
+        ...
+
+
+def source_kinds() -> tuple[str, ...]:
+    """Return the kinds of sources installed, sorted: the names of the entry-point group ``edgetune.sources``."""
+    return tuple(sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)}))
+
+
+def open_source(kind: str, spec: StreamSpec, options: Mapping[str, object]) -> Source:
+    """Open a source by its kind.
+
+    Parameters
+    ----------
+    kind
+        Name in the entry-point group ``edgetune.sources``: ``simulated``, ``replay``, ``mqtt`` or a plug-in's.
+    spec
+        What the source has to deliver.
+    options
+        The kind's own options; ``signal/README.md`` lists those of the built-in kinds.
+
+    Raises
+    ------
+    SourceOptionsError
+        The kind is unknown, or options are wrong; ``problems`` names every one.
+    SourceError
+        The plug-in cannot be loaded, or the source cannot be opened.
+    """
+    points = [point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name == kind]
+    if not points:
+        raise SourceOptionsError(kind, [f"kind must be one of {', '.join(source_kinds())}, not {kind!r}"])
+    try:
+        factory = cast("SourceFactory", points[0].load())
+    except (ImportError, AttributeError) as error:
+        raise SourceError(f"the plug-in of source {kind!r} ({points[0].value}) cannot be loaded: {error}") from error
+    return factory(spec, options)
