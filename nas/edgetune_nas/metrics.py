@@ -50,12 +50,12 @@ def metrics(
             f"probabilities of shape {probabilities.shape} do not fit {len(label)} labels and {len(classes)} classes; "
             "give one row a window (at least one) and one column a class"
         )
-    _check_indices("label", label, len(label), len(classes))
+    check_indices("label", label, len(label), len(classes))
     guess = probabilities.argmax(axis=1)
     right = guess == label
     by_condition: dict[str, float] = {}
     if condition is not None:
-        _check_indices("condition", condition, len(label), len(conditions))
+        check_indices("condition", condition, len(label), len(conditions))
         for index in np.unique(condition):
             by_condition[conditions[int(index)]] = float(right[condition == index].mean())
     matrix = confusion(label, guess, len(classes))
@@ -100,7 +100,8 @@ def calibration_error(confidence: NDArray[np.floating], right: NDArray[np.bool_]
     return float(np.abs(gap).sum() / len(right))
 
 
-def _check_indices(name: str, indices: NDArray[np.integer], length: int, count: int) -> None:
+def check_indices(name: str, indices: NDArray[np.integer], length: int, count: int) -> None:
+    """Raise `DataError` unless ``indices`` are ``length`` integers from 0 to ``count - 1``."""
     if indices.shape != (length,) or not np.issubdtype(indices.dtype, np.integer):
         raise DataError(f"{name} has shape {indices.shape} and type {indices.dtype}; give {length} integers")
     if indices.min() < 0 or indices.max() >= count:

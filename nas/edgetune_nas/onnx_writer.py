@@ -24,7 +24,7 @@ from edgetune_nas.runtime import INPUT, OUTPUT
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgetune_nas.layers import Network
+    from edgetune_nas.layers import Network, Shape
 
 OPSET: Final = 17
 IR_VERSION: Final = 8
@@ -46,10 +46,7 @@ def write_onnx(network: Network) -> onnx.ModelProto:
     """
     layers = network.layers
     sizes = shapes(network.input_shape, layers)
-    if not layers or not isinstance(layers[-1], Softmax) or sizes[-1][1] != 1:
-        raise ValueError("a network ends in a softmax over a vector; pool or flatten, then add it")
-    if len(network.weights) != len(layers):
-        raise ValueError(f"{len(layers)} layers need one mapping of weights each, not {len(network.weights)}")
+    _check(network, sizes)
     graph = _Graph()
     for index, layer in enumerate(layers):
         before = sizes[index - 1] if index else network.input_shape
@@ -74,6 +71,14 @@ def write_onnx(network: Network) -> onnx.ModelProto:
                 folded = index > 0 and isinstance(layers[index - 1], Dense)
                 _softmax(graph, index, 1.0 if folded else layer.temperature)
     return graph.model(network.input_shape, sizes[-1][0])
+
+
+def _check(network: Network, sizes: tuple[Shape, ...]) -> None:
+    last = [index for index, layer in enumerate(network.layers) if isinstance(layer, Softmax)]
+    if last != [len(sizes) - 1] or sizes[-1][1] != 1:
+        raise ValueError("a network ends in its only softmax, over a vector; pool or flatten, then add it")
+    if len(network.weights) != len(sizes):
+        raise ValueError(f"{len(sizes)} layers need one mapping of weights each, not {len(network.weights)}")
 
 
 def _conv(graph: _Graph, index: int, layer: Conv, weights: dict[str, NDArray[np.float32]], channels: int) -> None:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from edgetune_nas.runtime import INPUT, Classifier, open_session
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 FLOAT_OPERATIONS: Final = frozenset({"Add", "GlobalLpPool", "Log", "LpPool", "Mul", "Softmax"})
@@ -90,7 +90,8 @@ def _quantise(model: onnx.ModelProto, calibration: NDArray[np.float32], options:
 
 def _labels(model: onnx.ModelProto, x: NDArray[np.float32]) -> NDArray[np.intp]:
     probabilities = Classifier(open_session(model.SerializeToString())).probabilities(x)
-    return np.argmax(probabilities, axis=1)
+    labels: NDArray[np.intp] = probabilities.argmax(axis=1)
+    return labels
 
 
 class _Calibration(CalibrationDataReader):  # type: ignore[misc]

@@ -1,0 +1,309 @@
+"""Model bundles: a network exported with its card, verified when it is loaded, and evaluated."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from dataclasses import dataclass
+from datetime import UTC
+from importlib.metadata import version
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+from pydantic import ValidationError
+
+from edgetune_nas.bundle_files import digest, read_file, read_verified, write_folder
+from edgetune_nas.card import FORMAT, Measured, ModelCard, Precision
+from edgetune_nas.cost import plan
+from edgetune_nas.errors import BundleError
+from edgetune_nas.layers import describe, shapes
+from edgetune_nas.metrics import check_indices, confusion, macro_f1, metrics
+from edgetune_nas.runtime import INPUT, OUTPUT, Classifier, latency_us, measure, open_session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgetune_nas.card import Budget, InputSpec, Metrics, SearchSummary, Task
+    from edgetune_nas.layers import Network
+
+CARD: Final = "card.json"
+REPORT: Final = "report.html"
+MODEL_FILES: Final[dict[Precision, str]] = {"float": "model.onnx", "int8": "model.int8.onnx"}
+MAX_CARD_BYTES: Final = 4 * 2**20
+MAX_CALIBRATION_WINDOWS: Final = 256
+MIN_AGREEMENT: Final = 0.995
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """A verified bundle, ready to classify.
+
+    Attributes
+    ----------
+    card
+        What the bundle says about itself.
+    path
+        Its folder.
+    precision
+        Precision that ``classifier`` runs.
+    classifier
+        Class probabilities of raw windows, in the order of ``card.classes``.
+    """
+
+    card: ModelCard
+    path: Path
+    precision: Precision
+    classifier: Classifier
+
+    def check_fits(self, *, channels: int, length: int, rate_hz: float, unit: str) -> None:
+        """Raise `BundleError` naming every way in which windows so shaped do not fit the model."""
+        wanted = self.card.input
+        found = {"channels": channels, "length": length, "rate_hz": rate_hz, "unit": unit}
+        wrong = [
+            f"{name} is {value}, the model takes {getattr(wanted, name)}"
+            for name, value in found.items()
+            if value != getattr(wanted, name)
+        ]
+        if wrong:
+            raise BundleError(f"{self.path.name} does not fit these windows: {'; '.join(wrong)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How a bundle does on windows it is given; ``confusion`` has true classes in rows, named by ``classes``."""
+
+    accuracy: float
+    macro_f1: float
+    windows: int
+    unknown_rate: float
+    confusion: list[list[int]]
+    classes: list[str]
+    precision_used: Precision
+    latency_p50_us: float
+    latency_p99_us: float
+
+
+def write_bundle(
+    folder: Path,
+    *,
+    task: Task,
+    classes: Sequence[str],
+    input_spec: InputSpec,
+    network: Network,
+    calibration: NDArray[np.float32],
+    validation: NDArray[np.float32],
+    test_x: NDArray[np.float32],
+    test_label: NDArray[np.integer],
+    budget: Budget,
+    search: SearchSummary,
+    data_fingerprint: str,
+    report: Callable[[ModelCard], str] | str,
+    created: datetime,
+    test_condition: NDArray[np.integer] | None = None,
+    conditions: Sequence[str] = (),
+    replaced: Metrics | None = None,
+    notes: Mapping[str, Any] | None = None,
+) -> ModelCard:
+    """Export a network as ``folder/model-<id>/`` in both precisions, with its card and report.
+
+    Everything is made and measured in memory; then the files are written under a temporary name, synced, and renamed.
+
+    Parameters
+    ----------
+    folder
+        Where the bundle's folder goes; made if it is not there.
+    calibration
+        ``float32 (windows, channels, length)`` for the ranges of int8; 256 of them, evenly spaced, are used.
+    validation
+        ``float32 (windows, channels, length)`` on which int8 must give float's label to be deployed.
+    test_x, test_label, test_condition, conditions
+        Windows that no choice was made on, for the metrics of the deployed precision; see `edgetune_nas.metrics`.
+    report
+        ``report.html``, or what makes it of the card (which then has no hash of the report yet).
+    created
+        UTC time; with four digits of the content's hash it makes the id.
+    notes
+        Goes into the card beside the note on int8.
+
+    Raises
+    ------
+    BundleError
+        When the files cannot be written (disk full, no permission); nothing is left behind.
+    ValueError
+        When network, classes and input do not fit one another, or there are no windows to calibrate or validate on.
+    DataError
+        When the test windows do not fit.
+    """
+    from edgetune_nas.onnx_writer import write_onnx
+    from edgetune_nas.quantise import quantise
+
+    takes, gives = network.input_shape, shapes(network.input_shape, network.layers)[-1][0]
+    if takes != (input_spec.channels, input_spec.length) or gives != len(classes):
+        raise ValueError(
+            f"the network takes {takes} and gives {gives} classes; the card would say "
+            f"{(input_spec.channels, input_spec.length)} and {len(classes)}"
+        )
+    if not len(calibration) or not len(validation):
+        raise ValueError(f"{len(calibration)} calibration and {len(validation)} validation windows; give some of each")
+    model = write_onnx(network)
+    picked = np.linspace(0, len(calibration) - 1, min(len(calibration), MAX_CALIBRATION_WINDOWS)).astype(int)
+    quantised, note = quantise(model, calibration[picked])
+    models: dict[Precision, bytes] = {"float": model.SerializeToString(), "int8": quantised.SerializeToString()}
+    classifiers = {precision: Classifier(open_session(data)) for precision, data in models.items()}
+    guesses = {precision: each.probabilities(validation).argmax(axis=1) for precision, each in classifiers.items()}
+    agreement = float((guesses["float"] == guesses["int8"]).mean())
+    measured = {precision: measure(data, validation) for precision, data in models.items()}
+    deployed, because = choose_precision(agreement, len(validation), measured)
+    files = {MODEL_FILES[precision]: data for precision, data in models.items()}
+    card = ModelCard(
+        id=_free_id(folder, created, b"".join(files.values())),
+        created=created,
+        task=task,
+        classes=list(classes),
+        input=input_spec,
+        layers=[describe(layer) for layer in network.layers],
+        cost=plan(network.input_shape, network.layers, precision_deployed=deployed),
+        measured=measured,
+        deployed=deployed,
+        deployed_because=because,
+        metrics=metrics(classifiers[deployed].probabilities(test_x), test_label, classes, test_condition, conditions),
+        replaced=replaced,
+        budget=budget,
+        search=search,
+        data_fingerprint=data_fingerprint,
+        sha256={name: digest(data) for name, data in files.items()},
+        versions=_versions(),
+        notes={**(notes or {}), "int8": {"variant": note.variant, "agreement": note.agreement}},
+    )
+    files[REPORT] = (report if isinstance(report, str) else report(card)).encode()
+    card = card.model_copy(update={"sha256": {name: digest(data) for name, data in files.items()}})
+    files[CARD] = card.model_dump_json(indent=2).encode()
+    write_folder(folder, f"model-{card.id}", files)
+    return card
+
+
+def choose_precision(agreement: float, windows: int, measured: Mapping[Precision, Measured]) -> tuple[Precision, str]:
+    """Precision to deploy, and why: int8 where it says what float says and is no slower, else float."""
+    share = f"int8 gives float's label on {agreement:.1%} of {windows} validation windows"
+    int8, full = measured["int8"].latency_p50_us, measured["float"].latency_p50_us
+    times = f"{int8:.0f} us a window against {full:.0f} us in float"
+    if agreement < MIN_AGREEMENT:
+        return "float", f"{share}, fewer than the {MIN_AGREEMENT:.1%} it must"
+    if int8 > full:
+        return "float", f"{share}, but takes {times}"
+    return "int8", f"{share} and takes {times}"
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Card of the bundle in ``folder``; `BundleError` when it is missing, damaged or of a newer format."""
+    data = read_file(folder, CARD, MAX_CARD_BYTES)
+    try:
+        content = json.loads(data)
+    except ValueError as error:
+        raise BundleError(f"{folder / CARD} is not JSON ({error}); restore the bundle or search again") from error
+    found = content.get("format") if isinstance(content, dict) else None
+    if isinstance(found, int) and found > FORMAT:
+        raise BundleError(
+            f"{folder.name} has format {found}, this edgetune reads up to {FORMAT}; upgrade edgetune to use it"
+        )
+    try:
+        return ModelCard.model_validate_json(data)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'card'}: {each['msg']}" for each in error.errors())
+        raise BundleError(f"{folder / CARD} is no model card: {wrong}") from error
+
+
+def load_bundle(folder: Path, precision: Precision | Literal["deployed"] = "deployed") -> Bundle:
+    """Verify every file of the bundle in ``folder``, then open its network.
+
+    Raises
+    ------
+    BundleError
+        When the bundle is missing, damaged or of a newer format, lacks that precision, or its network does not take and
+        give what the card says.
+    """
+    card = read_card(folder)
+    chosen = card.deployed if precision == "deployed" else precision
+    sizes = {MODEL_FILES[each]: measured.onnx_bytes for each, measured in card.measured.items()}
+    files = read_verified(folder, card.sha256, sizes)
+    model = files.get(MODEL_FILES[chosen])
+    if model is None:
+        raise BundleError(f"{folder.name} has no {chosen} network; it has {', '.join(files) or 'none'}")
+    try:
+        session = open_session(model)
+    except Exception as error:  # onnxruntime's errors have no base of their own
+        raise BundleError(f"onnxruntime cannot run {folder / MODEL_FILES[chosen]}: {error}") from error
+    found = [(each.name, each.shape[1:]) for each in (*session.get_inputs(), *session.get_outputs())]
+    wanted = [(INPUT, [card.input.channels, card.input.length]), (OUTPUT, [len(card.classes)])]
+    if found != wanted:
+        raise BundleError(f"{folder / MODEL_FILES[chosen]} has inputs and outputs {found}; its card says {wanted}")
+    return Bundle(card, folder, chosen, Classifier(session))
+
+
+def evaluate(bundle: Bundle, x: NDArray[np.float32], label: NDArray[np.integer], classes: Sequence[str]) -> Evaluation:
+    """Score a bundle on labelled windows, by argmax over all of them; classes are matched by name.
+
+    A window of a class that the model does not know counts as wrong. ``macro_f1`` is over the classes that occur, and
+    ``unknown_rate`` is 0, as no bundle of format 1 rejects a window.
+
+    Parameters
+    ----------
+    x
+        ``float32 (windows, channels, length)``.
+    label
+        ``(windows,)``, index into ``classes``.
+
+    Raises
+    ------
+    BundleError
+        When there is no window, or their shape is not the model's.
+    DataError
+        When the labels do not fit windows and classes.
+    """
+    spec = bundle.card.input
+    if x.shape[1:] != (spec.channels, spec.length) or not len(x):
+        raise BundleError(
+            f"{bundle.path.name} takes windows of {spec.channels} channels and {spec.length} samples, at least one; "
+            f"these have shape {x.shape}"
+        )
+    check_indices("label", label, len(x), len(classes))
+    names = [*bundle.card.classes, *(name for name in dict.fromkeys(classes) if name not in bundle.card.classes)]
+    truth = np.array([names.index(name) for name in classes])[label]
+    guess = bundle.classifier.probabilities(x).argmax(axis=1)
+    matrix = confusion(truth, guess, len(names))
+    p50, p99 = latency_us(bundle.classifier, x[:MAX_CALIBRATION_WINDOWS])
+    return Evaluation(
+        accuracy=float((guess == truth).mean()),
+        macro_f1=macro_f1(matrix),
+        windows=len(x),
+        unknown_rate=0.0,
+        confusion=matrix.tolist(),
+        classes=names,
+        precision_used=bundle.precision,
+        latency_p50_us=p50,
+        latency_p99_us=p99,
+    )
+
+
+def _free_id(folder: Path, created: datetime, content: bytes) -> str:
+    """Sortable by time, told apart by content; the next free one where both are the same."""
+    for salt in count():
+        name = f"{created.astimezone(UTC):%Y%m%dt%H%M%S}-{digest(content + bytes(salt))[:4]}"
+        if not (folder / f"model-{name}").exists():
+            return name
+    raise AssertionError("count ended")
+
+
+def _versions() -> dict[str, str]:
+    packages = ["edgetune", "numpy", "onnx", "onnxruntime", *(["torch"] if "torch" in sys.modules else [])]
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        **{package: version(package) for package in packages},
+    }

@@ -1,0 +1,112 @@
+"""The files of a bundle: written whole or not at all, and verified before anything reads them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from typing import TYPE_CHECKING, Final
+
+from edgetune_nas.errors import BundleError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+TEMPORARY_PREFIX: Final = ".writing-"
+"""Folders so named are unfinished; nothing reads them, and a power cut may leave one."""
+
+MAX_FILE_BYTES: Final = 64 * 2**20
+PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+def write_folder(parent: Path, name: str, files: Mapping[str, bytes]) -> None:
+    """Write ``files`` as ``parent/name``: under a temporary name, synced, then renamed.
+
+    Raises
+    ------
+    BundleError
+        When the file system refuses (full, read-only, not permitted, name taken); nothing is left behind.
+    """
+    temporary = parent / f"{TEMPORARY_PREFIX}{name}"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir()
+        try:
+            for file, data in files.items():
+                _write_synced(temporary / file, data)
+            _sync_folder(temporary)
+            temporary.rename(parent / name)
+            _sync_folder(parent)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BundleError(f"cannot write {parent / name}: {reason}; make room or permit it, then try again") from error
+
+
+def read_verified(folder: Path, sha256: Mapping[str, str], sizes: Mapping[str, int]) -> dict[str, bytes]:
+    """Contents of every file named in ``sha256``, after checking name, size and hash of each.
+
+    Parameters
+    ----------
+    sha256
+        Hexadecimal hash of each file, by its plain name.
+    sizes
+        Bytes that a file must have, for those whose size is known.
+
+    Raises
+    ------
+    BundleError
+        When a name leaves the folder, or a file is missing, unreadable, or not the one that was written.
+    """
+    return {name: _read_verified(folder, name, expected, sizes.get(name)) for name, expected in sha256.items()}
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_file(folder: Path, name: str, limit: int = MAX_FILE_BYTES) -> bytes:
+    """Contents of a file directly in ``folder``, of at most ``limit`` bytes; `BundleError` for anything else."""
+    path = folder / name
+    if not PLAIN_NAME.fullmatch(name) or path.is_symlink():
+        raise BundleError(f"{folder}: {name!r} is not a file of its own in this folder; do not use this bundle")
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BundleError(f"cannot read {path}: {reason}; restore the bundle or search again") from error
+    if len(data) > limit:
+        raise BundleError(f"{path} is larger than {limit} bytes; it is no file of a bundle")
+    return data
+
+
+def _read_verified(folder: Path, name: str, expected: str, size: int | None) -> bytes:
+    data = read_file(folder, name)
+    if size is not None and len(data) != size:
+        raise BundleError(
+            f"{folder / name} has {len(data)} bytes where its card says {size}; restore the bundle or search again"
+        )
+    if digest(data) != expected:
+        raise BundleError(f"{folder / name} is not the file its card describes (SHA-256 differs); restore the bundle")
+    return data
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
