@@ -47,7 +47,7 @@ class LpPool:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """``log(x + offset)``, element by element and in place."""
+    """``log(x + offset)``, element by element."""
 
     offset: float
 
