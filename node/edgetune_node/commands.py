@@ -105,7 +105,7 @@ class LabelCommand(Command):
     """Keep the last ``seconds`` of the stream as a recording of ``label``."""
 
     label: Label
-    seconds: float = Field(gt=0, le=60)
+    seconds: float = Field(gt=0, le=10)
 
 
 class Profile(Command):

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class Inbox:
-    """Events in order; chunks that do not fit are dropped oldest first and counted, nothing else ever is.
+    """Events in the order they came; chunks that do not fit are dropped oldest first and counted, nothing else is.
 
-    Commands, model events and the like go before chunks, so that a flood of samples never delays an operator.
+    One order for all: a take that ``continue`` starts never holds samples that came before it.
 
     Parameters
     ----------
@@ -25,8 +25,8 @@ class Inbox:
 
     def __init__(self, capacity: int = 256) -> None:
         self._capacity = capacity
-        self._control: deque[Event] = deque()
-        self._chunks: deque[ChunkArrived] = deque()
+        self._events: deque[Event] = deque()
+        self._chunks = 0
         self._ready = threading.Condition()
         self.dropped: Counter[str] = Counter()
 
@@ -34,20 +34,30 @@ class Inbox:
         """Add an event; never blocks."""
         with self._ready:
             if isinstance(event, ChunkArrived):
-                if len(self._chunks) >= self._capacity:
-                    self.dropped[self._chunks.popleft().asset] += 1
-                self._chunks.append(event)
-            else:
-                self._control.append(event)
+                if self._chunks >= self._capacity:
+                    self._drop_oldest()
+                self._chunks += 1
+            self._events.append(event)
             self._ready.notify()
 
     def get(self, timeout_s: float) -> Event | None:
         """Take the next event, or None when nothing came within ``timeout_s`` seconds."""
         with self._ready:
-            if not self._ready.wait_for(lambda: self._control or self._chunks, timeout_s):
+            if not self._ready.wait_for(lambda: self._events, timeout_s):
                 return None
-            return self._control.popleft() if self._control else self._chunks.popleft()
+            event = self._events.popleft()
+            if isinstance(event, ChunkArrived):
+                self._chunks -= 1
+            return event
 
     def __len__(self) -> int:
         """Events that wait."""
-        return len(self._control) + len(self._chunks)
+        return len(self._events)
+
+    def _drop_oldest(self) -> None:
+        for index, event in enumerate(self._events):
+            if isinstance(event, ChunkArrived):
+                del self._events[index]
+                self.dropped[event.asset] += 1
+                self._chunks -= 1
+                return

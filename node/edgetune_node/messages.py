@@ -207,10 +207,10 @@ class Vibration(Message):
     topic: ClassVar[str] = "vibration"
     qos: ClassVar[int] = 0
     schema_: Literal["vibration/1"] = Field("vibration/1", alias="schema")
-    rms: list[float]
-    peak: list[float]
-    crest_factor: list[float]
-    kurtosis: list[float]
+    rms: list[float | None]
+    peak: list[float | None]
+    crest_factor: list[float | None]
+    kurtosis: list[float | None]
     unit: str
     seconds: float
     zone: str | None = None

@@ -1,0 +1,307 @@
+"""One asset's listening: samples to windows, windows to verdicts, verdicts to a fault or a sign."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from datetime import timedelta
+from math import isfinite
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgetune_node.alarm import Alarm
+from edgetune_node.clock import from_ns
+from edgetune_node.commands import Context
+from edgetune_node.events import Durability
+from edgetune_node.messages import AssetHealth, AssetInfo, Classification, Fault, Model, Sign, Vibration
+from edgetune_node.sign import SignDetector
+from edgetune_signal import IndicatorBuffer, Windower
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from edgetune_nas.bundle import Bundle
+    from edgetune_node.alarm import AlarmState
+    from edgetune_node.config import AssetSection
+    from edgetune_node.emitter import Emitter
+    from edgetune_node.events import Publish
+    from edgetune_signal import Chunk, Indicators, Window
+
+UNKNOWN = "unknown"
+UNUSABLE = frozenset({"nan", "flat"})
+LATENCIES_KEPT = 512
+RECENT_S = 10.0
+
+
+class Asset:
+    """Listens to one stream with the current model, if there is one.
+
+    Parameters
+    ----------
+    settings
+        The asset's configuration.
+    emitter
+        Stamps messages.
+    new_id
+        Gives a fresh identifier for each fault or sign event.
+    restored
+        Alarm as it was when the node stopped, so that a fault keeps its event id.
+    """
+
+    def __init__(
+        self,
+        settings: AssetSection,
+        emitter: Emitter,
+        new_id: Callable[[], str],
+        restored: AlarmState | None = None,
+    ) -> None:
+        self.settings = settings
+        self.bundle: Bundle | None = None
+        self.previous: str | None = None
+        self.context = Context()
+        self.source_error: str | None = None
+        self.last_sample: float | None = None
+        self.recent: deque[Chunk] = deque()
+        self._emitter = emitter
+        self._windower = Windower(
+            settings.channels, settings.window.length, settings.window.hop, clip_level=settings.clip_level
+        )
+        self._indicators = IndicatorBuffer(settings.spec, seconds=max(1.0, settings.vibration_s))
+        self._alarm = Alarm(settings.alarm, settings.healthy_class, new_id, restored)
+        self._signs = SignDetector(settings.sign, settings.healthy_class, new_id)
+        self._latencies: deque[float] = deque(maxlen=LATENCIES_KEPT)
+        self._latest: Indicators | None = None
+        self._last_fault = self._last_vibration = self._last_classification = float("-inf")
+        self._samples = self._windows = self._gaps = 0
+
+    # ---- samples -----------------------------------------------------------------------------------------------
+
+    def listen(self, chunk: Chunk) -> list[Publish]:
+        """Take in samples; give what there is to say about them."""
+        now = self._emitter.clock.monotonic()
+        self.last_sample = now
+        self._samples += chunk.samples.shape[1]
+        self._remember(chunk)
+        if chunk.gap:
+            self._gaps += 1
+        messages: list[Publish] = []
+        for window in self._windower.push(chunk):
+            self._windows += 1
+            if self.bundle is not None:
+                messages += self._classify(window, self.bundle)
+        if self.settings.task == "fault":
+            self._indicators.push(chunk)
+            messages += self._vibration(now)
+        return messages
+
+    def tick(self) -> list[Publish]:
+        """Repeat the fault's state when its heartbeat is due."""
+        if self.settings.task != "fault":
+            return []
+        if self._emitter.clock.monotonic() - self._last_fault < self.settings.alarm.heartbeat_s:
+            return []
+        return [self._fault(self._alarm.state, Durability.TELEMETRY)]
+
+    def swap(self, bundle: Bundle | None, previous: str | None) -> list[Publish]:
+        """Classify with ``bundle`` from the next window on."""
+        self.bundle = bundle
+        self.previous = previous
+        self._latencies.clear()
+        return [self._model(Durability.RARE)]
+
+    def acknowledge(self, event: str | None, by: str, comment: str) -> list[Publish]:
+        """Note that a person has seen the fault; ``ValueError`` where there is none to acknowledge."""
+        state = self._alarm.acknowledge(event, by, comment, self._emitter.clock.utc())
+        return [self._fault(state, Durability.RARE)]
+
+    # ---- what it says ------------------------------------------------------------------------------------------
+
+    def announce(self) -> list[Publish]:
+        """Say again what a subscriber that missed everything should know."""
+        messages = [self._model(Durability.TELEMETRY)]
+        if self.settings.task == "fault":
+            messages.append(self._fault(self._alarm.state, Durability.TELEMETRY))
+        return messages
+
+    def info(self) -> AssetInfo:
+        """Describe the asset for ``info``."""
+        settings = self.settings
+        return AssetInfo(
+            id=settings.id,
+            task=settings.task,
+            channels=settings.channels,
+            rate_hz=settings.rate_hz,
+            unit=settings.unit,
+            window=settings.window.length,
+            hop=settings.window.hop,
+            source=settings.source.type,
+        )
+
+    def health(self, dropped_chunks: int) -> AssetHealth:
+        """Give the asset's part of ``health``."""
+        now = self._emitter.clock.monotonic()
+        p50, p99 = np.percentile(self._latencies, (50, 99)) if self._latencies else (None, None)
+        return AssetHealth(
+            id=self.settings.id,
+            samples=self._samples,
+            windows=self._windows,
+            dropped_chunks=dropped_chunks,
+            gaps=self._gaps,
+            sample_age_s=None if self.last_sample is None else round(now - self.last_sample, 2),
+            inference_p50_us=None if p50 is None else round(float(p50), 1),
+            inference_p99_us=None if p99 is None else round(float(p99), 1),
+            source_error=self.source_error,
+        )
+
+    # ---- inside ------------------------------------------------------------------------------------------------
+
+    def _classify(self, window: Window, bundle: Bundle) -> list[Publish]:
+        usable = UNUSABLE.isdisjoint(window.quality)
+        if usable:
+            started = time.perf_counter_ns()
+            probabilities = bundle.classifier.probabilities(window.samples[np.newaxis])[0]
+            self._latencies.append((time.perf_counter_ns() - started) / 1000)
+            best = int(probabilities.argmax())
+            class_, confidence = bundle.card.classes[best], float(probabilities[best])
+            shares = {name: round(float(p), 4) for name, p in zip(bundle.card.classes, probabilities, strict=True)}
+        else:
+            class_, confidence, shares = UNKNOWN, 0.0, {}
+        end = from_ns(window.time_ns)
+        messages: list[Publish] = []
+        if self._due(end.timestamp()):
+            messages.append(
+                self._emitter.publish(
+                    Classification,
+                    self.settings.id,
+                    Durability.STREAM,
+                    ts=end,
+                    window=window.sequence,
+                    class_=class_,
+                    confidence=round(confidence, 4),
+                    probabilities=shares,
+                    model=bundle.card.id,
+                    quality=list(window.quality),
+                )
+            )
+        if self.settings.task == "fault":
+            messages += [self._fault(state, Durability.RARE) for state in self._alarm.observe(class_, confidence, end)]
+        else:
+            messages += self._sign(class_, confidence, window)
+        return messages
+
+    def _sign(self, class_: str, confidence: float, window: Window) -> list[Publish]:
+        end = from_ns(window.time_ns)
+        start = end - timedelta(seconds=(self.settings.window.length - 1) / self.settings.rate_hz)
+        sign = self._signs.observe(class_, confidence, start, end)
+        if sign is None or self.bundle is None:
+            return []
+        return [
+            self._emitter.publish(
+                Sign,
+                self.settings.id,
+                Durability.SIGN,
+                event=sign.event,
+                class_=sign.class_,
+                confidence=round(sign.confidence, 4),
+                start=sign.start,
+                end=sign.end,
+                windows=sign.windows,
+                model=self.bundle.card.id,
+            )
+        ]
+
+    def _due(self, seconds: float) -> bool:
+        """Whether ``classification_hz`` lets this window out."""
+        rate = self.settings.classification_hz
+        if rate is not None and 0 <= seconds - self._last_classification < 1 / rate:
+            return False
+        self._last_classification = seconds
+        return True
+
+    def _vibration(self, now: float) -> list[Publish]:
+        if now - self._last_vibration < self.settings.vibration_s:
+            return []
+        value = self._indicators.value()
+        if value is None:
+            return []
+        self._last_vibration = now
+        self._latest = value
+        return [
+            self._emitter.publish(
+                Vibration,
+                self.settings.id,
+                Durability.TELEMETRY,
+                unit=value.unit,
+                seconds=value.seconds,
+                quality=list(value.quality),
+                **_rounded(value),
+            )
+        ]
+
+    def _fault(self, state: AlarmState, durability: Durability) -> Publish:
+        self._last_fault = self._emitter.clock.monotonic()
+        return self._emitter.publish(
+            Fault,
+            self.settings.id,
+            durability,
+            active=state.active,
+            event=state.event,
+            class_=state.class_,
+            severity=state.severity,
+            first_seen=state.first_seen,
+            last_seen=state.last_seen,
+            cleared=state.cleared,
+            votes=state.votes,
+            of=state.of,
+            confidence=state.confidence,
+            model=None if self.bundle is None else self.bundle.card.id,
+            latched=state.latched,
+            acknowledged=state.acknowledged,
+            acknowledged_by=state.acknowledged_by,
+            acknowledged_at=state.acknowledged_at,
+            comment=state.comment,
+            evidence={} if self._latest is None else {**_rounded(self._latest), "unit": self._latest.unit},
+        )
+
+    def _model(self, durability: Durability) -> Publish:
+        fields: dict[str, Any] = {"previous": self.previous}
+        if self.bundle is not None:
+            card = self.bundle.card
+            measured = card.measured[card.deployed]
+            fields |= card.cost.model_dump() | measured.model_dump()
+            fields |= {
+                "id": card.id,
+                "sha256": card.sha256[model_file(card.deployed)],
+                "created": card.created,
+                "classes": card.classes,
+                "precision": card.deployed,
+                "accuracy": card.metrics.accuracy,
+                "accuracy_low": card.metrics.accuracy_low,
+                "accuracy_high": card.metrics.accuracy_high,
+                "macro_f1": card.metrics.macro_f1,
+            }
+        return self._emitter.publish(Model, self.settings.id, durability, **fields)
+
+    def _remember(self, chunk: Chunk) -> None:
+        """Keep the last seconds without a gap, for ``cmd/label``."""
+        if chunk.gap or (self.recent and chunk.sequence != self.recent[-1].sequence + 1):
+            self.recent.clear()
+        self.recent.append(chunk)
+        kept = sum(part.samples.shape[1] for part in self.recent)
+        while kept - self.recent[0].samples.shape[1] >= RECENT_S * self.settings.rate_hz:
+            kept -= self.recent.popleft().samples.shape[1]
+
+
+def model_file(precision: str) -> str:
+    """Name of the file of one precision in a bundle (DESIGN section 4)."""
+    return "model.int8.onnx" if precision == "int8" else "model.onnx"
+
+
+def _rounded(value: Indicators) -> dict[str, list[float | None]]:
+    """Indicators as JSON numbers; null where there is none, as of a constant channel."""
+    return {
+        name: [round(number, 6) if isfinite(number) else None for number in getattr(value, name)]
+        for name in ("rms", "peak", "crest_factor", "kurtosis")
+    }

@@ -1,0 +1,375 @@
+"""The desk of one asset: which job runs, what it wants done, and how each command ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgetune_node import calibration as cal
+from edgetune_node.commands import (
+    Acknowledge,
+    Cancel,
+    Command,
+    Continue,
+    Deploy,
+    LabelCommand,
+    Profile,
+    Recalibrate,
+    Record,
+    Rollback,
+)
+from edgetune_node.events import (
+    CancelSearch,
+    Durability,
+    Effect,
+    FinishCommand,
+    Install,
+    ModelReady,
+    RecordingSaved,
+    SaveRecording,
+    StartSearch,
+)
+from edgetune_node.messages import CalibrationStatus, State
+from edgetune_signal import Recording, held_out_start, window_quality
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from edgetune_node.asset import Asset
+    from edgetune_node.emitter import Emitter
+    from edgetune_signal import Chunk
+
+PROGRESS_S = 0.5
+STALE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which command started something, and where its answers go."""
+
+    name: str
+    command_id: str
+    response_topic: str | None = None
+    correlation: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """First answer to a command; ``final`` when nothing more follows."""
+
+    status: str
+    reason: str = ""
+    detail: dict[str, Any] | None = None
+    final: bool = True
+
+
+class Desk:
+    """Runs at most one job (a calibration, a recording, a model change) of one asset.
+
+    Parameters
+    ----------
+    asset
+        What listens; gets the new model.
+    emitter
+        Stamps messages.
+    stored
+        Gives the seconds of stored recordings per class.
+    """
+
+    def __init__(self, asset: Asset, emitter: Emitter, stored: Callable[[], Mapping[str, float]]) -> None:
+        self.asset = asset
+        self._emitter = emitter
+        self._stored = stored
+        self._calibration: cal.Calibration | None = None
+        self._origin: Origin | None = None
+        self._subject = asset.settings.subject
+        self._condition = asset.settings.condition
+        self._note = ""
+        self._shown: tuple[Any, ...] = ()
+        self._since: datetime = emitter.clock.utc()
+        self._last_phase = ""
+        self._last_view: tuple[Any, ...] = ()
+        self._last_progress = float("-inf")
+        self._last_reported = ""
+
+    @property
+    def job(self) -> str | None:
+        """Command id of the running job."""
+        return None if self._origin is None else self._origin.command_id
+
+    # ---- commands ----------------------------------------------------------------------------------------------
+
+    def command(self, command: Command, origin: Origin) -> tuple[Answer, list[Effect]]:
+        """Carry out, start or refuse a command."""
+        match command:
+            case Continue():
+                return self._continue()
+            case Cancel():
+                return self._cancel()
+            case Acknowledge():
+                try:
+                    return Answer("done"), list(self.asset.acknowledge(command.event, command.by, command.comment))
+                except ValueError as error:
+                    return Answer("rejected", str(error)), []
+            case Profile():
+                return self._profile(command)
+        if self._origin is not None:
+            return Answer(
+                "rejected", f"busy: {self._origin.name} {self._origin.command_id} is running; cancel it first"
+            ), []
+        match command:
+            case Recalibrate() | Record():
+                return self._start(command, origin)
+            case Rollback():
+                self._origin = origin
+                return Answer("accepted", final=False), [Install(self.asset.settings.id, command.id, "rollback")]
+            case Deploy():
+                self._origin = origin
+                install = Install(self.asset.settings.id, command.id, "deploy", name=command.model)
+                return Answer("accepted", final=False), [install]
+            case LabelCommand():
+                return self._label(command, origin)
+        return Answer("rejected", f"an asset does not know {origin.name}"), []
+
+    def resume(self, reason: str) -> None:
+        """Show ``reason`` in the asset's state until the next job."""
+        self._note = reason
+
+    # ---- what happens to a job ---------------------------------------------------------------------------------
+
+    def samples(self, chunk: Chunk) -> list[Effect]:
+        """Let a running take have the samples."""
+        return self._feed(cal.Samples(chunk)) if self._calibration is not None else []
+
+    def tick(self) -> list[Effect]:
+        """Let time pass."""
+        return self._feed(cal.Ticked()) if self._calibration is not None else []
+
+    def searched(self, job: str, event: Mapping[str, Any]) -> list[Effect]:
+        """Take in what the search child reports."""
+        if self._calibration is None or job != self.job:
+            return []
+        return self._feed(cal.input_of(event))
+
+    def queued(self) -> list[Effect]:
+        """Hear that another asset's search runs first."""
+        return self._feed(cal.SearchQueued())
+
+    def saved(self, event: RecordingSaved) -> list[Effect]:
+        """Take in how the writing of a recording ended."""
+        if event.job != self.job or self._origin is None:
+            return []
+        if self._calibration is not None:
+            return self._feed(cal.SaveFailed(event.error or "") if event.path is None else cal.TakeSaved(event.path))
+        if event.path is None:
+            return self._finish("failed", event.error or "", {})
+        return self._finish("done", "", {"recording": event.path.name})
+
+    def model_ready(self, event: ModelReady) -> list[Effect]:
+        """Take in how a model change ended; a new model classifies from the next window on."""
+        effects: list[Effect] = []
+        if event.bundle is not None:
+            effects += self.asset.swap(event.bundle, event.previous)
+        if event.job != self.job:
+            return effects
+        if self._calibration is not None:
+            deployed = event.bundle
+            result = cal.DeployFailed(event.error or "") if deployed is None else cal.Deployed(deployed.card.id)
+            return effects + self._feed(result)
+        if event.bundle is None:
+            return effects + self._finish("failed", event.error or "", {})
+        return effects + self._finish("done", "", {"model": event.bundle.card.id})
+
+    # ---- what it says ------------------------------------------------------------------------------------------
+
+    def state(self, *, always: bool = False) -> list[Effect]:
+        """State of the asset, where it changed since it was last said."""
+        phase, reason = self._phase()
+        bundle = self.asset.bundle
+        model = None if bundle is None else bundle.card.id
+        shown = (phase, reason, self.job, model)
+        if shown == self._shown and not always:
+            return []
+        if phase != self._last_phase:
+            self._since, self._last_phase = self._emitter.clock.utc(), phase
+        durability = Durability.TELEMETRY if shown == self._shown else Durability.RARE
+        self._shown = shown
+        return [
+            self._emitter.publish(
+                State,
+                self.asset.settings.id,
+                durability,
+                phase=phase,
+                reason=reason,
+                since=self._since,
+                job=self.job,
+                model=model,
+                classifying=bundle is not None,
+            )
+        ]
+
+    def progress(self, *, always: bool = False) -> list[Effect]:
+        """Calibration's standing: at once where the phase or the instruction changed, else twice a second."""
+        now = self._emitter.clock.monotonic()
+        if self._calibration is None:
+            if not always:
+                return []
+            view: dict[str, Any] = {"phase": "idle", "instruction": "Nothing to do.", "percent": 0.0}
+        else:
+            view = self._calibration.view(now)
+        key = tuple(view.get(name) for name in ("phase", "class_", "take", "instruction", "search_phase"))
+        if not always and key == self._last_view and now - self._last_progress < PROGRESS_S:
+            return []
+        self._last_view, self._last_progress = key, now
+        asset = self.asset.settings.id
+        return [self._emitter.publish(CalibrationStatus, asset, Durability.TELEMETRY, job=self.job, **view)]
+
+    # ---- inside ------------------------------------------------------------------------------------------------
+
+    def _start(self, command: Recalibrate | Record, origin: Origin) -> tuple[Answer, list[Effect]]:
+        stored = self._stored()
+        reasons = cal.check(command, stored)
+        if reasons:
+            return Answer("rejected", "; ".join(reasons)), []
+        settings = self.asset.settings
+        bundle = self.asset.bundle
+        self._origin = origin
+        self._note = ""
+        self._last_reported = ""
+        self._calibration = cal.Calibration(
+            command.id,
+            command,
+            spec=settings.spec,
+            default_budget=settings.budget,
+            stored=stored,
+            current_model=None if bundle is None else bundle.card.id,
+            subject=self._subject,
+            condition=self._condition,
+            sensor=settings.sensor,
+            clip_level=settings.clip_level,
+            shaft_rpm=self.asset.context.shaft_rpm,
+            now=self._emitter.clock.monotonic(),
+        )
+        return Answer("accepted", final=False), self._feed(cal.Ticked())
+
+    def _continue(self) -> tuple[Answer, list[Effect]]:
+        if self._calibration is None or self._calibration.phase != "waiting":
+            return Answer("rejected", "nothing waits for continue"), []
+        return Answer("done"), self._feed(cal.Continue())
+
+    def _cancel(self) -> tuple[Answer, list[Effect]]:
+        if self._origin is None:
+            return Answer("rejected", "no job is running"), []
+        if self._calibration is None or self._calibration.phase == "deploying":
+            return Answer(
+                "rejected", f"{self._origin.name} cannot be cancelled any more: a model is being put in place"
+            ), []
+        job = self._origin.command_id
+        return Answer("done", detail={"job": job}), self._feed(cal.CancelRequested())
+
+    def _profile(self, command: Profile) -> tuple[Answer, list[Effect]]:
+        if self._origin is not None:
+            return Answer("rejected", f"busy: {self._origin.name} {self._origin.command_id} is running"), []
+        self._subject = self._subject if command.subject is None else command.subject
+        self._condition = self._condition if command.condition is None else command.condition
+        return Answer("done", detail={"subject": self._subject, "condition": self._condition}), []
+
+    def _label(self, command: LabelCommand, origin: Origin) -> tuple[Answer, list[Effect]]:
+        settings = self.asset.settings
+        wanted = round(command.seconds * settings.rate_hz)
+        chunks = list(self.asset.recent)
+        samples = np.concatenate([chunk.samples for chunk in chunks], axis=1) if chunks else None
+        have = 0 if samples is None else samples.shape[1]
+        if samples is None or have < wanted:
+            seconds = have / settings.rate_hz
+            return Answer("rejected", f"only {seconds:.2f} s of the stream are at hand without a gap"), []
+        kept = samples[:, have - wanted :]
+        bad = {"nan", "flat"} & set(window_quality(kept, settings.clip_level))
+        if bad:
+            return Answer("rejected", f"the samples are unusable: {', '.join(sorted(bad))}"), []
+        last = chunks[-1]
+        end_ns = last.time_ns + round(last.samples.shape[1] / settings.rate_hz * 1e9)
+        recording = Recording(
+            samples=kept,
+            rate_hz=settings.rate_hz,
+            label=command.label,
+            unit=settings.unit,
+            time_ns=end_ns - round(wanted / settings.rate_hz * 1e9),
+            sensor=settings.sensor,
+            subject=self._subject,
+            condition=self._condition,
+            group=f"label-{command.id}",
+            held_out_from=held_out_start(wanted, 0, 1),
+            shaft_rpm=self.asset.context.shaft_rpm,
+        )
+        self._origin = origin
+        return Answer("accepted", final=False), [SaveRecording(settings.id, command.id, recording)]
+
+    def _feed(self, item: cal.Input) -> list[Effect]:
+        calibration, origin = self._calibration, self._origin
+        if calibration is None or origin is None:
+            return []
+        asset, job = self.asset.settings.id, origin.command_id
+        effects: list[Effect] = []
+        for output in calibration.handle(item, self._emitter.clock.monotonic()):
+            match output:
+                case cal.Save():
+                    effects.append(SaveRecording(asset, job, output.recording))
+                case cal.StartSearch():
+                    effects.append(StartSearch(asset, job, output.classes, output.budget))
+                case cal.StopSearch():
+                    effects.append(CancelSearch(asset, job))
+                case cal.Install():
+                    effects.append(Install(asset, job, "install", bundle=output.bundle))
+                case cal.Finished():
+                    effects += self.progress(always=True)
+                    effects += self._finish(output.status, output.reason, output.detail)
+                    return effects
+        if calibration.state_phase != self._last_reported:
+            self._last_reported = calibration.state_phase
+            effects += self._respond(origin, "progress", calibration.state_phase, {})
+        return effects
+
+    def _finish(self, status: str, reason: str, detail: dict[str, Any]) -> list[Effect]:
+        origin = self._origin
+        if origin is None:
+            return []
+        if status != "done":
+            self._note = f"{origin.name} {status}: {reason}"
+        elif origin.name == "recalibrate" and reason:
+            self._note = reason
+        self._calibration = self._origin = None
+        if status == "cancelled":
+            status, reason = "failed", f"cancelled: {reason}" if reason else "cancelled"
+        replies = self._respond(origin, status, reason, detail)
+        asset = self.asset.settings.id
+        answer = replies[0].message.json_bytes()
+        return [*replies, FinishCommand(asset, origin.name, origin.command_id, answer)]
+
+    def _respond(self, origin: Origin, status: str, reason: str, detail: dict[str, Any]) -> list[Any]:
+        return self._emitter.respond(
+            self.asset.settings.id,
+            {"id": origin.command_id, "command": origin.name, "status": status, "reason": reason, "detail": detail},
+            response_topic=origin.response_topic,
+            correlation=origin.correlation,
+        )
+
+    def _phase(self) -> tuple[str, str]:
+        if self._calibration is not None:
+            return self._calibration.state_phase, "" if self._origin is None else self._origin.name
+        if self._origin is not None and self._origin.name in {"rollback", "deploy"}:
+            return "deploying", self._origin.name
+        asset = self.asset
+        trouble = asset.source_error or self._silence()
+        if asset.bundle is None:
+            return "uncalibrated", trouble or self._note or "no model yet: publish recalibrate"
+        return ("failed", trouble) if trouble else ("monitoring", self._note)
+
+    def _silence(self) -> str:
+        last = self.asset.last_sample
+        if last is not None and self._emitter.clock.monotonic() - last > STALE_S:
+            return f"no samples for more than {STALE_S:g} s: check the sensor and its source"
+        return ""

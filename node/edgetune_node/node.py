@@ -1,0 +1,333 @@
+"""The node: one function from an event to what shall be done, and all the state there is."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic import ValidationError
+
+from edgetune_node.asset import Asset
+from edgetune_node.commands import Context, Ping, parse_command
+from edgetune_node.desk import Answer, Desk, Origin
+from edgetune_node.emitter import Emitter
+from edgetune_node.errors import CommandError
+from edgetune_node.events import (
+    AckCommand,
+    CancelSearch,
+    ChunkArrived,
+    CommandArrived,
+    ContextArrived,
+    Durability,
+    Effect,
+    Event,
+    Exit,
+    FinishCommand,
+    KeepCommand,
+    LinkChanged,
+    ModelReady,
+    RecordingSaved,
+    SearchReported,
+    SourceChanged,
+    StartSearch,
+    StopRequested,
+    Tick,
+)
+from edgetune_node.messages import Health, Info, Response, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from edgetune_node.alarm import AlarmState
+    from edgetune_node.clock import Clock
+    from edgetune_node.config import Settings
+
+SEARCH_ENDED = frozenset({"done", "failed"})
+
+
+class Surroundings(Protocol):
+    """What the node asks of the world outside: figures, memory of commands, stored recordings."""
+
+    def vitals(self) -> Mapping[str, Any]:
+        """Give the fields of ``health`` that the process and the machine know."""
+        ...
+
+    def dropped(self, asset: str) -> int:
+        """Give how many chunks of an asset did not fit the inbox."""
+        ...
+
+    def answer_of(self, asset: str | None, command_id: str) -> bytes | None:
+        """Give the answer that a command of this id got, if there was one."""
+        ...
+
+    def stored(self, asset: str) -> Mapping[str, float]:
+        """Give the seconds of stored recordings per class."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A command that was running when the process ended."""
+
+    asset: str | None
+    name: str
+    command_id: str
+
+
+class Node:
+    """Everything that the node decides; see `handle`.
+
+    Parameters
+    ----------
+    settings
+        The configuration.
+    clock, new_id, surroundings
+        The world, passed in.
+    boot
+        Names this life of the process.
+    emitter
+        Stamps messages.
+    alarms
+        Alarms as they were when the process ended, by asset.
+    capabilities
+        What ``info`` says the node can do.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        emitter: Emitter,
+        new_id: Callable[[], str],
+        surroundings: Surroundings,
+        alarms: Mapping[str, AlarmState],
+        capabilities: Sequence[str],
+    ) -> None:
+        self._settings = settings
+        self._emitter = emitter
+        self._clock: Clock = emitter.clock
+        self._world = surroundings
+        self._capabilities = list(capabilities)
+        self._started = emitter.clock.monotonic()
+        self._last_health = float("-inf")
+        self._connected = False
+        self.assets = {
+            section.id: Asset(section, emitter, new_id, alarms.get(section.id)) for section in settings.asset
+        }
+        self.desks = {
+            name: Desk(asset, emitter, lambda name=name: surroundings.stored(name))  # type: ignore[misc]
+            for name, asset in self.assets.items()
+        }
+        self._searching: tuple[str, str] | None = None
+        self._waiting: deque[StartSearch] = deque()
+
+    def start(self, interrupted: Sequence[Interrupted]) -> list[Effect]:
+        """Say how the jobs of the process' last life ended."""
+        effects: list[Effect] = []
+        for job in interrupted:
+            reason = "interrupted: the node was restarted while it ran; send it again under a new id"
+            replies = self._emitter.respond(
+                job.asset, {"id": job.command_id, "command": job.name, "status": "failed", "reason": reason}
+            )
+            effects += replies
+            effects.append(FinishCommand(job.asset, job.name, job.command_id, replies[0].message.json_bytes()))
+            if job.asset in self.desks:
+                self.desks[job.asset].resume(f"{job.name} was interrupted by a restart")
+        return effects
+
+    def handle(self, event: Event) -> list[Effect]:
+        """Take in one event; give what shall be done about it, in order."""
+        match event:
+            case ChunkArrived():
+                effects = [*self.assets[event.asset].listen(event.chunk), *self.desks[event.asset].samples(event.chunk)]
+            case Tick():
+                effects = self._tick()
+            case CommandArrived():
+                effects = self._command(event)
+            case ContextArrived():
+                effects = self._context(event)
+            case LinkChanged():
+                self._connected = event.connected
+                effects = self.announce() if event.connected else []
+            case SourceChanged():
+                self.assets[event.asset].source_error = "the recording has ended" if event.ended else event.error
+                effects = []
+            case SearchReported():
+                effects = self._searched(event)
+            case RecordingSaved():
+                effects = self.desks[event.asset].saved(event)
+            case ModelReady():
+                effects = self.desks[event.asset].model_ready(event)
+            case StopRequested():
+                effects = self._stop()
+        return self._settle(effects)
+
+    def announce(self) -> list[Effect]:
+        """Say everything that is retained; ``online`` last, so that what it vouches for is already there."""
+        effects: list[Effect] = [self._info(), self._health()]
+        for name, asset in self.assets.items():
+            effects += asset.announce()
+            effects += self.desks[name].state(always=True)
+            effects += self.desks[name].progress(always=True)
+        return [*effects, self._emitter.publish(Status, None, Durability.TELEMETRY, status="online")]
+
+    # ---- events ------------------------------------------------------------------------------------------------
+
+    def _tick(self) -> list[Effect]:
+        effects: list[Effect] = []
+        for name, asset in self.assets.items():
+            effects += asset.tick()
+            effects += self.desks[name].tick()
+        now = self._clock.monotonic()
+        if now - self._last_health >= self._settings.node.health_interval_s:
+            effects.append(self._health())
+        return effects
+
+    def _command(self, event: CommandArrived) -> list[Effect]:
+        try:
+            command = parse_command(event.name, event.payload, now=self._clock.utc(), retained=event.retained)
+        except CommandError as error:
+            return self._reject(event, error.command_id, error.problems)
+        if event.asset is not None and event.asset not in self.assets:
+            return self._reject(
+                event, command.id, [f"no asset is called {event.asset!r}; there are: {', '.join(self.assets)}"]
+            )
+        if isinstance(command, Ping) != (event.asset is None):
+            place = "its asset" if event.asset is None else "the node"
+            return self._reject(event, command.id, [f"{event.name} is a command to {place}, not to this topic"])
+        origin = Origin(event.name, command.id, event.response_topic, event.correlation)
+        before = self._world.answer_of(event.asset, command.id)
+        if before is not None:
+            return [*self._repeat(event, before), *self._acknowledge(event)]
+        if event.asset is None:
+            detail = {"version": version("edgetune"), "uptime_s": round(self._clock.monotonic() - self._started, 1)}
+            answer, effects = Answer("done", detail=detail), []
+        else:
+            answer, effects = self.desks[event.asset].command(command, origin)
+        if answer.status == "rejected":
+            return [*self._reject(event, command.id, [answer.reason]), *effects]
+        replies = self._emitter.respond(
+            event.asset,
+            {
+                "id": command.id,
+                "command": event.name,
+                "status": answer.status,
+                "reason": answer.reason,
+                "detail": answer.detail or {},
+            },
+            response_topic=event.response_topic,
+            correlation=event.correlation,
+        )
+        payload = replies[0].message.json_bytes()
+        kept: list[Effect] = [
+            KeepCommand(event.asset, event.name, command.id, event.payload, payload, event.ack),
+            *replies,
+        ]
+        if answer.final:
+            kept.append(FinishCommand(event.asset, event.name, command.id, payload))
+        return kept + effects
+
+    def _context(self, event: ContextArrived) -> list[Effect]:
+        asset = self.assets.get(event.asset)
+        if asset is not None:
+            try:
+                asset.context = Context.model_validate_json(event.payload or b"{}")
+            except ValidationError:
+                asset.context = Context()
+        return []
+
+    def _searched(self, event: SearchReported) -> list[Effect]:
+        effects: list[Effect] = []
+        if event.event.get("event") in SEARCH_ENDED and self._searching == (event.asset, event.job):
+            self._searching = None
+        effects += self.desks[event.asset].searched(event.job, event.event)
+        if self._searching is None and self._waiting:
+            effects.append(self._waiting.popleft())
+        return effects
+
+    def _stop(self) -> list[Effect]:
+        effects: list[Effect] = []
+        if self._searching is not None:
+            effects.append(CancelSearch(*self._searching))
+        return [*effects, Exit()]
+
+    # ---- inside ------------------------------------------------------------------------------------------------
+
+    def _settle(self, effects: list[Effect]) -> list[Effect]:
+        """Let one search run at a time, and say what changed."""
+        settled: list[Effect] = []
+        for effect in effects:
+            if isinstance(effect, StartSearch):
+                if self._searching is not None:
+                    self._waiting.append(effect)
+                    settled += self.desks[effect.asset].queued()
+                    continue
+                self._searching = (effect.asset, effect.job)
+            elif isinstance(effect, CancelSearch) and self._searching != (effect.asset, effect.job):
+                self._waiting = deque(waiting for waiting in self._waiting if waiting.job != effect.job)
+                continue
+            settled.append(effect)
+        for desk in self.desks.values():
+            settled += desk.state()
+            settled += desk.progress()
+        return settled
+
+    def _reject(self, event: CommandArrived, command_id: str | None, errors: list[str]) -> list[Effect]:
+        replies = self._emitter.respond(
+            event.asset,
+            {
+                "id": command_id,
+                "command": event.name[:64],
+                "status": "rejected",
+                "reason": "; ".join(errors)[:1000],
+                "errors": errors[:20],
+            },
+            response_topic=event.response_topic,
+            correlation=event.correlation,
+        )
+        return [*replies, *self._acknowledge(event)]
+
+    def _repeat(self, event: CommandArrived, answer: bytes) -> list[Effect]:
+        first = Response.model_validate_json(answer)
+        fields = first.model_dump(include={"id", "command", "status", "reason", "errors", "detail"})
+        return list(
+            self._emitter.respond(
+                event.asset, fields, response_topic=event.response_topic, correlation=event.correlation
+            )
+        )
+
+    def _acknowledge(self, event: CommandArrived) -> list[Effect]:
+        return [] if event.ack is None else [AckCommand(event.ack)]
+
+    def _info(self) -> Effect:
+        return self._emitter.publish(
+            Info,
+            None,
+            Durability.TELEMETRY,
+            versions={name: version(name) for name in ("edgetune", "onnxruntime", "paho-mqtt", "numpy")},
+            assets=[asset.info() for asset in self.assets.values()],
+            capabilities=self._capabilities,
+            insecure=self._insecure(),
+            config=self._settings.redacted(),
+        )
+
+    def _insecure(self) -> list[str]:
+        mqtt = self._settings.mqtt
+        return [
+            *(["mqtt: no TLS"] if mqtt.tls is None else []),
+            *(["mqtt: no password"] if mqtt.password is None else []),
+        ]
+
+    def _health(self) -> Effect:
+        self._last_health = self._clock.monotonic()
+        return self._emitter.publish(
+            Health,
+            None,
+            Durability.TELEMETRY,
+            uptime_s=round(self._clock.monotonic() - self._started, 1),
+            dropped_chunks=sum(self._world.dropped(name) for name in self.assets),
+            assets=[asset.health(self._world.dropped(name)) for name, asset in self.assets.items()],
+            **self._world.vitals(),
+        )
