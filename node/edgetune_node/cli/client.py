@@ -1,0 +1,381 @@
+"""A small synchronous MQTT client for the operator's side: sends commands and follows what a node says."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import socket
+import ssl
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, Self
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from edgetune_node.errors import NodeError
+from edgetune_node.topics import NODE_COMMANDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from paho.mqtt.reasoncodes import ReasonCode
+
+    from edgetune_node.config import MqttSection
+    from edgetune_node.topics import Topics
+
+CONNECT_S = 8.0
+ACKNOWLEDGE_S = 5.0
+STOPPED_S = 2.0
+FINAL = frozenset({"done", "failed", "rejected"})
+_LOGIN = {"Bad user name or password", "Not authorized"}
+
+
+class BrokerError(NodeError):
+    """The broker cannot be used.
+
+    Attributes
+    ----------
+    passing
+        True where the same attempt may succeed later (the broker is down), false where something has to be changed.
+    """
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        self.passing = passing
+        super().__init__(message)
+
+
+class NoReplyError(NodeError):
+    """A node did not answer a command in time."""
+
+
+class OperatorClient:
+    """One connection to a broker, on behalf of a person.
+
+    It reconnects and subscribes again by itself; what a node publishes meanwhile and is not retained is missed.
+
+    Parameters
+    ----------
+    mqtt
+        The broker; ``client_id`` of it is not used, since that is the node's.
+    topics
+        The node that commands go to; None for a client that only listens.
+    asset
+        The asset that commands go to.
+    will
+        Topic and payload that the broker publishes, retained, when this client vanishes.
+
+    Raises
+    ------
+    BrokerError
+        No connection; the message says which broker, why, and what to do.
+    """
+
+    def __init__(
+        self,
+        mqtt: MqttSection,
+        topics: Topics | None = None,
+        asset: str | None = None,
+        *,
+        will: tuple[str, bytes] | None = None,
+    ) -> None:
+        self.client_id = f"edgetune-operator-{uuid.uuid4().hex[:12]}"
+        self.topics = topics
+        self.asset = asset
+        self._mqtt = mqtt
+        self._five = mqtt.protocol == "5"
+        self._inbox: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
+        self._passed_over: list[tuple[str, dict[str, Any]]] = []
+        self._filters: dict[str, int] = {}
+        self._changed = threading.Condition()
+        self._connected = False
+        self._refusal: str | None = None
+        self._granted: dict[int, list[ReasonCode]] = {}
+        self._refused: dict[int, str] = {}
+        self._client = self._make(will)
+        self._connect()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is there at the moment."""
+        return self._connected
+
+    def subscribe(self, *filters: str, qos: int = 1) -> None:
+        """Listen to more topics; returns once the broker has confirmed.
+
+        Raises
+        ------
+        BrokerError
+            The broker refuses a filter, or does not answer.
+        """
+        self._filters.update(dict.fromkeys(filters, qos))
+        _, mid = self._client.subscribe([(name, qos) for name in filters])
+        codes = self._subscription(mid, filters)
+        refused = [f"{name} ({code})" for name, code in zip(filters, codes, strict=False) if code.is_failure]
+        if refused:
+            raise BrokerError(
+                f"broker {self._where} refuses the subscription to {', '.join(refused)}; "
+                "let this user read it (the broker's ACL)"
+            )
+
+    def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
+        """Publish, and with QoS 1 return once the broker has it; QoS 0 is lost while there is no connection.
+
+        Raises
+        ------
+        BrokerError
+            The broker refuses the message (with MQTT 5), or does not confirm it.
+        """
+        self._publish(topic, payload, qos, retain=retain)
+
+    def send(self, name: str, **fields: Any) -> str:
+        """Send a command with a fresh id and listen for its answers.
+
+        Parameters
+        ----------
+        name
+            The command, for example ``recalibrate``.
+        **fields
+            Its fields; those that are None are left out.
+
+        Returns
+        -------
+        str
+            The command's id.
+        """
+        if self.topics is None or (self.asset is None and name not in NODE_COMMANDS):
+            raise ValueError(f"{name} needs a node and an asset to go to")
+        base = self.topics.base if name in NODE_COMMANDS else f"{self.topics.base}/{self.asset}"
+        answers = [f"{base}/resp/{name}"]
+        if self._five:
+            answers.append(f"{base}/resp/{name}/{self.client_id}")
+        new = [topic for topic in answers if topic not in self._filters]
+        if new:
+            self.subscribe(*new)
+        command_id = uuid.uuid4().hex
+        payload = {"id": command_id, **{key: value for key, value in fields.items() if value is not None}}
+        properties = None
+        if self._five:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties.ResponseTopic = answers[-1]
+            properties.CorrelationData = command_id.encode()
+        self._publish(f"{base}/cmd/{name}", json.dumps(payload).encode(), 1, properties=properties)
+        return command_id
+
+    def messages(self, timeout: float | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Give ``(topic, payload)`` of every JSON object that arrives, in order, for ``timeout`` seconds at the most.
+
+        What `wait_reply` passed over comes first. ``timeout`` counts from the first ``next``; None never ends.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            if self._passed_over:
+                yield self._passed_over.pop(0)
+                continue
+            item = self._next(deadline)
+            if item is None:
+                return
+            yield item
+
+    def wait_reply(self, command_id: str, *, timeout: float, final: bool = True) -> dict[str, Any]:
+        """Wait for the answer to a command; other messages stay for `messages`.
+
+        Parameters
+        ----------
+        command_id
+            What `send` returned.
+        timeout
+            Seconds to wait.
+        final
+            True waits for ``done``, ``failed`` or ``rejected``; false takes the first answer.
+
+        Raises
+        ------
+        NoReplyError
+            None came in time.
+        """
+        deadline = time.monotonic() + timeout
+        while (item := self._next(deadline)) is not None:
+            topic, payload = item
+            if "/resp/" in topic and payload.get("id") == command_id and (not final or payload.get("status") in FINAL):
+                return payload
+            self._passed_over.append(item)
+        node = self.topics.base if self.topics else "the node"
+        raise NoReplyError(f"{node} did not answer within {timeout:g} s; is it running? (edgetune watch shows it)")
+
+    def close(self) -> None:
+        """Say goodbye to the broker."""
+        self._client.disconnect()
+        thread = threading.Thread(target=self._client.loop_stop, daemon=True)  # hangs on a frozen broker
+        thread.start()
+        thread.join(STOPPED_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ---- connecting ----
+
+    @property
+    def _where(self) -> str:
+        return f"{self._mqtt.host}:{self._mqtt.port}"
+
+    def _make(self, will: tuple[str, bytes] | None) -> paho.Client:
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self.client_id,
+            protocol=paho.MQTTv5 if self._five else paho.MQTTv311,
+        )
+        client.connect_timeout = CONNECT_S
+        client.reconnect_delay_set(1, 5)
+        if self._mqtt.username is not None:
+            password = self._mqtt.password
+            client.username_pw_set(self._mqtt.username, password.get_secret_value() if password else None)
+        if will:
+            client.will_set(*will, qos=1, retain=True)
+        if self._mqtt.tls:
+            tls = self._mqtt.tls
+            files = (tls.ca_file, tls.certificate_file, tls.key_file)
+            ca, certificate, key = (None if file is None else os.fspath(file) for file in files)
+            try:
+                client.tls_set(ca, certificate, key)
+            except (OSError, ssl.SSLError) as error:
+                raise BrokerError(f"TLS files of broker {self._where} cannot be used: {error}") from None
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        client.on_subscribe = self._on_subscribe
+        client.on_publish = self._on_publish
+        return client
+
+    def _connect(self) -> None:
+        try:
+            self._client.connect(self._mqtt.host, self._mqtt.port, keepalive=self._mqtt.keepalive_s)
+        except OSError as error:
+            raise _unreachable(self._where, error, tls=self._mqtt.tls is not None) from None
+        self._client.loop_start()
+        with self._changed:
+            self._changed.wait_for(lambda: self._connected or self._refusal is not None, CONNECT_S)
+            connected, refusal = self._connected, self._refusal
+        if connected:
+            return
+        self.close()
+        if refusal in _LOGIN:
+            user = f"user {self._mqtt.username!r}" if self._mqtt.username else "a client without user name"
+            raise BrokerError(
+                f"broker {self._where} refuses {user}: {refusal}; "
+                "check the user name (--broker mqtt://user@host) and EDGETUNE_MQTT__PASSWORD or --password-file"
+            )
+        if refusal and "rotocol" in refusal:
+            raise BrokerError(f"broker {self._where} does not speak MQTT {self._mqtt.protocol}; try --protocol 3.1.1")
+        raise BrokerError(
+            f"broker {self._where} {f'ended the connection: {refusal}' if refusal else 'does not answer'}; "
+            "is it an MQTT broker, and is mqtt:// (plain) or mqtts:// (TLS) right for this port?",
+            passing=True,
+        )
+
+    # ---- what paho's thread calls ----
+
+    def _on_connect(
+        self, client: paho.Client, _userdata: object, _flags: object, reason: ReasonCode, _properties: object
+    ) -> None:
+        with self._changed:
+            if reason.is_failure:
+                self._refusal = str(reason)
+            else:
+                self._connected = True
+                if self._filters:
+                    client.subscribe(list(self._filters.items()))
+            self._changed.notify_all()
+
+    def _on_disconnect(
+        self, _client: paho.Client, _userdata: object, _flags: object, reason: ReasonCode, _properties: object
+    ) -> None:
+        with self._changed:
+            self._refusal = self._refusal or str(reason)
+            self._connected = False
+            self._changed.notify_all()
+
+    def _on_message(self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
+        try:
+            payload = json.loads(message.payload)
+        except (ValueError, RecursionError):
+            return  # not a node's; a follower of other people's topics must not stop at it
+        if isinstance(payload, dict):
+            self._inbox.put((message.topic, payload))
+
+    def _on_subscribe(
+        self, _client: paho.Client, _userdata: object, mid: int, codes: list[ReasonCode], _properties: object
+    ) -> None:
+        with self._changed:
+            self._granted[mid] = codes
+            self._changed.notify_all()
+
+    def _on_publish(
+        self, _client: paho.Client, _userdata: object, mid: int, code: ReasonCode, _properties: object
+    ) -> None:
+        if code.is_failure:
+            self._refused[mid] = str(code)
+
+    # ---- waiting for it ----
+
+    def _publish(
+        self, topic: str, payload: bytes, qos: int, *, retain: bool = False, properties: Properties | None = None
+    ) -> None:
+        if qos == 0:
+            self._client.publish(topic, payload, 0, retain)
+            return
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._connected, ACKNOWLEDGE_S):
+                raise BrokerError(f"broker {self._where} is gone; {topic} was not sent", passing=True)
+        info = self._client.publish(topic, payload, qos, retain, properties)
+        if info.rc == paho.MQTT_ERR_SUCCESS:
+            info.wait_for_publish(ACKNOWLEDGE_S)
+        if info.rc != paho.MQTT_ERR_SUCCESS or not info.is_published():
+            raise BrokerError(f"broker {self._where} does not confirm {topic}; is it overloaded or gone?", passing=True)
+        refusal = self._refused.pop(info.mid, None)
+        if refusal is not None:
+            raise BrokerError(
+                f"broker {self._where} refuses to take {topic}: {refusal}; let this user write it (the broker's ACL)"
+            )
+
+    def _subscription(self, mid: int | None, filters: tuple[str, ...]) -> list[ReasonCode]:
+        with self._changed:
+            if mid is None or not self._changed.wait_for(lambda: mid in self._granted, ACKNOWLEDGE_S):
+                raise BrokerError(
+                    f"broker {self._where} does not confirm the subscription to {', '.join(filters)}", passing=True
+                )
+            return self._granted.pop(mid)
+
+    def _next(self, deadline: float | None) -> tuple[str, dict[str, Any]] | None:
+        """Take the next message from the network; None once ``deadline`` has passed and nothing is left."""
+        try:
+            if deadline is None:
+                return self._inbox.get()
+            return self._inbox.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            return None
+
+
+def _unreachable(where: str, error: OSError, *, tls: bool) -> BrokerError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return BrokerError(
+            f"broker {where}: its certificate is not trusted ({error.verify_message}); name its authority with --ca, "
+            "and the host as the certificate does"
+        )
+    if isinstance(error, ssl.SSLError):
+        return BrokerError(f"broker {where} does not speak TLS ({error.reason}); use mqtt:// for a plain port")
+    if isinstance(error, socket.gaierror):
+        return BrokerError(f"broker {where}: no such host ({error.strerror}); check --broker", passing=True)
+    if isinstance(error, ConnectionRefusedError):
+        return BrokerError(
+            f"broker {where} refuses the connection; is it running, and is the port right? (--broker)", passing=True
+        )
+    hint = "does it speak TLS there, and is a firewall between?" if tls else "is it running, and is a firewall between?"
+    return BrokerError(f"broker {where} cannot be reached: {error}; {hint}", passing=True)
