@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgetune_nas.bundle import MODEL_FILES
 from edgetune_node.alarm import Alarm
 from edgetune_node.clock import from_ns
 from edgetune_node.commands import Context
@@ -273,7 +274,7 @@ class Asset:
             fields |= card.cost.model_dump() | measured.model_dump()
             fields |= {
                 "id": card.id,
-                "sha256": card.sha256[model_file(card.deployed)],
+                "sha256": card.sha256[MODEL_FILES[card.deployed]],
                 "created": card.created,
                 "classes": card.classes,
                 "precision": card.deployed,
@@ -294,13 +295,8 @@ class Asset:
             kept -= self.recent.popleft().samples.shape[1]
 
 
-def model_file(precision: str) -> str:
-    """Name of the file of one precision in a bundle (DESIGN section 4)."""
-    return "model.int8.onnx" if precision == "int8" else "model.onnx"
-
-
 def _rounded(value: Indicators) -> dict[str, list[float | None]]:
-    """Indicators as JSON numbers; null where there is none, as of a constant channel."""
+    """Give indicators as JSON numbers; null where there is none, as of a constant channel."""
     return {
         name: [round(number, 6) if isfinite(number) else None for number in getattr(value, name)]
         for name in ("rms", "peak", "crest_factor", "kurtosis")

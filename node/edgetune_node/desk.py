@@ -255,6 +255,9 @@ class Desk:
         )
         return Answer("accepted", final=False), self._feed(cal.Ticked())
 
+    def _busy(self, running: Origin) -> Answer:
+        return Answer("rejected", f"busy: {running.name} {running.command_id} is running; cancel it first")
+
     def _continue(self) -> tuple[Answer, list[Effect]]:
         if self._calibration is None or self._calibration.phase != "waiting":
             return Answer("rejected", "nothing waits for continue"), []
@@ -272,7 +275,7 @@ class Desk:
 
     def _profile(self, command: Profile) -> tuple[Answer, list[Effect]]:
         if self._origin is not None:
-            return Answer("rejected", f"busy: {self._origin.name} {self._origin.command_id} is running"), []
+            return self._busy(self._origin), []
         self._subject = self._subject if command.subject is None else command.subject
         self._condition = self._condition if command.condition is None else command.condition
         return Answer("done", detail={"subject": self._subject, "condition": self._condition}), []

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from edgetune_node.asset import Asset
 from edgetune_node.commands import Context, Ping, parse_command
 from edgetune_node.desk import Answer, Desk, Origin
-from edgetune_node.emitter import Emitter
 from edgetune_node.errors import CommandError
 from edgetune_node.events import (
     AckCommand,
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from edgetune_node.alarm import AlarmState
     from edgetune_node.clock import Clock
     from edgetune_node.config import Settings
+    from edgetune_node.emitter import Emitter
 
 SEARCH_ENDED = frozenset({"done", "failed"})
 

@@ -62,7 +62,9 @@ class ModelStore:
             Saying what is wrong with it.
         """
         bundle = load_bundle(folder)
-        bundle.check_fits(self._spec.channels, self._length, self._spec.rate_hz, self._spec.unit)
+        bundle.check_fits(
+            channels=self._spec.channels, length=self._length, rate_hz=self._spec.rate_hz, unit=self._spec.unit
+        )
         return bundle
 
     def open_current(self) -> tuple[Bundle | None, list[str]]:
@@ -144,7 +146,7 @@ class ModelStore:
         link = self.folder / name
         if not link.is_symlink():
             return None
-        target = self.folder / os.readlink(link)
+        target = self.folder / link.readlink()
         return target if target.parent == self.folder and target.is_dir() else None
 
     def _link(self, name: str, target: Path) -> None:
@@ -170,7 +172,9 @@ class ModelStore:
             _sync(self.folder)
         except OSError as error:
             shutil.rmtree(temporary, ignore_errors=True)
-            raise StoreError(f"{bundle} cannot be copied to {target}: {error.strerror or error}; free some disk space") from None
+            raise StoreError(
+                f"{bundle} cannot be copied to {target}: {error.strerror or error}; free some disk space"
+            ) from None
 
     def _prune(self) -> None:
         linked = {path.name for path in (self.current(), self.previous()) if path is not None}

@@ -1,0 +1,100 @@
+"""The thread that reads one asset's source and puts its chunks into the inbox, whatever the source does."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import structlog
+
+from edgetune_node.events import ChunkArrived, SourceChanged
+from edgetune_signal import SourceEnded, SourceOptionsError, open_source
+
+if TYPE_CHECKING:
+    from edgetune_node.config import AssetSection
+    from edgetune_node.inbox import Inbox
+    from edgetune_signal import Source
+
+READ_S = 0.2
+FIRST_RETRY_S, LAST_RETRY_S = 0.5, 30.0
+
+log = structlog.get_logger()
+
+
+class SourceReader(threading.Thread):
+    """Reads a source until told to stop; a source that fails is opened again, ever more patiently.
+
+    Parameters
+    ----------
+    section
+        The asset whose source it is.
+    inbox
+        Where its chunks go.
+    source
+        The opened source, or None to open it here.
+    """
+
+    def __init__(self, section: AssetSection, inbox: Inbox, source: Source | None = None) -> None:
+        super().__init__(name=f"source-{section.id}", daemon=True)
+        self._section = section
+        self._inbox = inbox
+        self._source = source
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Read until `stop`."""
+        retry_s = FIRST_RETRY_S
+        while not self._stopping.is_set():
+            try:
+                self._read_on()
+            except SourceEnded:
+                self._inbox.put(SourceChanged(self._section.id, None, ended=True))
+                return
+            except Exception as error:  # noqa: BLE001 - a plug-in's defect must not silence the other assets
+                log.warning("source failed", asset=self._section.id, error=str(error), retry_s=retry_s)
+                self._inbox.put(SourceChanged(self._section.id, f"{type(error).__name__}: {error}"))
+                self._close()
+                self._stopping.wait(retry_s)
+                retry_s = min(2 * retry_s, LAST_RETRY_S)
+
+    def stop(self) -> None:
+        """End the thread; a source that blocks for ever is left behind with it."""
+        self._stopping.set()
+        self.join(2 * READ_S)
+
+    def _read_on(self) -> None:
+        section = self._section
+        failed = self._source is None
+        if self._source is None:
+            self._source = open_source(section.source.type, section.spec, section.source.options)
+        while not self._stopping.is_set():
+            chunk = self._source.read(READ_S)
+            if chunk is None:
+                continue
+            if failed:
+                self._inbox.put(SourceChanged(section.id, None))
+                failed = False
+            self._inbox.put(ChunkArrived(section.id, chunk))
+        self._close()
+
+    def _close(self) -> None:
+        source, self._source = self._source, None
+        if source is not None:
+            try:
+                source.close()
+            except Exception as error:  # noqa: BLE001 - it is given up anyway
+                log.warning("source did not close", asset=self._section.id, error=str(error))
+
+
+def open_configured(section: AssetSection) -> Source:
+    """Open an asset's source at start; wrong options end the start, a sensor that is away does not.
+
+    Raises
+    ------
+    SourceOptionsError
+        Naming the asset and every wrong option.
+    """
+    try:
+        return open_source(section.source.type, section.spec, section.source.options)
+    except SourceOptionsError as error:
+        raise SourceOptionsError(f"{error.source} of asset {section.id}", error.problems) from None

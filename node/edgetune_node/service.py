@@ -1,0 +1,314 @@
+"""The running process: threads that read, one that decides, and the hands that carry out what was decided."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from edgetune_nas.errors import NasError
+from edgetune_node.alarm import AlarmState
+from edgetune_node.emitter import Emitter
+from edgetune_node.errors import NodeError
+from edgetune_node.events import (
+    AckCommand,
+    CancelSearch,
+    Durability,
+    Effect,
+    Event,
+    Exit,
+    FinishCommand,
+    Install,
+    KeepCommand,
+    ModelReady,
+    Publish,
+    RecordingSaved,
+    SaveRecording,
+    SearchReported,
+    StartSearch,
+    StopRequested,
+    Tick,
+)
+from edgetune_node.inbox import Inbox
+from edgetune_node.link import Link
+from edgetune_node.listening import SourceReader, open_configured
+from edgetune_node.messages import Fault, Status
+from edgetune_node.node import Interrupted, Node
+from edgetune_node.outbox import Outbox
+from edgetune_node.searches import SearchRunner
+from edgetune_node.store import ModelStore
+from edgetune_node.topics import Topics
+from edgetune_node.vitals import Vitals, free_bytes
+from edgetune_signal import RecordingStore, SignalError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from types import FrameType
+
+    from edgetune_node.clock import Clock
+    from edgetune_node.config import Settings
+    from edgetune_signal import Source
+
+TICK_S = 0.25
+DRAIN_S = 3.0
+
+log = structlog.get_logger()
+
+
+class Service:
+    """One node process.
+
+    Parameters
+    ----------
+    settings
+        The configuration.
+    clock
+        The machine's clock.
+
+    Raises
+    ------
+    SourceOptionsError
+        Where an asset's source has wrong options.
+    OutboxError
+        Where the data folder cannot be used.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._boot = uuid.uuid4().hex[:8]
+        self._data = settings.node.data_dir
+        self._incoming = self._data / "incoming"
+        sources = {section.id: open_configured(section) for section in settings.asset}
+        self._prepare_folders()
+        self._inbox = Inbox()
+        self._vitals = Vitals(self._data)
+        topics = Topics(settings.node.namespace, settings.node.id)
+        self._outbox = Outbox(
+            self._data / "outbox.sqlite",
+            max_bytes=settings.mqtt.outbox_max_bytes,
+            max_age_s=settings.mqtt.outbox_max_age_s,
+        )
+        self._stores = {
+            section.id: ModelStore(self._folder(section.id, "models"), section.spec, section.window.length)
+            for section in settings.asset
+        }
+        self._recordings = {
+            section.id: RecordingStore(self._folder(section.id, "recordings"), section.recordings_max_bytes)
+            for section in settings.asset
+        }
+        self._emitter = Emitter(topics, self._boot, clock)
+        self._node = Node(
+            settings,
+            emitter=self._emitter,
+            new_id=lambda: uuid.uuid4().hex[:12],
+            surroundings=self,
+            alarms=self._restored_alarms(topics),
+            capabilities=_capabilities(),
+        )
+        will = self._emitter.publish(Status, None, Durability.TELEMETRY, status="offline")
+        self._link = Link(
+            settings.mqtt,
+            topics,
+            self._outbox,
+            post=self._inbox.put,
+            boot=self._boot,
+            sample_feeds={name: source.feed for name, source in sources.items() if hasattr(source, "feed")},
+            will=will.message.json_bytes(),
+        )
+        self._searches = SearchRunner(settings, self._inbox.put)
+        self._readers = [
+            SourceReader(section, self._inbox, sources[section.id]) for section in settings.asset
+        ]
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="files")
+        self._exit: int | None = None
+
+    # ---- what the node asks of the world (Surroundings) ----------------------------------------------------------
+
+    def vitals(self) -> Mapping[str, Any]:
+        """Give the figures of ``health`` that the process and the machine know."""
+        return {
+            **self._vitals.read(),
+            "queue_depth": len(self._inbox),
+            "reconnects": self._link.reconnects,
+            "outbox_depth": self._outbox.depth,
+            "outbox_dropped": self._outbox.dropped,
+        }
+
+    def dropped(self, asset: str) -> int:
+        """Give how many chunks of an asset did not fit the inbox."""
+        return self._inbox.dropped[asset]
+
+    def answer_of(self, asset: str | None, command_id: str) -> bytes | None:
+        """Give the answer that a command of this id got, if there was one."""
+        return self._outbox.answer_of(asset, command_id)
+
+    def stored(self, asset: str) -> Mapping[str, float]:
+        """Give the seconds of stored recordings per class."""
+        seconds: dict[str, float] = {}
+        for info in self._recordings[asset].list():
+            seconds[info.label] = seconds.get(info.label, 0.0) + info.seconds
+        return seconds
+
+    # ---- the loop ------------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Run until SIGTERM or SIGINT; give the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        self._open_models()
+        self._carry_out(self._node.start([Interrupted(c.asset, c.name, c.command_id) for c in self._outbox.interrupted()]))
+        self._link.start()
+        for reader in self._readers:
+            reader.start()
+        log.info("node started", node=self._settings.node.id, assets=list(self._node.assets), boot=self._boot)
+        next_tick = self._clock.monotonic()
+        try:
+            while self._exit is None:
+                event = self._inbox.get(max(0.0, next_tick - self._clock.monotonic()))
+                if event is not None:
+                    self._carry_out(self._node.handle(event))
+                if self._clock.monotonic() >= next_tick:
+                    next_tick = self._clock.monotonic() + TICK_S
+                    self._carry_out(self._node.handle(Tick()))
+        finally:
+            self._close()
+        return self._exit
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        log.info("stopping", signal=signal.Signals(number).name)
+        self._inbox.put(StopRequested())
+
+    def _close(self) -> None:
+        for reader in self._readers:
+            reader.stop()
+        self._searches.close()
+        self._worker.shutdown(wait=True, cancel_futures=True)
+        stopped = self._emitter.publish(Status, None, Durability.TELEMETRY, status="stopped")
+        self._link.stop(stopped, DRAIN_S)
+        self._outbox.close()
+        log.info("node stopped")
+
+    # ---- carrying out --------------------------------------------------------------------------------------------
+
+    def _carry_out(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Publish():
+                    self._link.publish(effect)
+                case KeepCommand():
+                    self._link.keep_command(effect)
+                case FinishCommand():
+                    self._link.finish_command(effect)
+                case AckCommand():
+                    self._link.ack(effect.ack)
+                case SaveRecording():
+                    self._later(self._save, effect)
+                case Install():
+                    self._later(self._install, effect)
+                case StartSearch():
+                    self._search(effect)
+                case CancelSearch():
+                    self._searches.cancel(effect.job)
+                case Exit():
+                    self._exit = effect.code
+
+    def _later(self, work: Any, effect: Effect) -> None:
+        """Do slow file work on the one worker thread; its result comes back through the inbox."""
+        self._worker.submit(lambda: self._inbox.put(work(effect)))
+
+    def _save(self, effect: SaveRecording) -> Event:
+        try:
+            self._check_space(effect.recording.samples.nbytes)
+            path = self._recordings[effect.asset].add(effect.recording)
+        except (SignalError, NodeError, OSError) as error:
+            return RecordingSaved(effect.asset, effect.job, None, str(error))
+        return RecordingSaved(effect.asset, effect.job, path)
+
+    def _install(self, effect: Install) -> Event:
+        store = self._stores[effect.asset]
+        try:
+            if effect.action == "rollback":
+                bundle = store.rollback()
+            elif effect.bundle is not None:
+                bundle = store.install(effect.bundle)
+            else:
+                bundle = store.install(store.find(effect.name or "", self._incoming))
+            bundle.warm_up()
+        except (NasError, NodeError, OSError) as error:
+            return ModelReady(effect.asset, effect.job, None, None, str(error))
+        finally:
+            self._searches.clean(effect.asset)
+        previous = store.previous()
+        name = None if previous is None else previous.name.removeprefix("model-")
+        return ModelReady(effect.asset, effect.job, bundle, name)
+
+    def _search(self, effect: StartSearch) -> None:
+        try:
+            self._check_space(0)
+            self._searches.start(effect, self._recordings[effect.asset], self._stores[effect.asset].current())
+        except (NasError, NodeError, SignalError, OSError) as error:
+            failed = {"event": "failed", "error": type(error).__name__, "message": str(error)}
+            self._inbox.put(SearchReported(effect.asset, effect.job, failed))
+
+    def _check_space(self, wanted: int) -> None:
+        free, reserve = free_bytes(self._data), self._settings.node.disk_reserve_bytes
+        if free - wanted < reserve:
+            raise NodeError(
+                f"{self._data}: {free} bytes free, {wanted} wanted and {reserve} kept in reserve (disk_reserve_bytes);"
+                " delete recordings or old models, or use a larger disk"
+            )
+
+    # ---- start ---------------------------------------------------------------------------------------------------
+
+    def _prepare_folders(self) -> None:
+        try:
+            self._incoming.mkdir(parents=True, exist_ok=True)
+            for section in self._settings.asset:
+                for name in ("models", "recordings"):
+                    self._folder(section.id, name).mkdir(parents=True, exist_ok=True)
+                shutil.rmtree(self._folder(section.id, "search"), ignore_errors=True)
+        except OSError as error:
+            raise NodeError(f"data_dir {self._data} cannot be used: {error.strerror}; give a folder that can be written") from None
+        if not os.access(self._data, os.W_OK):
+            raise NodeError(f"data_dir {self._data} cannot be written by this user; change its owner or the setting")
+
+    def _folder(self, asset: str, name: str) -> Path:
+        return self._data / "assets" / asset / name
+
+    def _open_models(self) -> None:
+        for name, store in self._stores.items():
+            bundle, warnings = store.open_current()
+            for warning in warnings:
+                log.warning("model store", asset=name, problem=warning)
+            if warnings:
+                self._node.desks[name].resume("; ".join(warnings))
+            if bundle is not None:
+                bundle.warm_up()
+                previous = store.previous()
+                self._carry_out(
+                    self._node.handle(
+                        ModelReady(name, "", bundle, None if previous is None else previous.name.removeprefix("model-"))
+                    )
+                )
+
+    def _restored_alarms(self, topics: Topics) -> dict[str, AlarmState]:
+        alarms = {}
+        for section in self._settings.asset:
+            payload = self._outbox.current(topics.asset(section.id, Fault.topic))
+            if payload is not None:
+                alarms[section.id] = AlarmState.from_message(Fault.model_validate_json(payload))
+        return alarms
+
+
+def _capabilities() -> list[str]:
+    trained = importlib.util.find_spec("torch") is not None
+    return ["search:closed-form", *(["search:trained"] if trained else [])]

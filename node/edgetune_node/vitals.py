@@ -1,0 +1,49 @@
+"""How the process and the machine are doing: memory, processor, temperature, disk."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Vitals:
+    """Reads the figures of ``health`` that the operating system knows.
+
+    Parameters
+    ----------
+    folder
+        Whose disk is watched.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process = psutil.Process()
+        self._process.cpu_percent()
+
+    def read(self) -> dict[str, Any]:
+        """RSS in bytes, CPU in percent of one core since the last call, temperature in degrees Celsius, free bytes."""
+        return {
+            "rss_bytes": self._process.memory_info().rss,
+            "cpu_percent": self._process.cpu_percent(),
+            "temperature_c": _temperature(),
+            "disk_free_bytes": free_bytes(self._folder),
+        }
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes that an unprivileged process may still write below ``folder``."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
+
+
+def _temperature() -> float | None:
+    sensors = getattr(psutil, "sensors_temperatures", dict)()
+    for name in ("cpu_thermal", "coretemp", "k10temp", *sensors):
+        if sensors.get(name):
+            return round(float(sensors[name][0].current), 1)
+    return None
