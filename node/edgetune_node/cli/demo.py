@@ -1,0 +1,105 @@
+"""``edgetune demo``: the whole loop on one machine, told in the terminal."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path  # noqa: TC003 - typer reads it
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edgetune_node.cli.sizes import parse_seconds
+from edgetune_node.errors import NodeError
+from edgetune_signal import SignalError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgetune_node.demo.play import Summary
+
+
+def demo(
+    *,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of .npz recordings to play in place of the simulated bearing.")
+    ] = None,
+    seconds_per_take: Annotated[
+        float, typer.Option(parser=parse_seconds, metavar="TIME", help="How long each class is recorded.")
+    ] = "4s",  # type: ignore[assignment] # the parser gives the number
+    search_time: Annotated[
+        float, typer.Option("--time", parser=parse_seconds, metavar="TIME", help="The search's time budget.")
+    ] = "30s",  # type: ignore[assignment] # the parser gives the number
+    seed: Annotated[int, typer.Option(min=0, help="Another seed is another simulated bearing.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print only a summary, as one JSON object.")] = False,
+) -> None:
+    """Play the whole loop: a machine, a node that learns it, two faults; needs no broker and no sensor."""
+    from edgetune_node.demo import scenes
+    from edgetune_node.demo.broker import find_mosquitto
+    from edgetune_node.demo.play import perform
+    from edgetune_node.demo.screen import Screen
+
+    console = Console(stderr=as_json)
+    screen = Screen(console, time.monotonic)
+    try:
+        with _terminated_like_interrupted():
+            summary = perform(
+                scenes.recorded(data) if data else scenes.simulated(seed),
+                seconds_per_take=seconds_per_take,
+                search_seconds=search_time,
+                screen=screen,
+                mosquitto=find_mosquitto(),
+            )
+    except (NodeError, SignalError) as error:
+        if as_json:
+            typer.echo(json.dumps({"error": str(error)}))
+        raise
+    if as_json:
+        typer.echo(json.dumps(summary.as_json(), indent=2))
+    else:
+        _show(summary, console)
+
+
+def _show(summary: Summary, console: Console) -> None:
+    cost, metrics = summary.model.cost, summary.model.metrics
+    table = Table(title="What happened", show_header=False, title_justify="left")
+    for fault in summary.as_json()["faults"]:
+        table.add_row(
+            f"fault {fault['class']}",
+            f"raised {fault['latency_s']:.2f} s after the machine broke ({fault['raised_ts']}), "
+            f"cleared {fault['cleared_ts']}",
+        )
+    table.add_row("model", f"{summary.model.id}, {summary.model.deployed}: {'; '.join(summary.model.layers)}")
+    table.add_row(
+        "cost",
+        f"arena {cost.arena_bytes} B ({cost.streamed_bytes} B streamed), flash {cost.flash_bytes} B, {cost.macs} MACs",
+    )
+    table.add_row(
+        "accuracy",
+        f"{metrics.accuracy:.1%} of {metrics.windows} held-out windows "
+        f"(95 % interval {metrics.accuracy_low:.1%} to {metrics.accuracy_high:.1%})",
+    )
+    live = "" if summary.live_accuracy is None else f", {summary.live_accuracy:.1%} of them right"
+    table.add_row("windows", f"{summary.windows} classified live{live}, {summary.lost_windows} lost")
+    table.add_row("seconds", ", ".join(f"{name} {value:.1f}" for name, value in summary.seconds.items()))
+    console.print(table)
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """Treat SIGTERM as Ctrl-C, so that everything is torn down in both cases."""
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        sys.stderr.write("\n")
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

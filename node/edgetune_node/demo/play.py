@@ -1,0 +1,296 @@
+"""The demo's play: a node without a model learns a machine by heart, then two faults come and go."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgetune_nas.bundle import read_card
+from edgetune_nas.card import Budget, ModelCard
+from edgetune_node.cli.client import OperatorClient
+from edgetune_node.config import MqttSection
+from edgetune_node.demo.broker import HOST, DemoBroker
+from edgetune_node.demo.errors import DemoError
+from edgetune_node.demo.machine import Machine
+from edgetune_node.demo.operator import COUNTDOWN_S, Operator
+from edgetune_node.demo.processes import ChildProcess
+from edgetune_node.demo.scada import Scada, ScadaView, SeenFault
+from edgetune_node.topics import Topics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgetune_node.demo.scenes import Scene
+    from edgetune_node.demo.screen import Screen
+
+TOPICS = Topics("demo", "edge-1")
+ASSET = "bearing"
+WINDOW = 512
+RAM_BYTES, FLASH_BYTES, MACS = 4096, 32_768, 1_000_000
+NODE_UP_S = 40.0
+FAULT_S = 20.0
+CALM_S = 20.0
+SETTLED_WINDOWS = 15
+SHOW_S = 2.0
+SETTLE_S = 0.5
+SPARE_S = 60.0
+WAIT_SLICE_S = 0.25
+
+_CONFIG = """\
+[node]
+id = "{topics.node_id}"
+namespace = "{topics.namespace}"
+data_dir = '{data_dir}'
+
+[mqtt]
+host = "{host}"
+port = {port}
+
+[[asset]]
+id = "{asset}"
+task = "fault"
+channels = {spec.channels}
+rate_hz = {spec.rate_hz}
+unit = "{spec.unit}"
+window = {{ length = {window}, hop = {window} }}
+source = {{ type = "mqtt" }}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What happened; `as_json` gives what ``--json`` prints (DESIGN section 6)."""
+
+    faults: list[SeenFault]
+    switched: list[float]
+    model: ModelCard
+    announced: dict[str, Any]
+    live_accuracy: float | None
+    seconds: dict[str, float]
+    windows: int
+    lost_windows: int
+    broker: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Give plain JSON values; ``latency_s`` runs from the machine's switch to the SCADA's sight of the fault."""
+        return {
+            "faults": [
+                {
+                    "class": fault.class_,
+                    "raised_ts": fault.raised_ts,
+                    "cleared_ts": fault.cleared_ts,
+                    "latency_s": round(fault.raised_at - switched, 3),
+                }
+                for fault, switched in zip(self.faults, self.switched, strict=True)
+            ],
+            "model": self.model.model_dump(mode="json"),
+            "announced": self.announced,
+            "accuracy": self.model.metrics.accuracy,
+            "live_accuracy": self.live_accuracy,
+            "seconds": {name: round(value, 2) for name, value in self.seconds.items()},
+            "windows": self.windows,
+            "lost_windows": self.lost_windows,
+            "broker": self.broker,
+        }
+
+
+def perform(
+    scene: Scene, *, seconds_per_take: float, search_seconds: float, screen: Screen, mosquitto: str | None
+) -> Summary:
+    """Play the whole demo; whatever happens, no process and no file of it is left.
+
+    Parameters
+    ----------
+    scene
+        The machine's samples and the classes it can be in.
+    seconds_per_take
+        How long each class is recorded.
+    search_seconds
+        The search's time budget.
+    screen
+        Where it is told.
+    mosquitto
+        Path of mosquitto; None takes the broker of a package.
+
+    Raises
+    ------
+    DemoError
+        A step did not happen; names the step and ends with the node's last log lines.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgetune-demo-")))
+        stage = _Stage(scene, folder, screen, stack)
+        try:
+            return stage.play(mosquitto, seconds_per_take, search_seconds)
+        except DemoError as error:
+            raise DemoError(error.step, error.reason, error.log_tail or stage.node_log()) from error
+
+
+class _Stage:
+    def __init__(self, scene: Scene, folder: Path, screen: Screen, stack: ExitStack) -> None:
+        self._scene = scene
+        self._folder = folder
+        self._screen = screen
+        self._stack = stack
+        self._node: ChildProcess | None = None
+        self._seconds: dict[str, float] = {}
+
+    def node_log(self) -> str:
+        return self._node.log_tail() if self._node else ""
+
+    def play(self, mosquitto: str | None, seconds_per_take: float, search_seconds: float) -> Summary:
+        started = time.monotonic()
+        self._screen.chapter("1  A node without a model")
+        broker = self._open(mosquitto)
+        self._seconds["start"] = time.monotonic() - started
+        self._screen.chapter("2  The operator asks for a network that fits 4 KiB of RAM")
+        self._recalibrate(seconds_per_take, search_seconds)
+        self._screen.chapter("3  The machine breaks, twice")
+        since = time.monotonic()
+        seen = [self._break_and_repair(class_) for class_ in self._scene.faults]
+        self._seconds["faults"] = time.monotonic() - since
+        self._screen.chapter("4  Everybody goes home")
+        view = self._scada.view
+        model, announced = self._card(), view.model
+        live = view.share_right(self._machine.closed_spans(SETTLE_S))
+        windows, lost = view.windows, view.lost_windows
+        self._machine.stop()
+        self._say_goodbye()
+        self._seconds["total"] = time.monotonic() - started
+        return Summary(
+            faults=[fault for fault, _ in seen],
+            switched=[switched for _, switched in seen],
+            model=model,
+            announced=announced.model_dump(mode="json", by_alias=True) if announced else {},
+            live_accuracy=live,
+            seconds=self._seconds,
+            windows=windows,
+            lost_windows=lost,
+            broker=broker.name,
+        )
+
+    def _open(self, mosquitto: str | None) -> DemoBroker:
+        """Broker first, then who listens, then who talks, so that nobody misses a word."""
+        screen, scene = self._screen, self._scene
+        broker = self._stack.enter_context(DemoBroker(self._folder, mosquitto))
+        screen.say("BROKER", f"{broker.name} listens on {HOST}:{broker.port}")
+        mqtt = MqttSection(host=HOST, port=broker.port)
+        self._scada = Scada(self._connect(mqtt), TOPICS, ASSET, lambda text: screen.say("SCADA", text))
+        self._stack.callback(self._scada.stop)
+        self._operator = Operator(self._connect(mqtt), TOPICS, ASSET, screen)
+        self._machine = Machine(
+            scene.source,
+            scene.conditions,
+            self._connect(mqtt),
+            TOPICS,
+            ASSET,
+            say=lambda text: screen.say("MACHINE", text),
+        )
+        self._stack.callback(self._machine.stop)
+        config = self._folder / "config.toml"
+        config.write_text(
+            _CONFIG.format(
+                topics=TOPICS,
+                data_dir=self._folder / "data",
+                host=HOST,
+                port=broker.port,
+                asset=ASSET,
+                spec=scene.source.spec,
+                window=WINDOW,
+            ),
+            encoding="utf-8",
+        )
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("EDGETUNE_")}
+        node = self._node = ChildProcess(
+            [sys.executable, "-m", "edgetune_node", "run", "--config", str(config)],
+            self._folder / "node.log",
+            environment,
+        )
+        self._stack.callback(node.stop)
+        screen.say("NODE", f"starts as process {node.pid}")
+        self._machine.start(scene.healthy)
+        self._wait("the node comes online", NODE_UP_S, lambda view: view.status == "online")
+        self._wait("the node reports uncalibrated", NODE_UP_S, lambda view: view.phase == "uncalibrated")
+        return broker
+
+    def _connect(self, mqtt: MqttSection) -> OperatorClient:
+        return self._stack.enter_context(OperatorClient(mqtt, TOPICS, ASSET))
+
+    def _recalibrate(self, seconds_per_take: float, search_seconds: float) -> None:
+        classes = [self._scene.healthy, *(name for name in self._scene.conditions if name != self._scene.healthy)]
+        budget = Budget(ram_bytes=RAM_BYTES, flash_bytes=FLASH_BYTES, macs=MACS, search_seconds=search_seconds)
+        self._screen.say(
+            "OPERATOR",
+            f"recalibrate: {len(classes)} classes, {seconds_per_take:g} s each ({', '.join(classes)}); "
+            f"then at most {search_seconds:g} s of search, {RAM_BYTES} B of RAM",
+        )
+        collecting = len(classes) * (seconds_per_take + COUNTDOWN_S)
+        self._seconds |= self._operator.recalibrate(
+            classes,
+            seconds_per_take,
+            budget,
+            patience_s=2 * collecting + 2 * search_seconds + SPARE_S,
+            check=self._check,
+        )
+        self._machine.switch(self._scene.healthy, "goes back to work")
+        self._wait("the new model is announced", FAULT_S, lambda view: view.model is not None)
+        self._wait("the asset is monitored", FAULT_S, lambda view: view.phase == "monitoring")
+
+    def _break_and_repair(self, class_: str) -> tuple[SeenFault, float]:
+        """Break the machine, see the fault raised, repair it, see it cleared."""
+        before = self._scada.view.windows
+        self._wait(
+            "the healthy machine is classified",
+            CALM_S,
+            lambda view: view.windows >= before + SETTLED_WINDOWS and view.open_fault is None,
+        )
+        switched = self._machine.switch(class_, "breaks")
+        self._wait(f"the fault {class_} is raised", FAULT_S, lambda view: _is_open(view, class_))
+        fault = self._scada.view.faults[-1]
+        self._screen.say("SCADA", f"{fault.raised_at - switched:.2f} s after the machine broke")
+        self._wait_while_it_lasts()
+        self._machine.switch(self._scene.healthy, "is repaired")
+        self._wait(f"the fault {class_} is cleared", FAULT_S, lambda view: view.open_fault is None)
+        return fault, switched
+
+    def _wait_while_it_lasts(self) -> None:
+        """Let the audience see the fault for a moment."""
+        enough = self._scada.view.windows + round(SHOW_S * self._scene.source.spec.rate_hz / WINDOW)
+        self._wait("the faulty machine is classified", FAULT_S, lambda view: view.windows >= enough)
+
+    def _say_goodbye(self) -> None:
+        if self._node is not None:
+            code = self._node.stop()
+            if code != 0:
+                raise DemoError("the node stops", f"it ended with code {code}", self.node_log())
+        self._wait("the node says that it stopped", FAULT_S, lambda view: view.status == "stopped", alive=False)
+
+    def _wait(self, step: str, seconds: float, condition: Callable[[ScadaView], bool], *, alive: bool = True) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._scada.wait_for(condition, WAIT_SLICE_S):
+            if alive:
+                self._check(step)
+            if time.monotonic() >= deadline:
+                raise DemoError(step, f"not within {seconds:g} s")
+
+    def _check(self, step: str = "the cast stays alive") -> None:
+        if self._node is not None and self._node.code is not None:
+            raise DemoError(step, f"the node ended with code {self._node.code}", self.node_log())
+        if self._machine.error is not None:
+            raise DemoError(step, f"the machine stopped: {self._machine.error}")
+
+    def _card(self) -> ModelCard:
+        found = sorted((self._folder / "data").rglob("current/card.json"))
+        if not found:
+            raise DemoError("the node keeps its model", f"no current model under {self._folder / 'data'}")
+        return read_card(found[0].parent)
+
+
+def _is_open(view: ScadaView, class_: str) -> bool:
+    return view.open_fault is not None and view.open_fault.class_ == class_

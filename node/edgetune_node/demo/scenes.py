@@ -1,0 +1,128 @@
+"""What the demo's machine is made of: the simulated bearing, or recordings of a real machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgetune_node.demo.errors import DemoError
+from edgetune_signal import Recording, StreamSpec, open_source, read_recording
+from edgetune_signal.paced import PacedSource
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from edgetune_signal import Source
+    from edgetune_signal.types import Samples
+
+HEALTHY = "normal"
+SIMULATED_SPEC = StreamSpec(channels=1, rate_hz=12_000.0, unit="g")
+SIMULATED_CONDITIONS = {
+    "normal": "normal",
+    "inner": "inner_moderate",
+    "outer": "outer_moderate",
+    "ball": "ball_moderate",
+}
+SIMULATED_FAULTS = ("inner", "outer")
+BLOCK_S = 0.02
+MIN_FAULTS = 2
+SHORTEST_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A machine and how it can be.
+
+    Attributes
+    ----------
+    source
+        Its samples in real time.
+    conditions
+        What to select in ``source`` for each class.
+    healthy
+        The class that is no fault.
+    faults
+        The classes that are shown as faults, in order.
+    """
+
+    source: Source
+    conditions: Mapping[str, str]
+    healthy: str
+    faults: tuple[str, ...]
+
+
+def simulated(seed: int) -> Scene:
+    """Give the simulated bearing in four conditions; ``seed`` picks one of many."""
+    source = open_source("simulated", SIMULATED_SPEC, {"machine": "bearing", "seed": seed, "block_s": BLOCK_S})
+    return Scene(source, SIMULATED_CONDITIONS, HEALTHY, SIMULATED_FAULTS)
+
+
+def recorded(folder: Path) -> Scene:
+    """Give a machine that plays the recordings in ``folder``; their labels are its classes.
+
+    Each recording goes on where it was left, so that a fault is shown with samples that were not collected before,
+    as long as the recording lasts.
+
+    Raises
+    ------
+    DemoError
+        Where there is no folder, no ``normal`` recording, fewer than two others, or they differ in shape.
+    SignalError
+        Where a recording cannot be read.
+    """
+    paths = sorted(folder.glob("*.npz"))
+    if not paths:
+        raise DemoError("the recordings are found", f"{folder} is no folder with .npz recordings in it")
+    recordings: dict[str, Recording] = {}
+    for path in paths:
+        recording = read_recording(path)
+        recordings.setdefault(recording.label, recording)
+    others = sorted(set(recordings) - {HEALTHY})
+    if HEALTHY not in recordings or len(others) < MIN_FAULTS:
+        raise DemoError(
+            "the recordings suit the play",
+            f"{folder} has {', '.join(recordings)}; it needs one labelled {HEALTHY!r} and at least {MIN_FAULTS} others",
+        )
+    spec = _common_spec(folder, recordings)
+    source = PacedSource(RecordingsPlayer(recordings), spec, speed=1.0, block_s=BLOCK_S)
+    return Scene(source, {label: label for label in recordings}, HEALTHY, (others[0], others[len(others) // 2]))
+
+
+class RecordingsPlayer:
+    """Plays one recording of several over and over; each goes on where it was left."""
+
+    def __init__(self, recordings: Mapping[str, Recording]) -> None:
+        self._samples = {label: recording.samples for label, recording in recordings.items()}
+        self._position = dict.fromkeys(self._samples, 0)
+        self._label = next(iter(self._samples))
+        self._seam = False
+
+    def play(self, n: int) -> tuple[Samples, bool]:
+        """Give the next 1 to ``n`` samples, and whether they do not follow on those before."""
+        samples = self._samples[self._label]
+        start = self._position[self._label]
+        part = samples[:, start : start + n]
+        seam = self._seam
+        self._seam = start + n >= samples.shape[1]
+        self._position[self._label] = 0 if self._seam else start + n
+        return part, seam
+
+    def select(self, name: str) -> None:
+        """Play the recording labelled ``name`` from here on."""
+        self._label = name
+        self._seam = True
+
+
+def _common_spec(folder: Path, recordings: Mapping[str, Recording]) -> StreamSpec:
+    specs = {
+        StreamSpec(recording.samples.shape[0], recording.rate_hz, recording.unit or "g")
+        for recording in recordings.values()
+    }
+    if len(specs) > 1:
+        shown = "; ".join(f"{spec.channels} channels, {spec.rate_hz:g} Hz, {spec.unit}" for spec in specs)
+        raise DemoError("the recordings suit one sensor", f"those in {folder} differ: {shown}")
+    short = [label for label, recording in recordings.items() if recording.seconds < SHORTEST_S]
+    if short:
+        raise DemoError("the recordings are long enough", f"shorter than {SHORTEST_S:g} s: {', '.join(short)}")
+    return specs.pop()
