@@ -242,14 +242,11 @@ class Service:
                 bundle = store.install(effect.bundle)
             else:
                 bundle = store.install(store.find(effect.name or "", self._incoming))
-            bundle.warm_up()
         except (NasError, NodeError, OSError) as error:
             return ModelReady(effect.asset, effect.job, None, None, str(error))
         finally:
             self._searches.clean(effect.asset)
-        previous = store.previous()
-        name = None if previous is None else previous.name.removeprefix("model-")
-        return ModelReady(effect.asset, effect.job, bundle, name)
+        return ModelReady(effect.asset, effect.job, bundle, store.previous_id())
 
     def _search(self, effect: StartSearch) -> None:
         try:
@@ -292,13 +289,7 @@ class Service:
             if warnings:
                 self._node.desks[name].resume("; ".join(warnings))
             if bundle is not None:
-                bundle.warm_up()
-                previous = store.previous()
-                self._carry_out(
-                    self._node.handle(
-                        ModelReady(name, "", bundle, None if previous is None else previous.name.removeprefix("model-"))
-                    )
-                )
+                    self._carry_out(self._node.handle(ModelReady(name, "", bundle, store.previous_id())))
 
     def _restored_alarms(self, topics: Topics) -> dict[str, AlarmState]:
         alarms = {}

@@ -6,6 +6,8 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from edgetune_nas.bundle import Bundle, load_bundle, read_card
 from edgetune_nas.errors import BundleError
 from edgetune_node.errors import StoreError
@@ -49,6 +51,11 @@ class ModelStore:
         """Folder of the model in use before."""
         return self._target("previous")
 
+    def previous_id(self) -> str | None:
+        """Id of the model in use before."""
+        folder = self.previous()
+        return None if folder is None else folder.name.removeprefix("model-")
+
     def models(self) -> list[Path]:
         """Folders of all bundles, oldest first."""
         return sorted(path for path in self.folder.glob("model-*") if path.is_dir())
@@ -65,6 +72,7 @@ class ModelStore:
         bundle.check_fits(
             channels=self._spec.channels, length=self._length, rate_hz=self._spec.rate_hz, unit=self._spec.unit
         )
+        bundle.classifier.probabilities(np.zeros((1, self._spec.channels, self._length), np.float32))  # warm
         return bundle
 
     def open_current(self) -> tuple[Bundle | None, list[str]]:

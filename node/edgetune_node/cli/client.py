@@ -21,7 +21,7 @@ from edgetune_node.errors import NodeError
 from edgetune_node.topics import NODE_COMMANDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from paho.mqtt.reasoncodes import ReasonCode
 
@@ -53,6 +53,15 @@ class NoReplyError(NodeError):
     """A node did not answer a command in time."""
 
 
+def parse_object(payload: bytes) -> dict[str, Any] | None:
+    """Read a JSON object; None where it is none: a follower must not stop at what others publish."""
+    try:
+        value = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
 class OperatorClient:
     """One connection to a broker, on behalf of a person.
 
@@ -68,6 +77,8 @@ class OperatorClient:
         The asset that commands go to.
     will
         Topic and payload that the broker publishes, retained, when this client vanishes.
+    parse
+        Reads a payload; where it gives None the message is passed over.
 
     Raises
     ------
@@ -82,6 +93,7 @@ class OperatorClient:
         asset: str | None = None,
         *,
         will: tuple[str, bytes] | None = None,
+        parse: Callable[[bytes], dict[str, Any] | None] = parse_object,
     ) -> None:
         self.client_id = f"edgetune-operator-{uuid.uuid4().hex[:12]}"
         self.topics = topics
@@ -92,7 +104,9 @@ class OperatorClient:
         self._passed_over: list[tuple[str, dict[str, Any]]] = []
         self._filters: dict[str, int] = {}
         self._changed = threading.Condition()
+        self._parse = parse
         self._connected = False
+        self._connections = 0
         self._refusal: str | None = None
         self._granted: dict[int, list[ReasonCode]] = {}
         self._refused: dict[int, str] = {}
@@ -103,6 +117,11 @@ class OperatorClient:
     def connected(self) -> bool:
         """Whether the broker is there at the moment."""
         return self._connected
+
+    @property
+    def connections(self) -> int:
+        """How many times it has connected: more than before means the broker was away."""
+        return self._connections
 
     def subscribe(self, *filters: str, qos: int = 1) -> None:
         """Listen to more topics; returns once the broker has confirmed.
@@ -290,6 +309,7 @@ class OperatorClient:
                 self._refusal = str(reason)
             else:
                 self._connected = True
+                self._connections += 1
                 if self._filters:
                     client.subscribe(list(self._filters.items()))
             self._changed.notify_all()
@@ -303,11 +323,8 @@ class OperatorClient:
             self._changed.notify_all()
 
     def _on_message(self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
-        try:
-            payload = json.loads(message.payload)
-        except (ValueError, RecursionError):
-            return  # not a node's; a follower of other people's topics must not stop at it
-        if isinstance(payload, dict):
+        payload = self._parse(message.payload)
+        if payload is not None:
             self._inbox.put((message.topic, payload))
 
     def _on_subscribe(

@@ -9,6 +9,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
+from edgetune_node.cli.job import SEARCHING
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -48,7 +50,7 @@ def headline(job: Job) -> str:
     if status is None:
         return "asking the node" if job.status == "sent" else f"{job.command} is running"
     parts: list[str] = [status.phase]
-    if status.class_ and status.phase not in {"queued", "searching", "deploying"}:
+    if status.class_ and status.phase not in SEARCHING:
         parts.append(status.class_ + (f" (take {status.take} of {status.takes})" if status.take else ""))
     if status.phase == "searching" and status.search_phase:
         parts.append(status.search_phase.replace("_", " "))

@@ -1,0 +1,242 @@
+"""Turns the verdicts of single windows into one debounced fault: N-of-M votes with hysteresis."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from edgetune_node.config import AlarmSection
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmState:
+    """A machine's debounced condition, as topic ``fault`` says it.
+
+    Attributes
+    ----------
+    active
+        Whether there is a fault, present or latched.
+    event
+        Names one occurrence from raise to clear; while not ``active`` the last one, None if there was none.
+    class_
+        The fault's class; the healthy class while not ``active``.
+    severity
+        ``warning`` or ``alarm``; ``none`` while not ``active``.
+    first_seen, last_seen
+        Of the occurrence: time of its oldest vote when it was raised, and of the last fault vote while it was active.
+    cleared
+        When it ended; None while ``active``.
+    votes, of
+        Fault votes (of any class) among the last votes, at most ``window`` of them.
+    confidence
+        Mean confidence of the last votes for the event's class, for the healthy class while not ``active``.
+    latched
+        The fault is no longer present and stays active only until somebody acknowledges it.
+    acknowledged, acknowledged_by, acknowledged_at, comment
+        Who has seen this occurrence, when, and what they said.
+    """
+
+    active: bool
+    event: str | None
+    class_: str
+    severity: Literal["none", "warning", "alarm"]
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None
+    cleared: datetime | None = None
+    votes: int = 0
+    of: int = 0
+    confidence: float | None = None
+    latched: bool = False
+    acknowledged: bool = False
+    acknowledged_by: str | None = None
+    acknowledged_at: datetime | None = None
+    comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Vote:
+    fault: str | None
+    """Class of the fault; None for a healthy vote."""
+    confidence: float
+    time: datetime | None
+
+
+class Alarm:
+    """Watches one machine's verdicts.
+
+    A window whose class is ``unknown``, or whose confidence is under ``min_confidence``, is no vote: it neither raises
+    nor clears. Every other window is a vote, for a fault or for health; classes whose configured severity is ``none``
+    count as healthy. Of the last ``window`` votes
+
+    - ``votes`` or more for faults raise the most frequent fault class (of equals, the one seen last);
+    - fewer than ``clear_votes`` for faults end it, or latch it where ``latch`` is set and nobody has acknowledged it;
+    - ``votes`` or more for one other class, while the active one holds fewer, end the event and start a new one, even
+      where the old one was latched: one topic holds one event, and the machine stays in fault.
+
+    When a latched fault comes back with the same class, it is the same event again.
+
+    Parameters
+    ----------
+    settings
+        The asset's ``[asset.alarm]``.
+    healthy_class
+        The class that is no fault.
+    new_event_id
+        Gives an identifier that was never given before.
+    restored
+        Last state before the node stopped. A present fault goes on with the votes it had, so the first healthy window
+        after a restart does not end it.
+    """
+
+    def __init__(
+        self,
+        settings: AlarmSection,
+        healthy_class: str,
+        new_event_id: Callable[[], str],
+        restored: AlarmState | None = None,
+    ) -> None:
+        self._settings = settings
+        self._healthy = healthy_class
+        self._new_event_id = new_event_id
+        self._votes: deque[_Vote] = deque(maxlen=settings.window)
+        self._state = restored or AlarmState(active=False, event=None, class_=healthy_class, severity="none")
+        if restored is not None and restored.active and not restored.latched:
+            confidence = restored.confidence or 0.0
+            self._votes.extend([_Vote(None, confidence, None)] * (restored.of - restored.votes))
+            self._votes.extend([_Vote(restored.class_, confidence, restored.last_seen)] * restored.votes)
+
+    @property
+    def state(self) -> AlarmState:
+        """The condition as it stands, with the newest vote counted."""
+        return self._state
+
+    def observe(self, class_: str, confidence: float, time: datetime) -> list[AlarmState]:
+        """Count one window's verdict.
+
+        Parameters
+        ----------
+        class_
+            Its class, or ``unknown``.
+        confidence
+            From 0 to 1.
+        time
+            Of the window's last sample, UTC.
+
+        Returns
+        -------
+        list of AlarmState
+            States to publish now, in order: none mostly; a raise, a latch or a clear; for a change of class the end of
+            the old event and the start of the new one.
+        """
+        if class_ == UNKNOWN or not confidence >= self._settings.min_confidence:
+            return []
+        fault = None if self._is_healthy(class_) else class_
+        self._votes.append(_Vote(fault, confidence, time))
+        self._state = self._counted(self._state)
+        if self._state.active and fault is not None:
+            self._state = replace(self._state, last_seen=time)
+        changes = self._decide(time)
+        if changes:
+            self._state = changes[-1]
+        return changes
+
+    def acknowledge(self, event: str | None, by: str, comment: str, time: datetime) -> AlarmState:
+        """Note that a person has seen the fault; a latched one ends with that.
+
+        Parameters
+        ----------
+        event
+            The event that is meant, or None for whichever is active.
+        by, comment
+            Who, and what they say about it.
+        time
+            When, UTC.
+
+        Returns
+        -------
+        AlarmState
+            The state to publish.
+
+        Raises
+        ------
+        ValueError
+            No fault is active, another one is, or somebody has acknowledged it already.
+        """
+        state = self._state
+        if not state.active:
+            ended = f"; event {state.event} has ended" if state.event is not None else ""
+            raise ValueError(f"no fault is active{ended}; there is nothing to acknowledge")
+        if event is not None and event != state.event:
+            raise ValueError(f"event {event!r} is not active; the active one is {state.event!r} ({state.class_})")
+        if state.acknowledged:
+            raise ValueError(f"event {state.event!r} is already acknowledged by {state.acknowledged_by}")
+        state = replace(state, acknowledged=True, acknowledged_by=by, acknowledged_at=time, comment=comment)
+        self._state = self._ended(state, time) if state.latched else state
+        return self._state
+
+    # ---- rules -------------------------------------------------------------------------------------------------
+
+    def _decide(self, time: datetime) -> list[AlarmState]:
+        state, settings = self._state, self._settings
+        if not state.active:
+            return [self._raised(self._most_frequent())] if state.votes >= settings.votes else []
+        rival = self._most_frequent()
+        holds = self._votes_for(state.class_) >= settings.votes
+        if not holds and self._votes_for(rival) >= settings.votes:
+            return [self._ended(state, time), self._raised(rival)]
+        if state.latched:
+            return [replace(state, latched=False)] if holds else []
+        if state.votes >= settings.clear_votes:
+            return []
+        if settings.latch and not state.acknowledged:
+            return [replace(state, latched=True)]
+        return [self._ended(state, time)]
+
+    def _raised(self, class_: str | None) -> AlarmState:
+        assert class_ is not None  # noqa: S101 - a fault is raised by votes for one
+        return self._counted(
+            AlarmState(
+                active=True,
+                event=self._new_event_id(),
+                class_=class_,
+                severity=self._settings.severity.get(class_, "alarm"),
+                first_seen=next(vote.time for vote in self._votes if vote.fault == class_),
+                last_seen=next(vote.time for vote in reversed(self._votes) if vote.fault is not None),
+            )
+        )
+
+    def _ended(self, state: AlarmState, time: datetime) -> AlarmState:
+        return self._counted(
+            replace(state, active=False, class_=self._healthy, severity="none", cleared=time, latched=False)
+        )
+
+    # ---- counting ----------------------------------------------------------------------------------------------
+
+    def _counted(self, state: AlarmState) -> AlarmState:
+        """Bring the votes and the confidence of a state up to date."""
+        wanted = state.class_ if state.active else None
+        confidences = [vote.confidence for vote in self._votes if vote.fault == wanted]
+        return replace(
+            state,
+            votes=sum(vote.fault is not None for vote in self._votes),
+            of=len(self._votes),
+            confidence=sum(confidences) / len(confidences) if confidences else None,
+        )
+
+    def _most_frequent(self) -> str | None:
+        """Fault class with most votes; the one seen last among equals."""
+        counts = Counter(vote.fault for vote in reversed(self._votes) if vote.fault is not None)
+        return max(counts, key=lambda fault: counts[fault], default=None)
+
+    def _votes_for(self, fault: str | None) -> int:
+        return sum(vote.fault == fault for vote in self._votes if vote.fault is not None)
+
+    def _is_healthy(self, class_: str) -> bool:
+        return class_ == self._healthy or self._settings.severity.get(class_) == "none"

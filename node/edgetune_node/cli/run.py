@@ -1,0 +1,24 @@
+"""``edgetune run``: the node itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run(
+    config: Annotated[Path, typer.Option(help="The node's configuration; config.example.toml documents it.")],
+    *,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log debugging entries too.")] = False,
+) -> None:
+    """Run the node until it is told to stop (SIGTERM or Ctrl-C)."""
+    from edgetune_node import logs
+    from edgetune_node.clock import SystemClock
+    from edgetune_node.config import load_settings
+    from edgetune_node.service import Service
+
+    settings = load_settings(config)
+    logs.configure(verbose=verbose)
+    raise typer.Exit(Service(settings, SystemClock()).run())
