@@ -1,0 +1,170 @@
+"""``edgetune bundle``: show, verify and list model bundles."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edgetune_nas.bundle import load_bundle, read_card
+from edgetune_nas.errors import BundleError
+from edgetune_node.config import AssetSection, load_settings
+
+if TYPE_CHECKING:
+    from edgetune_nas.card import ModelCard, Precision
+
+app = typer.Typer(help="Show, verify and list model bundles.", no_args_is_help=True, pretty_exceptions_enable=False)
+
+BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, model-<id>.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command()
+def show(bundle: BundleFolder, *, as_json: AsJson = False) -> None:
+    """Print a bundle's card: what it takes and gives, what it costs and how good it is."""
+    card = read_card(bundle)
+    if as_json:
+        typer.echo(card.model_dump_json(indent=2))
+    else:
+        Console().print(card_table(card))
+
+
+@app.command()
+def verify(
+    bundle: BundleFolder,
+    *,
+    config: Annotated[
+        Path | None, typer.Option(help="A node's configuration; says which of its assets the bundle fits.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check every file's hash, open both networks, and compare them with the card; exit 1 where anything is wrong."""
+    card = read_card(bundle)
+    precisions: list[Precision] = sorted(card.measured)
+    for precision in precisions:
+        opened = load_bundle(bundle, precision)
+    misfits = {} if config is None else {each.id: misfit(card, each) for each in load_settings(config).asset}
+    fits = [asset for asset, problem in misfits.items() if problem is None]
+    if config is not None and not fits:
+        raise BundleError(
+            f"{opened.path.name} is whole but fits no asset of {config}: "
+            + "; ".join(f"{asset}: {problem}" for asset, problem in misfits.items())
+        )
+    if as_json:
+        result = {"id": card.id, "files": sorted(card.sha256), "precisions": precisions}
+        typer.echo(json.dumps(result | ({} if config is None else {"fits": fits})))
+        return
+    typer.echo(f"{card.id}: {len(card.sha256)} files are whole, {' and '.join(precisions)} open and match the card")
+    for asset, problem in misfits.items():
+        typer.echo(f"asset {asset}: {problem or 'fits'}")
+
+
+@app.command(name="list")
+def list_bundles(
+    data_dir: Annotated[Path, typer.Argument(metavar="DATA_DIR", help="A node's data folder, or any folder.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List the bundles below a folder, and which of them is current or previous."""
+    if not data_dir.is_dir():
+        raise BundleError(f"{data_dir} is no folder; give the data_dir of a node or the --out of a search")
+    rows = [_row(path.parent, data_dir) for path in sorted(data_dir.rglob("model-*/card.json"))]
+    if as_json:
+        typer.echo(json.dumps({"bundles": rows}))
+        return
+    table = Table("bundle", "use", "created", "task", "classes", "accuracy", "arena B", "flash B", "MACs")
+    for row in rows:
+        if "error" in row:
+            table.add_row(str(row["path"]), "damaged", str(row["error"]))
+        else:
+            table.add_row(*(str(row[name]) for name in ("path", "use", "created", "task")), *_figures(row))
+    Console().print(table if rows else f"no bundles below {data_dir}")
+
+
+def card_table(card: ModelCard) -> Table:
+    """Everything of a card that people compare, as a table of two columns."""
+    table = Table(title=f"model {card.id}", show_header=False, title_justify="left")
+    cost, metrics, search = card.cost, card.metrics, card.search
+    table.add_row("task, classes", f"{card.task}: {', '.join(card.classes)}")
+    table.add_row(
+        "input", f"{card.input.channels} x {card.input.length} samples at {card.input.rate_hz:g} Hz, {card.input.unit}"
+    )
+    table.add_row("layers", "; ".join(card.layers))
+    table.add_row(
+        "accuracy",
+        f"{metrics.accuracy:.2%} (95 % interval {metrics.accuracy_low:.2%} to {metrics.accuracy_high:.2%}, "
+        f"{metrics.windows} held-out windows), macro-F1 {metrics.macro_f1:.3f}",
+    )
+    if card.replaced is not None:
+        table.add_row("model before", f"{card.replaced.accuracy:.2%} on the same windows")
+    table.add_row(
+        "RAM",
+        f"arena {cost.arena_bytes} B in int8 ({cost.arena_rule}), {cost.streamed_bytes} B streamed, "
+        f"{cost.arena_bytes_deployed} B as deployed",
+    )
+    table.add_row("flash, work", f"{cost.flash_bytes} B, {cost.macs} MACs, {cost.parameters} parameters")
+    for precision, measured in sorted(card.measured.items()):
+        table.add_row(
+            f"{precision} here",
+            f"{measured.latency_p50_us:.0f} us a window (p99 {measured.latency_p99_us:.0f}), "
+            f"onnxruntime's tensors {measured.ort_peak_bytes} B, file {measured.onnx_bytes} B",
+        )
+    table.add_row("deployed", f"{card.deployed}: {card.deployed_because}")
+    table.add_row(
+        "search",
+        f"{search.candidates} candidates, {search.rejected} over budget, {search.trained} trained in "
+        f"{search.seconds:.1f} s (CPU {search.cpu_seconds:.1f} s, peak {search.peak_rss_bytes / 2**20:.0f} MiB), "
+        f"stopped by {search.stopped_by}",
+    )
+    return table
+
+
+def misfit(card: ModelCard, asset: AssetSection) -> str | None:
+    """Say how a model does not fit an asset's stream; None where it fits."""
+    wanted = {
+        "channels": (asset.channels, card.input.channels),
+        "window length": (asset.window.length, card.input.length),
+        "rate_hz": (asset.rate_hz, card.input.rate_hz),
+        "unit": (asset.unit, card.input.unit),
+        "task": (asset.task, card.task),
+    }
+    wrong = [f"{name} is {has}, the model takes {takes}" for name, (has, takes) in wanted.items() if has != takes]
+    return "; ".join(wrong) or None
+
+
+def _row(folder: Path, top: Path) -> dict[str, object]:
+    path = str(folder.relative_to(top))
+    try:
+        card = read_card(folder)
+    except BundleError as error:
+        return {"path": path, "error": str(error)}
+    return {
+        "path": path,
+        "use": _use(folder),
+        "id": card.id,
+        "created": card.created.isoformat(timespec="seconds"),
+        "task": card.task,
+        "classes": card.classes,
+        "accuracy": card.metrics.accuracy,
+        "arena_bytes": card.cost.arena_bytes,
+        "flash_bytes": card.cost.flash_bytes,
+        "macs": card.cost.macs,
+    }
+
+
+def _use(folder: Path) -> str:
+    for name in ("current", "previous"):
+        link = folder.parent / name
+        if link.is_symlink() and link.readlink().name == folder.name:
+            return name
+    return ""
+
+
+def _figures(row: dict[str, object]) -> list[str]:
+    classes, accuracy = row["classes"], row["accuracy"]
+    count = len(classes) if isinstance(classes, list) else 0
+    return [str(count), f"{accuracy:.2%}", *(str(row[name]) for name in ("arena_bytes", "flash_bytes", "macs"))]
