@@ -1,0 +1,197 @@
+"""Networks solved for rather than trained: a fixed front and a shrinkage linear discriminant, numpy only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgetune_nas.layers import Conv, Dense, Flatten, Layer, Log, LpPool, Network, Softmax
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+    Labels = NDArray[np.int64]
+    Weights = dict[str, NDArray[np.float32]]
+
+LOG_FLOOR = 3e-2
+"""The log's offset as a share of the mean pooled value: quieter frames than this say nothing more."""
+_BLOCK_BYTES = 16_000_000
+
+
+def split_front(layers: tuple[Layer, ...]) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
+    """Leading layers that training does not change (frozen bank, pooling, log), and the rest."""
+    for index, layer in enumerate(layers):
+        if not (isinstance(layer, LpPool | Log) or (isinstance(layer, Conv) and layer.frozen)):
+            return layers[:index], layers[index:]
+    return layers, ()
+
+
+def filter_bank(layer: Conv) -> Floats:
+    """Weights ``(filters, 1, kernel)`` of a frozen bank: Hann-windowed cosines of unit energy, the same each channel.
+
+    Centres are spread evenly over 0 to half the sampling rate, so the bank scales with the rate by itself.
+    """
+    bands = layer.filters // layer.groups
+    time = np.arange(layer.kernel) - (layer.kernel - 1) / 2
+    centres = (np.arange(bands) + 0.5) / (2 * bands)
+    taps = np.hanning(layer.kernel + 2)[1:-1] * np.cos(2 * np.pi * centres[:, None] * time)
+    taps /= np.linalg.norm(taps, axis=1, keepdims=True)
+    return np.tile(taps[:, None], (layer.groups, 1, 1)).astype(np.float32)
+
+
+def front_features(front: tuple[Layer, ...], x: Floats) -> Floats:
+    """Output ``(windows, channels', length')`` of the fixed layers ``front`` for windows ``x``, in bounded memory."""
+    if not front or not len(x):
+        return x
+    widest = max((layer.kernel or x.shape[2]) / layer.stride for layer in front if isinstance(layer, Conv | LpPool))
+    step = max(1, int(_BLOCK_BYTES / (x[0].size * 4 * max(1.0, widest))))
+    return np.concatenate([_apply(front, x[at : at + step]) for at in range(0, len(x), step)])
+
+
+def fit_front(front: tuple[Layer, ...], x: Floats) -> tuple[tuple[Layer, ...], Floats]:
+    """``front`` with the log's offset set to the level of ``x``, and the features of ``x``."""
+    if not front or not isinstance(front[-1], Log):
+        return front, front_features(front, x)
+    pooled = front_features(front[:-1], x)
+    offset = float(LOG_FLOOR * pooled.mean()) or 1.0
+    fitted = (*front[:-1], replace(front[-1], offset=offset))
+    return fitted, np.log(pooled + np.float32(offset))
+
+
+def front_weights(front: tuple[Layer, ...]) -> tuple[Weights, ...]:
+    """Weights of the fixed layers, as `Network` wants them."""
+    return tuple({"weight": filter_bank(layer)} if isinstance(layer, Conv) else {} for layer in front)
+
+
+def fit(layers: tuple[Layer, ...], x: Floats, y: Labels, *, classes: int) -> Network:
+    """Solve for the discriminant of ``layers`` (front, maybe flatten, dense, softmax).
+
+    Parameters
+    ----------
+    x
+        ``float32 (windows, channels, length)``.
+    y
+        ``int64 (windows,)`` in ``range(classes)``; classes without windows are never guessed.
+    """
+    front, head = split_front(layers)
+    front, features = fit_front(front, x)
+    weight, bias = discriminant(features.reshape(len(x), -1), y, classes=classes)
+    dense: Weights = {"weight": weight, "bias": bias}
+    weights = (*front_weights(front), *(dense if isinstance(layer, Dense) else {} for layer in head))
+    return Network((x.shape[1], x.shape[2]), (*front, *head), weights)
+
+
+def discriminant(features: Floats, y: Labels, *, classes: int) -> tuple[Floats, Floats]:
+    """Linear discriminant with equal priors, standardisation folded in: ``weight (classes, d)``, ``bias (classes,)``.
+
+    The pooled covariance within classes is shrunk towards a multiple of the identity by the amount of Ledoit and Wolf,
+    J. Multivariate Analysis 88 (2004) 365.
+    """
+    present = np.unique(y)
+    scale = features.std(axis=0).astype(np.float64)
+    scale[scale == 0] = 1.0
+    z = (features - features.mean(axis=0)) / scale
+    means = np.stack([z[y == label].mean(axis=0) for label in present])
+    within = z - means[np.searchsorted(present, y)]
+    solved = np.linalg.solve(shrunk_covariance(within), means.T).T
+    weight = np.zeros((classes, z.shape[1]))
+    bias = np.full(classes, -1e4)
+    weight[present] = solved / scale
+    bias[present] = -0.5 * np.einsum("kd,kd->k", solved, means) - weight[present] @ features.mean(axis=0)
+    centre = weight[present].mean(axis=0), bias[present].mean()
+    weight[present] -= centre[0]  # the same constant for every class: probabilities stay, numbers get smaller
+    bias[present] -= centre[1]
+    return weight.astype(np.float32), bias.astype(np.float32)
+
+
+def shrunk_covariance(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ledoit-Wolf estimate of the covariance of centred ``residuals (n, d)``."""
+    n, d = residuals.shape
+    sample = residuals.T @ residuals / n
+    level = float(np.trace(sample)) / d
+    spread = float(np.sum(sample**2)) / d - level**2
+    noise = (float(np.mean(np.sum(residuals**2, axis=1) ** 2)) - float(np.sum(sample**2))) / (n * d)
+    share = 1.0 if spread <= 0 else min(1.0, max(0.0, noise / spread))
+    floor = 1e-6 * level or 1.0
+    return (1 - share) * sample + (share * level + floor) * np.eye(d)
+
+
+def logits(network: Network, x: Floats) -> Floats:
+    """Logits ``(windows, classes)`` of a closed-form network."""
+    front, head = split_front(network.layers)
+    features = front_features(front, x).reshape(len(x), -1)
+    dense = next(w for w, layer in zip(network.weights[len(front) :], head, strict=True) if isinstance(layer, Dense))
+    result: Floats = features @ dense["weight"].T + dense["bias"]
+    return result
+
+
+def with_temperature(network: Network, temperature: float) -> Network:
+    """``network`` with the softmax's temperature set."""
+    layers = tuple(
+        replace(layer, temperature=temperature) if isinstance(layer, Softmax) else layer for layer in network.layers
+    )
+    return replace(network, layers=layers)
+
+
+def cross_entropy(scores: Floats, y: Labels, temperature: float = 1.0) -> float:
+    """Mean negative log-likelihood of ``y`` under ``softmax(scores / temperature)``, in nats."""
+    z = scores.astype(np.float64) / temperature
+    z -= z.max(axis=1, keepdims=True)
+    return float(np.mean(np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(y)), y]))
+
+
+def best_temperature(scores: Floats, y: Labels) -> float:
+    """Temperature in 0.05 to 20 of least cross-entropy, by golden section (Guo et al., ICML 2017, section 4.2).
+
+    The loss is convex in the inverse temperature, so the section finds the minimum. Where everything is right the
+    lowest temperature would always win; half a window counted wrong (label smoothing) keeps probabilities honest.
+    """
+    smoothing = 0.5 / (len(y) + 1)
+
+    def loss(log_inverse: float) -> float:
+        z = scores.astype(np.float64) * np.exp(log_inverse)
+        z -= z.max(axis=1, keepdims=True)
+        log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+        return float(-(1 - smoothing) * log_p[np.arange(len(y)), y].mean() - smoothing * log_p.mean())
+
+    low, high = np.log(1 / 20), np.log(20.0)
+    ratio = (np.sqrt(5.0) - 1) / 2
+    for _ in range(30):
+        left, right = high - ratio * (high - low), low + ratio * (high - low)
+        if loss(left) < loss(right):
+            high = right
+        else:
+            low = left
+    return float(np.exp(-(low + high) / 2))
+
+
+def _apply(front: tuple[Layer, ...], x: Floats) -> Floats:
+    for layer in front:
+        match layer:
+            case Conv():
+                x = _frozen_conv(layer, x)
+            case LpPool():
+                x = _lp_pool(layer, x)
+            case Log():
+                x = np.log(x + np.float32(layer.offset))
+            case _:
+                raise ValueError(f"{layer} is no fixed layer")
+    return x
+
+
+def _frozen_conv(layer: Conv, x: Floats) -> Floats:
+    bank = filter_bank(layer)[: layer.filters // layer.groups, 0]
+    frames = np.lib.stride_tricks.sliding_window_view(x, layer.kernel, axis=2)[:, :, :: layer.stride]
+    out = frames @ bank.T  # (windows, channels, frames, bands)
+    return np.ascontiguousarray(out.transpose(0, 1, 3, 2)).reshape(len(x), layer.filters, -1)
+
+
+def _lp_pool(layer: LpPool, x: Floats) -> Floats:
+    magnitude = np.abs(x) if layer.p == 1 else x * x
+    kernel = layer.kernel or x.shape[2]
+    frames = np.lib.stride_tricks.sliding_window_view(magnitude, kernel, axis=2)[:, :, :: layer.stride]
+    pooled: Floats = frames.sum(axis=3, dtype=np.float32)
+    return pooled if layer.p == 1 else np.sqrt(pooled)

@@ -1,0 +1,161 @@
+"""Training of one candidate on one core: AdamW, one cycle, label smoothing, plain index batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from edgetune_nas.closed_form import fit_front, front_features, front_weights, split_front
+from edgetune_nas.layers import Network
+from edgetune_nas.torch_net import LayerNet, to_network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from edgetune_nas.card import Task
+    from edgetune_nas.layers import Layer
+
+LABEL_SMOOTHING = 0.1
+WEIGHT_DECAY = 1e-2
+
+
+class Interrupted(Exception):  # noqa: N818 - the caller asked for it, nothing went wrong
+    """Training stopped because ``stop()`` said so; its weights are lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a task's networks are trained; the figures are measured ones."""
+
+    learning_rate: float
+    batch: int
+    shift: bool
+
+
+RECIPES: dict[Task, Recipe] = {
+    "fault": Recipe(learning_rate=4e-2, batch=64, shift=True),
+    "sign": Recipe(learning_rate=3e-2, batch=128, shift=False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A trained network and its loss on the training windows, epoch by epoch."""
+
+    network: Network
+    curve: tuple[float, ...]
+
+
+def train(
+    layers: tuple[Layer, ...],
+    x: NDArray[np.float32],
+    y: NDArray[np.int64],
+    *,
+    classes: int,
+    task: Task,
+    epochs: int,
+    seed: int,
+    stop: Callable[[], bool] = lambda: False,
+) -> Trained:
+    """Train ``layers`` on windows ``x (windows, channels, length)`` with labels ``y``.
+
+    The fixed front is applied once, before the first step. Classes weigh the same whatever their number of windows.
+    The same arguments give the same weights on the same machine, whatever ran before.
+
+    Raises
+    ------
+    Interrupted
+        As soon as ``stop()``, asked before every step, is true.
+    """
+    torch.set_num_threads(1)
+    recipe = RECIPES[task]
+    front, rest = split_front(layers)
+    front, features = fit_front(front, x)
+    source = _Batches(torch.from_numpy(np.ascontiguousarray(features)), torch.from_numpy(y), recipe, seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = LayerNet(rest, (features.shape[1], features.shape[2]))
+    weight = _class_weights(y, classes)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.learning_rate, weight_decay=WEIGHT_DECAY, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, recipe.learning_rate, total_steps=max(2, epochs * source.steps)
+    )
+    curve = []
+    for _ in range(epochs):
+        total = 0.0
+        for xb, yb in source.epoch():
+            if stop():
+                raise Interrupted
+            loss = functional.cross_entropy(net(xb), yb, weight, label_smoothing=LABEL_SMOOTHING)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            total += loss.item()
+        curve.append(total / source.steps)
+    source.settle_norms(net)
+    tail = to_network(net.eval())
+    network = Network((x.shape[1], x.shape[2]), (*front, *rest), (*front_weights(front), *tail.weights))
+    return Trained(network, tuple(curve))
+
+
+def logits(network: Network, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits ``(windows, classes)`` of any network, computed by torch."""
+    from edgetune_nas.torch_net import from_network
+
+    front, rest = split_front(network.layers)
+    features = front_features(front, x)
+    tail = Network((features.shape[1], features.shape[2]), rest, network.weights[len(front) :])
+    with torch.inference_mode():
+        blocks = torch.from_numpy(np.ascontiguousarray(features)).split(512)
+        net = from_network(tail)
+        result: NDArray[np.float32] = torch.cat([net(block) for block in blocks]).numpy()
+    return result
+
+
+class _Batches:
+    """Shuffled mini-batches by index; with ``shift``, each window is rotated in time by a random amount."""
+
+    def __init__(self, x: torch.Tensor, y: torch.Tensor, recipe: Recipe, seed: int) -> None:
+        self._y = y
+        self._length = x.shape[2]
+        self._shift = recipe.shift and self._length > 1
+        self._x = torch.cat([x, x[:, :, :-1]], 2).unfold(2, self._length, 1) if self._shift else x
+        self._batch = min(recipe.batch, len(y))
+        self.steps = len(y) // self._batch
+        self._rng = torch.Generator().manual_seed(seed)
+
+    def settle_norms(self, net: LayerNet) -> None:
+        """Set the batch norms' statistics to those of one more pass; running ones lag behind in short trainings."""
+        norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm1d)]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None
+        with torch.inference_mode():
+            for xb, _ in self.epoch():
+                net(xb)
+
+    def epoch(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        order = torch.randperm(len(self._y), generator=self._rng)[: self.steps * self._batch]
+        return [(self._take(index), self._y[index]) for index in order.split(self._batch)]
+
+    def _take(self, index: torch.Tensor) -> torch.Tensor:
+        if not self._shift:
+            return self._x[index]
+        offset = torch.randint(self._length, (len(index),), generator=self._rng)
+        return self._x[index, :, offset]
+
+
+def _class_weights(y: NDArray[np.int64], classes: int) -> torch.Tensor:
+    counts = np.bincount(y, minlength=classes)
+    present = counts > 0
+    weights = np.zeros(classes, np.float32)
+    weights[present] = len(y) / (present.sum() * counts[present])
+    return torch.from_numpy(weights)
