@@ -1,0 +1,137 @@
+"""Planned cost: hand-computed figures, laws, and onnxruntime's own memory counting as the oracle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgetune_nas.arena import ARENA_RULE, lifetimes, live_elements
+from edgetune_nas.cost import plan
+from edgetune_nas.layers import Conv, Dense, Flatten, GlobalPool, Layer, Log, LpPool, MaxPool, Network, Shape, Softmax
+from edgetune_nas.onnx_writer import write_onnx
+from edgetune_nas.runtime import node_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STEM: tuple[Layer, ...] = (Conv(12, 128, 32, 64), Conv(12, 9, 2, 4, groups=12), Conv(8, 1), GlobalPool())
+STEM_AND_MAX: tuple[Layer, ...] = (Conv(8, 128, 32, 64), MaxPool(2, 2), Conv(16, 9, 1, 4), GlobalPool())
+FILTER_BANK: tuple[Layer, ...] = (Conv(16, 64, 16, norm=False, relu=False, frozen=True), LpPool(0, 1), Log(1e-3))
+ENVELOPE_NET: tuple[Layer, ...] = (LpPool(40, 20), Log(0.1), Conv(24, 3, 1, 1), Conv(32, 3, 1, 1), GlobalPool("both"))
+ENVELOPE: tuple[Layer, ...] = (LpPool(50, 50), Log(0.1), Flatten())
+
+
+@pytest.mark.parametrize(
+    ("shape", "layers", "classes", "unaligned", "arena", "streamed"),
+    [
+        ((1, 512), STEM, 10, 716, 720, 336),
+        ((1, 512), STEM_AND_MAX, 10, 648, 656, 272),
+        ((1, 512), FILTER_BANK, 10, 976, 976, 160),
+        ((8, 400), ENVELOPE_NET, 26, 3352, 3360, 1072),
+        ((8, 400), ENVELOPE, 26, 3264, 3264, 128),
+    ],
+)
+def test_known_networks_have_the_figures_of_the_readme(
+    shape: Shape, layers: tuple[Layer, ...], classes: int, unaligned: int, arena: int, streamed: int
+) -> None:
+    network = (*layers, Dense(classes), Softmax())
+    cost = plan(shape, network)
+
+    assert max(live_elements(lifetimes(shape, network))) == unaligned
+    assert (cost.arena_bytes, cost.streamed_bytes, cost.arena_rule) == (arena, streamed, ARENA_RULE)
+
+
+def test_weights_biases_scales_and_operations_are_counted_by_hand() -> None:
+    cost = plan((1, 512), (*STEM, Dense(10), Softmax()))
+
+    weights = 12 * 128 + 12 * 9 + 12 * 8 + 8 * 10
+    biases = 12 + 12 + 8 + 10
+    assert cost.parameters == weights + biases
+    assert cost.macs == 17 * 12 * 128 + 9 * 12 * 9 + 9 * 12 * 8 + 8 * 10
+    assert cost.flash_bytes == weights + 4 * biases + 4 * (12 + 12 + 8 + 10) + 5 * 7
+
+
+def test_a_frozen_filter_bank_has_no_bias_and_an_average_reads_each_element_once() -> None:
+    cost = plan((1, 512), (*FILTER_BANK, Dense(10), Softmax()))
+
+    assert cost.parameters == 16 * 64 + 16 * 10 + 10
+    assert cost.macs == 29 * 16 * 64 + 29 * 16 + 16 * 10
+
+
+def test_overlapping_frames_read_an_element_once_for_each_frame() -> None:
+    assert plan((8, 400), (LpPool(40, 20), Flatten(), Softmax())).macs == 19 * 40 * 8
+
+
+def test_the_precision_that_runs_changes_the_deployed_arena_alone() -> None:
+    network = (*STEM, Dense(10), Softmax())
+    float_cost, int8_cost = plan((1, 512), network), plan((1, 512), network, precision_deployed="int8")
+
+    assert float_cost.arena_bytes_deployed == 4 * (512 + 204)
+    assert int8_cost.arena_bytes_deployed == int8_cost.arena_bytes
+    assert float_cost == int8_cost.model_copy(update={"arena_bytes_deployed": float_cost.arena_bytes_deployed})
+
+
+def test_a_layer_that_does_not_fit_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"Conv\(filters=4, kernel=9.* does not fit a length of 8"):
+        plan((1, 8), (Conv(4, 9), GlobalPool(), Softmax()))
+
+
+@given(data=st.data())
+def test_streaming_never_costs_more_than_storing(networks: st.SearchStrategy[Network], data: st.DataObject) -> None:
+    network = data.draw(networks)
+    cost = plan(network.input_shape, network.layers)
+
+    assert cost.streamed_bytes <= cost.arena_bytes <= cost.arena_bytes_deployed
+
+
+@given(data=st.data())
+def test_parameters_are_the_numbers_that_the_network_stores(
+    networks: st.SearchStrategy[Network], data: st.DataObject
+) -> None:
+    network = data.draw(networks)
+    stored = sum(values.size for own in network.weights for values in own.values())
+
+    assert plan(network.input_shape, network.layers).parameters == stored
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_onnxruntime_counts_what_the_planner_says_lives_during_each_operation(
+    networks: st.SearchStrategy[Network], data: st.DataObject
+) -> None:
+    network = data.draw(networks)
+    assert measured_liveness(network) == planned_liveness(network)
+
+
+def test_onnxruntime_agrees_on_the_known_networks(make_network: Callable[..., Network]) -> None:
+    for shape, layers in (((1, 512), STEM), ((1, 512), FILTER_BANK), ((8, 400), ENVELOPE_NET), ((8, 400), ENVELOPE)):
+        network = make_network(shape, (*layers, Dense(10), Softmax()))
+        assert measured_liveness(network) == planned_liveness(network)
+
+
+def planned_liveness(network: Network) -> list[int]:
+    """Bytes in float32 during each operation, without the window, which belongs to the caller."""
+    tensors = lifetimes(network.input_shape, network.layers)
+    live = live_elements(tensors)
+    for operation in range(tensors[0].last + 1):
+        live[operation] -= tensors[0].size
+    return [4 * elements for elements in live]
+
+
+def measured_liveness(network: Network) -> list[int]:
+    """Bytes that onnxruntime holds during each of our operations, without its packed weights.
+
+    Flattening is an alias, an offset or a temperature of its own a node that we count with the operation behind it.
+    """
+    window = np.ones((1, *network.input_shape), np.float32)
+    nodes = node_memory(write_onnx(network).SerializeToString(), window)
+    packed = int(nodes[0]["mem_bytes_requested_in_use"]) - int(nodes[0]["mem_requested_in_use_delta"])
+    return [
+        int(node["mem_bytes_requested_in_use"]) - packed
+        for node in nodes
+        if node["op_name"] not in {"Flatten", "Add", "Mul"}
+    ]
