@@ -108,7 +108,9 @@ def _check_bearing(reader: OptionReader, spec: StreamSpec) -> None:
     if spec.channels not in BEARING_CHANNELS:
         reader.problem("channels", f"of a simulated bearing must be 1 or 3, not {spec.channels}")
     if spec.rate_hz < BEARING_MIN_RATE_HZ:
-        reader.problem("rate_hz", f"of a simulated bearing must be at least {BEARING_MIN_RATE_HZ:g}, not {spec.rate_hz:g}")
+        reader.problem(
+            "rate_hz", f"of a simulated bearing must be at least {BEARING_MIN_RATE_HZ:g}, not {spec.rate_hz:g}"
+        )
     if spec.unit not in BEARING_UNITS:
         reader.problem("unit", f"of a simulated bearing must be g or m/s2, not {spec.unit!r}")
 

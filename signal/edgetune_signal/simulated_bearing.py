@@ -49,7 +49,10 @@ _SEVERITIES = {
     "moderate": _Severity(1.3, 0.05, 1.4),
     "severe": _Severity(3.2, 0.11, 2.0),
 }
-BEARING_CONDITIONS = ("normal", *(f"{part}_{severity}" for part in ("inner", "outer", "ball") for severity in _SEVERITIES))
+BEARING_CONDITIONS = (
+    "normal",
+    *(f"{part}_{severity}" for part in ("inner", "outer", "ball") for severity in _SEVERITIES),
+)
 
 _HARMONICS_G = (0.020, 0.012, 0.005, 0.003)  # of the shaft: unbalance, misalignment, and what follows
 _HARMONIC_GAINS = (1.0, 0.8, 0.3)
@@ -128,6 +131,9 @@ class BearingSimulator:
         self._decay: Float64 = damping * omega
         self._omega: Float64 = omega * np.sqrt(1 - damping * damping)
         self._ring = math.ceil(_DECAYED / float(self._decay.min()) * rate_hz)
+        grid = np.arange(self._ring) / rate_hz
+        self._sine: Float64 = np.exp(-self._decay * grid) * np.sin(self._omega * grid)
+        self._cosine: Float64 = np.exp(-self._decay * grid) * np.cos(self._omega * grid)
         noise_seed, impact_seed, phase_seed = np.random.SeedSequence(seed).spawn(3)
         self._noise_rng = np.random.default_rng(noise_seed)
         self._impact_rng = np.random.default_rng(impact_seed)
@@ -204,16 +210,17 @@ class BearingSimulator:
         return buffer[:, :n]
 
     def _strike(self, buffer: Float64, at_s: float, strength: float) -> Float64:
-        """Add the modes' decaying sines from an impact between two samples on."""
+        """Add the modes' decaying sines from an impact between two samples on (the sine of a sum, from tables)."""
         first = math.ceil(at_s * self._rate)
         offset = first - self._position
         missing = offset + self._ring - buffer.shape[1]
         if missing > 0:
             buffer = np.concatenate([buffer, np.zeros((len(self._modes), missing))], axis=1)
-        since: Float64 = (first + np.arange(self._ring)) / self._rate - at_s
-        buffer[:, offset : offset + self._ring] += (
-            strength * np.exp(-self._decay * since) * np.sin(self._omega * since)
-        )
+        since_s = first / self._rate - at_s
+        scale = strength * np.exp(-self._decay * since_s)
+        ringing = buffer[:, offset : offset + self._ring]
+        ringing += scale * np.cos(self._omega * since_s) * self._sine
+        ringing += scale * np.sin(self._omega * since_s) * self._cosine
         return buffer
 
     def _impact_gain(self, at_s: float) -> float:

@@ -1,0 +1,142 @@
+"""Plays recordings as a source: real time, faster, or as fast as consumed; switchable while running."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgetune_signal.errors import RecordingError, SourceEnded, SourceError
+from edgetune_signal.mat_file import CHANNEL_KEYS, CWRU_RATE_HZ, read_cwru_mat
+from edgetune_signal.options import OptionReader
+from edgetune_signal.paced import PacedSource
+from edgetune_signal.recording_file import read_recording
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edgetune_signal.recording_file import Recording
+    from edgetune_signal.sources import Source
+    from edgetune_signal.types import Samples, StreamSpec
+
+DEFAULT_BLOCK_S = 0.02
+SUFFIXES = (".npz", ".mat")
+
+
+class _RecordingPlayer:
+    """Play the recordings of a folder, one at a time."""
+
+    def __init__(
+        self,
+        files: Mapping[str, Path],
+        spec: StreamSpec,
+        *,
+        loop: bool,
+        channel_key: str,
+        mat_rate_hz: float,
+    ) -> None:
+        self._files = files
+        self._spec = spec
+        self._loop = loop
+        self._channel_key = channel_key
+        self._mat_rate_hz = mat_rate_hz
+        self._samples: Samples | None = None
+        self._position = 0
+        self._seam = False
+        self._started = False
+
+    def play(self, n: int) -> tuple[Samples, bool]:
+        if self._samples is None:
+            raise SourceEnded("no recording is selected")
+        if self._position >= self._samples.shape[1]:
+            if not self._loop:
+                raise SourceEnded("the recording is at its end (loop = true plays it again)")
+            self._position, self._seam = 0, True
+        samples = self._samples[:, self._position : self._position + n].copy()
+        self._position += samples.shape[1]
+        gap = self._seam and self._started
+        self._seam, self._started = False, True
+        return samples, gap
+
+    def select(self, name: str) -> None:
+        path = self._files.get(name)
+        if path is None:
+            raise SourceError(f"there is no recording {name!r}; there are {', '.join(self._files)}")
+        try:
+            recording = self._read(path)
+        except RecordingError as error:
+            raise SourceError(f"recording {name!r} cannot be played: {error}") from error
+        self._check_fit(name, recording)
+        self._samples, self._position, self._seam = recording.samples, 0, True
+
+    def _read(self, path: Path) -> Recording:
+        if path.suffix == ".mat":
+            return read_cwru_mat(path, channel_key=self._channel_key, rate_hz=self._mat_rate_hz)
+        return read_recording(path)
+
+    def _check_fit(self, name: str, recording: Recording) -> None:
+        spec = self._spec
+        differences: list[str] = []
+        if recording.rate_hz != spec.rate_hz:
+            differences.append(f"{recording.rate_hz:g} Hz where the stream has {spec.rate_hz:g}")
+        if recording.samples.shape[0] != spec.channels:
+            differences.append(f"{recording.samples.shape[0]} channels where the stream has {spec.channels}")
+        if recording.unit and recording.unit != spec.unit:
+            differences.append(f"unit {recording.unit!r} where the stream has {spec.unit!r}")
+        if differences:
+            raise SourceError(
+                f"recording {name!r} has {' and '.join(differences)}: "
+                f"set the stream to the recording's values, or choose another recording"
+            )
+
+
+def open_replay(spec: StreamSpec, options: Mapping[str, object]) -> Source:
+    """Open a recording, or a folder of them.
+
+    Parameters
+    ----------
+    spec
+        What every played recording must have; a recording without a unit is taken to be in the stream's.
+    options
+        ``path`` (an ``.npz`` recording, a CWRU ``.mat`` or a folder of them), ``select`` (stem of the recording to begin
+        with; by default the first by name), ``loop``, ``speed`` (1 = real time, 0 = as fast as consumed), ``block_s``
+        (duration of a chunk), ``select_file``; for ``.mat``: ``channel_key`` (``DE`` | ``FE`` | ``BA``), ``rate_hz``.
+
+    Returns
+    -------
+    Source
+        After a switch and at a loop's seam a chunk carries ``gap``.
+
+    Raises
+    ------
+    SourceOptionsError
+        Options are wrong; every problem is named.
+    SourceError
+        The first recording cannot be read or does not fit the stream.
+    """
+    reader = OptionReader("replay", options)
+    path = reader.text("path", None)
+    select = reader.text("select", None)
+    loop = reader.flag("loop", default=False)
+    speed = reader.number("speed", 1.0, minimum=0.0, maximum=1e4)
+    block_s = reader.number("block_s", DEFAULT_BLOCK_S, minimum=1e-4, maximum=10.0)
+    select_file = reader.text("select_file", None)
+    channel_key = reader.choice("channel_key", "DE", CHANNEL_KEYS)
+    mat_rate_hz = reader.number("rate_hz", CWRU_RATE_HZ, minimum=1.0, maximum=1e7)
+    files = _find(path) if path else {}
+    if path is None and not reader.given("path"):
+        reader.problem("path", "is missing: name a recording or a folder of recordings")
+    elif path is not None and not files:
+        reader.problem("path", f"{path} is neither an .npz or .mat recording nor a folder that holds one")
+    if select is not None and files and select not in files:
+        reader.problem("select", f"must be one of {', '.join(files)}, not {select!r}")
+    reader.finish()
+    player = _RecordingPlayer(files, spec, loop=loop, channel_key=channel_key, mat_rate_hz=mat_rate_hz)
+    player.select(select or next(iter(files)))
+    return PacedSource(player, spec, speed=speed, block_s=block_s, select_file=select_file)
+
+
+def _find(path: str) -> dict[str, Path]:
+    """Return the recordings at ``path`` by stem, sorted."""
+    place = Path(path).expanduser()
+    candidates = sorted(place.iterdir()) if place.is_dir() else [place]
+    return {file.stem: file for file in candidates if file.suffix in SUFFIXES and file.is_file()}
