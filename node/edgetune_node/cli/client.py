@@ -323,7 +323,7 @@ class OperatorClient:
             self._changed.notify_all()
 
     def _on_message(self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
-        payload = self._parse(message.payload)
+        payload = self._parse(bytes(message.payload))
         if payload is not None:
             self._inbox.put((message.topic, payload))
 

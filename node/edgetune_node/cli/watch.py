@@ -1,0 +1,166 @@
+"""``edgetune watch``: what one node or a whole line says, as a live table, as plain lines, or as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from edgetune_node.cli.client import OperatorClient
+from edgetune_node.cli.connection import Target, takes_target
+from edgetune_node.cli.fleet import Fleet, Row, class_text, fault_text, filters, model_text, sample_age
+from edgetune_node.cli.sizes import parse_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REFRESH_S = 0.25
+OLD_SAMPLES_S = 5.0
+WIDE_COLUMNS = 110
+
+
+@takes_target
+def watch(
+    target: Target,
+    *,
+    seconds: Annotated[
+        float | None, typer.Option(parser=parse_seconds, metavar="TIME", help="End after this time.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every message as one line of JSON.")] = False,
+) -> None:
+    """Show nodes and their assets until Ctrl-C: all of a namespace, or one with --node."""
+    console = Console()
+    with OperatorClient(target.mqtt) as client:
+        try:
+            client.subscribe(*filters(target.namespace, target.node, target.asset))
+            if as_json:
+                _print_json(client, seconds)
+            elif console.is_terminal:
+                _show_table(client, Fleet(target.namespace), console, seconds)
+            else:
+                _print_changes(client, Fleet(target.namespace), seconds)
+        except KeyboardInterrupt:
+            return
+        except BrokenPipeError:  # the reader, such as head, has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def table(rows: list[Row], now: float, *, width: int) -> Table:
+    """Give the rows as a table that fits ``width`` columns: wide with a column each, narrow with a line each."""
+    wide = width >= WIDE_COLUMNS
+    names = ["asset", "status", "phase", "heard", "fault", "model", "samples"] if wide else ["asset", "what it says"]
+    shown = Table(*names, box=None, expand=True, padding=(0, 1))
+    for row in rows:
+        cells = _cells(row, now)
+        if wide:
+            shown.add_row(*cells.values(), style="dim" if row.status != "online" else "")
+            continue
+        shown.add_row(
+            cells.pop("asset"),
+            Group(*(Text.assemble((f"{name} ", "dim"), text) for name, text in cells.items() if text.plain)),
+            style="dim" if row.status != "online" else "",
+            end_section=True,
+        )
+    return shown
+
+
+def _cells(row: Row, now: float) -> dict[str, Text]:
+    age = sample_age(row, now)
+    active = bool(row.fault and row.fault.get("active"))
+    quiet = bool(row.fault and row.fault.get("acknowledged"))
+    fault_style = "" if not active else "yellow" if quiet else "bold red"
+    return {
+        "asset": Text(f"{row.node}/{row.asset}" if row.asset else row.node, style="bold"),
+        "status": Text(row.status or "not heard", style="green" if row.status == "online" else ""),
+        "phase": Text(row.phase or ""),
+        "heard": Text(class_text(row)),
+        "fault": Text(fault_text(row.fault), style=fault_style),
+        "model": Text(model_text(row.model)),
+        "samples": Text(
+            "" if age is None else f"{max(0.0, age):.0f} s ago",
+            style="red" if age is not None and age > OLD_SAMPLES_S else "",
+        ),
+    }
+
+
+def _show_table(client: OperatorClient, fleet: Fleet, console: Console, seconds: float | None) -> None:
+    def picture() -> Group:
+        rows = fleet.rows()
+        state = "" if client.connected else "connection to the broker lost; trying again"
+        if not rows and not state:
+            state = "nothing heard yet"
+        parts: list[Any] = [table(rows, time.monotonic(), width=console.width)]
+        return Group(*parts, Text(state, style="yellow"))
+
+    with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+
+        def refresh() -> None:
+            live.update(picture(), refresh=True)
+
+        _listen(client, seconds, lambda topic, payload: fleet.take(topic, payload, time.monotonic()), refresh)
+
+
+def _print_changes(client: OperatorClient, fleet: Fleet, seconds: float | None) -> None:
+    said: dict[str, str] = {}
+
+    def say(name: str, text: str) -> None:
+        if text and said.get(name) != text:
+            said[name] = text
+            sys.stdout.write(f"{name}: {text}\n")
+            sys.stdout.flush()
+
+    def take(topic: str, payload: dict[str, Any]) -> None:
+        row = fleet.take(topic, payload, time.monotonic())
+        if row is not None:
+            name = f"{row.node}/{row.asset}"
+            say(name, _line(row))
+        elif topic.endswith("/status"):
+            say(topic.removesuffix("/status"), str(payload.get("status")))
+
+    _listen(client, seconds, take, None)
+
+
+def _line(row: Row) -> str:
+    """Give what changes rarely; the confidence of each window is left out."""
+    parts = {
+        "": " ".join(part for part in (row.phase, f"({row.reason})" if row.reason else "") if part),
+        "hears ": row.class_ or "",
+        "fault ": fault_text(row.fault),
+        "model ": model_text(row.model),
+    }
+    return "; ".join(f"{name}{text}" for name, text in parts.items() if text)
+
+
+def _print_json(client: OperatorClient, seconds: float | None) -> None:
+    def write(topic: str, payload: dict[str, Any]) -> None:
+        sys.stdout.write(json.dumps({"topic": topic, "payload": payload}) + "\n")
+        sys.stdout.flush()
+
+    _listen(client, seconds, write, None)
+
+
+def _listen(
+    client: OperatorClient,
+    seconds: float | None,
+    take: Callable[[str, dict[str, Any]], object],
+    refresh: Callable[[], None] | None,
+) -> None:
+    """Hand over every message, and refresh four times a second at the most, until ``seconds`` are over."""
+    ends = None if seconds is None else time.monotonic() + seconds
+    due = time.monotonic()
+    while ends is None or time.monotonic() < ends:
+        wait = REFRESH_S if ends is None else min(REFRESH_S, max(0.0, ends - time.monotonic()))
+        item = next(client.messages(wait), None)
+        if item is not None:
+            take(*item)
+        if refresh is not None and time.monotonic() >= due:
+            refresh()
+            due = time.monotonic() + REFRESH_S
