@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgetune_node import calibration as cal
+from edgetune_node import calibration_events as cal
+from edgetune_node.calibration import Calibration, check
 from edgetune_node.commands import (
     Acknowledge,
     Cancel,
@@ -83,7 +84,7 @@ class Desk:
         self.asset = asset
         self._emitter = emitter
         self._stored = stored
-        self._calibration: cal.Calibration | None = None
+        self._calibration: Calibration | None = None
         self._origin: Origin | None = None
         self._subject = asset.settings.subject
         self._condition = asset.settings.condition
@@ -142,7 +143,7 @@ class Desk:
 
     def samples(self, chunk: Chunk) -> list[Effect]:
         """Let a running take have the samples."""
-        return self._feed(cal.Samples(chunk)) if self._calibration is not None else []
+        return self._feed(cal.Samples(chunk, self.asset.context.shaft_rpm)) if self._calibration is not None else []
 
     def tick(self) -> list[Effect]:
         """Let time pass."""
@@ -225,24 +226,27 @@ class Desk:
             return []
         self._last_view, self._last_progress = key, now
         asset = self.asset.settings.id
-        return [self._emitter.publish(CalibrationStatus, asset, Durability.TELEMETRY, job=self.job, **view)]
+        return [self._emitter.publish(CalibrationStatus, asset, Durability.TELEMETRY, **view)]
 
     # ---- inside ------------------------------------------------------------------------------------------------
 
     def _start(self, command: Recalibrate | Record, origin: Origin) -> tuple[Answer, list[Effect]]:
         stored = self._stored()
-        reasons = cal.check(command, stored)
+        settings = self.asset.settings
+        reasons = check(command, stored, spec=settings.spec, window=settings.window.length)
         if reasons:
             return Answer("rejected", "; ".join(reasons)), []
-        settings = self.asset.settings
         bundle = self.asset.bundle
         self._origin = origin
         self._note = ""
         self._last_reported = ""
-        self._calibration = cal.Calibration(
+        self._calibration = Calibration(
             command.id,
             command,
+            asset=settings.id,
+            task=settings.task,
             spec=settings.spec,
+            window=settings.window.length,
             default_budget=settings.budget,
             stored=stored,
             current_model=None if bundle is None else bundle.card.id,
@@ -250,7 +254,6 @@ class Desk:
             condition=self._condition,
             sensor=settings.sensor,
             clip_level=settings.clip_level,
-            shaft_rpm=self.asset.context.shaft_rpm,
             now=self._emitter.clock.monotonic(),
         )
         return Answer("accepted", final=False), self._feed(cal.Ticked())
@@ -259,19 +262,18 @@ class Desk:
         return Answer("rejected", f"busy: {running.name} {running.command_id} is running; cancel it first")
 
     def _continue(self) -> tuple[Answer, list[Effect]]:
-        if self._calibration is None or self._calibration.phase != "waiting":
-            return Answer("rejected", "nothing waits for continue"), []
-        return Answer("done"), self._feed(cal.Continue())
+        refused = "no job is running" if self._calibration is None else self._calibration.refuses(cal.Continue())
+        return (Answer("rejected", refused), []) if refused else (Answer("done"), self._feed(cal.Continue()))
 
     def _cancel(self) -> tuple[Answer, list[Effect]]:
         if self._origin is None:
             return Answer("rejected", "no job is running"), []
-        if self._calibration is None or self._calibration.phase == "deploying":
-            return Answer(
-                "rejected", f"{self._origin.name} cannot be cancelled any more: a model is being put in place"
-            ), []
-        job = self._origin.command_id
-        return Answer("done", detail={"job": job}), self._feed(cal.CancelRequested())
+        if self._calibration is None:
+            return Answer("rejected", f"{self._origin.name} is too short to be cancelled"), []
+        refused = self._calibration.refuses(cal.CancelRequested())
+        if refused:
+            return Answer("rejected", refused), []
+        return Answer("done", detail={"job": self.job}), self._feed(cal.CancelRequested())
 
     def _profile(self, command: Profile) -> tuple[Answer, list[Effect]]:
         if self._origin is not None:
