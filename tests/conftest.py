@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+
+from edgetune_nas.bundle import write_bundle
+from edgetune_nas.card import Budget, InputSpec, SearchSummary
+from edgetune_nas.layers import Dense, Flatten, LpPool, Network, Softmax
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -17,3 +27,68 @@ def recordings_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real recordings at {folder} (set EDGETUNE_DATA to their folder)")
     return folder
+
+
+@pytest.fixture
+def write_tiny_bundle() -> Callable[..., Path]:
+    """Writes a real bundle of an untrained network; its classes, input and seed are the caller's."""
+
+    def write(
+        folder: Path,
+        *,
+        classes: tuple[str, ...] = ("normal", "inner"),
+        channels: int = 1,
+        length: int = 64,
+        rate_hz: float = 1000.0,
+        unit: str = "g",
+        seed: int = 0,
+        favourite: int | None = None,
+    ) -> Path:
+        random = np.random.default_rng(seed)
+        bias = np.zeros(len(classes), np.float32)
+        if favourite is not None:
+            bias[favourite] = 20.0
+        network = Network(
+            input_shape=(channels, length),
+            layers=(LpPool(kernel=8, stride=8), Flatten(), Dense(len(classes)), Softmax()),
+            weights=(
+                {},
+                {},
+                {
+                    "weight": random.normal(0, 0.1, (len(classes), channels * length // 8)).astype(np.float32),
+                    "bias": bias,
+                },
+                {},
+            ),
+        )
+        windows = random.normal(0, 1, (32, channels, length)).astype(np.float32)
+        label = np.arange(32) % len(classes)
+        card = write_bundle(
+            folder,
+            task="fault",
+            classes=classes,
+            input_spec=InputSpec(channels=channels, length=length, rate_hz=rate_hz, unit=unit),
+            network=network,
+            calibration=windows,
+            validation=windows,
+            test_x=windows,
+            test_label=label,
+            budget=Budget(),
+            search=SearchSummary(
+                seed=seed,
+                candidates=1,
+                rejected=0,
+                trained=0,
+                seconds=0.1,
+                cpu_seconds=0.1,
+                peak_rss_bytes=1,
+                stopped_by="converged",
+                validation_accuracy=1.0,
+            ),
+            data_fingerprint="none",
+            report="<p>none</p>",
+            created=datetime.now(UTC),
+        )
+        return folder / f"model-{card.id}"
+
+    return write

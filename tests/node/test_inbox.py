@@ -1,0 +1,58 @@
+"""The inbox keeps the order, drops old samples under load, and never a command."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgetune_node.events import ChunkArrived, LinkChanged, Tick
+from edgetune_node.inbox import Inbox
+from edgetune_signal import Chunk
+
+
+def chunk(number: int, asset: str = "a") -> ChunkArrived:
+    return ChunkArrived(asset, Chunk(np.zeros((1, 4), np.float32), number, 100.0, number))
+
+
+def drain(inbox: Inbox) -> list[object]:
+    events = []
+    while (event := inbox.get(0)) is not None:
+        events.append(event)
+    return events
+
+
+def test_events_come_out_in_the_order_they_went_in() -> None:
+    inbox = Inbox()
+    events = [chunk(0), LinkChanged(connected=True), chunk(1), Tick()]
+    for event in events:
+        inbox.put(event)
+    assert drain(inbox) == events
+
+
+@given(st.lists(st.booleans(), max_size=60), st.integers(1, 8))
+def test_only_the_oldest_chunks_are_dropped_and_each_is_counted(kinds: list[bool], capacity: int) -> None:
+    inbox = Inbox(capacity)
+    events = [chunk(number) if is_chunk else LinkChanged(connected=True) for number, is_chunk in enumerate(kinds)]
+    for event in events:
+        inbox.put(event)
+    chunks = [event for event in events if isinstance(event, ChunkArrived)]
+    kept = chunks[-capacity:]
+    assert drain(inbox) == [event for event in events if not isinstance(event, ChunkArrived) or event in kept]
+    assert inbox.dropped["a"] == len(chunks) - len(kept)
+
+
+def test_a_waiting_reader_is_woken_by_an_event() -> None:
+    inbox = Inbox()
+    found: list[object] = []
+    reader = threading.Thread(target=lambda: found.append(inbox.get(30)))
+    reader.start()
+    inbox.put(Tick())
+    reader.join(30)
+    assert found == [Tick()]
+
+
+def test_nothing_comes_out_of_an_empty_inbox() -> None:
+    assert Inbox().get(0.0) is None

@@ -1,0 +1,146 @@
+"""The model store swaps atomically, refuses what is damaged or does not fit, and goes back on command."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edgetune_nas.errors import BundleError
+from edgetune_node.errors import StoreError
+from edgetune_node.store import KEPT, ModelStore
+from edgetune_signal import StreamSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SPEC = StreamSpec(channels=1, rate_hz=1000.0, unit="g")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    return ModelStore(tmp_path / "models", SPEC, 64)
+
+
+def names(store: ModelStore) -> list[str]:
+    return sorted(path.name for path in store.folder.iterdir())
+
+
+def test_an_empty_store_has_no_model(store: ModelStore) -> None:
+    assert store.open_current() == (None, [])
+    with pytest.raises(StoreError, match="no previous model"):
+        store.rollback()
+
+
+def test_installing_makes_a_bundle_current_and_the_old_one_previous(
+    store: ModelStore, tmp_path: Path, write_tiny_bundle: Callable[..., Path]
+) -> None:
+    first = store.install(write_tiny_bundle(tmp_path / "out", seed=1)).card.id
+    second = store.install(write_tiny_bundle(tmp_path / "out", seed=2)).card.id
+    bundle, warnings = store.open_current()
+    assert bundle is not None
+    assert bundle.card.id == second
+    assert warnings == []
+    assert store.previous_id() == first
+    assert names(store) == sorted(["current", f"model-{first}", f"model-{second}", "previous"])
+
+
+def test_rolling_back_twice_comes_back(
+    store: ModelStore, tmp_path: Path, write_tiny_bundle: Callable[..., Path]
+) -> None:
+    first = store.install(write_tiny_bundle(tmp_path / "out", seed=1)).card.id
+    second = store.install(write_tiny_bundle(tmp_path / "out", seed=2)).card.id
+    assert store.rollback().card.id == first
+    assert store.previous_id() == second
+    assert store.rollback().card.id == second
+
+
+def test_a_damaged_current_model_gives_way_to_the_previous_one(
+    store: ModelStore, tmp_path: Path, write_tiny_bundle: Callable[..., Path]
+) -> None:
+    first = store.install(write_tiny_bundle(tmp_path / "out", seed=1)).card.id
+    store.install(write_tiny_bundle(tmp_path / "out", seed=2))
+    current = store.current()
+    assert current is not None
+    model = current / "model.onnx"
+    model.write_bytes(model.read_bytes()[:-1] + b"x")
+    bundle, warnings = store.open_current()
+    assert bundle is not None
+    assert bundle.card.id == first
+    assert len(warnings) == 1
+    assert "model.onnx" in warnings[0]
+    assert store.open_current()[1] == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"), [({"channels": 2}, "channels"), ({"length": 128}, "length"), ({"unit": "V"}, "unit")]
+)
+def test_a_bundle_that_does_not_fit_the_stream_is_refused_and_the_current_one_stays(
+    store: ModelStore,
+    tmp_path: Path,
+    write_tiny_bundle: Callable[..., Path],
+    wrong: dict[str, object],
+    named: str,
+) -> None:
+    first = store.install(write_tiny_bundle(tmp_path / "out", seed=1)).card.id
+    with pytest.raises(BundleError, match=named):
+        store.install(write_tiny_bundle(tmp_path / "out", seed=2, **wrong))
+    current = store.current()
+    assert current is not None
+    assert current.name == f"model-{first}"
+
+
+def test_a_full_disk_while_copying_leaves_nothing_behind(
+    store: ModelStore,
+    tmp_path: Path,
+    write_tiny_bundle: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = store.install(write_tiny_bundle(tmp_path / "out", seed=1)).card.id
+    second = write_tiny_bundle(tmp_path / "out", seed=2)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(StoreError, match="No space left on device"):
+        store.install(second)
+    assert names(store) == ["current", f"model-{first}"]
+
+
+def test_what_a_power_cut_left_is_swept_at_the_next_start(tmp_path: Path) -> None:
+    leftover = tmp_path / "models" / ".tmp-model-x"
+    leftover.mkdir(parents=True)
+    (leftover / "model.onnx").write_bytes(b"half")
+    (tmp_path / "models" / ".tmp-current").symlink_to("model-x")
+    assert names(ModelStore(tmp_path / "models", SPEC, 64)) == []
+
+
+def test_a_link_that_leaves_the_store_is_no_model(
+    store: ModelStore, tmp_path: Path, write_tiny_bundle: Callable[..., Path]
+) -> None:
+    outside = write_tiny_bundle(tmp_path / "out")
+    (store.folder / "current").symlink_to(outside)
+    assert store.current() is None
+
+
+def test_old_models_are_pruned_but_never_the_linked_ones(
+    store: ModelStore, tmp_path: Path, write_tiny_bundle: Callable[..., Path]
+) -> None:
+    for seed in range(KEPT + 3):
+        store.install(write_tiny_bundle(tmp_path / "out", seed=seed))
+    assert len(store.models()) == KEPT
+    assert store.current() in store.models()
+    assert store.previous() in store.models()
+
+
+def test_finding_an_unknown_model_lists_what_there_is(
+    store: ModelStore, tmp_path: Path, write_tiny_bundle: Callable[..., Path]
+) -> None:
+    first = store.install(write_tiny_bundle(tmp_path / "out", seed=1)).card.id
+    assert store.find(first, tmp_path).name == f"model-{first}"
+    with pytest.raises(StoreError, match=first):
+        store.find("nothing", tmp_path)
