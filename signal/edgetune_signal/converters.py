@@ -167,8 +167,8 @@ def _myo_session(npz: Npz, session: str, classes: list[str], rate_hz: float) -> 
     fits = len(starts) == len(labels) + 1 == len(cycles) + 1 and samples.ndim == len("cn")
     if not fits or sorted({0, samples.shape[1], *starts}) != starts or not set(labels) <= set(range(len(classes))):
         raise RecordingError(
-            f"{npz.path}: {session}_start must rise from 0 to the end of {session}_samples (channels, n) with one label "
-            f"and one cycle per recording"
+            f"{npz.path}: {session}_start must rise from 0 to the end of {session}_samples (channels, n), "
+            f"with one label and one cycle per recording"
         )
     person = npz.path.stem
     return [

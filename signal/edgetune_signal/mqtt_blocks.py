@@ -27,11 +27,12 @@ MAGIC = b"ET"
 BLOCK_VERSION = 1
 MAX_BLOCK_BYTES = 1 << 20
 MAX_BLOCK_CHANNELS = 256
+MAX_UNIT_BYTES = 255
 MAX_QUEUED_BYTES = 8 << 20
 MAX_QUEUED_BLOCKS = 1024
 RATE_TOLERANCE = 1e-6
 
-_DTYPES = {1: np.dtype("<i1"), 2: np.dtype("<i2"), 3: np.dtype("<i4"), 4: np.dtype("<f4")}
+_DTYPES: dict[int, np.dtype[Any]] = {1: np.dtype("<i1"), 2: np.dtype("<i2"), 3: np.dtype("<i4"), 4: np.dtype("<f4")}
 _CODES = {dtype: code for code, dtype in _DTYPES.items()}
 _NAMES = ", ".join(f"{code} ({dtype.name})" for code, dtype in _DTYPES.items())
 # magic, version, dtype, channels, length of the unit, reserved, sequence, time_ns, rate_hz, scale, samples per channel
@@ -95,7 +96,7 @@ def encode_block(block: Block) -> bytes:
     checks = {
         f"samples must be of dtype {_NAMES}, not {samples.dtype}": code is not None,
         f"samples must be (channels, n) and not empty, not {samples.shape}": samples.ndim == len("cn") and samples.size,
-        f"unit must be at most 255 bytes, not {len(unit)}": len(unit) <= 0xFF,
+        f"unit must be at most {MAX_UNIT_BYTES} bytes, not {len(unit)}": len(unit) <= MAX_UNIT_BYTES,
         f"sequence must be from 0 to 2**64 - 1, not {block.sequence}": 0 <= block.sequence < 1 << 64,
         f"time_ns must fit 64 bits, not {block.time_ns}": -(1 << 63) <= block.time_ns < 1 << 63,
         f"rate_hz must be finite and positive, not {block.rate_hz}": _is_positive(block.rate_hz),
@@ -150,8 +151,8 @@ def decode_block(payload: bytes) -> Block:
     expected_size = first + channels * n * dtype.itemsize
     if len(payload) != expected_size:
         raise BlockError(
-            f"offset {first}: {n} samples of {channels} channels as {dtype.name} make a block of {expected_size} bytes, "
-            f"this has {len(payload)}"
+            f"offset {first}: {n} samples of {channels} channels as {dtype.name} make a block of "
+            f"{expected_size} bytes, this has {len(payload)}"
         )
     try:
         unit = payload[_HEADER.size : first].decode()

@@ -15,8 +15,8 @@ FEW_FRACTION = 0.01
 """... or this part of the window, whichever is more."""
 PLATEAU = 3
 """Consecutive equal extremes that make a plateau."""
-COARSE_LEVELS = 16
-"""With fewer distinct values than this, repeated extremes are quantisation, not clipping."""
+COARSE_STEPS = 48
+"""A channel that spans fewer quantisation steps than this repeats its extremes without being clipped."""
 EDGE_RATIO = 2.0
 """An extreme must occur this many times as often as the value next to it (a tail thins out, a clipped one does not)."""
 
@@ -41,23 +41,24 @@ def window_quality(samples: Samples, clip_level: float | None) -> tuple[str, ...
     Notes
     -----
     Quantised signals touch their extremes often: an armband at rest delivers only -2 to 1. So an extreme alone proves
-    nothing; a channel with fewer than `COARSE_LEVELS` distinct values is never called clipped without a clip level.
+    nothing; a channel that spans fewer than `COARSE_STEPS` steps is never called clipped without a clip level.
     """
-    finite = np.isfinite(samples).all(axis=1)
+    top, bottom = samples.max(axis=1), samples.min(axis=1)  # both hand a nan through
+    finite = np.isfinite(top) & np.isfinite(bottom)
     flags = [] if finite.all() else ["nan"]
-    judged = samples if not flags else samples[finite]
+    judged = samples
+    if flags:
+        judged, top, bottom = samples[finite], top[finite], bottom[finite]
     if judged.size == 0:
         return tuple(flags)
-    top, bottom = judged.max(axis=1), judged.min(axis=1)
     if (top == bottom).any():
         flags.append("flat")
     few = max(FEW_SAMPLES, int(FEW_FRACTION * judged.shape[1]))
     if clip_level is not None:
         clipped = bool((np.count_nonzero(np.abs(judged) >= clip_level, axis=1) > few).any())
     else:
-        at_top = np.count_nonzero(judged == top[:, None], axis=1) > few
-        at_bottom = np.count_nonzero(judged == bottom[:, None], axis=1) > few
-        suspects = np.flatnonzero((at_top | at_bottom) & (top > bottom))
+        at_extreme = np.count_nonzero((judged == top[:, None]) | (judged == bottom[:, None]), axis=1)
+        suspects = np.flatnonzero((at_extreme > few) & (top > bottom))
         clipped = any(_is_clipped(judged[channel], few) for channel in suspects)
     if clipped:
         flags.append("clipped")
@@ -66,7 +67,7 @@ def window_quality(samples: Samples, clip_level: float | None) -> tuple[str, ...
 
 def _is_clipped(channel: Samples, few: int) -> bool:
     values, counts = np.unique(channel, return_counts=True)
-    if len(values) < COARSE_LEVELS:
+    if values[-1] - values[0] < COARSE_STEPS * np.diff(values).min():
         return False
     return any(
         counts[edge] > few and counts[edge] >= EDGE_RATIO * counts[next_to_edge] and _has_plateau(channel, values[edge])

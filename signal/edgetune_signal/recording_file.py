@@ -73,7 +73,7 @@ class Recording:
     @property
     def seconds(self) -> float:
         """Duration."""
-        return self.samples.shape[1] / self.rate_hz
+        return int(self.samples.shape[1]) / self.rate_hz
 
 
 def write_recording(path: Path, recording: Recording) -> None:
