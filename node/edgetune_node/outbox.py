@@ -1,0 +1,275 @@
+"""What must survive a power cut: messages the broker has not acknowledged yet, last states, and accepted commands."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgetune_node.errors import OutboxError
+from edgetune_node.outbox_file import OutboxFile
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+ENTRY_OVERHEAD_BYTES = 64
+FINISHED_COMMANDS = 1000
+CLOCK_SET_NS = 1_577_836_800 * 10**9
+"""2020-01-01: an earlier time stamp is that of a clock not yet set, so the entry's age is unknown."""
+RANKS = {"sign": 0, "fault": 2}
+OTHER_RANK = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One message that waits; ``key`` grows with every entry, ``time_ns`` (UTC) is when it was put."""
+
+    key: int
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    correlation: bytes | None
+    boot: str
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCommand:
+    """A command that was accepted; ``answer`` is the newest answer worth repeating, ``time_ns`` when it was kept."""
+
+    asset: str | None
+    name: str
+    command_id: str
+    payload: bytes
+    answer: bytes
+    time_ns: int
+
+
+class Outbox:
+    """Messages and commands in one SQLite file, on disk when a method returns; usable from any thread.
+
+    What goes when the bounds are reached: signs first, then everything else, then faults (topics ending in ``fault``),
+    within each the oldest first. So no fault goes while anything lesser is there. Age removes signs and everything
+    else, but never a fault. Whatever goes is counted in `dropped`.
+
+    Parameters
+    ----------
+    path
+        The file; see `OutboxFile` for how it is opened, and `warning` for what happened if it was damaged.
+    max_bytes
+        Bound on topics, payloads and a fixed overhead of 64 bytes each.
+    max_age_s
+        Seconds after which an entry is no longer worth sending.
+    clock
+        UTC nanoseconds, as `time.time_ns` gives them.
+
+    Raises
+    ------
+    OutboxError
+        If the file cannot be used.
+    """
+
+    def __init__(self, path: Path, *, max_bytes: int, max_age_s: float, clock: Callable[[], int]) -> None:
+        self._file = OutboxFile(path)
+        self._max_bytes = max_bytes
+        self._max_age_ns = round(max_age_s * 1e9)
+        self._clock = clock
+        self._lock = threading.RLock()  # what is kept in memory must agree with the file
+        self._unwritten_answers: dict[tuple[str, str], bytes] = {}
+        self.dropped = 0
+        with self._file.reading() as db:
+            self._current: dict[str, bytes] = dict(db.execute("SELECT topic, payload FROM current"))
+            row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entry'").fetchone()
+            self._last_key: int = row[0] if row else 0
+            self._depth: int
+            self._bytes: int
+            self._depth, self._bytes = db.execute("SELECT count(*), coalesce(sum(size), 0) FROM entry").fetchone()
+        self.expire()
+
+    @property
+    def warning(self) -> str | None:
+        """What was wrong with the file at open, if it was damaged."""
+        return self._file.warning
+
+    @property
+    def depth(self) -> int:
+        """Entries that wait."""
+        return self._depth
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that wait, as bounded."""
+        return self._bytes
+
+    @property
+    def last_key(self) -> int:
+        """Key of the newest entry ever put, 0 if none was."""
+        return self._last_key
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    # ---- messages ------------------------------------------------------------------------------------------------
+
+    def put(self, topic: str, payload: bytes, *, qos: int, retain: bool, correlation: bytes | None, boot: str) -> int:
+        """Keep a message until `done`; gives its key.
+
+        Raises
+        ------
+        OutboxError
+            If it is larger than the whole outbox or cannot be written. `current` knows it all the same.
+        """
+        size = len(topic.encode()) + len(payload) + ENTRY_OVERHEAD_BYTES
+        rank = RANKS.get(topic.rpartition("/")[2], OTHER_RANK)
+        with self._lock:
+            if retain:
+                self._current[topic] = payload
+            if size > self._max_bytes:
+                raise OutboxError(f"a message of {size} bytes on {topic} does not fit an outbox of {self._max_bytes}")
+            with self._file.transaction() as db:
+                cursor = db.execute(
+                    "INSERT INTO entry (topic, payload, qos, retain, correlation, boot, time_ns, rank, size)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (topic, payload, qos, retain, correlation, boot, self._clock(), rank, size),
+                )
+                key = cursor.lastrowid or 0
+                if retain:
+                    db.execute("INSERT OR REPLACE INTO current VALUES (?, ?)", (topic, payload))
+                gone = self._drop_aged(db)
+                gone += self._drop_excess(db, self._bytes + size - sum(gone) - self._max_bytes)
+            self._last_key = key
+            self._count([size], gone)
+            self.dropped += len(gone)
+        return key
+
+    def pending(self, *, after: int = 0, limit: int | None = None) -> list[Entry]:
+        """Entries that wait, in order, with keys above ``after``."""
+        with self._file.reading() as db:
+            rows = db.execute(
+                "SELECT key, topic, payload, qos, retain, correlation, boot, time_ns FROM entry"
+                " WHERE key > ? ORDER BY key LIMIT ?",
+                (after, -1 if limit is None else limit),
+            ).fetchall()
+        return [
+            Entry(key, topic, payload, qos, bool(retain), *rest) for key, topic, payload, qos, retain, *rest in rows
+        ]
+
+    def done(self, *keys: int) -> None:
+        """Forget entries that the broker has acknowledged; an unknown key is no error."""
+        with self._lock:
+            with self._file.transaction() as db:
+                gone = [size for key in keys for size in _delete(db, key)]
+            self._count([], gone)
+
+    def expire(self) -> None:
+        """Drop what is too old."""
+        with self._lock:
+            with self._file.transaction() as db:
+                gone = self._drop_aged(db)
+            self._count([], gone)
+            self.dropped += len(gone)
+
+    def current(self, topic: str) -> bytes | None:
+        """Newest payload ever put on a retained topic, sent or not, also before a restart."""
+        with self._lock:
+            return self._current.get(topic)
+
+    def currents(self) -> dict[str, bytes]:
+        """Newest payload of every retained topic."""
+        with self._lock:
+            return dict(self._current)
+
+    def _drop_aged(self, db: sqlite3.Connection) -> list[int]:
+        rows = db.execute(
+            "DELETE FROM entry WHERE time_ns BETWEEN ? AND ? AND rank < ? RETURNING size",
+            (CLOCK_SET_NS, self._clock() - self._max_age_ns - 1, RANKS["fault"]),
+        )
+        return [size for (size,) in rows.fetchall()]
+
+    def _drop_excess(self, db: sqlite3.Connection, excess: int) -> list[int]:
+        gone: list[int] = []
+        while sum(gone) < excess:
+            (key,) = db.execute("SELECT key FROM entry ORDER BY rank, key LIMIT 1").fetchone()
+            gone += _delete(db, key)
+        return gone
+
+    def _count(self, come: list[int], gone: list[int]) -> None:
+        self._depth += len(come) - len(gone)
+        self._bytes += sum(come) - sum(gone)
+
+    # ---- commands ------------------------------------------------------------------------------------------------
+
+    def keep_command(self, asset: str | None, name: str, command_id: str, payload: bytes, answer: bytes) -> None:
+        """Keep an accepted command with its first answer; a repeated id changes nothing.
+
+        Raises
+        ------
+        OutboxError
+            If it cannot be written. `answer_of` knows it all the same until the process ends.
+        """
+        with self._lock, self._remembering(asset, command_id, answer), self._file.transaction() as db:
+            db.execute(
+                "INSERT INTO command (asset, id, name, payload, answer, time_ns) VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (asset, id) DO NOTHING",
+                (asset or "", command_id, name, payload, answer, self._clock()),
+            )
+
+    def finish_command(self, asset: str | None, name: str, command_id: str, answer: bytes) -> None:
+        """Keep a command's final answer; the first one counts. The newest 1000 finished commands are remembered.
+
+        Raises
+        ------
+        OutboxError
+            If it cannot be written. `answer_of` knows it all the same until the process ends.
+        """
+        with self._lock, self._remembering(asset, command_id, answer), self._file.transaction() as db:
+            db.execute(
+                "INSERT INTO command (asset, id, name, payload, answer, time_ns, finished)"
+                " VALUES (?, ?, ?, x'', ?, ?, 1)"
+                " ON CONFLICT (asset, id) DO UPDATE SET answer = excluded.answer, finished = 1 WHERE finished = 0",
+                (asset or "", command_id, name, answer, self._clock()),
+            )
+            db.execute(
+                "DELETE FROM command WHERE key IN"
+                " (SELECT key FROM command WHERE finished ORDER BY key DESC LIMIT -1 OFFSET ?)",
+                (FINISHED_COMMANDS,),
+            )
+
+    def answer_of(self, asset: str | None, command_id: str) -> bytes | None:
+        """First final answer to a command, the first answer while it runs, None if it was never kept."""
+        with self._lock:
+            unwritten = self._unwritten_answers.get((asset or "", command_id))
+            if unwritten is not None:
+                return unwritten
+            with self._file.reading() as db:
+                row = db.execute(
+                    "SELECT answer FROM command WHERE asset = ? AND id = ?", (asset or "", command_id)
+                ).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def interrupted(self) -> list[KeptCommand]:
+        """Commands that were kept and never finished, oldest first."""
+        with self._file.reading() as db:
+            rows = db.execute(
+                "SELECT asset, name, id, payload, answer, time_ns FROM command WHERE NOT finished ORDER BY key"
+            ).fetchall()
+        return [KeptCommand(asset or None, *rest) for asset, *rest in rows]
+
+    @contextlib.contextmanager
+    def _remembering(self, asset: str | None, command_id: str, answer: bytes) -> Iterator[None]:
+        """Keep the answer in memory if the block cannot write it."""
+        try:
+            yield
+        except OutboxError:
+            self._unwritten_answers[asset or "", command_id] = answer
+            raise
+        self._unwritten_answers.pop((asset or "", command_id), None)
+
+
+def _delete(db: sqlite3.Connection, key: int) -> list[int]:
+    return [size for (size,) in db.execute("DELETE FROM entry WHERE key = ? RETURNING size", (key,)).fetchall()]

@@ -1,0 +1,163 @@
+"""The SQLite file under the outbox: checked at open, set aside when damaged, written one transaction at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from typing import TYPE_CHECKING
+
+from edgetune_node.errors import OutboxError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FORMAT = 1
+LOCK_TIMEOUT_S = 3.0
+SCHEMA = (
+    # AUTOINCREMENT: a key is never used twice, so that "everything after this key" keeps its meaning
+    """CREATE TABLE IF NOT EXISTS entry (
+        key INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, payload BLOB NOT NULL, qos INTEGER NOT NULL,
+        retain INTEGER NOT NULL, correlation BLOB, boot TEXT NOT NULL, time_ns INTEGER NOT NULL,
+        rank INTEGER NOT NULL, size INTEGER NOT NULL)""",
+    "CREATE INDEX IF NOT EXISTS entry_by_rank ON entry (rank, key)",
+    "CREATE INDEX IF NOT EXISTS entry_by_time ON entry (time_ns)",
+    "CREATE TABLE IF NOT EXISTS current (topic TEXT PRIMARY KEY, payload BLOB NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE IF NOT EXISTS command (
+        key INTEGER PRIMARY KEY AUTOINCREMENT, asset TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL,
+        payload BLOB NOT NULL, answer BLOB NOT NULL, time_ns INTEGER NOT NULL, finished INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (asset, id))""",
+)
+
+
+class OutboxFile:
+    """A SQLite file in WAL mode, ``synchronous=FULL``: what a `transaction` wrote is on disk when its block has ended.
+
+    The file is locked for as long as it is open, since two nodes on one outbox would send everything twice; the lock
+    ends with the process, however that ends. Usable from any thread.
+
+    Parameters
+    ----------
+    path
+        Made with its folders when it does not exist. A file that SQLite finds damaged is renamed to
+        ``<name>.damaged`` (in place of an older one) and a new one begun; `warning` then says so.
+
+    Raises
+    ------
+    OutboxError
+        If the file cannot be opened at all, is in use, or is of a newer format.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.warning: str | None = None
+        self._lock = threading.RLock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutboxError(f"outbox {path}: its folder cannot be made: {error.strerror}") from error
+        try:
+            self._connection = _open(path)
+        except sqlite3.OperationalError as error:  # a DatabaseError too, but says nothing about the content
+            raise OutboxError(f"outbox {path} cannot be opened: {error}; {_advice(error)}") from error
+        except sqlite3.DatabaseError as error:
+            aside = self._set_aside()
+            self.warning = (
+                f"outbox {path} is damaged ({error}); it now is {aside}, and what was not yet sent is in there"
+            )
+            try:
+                self._connection = _open(path)
+            except sqlite3.Error as second:
+                raise OutboxError(f"outbox {path} cannot be made anew: {second}; {_advice(second)}") from second
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of it or nothing.
+
+        Raises
+        ------
+        OutboxError
+            If SQLite cannot do it, for example because the disk is full; nothing has changed then.
+        """
+        with self._lock:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                self._roll_back()
+                raise OutboxError(f"outbox {self.path} cannot be written: {error}; {_advice(error)}") from error
+            except BaseException:
+                self._roll_back()
+                raise
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Read, undisturbed by other threads' transactions."""
+        with self._lock:
+            try:
+                yield self._connection
+            except sqlite3.Error as error:
+                raise OutboxError(f"outbox {self.path} cannot be read: {error}; {_advice(error)}") from error
+
+    def close(self) -> None:
+        """Close the file; nothing gets lost without it."""
+        with self._lock:
+            self._connection.close()
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            with contextlib.suppress(sqlite3.Error):  # a full disk has rolled it back by itself
+                self._connection.execute("ROLLBACK")
+
+    def _set_aside(self) -> Path:
+        aside = self.path.with_name(self.path.name + ".damaged")
+        try:
+            for ending in ("", "-wal", "-shm"):
+                part = self.path.with_name(self.path.name + ending)
+                if part.exists():
+                    part.replace(aside.with_name(aside.name + ending))
+        except OSError as error:
+            raise OutboxError(f"outbox {self.path} is damaged and cannot be renamed: {error.strerror}") from error
+        return aside
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        _check(connection, path)
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in SCHEMA:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={FORMAT}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(verdict)
+    made_by = connection.execute("PRAGMA user_version").fetchone()[0]
+    if made_by > FORMAT:
+        raise OutboxError(
+            f"outbox {path} has format {made_by}, and this version knows {FORMAT}; update, or move the file away"
+        )
+
+
+def _advice(error: sqlite3.Error) -> str:
+    name = getattr(error, "sqlite_errorname", "")
+    if name == "SQLITE_FULL":
+        return "free some space; messages are kept in memory until then"
+    if name.startswith("SQLITE_BUSY"):
+        return "another process has it open: does a second node run on the same data_dir?"
+    if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")):
+        return "check that the node may write there"
+    return "check the disk"
