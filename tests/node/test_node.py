@@ -1,0 +1,446 @@
+"""The node decides everything in one function; here without threads, broker or clock."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from edgetune_nas.bundle import Bundle, load_bundle
+from edgetune_node.config import Settings
+from edgetune_node.emitter import Emitter
+from edgetune_node.events import (
+    AckCommand,
+    CancelSearch,
+    ChunkArrived,
+    CommandArrived,
+    Effect,
+    Exit,
+    FinishCommand,
+    Install,
+    KeepCommand,
+    LinkChanged,
+    ModelReady,
+    Publish,
+    RecordingSaved,
+    SaveRecording,
+    SearchReported,
+    SourceChanged,
+    StartSearch,
+    StopRequested,
+    Tick,
+)
+from edgetune_node.node import Interrupted, Node
+from edgetune_node.topics import Topics
+from edgetune_signal import Chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+RATE = 1000.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def utc(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.now)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def synced(self) -> bool:
+        return True
+
+
+class World:
+    def __init__(self) -> None:
+        self.answers: dict[tuple[str | None, str], bytes] = {}
+        self.recordings: dict[str, dict[str, float]] = {}
+
+    def vitals(self) -> Mapping[str, Any]:
+        return {
+            "rss_bytes": 1,
+            "cpu_percent": 0.0,
+            "temperature_c": None,
+            "disk_free_bytes": 1,
+            "queue_depth": 0,
+            "reconnects": 0,
+            "outbox_depth": 0,
+            "outbox_dropped": 0,
+        }
+
+    def dropped(self, asset: str) -> int:
+        del asset
+        return 0
+
+    def answer_of(self, asset: str | None, command_id: str) -> bytes | None:
+        return self.answers.get((asset, command_id))
+
+    def stored(self, asset: str) -> Mapping[str, float]:
+        return self.recordings.get(asset, {})
+
+
+class Bench:
+    """A node with a clock, a world and a signal generator that a test drives by hand."""
+
+    def __init__(self, *, task: str = "fault", assets: tuple[str, ...] = ("bearing",), **asset: Any) -> None:
+        self.clock = Clock()
+        self.world = World()
+        section = {
+            "rate_hz": RATE,
+            "task": task,
+            "window": {"length": 64, "hop": 64},
+            "alarm": {"votes": 3, "window": 4, "clear_votes": 2},
+            **asset,
+        }
+        settings = Settings(node={"id": "n"}, asset=[{"id": name, **section} for name in assets])
+        numbers = iter(range(1000))
+        self.node = Node(
+            settings,
+            emitter=Emitter(Topics("edgetune", "n"), "boot", self.clock),
+            new_id=lambda: f"e{next(numbers)}",
+            surroundings=self.world,
+            alarms={},
+            capabilities=[],
+        )
+        self.random = np.random.default_rng(0)
+        self.sequence: Counter[str] = Counter()
+        self.handle(Tick())
+
+    def handle(self, event: Any) -> list[Effect]:
+        effects = self.node.handle(event)
+        for effect in effects:
+            if isinstance(effect, KeepCommand | FinishCommand):
+                self.world.answers[effect.asset, effect.command_id] = effect.answer
+        return effects
+
+    def command(self, name: str, asset: str | None = "bearing", **fields: Any) -> list[Effect]:
+        payload = json.dumps(fields).encode()
+        return self.handle(CommandArrived(asset, name, payload, ack=7))
+
+    def samples(self, n: int = 64, asset: str = "bearing", value: float | None = None) -> list[Effect]:
+        samples = self.random.normal(0, 1, (1, n)).astype(np.float32)
+        if value is not None:
+            samples[:] = value
+        number = self.sequence[asset]
+        self.sequence[asset] += 1
+        self.clock.now += n / RATE
+        time_ns = 1_767_225_600_000_000_000 + round(self.clock.now * 1e9)
+        return self.handle(ChunkArrived(asset, Chunk(samples, time_ns, RATE, number)))
+
+
+def said(effects: list[Effect], leaf: str) -> list[dict[str, Any]]:
+    """Payloads published to topics that end in ``leaf``, as a subscriber reads them."""
+    return [
+        json.loads(effect.message.json_bytes())
+        for effect in effects
+        if isinstance(effect, Publish) and effect.topic.endswith("/" + leaf)
+    ]
+
+
+def only(effects: list[Effect], kind: type[Any]) -> Any:
+    found = [effect for effect in effects if isinstance(effect, kind)]
+    assert len(found) == 1, effects
+    return found[0]
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, write_tiny_bundle: Callable[..., Path]) -> Bundle:
+    return load_bundle(write_tiny_bundle(tmp_path / "out", favourite=1))
+
+
+@pytest.fixture
+def healthy_bundle(tmp_path: Path, write_tiny_bundle: Callable[..., Path]) -> Bundle:
+    return load_bundle(write_tiny_bundle(tmp_path / "out2", favourite=0, seed=3))
+
+
+def record_guided(bench: Bench, job: str = "r1", classes: tuple[str, ...] = ("normal", "inner")) -> list[Effect]:
+    """Take a calibration through its collection; give what followed the last take."""
+    effects = bench.command(
+        "recalibrate", id=job, source="live", classes=list(classes), seconds_per_take=0.2, budget={"ram_bytes": 2048}
+    )
+    assert said(effects, "resp/recalibrate")[0]["status"] == "accepted"
+    for number, label in enumerate(classes):
+        effects = bench.command("continue", id=f"{job}-c{number}")
+        assert said(effects, "resp/continue")[0]["status"] == "done"
+        while not (saved := [effect for effect in effects if isinstance(effect, SaveRecording)]):
+            effects = bench.samples()
+        assert saved[0].recording.label == label
+        assert saved[0].recording.samples.shape == (1, 200)
+        effects = bench.handle(RecordingSaved("bearing", job, path=Path(f"{label}.npz")))
+    return effects
+
+
+def report(bench: Bench, job: str, event: dict[str, Any], asset: str = "bearing") -> list[Effect]:
+    return bench.handle(SearchReported(asset, job, event))
+
+
+def test_on_connecting_everything_retained_is_said_and_online_comes_last() -> None:
+    effects = Bench().handle(LinkChanged(connected=True))
+    topics = [effect.topic for effect in effects if isinstance(effect, Publish)]
+    assert topics[-1] == "edgetune/n/status"
+    assert {topic.rsplit("/", 1)[1] for topic in topics} >= {"info", "health", "model", "fault", "state", "calibration"}
+    assert said(effects, "status")[0]["status"] == "online"
+    assert said(effects, "state")[-1]["phase"] == "uncalibrated"
+    assert said(effects, "model")[0]["id"] is None
+
+
+def test_ping_is_answered_and_kept_before_it_is_acknowledged() -> None:
+    effects = Bench().command("ping", asset=None, id="p1")
+    assert [type(effect) for effect in effects][:2] == [KeepCommand, Publish]
+    assert only(effects, KeepCommand).ack == 7
+    answer = said(effects, "resp/ping")[0]
+    assert (answer["id"], answer["status"]) == ("p1", "done")
+
+
+@pytest.mark.parametrize(
+    ("name", "asset", "fields", "named"),
+    [
+        ("recalibrate", "bearing", {"id": "x", "source": "stored", "colour": 1}, "colour"),
+        ("recalibrate", "bearing", {"id": "x", "source": "live", "classes": ["a"], "seconds_per_take": 0}, "seconds"),
+        ("recalibrate", "bearing", {"id": "x", "source": "stored"}, "no stored recordings"),
+        ("recalibrate", "bearing", {"source": "stored"}, "id"),
+        ("continue", "bearing", {"id": "x"}, "no job"),
+        ("cancel", "bearing", {"id": "x"}, "no job"),
+        ("acknowledge", "bearing", {"id": "x", "by": "me"}, "no fault"),
+        ("label", "bearing", {"id": "x", "label": "a", "seconds": 1}, "0.00 s"),
+        ("ping", "bearing", {"id": "x"}, "node"),
+        ("rollback", "pump", {"id": "x"}, "no asset"),
+        ("explode", "bearing", {"id": "x"}, "recalibrate"),
+    ],
+)
+def test_a_command_that_cannot_be_is_rejected_by_name_and_starts_nothing(
+    name: str, asset: str, fields: dict[str, Any], named: str
+) -> None:
+    effects = Bench().command(name, asset, **fields)
+    answer = said(effects, f"resp/{name}")[0]
+    assert answer["status"] == "rejected"
+    assert named in answer["reason"]
+    assert only(effects, AckCommand).ack == 7
+    assert not [effect for effect in effects if isinstance(effect, KeepCommand | StartSearch | SaveRecording)]
+
+
+def test_a_retained_command_is_rejected() -> None:
+    effects = Bench().handle(CommandArrived("bearing", "rollback", b'{"id": "x"}', retained=True, ack=1))
+    assert "retain" in said(effects, "resp/rollback")[0]["reason"]
+
+
+def test_an_answer_also_goes_to_the_response_topic_with_its_correlation() -> None:
+    event = CommandArrived(None, "ping", b'{"id": "x"}', response_topic="me/answers", correlation=b"42")
+    answers = [effect for effect in Bench().handle(event) if isinstance(effect, Publish)]
+    assert [answer.topic for answer in answers] == ["edgetune/n/resp/ping", "me/answers"]
+    assert answers[1].correlation == b"42"
+
+
+def test_a_repeated_id_gets_the_first_answer_and_starts_nothing(bundle: Bundle) -> None:
+    bench = Bench()
+    bench.handle(ModelReady("bearing", "", bundle, None))
+    first = bench.command("recalibrate", id="r", source="live", classes=["a", "b"], seconds_per_take=1)
+    again = bench.command("recalibrate", id="r", source="live", classes=["a", "b"], seconds_per_take=1)
+    answers = [said(effects, "resp/recalibrate")[0] for effects in (first, again)]
+    assert [answer["status"] for answer in answers] == ["accepted", "accepted"]
+    assert [type(effect) for effect in again] == [Publish, AckCommand]
+
+
+def test_a_second_job_is_busy_and_the_first_goes_on() -> None:
+    bench = Bench()
+    bench.command("recalibrate", id="r", source="live", classes=["a", "b"], seconds_per_take=1)
+    for name, fields in (("record", {"label": "a", "seconds": 1}), ("rollback", {}), ("deploy", {"model": "m"})):
+        answer = said(bench.command(name, id=f"x-{name}", **fields), f"resp/{name}")[0]
+        assert answer["status"] == "rejected"
+        assert "busy" in answer["reason"]
+    assert said(bench.command("continue", id="c"), "resp/continue")[0]["status"] == "done"
+
+
+def test_the_whole_way_from_recalibrate_to_the_new_model(bundle: Bundle) -> None:
+    bench = Bench()
+    search = only(record_guided(bench), StartSearch)
+    assert search.classes == ("inner", "normal")
+    assert search.budget.ram_bytes == 2048
+    effects = report(bench, "r1", {"event": "progress", "phase": "training", "fraction": 0.5, "best_accuracy": 0.9})
+    assert said(effects, "state")[0]["phase"] == "searching"
+    assert said(effects, "calibration")[0]["best_accuracy"] == 0.9
+    card = json.loads(bundle.card.model_dump_json())
+    effects = report(bench, "r1", {"event": "done", "bundle": str(bundle.path), "card": card})
+    install = only(effects, Install)
+    assert (install.action, install.bundle) == ("install", bundle.path)
+    assert said(effects, "state")[0]["phase"] == "deploying"
+    assert said(bench.samples(), "classification") == []
+    effects = bench.handle(ModelReady("bearing", "r1", bundle, None))
+    model = said(effects, "model")[0]
+    assert model["id"] == bundle.card.id
+    assert model["arena_bytes"] == bundle.card.cost.arena_bytes
+    done = said(effects, "resp/recalibrate")[-1]
+    assert done["status"] == "done"
+    assert done["detail"]["deployed"] is True
+    assert only(effects, FinishCommand).command_id == "r1"
+    assert said(effects, "state")[-1]["phase"] == "monitoring"
+    assert said(bench.samples(), "classification")[0]["class"] == "inner"
+
+
+def test_a_killed_search_fails_the_job_and_the_old_model_goes_on(bundle: Bundle) -> None:
+    bench = Bench()
+    bench.handle(ModelReady("bearing", "", bundle, None))
+    only(record_guided(bench), StartSearch)
+    effects = report(bench, "r1", {"event": "failed", "error": "SearchKilled", "message": "killed by SIGKILL"})
+    answer = said(effects, "resp/recalibrate")[-1]
+    assert answer["status"] == "failed"
+    assert "SIGKILL" in answer["reason"]
+    state = said(effects, "state")[-1]
+    assert state["phase"] == "monitoring"
+    assert "SIGKILL" in state["reason"]
+    assert said(bench.samples(), "classification")
+
+
+def test_a_budget_nothing_fits_is_answered_with_the_smallest_arena_that_would() -> None:
+    bench = Bench()
+    record_guided(bench)
+    failure = {"event": "failed", "error": "BudgetError", "message": "no network fits", "smallest": 321}
+    answer = said(report(bench, "r1", failure), "resp/recalibrate")[-1]
+    assert answer["detail"]["smallest_arena_bytes"] == 321
+    assert "321" in answer["reason"]
+
+
+def test_cancelling_a_search_stops_its_process_and_says_so() -> None:
+    bench = Bench()
+    record_guided(bench)
+    effects = bench.command("cancel", id="stop")
+    assert only(effects, CancelSearch).job == "r1"
+    assert said(effects, "resp/cancel")[0]["status"] == "done"
+    assert said(effects, "resp/recalibrate")[-1]["status"] == "failed"
+    assert "cancelled" in [message["phase"] for message in said(effects, "calibration")]
+
+
+def test_one_search_runs_at_a_time_and_the_next_starts_when_it_ends() -> None:
+    bench = Bench(assets=("bearing", "motor"))
+    bench.world.recordings = {name: {"a": 5.0, "b": 5.0} for name in ("bearing", "motor")}
+    first = bench.command("recalibrate", "bearing", id="r1", source="stored")
+    second = bench.command("recalibrate", "motor", id="r2", source="stored")
+    assert only(first, StartSearch).asset == "bearing"
+    assert not [effect for effect in second if isinstance(effect, StartSearch)]
+    assert said(second, "state")[-1]["phase"] == "queued"
+    effects = report(bench, "r1", {"event": "failed", "error": "X", "message": "x"})
+    assert only(effects, StartSearch).asset == "motor"
+
+
+def test_a_queued_search_that_is_cancelled_never_starts() -> None:
+    bench = Bench(assets=("bearing", "motor"))
+    bench.world.recordings = {name: {"a": 5.0, "b": 5.0} for name in ("bearing", "motor")}
+    bench.command("recalibrate", "bearing", id="r1", source="stored")
+    bench.command("recalibrate", "motor", id="r2", source="stored")
+    assert not [e for e in bench.command("cancel", "motor", id="c") if isinstance(e, CancelSearch)]
+    effects = report(bench, "r1", {"event": "failed", "error": "X", "message": "x"})
+    assert not [effect for effect in effects if isinstance(effect, StartSearch)]
+
+
+def test_a_cancelled_search_holds_its_place_until_its_process_has_ended() -> None:
+    bench = Bench(assets=("bearing", "motor"))
+    bench.world.recordings = {name: {"a": 5.0, "b": 5.0} for name in ("bearing", "motor")}
+    bench.command("recalibrate", "bearing", id="r1", source="stored")
+    bench.command("cancel", "bearing", id="c")
+    queued = bench.command("recalibrate", "motor", id="r2", source="stored")
+    assert not [effect for effect in queued if isinstance(effect, StartSearch)]
+    assert only(report(bench, "r1", {"event": "failed", "error": "Cancelled"}), StartSearch).asset == "motor"
+
+
+def test_no_window_is_lost_or_classified_twice_across_swaps(bundle: Bundle, healthy_bundle: Bundle) -> None:
+    bench = Bench()
+    bench.handle(ModelReady("bearing", "", bundle, None))
+    windows, models = [], set()
+    for number in range(200):
+        if number % 20 == 10:
+            bench.handle(ModelReady("bearing", "", (bundle, healthy_bundle)[number // 20 % 2], None))
+        for message in said(bench.samples(50), "classification"):
+            windows.append(message["window"])
+            models.add(message["model"])
+    assert windows == list(range(200 * 50 // 64))
+    assert len(models) == 2
+
+
+def test_a_fault_is_raised_by_votes_and_cleared_by_health(bundle: Bundle, healthy_bundle: Bundle) -> None:
+    bench = Bench()
+    bench.handle(ModelReady("bearing", "", bundle, None))
+    raised = [fault for _ in range(3) for fault in said(bench.samples(), "fault")]
+    assert [(fault["active"], fault["class"], fault["severity"]) for fault in raised] == [(True, "inner", "alarm")]
+    acknowledged = said(bench.command("acknowledge", id="a", by="ana", comment="seen"), "fault")[0]
+    assert acknowledged["event"] == raised[0]["event"]
+    assert acknowledged["acknowledged_by"] == "ana"
+    bench.handle(ModelReady("bearing", "", healthy_bundle, None))
+    cleared = [fault for _ in range(4) for fault in said(bench.samples(), "fault")]
+    assert [(fault["active"], fault["event"]) for fault in cleared] == [(False, raised[0]["event"])]
+
+
+def test_unusable_samples_are_unknown_and_change_no_fault(bundle: Bundle) -> None:
+    bench = Bench()
+    bench.handle(ModelReady("bearing", "", bundle, None))
+    for _ in range(3):
+        bench.samples()
+    messages = [message for _ in range(8) for message in said(bench.samples(value=float("nan")), "classification")]
+    assert {message["class"] for message in messages} == {"unknown"}
+    assert {tuple(message["quality"]) for message in messages} == {("nan",)}
+    assert bench.node.assets["bearing"].announce()[1].message.active  # type: ignore[attr-defined]
+
+
+def test_a_silent_source_is_named_in_the_state_and_its_return_too(bundle: Bundle) -> None:
+    bench = Bench()
+    bench.handle(ModelReady("bearing", "", bundle, None))
+    bench.samples()
+    bench.clock.now += 6
+    assert said(bench.handle(Tick()), "state")[0]["phase"] == "failed"
+    assert said(bench.samples(), "state")[0]["phase"] == "monitoring"
+    failed = said(bench.handle(SourceChanged("bearing", "unplugged")), "state")[0]
+    assert (failed["phase"], failed["reason"]) == ("failed", "unplugged")
+    assert said(bench.handle(SourceChanged("bearing", None)), "state")[0]["phase"] == "monitoring"
+
+
+def test_a_job_that_a_restart_interrupted_is_reported_and_ended() -> None:
+    bench = Bench()
+    effects = bench.node.start([Interrupted("bearing", "recalibrate", "old")])
+    answer = said(effects, "resp/recalibrate")[0]
+    assert (answer["id"], answer["status"]) == ("old", "failed")
+    assert only(effects, FinishCommand).command_id == "old"
+
+
+def test_label_keeps_the_last_seconds_of_the_stream() -> None:
+    bench = Bench()
+    for _ in range(20):
+        bench.samples()
+    save = only(bench.command("label", id="l", label="inner", seconds=1), SaveRecording)
+    assert save.recording.samples.shape == (1, 1000)
+    effects = bench.handle(RecordingSaved("bearing", "l", path=Path("l.npz")))
+    assert said(effects, "resp/label")[0]["status"] == "done"
+
+
+def test_a_rollback_that_fails_says_why_and_keeps_the_model(bundle: Bundle) -> None:
+    bench = Bench()
+    bench.handle(ModelReady("bearing", "", bundle, None))
+    assert only(bench.command("rollback", id="b"), Install).action == "rollback"
+    effects = bench.handle(ModelReady("bearing", "b", None, None, "there is no previous model"))
+    assert said(effects, "resp/rollback")[-1]["reason"] == "there is no previous model"
+    assert said(bench.samples(), "classification")[0]["model"] == bundle.card.id
+
+
+def test_signs_are_published_once_per_gesture(tmp_path: Path, write_tiny_bundle: Callable[..., Path]) -> None:
+    bench = Bench(task="sign", sign={"min_windows": 2})
+    fist = load_bundle(write_tiny_bundle(tmp_path / "a", classes=("rest", "fist"), favourite=1))
+    rest = load_bundle(write_tiny_bundle(tmp_path / "b", classes=("rest", "fist"), favourite=0))
+    signs = []
+    for model, count in ((rest, 3), (fist, 5), (rest, 4), (fist, 3), (rest, 2)):
+        bench.handle(ModelReady("bearing", "", model, None))
+        signs += [sign for _ in range(count) for sign in said(bench.samples(), "sign")]
+    assert [(sign["class"], sign["windows"]) for sign in signs] == [("fist", 5), ("fist", 3)]
+
+
+def test_stopping_ends_the_search_and_the_process() -> None:
+    bench = Bench()
+    record_guided(bench)
+    effects = bench.handle(StopRequested())
+    assert only(effects, CancelSearch).job == "r1"
+    assert only(effects, Exit).code == 0
