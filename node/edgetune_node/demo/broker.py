@@ -94,11 +94,11 @@ class DemoBroker:
             )
         for _ in range(ATTEMPTS):  # another program may take the free port before the broker does
             self.port = free_port()
-            self._process = ChildProcess(self._command(), self._folder / "broker.log")
-            if self._listens():
+            process = self._process = ChildProcess(self._command(), self._folder / "broker.log")
+            if self._listens(process):
                 return self
-            self._process.stop(wait_s=1.0)
-        raise DemoError("broker starts", f"{self.name} does not accept connections", self._process.log_tail())
+            process.stop(wait_s=1.0)
+        raise DemoError("broker starts", f"{self.name} does not accept connections", process.log_tail())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -116,13 +116,9 @@ class DemoBroker:
         file.write_text(_IOTCORE.format(**values), encoding="utf-8")
         return [sys.executable, "-P", "-c", _IOTCORE_MAIN, str(file)]
 
-    def _listens(self) -> bool:
-        process = self._process
-        return (
-            process is not None
-            and wait_until(lambda: accepts(self.port) or process.code is not None, START_S)
-            and process.code is None
-        )
+    def _listens(self, process: ChildProcess) -> bool:
+        answered = wait_until(lambda: process.code is not None or accepts(self.port), START_S)
+        return answered and process.code is None
 
 
 def free_port() -> int:
