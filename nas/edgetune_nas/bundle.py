@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from edgetune_nas.bundle_files import digest, read_file, read_verified, write_folder
 from edgetune_nas.card import FORMAT, Measured, ModelCard, Precision
@@ -204,7 +204,7 @@ def read_card(folder: Path) -> ModelCard:
     """Card of the bundle in ``folder``; `BundleError` when it is missing, damaged or of a newer format."""
     data = read_file(folder, CARD, MAX_CARD_BYTES)
     try:
-        content = json.loads(data)
+        content = from_json(data)
     except ValueError as error:
         raise BundleError(f"{folder / CARD} is not JSON ({error}); restore the bundle or search again") from error
     found = content.get("format") if isinstance(content, dict) else None

@@ -54,8 +54,8 @@ class Classifier:
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
         self._session = session
 
-    def probabilities(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities ``float32 (windows, classes)`` of ``x``, ``float32 (windows, channels, length)``."""
+    def probabilities(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Probabilities ``float32 (windows, classes)`` of ``x``, ``(windows, channels, length)``."""
         if len(x) > BATCH_WINDOWS:
             starts = range(0, len(x), BATCH_WINDOWS)
             return np.concatenate([self.probabilities(x[start : start + BATCH_WINDOWS]) for start in starts])

@@ -1,0 +1,57 @@
+"""The model card as it stands in ``card.json``."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from edgetune_nas.card import Budget, InputSpec, Metrics, ModelCard
+
+
+def test_a_budget_without_limits_searches_a_minute() -> None:
+    assert Budget() == Budget(ram_bytes=None, flash_bytes=None, macs=None, search_seconds=60)
+
+
+@pytest.mark.parametrize("field", ["ram_bytes", "flash_bytes", "macs", "search_seconds"])
+def test_a_budget_of_nothing_is_refused(field: str) -> None:
+    with pytest.raises(ValidationError, match=field):
+        Budget.model_validate({field: 0})
+
+
+def test_a_field_that_no_card_has_is_refused() -> None:
+    with pytest.raises(ValidationError, match="ram"):
+        Budget.model_validate({"ram": 4096})
+
+
+@pytest.mark.parametrize("wrong", [{"channels": 0}, {"length": 0}, {"rate_hz": 0}, {"rate_hz": float("nan")}])
+def test_an_input_of_nothing_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        InputSpec.model_validate({"channels": 1, "length": 512, "rate_hz": 12_000, "unit": "g", **wrong})
+
+
+def test_a_card_cannot_be_changed() -> None:
+    budget = Budget()
+    with pytest.raises(ValidationError, match="frozen"):
+        budget.ram_bytes = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", ["ab", "-abcd", "Model", "a/../b", "a" * 65, "a b c d"])
+def test_an_id_that_is_no_plain_name_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        ModelCard.model_validate({"id": name})
+    assert ("id",) in [each["loc"] for each in caught.value.errors()]
+
+
+def test_metrics_survive_the_file() -> None:
+    metrics = Metrics(
+        accuracy=0.9,
+        accuracy_low=0.8,
+        accuracy_high=0.95,
+        macro_f1=0.89,
+        calibration_error=0.03,
+        windows=100,
+        confusion=[[50, 0], [10, 40]],
+        accuracy_by_condition={"0 hp": 0.9},
+    )
+
+    assert Metrics.model_validate_json(metrics.model_dump_json()) == metrics
