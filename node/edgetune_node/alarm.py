@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from edgetune_node.config import AlarmSection
+    from edgetune_node.messages import Fault
 
 UNKNOWN = "unknown"
 
@@ -58,6 +59,11 @@ class AlarmState:
     acknowledged_by: str | None = None
     acknowledged_at: datetime | None = None
     comment: str | None = None
+
+    @classmethod
+    def from_message(cls, message: Fault) -> AlarmState:
+        """Give the state that a published message tells of."""
+        return cls(**{item.name: getattr(message, item.name) for item in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,12 @@ JUDGED_AT_ONCE = 65_536
 
 
 def take_samples(seconds: float, spec: StreamSpec) -> int:
-    """Samples per channel of a take of ``seconds``."""
+    """Give the samples per channel of a take of ``seconds``."""
     return max(1, round(seconds * spec.rate_hz))
 
 
 def take_bytes(seconds: float, spec: StreamSpec) -> int:
-    """Memory that a take of ``seconds`` needs, in bytes."""
+    """Give the memory that a take of ``seconds`` needs, in bytes."""
     return take_samples(seconds, spec) * spec.channels * BYTES_PER_SAMPLE
 
 

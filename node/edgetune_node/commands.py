@@ -6,7 +6,16 @@ import json
 from datetime import datetime  # noqa: TC003 - pydantic reads it
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from edgetune_nas.card import Budget
 from edgetune_node.errors import CommandError
@@ -16,12 +25,27 @@ Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9]
 Text = Annotated[str, Field(max_length=500)]
 
 
+def _not_unknown(label: str) -> str:
+    if label == "unknown":
+        raise ValueError("'unknown' is what the node says where it cannot tell; choose another name")
+    return label
+
+
+ClassLabel = Annotated[Label, AfterValidator(_not_unknown)]
+
+
 class Command(BaseModel):
     """Base of every command: an ``id`` that the answer echoes, and optionally when it ``expires``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
     id: str = Field(min_length=1, max_length=64)
-    expires: AwareDatetime | None = None
+    expires: AwareDatetime | None = Field(None, strict=False)
+
+
+class BudgetWish(Budget):
+    """Limits as a command gives them; what it does not name comes from the configuration, null is no limit."""
+
+    model_config = ConfigDict(strict=True)
 
 
 class Ping(Command):
@@ -37,12 +61,12 @@ class Recalibrate(Command):
     """
 
     source: Literal["live", "stored"]
-    classes: list[Label] = Field(default=[], max_length=64)
+    classes: list[ClassLabel] = Field(default=[], max_length=64)
     takes: int = Field(1, ge=1, le=50)
     seconds_per_take: float = Field(5.0, gt=0, le=3600)
     pace: Literal["continue", "countdown"] = "continue"
     countdown_s: float = Field(3.0, ge=0, le=600)
-    budget: Budget | None = None
+    budget: BudgetWish | None = None
     deploy: Literal["if_better", "always", "never"] = "if_better"
 
     @model_validator(mode="before")
@@ -81,7 +105,7 @@ class Continue(Command):
 class Record(Command):
     """Add a labelled recording of the running stream."""
 
-    label: Label
+    label: ClassLabel
     seconds: float = Field(gt=0, le=3600)
 
 
@@ -104,7 +128,7 @@ class Acknowledge(Command):
 class LabelCommand(Command):
     """Keep the last ``seconds`` of the stream as a recording of ``label``."""
 
-    label: Label
+    label: ClassLabel
     seconds: float = Field(gt=0, le=10)
 
 
@@ -199,8 +223,13 @@ def _parse_object(name: str, payload: bytes) -> dict[str, Any]:
             object_pairs_hook=_unique_keys,
             parse_constant=_refuse_constant,
         )
+        json.dumps(data, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
         raise CommandError(name, None, [f"payload is not UTF-8 (byte {error.start})"]) from None
+    except UnicodeEncodeError:
+        raise CommandError(
+            name, None, ["payload has half of a surrogate pair (\\ud800 to \\udfff) in a text"]
+        ) from None
     except RecursionError:
         raise CommandError(name, None, ["payload is nested too deeply"]) from None
     except ValueError as error:

@@ -12,6 +12,7 @@ from pydantic_settings import (
     NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from edgetune_nas.card import Budget
@@ -223,3 +224,5 @@ def load_settings(path: Path) -> Settings:
         return Settings(_secrets_dir=SECRETS_DIR if SECRETS_DIR.is_dir() else None, **content)
     except ValidationError as error:
         raise ConfigError(str(path), problems(error)) from None
+    except SettingsError as error:
+        raise ConfigError(str(path), [f"{error} (environment variables or secret files)"]) from None
