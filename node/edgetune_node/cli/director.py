@@ -91,6 +91,7 @@ class Director:
     def must_continue(self, calibration: Mapping[str, Any]) -> bool:
         """Whether a take waits for ``cmd/continue`` that has not been answered yet; true once for each take."""
         if calibration.get("phase") != "waiting":
+            self._continued = ()  # a take that could not be used is waited for again
             return False
         take = tuple(calibration.get(name) for name in ("job", "class", "take"))
         if take == self._continued:

@@ -106,7 +106,7 @@ def record(
     _operate(target, "record", fields, yes=False, as_json=as_json, timeout=timeout)
 
 
-def find_asset(client: OperatorClient, topics: Topics, asset: str | None) -> tuple[str, dict[str, Any]]:
+def find_asset(client: OperatorClient, topics: Topics, asset: str | None) -> str:
     """Wait for a node that is online, and choose its asset.
 
     Parameters
@@ -120,8 +120,8 @@ def find_asset(client: OperatorClient, topics: Topics, asset: str | None) -> tup
 
     Returns
     -------
-    tuple
-        The asset's id and the payload of the node's ``info``.
+    str
+        The asset's id.
 
     Raises
     ------
@@ -147,12 +147,12 @@ def find_asset(client: OperatorClient, topics: Topics, asset: str | None) -> tup
         )
     assets = [str(item.get("id")) for item in (info or {}).get("assets", [])]
     if asset is None and len(assets) == 1:
-        return assets[0], info or {}
+        return assets[0]
     if asset is None:
         raise typer.BadParameter(f"which asset? node {topics.base} has {', '.join(assets)}; give --asset")
     if assets and asset not in assets:
         raise typer.BadParameter(f"node {topics.base} has no asset {asset!r}; it has {', '.join(assets)}")
-    return asset, info or {}
+    return asset
 
 
 def _check(command: type[Command], fields: dict[str, Any]) -> None:
@@ -171,9 +171,7 @@ def _operate(
     job = Job(id="", command=name)
     try:
         with OperatorClient(target.mqtt, target.topics) as client:
-            client.asset, info = find_asset(client, target.topics, target.asset)
-            if fields.get("budget"):
-                fields["budget"] = {**_configured_budget(info, client.asset), **fields["budget"]}
+            client.asset = find_asset(client, target.topics, target.asset)
             client.subscribe(*(target.topics.asset(client.asset, leaf) for leaf in FOLLOWED))
             job = Job(id=client.send(name, **fields), command=name)
             with open_progress(Console(stderr=True)) as progress:
@@ -270,15 +268,6 @@ class Follower:
         if self._waiting and (lines or (self._yes and now >= self._due)):
             self._due = float("inf")
             self._asked = self._client.send("continue")
-
-
-def _configured_budget(info: dict[str, Any], asset: str) -> dict[str, Any]:
-    """Budget of the asset in the node's configuration, as its ``info`` shows it."""
-    config = info.get("config")
-    for item in config.get("asset", []) if isinstance(config, dict) else []:
-        if item.get("id") == asset:
-            return dict(item.get("budget") or {})
-    return {}
 
 
 def _sentence(job: Job, result: dict[str, Any]) -> str:

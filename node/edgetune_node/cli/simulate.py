@@ -304,7 +304,7 @@ def _connect(target: Target) -> OperatorClient:
         try:
             if target.asset is None:
                 with OperatorClient(target.mqtt, topics) as scout:
-                    asset, _ = find_asset(scout, topics, None)
+                    asset = find_asset(scout, topics, None)
             else:
                 asset = target.asset
             will = (topics.asset(asset, "simulator/state"), gone)

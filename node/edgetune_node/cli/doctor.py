@@ -1,0 +1,232 @@
+"""``edgetune doctor``: looks at everything a node depends on, and says what to do about what it finds."""
+
+from __future__ import annotations
+
+import json
+import sys
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from edgetune_node.cli.checks import Finding, check_clock, check_disk, check_models, check_packages
+from edgetune_node.cli.client import BrokerError, OperatorClient
+from edgetune_node.cli.listening import judge, listen
+from edgetune_node.clock import SystemClock
+from edgetune_node.config import load_settings
+from edgetune_node.errors import ConfigError
+from edgetune_node.topics import Topics
+from edgetune_signal import MqttSource, SourceError, open_source
+
+if TYPE_CHECKING:
+    from edgetune_node.config import AssetSection, MqttSection, Settings
+
+LISTEN_S = 3.0
+ECHO_S = 3.0
+RETAINED_S = 0.5
+SHAREABLE = frozenset({"mqtt", "simulated", "replay"})
+"""Sources that may be opened a second time while the node runs; a sensor may not."""
+LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+PROBE = "resp/doctor"
+_STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
+
+
+def doctor(
+    *,
+    config: Annotated[Path, typer.Option(help="The node's configuration.")] = Path("config.toml"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check configuration, broker, sources, model store, disk, clock and packages.
+
+    A running node is not disturbed. Ends 0 without problems, 1 with problems, 2 where the configuration is wrong.
+    """
+    console = Console(stderr=as_json)
+    try:
+        settings = load_settings(config)
+    except ConfigError as error:
+        wrong = [
+            Finding("configuration", "problem", problem, f"correct it in {error.where}") for problem in error.problems
+        ]
+        _report(wrong, console, as_json=as_json)
+        raise typer.Exit(2) from None
+    message = f"listening to {len(settings.asset)} source(s) for {LISTEN_S:g} s"
+    if console.is_terminal:
+        with console.status(message):
+            findings = examine(settings)
+    else:
+        findings = examine(settings)
+    _report([Finding("configuration", "ok", f"{config} is right"), *findings], console, as_json=as_json)
+    if any(finding.level == "problem" for finding in findings):
+        raise typer.Exit(1)
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at everything but the configuration itself."""
+    findings = []
+    online = False
+    topics = Topics(settings.node.namespace, settings.node.id)
+    broker: OperatorClient | None = None
+    with ExitStack() as stack:
+        try:
+            broker = stack.enter_context(OperatorClient(settings.mqtt, topics))
+        except BrokerError as error:
+            findings.append(Finding("broker", "problem", str(error), "correct [mqtt] or the broker"))
+        else:
+            findings.append(_broker(settings.mqtt))
+            node, online, health = _node(broker, topics)
+            findings += [node, *check_access(broker, settings, topics)]
+        sources = [
+            _known(section, health) if online and section.source.type not in SHAREABLE else None
+            for section in settings.asset
+        ]
+        with ThreadPoolExecutor(max_workers=len(settings.asset)) as pool:
+            heard = pool.map(
+                lambda section, known: (
+                    known or check_source(section, settings.mqtt, topics, reachable=broker is not None)
+                ),
+                settings.asset,
+                sources,
+            )
+            findings += [finding for of_asset in heard for finding in of_asset]
+    packages = check_packages()
+    if all(finding.level != "problem" for finding in packages):
+        for section in settings.asset:
+            findings += check_models(section, settings.node.data_dir)
+    findings += check_disk(settings.node.data_dir, settings.node.disk_reserve_bytes)
+    return [*findings, *check_clock(SystemClock()), *packages]
+
+
+def check_access(client: OperatorClient, settings: Settings, topics: Topics) -> list[Finding]:
+    """Whether the node's user may subscribe and publish where the node has to: a probe must come back."""
+    findings = []
+    bases = [topics.base, *(f"{topics.base}/{section.id}" for section in settings.asset)]
+    mqtt_assets = tuple(section.id for section in settings.asset if section.source.type == "mqtt")
+    for name, qos in topics.subscriptions(mqtt_assets):
+        try:
+            client.subscribe(name, qos=qos)
+        except BrokerError as error:
+            findings.append(Finding("access", "problem", str(error), "give the node's user read access"))
+    probe = uuid.uuid4().hex
+    silent = {}
+    for base in bases:
+        try:
+            client.subscribe(f"{base}/{PROBE}")
+            client.publish(f"{base}/{PROBE}", json.dumps({"probe": probe}).encode())
+            silent[f"{base}/{PROBE}"] = base
+        except BrokerError as error:
+            findings.append(
+                Finding("access", "problem", str(error), f"give the node's user {base}/# to read and write")
+            )
+    if silent:
+        for topic, payload in client.messages(ECHO_S):
+            if payload.get("probe") == probe:
+                silent.pop(topic, None)
+            if not silent:
+                break
+    findings += [
+        Finding(
+            "access",
+            "problem",
+            f"{topic} was published, but did not come back",
+            f"the broker's ACL lets it vanish: give the node's user {base}/# to read and write",
+        )
+        for topic, base in silent.items()
+    ]
+    return findings or [Finding("access", "ok", f"subscribed and published below {topics.base}, and heard it back")]
+
+
+def check_source(section: AssetSection, mqtt: MqttSection, topics: Topics, *, reachable: bool) -> list[Finding]:
+    """Open an asset's source, or listen to its samples topic, and measure what comes."""
+    name = f"source {section.id}"
+    if section.source.type != "mqtt":
+        try:
+            source = open_source(section.source.type, section.spec, section.source.options)
+        except SourceError as error:
+            return [Finding(name, "problem", str(error), "correct [asset.source]")]
+        try:
+            return judge(section, listen(source, LISTEN_S))
+        finally:
+            source.close()
+    if not reachable:
+        return [Finding(name, "warning", "not examined, since the broker cannot be used", "correct [mqtt] first")]
+    received = MqttSource(section.spec)
+
+    def feed(payload: bytes) -> dict[str, Any] | None:
+        received.feed(payload)
+        return None
+
+    try:
+        with OperatorClient(mqtt, topics, section.id, parse=feed) as client:
+            client.subscribe(topics.asset(section.id, "samples"), qos=0)
+            findings = judge(section, listen(received, LISTEN_S))
+    except BrokerError as error:
+        return [Finding(name, "problem", str(error), "give the node's user read access")]
+    if received.refused:
+        seen = f"{received.refused} blocks do not fit: {received.last_error}"
+        advice = "correct channels, rate_hz and unit of this asset, or the sender"
+        findings = [Finding(name, "problem", seen, advice), *(item for item in findings if item.level == "ok")]
+    return findings
+
+
+def _broker(mqtt: MqttSection) -> Finding:
+    seen = f"{mqtt.host}:{mqtt.port} takes MQTT {mqtt.protocol}" + (" over TLS" if mqtt.tls else "")
+    open_to = [
+        text
+        for text, found in (
+            ("without TLS", mqtt.tls is None and mqtt.host not in LOCAL),
+            ("without a user name", mqtt.username is None and mqtt.host not in LOCAL),
+        )
+        if found
+    ]
+    if open_to:
+        advice = "set [mqtt.tls], username and password before others can reach this network"
+        return Finding("broker", "warning", f"{seen}, {' and '.join(open_to)}", advice)
+    return Finding("broker", "ok", seen)
+
+
+def _node(client: OperatorClient, topics: Topics) -> tuple[Finding, bool, dict[str, Any]]:
+    """Whether the node runs, and its last ``health``."""
+    try:
+        client.subscribe(topics.node("status"), topics.node("health"))
+    except BrokerError as error:
+        return Finding("node", "warning", str(error), "give the node's user read access"), False, {}
+    latest = dict(client.messages(RETAINED_S))
+    status = latest.get(topics.node("status"), {}).get("status")
+    if status == "online":
+        return Finding("node", "ok", f"{topics.base} is running"), True, latest.get(topics.node("health"), {})
+    return Finding("node", "ok", f"{topics.base} is {status or 'not known to the broker yet'}"), False, {}
+
+
+def _known(section: AssetSection, health: dict[str, Any]) -> list[Finding]:
+    """Give what the running node says of a sensor that must not be opened twice."""
+    name = f"source {section.id}"
+    for item in health.get("assets") or []:
+        if item.get("id") == section.id:
+            age, error = item.get("sample_age_s"), item.get("source_error")
+            if error or age is None or age > LISTEN_S:
+                seen = str(error or f"the running node has had no samples {'yet' if age is None else f'for {age:g} s'}")
+                return [Finding(name, "problem", seen, "look at the sensor and its cable")]
+            seen = f"in use by the running node, which had samples {age:g} s ago; its rate was not measured"
+            return [Finding(name, "ok", seen)]
+    return [Finding(name, "warning", "in use by the running node, which says nothing of it", "stop it and try again")]
+
+
+def _report(findings: list[Finding], console: Console, *, as_json: bool) -> None:
+    if as_json:
+        problems = sum(finding.level == "problem" for finding in findings)
+        warnings = sum(finding.level == "warning" for finding in findings)
+        shown = [finding.json() for finding in findings]
+        sys.stdout.write(json.dumps({"problems": problems, "warnings": warnings, "findings": shown}) + "\n")
+        return
+    for finding in findings:
+        line = Text.assemble(
+            (f"{finding.level:8}", _STYLES[finding.level]), (f"{finding.check}: ", "bold"), finding.seen
+        )
+        console.print(line, soft_wrap=not console.is_terminal)
+        if finding.advice:
+            console.print(Text(f"        {finding.advice}", style="dim"), soft_wrap=not console.is_terminal)
