@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import time
@@ -14,9 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from edgetune_node.cli.json_output import json_errors, print_json
 from edgetune_node.cli.sizes import parse_seconds
-from edgetune_node.errors import NodeError
-from edgetune_signal import SignalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,21 +44,16 @@ def demo(
 
     console = Console(stderr=as_json)
     screen = Screen(console, time.monotonic)
-    try:
-        with _terminated_like_interrupted():
-            summary = perform(
-                scenes.recorded(data) if data else scenes.simulated(seed),
-                seconds_per_take=seconds_per_take,
-                search_seconds=search_time,
-                screen=screen,
-                mosquitto=find_mosquitto(),
-            )
-    except (NodeError, SignalError) as error:
-        if as_json:
-            typer.echo(json.dumps({"error": str(error)}))
-        raise
+    with json_errors(wanted=as_json), _terminated_like_interrupted():
+        summary = perform(
+            scenes.recorded(data) if data else scenes.simulated(seed),
+            seconds_per_take=seconds_per_take,
+            search_seconds=search_time,
+            screen=screen,
+            mosquitto=find_mosquitto(),
+        )
     if as_json:
-        typer.echo(json.dumps(summary.as_json(), indent=2))
+        print_json(summary.as_json())
     else:
         _show(summary, console)
 

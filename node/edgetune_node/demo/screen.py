@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from edgetune_node.cli.bars import open_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
     from rich.console import Console
@@ -25,7 +26,6 @@ _COLOURS: dict[str, str] = {
     "SCADA": "green",
 }
 _LEVELS = " ▁▂▃▄▅▆▇█"
-PLAIN_STEP = 25.0
 
 
 class Screen:
@@ -56,35 +56,10 @@ class Screen:
         """Print a rule with a title."""
         self.console.rule(f"[bold]{escape(title)}", align="left")
 
-    @contextmanager
-    def bar(self, speaker: Speaker) -> Iterator[Callable[[float, str], None]]:
-        """Give a function that shows ``(percent, text)``; the bar is gone when the context ends."""
-        if not self.console.is_terminal:
-            yield self._plain(speaker)
-            return
-        colour = _COLOURS[speaker]
-        with Progress(
-            TextColumn(f"          [{colour}]{speaker:<8}[/]"),
-            BarColumn(30),
-            TextColumn("{task.percentage:3.0f} %"),
-            TimeRemainingColumn(compact=True),
-            TextColumn("{task.description}", markup=False),
-            console=self.console,
-            transient=True,
-        ) as progress:
-            task = progress.add_task("", total=100)
-            yield lambda percent, text: progress.update(task, completed=percent, description=text)
-
-    def _plain(self, speaker: Speaker) -> Callable[[float, str], None]:
-        shown = -PLAIN_STEP
-
-        def show(percent: float, text: str) -> None:
-            nonlocal shown
-            if percent >= shown + PLAIN_STEP or percent < shown:
-                shown = percent
-                self.say(speaker, f"{percent:3.0f} %  {text}")
-
-        return show
+    def bar(self, speaker: Speaker) -> AbstractContextManager[Callable[[float, str], None]]:
+        """Give a function that shows ``(percent, text)``; a terminal's bar is gone when the context ends."""
+        label = f"          [{_COLOURS[speaker]}]{speaker:<8}[/]"
+        return open_bar(self.console, label, line=lambda text: self.say(speaker, text))
 
 
 def waveform(samples: NDArray[np.float32], *, width: int = 60, full_scale: float | None = None) -> str:
