@@ -67,9 +67,14 @@ class SourceReader(threading.Thread):
         failed = self._source is None
         if self._source is None:
             self._source = open_source(section.source.type, section.spec, section.source.options)
+        refused = None
         while not self._stopping.is_set():
             chunk = self._source.read(READ_S)
             if chunk is None:
+                refusal = getattr(self._source, "last_error", None)
+                if refusal != refused:
+                    refused, failed = refusal, True
+                    self._inbox.put(SourceChanged(section.id, refusal))
                 continue
             if failed:
                 self._inbox.put(SourceChanged(section.id, None))
