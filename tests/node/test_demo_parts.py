@@ -23,7 +23,7 @@ from edgetune_node.demo.processes import ChildProcess
 from edgetune_node.demo.scenes import HEALTHY, RecordingsPlayer, recorded, simulated
 from edgetune_node.demo.screen import Screen, waveform
 from edgetune_node.topics import Topics
-from edgetune_signal import Recording, decode_block, write_recording
+from edgetune_signal import Recording, RecordingError, decode_block, write_recording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +64,7 @@ def test_the_broker_keeps_what_is_retained_and_is_gone_afterwards(demo_broker: D
 
 
 def test_a_broker_that_does_not_start_is_named_with_its_log(tmp_path: Path) -> None:
-    with pytest.raises(DemoError, match="broker starts"), DemoBroker(tmp_path, "/bin/false"):
+    with pytest.raises(DemoError, match="broker listens"), DemoBroker(tmp_path, "/bin/false"):
         pass
 
 
@@ -203,7 +203,7 @@ def test_recordings_make_a_scene_with_two_faults(tmp_path: Path) -> None:
 def test_recordings_that_do_not_suit_are_refused(tmp_path: Path, recordings: list[Recording], named: str) -> None:
     for recording in recordings:
         write_recording(tmp_path / f"{recording.label}.npz", recording)
-    with pytest.raises(DemoError, match=named):
+    with pytest.raises(RecordingError, match=named):
         recorded(tmp_path)
 
 

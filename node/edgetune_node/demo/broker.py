@@ -88,7 +88,7 @@ class DemoBroker:
     def __enter__(self) -> Self:
         if self._mosquitto is None and not has_iotcore():
             raise DemoError(
-                "broker starts",
+                "the broker listens",
                 "neither mosquitto nor the package iotcore is installed; "
                 "install one: apt install mosquitto, or pip install 'edgetune[dev]'",
             )
@@ -98,7 +98,7 @@ class DemoBroker:
             if self._listens(process):
                 return self
             process.stop(wait_s=1.0)
-        raise DemoError("broker starts", f"{self.name} does not accept connections", process.log_tail())
+        raise DemoError("the broker listens", f"{self.name} does not accept connections", process.log_tail())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -21,4 +21,4 @@ class DemoError(NodeError):
         self.reason = reason
         self.log_tail = log_tail
         tail = f"\n--- last lines of its log ---\n{log_tail}" if log_tail else ""
-        super().__init__(f"demo: {step}: {reason}{tail}")
+        super().__init__(f"the demo expects that {step}, but {reason}{tail}")

@@ -87,7 +87,9 @@ class Operator:
                 while not job.ended and chapter_of(job.calibration, chapter) == chapter:
                     check()
                     if time.monotonic() >= deadline:
-                        raise DemoError(f"the node ends the phase {chapter!r}", f"not within {patience_s:.0f} s in all")
+                        raise DemoError(
+                            f"the node ends the phase {chapter!r}", f"the job did not end within {patience_s:.0f} s"
+                        )
                     for topic, payload in self._client.messages(POLL_S):
                         job = follow(job, topic, payload)
                         if job.ended or chapter_of(job.calibration, chapter) != chapter:

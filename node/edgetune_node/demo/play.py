@@ -277,7 +277,7 @@ class _Stage:
             if alive:
                 self._check(step)
             if time.monotonic() >= deadline:
-                raise DemoError(step, f"not within {seconds:g} s")
+                raise DemoError(step, f"that did not happen within {seconds:g} s")
 
     def _check(self, step: str = "the cast stays alive") -> None:
         if self._node is not None and self._node.code is not None:
@@ -288,7 +288,7 @@ class _Stage:
     def _card(self) -> ModelCard:
         found = sorted((self._folder / "data").rglob("current/card.json"))
         if not found:
-            raise DemoError("the node keeps its model", f"no current model under {self._folder / 'data'}")
+            raise DemoError("the node keeps its model", f"there is no current model under {self._folder / 'data'}")
         return read_card(found[0].parent)
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgetune_node.demo.errors import DemoError
-from edgetune_signal import Recording, StreamSpec, open_source, read_recording
+from edgetune_signal import Recording, RecordingError, StreamSpec, open_source, read_recording
 from edgetune_signal.paced import PacedSource
 
 if TYPE_CHECKING:
@@ -66,23 +65,22 @@ def recorded(folder: Path) -> Scene:
 
     Raises
     ------
-    DemoError
-        Where there is no folder, no ``normal`` recording, fewer than two others, or they differ in shape.
-    SignalError
-        Where a recording cannot be read.
+    RecordingError
+        Where there is no folder, no ``normal`` recording, fewer than two others, they differ in shape, or one cannot be
+        read.
     """
     paths = sorted(folder.glob("*.npz"))
     if not paths:
-        raise DemoError("the recordings are found", f"{folder} is no folder with .npz recordings in it")
+        raise RecordingError(f"{folder}: is no folder with .npz recordings in it")
     recordings: dict[str, Recording] = {}
     for path in paths:
         recording = read_recording(path)
         recordings.setdefault(recording.label, recording)
     others = sorted(set(recordings) - {HEALTHY})
     if HEALTHY not in recordings or len(others) < MIN_FAULTS:
-        raise DemoError(
-            "the recordings suit the play",
-            f"{folder} has {', '.join(recordings)}; it needs one labelled {HEALTHY!r} and at least {MIN_FAULTS} others",
+        raise RecordingError(
+            f"{folder}: has {', '.join(recordings)}; "
+            f"the demo needs one labelled {HEALTHY!r} and at least {MIN_FAULTS} others"
         )
     spec = _common_spec(folder, recordings)
     source = PacedSource(RecordingsPlayer(recordings), spec, speed=1.0, block_s=BLOCK_S)
@@ -121,8 +119,8 @@ def _common_spec(folder: Path, recordings: Mapping[str, Recording]) -> StreamSpe
     }
     if len(specs) > 1:
         shown = "; ".join(f"{spec.channels} channels, {spec.rate_hz:g} Hz, {spec.unit}" for spec in specs)
-        raise DemoError("the recordings suit one sensor", f"those in {folder} differ: {shown}")
+        raise RecordingError(f"{folder}: its recordings differ: {shown}; the demo has one sensor")
     short = [label for label, recording in recordings.items() if recording.seconds < SHORTEST_S]
     if short:
-        raise DemoError("the recordings are long enough", f"shorter than {SHORTEST_S:g} s: {', '.join(short)}")
+        raise RecordingError(f"{folder}: shorter than {SHORTEST_S:g} s: {', '.join(short)}; record longer")
     return specs.pop()
