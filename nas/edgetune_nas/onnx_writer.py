@@ -109,7 +109,7 @@ def _dense(
     inputs: int,
     temperature: float,
 ) -> None:
-    graph.vector(f"{index}_flatten")
+    graph.vector(f"{index}_flatten")  # Gemm fuses to int8 alone; a convolution of one tap gets two transpositions
     weight = graph.weight(f"{index}_weight", weights, "weight", (layer.outputs, inputs), 1 / temperature)
     bias = graph.weight(f"{index}_bias", weights, "bias", (layer.outputs,), 1 / temperature)
     graph.node("Gemm", f"{index}_dense", weight, bias, transB=1)

@@ -98,7 +98,7 @@ def test_parameters_are_the_numbers_that_the_network_stores(
     assert plan(network.input_shape, network.layers).parameters == stored
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_onnxruntime_counts_what_the_planner_says_lives_during_each_operation(
     networks: st.SearchStrategy[Network], data: st.DataObject

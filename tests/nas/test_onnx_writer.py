@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_onnxruntime_gives_what_the_layers_mean(networks: st.SearchStrategy[Network], data: st.DataObject) -> None:
     network = data.draw(networks)
@@ -30,7 +30,8 @@ def test_onnxruntime_gives_what_the_layers_mean(networks: st.SearchStrategy[Netw
     np.testing.assert_allclose(run(network, x), numpy_reference(network, x), atol=1e-5)
 
 
-@settings(deadline=None, max_examples=40)
+@pytest.mark.slow
+@settings(max_examples=40)
 @given(data=st.data())
 def test_onnxruntime_gives_what_torch_gives(networks: st.SearchStrategy[Network], data: st.DataObject) -> None:
     network = data.draw(networks)

@@ -87,6 +87,22 @@ def test_the_variant_that_agrees_most_is_kept_and_the_first_of_equals(
     assert note.variant == max(agreements, key=lambda name: agreements[name])
 
 
+def test_a_network_that_saturates_sixteen_bit_sums_keeps_its_labels() -> None:
+    """Large weights of one sign on a constant level: 45 % agreement per channel on a processor with AVX2 only."""
+    layers = (Conv(4, 16, 16), Flatten(), Dense(4), Softmax())
+    slopes = np.repeat(np.arange(4, dtype=np.float32)[:, None] / 256, 16, axis=1)
+    stem = {"weight": np.ones((4, 1, 16), np.float32), "bias": np.zeros(4, np.float32)}
+    head = {"weight": slopes, "bias": np.array([0, -0.25, -0.75, -1.5], np.float32)}
+    network = Network((1, 64), layers, (stem, {}, head, {}))
+    rng = np.random.default_rng(0)
+    level = rng.uniform(0, 1, (256, 1, 1))
+    x = np.clip(level + 0.01 * rng.normal(size=(256, 1, 64)), 0, 1).astype(np.float32)
+
+    _, note = quantise(write_onnx(network), x)
+
+    assert note.agreement > 0.98
+
+
 def test_nothing_is_written_to_disk_for_good_and_nothing_is_said(
     vibration_network: Network,
     windows: NDArray[np.float32],
@@ -105,7 +121,7 @@ def test_nothing_is_written_to_disk_for_good_and_nothing_is_said(
     assert not caplog.records
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_every_kind_of_network_can_be_quantised(networks: st.SearchStrategy[Network], data: st.DataObject) -> None:
     network = data.draw(networks)
