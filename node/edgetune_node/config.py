@@ -6,7 +6,16 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -23,6 +32,8 @@ from edgetune_signal import StreamSpec
 SECRETS_DIR = Path("/run/secrets")
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Severity = Literal["none", "warning", "alarm"]
+SECRET_WORDS = ("password", "secret", "token", "api_key")
+HIDDEN = "**********"
 LEAVES = {"status", "info", "health", "cmd", "resp"}
 
 
@@ -124,6 +135,14 @@ class SignSection(_Section):
     min_confidence: float = Field(0.6, ge=0, le=1)
 
 
+class BudgetSection(Budget):
+    """``[asset.budget]``: what a new network may need, where a command does not say otherwise."""
+
+    ram_bytes: PositiveInt | None = 4096
+    flash_bytes: PositiveInt | None = 32_768
+    macs: PositiveInt | None = 1_000_000
+
+
 class AssetSection(_Section):
     """``[[asset]]``: one machine or one person's armband."""
 
@@ -144,7 +163,7 @@ class AssetSection(_Section):
     source: SourceSection = SourceSection()
     alarm: AlarmSection = AlarmSection()
     sign: SignSection = SignSection()
-    budget: Budget = Budget(ram_bytes=4096, flash_bytes=32_768, macs=1_000_000)
+    budget: BudgetSection = BudgetSection()
     search_max_rss_bytes: int = Field(1024 * 2**20, ge=256 * 2**20)
 
     @field_validator("id")
@@ -202,8 +221,14 @@ class Settings(BaseSettings):
         return assets
 
     def redacted(self) -> dict[str, Any]:
-        """Give the configuration as JSON values, secrets replaced by asterisks."""
-        return self.model_dump(mode="json", exclude_none=True)
+        """Give the configuration as JSON values, secrets (a plug-in's options included) replaced by asterisks."""
+        values = self.model_dump(mode="json", exclude_none=True)
+        for asset in values["asset"]:
+            asset["source"] = {
+                name: HIDDEN if any(word in name.lower() for word in SECRET_WORDS) else value
+                for name, value in asset["source"].items()
+            }
+        return values
 
 
 def load_settings(path: Path) -> Settings:

@@ -44,7 +44,13 @@ class Message(BaseModel):
     ``clock_synced`` is false while the clock has not been set; ``historical`` marks what could not be sent in time.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, ser_json_inf_nan="null")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        ser_json_inf_nan="null",
+        json_schema_serialization_defaults_required=True,
+    )
     topic: ClassVar[str]
     retained: ClassVar[bool] = False
     qos: ClassVar[int] = 1
