@@ -92,7 +92,10 @@ def test_a_network_that_saturates_sixteen_bit_sums_keeps_its_labels() -> None:
     layers = (Conv(4, 16, 16), Flatten(), Dense(4), Softmax())
     slopes = np.repeat(np.arange(4, dtype=np.float32)[:, None] / 256, 16, axis=1)
     stem = {"weight": np.ones((4, 1, 16), np.float32), "bias": np.zeros(4, np.float32)}
-    head = {"weight": slopes, "bias": np.array([0, -0.25, -0.75, -1.5], np.float32)}
+    head: dict[str, NDArray[np.float32]] = {
+        "weight": slopes.astype(np.float32),
+        "bias": np.array([0, -0.25, -0.75, -1.5], np.float32),
+    }
     none: dict[str, NDArray[np.float32]] = {}
     network = Network((1, 64), layers, (stem, none, head, none))
     rng = np.random.default_rng(0)
