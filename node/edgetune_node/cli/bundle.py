@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -76,13 +76,10 @@ def list_bundles(
     if as_json:
         typer.echo(json.dumps({"bundles": rows}))
         return
-    table = Table("bundle", "use", "created", "task", "classes", "accuracy", "arena B", "flash B", "MACs")
     for row in rows:
-        if "error" in row:
-            table.add_row(str(row["path"]), "damaged", str(row["error"]))
-        else:
-            table.add_row(*(str(row[name]) for name in ("path", "use", "created", "task")), *_figures(row))
-    Console().print(table if rows else f"no bundles below {data_dir}")
+        typer.echo(_line(row))
+    if not rows:
+        typer.echo(f"no bundles below {data_dir}")
 
 
 def card_table(card: ModelCard) -> Table:
@@ -136,7 +133,7 @@ def misfit(card: ModelCard, asset: AssetSection) -> str | None:
     return "; ".join(wrong) or None
 
 
-def _row(folder: Path, top: Path) -> dict[str, object]:
+def _row(folder: Path, top: Path) -> dict[str, Any]:
     path = str(folder.relative_to(top))
     try:
         card = read_card(folder)
@@ -164,7 +161,8 @@ def _use(folder: Path) -> str:
     return ""
 
 
-def _figures(row: dict[str, object]) -> list[str]:
-    classes, accuracy = row["classes"], row["accuracy"]
-    count = len(classes) if isinstance(classes, list) else 0
-    return [str(count), f"{accuracy:.2%}", *(str(row[name]) for name in ("arena_bytes", "flash_bytes", "macs"))]
+def _line(row: dict[str, Any]) -> str:
+    if "error" in row:
+        return f"{row['path']}  damaged: {row['error']}"
+    figures = f"{row['accuracy']:.2%} of {len(row['classes'])} classes, arena {row['arena_bytes']} B"
+    return f"{row['path']}  {row['use'] or '-':<8}  {row['task']}, {figures}, flash {row['flash_bytes']} B"

@@ -1,0 +1,192 @@
+"""``edgetune bundle`` shows, verifies and lists; ``edgetune evaluate`` scores; mistakes get a sentence."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from edgetune_nas.errors import BundleError, DataError
+from edgetune_node.cli import build
+from edgetune_node.store import ModelStore
+from edgetune_signal import Recording, RecordingError, StreamSpec, write_recording
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+CONFIG = """
+[node]
+id = "edge-1"
+[[asset]]
+id = "pump"
+rate_hz = {rate}
+window = {{ length = 64, hop = 64 }}
+"""
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(build([str(arguments[0])]), [str(argument) for argument in arguments])
+
+
+def raised(result: Result) -> Exception:
+    assert isinstance(result.exception, Exception)
+    return result.exception
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, write_tiny_bundle: Callable[..., Path]) -> Path:
+    return write_tiny_bundle(tmp_path / "out", favourite=0)
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for label in ("normal", "inner"):
+        samples = rng.normal(size=(1, 640)).astype(np.float32)
+        write_recording(folder / f"{label}.npz", Recording(samples, 1000.0, label, unit="g"))
+    return folder
+
+
+def windows_file(path: Path, names: list[str], **changes: Any) -> Path:
+    content = {
+        "x": np.random.default_rng(1).normal(size=(20, 1, 64)).astype(np.float32),
+        "label": np.arange(20) % len(names),
+        "classes": np.array(names),
+        "rate_hz": 1000.0,
+    }
+    np.savez(path, **{**content, **changes})
+    return path
+
+
+# ---- bundle ----------------------------------------------------------------------------------------------------
+
+
+def test_show_prints_the_card(bundle: Path) -> None:
+    card = json.loads(run("bundle", "show", bundle, "--json").stdout)
+    assert card["classes"] == ["normal", "inner"]
+    assert card["cost"]["arena_bytes"] > 0
+    shown = run("bundle", "show", bundle).stdout
+    assert card["id"] in shown
+    assert f"arena {card['cost']['arena_bytes']} B" in shown
+
+
+def test_verify_names_what_it_has_checked(bundle: Path) -> None:
+    result = json.loads(run("bundle", "verify", bundle, "--json").stdout)
+    assert result["precisions"] == ["float", "int8"]
+    assert {"model.onnx", "model.int8.onnx", "report.html"} <= set(result["files"])
+    assert "files are whole" in run("bundle", "verify", bundle).stdout
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.int8.onnx", "report.html"])
+def test_verify_finds_one_changed_byte(bundle: Path, name: str) -> None:
+    content = bytearray((bundle / name).read_bytes())
+    content[-1] ^= 1
+    (bundle / name).write_bytes(content)
+    with pytest.raises(BundleError, match=name):
+        raise raised(run("bundle", "verify", bundle))
+
+
+def test_verify_says_which_assets_a_bundle_fits(bundle: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(CONFIG.format(rate=1000))
+    assert json.loads(run("bundle", "verify", bundle, "--config", config, "--json").stdout)["fits"] == ["pump"]
+    config.write_text(CONFIG.format(rate=2000))
+    with pytest.raises(BundleError, match=r"pump: rate_hz is 2000\.0, the model takes 1000\.0"):
+        raise raised(run("bundle", "verify", bundle, "--config", config))
+
+
+def test_list_marks_what_is_in_use_and_what_is_damaged(tmp_path: Path, write_tiny_bundle: Callable[..., Path]) -> None:
+    store = ModelStore(tmp_path / "data" / "pump" / "models", StreamSpec(1, 1000.0, "g"), 64)
+    for seed in range(3):
+        store.install(write_tiny_bundle(tmp_path / "out", seed=seed))
+    damaged = tmp_path / "data" / "pump" / "models" / "model-broken"
+    damaged.mkdir()
+    (damaged / "card.json").write_text("{")
+    rows = json.loads(run("bundle", "list", tmp_path / "data", "--json").stdout)["bundles"]
+    assert sorted(row.get("use", "damaged") for row in rows) == ["", "current", "damaged", "previous"]
+    shown = run("bundle", "list", tmp_path / "data").stdout
+    assert "current" in shown
+    assert "damaged" in shown
+
+
+def test_list_of_no_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="is no folder"):
+        raise raised(run("bundle", "list", tmp_path / "nowhere"))
+
+
+def test_a_missing_bundle_ends_with_one_line_and_code_1(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edgetune_node", "bundle", "show", str(tmp_path / "nothing")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("edgetune: ")
+    assert "Traceback" not in ended.stderr
+
+
+# ---- evaluate --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("precision", ["int8", "float", "deployed"])
+def test_evaluate_prints_the_keys_of_the_contract(bundle: Path, recordings: Path, precision: str) -> None:
+    result = json.loads(run("evaluate", bundle, recordings, "--precision", precision, "--json").stdout)
+    assert set(result) >= {
+        "accuracy",
+        "macro_f1",
+        "windows",
+        "unknown_rate",
+        "confusion",
+        "precision_used",
+        "latency_p50_us",
+        "latency_p99_us",
+    }
+    assert result["windows"] == 20  # the model's own window length cuts the recordings
+    assert result["accuracy"] == 0.5  # this network always says its first class
+    assert result["precision_used"] in {"int8", "float"} if precision == "deployed" else {precision}
+    assert "accuracy 50.00%" in run("evaluate", bundle, recordings).stdout
+
+
+def test_classes_are_matched_by_name_and_strangers_count_as_wrong(bundle: Path, tmp_path: Path) -> None:
+    data = windows_file(tmp_path / "x.npz", ["ball", "normal"])
+    result = run("evaluate", bundle, data, "--json")
+    answer = json.loads(result.stdout)
+    assert answer["classes"] == ["normal", "inner", "ball"]
+    assert answer["accuracy"] == 0.5
+    assert "does not know ball" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "named"),
+    [
+        ({"classes": np.array(["ball", "outer"])}, DataError, "none of the model's classes"),
+        ({"rate_hz": 2000.0}, BundleError, "rate_hz is 2000"),
+        ({"x": np.zeros((20, 2, 64), np.float32)}, BundleError, "channels is 2"),
+        ({"x": np.zeros((20, 1, 32), np.float32)}, BundleError, "length is 32"),
+        ({"x": np.full((20, 1, 64), np.nan, np.float32)}, RecordingError, "not a finite number"),
+        ({"unit": np.array("V")}, BundleError, "unit is V"),
+    ],
+)
+def test_windows_that_do_not_fit_are_refused_in_words(
+    bundle: Path, tmp_path: Path, changes: dict[str, Any], kind: type[Exception], named: str
+) -> None:
+    data = windows_file(tmp_path / "x.npz", ["normal", "inner"], **changes)
+    result = run("evaluate", bundle, data, "--json")
+    with pytest.raises(kind, match=named):
+        raise raised(result)
+    assert named in json.loads(result.stdout)["error"]
+
+
+def test_data_that_are_not_there_are_named(bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match=r"nowhere\.npz"):
+        raise raised(run("evaluate", bundle, tmp_path / "nowhere.npz"))
+
+
+def test_a_wrong_option_is_wrong_usage(bundle: Path, recordings: Path) -> None:
+    assert run("evaluate", bundle, recordings, "--precision", "int4").exit_code == 2
