@@ -99,7 +99,8 @@ def open_replay(spec: StreamSpec, options: Mapping[str, object]) -> Source:
     options
         ``path`` (an ``.npz`` recording, a CWRU ``.mat`` or a folder of them), ``select`` (stem of the recording to
         begin with; by default the first by name), ``loop``, ``speed`` (1 = real time, 0 = as fast as consumed),
-        ``block_s`` (duration of a chunk), ``select_file``; for ``.mat``: ``channel_key`` (``DE`` | ``FE`` | ``BA``), ``rate_hz``.
+        ``block_s`` (duration of a chunk), ``select_file``; for ``.mat``: ``channel_key`` (``DE`` | ``FE`` | ``BA``) and
+        ``rate_hz``.
 
     Returns
     -------

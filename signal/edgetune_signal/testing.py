@@ -9,6 +9,7 @@ In a plug-in's tests::
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 import time
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from edgetune_signal.clock import NS_PER_S, offset_ns
+from edgetune_signal.clock import offset_ns
 from edgetune_signal.errors import SourceEnded, SourceError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ NO_SUCH_NAME = "no such recording or condition"
 
 
 def check_chunks_keep_to_the_specification(make: MakeSource) -> None:
-    """Samples are ``float32 (channels, n)`` with n of at least 1, at the specified rate."""
+    """Check that samples are ``float32 (channels, n)`` with n of at least 1, at the specified rate."""
     with closing(make()) as source:
         for chunk in _chunks(source):
             _demand(chunk.samples.dtype == np.float32, f"samples are {chunk.samples.dtype}, not float32")
@@ -49,27 +50,27 @@ def check_chunks_keep_to_the_specification(make: MakeSource) -> None:
 
 
 def check_chunks_are_counted_from_zero(make: MakeSource) -> None:
-    """Sequence numbers count from 0; they jump only together with ``gap``."""
+    """Check that sequence numbers count from 0; they jump only together with ``gap``."""
     with closing(make()) as source:
         chunks = _chunks(source)
     _demand(chunks[0].sequence == 0, f"the first chunk has number {chunks[0].sequence}")
-    for before, after in zip(chunks, chunks[1:], strict=False):
+    for before, after in itertools.pairwise(chunks):
         step = after.sequence - before.sequence
         _demand(step == 1 or (step > 1 and after.gap), f"chunk {after.sequence} follows {before.sequence}")
 
 
 def check_time_stamps_follow_the_samples(make: MakeSource) -> None:
-    """Without a gap, a chunk begins when the one before ends, to half a chunk."""
+    """Check that without a gap a chunk begins when the one before ends, to half a chunk."""
     with closing(make()) as source:
         chunks = _chunks(source)
-    for before, after in zip(chunks, chunks[1:], strict=False):
+    for before, after in itertools.pairwise(chunks):
         duration = offset_ns(before.samples.shape[1], before.rate_hz)
         late = after.time_ns - before.time_ns - duration
         _demand(after.gap or abs(late) <= duration / 2 + 1, f"chunk {after.sequence} is {late} ns off")
 
 
 def check_chunks_own_their_samples(make: MakeSource) -> None:
-    """Reading on, and writing into a chunk, changes no other chunk."""
+    """Check that neither reading on nor writing into a chunk changes another."""
     with closing(make()) as source:
         first = _read(source)
         kept = first.samples.copy()
@@ -80,14 +81,14 @@ def check_chunks_own_their_samples(make: MakeSource) -> None:
 
 
 def check_reading_with_no_time_returns_at_once(make: MakeSource) -> None:
-    """``read(0)`` gives a chunk or None without waiting for one."""
+    """Check that ``read(0)`` gives a chunk or None without waiting for one."""
     with closing(make()) as source:
         for _ in range(CHUNKS):
             _in_time(lambda: source.read(0.0), "read(0) hangs")
 
 
 def check_a_wrong_name_is_refused_and_the_stream_goes_on(make: MakeSource) -> None:
-    """``select`` of an unknown name raises `SourceError` that names it, and changes nothing."""
+    """Check that ``select`` of an unknown name raises `SourceError` that names it, and changes nothing."""
     with closing(make()) as source:
         _read(source)
         try:
@@ -100,7 +101,7 @@ def check_a_wrong_name_is_refused_and_the_stream_goes_on(make: MakeSource) -> No
 
 
 def check_a_closed_source_ends(make: MakeSource) -> None:
-    """After ``close`` reading raises `SourceEnded` every time, and closing again is fine."""
+    """Check that after ``close`` reading raises `SourceEnded` every time, and closing again is fine."""
     source = make()
     source.close()
     source.close()
@@ -109,7 +110,7 @@ def check_a_closed_source_ends(make: MakeSource) -> None:
 
 
 def check_closing_wakes_a_reader(make: MakeSource) -> None:
-    """A reader who waits for a long time gets `SourceEnded` when another thread closes the source."""
+    """Check that a reader who waits long gets `SourceEnded` when another thread closes the source."""
     source = make()
     started = threading.Event()
 
