@@ -57,14 +57,14 @@ class Target:
 def read_target(
     *,
     broker: Annotated[
-        str | None, typer.Option(help="Broker, as mqtt://[user@]host[:port] or mqtts://... [default: 127.0.0.1:1883]")
+        str | None, typer.Option(help="Broker, as mqtt://user@host:1883 or mqtts://host:8883 (default 127.0.0.1).")
     ] = None,
     ca: Annotated[Path | None, typer.Option(help="Certificate authority of the broker (with mqtts://).")] = None,
     password_file: Annotated[
         Path | None, typer.Option(help=f"File with the broker's password; or set {PASSWORD_VARIABLE}.")
     ] = None,
-    protocol: Annotated[Literal["5", "3.1.1"] | None, typer.Option(help="MQTT version. [default: 5]")] = None,
-    namespace: Annotated[str | None, typer.Option(help="Topic levels above the node. [default: edgetune]")] = None,
+    protocol: Annotated[Literal["5", "3.1.1"] | None, typer.Option(help="MQTT version (default 5).")] = None,
+    namespace: Annotated[str | None, typer.Option(help="Topic levels above the node (default edgetune).")] = None,
     node: Annotated[str | None, typer.Option(help="Id of the node.")] = None,
     asset: Annotated[str | None, typer.Option(help="Id of the asset; not needed where the node has one.")] = None,
     config: Annotated[

@@ -45,11 +45,13 @@ def recalibrate(
     *,
     source: Annotated[
         Literal["live", "stored"] | None,
-        typer.Option(help="Collect now, or use what is on the node. [default: live with --classes, else stored]"),
+        typer.Option(help="Collect now, or use what is on the node (default live with --classes)."),
     ] = None,
     classes: Annotated[str, typer.Option(help="Classes to collect, as normal,inner,outer.")] = "",
     takes: Annotated[int, typer.Option(help="Recordings of each class.")] = 1,
-    seconds_per_take: Annotated[float, typer.Option(parser=parse_seconds, metavar="TIME")] = 5.0,
+    seconds_per_take: Annotated[
+        float | None, typer.Option(parser=parse_seconds, metavar="TIME", help="How long each is (default 5s).")
+    ] = None,
     pace: Annotated[
         Literal["continue", "countdown"], typer.Option(help="Each take waits for you, or starts by itself.")
     ] = "continue",
@@ -62,7 +64,9 @@ def recalibrate(
     time_: Annotated[
         float | None, typer.Option("--time", parser=parse_seconds, metavar="TIME", help="Longest search.")
     ] = None,
-    deploy: Annotated[Literal["if_better", "always", "never"], typer.Option()] = "if_better",
+    deploy: Annotated[
+        Literal["if_better", "always", "never"], typer.Option(help="When the new model is put into use.")
+    ] = "if_better",
     yes: Annotated[bool, typer.Option("--yes", help="Start each take without asking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     timeout: Annotated[

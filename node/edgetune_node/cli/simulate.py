@@ -56,7 +56,7 @@ def simulate(
     *,
     machine: Annotated[Literal["bearing", "armband"], typer.Option(help="What is simulated.")] = "bearing",
     replay: Annotated[Path | None, typer.Option(help="Play a recording, or a folder of them, instead.")] = None,
-    condition: Annotated[str | None, typer.Option(help="Where it begins. [default: normal, rest or the first]")] = None,
+    condition: Annotated[str | None, typer.Option(help="Where it begins (default normal, rest or the first).")] = None,
     rate_hz: Annotated[float | None, typer.Option(help="Samples per second and channel.")] = None,
     channels: Annotated[int | None, typer.Option(help="Number of channels.")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of a sample.")] = None,
