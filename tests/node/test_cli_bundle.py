@@ -190,3 +190,36 @@ def test_data_that_are_not_there_are_named(bundle: Path, tmp_path: Path) -> None
 
 def test_a_wrong_option_is_wrong_usage(bundle: Path, recordings: Path) -> None:
     assert run("evaluate", bundle, recordings, "--precision", "int4").exit_code == 2
+
+
+# ---- report ----------------------------------------------------------------------------------------------------
+
+
+def test_the_report_of_a_bundle_is_the_one_it_was_written_with(bundle: Path, tmp_path: Path) -> None:
+    shown = run("report", bundle)
+    assert (bundle / "report.html").as_uri() in shown.stdout
+    assert run("report", bundle, "--out", tmp_path / "page.html").exit_code == 0
+    assert (tmp_path / "page.html").read_bytes() == (bundle / "report.html").read_bytes()
+
+
+def test_a_changed_report_is_not_shown(bundle: Path) -> None:
+    (bundle / "report.html").write_text("something else")
+    with pytest.raises(BundleError, match=r"report\.html"):
+        raise raised(run("report", bundle))
+
+
+def test_a_folder_of_recordings_gets_an_overview(recordings: Path, tmp_path: Path) -> None:
+    shown = run("report", recordings, "--out", tmp_path / "page.html").stdout
+    for label in ("normal", "inner"):
+        assert label in shown
+        assert label in (tmp_path / "page.html").read_text()
+
+
+def test_a_folder_of_neither_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match="neither a bundle"):
+        raise raised(run("report", tmp_path))
+
+
+def test_a_report_that_cannot_be_written_is_named(bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="choose another --out"):
+        raise raised(run("report", bundle, "--out", tmp_path / "no" / "such" / "folder.html"))

@@ -7,7 +7,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 - typer reads it
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -33,12 +33,16 @@ def demo(
     search_time: Annotated[
         float, typer.Option("--time", parser=parse_seconds, metavar="TIME", help="The search's time budget.")
     ] = "30s",  # type: ignore[assignment] # the parser gives the number
+    broker: Annotated[
+        Literal["mosquitto", "iotcore"] | None,
+        typer.Option(help="Which broker to start. [default: mosquitto where it is installed, else iotcore]"),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed is another simulated bearing.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print only a summary, as one JSON object.")] = False,
 ) -> None:
     """Play the whole loop: a machine, a node that learns it, two faults; needs no broker and no sensor."""
     from edgetune_node.demo import scenes
-    from edgetune_node.demo.broker import find_mosquitto
+    from edgetune_node.demo.broker import choose_broker
     from edgetune_node.demo.play import perform
     from edgetune_node.demo.screen import Screen
 
@@ -50,7 +54,7 @@ def demo(
             seconds_per_take=seconds_per_take,
             search_seconds=search_time,
             screen=screen,
-            mosquitto=find_mosquitto(),
+            mosquitto=choose_broker(broker),
         )
     if as_json:
         print_json(summary.as_json())

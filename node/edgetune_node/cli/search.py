@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from edgetune_node.cli.evaluate import evaluate
+from edgetune_node.cli.report import report
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "report"]

@@ -6,7 +6,7 @@ import shutil
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from edgetune_node.demo.errors import DemoError
 from edgetune_node.demo.processes import ChildProcess
@@ -55,6 +55,24 @@ def find_mosquitto() -> str | None:
     return shutil.which("mosquitto") or shutil.which("mosquitto", path=_SBIN)
 
 
+def choose_broker(name: Literal["mosquitto", "iotcore"] | None) -> str | None:
+    """Give the path of mosquitto, or None for the package's broker; without a name, what is there.
+
+    Raises
+    ------
+    DemoError
+        Where the broker that was asked for, or any, is not installed.
+    """
+    mosquitto = None if name == "iotcore" else find_mosquitto()
+    if mosquitto is None and (name == "mosquitto" or not has_iotcore()):
+        raise DemoError(
+            "a broker is there",
+            f"{name + ' is not' if name else 'neither mosquitto nor the package iotcore is'} installed; "
+            "apt install mosquitto, or pip install 'edgetune[dev]'",
+        )
+    return mosquitto
+
+
 def has_iotcore() -> bool:
     """Whether the package with a broker inside is installed."""
     from importlib.util import find_spec
@@ -75,7 +93,7 @@ class DemoBroker:
     Raises
     ------
     DemoError
-        On entering, where there is no broker or it does not start.
+        On entering, where it does not start.
     """
 
     def __init__(self, folder: Path, mosquitto: str | None) -> None:
@@ -86,12 +104,6 @@ class DemoBroker:
         self.name = "mosquitto" if mosquitto else "iotcore"
 
     def __enter__(self) -> Self:
-        if self._mosquitto is None and not has_iotcore():
-            raise DemoError(
-                "the broker listens",
-                "neither mosquitto nor the package iotcore is installed; "
-                "install one: apt install mosquitto, or pip install 'edgetune[dev]'",
-            )
         for _ in range(ATTEMPTS):  # another program may take the free port before the broker does
             self.port = free_port()
             process = self._process = ChildProcess(self._command(), self._folder / "broker.log")
