@@ -53,12 +53,13 @@ def _overview(folder: Path) -> bytes:
     if not paths:
         raise RecordingError(f"{folder}: is neither a bundle (no {CARD}) nor a folder of recordings (no .npz)")
     table = Table(title=escape(str(folder)), box=box.SIMPLE)
-    table.add_column("recording", overflow="fold")
-    table.add_column("class", overflow="fold")
+    table.add_column("recording (class)", overflow="fold")
     for name in ("seconds", "held out", "rms", "peak", "crest", "kurtosis"):
         table.add_column(name, justify="right", no_wrap=True)
     for path in paths:
-        table.add_row(escape(path.stem), *_figures(read_recording(path)))
+        recording = read_recording(path)
+        name = path.stem if path.stem == recording.label else f"{path.stem} ({recording.label})"
+        table.add_row(escape(name), *_figures(recording))
     Console().print(table)
     page = Console(record=True, width=PAGE_WIDTH, file=StringIO())
     page.print(table)
@@ -70,7 +71,6 @@ def _figures(recording: Recording) -> tuple[str, ...]:
     held_out = (recording.samples.shape[1] - recording.held_out_from) / recording.rate_hz
     values = (found.rms, found.peak, found.crest_factor, found.kurtosis)
     return (
-        escape(recording.label),
         f"{recording.seconds:.2f}",
         f"{held_out:.2f}",
         *(f"{float(np.nanmean(value)):.3g}" for value in values),
