@@ -48,7 +48,7 @@ def demo(
 
     console = Console(stderr=as_json)
     screen = Screen(console, time.monotonic)
-    with json_errors(wanted=as_json), _terminated_like_interrupted():
+    with json_errors(wanted=as_json), _interrupted_once():
         summary = perform(
             scenes.recorded(data) if data else scenes.simulated(seed),
             seconds_per_take=seconds_per_take,
@@ -88,15 +88,19 @@ def _show(summary: Summary, console: Console) -> None:
 
 
 @contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """Treat SIGTERM as Ctrl-C, so that everything is torn down in both cases."""
+def _interrupted_once() -> Iterator[None]:
+    """Treat SIGTERM as Ctrl-C, and ignore both from then on, so that nothing interrupts the tearing down."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
 
-    def interrupt(_signal: int, _frame: object) -> None:
-        sys.stderr.write("\n")
+    def interrupt(_number: int, _frame: object) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        sys.stderr.write("\nedgetune: stopping\n")
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
