@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgetune_node.config import SignSection
+from edgetune_node.sign import SignDetector, SignEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+START = datetime(2026, 1, 31, 12, tzinfo=UTC)
+STEP = timedelta(milliseconds=50)
+LENGTH = timedelta(milliseconds=250)
+
+
+def detector(min_windows: int = 3) -> SignDetector:
+    count = itertools.count(1)
+    return SignDetector(SignSection(min_windows=min_windows, min_confidence=0.6), "rest", lambda: f"s{next(count)}")
+
+
+def play(signs: SignDetector, classes: Iterable[str | tuple[str, float]]) -> list[SignEvent]:
+    events = []
+    for index, item in enumerate(classes):
+        class_, confidence = item if isinstance(item, tuple) else (item, 0.9)
+        event = signs.observe(class_, confidence, START + index * STEP, START + index * STEP + LENGTH)
+        events += [event] if event else []
+    return events
+
+
+def test_a_sign_is_told_once_when_the_person_rests_again() -> None:
+    (event,) = play(detector(), ["rest", "fist", ("fist", 0.7), ("fist", 0.8), "rest", "rest"])
+    assert (event.event, event.class_, event.windows) == ("s1", "fist", 3)
+    assert event.confidence == pytest.approx(0.8)
+    assert (event.start, event.end) == (START + STEP, START + 3 * STEP + LENGTH)
+
+
+def test_too_few_windows_are_no_sign() -> None:
+    assert play(detector(), ["fist", "fist", "rest", "fist", "fist", "rest"]) == []
+
+
+def test_another_sign_ends_the_one_before() -> None:
+    signs = detector()
+    assert [event.class_ for event in play(signs, ["fist"] * 4 + ["pinch"] * 4)] == ["fist"]
+    last = signs.gap()
+    assert last is not None
+    assert (last.event, last.class_, last.windows) == ("s2", "pinch", 4)
+
+
+def test_a_gap_ends_the_sign_and_only_once() -> None:
+    signs = detector()
+    play(signs, ["fist"] * 3)
+    assert signs.gap() is not None
+    assert signs.gap() is None
+
+
+def test_a_gap_in_a_short_run_is_no_sign() -> None:
+    signs = detector()
+    play(signs, ["fist"] * 2)
+    assert signs.gap() is None
+
+
+@pytest.mark.parametrize("doubt", ["unknown", ("fist", 0.5), ("rest", 0.1)])
+def test_a_moment_of_doubt_does_not_cut_a_sign_in_two(doubt: str | tuple[str, float]) -> None:
+    (event,) = play(detector(), ["fist"] * 3 + [doubt] * 2 + ["fist"] * 3 + ["rest"])
+    assert event.windows == 6
+
+
+def test_lasting_doubt_ends_a_sign_at_its_last_certain_window() -> None:
+    (event,) = play(detector(), ["fist"] * 3 + ["unknown"] * 3)
+    assert event.end == START + 2 * STEP + LENGTH
+
+
+def test_doubt_never_makes_a_sign() -> None:
+    signs = detector()
+    assert play(signs, [("fist", 0.5)] * 20 + ["unknown"] * 20) == []
+    assert signs.gap() is None
+
+
+VERDICTS = st.lists(st.tuples(st.sampled_from(["rest", "fist", "pinch", "unknown"]), st.sampled_from([0.3, 0.9])))
+
+
+@given(st.integers(1, 5), VERDICTS)
+def test_signs_are_distinct_long_enough_and_in_order(min_windows: int, verdicts: list[tuple[str, float]]) -> None:
+    signs = detector(min_windows)
+    events = play(signs, verdicts)
+    last = signs.gap()
+    events += [last] if last else []
+    assert len({event.event for event in events}) == len(events)
+    assert all(event.windows >= min_windows and event.class_ not in {"rest", "unknown"} for event in events)
+    assert all(event.confidence >= 0.6 for event in events)
+    assert [event.start for event in events] == sorted(event.start for event in events)
+    certain = sum(class_ in {"fist", "pinch"} and confidence >= 0.6 for class_, confidence in verdicts)
+    assert sum(event.windows for event in events) <= certain
