@@ -1,0 +1,149 @@
+"""The broker's access list lets each user do what its part in the MQTT contract needs, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edgetune_node.cli.client import BrokerError, OperatorClient
+from edgetune_node.config import MqttSection
+from edgetune_node.messages import MESSAGES, Response
+from edgetune_node.topics import ASSET_COMMANDS, NODE_COMMANDS, Topics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+BROKER = Path(__file__).resolve().parents[2] / "docker" / "broker"
+MOSQUITTO = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
+TOPICS = Topics("acme/line3", "edge1")
+USERS = ("node", "machine", "operator")
+SAID = [
+    TOPICS.asset("press", kind.topic) if kind.owner == "asset" else TOPICS.node(kind.topic)
+    for kind in MESSAGES
+    if kind is not Response
+]
+ANSWERS = [
+    TOPICS.node("resp/ping"),
+    TOPICS.asset("press", "resp/record"),
+    TOPICS.asset("press", "resp/record/client-1"),
+]
+COMMANDS = [
+    *(TOPICS.node(f"cmd/{name}") for name in NODE_COMMANDS),
+    *(TOPICS.asset("press", f"cmd/{name}") for name in ASSET_COMMANDS),
+]
+DELIVERED = [TOPICS.asset("press", "samples"), TOPICS.asset("press", "simulator/state")]
+CONTEXT = TOPICS.asset("press", "context")
+REQUESTED = TOPICS.asset("press", "simulator")
+EVERYTHING = [*SAID, *ANSWERS, *COMMANDS, *DELIVERED, CONTEXT, REQUESTED]
+MAY_WRITE = {
+    "node": {*SAID, *ANSWERS},
+    "machine": {*DELIVERED, CONTEXT},
+    "operator": {*COMMANDS, CONTEXT, REQUESTED},
+}
+MAY_READ = {
+    "node": set(EVERYTHING),
+    "machine": {TOPICS.asset("press", "calibration"), REQUESTED},
+    "operator": set(EVERYTHING),
+}
+
+
+@pytest.fixture(scope="module")
+def connect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], OperatorClient]]:
+    """Connects as a user of a mosquitto with the configuration and the access list of the containers."""
+    if MOSQUITTO is None:
+        pytest.skip("mosquitto is neither on PATH nor in /usr/sbin (apt install mosquitto)")
+    folder = tmp_path_factory.mktemp("broker")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    access = subprocess.run(
+        ["sh", str(BROKER / "acl.sh"), TOPICS.namespace, TOPICS.node_id], capture_output=True, text=True, check=True
+    )
+    (folder / "acl").write_text(access.stdout)
+    (folder / "passwords").write_text("".join(f"{user}:{user}-key\n" for user in USERS))
+    subprocess.run([str(shutil.which("mosquitto_passwd")), "-U", str(folder / "passwords")], check=True)
+    config = (BROKER / "mosquitto.conf").read_text().replace("listener 1883", f"listener {port} 127.0.0.1")
+    config = config.replace("/mosquitto/data/", f"{folder}/").replace("/broker/", f"{folder}/")
+    (folder / "mosquitto.conf").write_text(config + ("user root\n" if os.geteuid() == 0 else ""))
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([MOSQUITTO, "-c", str(folder / "mosquitto.conf")], stdout=log, stderr=log)
+    clients: list[OperatorClient] = []
+
+    def connect_as(user: str) -> OperatorClient:
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                mqtt = MqttSection(port=port, username=user, password=f"{user}-key")
+                clients.append(OperatorClient(mqtt))
+                return clients[-1]
+            except BrokerError as error:
+                assert process.poll() is None, (folder / "log").read_text()
+                if not error.passing or time.monotonic() > deadline:
+                    raise
+                threading.Event().wait(0.02)
+
+    yield connect_as
+    for client in clients:
+        client.close()
+    process.terminate()
+    process.wait(10)
+
+
+def accepted(client: OperatorClient, topics: list[str]) -> set[str]:
+    taken = set()
+    for topic in topics:
+        try:
+            client.publish(topic, b'{"by": "test"}')
+        except BrokerError as error:
+            assert "refuses to take" in str(error)  # noqa: PT017 - any other error would be a broken test
+        else:
+            taken.add(topic)
+    return taken
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_user_may_write_what_is_its_part_and_nothing_else(
+    user: str, connect: Callable[[str], OperatorClient]
+) -> None:
+    foreign = ["acme/line3/edge1", "acme/line4/edge2/press/fault", "acme/line4/edge2/press/cmd/record", "$SYS/x", "x"]
+    assert accepted(connect(user), [*EVERYTHING, *foreign]) == MAY_WRITE[user]
+
+
+def test_the_operator_commands_every_node_of_the_namespace(connect: Callable[[str], OperatorClient]) -> None:
+    others = ["acme/line3/edge2/cmd/ping", "acme/line3/edge2/pump/cmd/record"]
+    assert accepted(connect("operator"), others) == set(others)
+    assert accepted(connect("node"), others) == set()
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_user_hears_what_is_its_part_and_nothing_else(user: str, connect: Callable[[str], OperatorClient]) -> None:
+    listener = connect(user)
+    listener.subscribe("#")
+    for writer in USERS:
+        client = connect(writer)
+        for topic in sorted(MAY_WRITE[writer]):
+            client.publish(topic, b'{"by": "test"}')
+    last = "simulator" if user == "machine" else "cmd/ping"  # sent again: all that came before it has been delivered
+    end = TOPICS.asset("press", last) if user == "machine" else TOPICS.node(last)
+    connect("operator").publish(end, b'{"by": "the end"}')
+    heard = set()
+    for topic, payload in listener.messages(10):
+        heard.add(topic)
+        if payload == {"by": "the end"}:
+            break
+    assert heard == MAY_READ[user]
+
+
+def test_nobody_connects_without_a_password(connect: Callable[[str], OperatorClient]) -> None:
+    port = connect("operator")._mqtt.port
+    for username, password in ((None, None), ("operator", "guess"), ("nobody", "operator-key")):
+        with pytest.raises(BrokerError, match="refuses"):
+            OperatorClient(MqttSection.model_validate({"port": port, "username": username, "password": password}))
