@@ -199,10 +199,10 @@ class MqttSource:
         self._last: tuple[int, int] | None = None  # the sender's sequence and time
         self._sequence = 0
 
-    def feed(self, payload: bytes) -> None:
+    def feed(self, payload: bytes | bytearray) -> None:
         """Take a block as it came from the broker; only queues it, from any thread, and never raises."""
         with self._lock:
-            self._payloads.append(payload)
+            self._payloads.append(bytes(payload))
             self._queued_bytes += len(payload)
             while len(self._payloads) > MAX_QUEUED_BLOCKS or self._queued_bytes > MAX_QUEUED_BYTES:
                 self._queued_bytes -= len(self._payloads.popleft())

@@ -212,7 +212,14 @@ def test_the_c_example_builds_a_block_that_decodes(tmp_path: Path) -> None:
     subprocess.run(["gcc", *flags, "-o", str(program), str(EXAMPLES / "send_block.c"), "-lm"], check=True, timeout=60)
     payload = subprocess.run([str(program)], check=True, capture_output=True, timeout=60).stdout
     got = decode_block(payload)
-    assert (got.dtype, got.channels, got.sequence, got.rate_hz, got.scale, got.unit) == ("int16", 1, 0, 1000, 0.001, "g")
+    assert (got.dtype, got.channels, got.sequence, got.rate_hz, got.scale, got.unit) == (
+        "int16",
+        1,
+        0,
+        1000,
+        0.001,
+        "g",
+    )
     expected = np.round(800 * np.sin(2 * np.pi * 50 * np.arange(256) / 1000))
     np.testing.assert_allclose(got.samples[0], expected, atol=1)
     assert abs(got.time_ns - time.time_ns()) < 600 * 10**9
@@ -224,6 +231,7 @@ MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sb
 @pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
 def test_the_python_example_reaches_a_subscriber_through_a_real_broker(tmp_path: Path) -> None:
     import paho.mqtt.client as mqtt
+    from paho.mqtt.enums import CallbackAPIVersion
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -231,7 +239,7 @@ def test_the_python_example_reaches_a_subscriber_through_a_real_broker(tmp_path:
     config = tmp_path / "mosquitto.conf"
     config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
     source = MqttSource(StreamSpec(1, 1000.0, "g"))
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    client = mqtt.Client(CallbackAPIVersion.VERSION2)
     client.on_connect = lambda client, *_: client.subscribe("plant/samples")
     client.on_message = lambda _client, _data, message: source.feed(message.payload)
     example = [sys.executable, str(EXAMPLES / "send_block.py"), "127.0.0.1", str(port), "plant/samples"]

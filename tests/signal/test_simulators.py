@@ -140,7 +140,8 @@ def log_power(subject: str, gesture: str, seed: int) -> np.ndarray:
     simulator = ArmbandSimulator(gesture=gesture, subject=subject, seed=seed)
     simulator.generate(100)  # the contraction builds up
     windows = simulator.generate(52 * 20).reshape(8, 20, 52)
-    return np.log(windows.std(axis=2).T + 0.5)
+    features: np.ndarray = np.log(windows.std(axis=2).T + 0.5)
+    return features
 
 
 def nearest_mean_accuracy(train_subject: str, test_subject: str) -> float:

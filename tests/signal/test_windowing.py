@@ -69,7 +69,7 @@ def test_a_break_in_the_stream_starts_a_fresh_window(chunks_of: Callable[..., li
     assert window.sequence == 0
 
 
-def test_windows_are_counted_without_holes_across_gaps_and_resets(chunks_of: Callable[..., list[Chunk]]) -> None:
+def test_windows_are_counted_without_holes_across_gaps_and_resets() -> None:
     windower = Windower(1, 4, 4)
     numbers = [w.sequence for w in windower.push(Chunk(ramp(8), 0, 1000.0, 0))]
     numbers += [w.sequence for w in windower.push(Chunk(ramp(4), 0, 1000.0, 5))]
