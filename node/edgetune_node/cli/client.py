@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import socket
 import ssl
@@ -18,6 +17,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from edgetune_node.errors import NodeError
+from edgetune_node.tls import tls_context
 from edgetune_node.topics import NODE_COMMANDS
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ class OperatorClient:
     ------
     BrokerError
         No connection; the message says which broker, why, and what to do.
+    ConfigError
+        A file of ``[mqtt.tls]`` cannot be used.
     """
 
     def __init__(
@@ -259,13 +261,7 @@ class OperatorClient:
         if will:
             client.will_set(*will, qos=1, retain=True)
         if self._mqtt.tls:
-            tls = self._mqtt.tls
-            files = (tls.ca_file, tls.certificate_file, tls.key_file)
-            ca, certificate, key = (None if file is None else os.fspath(file) for file in files)
-            try:
-                client.tls_set(ca, certificate, key)
-            except (OSError, ssl.SSLError) as error:
-                raise BrokerError(f"TLS files of broker {self._where} cannot be used: {error}") from None
+            client.tls_set_context(tls_context(self._mqtt.tls))
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message

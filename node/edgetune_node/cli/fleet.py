@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
+
+from edgetune_node.cli.reading import read_message
+from edgetune_node.messages import Classification, Fault, Health, Info, Message, Model, Sign, State, Status
 
 NODE_LEAVES = ("status", "info", "health")
 ASSET_LEAVES = ("state", "classification", "fault", "sign", "vibration", "model", "calibration")
-RECENT_SIGN_S = 5.0
+_READ: dict[str, type[Message]] = {
+    "state": State,
+    "classification": Classification,
+    "sign": Sign,
+    "fault": Fault,
+    "model": Model,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,22 +27,22 @@ class Row:
     ----------
     status
         ``online``, ``stopped`` or ``offline``.
+    heard
+        The last classification or sign.
     sample_age_s, heard_at
         Age of the last samples when the node said so, and the monotonic second at which it did.
     classified_at
-        Monotonic second of the last classification or sign.
+        Monotonic second at which that came.
     """
 
     node: str
     asset: str
     status: str | None = None
-    phase: str | None = None
-    reason: str = ""
-    class_: str | None = None
-    confidence: float | None = None
+    state: State | None = None
+    heard: Classification | Sign | None = None
     classified_at: float | None = None
-    fault: dict[str, Any] | None = None
-    model: dict[str, Any] | None = None
+    fault: Fault | None = None
+    model: Model | None = None
     sample_age_s: float | None = None
     heard_at: float = 0.0
 
@@ -73,26 +81,26 @@ class Fleet:
                 return row
         return None
 
-    def status(self, node: str) -> str | None:
-        """Status of a node, None where it has not been heard."""
-        return self._status.get(node)
-
     def _row(self, node: str, asset: str) -> Row:
         return self._rows.get((node, asset)) or Row(node, asset, self._status.get(node))
 
     def _node(self, node: str, leaf: str, payload: dict[str, Any], now: float) -> None:
         if leaf == "status":
-            self._status[node] = str(payload.get("status"))
-            for key, row in self._rows.items():
-                if key[0] == node:
-                    self._rows[key] = replace(row, status=self._status[node])
-            return
-        for item in payload.get("assets") or []:
-            asset = str(item.get("id"))
-            row = self._row(node, asset)
-            if leaf == "health":
-                row = replace(row, sample_age_s=item.get("sample_age_s"), heard_at=now)
-            self._rows[node, asset] = row
+            status = read_message(Status, payload)
+            if status is not None:
+                self._status[node] = status.status
+                for key, row in self._rows.items():
+                    if key[0] == node:
+                        self._rows[key] = replace(row, status=status.status)
+        elif leaf == "info":
+            info = read_message(Info, payload)
+            for item in info.assets if info else []:
+                self._rows[node, item.id] = self._row(node, item.id)
+        else:
+            health = read_message(Health, payload)
+            for figures in health.assets if health else []:
+                row = self._row(node, figures.id)
+                self._rows[node, figures.id] = replace(row, sample_age_s=figures.sample_age_s, heard_at=now)
 
 
 def filters(namespace: str, node: str | None, asset: str | None) -> list[str]:
@@ -113,52 +121,45 @@ def sample_age(row: Row, now: float) -> float | None:
     return min(ages) if ages else None
 
 
-def fault_text(fault: dict[str, Any] | None) -> str:
+def fault_text(fault: Fault | None) -> str:
     """Say what is wrong with a machine, since when, and whether anybody has seen it."""
     if fault is None:
         return ""
-    if not fault.get("active"):
+    if not fault.active:
         return "none"
-    since = _local_time(fault.get("first_seen"))
-    seen = f"acknowledged by {fault.get('acknowledged_by')}" if fault.get("acknowledged") else "not acknowledged"
-    return f"{str(fault.get('severity', '')).upper()} {fault.get('class')}{f' since {since}' if since else ''}, {seen}"
+    since = "" if fault.first_seen is None else f" since {fault.first_seen.astimezone():%H:%M:%S}"
+    seen = f"acknowledged by {fault.acknowledged_by}" if fault.acknowledged else "not acknowledged"
+    return f"{fault.severity.upper()} {fault.class_}{since}, {seen}"
 
 
-def model_text(model: dict[str, Any] | None) -> str:
+def model_text(model: Model | None) -> str:
     """Say which model is in use, its arena and its accuracy."""
     if model is None:
         return ""
-    if model.get("id") is None:
+    if model.id is None:
         return "none"
-    parts = [str(model["id"])]
-    if model.get("arena_bytes") is not None:
-        parts.append(f"arena {model['arena_bytes']:,} B")
-    if model.get("accuracy") is not None:
-        parts.append(f"{model['accuracy']:.1%}")
+    parts = [model.id]
+    if model.arena_bytes is not None:
+        parts.append(f"arena {model.arena_bytes:,} B")
+    if model.accuracy is not None:
+        parts.append(f"{model.accuracy:.1%}")
     return ", ".join(parts)
 
 
-def class_text(row: Row) -> str:
+def heard_text(heard: Classification | Sign | None) -> str:
     """Say what is heard, and how surely."""
-    if row.class_ is None:
-        return ""
-    return row.class_ if row.confidence is None else f"{row.class_} {row.confidence:.0%}"
+    return "" if heard is None else f"{heard.class_} {heard.confidence:.0%}"
 
 
 def _updated(row: Row, leaf: str, payload: dict[str, Any], now: float) -> Row:
-    if leaf == "state":
-        return replace(row, phase=str(payload.get("phase")), reason=str(payload.get("reason") or ""))
-    if leaf in {"classification", "sign"}:
-        return replace(row, class_=str(payload.get("class")), confidence=payload.get("confidence"), classified_at=now)
-    if leaf == "fault":
-        return replace(row, fault=payload)
-    if leaf == "model":
-        return replace(row, model=payload)
+    message = read_message(_READ[leaf], payload) if leaf in _READ else None
+    match message:
+        case State():
+            return replace(row, state=message)
+        case Classification() | Sign():
+            return replace(row, heard=message, classified_at=now)
+        case Fault():
+            return replace(row, fault=message)
+        case Model():
+            return replace(row, model=message)
     return row
-
-
-def _local_time(text: Any) -> str:
-    try:
-        return datetime.fromisoformat(str(text)).astimezone().strftime("%H:%M:%S")
-    except ValueError:
-        return ""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
+from edgetune_node.cli.reading import read_message
 from edgetune_node.messages import CalibrationStatus
 
 JobStatus = Literal["sent", "running", "done", "failed", "cancelled", "rejected"]
@@ -103,11 +102,8 @@ def _reply(job: Job, payload: dict[str, Any]) -> Job:
 
 
 def _calibration(job: Job, payload: dict[str, Any]) -> Job:
-    try:
-        calibration = CalibrationStatus.model_validate(payload)
-    except ValidationError:
-        return job  # of a newer node; the replies still tell how it ends
-    if calibration.job != job.id or job.ended:
+    calibration = read_message(CalibrationStatus, payload)
+    if calibration is None or calibration.job != job.id or job.ended:
         return job
     ended = _ENDS.get(calibration.phase)
     if ended is None:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from edgetune_node.cli.client import OperatorClient
 from edgetune_node.cli.connection import Target, takes_target
-from edgetune_node.cli.fleet import Fleet, Row, class_text, fault_text, filters, model_text, sample_age
+from edgetune_node.cli.fleet import Fleet, Row, fault_text, filters, heard_text, model_text, sample_age
 from edgetune_node.cli.sizes import parse_seconds
 
 if TYPE_CHECKING:
@@ -74,14 +74,14 @@ def table(rows: list[Row], now: float, *, width: int) -> Table:
 
 def _cells(row: Row, now: float) -> dict[str, Text]:
     age = sample_age(row, now)
-    active = bool(row.fault and row.fault.get("active"))
-    quiet = bool(row.fault and row.fault.get("acknowledged"))
-    fault_style = "" if not active else "yellow" if quiet else "bold red"
+    fault_style = ""
+    if row.fault is not None and row.fault.active:
+        fault_style = "yellow" if row.fault.acknowledged else "bold red"
     return {
         "asset": Text(f"{row.node}/{row.asset}" if row.asset else row.node, style="bold"),
         "status": Text(row.status or "not heard", style="green" if row.status == "online" else ""),
-        "phase": Text(row.phase or ""),
-        "heard": Text(class_text(row)),
+        "phase": Text(row.state.phase if row.state else ""),
+        "heard": Text(heard_text(row.heard)),
         "fault": Text(fault_text(row.fault), style=fault_style),
         "model": Text(model_text(row.model)),
         "samples": Text(
@@ -130,9 +130,10 @@ def _print_changes(client: OperatorClient, fleet: Fleet, seconds: float | None) 
 
 def _line(row: Row) -> str:
     """Give what changes rarely; the confidence of each window is left out."""
+    state = row.state
     parts = {
-        "": " ".join(part for part in (row.phase, f"({row.reason})" if row.reason else "") if part),
-        "hears ": row.class_ or "",
+        "": state.phase + (f" ({state.reason})" if state.reason else "") if state else "",
+        "hears ": row.heard.class_ if row.heard else "",
         "fault ": fault_text(row.fault),
         "model ": model_text(row.model),
     }

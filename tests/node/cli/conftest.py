@@ -96,7 +96,7 @@ class ScriptedNode:
         ]
         self.say(Info, versions={}, assets=described, capabilities=[], insecure=[], config={})
 
-    def say(self, model: type[Message], *, leaf: str | None = None, asset: str = ASSET, **fields: Any) -> None:
+    def say(self, model: type[Message], /, *, leaf: str | None = None, asset: str = ASSET, **fields: Any) -> None:
         self._sequence += 1
         message = model(ts=NOW, boot="b00t", seq=self._sequence, **fields)
         place = self.base if model.owner == "node" else f"{self.base}/{asset}"

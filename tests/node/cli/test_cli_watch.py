@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from edgetune_node.cli.fleet import Fleet, fault_text, sample_age
+from edgetune_node.cli.watch import table
+from edgetune_node.messages import Classification, Fault, Health, Info, Message, Model, State, Status
+
+NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+FAULT: dict[str, Any] = {
+    "active": True,
+    "event": "e-1",
+    "class_": "inner",
+    "severity": "alarm",
+    "first_seen": NOW,
+    "last_seen": NOW,
+    "votes": 8,
+    "of": 10,
+    "confidence": 0.97,
+    "model": "m-1",
+}
+
+
+def populate(node: Any) -> None:
+    node.online()
+    node.state("monitoring")
+    node.model(id="m-1", arena_bytes=2144, accuracy=0.987)
+    node.say(Fault, **FAULT)
+
+
+def test_json_gives_every_message_and_nothing_else(broker: Any, scripted_node: Any, cli: Any) -> None:
+    node = scripted_node(broker)
+    populate(node)
+    node.seen.publish(f"{node.base}/press/samples", b"\x00\xff", retain=True)
+    ended = cli("watch", "--json", "--seconds", "0.5", *node.target)
+    assert ended.code == 0
+    lines = [json.loads(line) for line in ended.out.splitlines()]
+    assert {line["topic"].removeprefix(node.base + "/") for line in lines} == {
+        "status",
+        "info",
+        "press/state",
+        "press/model",
+        "press/fault",
+    }
+    assert all(set(line) == {"topic", "payload"} for line in lines)
+
+
+def test_plain_lines_say_what_changes(broker: Any, scripted_node: Any, spawn: Any) -> None:
+    node = scripted_node(broker)
+    populate(node)
+    process = spawn("watch", "--seconds", "60", *node.target)
+    for line in process.stdout:
+        if "ALARM inner" in line and "model m-1, arena 2,144 B, 98.7%" in line:
+            assert line.startswith(f"{node.id}/press: monitoring")
+            break
+    node.say(Classification, window=1, class_="noise", confidence=0.9, probabilities={}, model="m-1", quality=[])
+    for line in process.stdout:
+        if "hears noise" in line:
+            break
+    node.say(Fault, **{**FAULT, "active": False, "class_": "normal", "severity": "none"})
+    for line in process.stdout:
+        if "fault none" in line:
+            break
+    process.terminate()
+    process.wait(10)
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(broker: Any, scripted_node: Any, spawn: Any) -> None:
+    node = scripted_node(broker)
+    populate(node)
+    process = spawn("watch", "--json", "--seconds", "20", *node.target, stderr=subprocess.PIPE)
+    assert process.stdout.readline()
+    process.stdout.close()
+    node.state("recording")
+    node.state("monitoring")
+    process.wait(15)
+    assert "Traceback" not in process.stderr.read()
+
+
+def test_a_broker_that_is_down_is_a_message(cli: Any, make_broker: Any) -> None:
+    process = make_broker().start()
+    process.stop()
+    ended = cli("watch", "--broker", f"{process.host}:{process.port}")
+    assert ended.code == 1
+    assert "refuses the connection" in ended.err
+
+
+def payload(model: type[Message], /, **fields: Any) -> dict[str, Any]:
+    message = model(ts=NOW, boot="b", seq=1, **fields)
+    found: dict[str, Any] = json.loads(message.json_bytes())
+    return found
+
+
+def described(*assets: str) -> dict[str, Any]:
+    known = {"task": "fault", "channels": 1, "rate_hz": 1e3, "unit": "g", "window": 64, "hop": 64, "source": "mqtt"}
+    described = [{"id": name, **known} for name in assets]
+    return payload(Info, versions={}, assets=described, capabilities=[], insecure=[], config={})
+
+
+def heard(name: str) -> dict[str, Any]:
+    return payload(Classification, window=1, class_=name, confidence=0.9, probabilities={}, model="m-1", quality=[])
+
+
+def fleet() -> Fleet:
+    line = Fleet("acme/plant")
+    for topic, said in (
+        ("n1/status", payload(Status, status="online")),
+        ("n1/info", described("press", "saw")),
+        ("n1/press/state", payload(State, phase="monitoring", reason="", since=NOW)),
+        ("n1/press/classification", heard("inner")),
+        ("n1/press/fault", payload(Fault, **FAULT)),
+        ("n1/press/model", payload(Model, id="m-1", arena_bytes=2144, accuracy=0.987)),
+        ("n2/status", payload(Status, status="offline")),
+        ("n2/mill/state", payload(State, phase="monitoring", reason="", since=NOW)),
+        ("n3/status", payload(Status, status="stopped")),
+    ):
+        line.take(f"acme/plant/{topic}", said, 0.0)
+    return line
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 200])
+def test_the_table_fits_the_terminal_and_loses_nothing(width: int) -> None:
+    console = Console(width=width)
+    with console.capture() as captured:
+        console.print(table(fleet().rows(), 3.0, width=width))
+    shown = captured.get()
+    assert max(map(len, shown.splitlines())) <= width
+    words = " ".join(shown.split())
+    for text in ("n1/press", "n1/saw", "n2/mill", "n3", "offline", "stopped", "monitoring", "ALARM", "2,144", "98.7%"):
+        assert text in words
+
+
+def test_offline_nodes_are_greyed() -> None:
+    rows = fleet().rows()
+    styles = [row.style for row in table(rows, 0.0, width=120).rows]
+    assert [row.status for row in rows] == ["online", "online", "offline", "stopped"]
+    assert styles == ["", "", "dim", "dim"]
+
+
+def test_a_node_that_comes_and_goes_takes_its_assets_along() -> None:
+    line = fleet()
+    line.take("acme/plant/n1/status", payload(Status, status="offline"), 1.0)
+    assert {row.status for row in line.rows() if row.node == "n1"} == {"offline"}
+
+
+def test_the_age_of_samples_grows_until_something_is_heard() -> None:
+    line = Fleet("e")
+    figures = dict.fromkeys(("samples", "windows", "dropped_chunks", "gaps"), 0)
+    rest = {"sample_age_s": 1.0, "inference_p50_us": None, "inference_p99_us": None, "source_error": None}
+    node = dict.fromkeys(("uptime_s", "rss_bytes", "cpu_percent", "queue_depth", "dropped_chunks", "reconnects"), 0)
+    node |= {"temperature_c": None, "outbox_depth": 0, "outbox_dropped": 0, "disk_free_bytes": 0}
+    line.take("e/n/health", payload(Health, **node, assets=[{"id": "press", **figures, **rest}]), 10.0)
+    (row,) = line.rows()
+    assert sample_age(row, 15.0) == 6.0
+    line.take("e/n/press/classification", heard("normal"), 14.5)
+    (row,) = line.rows()
+    assert sample_age(row, 15.0) == 0.5
+
+
+def test_an_acknowledged_fault_says_by_whom() -> None:
+    seen = Fault(ts=NOW, boot="b", seq=1, **FAULT, acknowledged=True, acknowledged_by="jo")
+    assert fault_text(seen).endswith("acknowledged by jo")
+
+
+def test_a_field_that_a_newer_node_adds_is_left_out() -> None:
+    line = Fleet("e")
+    line.take("e/n/press/model", {**payload(Model, id="m-9"), "colour": "blue"}, 0.0)
+    assert [row.model.id for row in line.rows() if row.model] == ["m-9"]
+
+
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3))
+LEAVES = ["status", "info", "health", "press/state", "press/fault", "press/model", "press/sign", "a/b/c", ""]
+
+
+@given(
+    st.sampled_from(LEAVES),
+    st.sampled_from([payload(Status, status="online"), described("press"), payload(Fault, **FAULT), heard("a"), {}]),
+    st.dictionaries(st.sampled_from(["status", "assets", "class", "confidence", "active", "id", "accuracy"]), JSON),
+)
+def test_whatever_others_publish_there_is_survived(leaf: str, good: dict[str, Any], bad: dict[str, Any]) -> None:
+    line = Fleet("e")
+    line.take(f"e/n/{leaf}", {**good, **bad}, 0.0)
+    console = Console(width=80)
+    with console.capture():
+        console.print(table(line.rows(), 1.0, width=80))
