@@ -176,7 +176,7 @@ class Asset:
                 self._emitter.publish(
                     Classification,
                     self.settings.id,
-                    Durability.STREAM,
+                    Durability.TELEMETRY,
                     ts=end,
                     window=window.sequence,
                     class_=class_,

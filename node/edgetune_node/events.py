@@ -129,10 +129,8 @@ class Durability(Enum):
     """On disk before it is published and until the broker acknowledges it."""
     SIGN = "sign"
     """On disk only while the broker is away."""
-    STREAM = "stream"
-    """In order from memory while the broker is there, dropped while it is not."""
     TELEMETRY = "telemetry"
-    """Newest wins, in memory, per topic."""
+    """In memory only; of a retained topic the newest wins, others are dropped while the broker is away."""
 
 
 @dataclass(frozen=True, slots=True)

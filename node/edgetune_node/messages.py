@@ -137,6 +137,7 @@ class Health(Message):
     outbox_depth: int
     outbox_dropped: int
     disk_free_bytes: int
+    problems: list[str] = []
     assets: list[AssetHealth]
 
 

@@ -6,8 +6,10 @@ import importlib.util
 import os
 import shutil
 import signal
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -86,7 +88,7 @@ class Service:
         self._boot = uuid.uuid4().hex[:8]
         self._data = settings.node.data_dir
         self._incoming = self._data / "incoming"
-        sources = {section.id: open_configured(section) for section in settings.asset}
+        sources: dict[str, Source] = {section.id: open_configured(section) for section in settings.asset}
         self._prepare_folders()
         self._inbox = Inbox()
         self._vitals = Vitals(self._data)
@@ -95,6 +97,7 @@ class Service:
             self._data / "outbox.sqlite",
             max_bytes=settings.mqtt.outbox_max_bytes,
             max_age_s=settings.mqtt.outbox_max_age_s,
+            clock=time.time_ns,
         )
         self._stores = {
             section.id: ModelStore(self._folder(section.id, "models"), section.spec, section.window.length)
@@ -138,8 +141,9 @@ class Service:
             **self._vitals.read(),
             "queue_depth": len(self._inbox),
             "reconnects": self._link.reconnects,
-            "outbox_depth": self._outbox.depth,
-            "outbox_dropped": self._outbox.dropped,
+            "outbox_depth": self._link.depth,
+            "outbox_dropped": self._link.dropped,
+            "problems": [problem for problem in (self._outbox.warning, self._link.disk_error) if problem],
         }
 
     def dropped(self, asset: str) -> int:
@@ -296,7 +300,8 @@ class Service:
         for section in self._settings.asset:
             payload = self._outbox.current(topics.asset(section.id, Fault.topic))
             if payload is not None:
-                alarms[section.id] = AlarmState.from_message(Fault.model_validate_json(payload))
+                fault = Fault.model_validate_json(payload)
+                alarms[section.id] = AlarmState(**{field.name: getattr(fault, field.name) for field in fields(AlarmState)})
         return alarms
 
 
