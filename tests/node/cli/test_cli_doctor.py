@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.machinery import ModuleSpec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from edgetune_node.cli import checks, doctor, listening
+from edgetune_node.cli.checks import check_clock, check_disk, check_models, check_packages
+from edgetune_node.cli.listening import Heard, judge
+from edgetune_node.config import AssetSection
+from edgetune_node.messages import Health, Status
+from edgetune_signal import Chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+ASSET = '[[asset]]\nid = "press"\nrate_hz = 12000\n'
+SIMULATED = ASSET + '[asset.source]\ntype = "simulated"\n'
+PRESS = AssetSection(id="press", rate_hz=1000)
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "LISTEN_S", 0.5)
+    monkeypatch.setattr(doctor, "ECHO_S", 0.5)
+    monkeypatch.setattr(listening, "FIRST_CHUNK_S", 0.5)
+
+
+@pytest.fixture
+def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    monkeypatch.setattr(listening, "RATE_WRONG", float("inf"))  # half a second on a busy machine proves no rate
+
+    def write(broker: Any, assets: str = SIMULATED, node: str = "n", mqtt: str = "") -> Path:
+        path = tmp_path / "config.toml"
+        path.write_text(
+            f'[node]\nid = "{node}"\ndata_dir = "{tmp_path / "data"}"\n[mqtt]\nhost = "{broker.host}"\n'
+            f"port = {broker.port}\n{mqtt}\n{assets}"
+        )
+        return path
+
+    return write
+
+
+def findings(ended: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(ended.out)["findings"]
+    return found
+
+
+def of(ended: Any, check: str) -> list[dict[str, Any]]:
+    return [finding for finding in findings(ended) if finding["check"] == check]
+
+
+def test_a_healthy_node_to_be_has_no_problems(broker: Any, cli: Any, configure: Any) -> None:
+    ended = cli("doctor", "--config", configure(broker), "--json")
+    assert ended.code == 0, ended.out
+    result = json.loads(ended.out)
+    assert result["problems"] == 0
+    levels = {finding["check"]: finding["level"] for finding in result["findings"]}
+    assert levels["configuration"] == levels["broker"] == levels["access"] == levels["disk"] == "ok"
+    assert "configured" in of(ended, "source press")[0]["seen"]
+    assert of(ended, "models press")[0]["seen"] == "no model in use"
+
+
+def test_people_get_a_line_and_what_to_do(broker: Any, cli: Any, configure: Any) -> None:
+    ended = cli("doctor", "--config", configure(broker))
+    assert ended.code == 0
+    assert "ok      access: " in ended.out
+    assert "        edgetune recalibrate makes one" in ended.out
+
+
+def test_every_mistake_in_the_configuration_is_a_finding(cli: Any, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[node]\nid = "a/b"\n[[asset]]\nid = "press"\nrate_hz = -1\n')
+    ended = cli("doctor", "--config", path, "--json")
+    assert ended.code == 2
+    assert [finding["seen"].split(":")[0] for finding in findings(ended)] == ["node.id", "asset.0.rate_hz"]
+    ended = cli("doctor", "--config", tmp_path / "absent.toml")
+    assert ended.code == 2
+    assert "cannot be read" in ended.out
+
+
+def test_a_broker_that_is_down_does_not_hide_the_rest(make_broker: Any, cli: Any, configure: Any) -> None:
+    process = make_broker().start()
+    process.stop()
+    ended = cli("doctor", "--config", configure(process), "--json")
+    assert ended.code == 1
+    assert "refuses the connection" in of(ended, "broker")[0]["seen"]
+    assert of(ended, "disk")[0]["level"] == "ok"
+    assert of(ended, "source press")[0]["level"] != "problem"
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_refusal_by_the_acl_is_noticed(make_broker: Any, cli: Any, configure: Any, protocol: str) -> None:
+    acl = "user n\ntopic read edgetune/#\ntopic write edgetune/n/press/#\n"
+    process = make_broker(users={"n": "secret"}, acl=acl).start()
+    login = f'username = "n"\npassword = "secret"\nprotocol = "{protocol}"'
+    ended = cli("doctor", "--config", configure(process, mqtt=login), "--json")
+    assert ended.code == 1
+    (access,) = of(ended, "access")
+    assert "edgetune/n/resp/doctor" in access["seen"]
+    assert "edgetune/n/#" in access["advice"]
+
+
+def test_a_wrong_password_is_a_problem(make_broker: Any, cli: Any, configure: Any) -> None:
+    process = make_broker(users={"n": "secret"}).start()
+    ended = cli("doctor", "--config", configure(process, mqtt='username = "n"\npassword = "x"'), "--json")
+    assert ended.code == 1
+    assert "refuses user 'n'" in of(ended, "broker")[0]["seen"]
+
+
+def test_samples_that_do_not_come_are_missed(broker: Any, cli: Any, configure: Any) -> None:
+    ended = cli("doctor", "--config", configure(broker, ASSET), "--json")
+    assert ended.code == 1
+    (source,) = of(ended, "source press")
+    assert "no samples" in source["seen"]
+    assert "edgetune simulate" in source["advice"]
+
+
+def test_samples_over_mqtt_are_measured(broker: Any, scripted_node: Any, cli: Any, configure: Any, spawn: Any) -> None:
+    node = scripted_node(broker)
+    spawn("simulate", "--asset", "press", *node.target)
+    node.seen.wait_for_count(f"{node.base}/press/samples", 3)
+    ended = cli("doctor", "--config", configure(broker, ASSET, node.id), "--json")
+    (source,) = of(ended, "source press")
+    assert "samples/s measured, 12,000 configured" in source["seen"]
+    node.seen.publish(f"{node.base}/press/samples", b"not a block", retain=True)
+    ended = cli("doctor", "--config", configure(broker, ASSET.replace("12000", "48000"), node.id), "--json")
+    node.seen.publish(f"{node.base}/press/samples", b"", retain=True)
+    assert ended.code == 1
+    assert "12000 Hz where the stream has 48000" in of(ended, "source press")[0]["seen"]
+
+
+def test_wrong_options_of_a_source_are_named(broker: Any, cli: Any, configure: Any) -> None:
+    ended = cli("doctor", "--config", configure(broker, SIMULATED + 'colour = "blue"\n'), "--json")
+    assert ended.code == 1
+    assert "colour" in of(ended, "source press")[0]["seen"]
+
+
+def test_a_running_node_keeps_its_connection_and_its_sensor(
+    broker: Any, scripted_node: Any, cli: Any, configure: Any, recorder: Any
+) -> None:
+    node = scripted_node(broker)
+    watcher = recorder(broker, f"{node.base}/#")
+    node.say(Status, status="online")
+    figures = dict.fromkeys(("samples", "windows", "dropped_chunks", "gaps"), 0)
+    press = {"id": "press", **figures, "inference_p50_us": None, "inference_p99_us": None, "source_error": None}
+    vitals = dict.fromkeys(("uptime_s", "rss_bytes", "cpu_percent", "queue_depth", "dropped_chunks", "reconnects"), 0)
+    vitals |= {"temperature_c": None, "outbox_depth": 0, "outbox_dropped": 0, "disk_free_bytes": 0}
+    node.say(Health, **vitals, assets=[{**press, "sample_age_s": 0.2}])
+    sensor = ASSET + '[asset.source]\ntype = "serial"\nport = "/dev/ttyUSB0"\n'
+    ended = cli("doctor", "--config", configure(broker, sensor, node.id), "--json")
+    assert ended.code == 0, ended.out
+    assert "in use by the running node" in of(ended, "source press")[0]["seen"]
+    published = {message.topic.removeprefix(node.base) for message in watcher.messages}
+    assert published == {"/status", "/health", "/resp/doctor", "/press/resp/doctor"}
+    assert f"as {node.id} " not in broker.log()
+    node.say(Health, **vitals, assets=[{**press, "sample_age_s": None}])
+    ended = cli("doctor", "--config", configure(broker, sensor, node.id), "--json")
+    assert ended.code == 1
+    assert "no samples yet" in of(ended, "source press")[0]["seen"]
+
+
+def chunks(samples: np.ndarray[Any, Any], gap_at: int | None = None) -> list[Chunk]:
+    return [
+        Chunk(part.astype(np.float32), 0, 1000.0, index, gap=index == gap_at)
+        for index, part in enumerate(np.split(samples, 10, axis=1))
+    ]
+
+
+NOISE = np.random.default_rng(0).standard_normal((1, 1000))
+
+
+@pytest.mark.parametrize(
+    ("samples", "seconds", "level", "named"),
+    [
+        (NOISE, 0.9, "ok", "1,000 samples/s measured"),
+        (NOISE, 0.95, "warning", "947 samples/s measured"),
+        (NOISE, 1.8, "problem", "500 samples/s measured"),
+        (np.zeros((1, 1000)), 0.9, "problem", "constant"),
+        (np.where(NOISE > 2, np.nan, NOISE), 0.9, "problem", "NaN"),
+        (np.clip(NOISE, -1, 1), 0.9, "warning", "clipped"),
+        (np.repeat(NOISE, 3, axis=0), 0.9, "problem", "3 channels"),
+    ],
+)
+def test_what_a_source_delivers_is_held_against_the_configuration(
+    samples: Any, seconds: float, level: str, named: str
+) -> None:
+    found = judge(PRESS, Heard(chunks(samples), seconds))
+    assert [finding.level for finding in found if named in finding.seen] == [level]
+
+
+def test_lost_samples_are_counted() -> None:
+    found = judge(PRESS, Heard(chunks(NOISE, gap_at=4), 0.9))
+    assert any("1 gaps" in finding.seen for finding in found)
+    assert not any("gaps" in finding.seen for finding in judge(PRESS, Heard(chunks(NOISE, gap_at=0), 0.9)))
+
+
+def test_a_source_that_breaks_is_reported_with_its_reason() -> None:
+    (found,) = judge(PRESS, Heard(error="/dev/ttyUSB0 is gone"))
+    assert (found.level, found.seen) == ("problem", "/dev/ttyUSB0 is gone")
+
+
+TINY = AssetSection.model_validate({"id": "press", "rate_hz": 1000, "window": {"length": 64, "hop": 64}})
+
+
+@pytest.fixture
+def models(tmp_path: Path, write_tiny_bundle: Callable[..., Path]) -> Path:
+    folder = tmp_path / "assets" / "press" / "models"
+    folder.mkdir(parents=True)
+    bundles = [write_tiny_bundle(folder, seed=seed) for seed in (1, 2)]
+    (folder / "previous").symlink_to(bundles[0].name)
+    (folder / "current").symlink_to(bundles[1].name)
+    return folder
+
+
+def test_whole_bundles_are_verified(models: Path, tmp_path: Path) -> None:
+    found = check_models(TINY, tmp_path)
+    assert [finding.level for finding in found] == ["ok", "ok"]
+    assert sum("in use, files verified" in finding.seen for finding in found) == 1
+    assert {path.name for path in models.iterdir()} >= {"current", "previous"}
+
+
+@pytest.mark.parametrize(("link", "level"), [("current", "problem"), ("previous", "warning")])
+def test_a_damaged_bundle_is_worse_when_it_is_in_use(models: Path, tmp_path: Path, link: str, level: str) -> None:
+    damaged = (models / link).resolve() / "model.onnx"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
+    found = check_models(TINY, tmp_path)
+    assert [finding.level for finding in found if "model.onnx" in finding.seen] == [level]
+
+
+def test_a_model_for_another_stream_is_a_problem(models: Path, tmp_path: Path) -> None:
+    assert (models / "current").exists()
+    other = AssetSection.model_validate({"id": "press", "rate_hz": 2000, "window": {"length": 64, "hop": 64}})
+    assert any(finding.level == "problem" and "rate_hz" in finding.seen for finding in check_models(other, tmp_path))
+
+
+def test_a_link_to_nowhere_is_a_problem(models: Path, tmp_path: Path) -> None:
+    (models / "current").unlink()
+    (models / "current").symlink_to("model-gone")
+    assert any(finding.level == "problem" and "model-gone" in finding.seen for finding in check_models(TINY, tmp_path))
+
+
+def test_a_full_disk_is_a_problem_before_it_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for free, level in ((100, "problem"), (1500, "warning"), (5000, "ok")):
+        monkeypatch.setattr(checks, "free_bytes", lambda _, free=free: free)
+        assert [finding.level for finding in check_disk(tmp_path / "not" / "yet", 1000)] == [level]
+
+
+def test_a_folder_that_cannot_be_written_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (found,) = check_disk(tmp_path / "file", 1000)
+    assert found.level == "problem"
+    assert "cannot be written" in found.seen
+
+
+class Unsynchronised:
+    def utc(self) -> datetime:
+        return datetime(1970, 1, 1, tzinfo=UTC)
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    def synced(self) -> bool:
+        return False
+
+
+def test_a_clock_that_was_never_set_is_a_warning() -> None:
+    (found,) = check_clock(Unsynchronised())
+    assert found.level == "warning"
+    assert "1970" in found.seen
+
+
+@pytest.mark.parametrize(("installed", "level"), [("1.21.0", "problem"), ("1.22.0", "ok")])
+def test_the_onnxruntime_that_crashes_a_pi_is_refused(
+    monkeypatch: pytest.MonkeyPatch, installed: str, level: str
+) -> None:
+    monkeypatch.setattr(checks, "version", lambda _: installed)
+    assert check_packages()[0].level == level
+
+
+@pytest.mark.parametrize(("spec", "said"), [(None, "closed-form"), (ModuleSpec("torch", None), "train")])
+def test_it_says_whether_searches_can_train(monkeypatch: pytest.MonkeyPatch, spec: Any, said: str) -> None:
+    monkeypatch.setattr(checks.importlib.util, "find_spec", lambda _: spec)
+    assert said in check_packages()[1].seen
+
+
+def test_torch_is_not_imported_for_it() -> None:
+    code = "import sys; from edgetune_node.cli import checks, doctor; checks.check_packages(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "torch" not in done.stdout.split()
+    assert "edgetune_node.cli.doctor" in done.stdout.split()
