@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from edgetune_node.alarm import Alarm, AlarmState
@@ -15,6 +16,7 @@ from edgetune_node.messages import Fault
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+UNTIMED = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 THREE_OF_FIVE = AlarmSection(votes=3, window=5, clear_votes=2)
 LATCHING = AlarmSection(votes=3, window=5, clear_votes=2, latch=True)
@@ -239,6 +241,7 @@ def settings(draw: st.DrawFn) -> AlarmSection:
     return AlarmSection(votes=votes, window=window, clear_votes=draw(st.integers(1, votes)), latch=draw(st.booleans()))
 
 
+@UNTIMED
 @given(settings(), VERDICTS)
 def test_the_laws_of_the_alarm_hold_for_any_verdicts(section: AlarmSection, verdicts: list[tuple[str, float]]) -> None:
     alarm = alarm_of(section)
@@ -269,6 +272,7 @@ def test_the_laws_of_the_alarm_hold_for_any_verdicts(section: AlarmSection, verd
     assert len(set(raised)) == len(raised)
 
 
+@UNTIMED
 @given(settings(), VERDICTS, VERDICTS)
 def test_a_restart_between_two_windows_raises_no_new_event_for_the_same_fault(
     section: AlarmSection, before: list[tuple[str, float]], after: list[tuple[str, float]]

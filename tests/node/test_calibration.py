@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgetune_nas.card import Budget, ModelCard
@@ -562,7 +562,8 @@ def test_stored_needs_recordings_of_two_classes() -> None:
 
 
 def test_a_take_must_hold_a_window_and_fit_in_memory() -> None:
-    assert reasons({**LIVE, "seconds_per_take": 0.63})[0].startswith("seconds_per_take: 0.63 s are fewer samples than one window")
+    (reason,) = reasons({**LIVE, "seconds_per_take": 0.63})
+    assert reason.startswith("seconds_per_take: 0.63 s are fewer samples than one window")
     assert reasons({**LIVE, "seconds_per_take": 0.64}) == []
     fast = StreamSpec(channels=3, rate_hz=100_000.0, unit="g")
     (reason,) = check(Record(id="r", label="x", seconds=3600.0), {}, spec=fast, window=64)
@@ -648,7 +649,7 @@ COMMANDS = st.sampled_from(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(COMMANDS, st.sampled_from([{}, {"inner": 3.0, "ball": 2.0}]), st.sampled_from([None, "model-old"]), STEPS)
 def test_whatever_happens_a_job_keeps_its_promises(
     command: Recalibrate | Record,

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from edgetune_node.collection import Take, take_bytes
@@ -13,6 +14,7 @@ from edgetune_signal import Chunk, StreamSpec, read_recording, write_recording
 if TYPE_CHECKING:
     from pathlib import Path
 
+UNTIMED = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SPEC = StreamSpec(channels=2, rate_hz=100.0, unit="g")
 NOISE = np.random.default_rng(1).standard_normal((2, 1000)).astype(np.float32)
 
@@ -146,6 +148,7 @@ def test_the_memory_a_take_needs_is_known_before_it_is_made() -> None:
     assert take_bytes(3600, StreamSpec(channels=64, rate_hz=1e6, unit="V")) == 64 * 3600 * 10**6 * 4
 
 
+@UNTIMED
 @given(st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=60))
 def test_a_complete_take_is_always_one_unbroken_stretch(steps: list[tuple[int, bool]]) -> None:
     take = Take("inner", 1.0, SPEC)

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from edgetune_node.config import SignSection
@@ -14,6 +15,7 @@ from edgetune_node.sign import SignDetector, SignEvent
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+UNTIMED = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 STEP = timedelta(milliseconds=50)
 LENGTH = timedelta(milliseconds=250)
@@ -85,6 +87,7 @@ def test_doubt_never_makes_a_sign() -> None:
 VERDICTS = st.lists(st.tuples(st.sampled_from(["rest", "fist", "pinch", "unknown"]), st.sampled_from([0.3, 0.9])))
 
 
+@UNTIMED
 @given(st.integers(1, 5), VERDICTS)
 def test_signs_are_distinct_long_enough_and_in_order(min_windows: int, verdicts: list[tuple[str, float]]) -> None:
     signs = detector(min_windows)

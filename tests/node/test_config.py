@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel
+
+from edgetune_node import config
+from edgetune_node.config import AssetSection, Settings, SourceSection, load_settings
+from edgetune_node.errors import ConfigError
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "config.example.toml"
+SMALL = """
+[node]
+id = "edge1"
+[[asset]]
+id = "bearing1"
+rate_hz = 12000
+"""
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(config, "SECRETS_DIR", tmp_path / "no-secrets")
+    for name in ("EDGETUNE_NODE__ID", "EDGETUNE_MQTT__HOST", "EDGETUNE_MQTT__PASSWORD", "EDGETUNE_ASSET"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def load(tmp_path: Path, text: str) -> Settings:
+    path = tmp_path / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_settings(path)
+
+
+def problems_of(tmp_path: Path, text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert str(tmp_path) in str(caught.value)
+    return caught.value.problems
+
+
+# ---- the example -------------------------------------------------------------------------------------------------
+
+
+def sections(model: type[BaseModel], table: str) -> dict[str, type[BaseModel]]:
+    """Every table of the file and the model that reads it."""
+    found = {table: model}
+    for name, field in model.model_fields.items():
+        for inner in (field.annotation, *get_args(field.annotation)):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                found |= sections(inner, f"{table}.{name}" if table else name)
+    return found
+
+
+def uncommented() -> str:
+    """The example with every commented setting switched on."""
+    return re.sub(r"(?m)^#(?=[\w\[])", "", EXAMPLE.read_text(encoding="utf-8"))
+
+
+def lookup(content: dict[str, Any], table: str) -> dict[str, Any]:
+    value: Any = content
+    for part in table.split("."):
+        value = value[part]
+        value = value[0] if isinstance(value, list) else value
+    assert isinstance(value, dict)
+    return value
+
+
+TABLES = {table: model for table, model in sections(Settings, "").items() if table}
+
+
+def test_the_example_is_valid_as_it_stands() -> None:
+    settings = load_settings(EXAMPLE)
+    assert [asset.id for asset in settings.asset] == ["bearing1"]
+    assert settings.asset[0].source.type == "mqtt"
+
+
+def test_the_example_has_every_table() -> None:
+    assert set(TABLES) == {
+        "node",
+        "mqtt",
+        "mqtt.tls",
+        "asset",
+        "asset.window",
+        "asset.source",
+        "asset.alarm",
+        "asset.sign",
+        "asset.budget",
+    }
+
+
+@pytest.mark.parametrize("table", sorted(TABLES))
+def test_the_example_shows_every_setting_at_its_default(table: str) -> None:
+    model = TABLES[table]
+    shown = lookup(tomllib.loads(uncommented()), table)
+    inner = {name.removeprefix(f"{table}.") for name in TABLES if name.startswith(f"{table}.")}
+    assert set(model.model_fields) - inner == set(shown) - inner
+    for name, value in shown.items():
+        default = model.model_fields[name].get_default()
+        if name not in inner and not model.model_fields[name].is_required() and default is not None:
+            assert value == (str(default) if isinstance(default, Path) else default), f"{table}.{name}"
+
+
+def test_the_example_is_valid_with_every_setting_switched_on(tmp_path: Path) -> None:
+    settings = load(tmp_path, uncommented())
+    assert settings.mqtt.tls is not None
+    assert settings.asset[0].budget == AssetSection(id="x", rate_hz=1).budget
+
+
+@pytest.mark.parametrize(("kind", "assets"), [("replay", 1), ("simulated", 1), ("armband1", 2)])
+def test_the_alternatives_in_the_example_are_valid(tmp_path: Path, kind: str, assets: int) -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    blocks = re.findall(r"(?m)(?:^#(?:   .*)?\n)+", text)
+    (block,) = [block for block in blocks if f'"{kind}"' in block and (assets == 2) == ("[[asset]]" in block)]
+    switched_on = re.sub(r"(?m)^#", "", block)
+    settings = load(tmp_path, text.replace(block, switched_on))
+    assert len(settings.asset) == assets
+    if assets == 1:
+        assert settings.asset[0].source.type == kind
+        assert settings.asset[0].source.options["block_s"] == 0.02
+    else:
+        assert (settings.asset[1].task, settings.asset[1].channels) == ("sign", 8)
+
+
+# ---- what is wrong -----------------------------------------------------------------------------------------------
+
+
+def test_every_error_is_named_at_once(tmp_path: Path) -> None:
+    found = problems_of(
+        tmp_path,
+        """
+        [node]
+        id = "edge 1"
+        namespace = "a//b"
+        [mqtt]
+        port = 70000
+        protocol = "4"
+        hots = "x"
+        [[asset]]
+        id = "status"
+        rate_hz = 0
+        [asset.alarm]
+        votes = 11
+        [[asset]]
+        id = "b"
+        task = "dance"
+        """,
+    )
+    assert [problem.split(": ")[0] for problem in found] == [
+        "node.id",
+        "node.namespace",
+        "mqtt.port",
+        "mqtt.protocol",
+        "mqtt.hots",
+        "asset.0.id",
+        "asset.0.rate_hz",
+        "asset.0.alarm",
+        "asset.1.task",
+        "asset.1.rate_hz",
+    ]
+
+
+def test_a_missing_file_says_what_to_start_from(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"config\.example\.toml"):
+        load_settings(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize("text", ["node = ", "[node", "\x00"])
+def test_a_file_that_is_not_toml_is_refused(tmp_path: Path, text: str) -> None:
+    assert "is not TOML" in problems_of(tmp_path, text)[0]
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="is not TOML"):
+        load_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        (SMALL[SMALL.index("[[") :], "node"),
+        ('[node]\nid = "e"\n', "asset"),
+        ('asset = []\n[node]\nid = "e"\n', "asset"),
+        (SMALL + SMALL[SMALL.index("[[") :], "asset"),
+        (SMALL + '[asset.alarm]\nseverity = {inner = "bad"}\n', "asset.0.alarm.severity.inner"),
+        (SMALL + "[asset.alarm]\nvotes = 2\nclear_votes = 3\n", "asset.0.alarm"),
+        (SMALL + "[asset.window]\nlength = 0\n", "asset.0.window.length"),
+        (SMALL + "[asset.budget]\nram_bytes = 0\n", "asset.0.budget.ram_bytes"),
+        (SMALL + "[mqtt.tls]\nkey_file = 'k'\n", "mqtt.tls"),
+        (SMALL.replace("12000", "nan"), "asset.0.rate_hz"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, text: str, field: str) -> None:
+    assert [problem.split(": ")[0] for problem in problems_of(tmp_path, text)] == [field]
+
+
+@pytest.mark.parametrize("namespace", ["", "a+b", "a/#", "/a", "a/", "a//b", "$SYS", "a\\u0000"])
+def test_a_namespace_that_is_no_topic_is_refused(tmp_path: Path, namespace: str) -> None:
+    text = SMALL.replace('id = "edge1"', f'id = "edge1"\nnamespace = "{namespace}"')
+    assert problems_of(tmp_path, text)[0].startswith("node.namespace")
+
+
+# ---- from outside ------------------------------------------------------------------------------------------------
+
+
+def secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **files: str) -> None:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    monkeypatch.setattr(config, "SECRETS_DIR", folder)
+
+
+def test_a_variable_wins_over_a_secret_file_and_that_over_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = SMALL + '[mqtt]\nhost = "file"\nusername = "file"\npassword = "file"\nport = 1884\n'
+    secrets(monkeypatch, tmp_path, edgetune_mqtt__password="secret\n", edgetune_mqtt__username="secret")
+    monkeypatch.setenv("EDGETUNE_MQTT__USERNAME", "variable")
+    mqtt = load(tmp_path, text).mqtt
+    assert mqtt.password is not None
+    assert (mqtt.host, mqtt.port, mqtt.username) == ("file", 1884, "variable")
+    assert mqtt.password.get_secret_value() == "secret"
+
+
+def test_a_whole_configuration_can_come_from_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGETUNE_NODE__ID", "edge2")
+    monkeypatch.setenv("EDGETUNE_MQTT__TLS__CA_FILE", "ca.crt")
+    monkeypatch.setenv("EDGETUNE_ASSET", '[{"id": "a", "rate_hz": 100, "alarm": {"votes": 9}}]')
+    settings = load(tmp_path, "")
+    assert (settings.node.id, settings.asset[0].rate_hz, settings.asset[0].alarm.votes) == ("edge2", 100.0, 9)
+    assert settings.mqtt.tls is not None
+    assert settings.mqtt.tls.ca_file == Path("ca.crt")
+
+
+def test_a_wrong_variable_is_named_like_a_wrong_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGETUNE_MQTT__PORT", "http")
+    monkeypatch.setenv("EDGETUNE_MQTT__HOTS", "x")
+    found = problems_of(tmp_path, SMALL)
+    assert sorted(problem.split(": ")[0] for problem in found) == ["mqtt.hots", "mqtt.port"]
+
+
+def test_a_variable_that_is_no_json_is_a_configuration_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGETUNE_ASSET", "[{")
+    assert "asset" in problems_of(tmp_path, SMALL)[0]
+
+
+def test_variables_that_are_no_settings_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGETUNE_DATA", "/somewhere")
+    assert load(tmp_path, SMALL).node.id == "edge1"
+
+
+# ---- what is told ------------------------------------------------------------------------------------------------
+
+
+def test_no_secret_is_ever_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = SMALL + '[asset.source]\ntype = "plug"\napi_token = "hunter2"\nPassword = "hunter2"\nport = 1\n'
+    secrets(monkeypatch, tmp_path, edgetune_mqtt__password="hunter2")
+    settings = load(tmp_path, text)
+    told = settings.redacted()
+    for shown in (
+        str(told),
+        repr(settings.mqtt),
+        settings.model_dump_json()[: settings.model_dump_json().index("asset")],
+    ):
+        assert "hunter2" not in shown
+    assert told["mqtt"]["password"] == "**********"
+    assert told["asset"][0]["source"] == {
+        "type": "plug",
+        "api_token": "**********",
+        "Password": "**********",
+        "port": 1,
+    }
+
+
+def test_a_wrong_secret_is_not_told_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGETUNE_MQTT__PASSWORD", '{"hunter2": 1}')
+    monkeypatch.setenv("EDGETUNE_MQTT__PORT", "x")
+    assert "hunter2" not in " ".join(problems_of(tmp_path, SMALL))
+
+
+def test_an_asset_knows_its_healthy_class_and_its_stream() -> None:
+    assert AssetSection(id="a", rate_hz=1).healthy_class == "normal"
+    assert AssetSection(id="a", rate_hz=1, task="sign").healthy_class == "rest"
+    assert AssetSection(id="a", rate_hz=1, rest_class="good").healthy_class == "good"
+    spec = AssetSection(id="a", rate_hz=200, channels=8, unit="counts").spec
+    assert (spec.channels, spec.rate_hz, spec.unit) == (8, 200.0, "counts")
+
+
+def test_options_of_a_source_are_everything_but_its_type() -> None:
+    assert SourceSection.model_validate({"type": "replay", "path": "x", "loop": True}).options == {
+        "path": "x",
+        "loop": True,
+    }

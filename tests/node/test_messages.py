@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from edgetune_node.messages import MESSAGES, Classification, Fault, Message, Response, Status, Vibration, iso
+
+UNTIMED = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+TS = datetime(2026, 1, 31, 12, 0, 0, 123_456, tzinfo=UTC)
+ENVELOPE: dict[str, Any] = {"ts": TS, "boot": "b1", "seq": 7}
+TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+
+
+def status(**changes: Any) -> Status:
+    return Status(**{**ENVELOPE, "status": "online", **changes})
+
+
+def test_a_payload_says_its_schema_time_life_and_number() -> None:
+    assert json.loads(status().json_bytes()) == {
+        "schema": "status/1",
+        "ts": "2026-01-31T12:00:00.123Z",
+        "boot": "b1",
+        "seq": 7,
+        "clock_synced": True,
+        "historical": False,
+        "status": "online",
+    }
+
+
+@pytest.mark.parametrize("model", MESSAGES)
+def test_every_message_names_its_schema_and_its_topic(model: type[Message]) -> None:
+    name = model.topic.split("/")[0]
+    assert model.model_fields["schema_"].default == f"{name}/1"
+
+
+def test_what_is_retained_is_what_a_late_subscriber_needs() -> None:
+    retained = {model.topic for model in MESSAGES if model.retained}
+    assert retained == {"status", "info", "health", "state", "fault", "model", "calibration"}
+    at_most_once = {model.topic for model in MESSAGES if model.qos == 0}
+    assert at_most_once == {"health", "classification", "vibration"}
+
+
+def test_a_time_without_a_zone_is_refused() -> None:
+    with pytest.raises(ValidationError, match="ts"):
+        status(ts=datetime(2026, 1, 31))  # noqa: DTZ001 - that is the point
+
+
+@UNTIMED
+@given(
+    st.datetimes(
+        min_value=datetime(1971, 1, 1),  # noqa: DTZ001 - hypothesis adds the zone
+        max_value=datetime(2200, 1, 1),  # noqa: DTZ001
+        timezones=st.integers(-12 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes))),
+    )
+)
+def test_times_are_utc_with_milliseconds_whatever_their_zone(time: datetime) -> None:
+    text = iso(time)
+    assert TIME.match(text)
+    assert timedelta(0) <= time - datetime.fromisoformat(text) < timedelta(milliseconds=1)
+
+
+def test_a_number_that_is_none_is_null_in_json() -> None:
+    vibration = Vibration(
+        **ENVELOPE,
+        rms=[float("nan")],
+        peak=[float("inf")],
+        crest_factor=[1.0],
+        kurtosis=[-float("inf")],
+        unit="g",
+        seconds=1.0,
+        quality=[],
+    )
+    data = json.loads(vibration.json_bytes(), parse_constant=pytest.fail)
+    assert (data["rms"], data["peak"], data["kurtosis"]) == ([None], [None], [None])
+    response = Response(
+        **ENVELOPE, id="x", command="ping", status="done", detail={"deep": [{"accuracy": float("nan")}]}
+    )
+    assert json.loads(response.json_bytes(), parse_constant=pytest.fail)["detail"] == {"deep": [{"accuracy": None}]}
+
+
+def test_fields_that_python_cannot_name_have_their_real_name_in_json() -> None:
+    classification = Classification(
+        **ENVELOPE, window=1, class_="inner", confidence=0.9, probabilities={"inner": 0.9}, model="m", quality=[]
+    )
+    data = json.loads(classification.json_bytes())
+    assert data["class"] == "inner"
+    assert "class_" not in data
+
+
+def test_a_message_is_read_back_as_it_was() -> None:
+    fault = Fault(
+        **{**ENVELOPE, "ts": TS.replace(microsecond=123_000)},
+        active=True,
+        event="e1",
+        class_="inner",
+        severity="alarm",
+        first_seen=TS.replace(microsecond=0),
+        last_seen=TS.replace(microsecond=0),
+        votes=8,
+        of=10,
+        confidence=0.9,
+        model="m",
+    )
+    assert Fault.model_validate_json(fault.json_bytes()) == fault
+
+
+def test_a_message_with_a_field_of_another_schema_is_refused() -> None:
+    with pytest.raises(ValidationError, match="schema"):
+        Status.model_validate({**ENVELOPE, "schema": "status/2", "status": "online"})
+    with pytest.raises(ValidationError, match="mood"):
+        status(mood="good")

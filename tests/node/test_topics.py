@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from edgetune_node.commands import COMMANDS
+from edgetune_node.topics import ASSET_COMMANDS, NODE_COMMANDS, Topics
+
+UNTIMED = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+TOPICS = Topics("acme/plant1/line3", "edge1")
+
+
+def test_topics_stand_below_namespace_node_and_asset() -> None:
+    assert TOPICS.base == "acme/plant1/line3/edge1"
+    assert TOPICS.node("status") == "acme/plant1/line3/edge1/status"
+    assert TOPICS.asset("bearing1", "fault") == "acme/plant1/line3/edge1/bearing1/fault"
+
+
+def test_every_command_belongs_to_the_node_or_to_an_asset() -> None:
+    assert sorted(COMMANDS) == sorted(NODE_COMMANDS + ASSET_COMMANDS)
+
+
+def test_only_assets_fed_over_mqtt_subscribe_to_samples() -> None:
+    filters = dict(TOPICS.subscriptions(("bearing2",)))
+    assert filters == {
+        "acme/plant1/line3/edge1/cmd/+": 1,
+        "acme/plant1/line3/edge1/+/cmd/+": 1,
+        "acme/plant1/line3/edge1/+/context": 1,
+        "acme/plant1/line3/edge1/bearing2/samples": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "acme/plant1/line3/edge1",
+        "acme/plant1/line3/edge1/",
+        "acme/plant1/line3/edge10/status",
+        "other/edge1/status",
+        "acme/plant1/line3/edge1/bearing1/cmd/recalibrate/now",
+        "",
+    ],
+)
+def test_a_topic_of_somebody_else_is_nobodys(topic: str) -> None:
+    assert TOPICS.split(topic) in (None, (None, ""))
+
+
+NAME = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}", fullmatch=True).filter(
+    lambda name: name not in ("cmd", "resp")
+)
+
+
+@UNTIMED
+@given(NAME, NAME, st.sampled_from(["cmd", "resp"]))
+def test_a_topic_is_split_into_what_it_was_made_of(asset: str, leaf: str, kind: str) -> None:
+    assert TOPICS.split(TOPICS.node(leaf)) == (None, leaf)
+    assert TOPICS.split(TOPICS.node(f"{kind}/{leaf}")) == (None, f"{kind}/{leaf}")
+    assert TOPICS.split(TOPICS.asset(asset, leaf)) == (asset, leaf)
+    assert TOPICS.split(TOPICS.asset(asset, f"{kind}/{leaf}")) == (asset, f"{kind}/{leaf}")
