@@ -250,7 +250,8 @@ class Recorder:
         response_topic: str | None = None,
         correlation: bytes | None = None,
     ) -> None:
-        """Publish (a dict as JSON) and wait until the broker has it."""
+        """Publish (a dict as JSON) and wait until the broker has it; after an outage, once reconnected."""
+        wait_until(self._client.is_connected, what="the recorder is connected")
         body = json.dumps(payload) if isinstance(payload, dict) else payload
         properties = None
         if response_topic is not None or correlation is not None:

@@ -1,0 +1,302 @@
+"""One paho client: speaks MQTT 5 or 3.1.1, and turns paho's callbacks into signals.
+
+paho runs one network thread, and an exception in a callback would end it while ``is_connected()`` stays true. So
+every callback here is guarded, hands on a value and returns; nothing waits in that thread. paho's own queue is emptied
+on each connect: what is sent again after an outage, in which order and marked how, is decided by `delivery`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import socket
+import sys
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias
+
+import paho.mqtt.client as mqtt
+import structlog
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterator
+
+    from edgetune_node.config import MqttSection
+    from edgetune_node.topics import Topics
+
+MAX_INFLIGHT = 20
+"""Messages on their way at once; also the least that a broker's Receive Maximum usually is."""
+MAX_INCOMING_BYTES = 4 * 2**20
+"""Larger packets are dropped by an MQTT 5 broker."""
+MIN_RECONNECT_S = 0.5
+MAX_RECONNECT_S = 30
+MID_BITS = 16
+
+_log = structlog.get_logger(__name__)
+_P = ParamSpec("_P")
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """Connected and subscribed; ``number`` counts connections, the other two are the broker's limits."""
+
+    number: int
+    receive_maximum: int
+    maximum_packet_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """Not connected, or not any more."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The broker has acknowledged a message, or refused it (why), or one of QoS 0 has left."""
+
+    mid: int
+    refused: str | None
+
+
+Signal: TypeAlias = Up | Down | Sent
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One message from the broker; ``ack`` goes to `Connection.ack`, None where nothing is to be acknowledged."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    response_topic: str | None
+    correlation: bytes | None
+    ack: int | None
+
+
+def _guarded(
+    callback: Callable[Concatenate[Connection, _P], None],
+) -> Callable[Concatenate[Connection, _P], None]:
+    @functools.wraps(callback)
+    def guarded(self: Connection, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            callback(self, *args, **kwargs)
+        except Exception:  # noqa: BLE001 - whatever it is, paho's thread must outlive it
+            _log.exception("mqtt_callback_failed", callback=callback.__name__)
+
+    return guarded
+
+
+class Connection:
+    """A client that connects, and reconnects with a delay of its own, until it is closed.
+
+    Parameters
+    ----------
+    settings, topics
+        The broker, and what to subscribe to.
+    mqtt_assets
+        Assets whose samples come from the broker.
+    will
+        Payload of the last will on the node's ``status``.
+    tls
+        None for a connection without TLS.
+    numbers
+        Gives each connection its number, ever growing, also over several clients.
+    jitter
+        Between 0 and 1; spreads the nodes of a plant when their broker comes back.
+    on_signal, on_message
+        Called in paho's thread; must not wait.
+    """
+
+    def __init__(
+        self,
+        settings: MqttSection,
+        topics: Topics,
+        *,
+        mqtt_assets: tuple[str, ...],
+        will: bytes,
+        tls: ssl.SSLContext | None,
+        numbers: Iterator[int],
+        jitter: float,
+        on_signal: Callable[[Signal], None],
+        on_message: Callable[[Incoming], None],
+    ) -> None:
+        self._settings = settings
+        self._five = settings.protocol == "5"
+        self._filters = topics.subscriptions(mqtt_assets)
+        self._numbers = numbers
+        self._signal = on_signal
+        self._deliver = on_message
+        self._number = 0
+        self._up = False
+        self._refused = False
+        self._limits: tuple[int, int | None] = (MAX_INFLIGHT, None)
+        self._thread: threading.Thread | None = None
+        self._client = client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=settings.client_id or client_id(topics),
+            clean_session=None if self._five else False,
+            protocol=mqtt.MQTTv5 if self._five else mqtt.MQTTv311,
+            manual_ack=True,
+        )
+        client.max_inflight_messages_set(MAX_INFLIGHT)
+        client.max_queued_messages_set(2 * MAX_INFLIGHT)
+        client.reconnect_delay_set(MIN_RECONNECT_S + jitter, MAX_RECONNECT_S)  # type: ignore[arg-type] # it only adds
+        if settings.username is not None:
+            password = settings.password
+            client.username_pw_set(settings.username, None if password is None else password.get_secret_value())
+        if tls is not None:
+            client.tls_set_context(tls)
+        client.will_set(topics.node("status"), will, qos=1, retain=True)
+        client.on_pre_connect = self._on_pre_connect
+        client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_publish = self._on_publish
+        client.on_message = self._on_message
+
+    def start(self) -> None:
+        """Begin to connect; a broker that is down is asked again and again."""
+        settings = self._settings
+        if self._five:
+            properties = _properties(PacketTypes.CONNECT)
+            properties.SessionExpiryInterval = settings.session_expiry_s
+            properties.MaximumPacketSize = MAX_INCOMING_BYTES
+            self._client.connect_async(
+                settings.host, settings.port, settings.keepalive_s, clean_start=False, properties=properties
+            )
+        else:
+            self._client.connect_async(settings.host, settings.port, settings.keepalive_s)
+        self._client.loop_start()
+
+    @property
+    def dead(self) -> bool:
+        """Whether paho's network thread has ended although nobody closed it."""
+        return self._thread is not None and not self._thread.is_alive()
+
+    def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool, correlation: bytes | None) -> int | None:
+        """Hand a message to paho; gives the number that `Sent` will carry, None if the connection is gone.
+
+        Raises
+        ------
+        ValueError
+            If nothing can be published on such a topic.
+        """
+        properties = None
+        if self._five and correlation is not None:
+            properties = _properties(PacketTypes.PUBLISH)
+            properties.CorrelationData = correlation
+        info = self._client.publish(topic, payload, qos, retain, properties)
+        return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+
+    def ack(self, token: int) -> None:
+        """Acknowledge a message; one of an earlier connection is left, since the broker sends it again."""
+        if token >> MID_BITS == self._number:
+            self._client.ack(token & ((1 << MID_BITS) - 1), 1)
+
+    def close(self, timeout_s: float) -> None:
+        """Disconnect, so that the broker forgets the will; gives up after ``timeout_s`` where the broker is frozen."""
+        client = self._client
+        client.drop_out_messages()
+        client.disconnect()
+        stopper = threading.Thread(target=client.loop_stop, name="mqtt-stop", daemon=True)  # alone it might never end
+        stopper.start()
+        stopper.join(max(timeout_s, 0.2) / 2)
+        if stopper.is_alive():
+            self.abandon()
+            stopper.join(max(timeout_s, 0.2) / 2)
+
+    def abandon(self) -> None:
+        """Cut the connection as it is; the broker publishes the will."""
+        connection = self._client.socket()
+        if isinstance(connection, socket.socket):
+            with contextlib.suppress(OSError):  # it may be cut already
+                connection.shutdown(socket.SHUT_RDWR)
+
+    # ---- callbacks, all in paho's thread -------------------------------------------------------------------------
+
+    @_guarded
+    def _on_pre_connect(self, *_: Any) -> None:
+        self._thread = threading.current_thread()
+        self._refused = False
+
+    @_guarded
+    def _on_connect(self, client: mqtt.Client, _userdata: Any, _flags: Any, reason: Any, properties: Any) -> None:
+        if reason.is_failure:
+            self._refused = True
+            self._signal(Down(f"the broker refused the connection: {reason}"))
+            return
+        client.drop_out_messages()
+        if self._five:
+            client.subscribe([(name, _subscribe_options(name, qos)) for name, qos in self._filters])
+        else:
+            client.subscribe(self._filters)
+        self._number = next(self._numbers)
+        self._limits = (
+            getattr(properties, "ReceiveMaximum", MAX_INFLIGHT),
+            getattr(properties, "MaximumPacketSize", None),
+        )
+
+    @_guarded
+    def _on_connect_fail(self, *_: Any) -> None:
+        error = sys.exc_info()[1]  # paho calls this while it handles the error, and does not pass it on
+        self._signal(Down(f"no connection to {self._settings.host}:{self._settings.port}: {error}"))
+
+    @_guarded
+    def _on_disconnect(self, _client: Any, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if self._up:
+            self._signal(Down(f"the connection was lost: {reason}"))
+        elif not self._refused:  # else this only repeats the refusal
+            tls = "" if self._settings.tls else "; does it expect TLS?"
+            self._signal(Down(f"the broker closed the connection before answering: {reason}{tls}"))
+        self._up = False
+
+    @_guarded
+    def _on_subscribe(self, _client: Any, _userdata: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
+        for (name, _), reason in zip(self._filters, reasons, strict=False):
+            if reason.is_failure:
+                _log.error("mqtt_subscription_refused", filter=name, reason=str(reason))
+        self._up = True
+        self._signal(Up(self._number, *self._limits))
+
+    @_guarded
+    def _on_publish(self, _client: Any, _userdata: Any, mid: int, reason: Any, _properties: Any) -> None:
+        self._signal(Sent(mid, str(reason) if reason.is_failure else None))
+
+    @_guarded
+    def _on_message(self, _client: Any, _userdata: Any, message: mqtt.MQTTMessage) -> None:
+        properties = message.properties
+        self._deliver(
+            Incoming(
+                topic=message.topic,
+                payload=bytes(message.payload),
+                retained=message.retain,
+                response_topic=getattr(properties, "ResponseTopic", None),
+                correlation=getattr(properties, "CorrelationData", None),
+                ack=(self._number << MID_BITS) | message.mid if message.qos else None,
+            )
+        )
+
+
+def client_id(topics: Topics) -> str:
+    """Client identifier that stays the same over restarts and differs between plants."""
+    digest = hashlib.blake2b(topics.base.encode(), digest_size=4).hexdigest()
+    return f"edgetune-{topics.node_id}-{digest}"
+
+
+def _properties(packet: int) -> Properties:
+    return Properties(packet)  # type: ignore[no-untyped-call]
+
+
+def _subscribe_options(name: str, qos: int) -> SubscribeOptions:
+    """Commands: a retained one keeps its mark, so that it is refused, and is not refused anew on each reconnect."""
+    handling = SubscribeOptions.RETAIN_SEND_IF_NEW_SUB if "/cmd/" in name else SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE
+    return SubscribeOptions(qos=qos, retainAsPublished=True, retainHandling=handling)

@@ -1,0 +1,385 @@
+"""Which message goes to the broker next: order, backlog, rate limit and marks, decided without threads or broker.
+
+On each connection three things follow one another:
+
+1. **backlog** what waited since before the connection, in order, ``historical: true``, not retained, rate limited;
+2. **restating** the newest payload of every retained topic, retained, so that the broker shows the present state;
+3. **live** everything else as it comes.
+
+Messages on disk are read from the outbox in pages, by key; `Waiting` messages are those that are in memory only: signs
+while the broker is there, and what a full disk would not take. Telemetry follows what is ordered.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING, TypeAlias
+
+from edgetune_node.connection import MAX_INFLIGHT
+from edgetune_node.errors import OutboxError
+from edgetune_node.outbox import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgetune_node.outbox import Outbox
+
+PAGE = 64
+MAX_WAITING = 1000
+MAX_TELEMETRY = 1000
+MAX_UNWRITTEN = 100
+"""QoS 0 messages handed to paho that have not left: its queue of those has no bound of its own."""
+
+
+class Stage(Enum):
+    """How far the current connection has come."""
+
+    AWAY = "away"
+    BACKLOG = "backlog"
+    RESTATING = "restating"
+    LIVE = "live"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A message in memory only, to be sent after the entry with key ``after``; made in connection ``number``."""
+
+    entry: Entry
+    after: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """A message that is not worth a disk; of a retained topic only the newest counts."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    correlation: bytes | None
+
+
+Item: TypeAlias = Entry | Waiting | Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """One message as it goes out, and what it was made of (None: a restated payload)."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    correlation: bytes | None
+    item: Item | None
+
+    @property
+    def size(self) -> int:
+        """Upper bound of the MQTT packet's bytes."""
+        return len(self.payload) + len(self.topic.encode()) + len(self.correlation or b"") + 32
+
+
+class Delivery:
+    """What waits for the broker and what is on its way; used by one thread.
+
+    Parameters
+    ----------
+    outbox
+        Entries put there by anyone are found by themselves.
+    per_second
+        Rate of the backlog.
+    last_topic
+        The node's ``status``: never restated, and sent after everything else that waits.
+    refusal
+        Told topic and reason of the first message that the broker refuses on each topic.
+    disk_failure
+        Told why a message had to stay in memory.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        *,
+        per_second: float,
+        last_topic: str,
+        refusal: Callable[[str, str], None],
+        disk_failure: Callable[[OutboxError], None],
+    ) -> None:
+        self._outbox = outbox
+        self._pause_s = 1.0 / per_second
+        self._last_topic = last_topic
+        self._refusal = refusal
+        self._disk_failure = disk_failure
+        self.stage = Stage.AWAY
+        self.refused = 0
+        self.dropped = 0
+        self._number = 0
+        self._window = 0
+        self._max_packet: int | None = None
+        self._boundary = 0
+        self._cursor = 0
+        self._page: deque[Entry] = deque()
+        self._next_backlog_s = 0.0
+        self._restate: deque[tuple[str, bytes]] = deque()
+        self._waiting: deque[Waiting] = deque()
+        self._states: dict[str, Telemetry] = {}
+        self._readings: deque[Telemetry] = deque()
+        self._inflight: dict[int, Sending] = {}
+        self._acknowledged: list[int] = []
+        self._refused_topics: set[str] = set()
+
+    @property
+    def in_memory(self) -> int:
+        """Ordered messages that are nowhere but in memory."""
+        flying = sum(isinstance(sending.item, Waiting) for sending in self._inflight.values())
+        return len(self._waiting) + flying
+
+    @property
+    def flying(self) -> bool:
+        """Whether anything is on its way."""
+        return bool(self._inflight)
+
+    @property
+    def _unconfirmed(self) -> int:
+        return sum(sending.qos > 0 for sending in self._inflight.values())
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing left to send, nor to be acknowledged."""
+        return (
+            self.stage is Stage.LIVE
+            and not (self._inflight or self._waiting or self._states or self._readings or self._page)
+            and self._outbox.last_key <= self._cursor
+        )
+
+    # ---- what comes in -------------------------------------------------------------------------------------------
+
+    def connected(self, number: int, *, receive_maximum: int, max_packet: int | None, now_s: float) -> None:
+        """Begin with the backlog of connection ``number``."""
+        self.lost()
+        self.stage = Stage.BACKLOG
+        self._number = number
+        self._window = min(receive_maximum, MAX_INFLIGHT)
+        self._max_packet = max_packet
+        self._boundary = self._outbox.last_key  # before the states: what is put in between is stated twice, not never
+        base = self._last_topic.rpartition("/")[0] + "/"
+        current = self._outbox.currents().items()
+        self._restate = deque(pair for pair in current if pair[0].startswith(base) and pair[0] != self._last_topic)
+        self._cursor = 0
+        self._page.clear()
+        self._next_backlog_s = now_s
+
+    def lost(self) -> None:
+        """Take back what is on its way; what is ordered goes to disk, what is momentary is dropped."""
+        self.stage = Stage.AWAY
+        flying = [sending.item for sending in self._inflight.values()]
+        self._inflight.clear()
+        for item in flying:
+            if isinstance(item, Telemetry):
+                self._take_back(item)
+        self._states.pop(self._last_topic, None)
+        self.dropped += len(self._readings)
+        self._readings.clear()
+        waiting = [item for item in flying if isinstance(item, Waiting)] + list(self._waiting)
+        self._waiting.clear()
+        for item in waiting:
+            self._keep(item)
+
+    def kept(self, topic: str) -> None:
+        """Note that a message was put into the outbox: telemetry of its topic that still waits is older, and goes."""
+        self._states.pop(topic, None)
+        readings = [reading for reading in self._readings if reading.topic != topic]
+        self.dropped += len(self._readings) - len(readings)
+        self._readings = deque(readings)
+        for mid, sending in self._inflight.items():
+            if sending.topic == topic and isinstance(sending.item, Telemetry):
+                self._inflight[mid] = replace(sending, item=None)
+
+    def order(self, entry: Entry) -> None:
+        """Take a message that is in no outbox; it goes there while the broker is away."""
+        self.kept(entry.topic)
+        waiting = Waiting(entry, self._outbox.last_key, self._number)
+        if self.stage is Stage.LIVE:
+            self._wait(waiting)
+        else:
+            self._keep(waiting)
+
+    def tell(self, telemetry: Telemetry) -> None:
+        """Take a message of which, when it cannot be sent in time, at most the newest counts."""
+        if telemetry.retain:
+            self._states.pop(telemetry.topic, None)  # so that it moves to the end
+            self._states[telemetry.topic] = telemetry
+        elif self.stage is Stage.AWAY:
+            self.dropped += 1
+        else:
+            if len(self._readings) >= MAX_TELEMETRY:
+                self._readings.popleft()
+                self.dropped += 1
+            self._readings.append(telemetry)
+
+    # ---- what goes out -------------------------------------------------------------------------------------------
+
+    def next(self, now_s: float) -> Sending | None:
+        """Give the next message, None while there is nothing to send or nothing may be sent."""
+        may_confirm = self._unconfirmed < self._window
+        may_tell = len(self._inflight) - self._unconfirmed < MAX_UNWRITTEN
+        if self.stage is Stage.BACKLOG and may_confirm:
+            sending = self._next_backlog(now_s)
+            if sending is not None:
+                return sending
+        if self.stage is Stage.RESTATING and may_confirm:
+            if self._restate:
+                return Sending(*self._restate.popleft(), qos=1, retain=True, correlation=None, item=None)
+            self.stage = Stage.LIVE
+        if self.stage is Stage.LIVE and may_confirm:
+            item = self._next_ordered(None)
+            if item is not None:
+                return self._as_sending(item, historical=False)
+        if self._readings and self._may_read(self._readings[0], may_confirm=may_confirm, may_tell=may_tell):
+            return self._as_sending(self._readings.popleft(), historical=False)
+        if self.stage is Stage.LIVE and may_confirm and may_tell and self._states:
+            topic = next((topic for topic in self._states if topic != self._last_topic), self._last_topic)
+            return self._as_sending(self._states.pop(topic), historical=False)
+        return None
+
+    def wait_s(self, now_s: float) -> float | None:
+        """Seconds until the rate limit allows the next message; None where it is not what holds back."""
+        if self.stage is Stage.BACKLOG and self._unconfirmed < self._window:
+            return max(0.0, self._next_backlog_s - now_s)
+        return None
+
+    def sent(self, sending: Sending, mid: int) -> None:
+        """Note that a message is on its way under the number ``mid``."""
+        self._inflight[mid] = sending
+
+    def unsent(self, sending: Sending) -> None:
+        """Take back a message that could not be handed over: the connection is gone."""
+        self._inflight[-1] = sending  # the last one on its way
+        self.lost()
+
+    def refuse(self, sending: Sending, reason: str) -> None:
+        """Give a message up: the broker will never take it."""
+        self.refused += 1
+        self._finish(sending)
+        if sending.topic not in self._refused_topics:
+            self._refused_topics.add(sending.topic)
+            self._refusal(sending.topic, reason)
+
+    def fits(self, sending: Sending) -> bool:
+        """Whether the broker takes packets of this size."""
+        return self._max_packet is None or sending.size <= self._max_packet
+
+    def written(self, mid: int, refused: str | None) -> None:
+        """Note that a message has arrived or was refused."""
+        sending = self._inflight.pop(mid, None)
+        if sending is None:
+            return
+        if refused is None:
+            self._finish(sending)
+        else:
+            self.refuse(sending, refused)
+
+    def flush(self) -> None:
+        """Forget on disk what has arrived.
+
+        Raises
+        ------
+        OutboxError
+            If that cannot be written; it is tried again next time.
+        """
+        if self._acknowledged:
+            self._outbox.done(*self._acknowledged)
+            self._acknowledged.clear()
+
+    # ---- inside --------------------------------------------------------------------------------------------------
+
+    def _next_backlog(self, now_s: float) -> Sending | None:
+        if now_s < self._next_backlog_s:
+            return None
+        item = self._next_ordered(self._boundary)
+        if item is None:
+            self.stage = Stage.RESTATING
+            return None
+        self._next_backlog_s = max(self._next_backlog_s + self._pause_s, now_s)
+        return self._as_sending(item, historical=True)
+
+    def _next_ordered(self, until: int | None) -> Entry | Waiting | None:
+        """Next of the entries on disk and the messages in memory; with ``until``, of those before this connection."""
+        entry = self._next_entry()
+        if until is not None and entry is not None and entry.key > until:
+            entry = None
+        head = self._waiting[0] if self._waiting else None
+        if head is not None and until is not None and head.number == self._number:
+            head = None
+        if head is not None and (entry is None or entry.key > head.after):
+            return self._waiting.popleft()
+        if entry is not None:
+            self._cursor = self._page.popleft().key
+        return entry
+
+    def _next_entry(self) -> Entry | None:
+        last = self._outbox.last_key
+        if not self._page and last > self._cursor:
+            self._page.extend(self._outbox.pending(after=self._cursor, limit=PAGE))
+            if not self._page:
+                self._cursor = last  # the rest was dropped
+        return self._page[0] if self._page else None
+
+    def _as_sending(self, item: Item, *, historical: bool) -> Sending:
+        if isinstance(item, Telemetry):
+            return Sending(item.topic, item.payload, item.qos, item.retain, item.correlation, item)
+        entry = item.entry if isinstance(item, Waiting) else item
+        payload = mark_historical(entry.payload) if historical else entry.payload
+        retain = entry.retain and not historical
+        return Sending(entry.topic, payload, entry.qos, retain, entry.correlation, item)
+
+    def _finish(self, sending: Sending) -> None:
+        if isinstance(sending.item, Entry):
+            self._acknowledged.append(sending.item.key)
+
+    def _take_back(self, telemetry: Telemetry) -> None:
+        if telemetry.retain:
+            self._states.setdefault(telemetry.topic, telemetry)
+        else:
+            self.dropped += 1
+
+    def _keep(self, waiting: Waiting) -> None:
+        entry = waiting.entry
+        try:
+            self._outbox.put(
+                entry.topic,
+                entry.payload,
+                qos=entry.qos,
+                retain=entry.retain,
+                correlation=entry.correlation,
+                boot=entry.boot,
+            )
+        except OutboxError as error:
+            self._disk_failure(error)
+            self._wait(replace(waiting, after=self._outbox.last_key))
+
+    def _wait(self, waiting: Waiting) -> None:
+        if len(self._waiting) >= MAX_WAITING:
+            self._waiting.popleft()
+            self.dropped += 1
+        self._waiting.append(waiting)
+
+    def _may_read(self, reading: Telemetry, *, may_confirm: bool, may_tell: bool) -> bool:
+        if reading.qos == 0:
+            return may_tell and self.stage is not Stage.AWAY
+        return may_confirm and self.stage is Stage.LIVE  # it may share its topic with what the backlog holds
+
+
+def mark_historical(payload: bytes) -> bytes:
+    """Set ``historical`` in a message's JSON; anything else stays as it is."""
+    try:
+        data = json.loads(payload)
+    except ValueError:
+        return payload
+    if not isinstance(data, dict):
+        return payload
+    return json.dumps({**data, "historical": True}, separators=(",", ":"), ensure_ascii=False).encode()
