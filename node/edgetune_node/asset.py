@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edgetune_node.config import AssetSection
     from edgetune_node.emitter import Emitter
     from edgetune_node.events import Publish
+    from edgetune_node.sign import SignEvent
     from edgetune_signal import Chunk, Indicators, Window
 
 UNKNOWN = "unknown"
@@ -87,7 +88,7 @@ class Asset:
         self._remember(chunk)
         if chunk.gap:
             self._gaps += 1
-        messages: list[Publish] = []
+        messages = self._spoken(self._signs.gap()) if chunk.gap else []
         for window in self._windower.push(chunk):
             self._windows += 1
             if self.bundle is not None:
@@ -195,7 +196,10 @@ class Asset:
     def _sign(self, class_: str, confidence: float, window: Window) -> list[Publish]:
         end = from_ns(window.time_ns)
         start = end - timedelta(seconds=(self.settings.window.length - 1) / self.settings.rate_hz)
-        sign = self._signs.observe(class_, confidence, start, end)
+        return self._spoken(self._signs.observe(class_, confidence, start, end))
+
+    def _spoken(self, sign: SignEvent | None) -> list[Publish]:
+        """Publish a sign that has ended, if one has."""
         if sign is None or self.bundle is None:
             return []
         return [
@@ -229,17 +233,13 @@ class Asset:
             return []
         self._last_vibration = now
         self._latest = value
-        return [
-            self._emitter.publish(
-                Vibration,
-                self.settings.id,
-                Durability.TELEMETRY,
-                unit=value.unit,
-                seconds=value.seconds,
-                quality=list(value.quality),
-                **_rounded(value),
-            )
-        ]
+        fields: dict[str, Any] = {
+            "unit": value.unit,
+            "seconds": value.seconds,
+            "quality": list(value.quality),
+            **_rounded(value),
+        }
+        return [self._emitter.publish(Vibration, self.settings.id, Durability.TELEMETRY, **fields)]
 
     def _fault(self, state: AlarmState, durability: Durability) -> Publish:
         self._last_fault = self._emitter.clock.monotonic()

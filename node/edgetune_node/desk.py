@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgetune_node import calibration_events as cal
-from edgetune_node.calibration import Calibration, check
+from edgetune_node.calibration import Calibration
+from edgetune_node.calibration_rules import check
 from edgetune_node.commands import (
     Acknowledge,
     Cancel,

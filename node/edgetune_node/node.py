@@ -203,7 +203,8 @@ class Node:
             return [*self._repeat(event, before), *self._acknowledge(event)]
         if event.asset is None:
             detail = {"version": version("edgetune"), "uptime_s": round(self._clock.monotonic() - self._started, 1)}
-            answer, effects = Answer("done", detail=detail), []
+            answer = Answer("done", detail=detail)
+            effects: list[Effect] = []
         else:
             answer, effects = self.desks[event.asset].command(command, origin)
         if answer.status == "rejected":

@@ -9,7 +9,6 @@ import signal
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -127,9 +126,7 @@ class Service:
             will=will.message.json_bytes(),
         )
         self._searches = SearchRunner(settings, self._inbox.put)
-        self._readers = [
-            SourceReader(section, self._inbox, sources[section.id]) for section in settings.asset
-        ]
+        self._readers = [SourceReader(section, self._inbox, sources[section.id]) for section in settings.asset]
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="files")
         self._exit: int | None = None
 
@@ -168,7 +165,9 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         self._open_models()
-        self._carry_out(self._node.start([Interrupted(c.asset, c.name, c.command_id) for c in self._outbox.interrupted()]))
+        self._carry_out(
+            self._node.start([Interrupted(c.asset, c.name, c.command_id) for c in self._outbox.interrupted()])
+        )
         self._link.start()
         for reader in self._readers:
             reader.start()
@@ -278,7 +277,9 @@ class Service:
                     self._folder(section.id, name).mkdir(parents=True, exist_ok=True)
                 shutil.rmtree(self._folder(section.id, "search"), ignore_errors=True)
         except OSError as error:
-            raise NodeError(f"data_dir {self._data} cannot be used: {error.strerror}; give a folder that can be written") from None
+            raise NodeError(
+                f"data_dir {self._data} cannot be used: {error.strerror}; give a folder that can be written"
+            ) from None
         if not os.access(self._data, os.W_OK):
             raise NodeError(f"data_dir {self._data} cannot be written by this user; change its owner or the setting")
 
@@ -293,15 +294,14 @@ class Service:
             if warnings:
                 self._node.desks[name].resume("; ".join(warnings))
             if bundle is not None:
-                    self._carry_out(self._node.handle(ModelReady(name, "", bundle, store.previous_id())))
+                self._carry_out(self._node.handle(ModelReady(name, "", bundle, store.previous_id())))
 
     def _restored_alarms(self, topics: Topics) -> dict[str, AlarmState]:
         alarms = {}
         for section in self._settings.asset:
             payload = self._outbox.current(topics.asset(section.id, Fault.topic))
             if payload is not None:
-                fault = Fault.model_validate_json(payload)
-                alarms[section.id] = AlarmState(**{field.name: getattr(fault, field.name) for field in fields(AlarmState)})
+                alarms[section.id] = AlarmState.from_message(Fault.model_validate_json(payload))
         return alarms
 
 

@@ -42,7 +42,7 @@ def free_bytes(folder: Path) -> int:
 
 
 def _temperature() -> float | None:
-    sensors = getattr(psutil, "sensors_temperatures", dict)()
+    sensors: dict[str, Any] = getattr(psutil, "sensors_temperatures", dict)()
     for name in ("cpu_thermal", "coretemp", "k10temp", *sensors):
         if sensors.get(name):
             return round(float(sensors[name][0].current), 1)
