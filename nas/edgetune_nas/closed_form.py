@@ -116,7 +116,14 @@ def shrunk_covariance(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
     noise = (float(np.mean(np.sum(residuals**2, axis=1) ** 2)) - float(np.sum(sample**2))) / (n * d)
     share = 1.0 if spread <= 0 else min(1.0, max(0.0, noise / spread))
     floor = 1e-6 * level or 1.0
-    return (1 - share) * sample + (share * level + floor) * np.eye(d)
+    shrunk: NDArray[np.float64] = (1 - share) * sample + (share * level + floor) * np.eye(d)
+    return shrunk
+
+
+def is_closed_form(network: Network) -> bool:
+    """Whether nothing stands between the fixed front and the dense layer."""
+    _, head = split_front(network.layers)
+    return all(isinstance(layer, Flatten | Dense | Softmax) for layer in head)
 
 
 def logits(network: Network, x: Floats) -> Floats:
@@ -136,11 +143,12 @@ def with_temperature(network: Network, temperature: float) -> Network:
     return replace(network, layers=layers)
 
 
-def cross_entropy(scores: Floats, y: Labels, temperature: float = 1.0) -> float:
-    """Mean negative log-likelihood of ``y`` under ``softmax(scores / temperature)``, in nats."""
+def true_probability(scores: Floats, y: Labels, temperature: float) -> NDArray[np.float64]:
+    """Probability ``(windows,)`` of the true class under ``softmax(scores / temperature)``."""
     z = scores.astype(np.float64) / temperature
-    z -= z.max(axis=1, keepdims=True)
-    return float(np.mean(np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(y)), y]))
+    z = np.exp(z - z.max(axis=1, keepdims=True))
+    result: NDArray[np.float64] = z[np.arange(len(y)), y] / z.sum(axis=1)
+    return result
 
 
 def best_temperature(scores: Floats, y: Labels) -> float:

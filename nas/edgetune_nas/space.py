@@ -17,7 +17,6 @@ from edgetune_nas.layers import (
     MaxPool,
     Shape,
     Softmax,
-    output_shape,
     shapes,
 )
 
@@ -172,7 +171,7 @@ def _pool_layers(pool: int) -> list[Layer]:
 
 
 def closed_forms(input_shape: Shape) -> tuple[Genotype, ...]:
-    """Fixed fronts with a linear discriminant, from rich to tiny; sized by the window's length alone.
+    """List fixed fronts with a linear discriminant, from rich to tiny, sized by the window's length alone.
 
     A bank's taps are an eighth and a quarter of the window (at most 128, so that a filter still spans many cycles of
     its band); an envelope's frames are an eighth of it and near.
@@ -217,6 +216,14 @@ def anchors(input_shape: Shape, task: Task) -> tuple[Genotype, ...]:
     return tuple(genotype for genotype in found if fits_input(genotype, input_shape))
 
 
+def smallest(input_shape: Shape) -> tuple[Genotype, ...]:
+    """Trained networks at the small end of the space, by which a hopeless budget is told."""
+    stride = min(MAX_STRIDE, max(1, input_shape[1] // 2))
+    taps = (16, 32, 64)
+    found = (Genotype(None, Stem(FILTERS[0], min(k, input_shape[1]), stride), (), "average") for k in taps)
+    return tuple(genotype for genotype in found if fits_input(genotype, input_shape))
+
+
 def sample(rng: Generator, input_shape: Shape, task: Task) -> Genotype:
     """Draw a trained network; raw stems lead for vibration, envelopes for muscle."""
     chances = {"fault": (0.75, 0.2, 0.05), "sign": (0.15, 0.05, 0.8)}[task]
@@ -224,7 +231,7 @@ def sample(rng: Generator, input_shape: Shape, task: Task) -> Genotype:
         front = _sample_front(rng, input_shape[1], rng.choice(3, p=chances))
         stem = _sample_stem(rng, input_shape[1]) if front is None else None
         blocks = tuple(_sample_block(rng) for _ in range(_integer(rng, range(0 if stem else 1, MAX_BLOCKS + 1))))
-        head: Head = ("average", "average", "max", "both", "flat")[_integer(rng, range(5))]  # type: ignore[assignment]
+        head: Head = ("average", "average", "max", "both", "flat")[_integer(rng, range(5))]
         genotype = Genotype(front, stem, blocks, head)
         if fits_input(genotype, input_shape):
             return genotype
@@ -340,22 +347,3 @@ def _integer(rng: Generator, choices: range) -> int:
 
 def _power_of_two(value: float, most: int) -> int:
     return min(most, 1 << max(0, math.floor(math.log2(max(1.0, value)))))
-
-
-__all__ = [
-    "VERSION",
-    "Bank",
-    "Block",
-    "Envelope",
-    "Genotype",
-    "Stem",
-    "anchors",
-    "closed_forms",
-    "expand",
-    "fits_input",
-    "from_json",
-    "mutate",
-    "output_shape",
-    "sample",
-    "to_json",
-]

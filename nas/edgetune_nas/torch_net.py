@@ -67,7 +67,7 @@ def to_network(net: LayerNet) -> Network:
 
 
 def from_network(network: Network) -> LayerNet:
-    """Module that computes a `Network`: the reference that exported files are compared with."""
+    """Make the module that computes a `Network`: the reference that exported files are compared with."""
     layers = tuple(replace(layer, norm=False) if isinstance(layer, Conv) else layer for layer in network.layers)
     net = LayerNet(layers, network.input_shape)
     with torch.no_grad():

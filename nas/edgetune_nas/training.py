@@ -10,9 +10,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from edgetune_nas.candidate import Interrupted
 from edgetune_nas.closed_form import fit_front, front_features, front_weights, split_front
 from edgetune_nas.layers import Network
-from edgetune_nas.torch_net import LayerNet, to_network
+from edgetune_nas.torch_net import LayerNet, from_network, to_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
     from edgetune_nas.layers import Layer
 
 LABEL_SMOOTHING = 0.1
-WEIGHT_DECAY = 1e-2
-
-
-class Interrupted(Exception):  # noqa: N818 - the caller asked for it, nothing went wrong
-    """Training stopped because ``stop()`` said so; its weights are lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +31,14 @@ class Recipe:
     """How a task's networks are trained; the figures are measured ones."""
 
     learning_rate: float
+    weight_decay: float
     batch: int
     shift: bool
 
 
 RECIPES: dict[Task, Recipe] = {
-    "fault": Recipe(learning_rate=4e-2, batch=64, shift=True),
-    "sign": Recipe(learning_rate=3e-2, batch=128, shift=False),
+    "fault": Recipe(learning_rate=4e-2, weight_decay=1e-2, batch=64, shift=True),
+    "sign": Recipe(learning_rate=3e-2, weight_decay=1e-1, batch=128, shift=False),
 }
 
 
@@ -83,7 +80,9 @@ def train(
         torch.manual_seed(seed)
         net = LayerNet(rest, (features.shape[1], features.shape[2]))
     weight = _class_weights(y, classes)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.learning_rate, weight_decay=WEIGHT_DECAY, fused=True)
+    optimiser = torch.optim.AdamW(
+        net.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+    )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.learning_rate, total_steps=max(2, epochs * source.steps)
     )
@@ -95,7 +94,7 @@ def train(
                 raise Interrupted
             loss = functional.cross_entropy(net(xb), yb, weight, label_smoothing=LABEL_SMOOTHING)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
             total += loss.item()
@@ -108,16 +107,23 @@ def train(
 
 def logits(network: Network, x: NDArray[np.float32]) -> NDArray[np.float32]:
     """Logits ``(windows, classes)`` of any network, computed by torch."""
-    from edgetune_nas.torch_net import from_network
-
     front, rest = split_front(network.layers)
     features = front_features(front, x)
     tail = Network((features.shape[1], features.shape[2]), rest, network.weights[len(front) :])
     with torch.inference_mode():
-        blocks = torch.from_numpy(np.ascontiguousarray(features)).split(512)
+        blocks = torch.from_numpy(np.ascontiguousarray(features)).split(512)  # type: ignore[no-untyped-call]
         net = from_network(tail)
         result: NDArray[np.float32] = torch.cat([net(block) for block in blocks]).numpy()
     return result
+
+
+def steps_per_epoch(windows: int, task: Task) -> int:
+    """Return the number of optimiser steps that one pass over ``windows`` takes."""
+    return _steps(windows, RECIPES[task].batch)
+
+
+def _steps(windows: int, batch: int) -> int:
+    return max(1, round(windows / batch))
 
 
 class _Batches:
@@ -128,8 +134,8 @@ class _Batches:
         self._length = x.shape[2]
         self._shift = recipe.shift and self._length > 1
         self._x = torch.cat([x, x[:, :, :-1]], 2).unfold(2, self._length, 1) if self._shift else x
-        self._batch = min(recipe.batch, len(y))
-        self.steps = len(y) // self._batch
+        self.steps = _steps(len(y), recipe.batch)
+        self._batch = len(y) // self.steps
         self._rng = torch.Generator().manual_seed(seed)
 
     def settle_norms(self, net: LayerNet) -> None:
@@ -144,7 +150,7 @@ class _Batches:
 
     def epoch(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
         order = torch.randperm(len(self._y), generator=self._rng)[: self.steps * self._batch]
-        return [(self._take(index), self._y[index]) for index in order.split(self._batch)]
+        return [(self._take(index), self._y[index]) for index in torch.split(order, self._batch)]
 
     def _take(self, index: torch.Tensor) -> torch.Tensor:
         if not self._shift:

@@ -1,0 +1,145 @@
+"""Evaluates one candidate: solves or trains it on the training windows and scores it on the validation windows."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgetune_nas import closed_form, space
+from edgetune_nas.candidate import Candidate, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from edgetune_nas.card import Task
+    from edgetune_nas.layers import Network
+    from edgetune_nas.space import Genotype
+
+SOLVE_MACS = 1e8
+"""Work that the fixed front of one closed-form candidate may take; beyond it, fewer windows of each class are used."""
+MIN_WINDOWS_A_CLASS = 40
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """What candidates are evaluated on; arrays as in ``edgetune_signal.datasets.Dataset``."""
+
+    task: Task
+    classes: int
+    x: NDArray[np.float32]
+    y: NDArray[np.int64]
+    x_validation: NDArray[np.float32]
+    y_validation: NDArray[np.int64]
+    condition: NDArray[np.int64]
+
+    @property
+    def input_shape(self) -> tuple[int, int]:
+        """``(channels, length)`` of a window."""
+        return int(self.x.shape[1]), int(self.x.shape[2])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """A candidate's result, the network it was measured on, and its training loss by epoch (empty if solved)."""
+
+    result: Result
+    network: Network
+    curve: tuple[float, ...] = ()
+
+
+def evaluate(problem: Problem, candidate: Candidate, stop: Callable[[], bool] = lambda: False) -> Evaluation:
+    """Evaluate ``candidate`` on ``problem``.
+
+    Raises
+    ------
+    edgetune_nas.candidate.Interrupted
+        As soon as ``stop()`` is true during training.
+    """
+    began = time.process_time()
+    if candidate.steps:
+        network, curve = fit(problem, candidate.genotype, steps=candidate.steps, seed=candidate.seed, stop=stop)
+    else:
+        keep = _thinned(problem.y, candidate.cost.macs, candidate.seed)
+        layers = space.expand(candidate.genotype, problem.input_shape, problem.classes)
+        network, curve = closed_form.fit(layers, problem.x[keep], problem.y[keep], classes=problem.classes), ()
+    scores = logits(network, problem.x_validation)
+    temperature = closed_form.best_temperature(scores, problem.y_validation)
+    accuracy, score = worst_condition(scores, problem, temperature)
+    network = closed_form.with_temperature(network, temperature)
+    result = Result(candidate.number, accuracy, score, temperature, time.process_time() - began)
+    return Evaluation(result, network, curve)
+
+
+def refit(problem: Problem, candidate: Candidate, *, steps: int, stop: Callable[[], bool]) -> Evaluation:
+    """Evaluate the winner anew, fitted on training and validation windows together.
+
+    Its validation accuracy then only tells whether the fit went wrong, and the temperature found before is the honest
+    one, so `Evaluation.network` still lacks it.
+    """
+    both = replace(
+        problem,
+        x=np.concatenate([problem.x, problem.x_validation]),
+        y=np.concatenate([problem.y, problem.y_validation]),
+    )
+    network, curve = fit(both, candidate.genotype, steps=steps, seed=candidate.seed, stop=stop)
+    accuracy, score = worst_condition(logits(network, problem.x_validation), problem, 1.0)
+    return Evaluation(Result(candidate.number, accuracy, score, 1.0, 0.0), network, curve)
+
+
+def fit(
+    problem: Problem, genotype: Genotype, *, steps: int, seed: int, stop: Callable[[], bool] = lambda: False
+) -> tuple[Network, tuple[float, ...]]:
+    """Solve for the weights of ``genotype`` or train them for about ``steps`` steps; also the loss by epoch."""
+    layers = space.expand(genotype, problem.input_shape, problem.classes)
+    if genotype.closed_form:
+        return closed_form.fit(layers, problem.x, problem.y, classes=problem.classes), ()
+    from edgetune_nas import training
+
+    epochs = max(MIN_EPOCHS, round(steps / training.steps_per_epoch(len(problem.y), problem.task)))
+    trained = training.train(
+        layers, problem.x, problem.y, classes=problem.classes, task=problem.task, epochs=epochs, seed=seed, stop=stop
+    )
+    return trained.network, trained.curve
+
+
+MIN_EPOCHS = 3
+
+
+def logits(network: Network, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits ``(windows, classes)`` of a network; numpy for closed forms, torch for the others."""
+    if closed_form.is_closed_form(network):
+        return closed_form.logits(network, x)
+    from edgetune_nas import training
+
+    return training.logits(network, x)
+
+
+def worst_condition(scores: NDArray[np.float32], problem: Problem, temperature: float) -> tuple[float, float]:
+    """Accuracy and score (see `Result`) of the worst condition; a network that diverged scores nothing."""
+    if not np.isfinite(scores).all():
+        return 0.0, 0.0
+    right = scores.argmax(axis=1) == problem.y_validation
+    sure = closed_form.true_probability(scores, problem.y_validation, temperature)
+    accuracies, both = [], []
+    for condition in np.unique(problem.condition):
+        mask = problem.condition == condition
+        accuracies.append(float(right[mask].mean()))
+        both.append(float(right[mask].mean() + sure[mask].mean()) / 2)
+    return min(accuracies), min(both)
+
+
+def _thinned(y: NDArray[np.int64], macs: int, seed: int) -> NDArray[np.int64]:
+    """Choose the windows that a closed form is fitted on: all, or as many of each class as the work allows."""
+    affordable = SOLVE_MACS / max(1, macs)
+    if affordable >= len(y):
+        return np.arange(len(y))
+    share = max(MIN_WINDOWS_A_CLASS, math.ceil(affordable / len(np.unique(y))))
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(len(y))
+    kept = [order[y[order] == label][:share] for label in np.unique(y)]
+    return np.sort(np.concatenate(kept))

@@ -1,0 +1,144 @@
+"""The part of a search that asks, evaluates and tells, writing each result into the journal."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from edgetune_nas import space
+from edgetune_nas.candidate import Candidate, Interrupted, Result
+from edgetune_nas.errors import JournalError
+from edgetune_nas.evaluation import Evaluation, Problem, evaluate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from concurrent.futures import Executor
+
+    from edgetune_nas.card import Task
+    from edgetune_nas.engine import Engine
+    from edgetune_nas.journal import Journal
+    from edgetune_nas.progress import Monitor, StoppedBy
+
+FINAL_STEPS: dict[Task, int] = {"fault": 1000, "sign": 240}
+"""Training steps of the winner's last training, on training and validation windows together."""
+EXPORT_SECONDS = 3.0
+"""Time kept for writing and measuring the bundle."""
+TORCH_SECONDS = 8.0
+"""With less time than this to train in, loading torch would leave none."""
+
+
+class Exploration:
+    """Drives an engine until it is done or the monitor says stop.
+
+    Parameters
+    ----------
+    executor
+        Where candidates are evaluated; this process, one after the other and interruptible, if None.
+    evaluate
+        Evaluates one candidate; tests replace it.
+
+    Attributes
+    ----------
+    found
+        What this process (not the journal) evaluated, by candidate number.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        problem: Problem,
+        journal: Journal,
+        monitor: Monitor,
+        executor: Executor | None = None,
+        evaluate: Callable[..., Evaluation] = evaluate,
+    ) -> None:
+        self._engine, self._problem, self._journal = engine, problem, journal
+        self._monitor, self._executor, self._evaluate = monitor, executor, evaluate
+        self._trains = False
+        self.found: dict[int, Evaluation] = {}
+
+    def run(self) -> StoppedBy:
+        """Explore; say what stopped it. Results in the journal are told again before anything is evaluated."""
+        engine, monitor = self._engine, self._monitor
+        monitor.reserve = EXPORT_SECONDS
+        if self._journal.records:
+            monitor.resume(float(self._journal.records[-1]["elapsed"]))
+        recorded = iter(self._journal.records)
+        monitor.enter("closed_form")
+        while batch := list(iter(engine.ask, None)):
+            left = list(batch)
+            for candidate, record in zip(batch, recorded, strict=False):
+                _replay(engine, candidate, record)
+                left.remove(candidate)
+            if left and left[0].steps and not self._may_train():
+                return monitor.stop_reason() or "time"
+            try:
+                for evaluation in self._evaluations(left):
+                    self._take(evaluation)
+            except Interrupted:
+                pass
+            if left and (reason := monitor.stop_reason()):
+                return reason
+        return engine.stopped_by or "converged"
+
+    def _may_train(self) -> bool:
+        if self._trains:
+            return True
+        if self._monitor.stop_reason() or self._monitor.left - self._monitor.reserve < TORCH_SECONDS:
+            return False
+        self._trains = True
+        self._monitor.enter("training")
+        import edgetune_nas.training  # noqa: F401 - torch takes seconds to load, which no candidate should be charged
+
+        return True
+
+    def _evaluations(self, batch: list[Candidate]) -> Iterable[Evaluation]:
+        if self._executor is not None:
+            return self._executor.map(partial(self._evaluate, self._problem), batch)
+        # closed forms are not interrupted: they take a moment, and without one there is nothing to deploy
+        return (
+            self._evaluate(self._problem, candidate, self._monitor.pulse if candidate.steps else _never)
+            for candidate in batch
+        )
+
+    def _take(self, evaluation: Evaluation) -> None:
+        engine, monitor = self._engine, self._monitor
+        result = evaluation.result
+        engine.tell(result)
+        self.found[result.number] = evaluation
+        candidate = engine.scored[-1].candidate
+        self._journal.append(
+            {
+                "number": result.number,
+                "genotype": space.to_json(candidate.genotype),
+                "steps": candidate.steps,
+                "accuracy": result.accuracy,
+                "score": result.score,
+                "temperature": result.temperature,
+                "seconds": round(result.seconds, 4),
+                "elapsed": round(monitor.elapsed, 3),
+                "rng": engine.rng_state(),
+            }
+        )
+        best = engine.best
+        if best is not None and best.candidate.steps:
+            final = FINAL_STEPS[self._problem.task] * best.result.seconds / best.candidate.steps
+            monitor.reserve = EXPORT_SECONDS + final
+        if monitor.pulse() and candidate.steps:
+            raise Interrupted
+
+
+def _replay(engine: Engine, candidate: Candidate, record: dict[str, Any]) -> None:
+    same = record["number"] == candidate.number and record["genotype"] == space.to_json(candidate.genotype)
+    if not same:
+        raise JournalError(
+            f"candidate {candidate.number} of this search is not the journal's: another version of edgetune wrote it; "
+            "move the journal away to search anew"
+        )
+    engine.tell(Result(record["number"], record["accuracy"], record["score"], record["temperature"], record["seconds"]))
+    if record["rng"] != engine.rng_state():
+        raise JournalError(f"the journal's random state differs after candidate {candidate.number}; move it away")
+
+
+def _never() -> bool:
+    return False

@@ -1,0 +1,107 @@
+"""Turns a search's winner into a bundle: test windows, the model it replaces, report, card."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgetune_nas.card import InputSpec
+from edgetune_nas.errors import BundleError
+from edgetune_nas.layers import describe
+from edgetune_nas.progress import FrontPoint
+from edgetune_nas.space import expand
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgetune_signal.datasets import Dataset
+    from edgetune_signal.splits import Split
+
+    from edgetune_nas.card import Budget, Metrics, ModelCard, SearchSummary, Task
+    from edgetune_nas.engine import Engine
+    from edgetune_nas.evaluation import Evaluation
+
+
+def front_points(engine: Engine, input_shape: tuple[int, int], classes: int) -> tuple[FrontPoint, ...]:
+    """Accuracy-RAM front of everything that was evaluated, smallest arena first."""
+    return tuple(
+        FrontPoint(
+            scored.candidate.cost.arena_bytes,
+            scored.result.accuracy,
+            bool(scored.candidate.steps),
+            tuple(describe(layer) for layer in expand(scored.candidate.genotype, input_shape, classes)),
+        )
+        for scored in engine.front
+    )
+
+
+def export(
+    found: Evaluation,
+    data: Dataset,
+    split: Split,
+    *,
+    task: Task,
+    budget: Budget,
+    out: Path,
+    summary: SearchSummary,
+    front: tuple[FrontPoint, ...],
+    replaced: Path | None,
+    notes: dict[str, Any],
+) -> ModelCard:
+    """Write the bundle; the only place where the test windows are used.
+
+    Raises
+    ------
+    BundleError
+        When the bundle cannot be written.
+    """
+    from edgetune_nas.bundle import write_bundle
+    from edgetune_nas.report import render
+
+    train, validation, test = (data.select(part) for part in (split.train, split.validation, split.test))
+    metrics, note = (None, None) if replaced is None else _replaced_metrics(replaced, test)
+    windows = {"train": len(train), "validation": len(validation), "test": len(test)}
+    said = {**notes, "windows": windows, "front": [asdict(point) for point in front]}
+    if note is not None:
+        said["replaced"] = note
+    return write_bundle(
+        out,
+        task=task,
+        classes=data.classes,
+        input_spec=InputSpec(channels=data.channels, length=data.length, rate_hz=data.rate_hz, unit=data.unit),
+        network=found.network,
+        calibration=train.x,
+        validation=validation.x,
+        test_x=test.x,
+        test_label=test.label,
+        test_condition=test.condition if len(data.conditions) > 1 else None,
+        conditions=data.conditions,
+        budget=budget,
+        search=summary,
+        data_fingerprint=data.fingerprint(),
+        report=lambda card: render(card, front, found.curve),
+        created=datetime.now(UTC),
+        replaced=metrics,
+        notes=said,
+    )
+
+
+def _replaced_metrics(folder: Path, test: Dataset) -> tuple[Metrics | None, str | None]:
+    """Metrics of the bundle in use on the same test windows, or why there are none."""
+    from edgetune_nas.bundle import load_bundle
+    from edgetune_nas.metrics import metrics
+
+    try:
+        bundle = load_bundle(folder)
+        bundle.check_fits(channels=test.channels, length=test.length, rate_hz=test.rate_hz, unit=test.unit)
+    except BundleError as error:
+        return None, f"not compared: {error}"
+    known = bundle.card.classes
+    names = [*test.classes, *(name for name in known if name not in test.classes)]
+    probabilities = np.zeros((len(test), len(names)), np.float32)
+    probabilities[:, [names.index(name) for name in known]] = bundle.classifier.probabilities(test.x)
+    several = len(test.conditions) > 1
+    return metrics(probabilities, test.label, names, test.condition if several else None, test.conditions), None

@@ -1,0 +1,185 @@
+"""The bundle's ``report.html``: one self-contained page of pictures and tables about a search and its winner."""
+
+from __future__ import annotations
+
+import base64
+import io
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from edgetune_nas.card import Metrics, ModelCard
+    from edgetune_nas.progress import FrontPoint
+
+INK, ACCENT, QUIET = "#1f2937", "#0f766e", "#9ca3af"
+MAX_ANNOTATED_CLASSES = 30
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #1f2937; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+table { border-collapse: collapse; margin: .5rem 0; } td, th { padding: .2rem .8rem .2rem 0; text-align: left; }
+td { border-top: 1px solid #e5e7eb; } td.n { text-align: right; font-variant-numeric: tabular-nums; }
+.lead { font-size: 1.1rem; } figure { margin: 1rem 0; } img { max-width: 100%; } figcaption { color: #6b7280; }
+"""
+
+
+def render(card: ModelCard, front: Sequence[FrontPoint], curve: Sequence[float]) -> str:
+    """Page about ``card``; everything in it comes from the arguments, nothing is loaded when it is read.
+
+    Parameters
+    ----------
+    front
+        Accuracy-RAM front of the search.
+    curve
+        Training loss of the winner, epoch by epoch; empty where it was solved for.
+    """
+    pictures = [
+        ("Accuracy against memory: candidates that no other beats in both", _front_picture(card, front)),
+        ("Confusion on the test windows, true classes in rows", _confusion_picture(card.metrics, card.classes)),
+    ]
+    if len(curve) > 1:
+        pictures.append(("Training loss of the winner (cross-entropy with label smoothing)", _curve_picture(curve)))
+    title = f"Model {card.id}"
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        f"<p class='lead'>{escape(_summary(card))}</p>",
+        *(f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>" for caption, picture in pictures),
+        "<h2>Network</h2>",
+        _table((str(number), layer) for number, layer in enumerate(card.layers, 1)),
+        "<h2>Cost</h2>",
+        _table((name.replace("_", " "), value) for name, value in card.cost.model_dump().items()),
+        "<h2>Measured where it was made</h2>",
+        _measured(card),
+        f"<p>Deployed: {escape(card.deployed)}. {escape(card.deployed_because)}.</p>",
+        "<h2>Test windows</h2>",
+        _metrics(card),
+        "<h2>Search</h2>",
+        _table((name.replace("_", " "), value) for name, value in card.search.model_dump().items()),
+        _table((f"limit: {name.replace('_', ' ')}", value) for name, value in card.budget.model_dump().items()),
+        f"<p>Data {escape(card.data_fingerprint)}</p>",
+    ]
+    head = f"<meta charset='utf-8'><title>{escape(title)}</title><style>{_STYLE}</style>"
+    return f"<!doctype html><html lang='en'><head>{head}</head><body>{''.join(body)}</body></html>\n"
+
+
+def _summary(card: ModelCard) -> str:
+    metrics = card.metrics
+    return (
+        f"{metrics.accuracy:.2%} of {metrics.windows} test windows right "
+        f"(95 % interval {metrics.accuracy_low:.2%} to {metrics.accuracy_high:.2%}), "
+        f"{card.cost.arena_bytes} bytes of memory as int8 ({card.cost.streamed_bytes} when streamed), "
+        f"{len(card.classes)} classes, made {card.created:%Y-%m-%d %H:%M} UTC."
+    )
+
+
+def _measured(card: ModelCard) -> str:
+    names = list(next(iter(card.measured.values())).model_dump())
+    rows = [["", *card.measured]]
+    rows += [[name.replace("_", " "), *(getattr(each, name) for each in card.measured.values())] for name in names]
+    return _table(rows)
+
+
+def _metrics(card: ModelCard) -> str:
+    columns = {"this model": card.metrics, **({} if card.replaced is None else {"replaced model": card.replaced})}
+    rows: list[list[Any]] = [["", *columns]]
+    figures = ("accuracy", "macro_f1", "calibration_error", "windows")
+    rows += [[name.replace("_", " "), *(getattr(each, name) for each in columns.values())] for name in figures]
+    for condition in card.metrics.accuracy_by_condition:
+        values = [each.accuracy_by_condition.get(condition, "") for each in columns.values()]
+        rows.append([f"accuracy, {condition}", *values])
+    return _table(rows)
+
+
+def _table(rows: Iterable[Iterable[Any]]) -> str:
+    return "<table>" + "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows) + "</table>"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"<td class='n'>{value:.4g}</td>"
+    if isinstance(value, int):
+        return f"<td class='n'>{value:,}</td>".replace(",", "\u2009")
+    return f"<td>{escape('none' if value is None else str(value))}</td>"
+
+
+def _front_picture(card: ModelCard, front: Sequence[FrontPoint]) -> str:
+    figure, axes = _figure(6.5, 3.4)
+    memory = [point.arena_bytes for point in front]
+    accuracy = [100 * point.accuracy for point in front]
+    axes.step(memory, accuracy, where="post", color=QUIET, linewidth=1)
+    for trained, marker, label in ((False, "s", "solved"), (True, "o", "trained")):
+        chosen = [index for index, point in enumerate(front) if point.trained == trained]
+        if chosen:
+            axes.scatter(
+                [memory[i] for i in chosen], [accuracy[i] for i in chosen], marker=marker, label=label, color=INK
+            )
+    winner = card.search.validation_accuracy
+    axes.scatter(
+        [card.cost.arena_bytes],
+        [100 * winner],
+        s=140,
+        facecolors="none",
+        edgecolors=ACCENT,
+        linewidths=2,
+        label="winner",
+    )
+    if card.budget.ram_bytes is not None and card.budget.ram_bytes < 4 * max([*memory, card.cost.arena_bytes]):
+        axes.axvline(card.budget.ram_bytes, color=ACCENT, linestyle=":", linewidth=1, label="limit")
+    axes.set_xlabel("arena, bytes (int8)")
+    axes.set_ylabel("validation accuracy, %")
+    axes.legend(frameon=False, loc="lower right")
+    return _image(figure)
+
+
+def _confusion_picture(metrics: Metrics, classes: Sequence[str]) -> str:
+    count = len(classes)
+    size = min(9.0, 3.0 + 0.3 * count)
+    figure, axes = _figure(size + 1, size)
+    shares = [[value / max(1, sum(row)) for value in row] for row in metrics.confusion]
+    axes.imshow(shares, cmap="GnBu", vmin=0, vmax=1)
+    axes.set_xticks(range(count), classes, rotation=90)
+    axes.set_yticks(range(count), classes)
+    axes.set_xlabel("said")
+    axes.set_ylabel("true")
+    if count <= MAX_ANNOTATED_CLASSES:
+        for row, values in enumerate(metrics.confusion):
+            for column, value in enumerate(values):
+                if value:
+                    dark = shares[row][column] > 0.5  # noqa: PLR2004 - where white text reads better
+                    axes.text(
+                        column, row, str(value), ha="center", va="center", fontsize=7, color="white" if dark else INK
+                    )
+    return _image(figure)
+
+
+def _curve_picture(curve: Sequence[float]) -> str:
+    figure, axes = _figure(6.5, 2.6)
+    axes.plot(range(1, len(curve) + 1), curve, color=ACCENT)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("loss, nats")
+    axes.set_ylim(bottom=0)
+    return _image(figure)
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _image(figure: Figure) -> str:
+    """Return the figure as an SVG image in the page; names from the data stay inert in an image."""
+    import matplotlib as mpl
+
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "edgetune", "svg.fonttype": "none", "text.parse_math": False}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return f"<img alt='' src='data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}'>"

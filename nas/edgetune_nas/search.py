@@ -1,0 +1,202 @@
+"""The whole search: from labelled windows, under a budget of memory and time, to a bundle."""
+
+from __future__ import annotations
+
+import resource
+import time
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import numpy as np
+from edgetune_signal.datasets import merge_library
+from edgetune_signal.errors import RecordingError
+from edgetune_signal.splits import split_dataset
+
+from edgetune_nas import space
+from edgetune_nas.candidate import Interrupted, Scored
+from edgetune_nas.card import SearchSummary
+from edgetune_nas.closed_form import with_temperature
+from edgetune_nas.engine import Engine
+from edgetune_nas.errors import DataError, NasError
+from edgetune_nas.evaluation import Evaluation, Problem, evaluate, refit
+from edgetune_nas.exploration import EXPORT_SECONDS, FINAL_STEPS, Exploration
+from edgetune_nas.export import export, front_points
+from edgetune_nas.journal import Journal
+from edgetune_nas.progress import FrontPoint, Monitor, SearchEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+    from pathlib import Path
+
+    from edgetune_signal.datasets import Dataset
+    from edgetune_signal.splits import Split
+
+    from edgetune_nas.card import Budget, ModelCard, Task
+
+JOURNAL = "journal.jsonl"
+WORSE = 0.02
+"""A last training that loses this much on windows it has now seen went wrong; the network before it is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Where the bundle is, its card, and the accuracy-RAM front (smallest first)."""
+
+    bundle: Path
+    card: ModelCard
+    front: tuple[FrontPoint, ...]
+
+
+def search(
+    dataset: Dataset,
+    *,
+    task: Task,
+    budget: Budget,
+    out: Path,
+    seed: int = 0,
+    library: Dataset | None = None,
+    replaced: Path | None = None,
+    on_event: Callable[[SearchEvent], None] = lambda _: None,
+    cancelled: Callable[[], bool] = lambda: False,
+    candidates: int | None = None,
+    executor: Executor | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    spent_seconds: float = 0.0,
+    spent_cpu_seconds: float = 0.0,
+) -> SearchResult:
+    """Search a network for ``dataset`` and write it as a bundle into ``out``.
+
+    Closed forms are asked first, so that something can be deployed after a second or two; then networks are trained
+    until the time budget is nearly used, nothing better is found, or ``cancelled()``. The winner (most accurate on
+    validation windows, the worst condition counting; the smaller of equal ones) is trained again on training and
+    validation windows. The test windows are used once, for the card.
+
+    A journal in ``out`` continues an interrupted search of the same data, budget and seed.
+
+    Parameters
+    ----------
+    dataset
+        Labelled windows of the machine or person as it is now.
+    library
+        Older data of other conditions, for training and validation only.
+    replaced
+        Bundle in use, to be compared on the same test windows.
+    cancelled
+        Asked often; when true, the best network so far becomes the bundle, without further training.
+    candidates
+        Evaluate at most so many different networks.
+    executor
+        Where candidates are evaluated; this process if None.
+    spent_seconds, spent_cpu_seconds
+        What the caller used of the time budget before (reading data), and of the processor.
+
+    Raises
+    ------
+    BudgetError
+        When no network fits the budget.
+    DataError
+        When the data cannot be searched on.
+    JournalError
+        When the journal in ``out`` belongs to another search.
+    BundleError
+        When the bundle cannot be written.
+    NasError
+        When the search was stopped before its first network was done.
+    """
+    began_cpu = time.process_time() - spent_cpu_seconds
+    monitor = Monitor(budget.search_seconds, spent=spent_seconds, on_event=on_event, cancelled=cancelled, clock=clock)
+    monitor.enter("loading")
+    data, split = _divided(dataset, library, seed)
+    problem = _problem(data, split, task)
+    trains = find_spec("torch") is not None
+    engine = Engine(
+        problem.input_shape,
+        problem.classes,
+        budget,
+        task=task,
+        seed=seed,
+        trains=trains,
+        limit=candidates,
+        tolerance=0.5 / len(split.validation),
+    )
+    monitor.follow(engine)
+    out.mkdir(parents=True, exist_ok=True)
+    header = {
+        "space": space.VERSION,
+        "fingerprint": data.fingerprint(),
+        "task": task,
+        "budget": budget.model_dump(),
+        "seed": seed,
+        "candidates": candidates,
+        "trains": trains,
+    }
+    with Journal(out / JOURNAL, header) as journal:
+        exploration = Exploration(engine, problem, journal, monitor, executor)
+        stopped_by = exploration.run()
+    best = engine.best
+    if best is None:
+        raise NasError(f"the search was stopped ({stopped_by}) before its first network was done; allow it more time")
+    found = exploration.found.get(best.candidate.number) or evaluate(problem, best.candidate)
+    if stopped_by != "cancelled":
+        monitor.reserve = EXPORT_SECONDS
+        monitor.enter("retraining")
+        found = _retrained(found, best, problem, monitor)
+        if cancelled():
+            stopped_by = "cancelled"
+    monitor.enter("exporting")
+    summary = SearchSummary(
+        seed=seed,
+        candidates=engine.considered,
+        rejected=engine.rejected,
+        trained=engine.trained,
+        seconds=round(monitor.elapsed, 3),
+        cpu_seconds=round(time.process_time() - began_cpu, 3),
+        peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        stopped_by=stopped_by,
+        validation_accuracy=best.result.accuracy,
+    )
+    front = front_points(engine, problem.input_shape, problem.classes)
+    notes = {} if trains else {"training": "torch is not installed: only closed forms were searched (edgetune[train])"}
+    card = export(
+        found,
+        data,
+        split,
+        task=task,
+        budget=budget,
+        out=out,
+        summary=summary,
+        front=front,
+        replaced=replaced,
+        notes=notes,
+    )
+    monitor.enter("done")
+    return SearchResult(out / f"model-{card.id}", card, front)
+
+
+def _divided(dataset: Dataset, library: Dataset | None, seed: int) -> tuple[Dataset, Split]:
+    try:
+        data = dataset if library is None else merge_library(dataset, library)
+        return data, split_dataset(data, seed=seed)
+    except RecordingError as error:
+        raise DataError(str(error)) from error
+
+
+def _problem(data: Dataset, split: Split, task: Task) -> Problem:
+    if not np.isfinite(data.x).all():
+        raise DataError("the windows hold values that are no finite numbers; record those parts again")
+    train, validation = data.select(split.train), data.select(split.validation)
+    return Problem(task, len(data.classes), train.x, train.label, validation.x, validation.label, validation.condition)
+
+
+def _retrained(found: Evaluation, best: Scored, problem: Problem, monitor: Monitor) -> Evaluation:
+    """Train the winner on training and validation windows, unless time ends before or it comes out worse."""
+    steps = FINAL_STEPS[problem.task] if best.candidate.steps else 0
+    try:
+        again = refit(problem, best.candidate, steps=steps, stop=monitor.pulse)
+    except Interrupted:
+        return found
+    if again.result.accuracy < found.result.accuracy - WORSE:
+        return found
+    return replace(again, network=with_temperature(again.network, found.result.temperature))
