@@ -259,6 +259,7 @@ class Follower:
         topic, payload = item
         if self._asked and payload.get("id") == self._asked and payload.get("status") == "rejected":
             self._progress.note(f"continue was rejected: {payload.get('reason')}")
+            self._asked = ""
         return follow(job, topic, payload)
 
     def _operate(self, job: Job, now: float) -> None:

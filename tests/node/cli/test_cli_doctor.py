@@ -123,6 +123,7 @@ def test_samples_that_do_not_come_are_missed(broker: Any, cli: Any, configure: A
     assert "edgetune simulate" in source["advice"]
 
 
+@pytest.mark.slow
 def test_samples_over_mqtt_are_measured(broker: Any, scripted_node: Any, cli: Any, configure: Any, spawn: Any) -> None:
     node = scripted_node(broker)
     spawn("simulate", "--asset", "press", *node.target)

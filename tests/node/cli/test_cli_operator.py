@@ -287,6 +287,7 @@ def test_a_job_is_followed_over_a_restart_of_the_broker(
     assert ended.code == 0, ended.err
 
 
+@pytest.mark.slow
 def test_ctrl_c_cancels_the_job(broker: Any, scripted_node: Any, spawn: Any) -> None:
     node = scripted_node(broker)
     node.online()
@@ -307,6 +308,7 @@ def test_ctrl_c_cancels_the_job(broker: Any, scripted_node: Any, spawn: Any) -> 
     assert json.loads(out)["status"] == "cancelled"
 
 
+@pytest.mark.slow
 def test_enter_in_a_terminal_starts_each_take(broker: Any, scripted_node: Any, spawn: Any, until: Any) -> None:
     node = scripted_node(broker)
     node.online()

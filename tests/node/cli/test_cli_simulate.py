@@ -40,6 +40,7 @@ def record(folder: Path, **rms: float) -> None:
         write_recording(folder / f"{name}.npz", Recording(samples=samples, rate_hz=4000.0, label=name, unit="m/s2"))
 
 
+@pytest.mark.slow
 def test_blocks_come_at_the_pace_of_the_machine(broker: Any, scripted_node: Any, spawn: Any) -> None:
     node = scripted_node(broker)
     spawn("simulate", *ON, *node.target)
@@ -51,6 +52,7 @@ def test_blocks_come_at_the_pace_of_the_machine(broker: Any, scripted_node: Any,
     assert state(node)["conditions"] == list(BEARING_CONDITIONS)
 
 
+@pytest.mark.slow
 def test_it_is_switched_by_topic_and_says_so(broker: Any, scripted_node: Any, spawn: Any) -> None:
     node = scripted_node(broker)
     spawn("simulate", *ON, *node.target)
@@ -69,6 +71,7 @@ def test_it_is_switched_by_topic_and_says_so(broker: Any, scripted_node: Any, sp
     )
 
 
+@pytest.mark.slow
 def test_lines_on_standard_input_switch_it(broker: Any, scripted_node: Any, spawn: Any) -> None:
     node = scripted_node(broker)
     process = spawn("simulate", "--stdin", "--machine", "armband", "--subject", "7", *ON, *node.target)
@@ -79,6 +82,7 @@ def test_lines_on_standard_input_switch_it(broker: Any, scripted_node: Any, spaw
     assert blocks(node, 2)[-1].channels == 8
 
 
+@pytest.mark.slow
 def test_it_goes_where_a_calibration_asks_and_comes_back(broker: Any, scripted_node: Any, spawn: Any) -> None:
     node = scripted_node(broker)
     node.online()
@@ -96,6 +100,7 @@ def test_it_goes_where_a_calibration_asks_and_comes_back(broker: Any, scripted_n
     state(node, condition="outer_slight", asked=None)
 
 
+@pytest.mark.slow
 def test_recordings_are_played_and_switched(broker: Any, scripted_node: Any, spawn: Any, tmp_path: Path) -> None:
     record(tmp_path, loud=10.0, normal=1.0)
     node = scripted_node(broker)
@@ -110,6 +115,7 @@ def test_recordings_are_played_and_switched(broker: Any, scripted_node: Any, spa
     assert blocks(node, 3)[-1].physical().std() > 5
 
 
+@pytest.mark.slow
 def test_a_seam_of_a_recording_is_seen_as_a_gap(broker: Any, scripted_node: Any, spawn: Any, tmp_path: Path) -> None:
     record(tmp_path, normal=1.0)
     node = scripted_node(broker)
@@ -119,6 +125,7 @@ def test_a_seam_of_a_recording_is_seen_as_a_gap(broker: Any, scripted_node: Any,
     assert 1 <= (steps == 2).sum() <= 3
 
 
+@pytest.mark.slow
 def test_real_recordings_are_played(broker: Any, scripted_node: Any, spawn: Any, recordings_dir: Path) -> None:
     node = scripted_node(broker)
     spawn("simulate", "--replay", recordings_dir / "cwru_de_1797rpm", *ON, *node.target)
@@ -126,6 +133,7 @@ def test_real_recordings_are_played(broker: Any, scripted_node: Any, spawn: Any,
     assert blocks(node, 3)[0].rate_hz == 12000
 
 
+@pytest.mark.slow
 def test_a_restart_of_the_broker_is_survived(fresh_broker: Any, scripted_node: Any, spawn: Any, until: Any) -> None:
     node = scripted_node(fresh_broker)
     spawn("simulate", *ON, *node.target)
@@ -141,6 +149,7 @@ def test_a_restart_of_the_broker_is_survived(fresh_broker: Any, scripted_node: A
     state(node, condition="ball_moderate")
 
 
+@pytest.mark.slow
 def test_it_waits_for_a_broker_that_is_not_up_yet(make_broker: Any, spawn: Any) -> None:
     process = make_broker().start()
     process.stop()
@@ -154,6 +163,7 @@ def test_it_waits_for_a_broker_that_is_not_up_yet(make_broker: Any, spawn: Any) 
     assert simulator.poll() is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_it_says_goodbye(broker: Any, scripted_node: Any, spawn: Any, how: int) -> None:
     node = scripted_node(broker)
@@ -164,6 +174,7 @@ def test_it_says_goodbye(broker: Any, scripted_node: Any, spawn: Any, how: int) 
     state(node, sending=False)
 
 
+@pytest.mark.slow
 def test_the_broker_tells_when_it_was_killed(broker: Any, scripted_node: Any, spawn: Any) -> None:
     node = scripted_node(broker)
     process = spawn("simulate", *ON, *node.target)
@@ -172,6 +183,7 @@ def test_the_broker_tells_when_it_was_killed(broker: Any, scripted_node: Any, sp
     state(node, sending=False, condition=None)
 
 
+@pytest.mark.slow
 def test_it_ends_by_itself(broker: Any, scripted_node: Any, spawn: Any) -> None:
     node = scripted_node(broker)
     process = spawn("simulate", "--seconds", "0.3", *ON, *node.target)

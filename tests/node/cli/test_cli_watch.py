@@ -53,6 +53,7 @@ def test_json_gives_every_message_and_nothing_else(broker: Any, scripted_node: A
     assert all(set(line) == {"topic", "payload"} for line in lines)
 
 
+@pytest.mark.slow
 def test_plain_lines_say_what_changes(broker: Any, scripted_node: Any, spawn: Any) -> None:
     node = scripted_node(broker)
     populate(node)
@@ -73,6 +74,7 @@ def test_plain_lines_say_what_changes(broker: Any, scripted_node: Any, spawn: An
     process.wait(10)
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_enough_ends_it_quietly(broker: Any, scripted_node: Any, spawn: Any) -> None:
     node = scripted_node(broker)
     populate(node)
