@@ -238,8 +238,8 @@ def test_on_a_terminal_a_bar_is_drawn_in_place() -> None:
 def test_a_waveform_has_its_peak_where_the_samples_have_it() -> None:
     samples = np.zeros(600, np.float32)
     samples[310] = -2.0
-    drawn = waveform(samples)
+    drawn = waveform(samples, width=60, full_scale=2.0)
     assert len(drawn) == 60
     assert drawn.index("█") == 31
     assert set(drawn) == {" ", "█"}
-    assert set(waveform(np.zeros(60, np.float32))) == {" "}
+    assert set(waveform(samples, width=60, full_scale=16.0)) == {" ", "▁"}

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from edgetune_signal import Chunk, Source
 
 READ_S = 0.5
-SHOWN_S = 0.12
+SHOWN_S = 0.08
+SHOWN_WIDTH = 36
+HEADROOM = 4.0
 ASKED_PHASES = frozenset({"waiting", "countdown", "recording"})
 
 
@@ -66,6 +68,7 @@ class Machine:
         self._lock = threading.Lock()
         self._shown: list[NDArray[np.float32]] = []
         self._to_show = 0
+        self._full_scale = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="machine", daemon=True)
         client.subscribe(topics.asset(asset, "calibration"))
@@ -138,4 +141,6 @@ class Machine:
         if self._to_show <= 0:
             together = np.concatenate(self._shown)
             peak = float(np.abs(together).max())
-            self._say(f"{waveform(together)}  {SHOWN_S * 1e3:.0f} ms, peak {peak:.2f} {self._source.spec.unit}")
+            self._full_scale = max(self._full_scale or HEADROOM * peak, peak)
+            drawn = waveform(together, width=SHOWN_WIDTH, full_scale=self._full_scale or 1.0)
+            self._say(f"{drawn}  {SHOWN_S * 1e3:.0f} ms, peak {peak:.2f} {self._source.spec.unit}")

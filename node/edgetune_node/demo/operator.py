@@ -101,6 +101,9 @@ class Operator:
             since, chapter = now, chapter_of(job.calibration, chapter)
         if job.status != "done":
             raise DemoError("the node makes a new model", f"the job was {job.status}: {job.reason}")
+        self._screen.say(
+            "OPERATOR", f"the node has a new model, {sum(seconds.values()):.0f} s after it was asked for one"
+        )
         return seconds
 
 

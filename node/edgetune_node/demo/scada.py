@@ -169,12 +169,11 @@ class Scada:
                         sentence = self.view.see(leaf, payload, time.monotonic())
                     except DemoError as error:
                         self.error = error
-                        self._stopping.set()
-                    self._changed.notify_all()
-                if self._stopping.is_set():
-                    return
-                if sentence:
-                    self._say(sentence)
+                        return
+                    finally:
+                        self._changed.notify_all()
+                    if sentence:
+                        self._say(sentence)  # before a waiting play goes on and says more about it
 
 
 def _announce(model: Model) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from rich.markup import escape
+from rich.table import Table
 
 from edgetune_node.cli.bars import open_bar
 
@@ -25,6 +26,8 @@ _COLOURS: dict[str, str] = {
     "OPERATOR": "magenta",
     "SCADA": "green",
 }
+TIME_WIDTH = 7
+SPEAKER_WIDTH = 8
 _LEVELS = " ▁▂▃▄▅▆▇█"
 
 
@@ -46,11 +49,12 @@ class Screen:
 
     def say(self, speaker: Speaker, text: str, *, style: str = "") -> None:
         """Print one line."""
-        colour = _COLOURS[speaker]
-        shown = f"[{style}]{escape(text)}[/]" if style else escape(text)
-        self.console.print(
-            f"[dim]{self._clock() - self._start:6.1f} s[/]  [{colour}]{speaker:<8}[/]  {shown}", highlight=False
-        )
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        grid.add_column(width=TIME_WIDTH, justify="right", style="dim")
+        grid.add_column(width=SPEAKER_WIDTH, style=_COLOURS[speaker])
+        grid.add_column(style=style)
+        grid.add_row(f"{self._clock() - self._start:.1f} s", speaker, escape(text))
+        self.console.print(grid)
 
     def chapter(self, title: str) -> None:
         """Print a rule with a title."""
@@ -58,12 +62,12 @@ class Screen:
 
     def bar(self, speaker: Speaker) -> AbstractContextManager[Callable[[float, str], None]]:
         """Give a function that shows ``(percent, text)``; a terminal's bar is gone when the context ends."""
-        label = f"          [{_COLOURS[speaker]}]{speaker:<8}[/]"
+        label = f"{'':{TIME_WIDTH + 1}}[{_COLOURS[speaker]}]{speaker:<{SPEAKER_WIDTH}}[/]"
         return open_bar(self.console, label, line=lambda text: self.say(speaker, text))
 
 
-def waveform(samples: NDArray[np.float32], *, width: int = 60, full_scale: float | None = None) -> str:
-    """Peaks of one channel as ``width`` characters, the highest peak (or ``full_scale``) as a full block.
+def waveform(samples: NDArray[np.float32], *, width: int, full_scale: float) -> str:
+    """Peaks of one channel as ``width`` characters, ``full_scale`` as a full block.
 
     Parameters
     ----------
@@ -71,6 +75,5 @@ def waveform(samples: NDArray[np.float32], *, width: int = 60, full_scale: float
         ``float32 (n,)``, at least ``width`` of them.
     """
     peaks = np.array([np.abs(part).max() for part in np.array_split(samples, width)])
-    top = full_scale or float(peaks.max()) or 1.0
-    steps = np.clip(np.ceil(peaks / top * (len(_LEVELS) - 1)), 0, len(_LEVELS) - 1)
+    steps = np.clip(np.ceil(peaks / full_scale * (len(_LEVELS) - 1)), 0, len(_LEVELS) - 1)
     return "".join(_LEVELS[int(step)] for step in steps)
