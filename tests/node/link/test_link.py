@@ -5,162 +5,23 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from edgetune_node.commands import MAX_COMMAND_BYTES
-from edgetune_node.config import MqttSection
 from edgetune_node.events import (
-    CommandArrived,
     ContextArrived,
-    Durability,
     FinishCommand,
     KeepCommand,
-    LinkChanged,
-    Publish,
 )
-from edgetune_node.link import Link
-from edgetune_node.messages import Classification, Fault, Health, Response, Sign, State, Status
-from edgetune_node.outbox import Outbox
 from edgetune_node.topics import Topics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from edgetune_node.events import Event
-    from edgetune_node.messages import Message
 
 TOPICS = Topics("acme/plant", "n1")
-NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
-RARE, SIGN, TELEMETRY = Durability.RARE, Durability.SIGN, Durability.TELEMETRY
-
-
-def message(kind: type[Message], seq: int = 0, **fields: Any) -> Message:
-    return kind.model_validate(
-        {"schema": f"{kind.topic.partition('/')[0]}/1", "ts": NOW, "boot": "b", "seq": seq} | fields
-    )
-
-
-def state(seq: int) -> Publish:
-    content = message(State, seq, phase="monitoring", reason=f"r{seq}", since=NOW)
-    return Publish(TOPICS.asset("a", "state"), content, RARE)
-
-
-def fault(seq: int, *, active: bool, durability: Durability = RARE) -> Publish:
-    content = message(
-        Fault, seq, active=active, event="e", severity="alarm", first_seen=NOW, last_seen=NOW, votes=8, of=10,
-        confidence=0.9, model="m", **{"class": "inner" if active else "normal"},
-    )  # fmt: skip
-    return Publish(TOPICS.asset("a", "fault"), content, durability)
-
-
-def sign(seq: int) -> Publish:
-    content = message(Sign, seq, event="s", confidence=1, start=NOW, end=NOW, windows=3, model="m", **{"class": "fist"})
-    return Publish(TOPICS.asset("a", "sign"), content, SIGN)
-
-
-def classification(seq: int) -> Publish:
-    content = message(
-        Classification, seq, window=seq, confidence=1, probabilities={}, model="m", quality=[], **{"class": "normal"}
-    )
-    return Publish(TOPICS.asset("a", "classification"), content, TELEMETRY)
-
-
-def health(seq: int) -> Publish:
-    content = message(
-        Health, seq, uptime_s=1, rss_bytes=1, cpu_percent=1, temperature_c=None, queue_depth=0, dropped_chunks=0,
-        reconnects=0, outbox_depth=0, outbox_dropped=0, disk_free_bytes=1, assets=[],
-    )  # fmt: skip
-    return Publish(TOPICS.node("health"), content, TELEMETRY)
-
-
-def status(value: str, seq: int = 0) -> Publish:
-    return Publish(TOPICS.node("status"), message(Status, seq, status=value), RARE)
-
-
-def reply(topic: str, correlation: bytes | None = None) -> Publish:
-    return Publish(
-        topic, message(Response, id="1", command="record", status="accepted", schema="resp/1"), RARE, correlation
-    )
-
-
-class Bench:
-    """A link as a node holds it, with everything it posted."""
-
-    def __init__(self, broker: Any, folder: Path, until: Callable[..., None], **settings: Any) -> None:
-        self.until = until
-        self.events: list[Event] = []
-        self.samples: list[bytes] = []
-        self.broken = False
-        self.outbox = Outbox(folder / "outbox.sqlite", max_bytes=10**6, max_age_s=1e6, clock=time.time_ns)
-        self.link = Link(
-            MqttSection.model_validate({"host": broker.host, "port": broker.port, "keepalive_s": 5} | settings),
-            TOPICS,
-            self.outbox,
-            post=self._post,
-            boot="b",
-            sample_feeds={"a": self.samples.append},
-            will=status("offline").message.json_bytes(),
-            jitter=lambda: 0.0,
-        )
-        self.stopped = False
-
-    def _post(self, event: Event) -> None:
-        if self.broken:
-            raise RuntimeError("put in by the test")
-        self.events.append(event)
-
-    def start(self) -> Bench:
-        self.link.start()
-        self.until_up()
-        return self
-
-    def until_up(self, times: int = 1) -> None:
-        self.until(lambda: self.changes().count(True) >= times, what=f"{times} connections in {self.events}")
-
-    def changes(self) -> list[bool]:
-        return [event.connected for event in self.events if isinstance(event, LinkChanged)]
-
-    def reasons(self) -> list[str]:
-        return [event.reason for event in self.events if isinstance(event, LinkChanged) and not event.connected]
-
-    def commands(self) -> list[CommandArrived]:
-        return [event for event in self.events if isinstance(event, CommandArrived)]
-
-    def command(self, index: int = 0) -> CommandArrived:
-        self.until(lambda: len(self.commands()) > index, what="a command")
-        return self.commands()[index]
-
-    def delivered(self) -> None:
-        self.until(lambda: self.link.depth == 0, what="everything delivered")
-
-    def close(self, timeout_s: float = 5.0) -> None:
-        if not self.stopped:
-            self.stopped = True
-            self.link.stop(status("stopped"), timeout_s)
-            self.outbox.close()
-
-
-@pytest.fixture
-def bench(tmp_path: Path, until: Callable[..., None]) -> Iterator[Callable[..., Bench]]:
-    made: list[Bench] = []
-
-    def make(broker: Any, **settings: Any) -> Bench:
-        made.append(Bench(broker, tmp_path / f"node-{len(made)}", until, **settings))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close(1.0)
-
-
-@pytest.fixture(params=["5", "3.1.1"])
-def protocol(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 # ---- commands ------------------------------------------------------------------------------------------------------
@@ -213,14 +74,16 @@ def test_a_huge_command_is_cut_to_one_byte_more_than_allowed(fresh_broker: Any, 
     node.link.ack(node.command().ack)
 
 
-def test_response_topic_and_correlation_are_passed_on_and_back(fresh_broker: Any, bench: Any, recorder: Any) -> None:
+def test_response_topic_and_correlation_are_passed_on_and_back(
+    fresh_broker: Any, bench: Any, say: Any, recorder: Any
+) -> None:
     node = bench(fresh_broker).start()
     plant = recorder(fresh_broker, "reply/#")
     plant.publish(TOPICS.asset("a", "cmd/record"), b"", response_topic="reply/x", correlation=b"\x00\xff")
     command = node.command()
     assert (command.response_topic, command.correlation) == ("reply/x", b"\x00\xff")
     node.link.ack(command.ack)
-    node.link.publish(reply("reply/x", command.correlation))
+    node.link.publish(say.reply("reply/x", command.correlation))
     assert plant.wait_for(lambda seen: seen.topic == "reply/x").correlation == b"\x00\xff"
 
 
@@ -289,11 +152,13 @@ threading.Event().wait()
 # ---- messages ------------------------------------------------------------------------------------------------------
 
 
-def test_two_hundred_messages_arrive_in_order(fresh_broker: Any, bench: Any, recorder: Any, protocol: str) -> None:
+def test_two_hundred_messages_arrive_in_order(
+    fresh_broker: Any, bench: Any, say: Any, recorder: Any, protocol: str
+) -> None:
     scada = recorder(fresh_broker, "acme/#", protocol=protocol)
     node = bench(fresh_broker, protocol=protocol).start()
     for seq in range(200):
-        node.link.publish(state(seq) if seq % 2 else sign(seq))
+        node.link.publish(say.state(seq) if seq % 2 else say.sign(seq))
     states = scada.wait_for_count(TOPICS.asset("a", "state"), 100)
     signs = scada.wait_for_count(TOPICS.asset("a", "sign"), 100)
     assert [seen.json()["seq"] for seen in states] == list(range(1, 200, 2))
@@ -302,19 +167,21 @@ def test_two_hundred_messages_arrive_in_order(fresh_broker: Any, bench: Any, rec
     node.delivered()
 
 
-def test_a_burst_of_classifications_arrives_whole(fresh_broker: Any, bench: Any, recorder: Any) -> None:
+def test_a_burst_of_classifications_arrives_whole(fresh_broker: Any, bench: Any, say: Any, recorder: Any) -> None:
     scada = recorder(fresh_broker, TOPICS.asset("a", "classification"))
     node = bench(fresh_broker).start()
     for seq in range(300):
-        node.link.publish(classification(seq))
+        node.link.publish(say.classification(seq))
     seen = scada.wait_for_count(TOPICS.asset("a", "classification"), 300)
     assert [one.json()["seq"] for one in seen] == list(range(300))
 
 
-def test_quality_of_service_and_retain_follow_the_message(fresh_broker: Any, bench: Any, recorder: Any) -> None:
+def test_quality_of_service_and_retain_follow_the_message(
+    fresh_broker: Any, bench: Any, say: Any, recorder: Any
+) -> None:
     scada = recorder(fresh_broker, "acme/#")
     node = bench(fresh_broker).start()
-    for effect in (fault(0, active=True), classification(0), health(0)):
+    for effect in (say.fault(0, active=True), say.classification(0), say.health(0)):
         node.link.publish(effect)
     flags = {}
     for leaf in ("a/fault", "a/classification", "health"):
@@ -323,14 +190,14 @@ def test_quality_of_service_and_retain_follow_the_message(fresh_broker: Any, ben
     assert flags == {"a/fault": (1, True), "a/classification": (0, False), "health": (0, True)}
 
 
-def test_status_leaves_after_everything_else_that_waits(fresh_broker: Any, bench: Any, recorder: Any) -> None:
+def test_status_leaves_after_everything_else_that_waits(fresh_broker: Any, bench: Any, say: Any, recorder: Any) -> None:
     scada = recorder(fresh_broker, "acme/#")
     node = bench(fresh_broker).start()
     scada.clear()
-    node.link.publish(status("online"))
+    node.link.publish(say.status("online"))
     for seq in range(5):
-        node.link.publish(state(seq))
-    node.link.publish(health(0))
+        node.link.publish(say.state(seq))
+    node.link.publish(say.health(0))
     scada.wait_for(lambda seen: seen.topic == TOPICS.node("health"))
     online = scada.wait_for(lambda seen: b"online" in seen.payload)
     assert online.retain
@@ -340,18 +207,20 @@ def test_status_leaves_after_everything_else_that_waits(fresh_broker: Any, bench
 def test_the_will_says_offline_when_the_node_is_cut_off(fresh_broker: Any, bench: Any, recorder: Any) -> None:
     scada = recorder(fresh_broker, TOPICS.node("status"))
     node = bench(fresh_broker).start()
-    node.link._connection.abandon()
+    node.connection.abandon()
     will = scada.wait_for(lambda seen: b"offline" in seen.payload)
     assert will.retain
     node.until_up(2)
     assert node.link.reconnects == 1
 
 
-def test_stopping_sends_what_waits_and_says_stopped_last(fresh_broker: Any, bench: Any, recorder: Any) -> None:
+def test_stopping_sends_what_waits_and_says_stopped_last(
+    fresh_broker: Any, bench: Any, say: Any, recorder: Any
+) -> None:
     scada = recorder(fresh_broker, "acme/#")
     node = bench(fresh_broker).start()
     for seq in range(30):
-        node.link.publish(state(seq))
+        node.link.publish(say.state(seq))
     node.close()
     scada.wait_for(lambda seen: b"stopped" in seen.payload)
     topics = [seen.topic for seen in scada.messages]
@@ -375,18 +244,18 @@ def test_an_exception_behind_a_callback_leaves_the_link_working(fresh_broker: An
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_dead_network_thread_is_noticed_and_replaced(
-    fresh_broker: Any, bench: Any, recorder: Any, monkeypatch: pytest.MonkeyPatch
+    fresh_broker: Any, bench: Any, say: Any, recorder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = bench(fresh_broker).start()
 
     def die(*_: object) -> None:
         raise RuntimeError("put in by the test")
 
-    monkeypatch.setattr(node.link._connection._client, "_packet_handle", die)
+    monkeypatch.setattr(node.connection._client, "_packet_handle", die)
     plant = recorder(fresh_broker, "acme/#")
     plant.publish(TOPICS.node("cmd/ping"), b"deadly", qos=0)
     node.until_up(2)
     assert "network thread" in node.reasons()[0]
-    node.link.publish(state(7))
+    node.link.publish(say.state(7))
     assert plant.wait_for(lambda seen: seen.topic.endswith("state")).json()["seq"] == 7
     assert json.loads(plant.on(TOPICS.node("status"))[0].payload)["status"] == "offline"
