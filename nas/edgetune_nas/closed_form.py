@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LOG_FLOOR = 3e-2
 """The log's offset as a share of the mean pooled value: quieter frames than this say nothing more."""
-_BLOCK_BYTES = 16_000_000
+_BLOCK_BYTES = 2_000_000
 
 
 def split_front(layers: tuple[Layer, ...]) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:

@@ -17,12 +17,11 @@ from edgetune_nas.space import expand
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgetune_signal.datasets import Dataset
-    from edgetune_signal.splits import Split
-
     from edgetune_nas.card import Budget, Metrics, ModelCard, SearchSummary, Task
     from edgetune_nas.engine import Engine
     from edgetune_nas.evaluation import Evaluation
+    from edgetune_signal.datasets import Dataset
+    from edgetune_signal.splits import Split
 
 
 def front_points(engine: Engine, input_shape: tuple[int, int], classes: int) -> tuple[FrontPoint, ...]:

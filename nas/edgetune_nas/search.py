@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
-from edgetune_signal.datasets import merge_library
-from edgetune_signal.errors import RecordingError
-from edgetune_signal.splits import split_dataset
 
 from edgetune_nas import space
 from edgetune_nas.candidate import Interrupted, Scored
@@ -24,16 +20,19 @@ from edgetune_nas.exploration import EXPORT_SECONDS, FINAL_STEPS, Exploration
 from edgetune_nas.export import export, front_points
 from edgetune_nas.journal import Journal
 from edgetune_nas.progress import FrontPoint, Monitor, SearchEvent
+from edgetune_nas.usage import peak_rss_bytes
+from edgetune_signal.datasets import merge_library
+from edgetune_signal.errors import RecordingError
+from edgetune_signal.splits import split_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
     from pathlib import Path
 
+    from edgetune_nas.card import Budget, ModelCard, Task
     from edgetune_signal.datasets import Dataset
     from edgetune_signal.splits import Split
-
-    from edgetune_nas.card import Budget, ModelCard, Task
 
 JOURNAL = "journal.jsonl"
 WORSE = 0.02
@@ -119,7 +118,7 @@ def search(
         seed=seed,
         trains=trains,
         limit=candidates,
-        tolerance=0.5 / len(split.validation),
+        tolerance=0.25 / len(split.validation),
     )
     monitor.follow(engine)
     out.mkdir(parents=True, exist_ok=True)
@@ -153,7 +152,7 @@ def search(
         trained=engine.trained,
         seconds=round(monitor.elapsed, 3),
         cpu_seconds=round(time.process_time() - began_cpu, 3),
-        peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak_rss_bytes=peak_rss_bytes(),
         stopped_by=stopped_by,
         validation_accuracy=best.result.accuracy,
     )

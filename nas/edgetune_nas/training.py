@@ -13,6 +13,7 @@ from torch.nn import functional
 from edgetune_nas.candidate import Interrupted
 from edgetune_nas.closed_form import fit_front, front_features, front_weights, split_front
 from edgetune_nas.layers import Network
+from edgetune_nas.optimiser import OneCycleAdamW
 from edgetune_nas.torch_net import LayerNet, from_network, to_network
 
 if TYPE_CHECKING:
@@ -80,11 +81,8 @@ def train(
         torch.manual_seed(seed)
         net = LayerNet(rest, (features.shape[1], features.shape[2]))
     weight = _class_weights(y, classes)
-    optimiser = torch.optim.AdamW(
-        net.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe.learning_rate, total_steps=max(2, epochs * source.steps)
+    optimiser = OneCycleAdamW(
+        net, peak=recipe.learning_rate, weight_decay=recipe.weight_decay, steps=epochs * source.steps
     )
     curve = []
     for _ in range(epochs):
@@ -93,10 +91,9 @@ def train(
             if stop():
                 raise Interrupted
             loss = functional.cross_entropy(net(xb), yb, weight, label_smoothing=LABEL_SMOOTHING)
-            optimiser.zero_grad(set_to_none=True)
+            optimiser.clear()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-            schedule.step()
             total += loss.item()
         curve.append(total / source.steps)
     source.settle_norms(net)
