@@ -125,7 +125,7 @@ class Service:
             sample_feeds={name: source.feed for name, source in sources.items() if hasattr(source, "feed")},
             will=will.message.json_bytes(),
         )
-        self._searches = SearchRunner(settings, self._inbox.put)
+        self._searches = SearchRunner(settings, self._folder, self._inbox.put)
         self._readers = [SourceReader(section, self._inbox, sources[section.id]) for section in settings.asset]
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="files")
         self._exit: int | None = None
@@ -220,7 +220,7 @@ class Service:
                 case StartSearch():
                     self._search(effect)
                 case CancelSearch():
-                    self._searches.cancel(effect.job)
+                    self._searches.cancel()
                 case Exit():
                     self._exit = effect.code
 
@@ -247,8 +247,6 @@ class Service:
                 bundle = store.install(store.find(effect.name or "", self._incoming))
         except (NasError, NodeError, OSError) as error:
             return ModelReady(effect.asset, effect.job, None, None, str(error))
-        finally:
-            self._searches.clean(effect.asset)
         return ModelReady(effect.asset, effect.job, bundle, store.previous_id())
 
     def _search(self, effect: StartSearch) -> None:

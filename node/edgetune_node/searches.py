@@ -1,0 +1,117 @@
+"""Starts the search child, reads what it reports, and ends it: the node's side of `edgetune_nas.job`."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from edgetune_nas.job import Job, SearchJob, Source
+from edgetune_node.errors import NodeError
+from edgetune_node.events import SearchReported
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgetune_node.config import Settings
+    from edgetune_node.events import Event, StartSearch
+    from edgetune_signal import RecordingStore
+
+CLOSE_S = 1.5
+
+log = structlog.get_logger()
+
+
+class SearchRunner:
+    """Runs one search at a time in a process group of its own.
+
+    Parameters
+    ----------
+    settings
+        Windows, budgets and memory bounds of the assets.
+    folder
+        Gives an asset's folder of a name.
+    post
+        Takes what the child reports, from another thread.
+    """
+
+    def __init__(self, settings: Settings, folder: Callable[[str, str], Path], post: Callable[[Event], None]) -> None:
+        self._sections = {section.id: section for section in settings.asset}
+        self._folder = folder
+        self._post = post
+        self._running: SearchJob | None = None
+        self._reader: threading.Thread | None = None
+
+    def start(self, wanted: StartSearch, recordings: RecordingStore, current: Path | None) -> None:
+        """Start the child; its events arrive as `SearchReported`. To be called from the thread that lives longest.
+
+        Raises
+        ------
+        NodeError
+            Where no stored recording fits the stream.
+        OSError
+            Where the child cannot be started.
+        """
+        section = self._sections[wanted.asset]
+        fitting = [
+            info.path
+            for info in recordings.list()
+            if info.label in wanted.classes
+            and (info.channels, info.rate_hz, info.unit) == (section.channels, section.rate_hz, section.unit)
+        ]
+        if not fitting:
+            raise NodeError(
+                f"no recording in {recordings.folder} has {section.channels} channels at {section.rate_hz:g} Hz in "
+                f"{section.unit}; record again with this sensor"
+            )
+        out = self._folder(wanted.asset, "search")
+        shutil.rmtree(out, ignore_errors=True)
+        job = Job(
+            data=Source(recordings=tuple(fitting), window=section.window.length, hop=section.window.hop),
+            task=section.task,
+            budget=wanted.budget,
+            out=out,
+            replaced=current,
+            max_rss_bytes=section.search_max_rss_bytes,
+        )
+        self._running = SearchJob.start(job)
+        log.info("search started", asset=wanted.asset, job=wanted.job, recordings=len(fitting), pid=self._running.pid)
+        self._reader = threading.Thread(
+            target=self._read, args=(self._running, wanted, self._folder(wanted.asset, "models")), daemon=True
+        )
+        self._reader.start()
+
+    def cancel(self) -> None:
+        """Ask the child to end; it is killed if it does not."""
+        if self._running is not None:
+            self._running.cancel()
+
+    def close(self) -> None:
+        """End the child now."""
+        if self._running is not None and self._running.poll() is None:
+            self._running.kill()
+        if self._reader is not None:
+            self._reader.join(CLOSE_S)
+
+    def _read(self, job: SearchJob, wanted: StartSearch, models: Path) -> None:
+        for event in job.events():
+            if event["event"] == "done":
+                event = self._kept(event, models)  # noqa: PLW2901 - the same event, with the bundle's new place
+            if event["event"] != "progress":
+                log.info("search ended", asset=wanted.asset, job=wanted.job, how=event["event"])
+            self._post(SearchReported(wanted.asset, wanted.job, event))
+
+    def _kept(self, event: dict[str, object], models: Path) -> dict[str, object]:
+        """Move the bundle into the model store's folder, where it can be deployed later too; it is not current yet."""
+        bundle = Path(str(event["bundle"]))
+        target = models / bundle.name
+        try:
+            bundle.rename(target)
+            shutil.rmtree(bundle.parent, ignore_errors=True)
+        except OSError as error:
+            message = f"{bundle} cannot be moved to {models}: {error.strerror}"
+            return {"event": "failed", "error": "OSError", "message": message}
+        return {**event, "bundle": str(target)}
