@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LOG_FLOOR = 3e-2
 """The log's offset as a share of the mean pooled value: quieter frames than this say nothing more."""
-_BLOCK_BYTES = 2_000_000
+_BLOCK_BYTES = 4_000_000
 
 
 def split_front(layers: tuple[Layer, ...]) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
@@ -46,8 +46,8 @@ def front_features(front: tuple[Layer, ...], x: Floats) -> Floats:
     """Output ``(windows, channels', length')`` of the fixed layers ``front`` for windows ``x``, in bounded memory."""
     if not front or not len(x):
         return x
-    widest = max((layer.kernel or x.shape[2]) / layer.stride for layer in front if isinstance(layer, Conv | LpPool))
-    step = max(1, int(_BLOCK_BYTES / (x[0].size * 4 * max(1.0, widest))))
+    copies = max((layer.kernel / layer.stride for layer in front if isinstance(layer, Conv | LpPool)), default=1.0)
+    step = max(1, int(_BLOCK_BYTES / (x[0].size * 4 * max(1.0, copies))))
     return np.concatenate([_apply(front, x[at : at + step]) for at in range(0, len(x), step)])
 
 
@@ -193,8 +193,9 @@ def _apply(front: tuple[Layer, ...], x: Floats) -> Floats:
 def _frozen_conv(layer: Conv, x: Floats) -> Floats:
     bank = filter_bank(layer)[: layer.filters // layer.groups, 0]
     frames = np.lib.stride_tricks.sliding_window_view(x, layer.kernel, axis=2)[:, :, :: layer.stride]
-    out = frames @ bank.T  # (windows, channels, frames, bands)
-    return np.ascontiguousarray(out.transpose(0, 1, 3, 2)).reshape(len(x), layer.filters, -1)
+    windows, channels, count, taps = frames.shape
+    out = (np.ascontiguousarray(frames).reshape(-1, taps) @ bank.T).reshape(windows, channels, count, -1)
+    return np.ascontiguousarray(out.transpose(0, 1, 3, 2)).reshape(windows, layer.filters, count)
 
 
 def _lp_pool(layer: LpPool, x: Floats) -> Floats:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 from edgetune_nas import space
@@ -23,8 +25,16 @@ FINAL_STEPS: dict[Task, int] = {"fault": 1000, "sign": 240}
 """Training steps of the winner's last training, on training and validation windows together."""
 EXPORT_SECONDS = 3.0
 """Time kept for writing and measuring the bundle."""
+LOADING_POLL_SECONDS = 0.1
 TORCH_SECONDS = 8.0
 """With less time than this to train in, loading torch would leave none."""
+
+
+def load_libraries(stop: Callable[[], bool]) -> None:
+    """Import what the export needs, then torch, which takes longest; candidates are then not charged for it."""
+    for module in ("edgetune_nas.quantise", "edgetune_nas.onnx_writer", "matplotlib.figure", "edgetune_nas.training"):
+        if not stop():
+            import_module(module)
 
 
 class Exploration:
@@ -34,8 +44,8 @@ class Exploration:
     ----------
     executor
         Where candidates are evaluated; this process, one after the other and interruptible, if None.
-    evaluate
-        Evaluates one candidate; tests replace it.
+    evaluate, load
+        How one candidate is evaluated, and what is done once before the first is trained; tests replace both.
 
     Attributes
     ----------
@@ -51,9 +61,11 @@ class Exploration:
         monitor: Monitor,
         executor: Executor | None = None,
         evaluate: Callable[..., Evaluation] = evaluate,
+        load: Callable[[Callable[[], bool]], None] = load_libraries,
     ) -> None:
         self._engine, self._problem, self._journal = engine, problem, journal
         self._monitor, self._executor, self._evaluate = monitor, executor, evaluate
+        self._load = load
         self._trains = False
         self.found: dict[int, Evaluation] = {}
 
@@ -86,10 +98,20 @@ class Exploration:
             return True
         if self._monitor.stop_reason() or self._monitor.left - self._monitor.reserve < TORCH_SECONDS:
             return False
-        self._trains = True
         self._monitor.enter("training")
-        import edgetune_nas.training  # noqa: F401 - torch takes seconds to load, which no candidate should be charged
+        self._trains = self._load_libraries()
+        return self._trains
 
+    def _load_libraries(self) -> bool:
+        """Load torch and what the export needs in a thread, so that even these seconds can be interrupted."""
+        stop = Event()
+        loader = Thread(target=self._load, args=(stop.is_set,), daemon=True)
+        loader.start()
+        while loader.is_alive():
+            loader.join(LOADING_POLL_SECONDS)
+            if self._monitor.pulse():
+                stop.set()
+                return False
         return True
 
     def _evaluations(self, batch: list[Candidate]) -> Iterable[Evaluation]:

@@ -185,4 +185,6 @@ def _ended(returncode: int, *, asked: bool) -> dict[str, Any]:
 if __name__ == "__main__":
     from edgetune_nas.job_child import main
 
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    sys.stderr.flush()
+    os._exit(code)  # everything is written and closed; unloading torch would take another second
