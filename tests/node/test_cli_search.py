@@ -1,0 +1,159 @@
+"""``edgetune search`` makes a bundle under budgets in a child process, and answers mistakes in words."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from edgetune_nas.bundle import load_bundle
+from edgetune_node.demo.broker import wait_until
+from edgetune_signal import BearingSimulator, Recording, write_recording
+
+EDGETUNE = [sys.executable, "-m", "edgetune_node"]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+KEYS = {
+    "bundle",
+    "accuracy",
+    "arena_bytes",
+    "streamed_bytes",
+    "flash_bytes",
+    "macs",
+    "parameters",
+    "candidates",
+    "trained",
+    "seconds",
+    "cpu_seconds",
+    "peak_rss_bytes",
+    "deployed",
+}
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four seconds of a simulated bearing in each of three conditions."""
+    folder = tmp_path_factory.mktemp("recordings")
+    for label, condition in {"normal": "normal", "inner": "inner_severe", "outer": "outer_severe"}.items():
+        samples = BearingSimulator(condition=condition, seed=1).generate(48_000)
+        write_recording(folder / f"{label}.npz", Recording(samples, 12_000.0, label, unit="g"))
+    return folder
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*EDGETUNE, *(str(argument) for argument in arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=ENVIRONMENT,
+    )
+
+
+def windows_file(path: Path, **changes: Any) -> Path:
+    rng = np.random.default_rng(0)
+    content = {
+        "x": rng.normal(size=(40, 1, 64)).astype(np.float32),
+        "label": np.arange(40) % 2,
+        "classes": np.array(["a", "b"]),
+        "rate_hz": 1000.0,
+    }
+    np.savez(path, **{**content, **changes})
+    return path
+
+
+@pytest.mark.slow
+def test_a_search_ends_with_a_bundle_within_its_budgets(recordings: Path, tmp_path: Path) -> None:
+    options = ["--window", 512, "--ram", "4KiB", "--flash", "32KiB", "--macs", "1e6", "--time", "12s"]
+    ended = run("search", recordings, *options, "--out", tmp_path / "out", "--json")
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    assert set(found) >= KEYS
+    assert found["arena_bytes"] <= 4096
+    assert found["flash_bytes"] <= 32_768
+    assert found["macs"] <= 1_000_000
+    assert found["accuracy"] >= 0.9
+    assert "candidates" in ended.stderr or "seen" in ended.stderr
+    card = load_bundle(Path(found["bundle"])).card
+    assert card.cost.arena_bytes == found["arena_bytes"]
+    evaluated = run("evaluate", found["bundle"], recordings, "--json")
+    assert json.loads(evaluated.stdout)["accuracy"] >= 0.9
+    again = run("search", recordings, *options[:-1], "13s", "--out", tmp_path / "out", "--json")
+    assert again.returncode == 1
+    assert "journal" in json.loads(again.stdout)["error"]
+
+
+@pytest.mark.slow
+def test_interrupting_a_search_keeps_the_best_network_so_far(recordings: Path, tmp_path: Path) -> None:
+    log = tmp_path / "stderr"
+    command = [*EDGETUNE, "search", str(recordings), "--window", "512", "--time", "90s", "--out", str(tmp_path / "out")]
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(
+            [*command, "--json"], stdout=subprocess.PIPE, stderr=stderr, text=True, env=ENVIRONMENT
+        ) as search,
+    ):
+        assert wait_until(lambda: "best" in log.read_text() or search.poll() is not None, 60), log.read_text()
+        children = psutil.Process(search.pid).children(recursive=True)
+        search.send_signal(signal.SIGINT)
+        output, _ = search.communicate(timeout=60)
+        assert search.returncode == 0, log.read_text()
+    found = json.loads(output)
+    assert found["stopped_by"] == "cancelled"
+    assert Path(found["bundle"]).is_dir()
+    assert not any(child.is_running() for child in children)
+
+
+@pytest.mark.slow
+def test_a_budget_that_nothing_fits_names_the_smallest_arena(recordings: Path, tmp_path: Path) -> None:
+    options = ["--window", 512, "--time", "10s", "--out", tmp_path / "out", "--json"]
+    ended = run("search", recordings, "--ram", 64, *options)
+    assert ended.returncode == 1
+    answer = json.loads(ended.stdout)
+    assert 64 < answer["smallest_arena_bytes"] < 4096
+    assert str(answer["smallest_arena_bytes"]) in answer["error"]
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"x": np.full((40, 1, 64), np.nan, np.float32)}, "not a finite number"),
+        ({"label": np.zeros(40, int)}, "only class"),
+        ({"x": np.zeros((40, 64), np.float32)}, "(windows, channels, length)"),
+        ({"rate_hz": -1.0}, "rate_hz"),
+        ({"label": np.arange(40)}, "classes has indices 0 to 1"),
+    ],
+)
+def test_data_that_cannot_be_searched_are_named(tmp_path: Path, changes: dict[str, Any], named: str) -> None:
+    data = windows_file(tmp_path / "data.npz", **changes)
+    ended = run("search", data, "--time", "5s", "--out", tmp_path / "out", "--json")
+    assert ended.returncode == 1
+    assert named in json.loads(ended.stdout)["error"]
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.slow
+def test_data_that_are_not_there_are_named(tmp_path: Path) -> None:
+    ended = run("search", tmp_path / "nowhere.npz", "--out", tmp_path / "out")
+    assert ended.returncode == 1
+    assert "nowhere.npz" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "options", [["--ram", "much"], ["--time", "0"], ["--macs", "-3"], ["--task", "guess"], ["--window", "0"]]
+)
+def test_wrong_options_are_wrong_usage(tmp_path: Path, options: list[str]) -> None:
+    ended = run("search", windows_file(tmp_path / "data.npz"), *options)
+    assert ended.returncode == 2
+    assert options[0] in ended.stderr
