@@ -213,6 +213,8 @@ class Connection:
         if stopper.is_alive():
             self.abandon()
             stopper.join(max(timeout_s, 0.2) / 2)
+        if self.dead and (left := client.socket()) is not None:
+            left.close()  # paho leaves it open where it was just reconnecting
 
     def abandon(self) -> None:
         """Cut the connection as it is; the broker publishes the will."""
@@ -220,6 +222,8 @@ class Connection:
         if isinstance(connection, socket.socket):
             with contextlib.suppress(OSError):  # it may be cut already
                 connection.shutdown(socket.SHUT_RDWR)
+            if self.dead:
+                connection.close()  # else its thread does
 
     # ---- callbacks, all in paho's thread -------------------------------------------------------------------------
 

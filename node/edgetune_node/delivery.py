@@ -117,6 +117,7 @@ class Delivery:
         self.stage = Stage.AWAY
         self.refused = 0
         self.dropped = 0
+        self.telemetry_dropped = 0
         self._number = 0
         self._window = 0
         self._max_packet: int | None = None
@@ -182,7 +183,7 @@ class Delivery:
             if isinstance(item, Telemetry):
                 self._take_back(item)
         self._states.pop(self._last_topic, None)
-        self.dropped += len(self._readings)
+        self.telemetry_dropped += len(self._readings)
         self._readings.clear()
         waiting = [item for item in flying if isinstance(item, Waiting)] + list(self._waiting)
         self._waiting.clear()
@@ -193,7 +194,7 @@ class Delivery:
         """Note that a message was put into the outbox: telemetry of its topic that still waits is older, and goes."""
         self._states.pop(topic, None)
         readings = [reading for reading in self._readings if reading.topic != topic]
-        self.dropped += len(self._readings) - len(readings)
+        self.telemetry_dropped += len(self._readings) - len(readings)
         self._readings = deque(readings)
         for mid, sending in self._inflight.items():
             if sending.topic == topic and isinstance(sending.item, Telemetry):
@@ -214,11 +215,11 @@ class Delivery:
             self._states.pop(telemetry.topic, None)  # so that it moves to the end
             self._states[telemetry.topic] = telemetry
         elif self.stage is Stage.AWAY:
-            self.dropped += 1
+            self.telemetry_dropped += 1
         else:
             if len(self._readings) >= MAX_TELEMETRY:
                 self._readings.popleft()
-                self.dropped += 1
+                self.telemetry_dropped += 1
             self._readings.append(telemetry)
 
     # ---- what goes out -------------------------------------------------------------------------------------------
@@ -345,7 +346,7 @@ class Delivery:
         if telemetry.retain:
             self._states.setdefault(telemetry.topic, telemetry)
         else:
-            self.dropped += 1
+            self.telemetry_dropped += 1
 
     def _keep(self, waiting: Waiting) -> None:
         entry = waiting.entry

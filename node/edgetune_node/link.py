@@ -177,8 +177,13 @@ class Link:
 
     @property
     def dropped(self) -> int:
-        """Messages given up since the start: by the outbox's bounds, for want of room, or telemetry while away."""
+        """Messages given up since the start, by the outbox's bounds or for want of memory; telemetry left out."""
         return self._outbox.dropped + self._sender.delivery.dropped
+
+    @property
+    def telemetry_dropped(self) -> int:
+        """Telemetry that was not sent in time and that nothing newer stands for."""
+        return self._sender.delivery.telemetry_dropped
 
     @property
     def refused(self) -> int:

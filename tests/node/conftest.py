@@ -294,6 +294,8 @@ class Recorder:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        if (left := self._client.socket()) is not None:
+            left.close()  # paho leaves it open where it was just reconnecting
 
 
 class MakeBroker(Protocol):

@@ -184,15 +184,15 @@ def test_momentary_telemetry_is_bounded_and_its_loss_counted(scene: Scene) -> No
         scene.delivery.tell(Telemetry("n/a/classification", body(0), 0, False, None))
 
     read()
-    assert scene.delivery.dropped == 1
+    assert scene.delivery.telemetry_dropped == 1
     scene.connect()
     scene.settle()
     for _ in range(MAX_TELEMETRY + 5):
         read()
-    assert scene.delivery.dropped == 6
+    assert scene.delivery.telemetry_dropped == 6
     scene.settle()
     assert len(scene.arrived) == MAX_TELEMETRY
-    assert scene.delivery.dropped == 6
+    assert scene.delivery.telemetry_dropped == 6
 
 
 def test_a_message_that_could_not_be_handed_over_is_sent_on_the_next_connection(scene: Scene) -> None:
