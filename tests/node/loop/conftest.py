@@ -1,0 +1,161 @@
+"""A node as users have it: a process with its configuration, a machine it listens to, a broker between it and us."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+PATIENCE_S = 60.0
+
+
+class NodeProcess:
+    """``edgetune run`` in a folder of its own, seen through a subscriber to everything it says."""
+
+    def __init__(self, folder: Path, broker: Any, recorder: Callable[..., Any], config: str, protocol: str) -> None:
+        self.folder = folder
+        self.broker = broker
+        self.playing = folder / "playing.txt"
+        self.data = folder / "data"
+        self.config = folder / "config.toml"
+        self.config.write_text(
+            f"""
+[node]
+id = "n1"
+data_dir = '{self.data}'
+health_interval_s = 1
+[mqtt]
+port = {broker.port}
+protocol = "{protocol}"
+{config.format(playing=self.playing)}
+""",
+            encoding="utf-8",
+        )
+        self.scada = recorder(broker, "edgetune/n1/#", protocol=protocol)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ids = iter(range(10_000))
+
+    def start(self) -> None:
+        with (self.folder / "node.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "edgetune_node", "run", "--config", str(self.config)],
+                stdout=log,
+                stderr=log,
+                env={name: value for name, value in os.environ.items() if not name.startswith("EDGETUNE_")},
+            )
+        self.wait("status", lambda status: status["status"] == "online")
+
+    def log(self) -> str:
+        return (self.folder / "node.log").read_text(encoding="utf-8")
+
+    def play(self, name: str) -> None:
+        """Switch the machine, and wait until what the node hears is from after the switch."""
+        self.playing.write_text(name, encoding="utf-8")
+
+    def command(self, name: str, asset: str = "bearing", **fields: Any) -> str:
+        command_id = f"{name}-{next(self._ids)}"
+        self.scada.publish(f"edgetune/n1/{asset}/cmd/{name}", {"id": command_id, **fields})
+        return command_id
+
+    def reply(self, command_id: str, *statuses: str) -> dict[str, Any]:
+        """Wait for an answer to a command; any final one where no status is given."""
+        wanted = statuses or ("done", "failed", "rejected")
+        message = self.scada.wait_for(
+            lambda found: (
+                "/resp/" in found.topic and found.json()["id"] == command_id and found.json()["status"] in wanted
+            ),
+            PATIENCE_S,
+        )
+        answer: dict[str, Any] = message.json()
+        return answer
+
+    def wait(self, leaf: str, holds: Callable[[dict[str, Any]], Any], *, asset: str | None = None) -> dict[str, Any]:
+        """Wait for a message on a topic of the node or of any asset, from those seen or to come."""
+        message = self.scada.wait_for(
+            lambda found: (
+                found.topic.endswith(f"/{leaf}")
+                and (asset is None or f"/{asset}/" in found.topic)
+                and holds(found.json())
+            ),
+            PATIENCE_S,
+        )
+        value: dict[str, Any] = message.json()
+        return value
+
+    def forget(self) -> None:
+        """Look only at what comes from now on."""
+        self.scada.clear()
+
+    def collect(self, classes: dict[str, str], seconds: float, **fields: Any) -> str:
+        """Recalibrate live: put the machine into each condition when the node asks for its class."""
+        job = self.command("recalibrate", source="live", classes=list(classes), seconds_per_take=seconds, **fields)
+        for class_, condition in classes.items():
+            self.wait(
+                "calibration",
+                lambda status, class_=class_: (
+                    status["job"] == job and status["phase"] == "waiting" and status["class"] == class_
+                ),
+            )
+            self.play(condition)
+            self.settle()
+            self.reply(self.command("continue"), "done")
+        return job
+
+    def settle(self) -> None:
+        """Wait for two more messages on ``health``: between them the node has heard only what plays now."""
+        self.scada.wait_for_count("edgetune/n1/health", len(self.scada.on("edgetune/n1/health")) + 2, PATIENCE_S)
+
+    def searching_pid(self) -> int:
+        assert self._process is not None
+        [child] = psutil.Process(self._process.pid).children()
+        return int(child.pid)
+
+    def send(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def ended(self) -> int:
+        """Wait for the process to end; give its exit code."""
+        assert self._process is not None
+        code = self._process.wait(PATIENCE_S)
+        self._process = None
+        return code
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
+@pytest.fixture
+def node(tmp_path: Path, fresh_broker: Any, recorder: Callable[..., Any]) -> Iterator[Callable[..., NodeProcess]]:
+    made: list[NodeProcess] = []
+
+    def make(config: str, protocol: str = "5") -> NodeProcess:
+        folder = tmp_path / f"node-{len(made)}"
+        folder.mkdir()
+        made.append(NodeProcess(folder, fresh_broker, recorder, config, protocol))
+        return made[-1]
+
+    yield make
+    for process in made:
+        process.close()
+
+
+@pytest.fixture
+def card_of() -> Callable[[Path], dict[str, Any]]:
+    def read(folder: Path) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        return value
+
+    return read

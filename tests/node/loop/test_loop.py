@@ -1,0 +1,270 @@
+"""The closed loop as users have it: processes, a broker, recordings; and what happens when parts of it are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
+BUDGET = {"ram_bytes": 4096, "search_seconds": 6}
+BEARING = """
+[[asset]]
+id = "bearing"
+rate_hz = 12000
+[asset.source]
+type = "simulated"
+condition = "normal"
+speed = 4
+select_file = '{playing}'
+"""
+REPLAY = """
+[[asset]]
+id = "bearing"
+rate_hz = 12000
+[asset.source]
+type = "replay"
+path = 'RECORDINGS'
+loop = true
+select = "normal"
+speed = 4
+select_file = '{{playing}}'
+"""
+ARMBAND = """
+[[asset]]
+id = "arm"
+task = "sign"
+channels = 8
+rate_hz = 200
+unit = "counts"
+window = {{ length = 52, hop = 13 }}
+sign = {{ min_windows = 3 }}
+[asset.source]
+type = "simulated"
+machine = "armband"
+condition = "rest"
+speed = 4
+select_file = '{playing}'
+"""
+CLASSES = {"normal": "normal", "inner": "inner_severe"}
+
+
+def windows_of(node: Any) -> list[int]:
+    return [message.json()["window"] for message in node.scada.on("edgetune/n1/bearing/classification")]
+
+
+def leftovers(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.name.startswith((".writing", ".tmp")) or path.suffix == ".part"]
+
+
+def test_a_recalibrated_node_follows_the_replayed_machine(
+    node: Callable[..., Any], recordings_dir: Path, card_of: Callable[[Path], dict[str, Any]]
+) -> None:
+    loop = node(REPLAY.replace("RECORDINGS", str(recordings_dir / "cwru_de_1797rpm")))
+    loop.start()
+    loop.wait("state", lambda state: state["phase"] == "uncalibrated")
+    names = ("normal", "inner_007", "ball_014")
+    job = loop.collect({name: name for name in names}, 4, budget=BUDGET)
+    answer = loop.reply(job)
+    assert answer["status"] == "done", answer
+    assert answer["detail"]["deployed"] is True
+    model = loop.wait("model", lambda found: found["id"] == answer["detail"]["model"])
+    assert model["arena_bytes"] <= 4096
+    assert model["accuracy"] >= 0.95
+    card = card_of(loop.data / "assets" / "bearing" / "models" / "current")
+    assert card["cost"]["arena_bytes"] == model["arena_bytes"]
+    assert sorted(card["classes"]) == sorted(names)
+    for name in ("inner_007", "ball_014"):
+        loop.play("normal")
+        loop.wait("classification", lambda found: found["class"] == "normal")
+        loop.forget()
+        loop.play(name)
+        raised = loop.wait("fault", lambda fault, name=name: fault["active"] and fault["class"] == name)
+        loop.play("normal")
+        cleared = loop.wait(
+            "fault", lambda fault, raised=raised: fault["event"] == raised["event"] and fault["cleared"]
+        )
+        assert cleared["class"] == "normal"
+    assert leftovers(loop.data) == []
+
+
+def test_the_old_model_classifies_every_window_while_the_new_one_is_searched(node: Callable[..., Any]) -> None:
+    loop = node(BEARING)
+    loop.start()
+    first = loop.reply(loop.collect(CLASSES, 3, budget=BUDGET))["detail"]["model"]
+    loop.wait("classification", lambda found: found["model"] == first)
+    loop.forget()
+    job = loop.command("recalibrate", source="stored", budget=BUDGET, deploy="always")
+    second = loop.reply(job)
+    assert second["status"] == "done", second
+    loop.wait("classification", lambda found: found["model"] == second["detail"]["model"])
+    windows = windows_of(loop)
+    assert windows == list(range(windows[0], windows[0] + len(windows)))
+    rolled_back = loop.reply(loop.command("rollback"))
+    assert rolled_back["detail"]["model"] == first
+    loop.wait("model", lambda model: model["id"] == first and model["previous"] == second["detail"]["model"])
+
+
+def test_a_tie_keeps_the_old_model_and_says_so(node: Callable[..., Any]) -> None:
+    loop = node(BEARING)
+    loop.start()
+    first = loop.reply(loop.collect(CLASSES, 3, budget=BUDGET))["detail"]["model"]
+    answer = loop.reply(loop.command("recalibrate", source="stored", budget=BUDGET))
+    assert answer["status"] == "done"
+    assert answer["detail"]["deployed"] is (answer["detail"]["accuracy"] > answer["detail"]["replaced_accuracy"])
+    if not answer["detail"]["deployed"]:
+        assert "no better" in answer["reason"]
+        assert loop.wait("classification", lambda found: found["model"] == first)
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_an_armband_is_calibrated_and_its_signs_are_published_once(node: Callable[..., Any], protocol: str) -> None:
+    loop = node(ARMBAND, protocol)
+    loop.start()
+    job = loop.command(
+        "recalibrate", "arm", source="live", classes=["rest", "fist"], seconds_per_take=10, budget=BUDGET
+    )
+    for class_ in ("rest", "fist"):
+        loop.wait("calibration", lambda found, class_=class_: (found["phase"], found["class"]) == ("waiting", class_))
+        loop.play(class_)
+        loop.settle()
+        loop.reply(loop.command("continue", "arm"), "done")
+    answer = loop.reply(job)
+    assert answer["status"] == "done", answer
+    for gesture in ("rest", "fist", "rest"):
+        loop.play(gesture)
+        loop.settle()
+    sign = loop.wait("sign", lambda found: found["class"] == "fist")
+    assert sign["start"] < sign["end"]
+    assert sign["windows"] >= 3
+
+
+def test_a_killed_search_is_reported_and_changes_nothing(node: Callable[..., Any]) -> None:
+    loop = node(BEARING)
+    loop.start()
+    job = loop.collect(CLASSES, 3, budget={"ram_bytes": 4096, "search_seconds": 60})
+    loop.wait("state", lambda state: state["phase"] == "searching")
+    os.kill(loop.searching_pid(), signal.SIGKILL)
+    answer = loop.reply(job)
+    assert answer["status"] == "failed"
+    assert "SIGKILL" in answer["reason"]
+    loop.wait("state", lambda state: state["phase"] == "uncalibrated" and "SIGKILL" in state["reason"])
+    assert loop.reply(loop.command("recalibrate", source="stored", budget=BUDGET))["status"] == "done"
+    assert leftovers(loop.data) == []
+
+
+def test_a_cancelled_search_ends_its_process(node: Callable[..., Any], until: Callable[..., None]) -> None:
+    loop = node(BEARING)
+    loop.start()
+    job = loop.collect(CLASSES, 3, budget={"ram_bytes": 4096, "search_seconds": 60})
+    loop.wait("state", lambda state: state["phase"] == "searching")
+    child = loop.searching_pid()
+    assert loop.reply(loop.command("cancel"))["status"] == "done"
+    assert loop.reply(job)["status"] == "failed"
+    until(lambda: not psutil.pid_exists(child), 60.0)
+    assert not list((loop.data / "assets" / "bearing" / "models").glob("current"))
+
+
+def test_a_broker_killed_during_a_search_hears_of_its_end_when_it_is_back(
+    node: Callable[..., Any], until: Callable[..., None]
+) -> None:
+    loop = node(BEARING)
+    loop.start()
+    job = loop.collect(CLASSES, 3, budget={"ram_bytes": 4096, "search_seconds": 8})
+    loop.wait("state", lambda state: state["phase"] == "searching")
+    loop.broker.kill()
+    loop.forget()
+    until((loop.data / "assets" / "bearing" / "models" / "current").exists, 60.0)
+    loop.broker.start()
+    answer = loop.reply(job)
+    assert answer["status"] == "done"
+    assert answer["historical"] is True
+    model = loop.wait("model", lambda found: found["id"] == answer["detail"]["model"])
+    assert model["historical"] is False or loop.wait("model", lambda found: not found["historical"])
+    assert loop.wait("status", lambda status: status["status"] == "online")
+
+
+def test_a_killed_node_reports_the_interrupted_job_and_remembers_its_commands(node: Callable[..., Any]) -> None:
+    loop = node(BEARING)
+    loop.start()
+    first = loop.reply(loop.collect(CLASSES, 3, budget=BUDGET))["detail"]["model"]
+    job = loop.command("recalibrate", source="live", classes=["outer"], seconds_per_take=2)
+    loop.reply(job, "accepted")
+    loop.send(signal.SIGKILL)
+    loop.ended()
+    assert loop.wait("status", lambda status: status["status"] == "offline")
+    loop.forget()
+    loop.start()
+    answer = loop.reply(job, "failed")
+    assert "restart" in answer["reason"]
+    loop.wait("classification", lambda found: found["model"] == first)
+    loop.forget()
+    loop.scada.publish(
+        "edgetune/n1/bearing/cmd/recalibrate",
+        {"id": job, "source": "live", "classes": ["outer"], "seconds_per_take": 2},
+    )
+    assert loop.reply(job)["reason"] == answer["reason"]
+
+
+def test_a_stopped_node_says_so_and_leaves_no_process(node: Callable[..., Any], until: Callable[..., None]) -> None:
+    loop = node(BEARING)
+    loop.start()
+    loop.collect(CLASSES, 3, budget={"ram_bytes": 4096, "search_seconds": 60})
+    loop.wait("state", lambda state: state["phase"] == "searching")
+    child = loop.searching_pid()
+    loop.send(signal.SIGTERM)
+    assert loop.ended() == 0
+    assert loop.wait("status", lambda status: status["status"] == "stopped")
+    until(lambda: not psutil.pid_exists(child))
+
+
+def test_a_corrupted_bundle_at_start_gives_way_and_is_named(node: Callable[..., Any]) -> None:
+    loop = node(BEARING)
+    loop.start()
+    loop.reply(loop.collect(CLASSES, 3, budget=BUDGET))
+    loop.send(signal.SIGTERM)
+    loop.ended()
+    [model] = loop.data.glob("assets/bearing/models/model-*/model.onnx")
+    model.write_bytes(b"\0" * 100)
+    loop.forget()
+    loop.start()
+    state = loop.wait("state", lambda found: found["phase"] == "uncalibrated")
+    assert "model.onnx" in state["reason"]
+
+
+def test_a_budget_nothing_fits_is_answered_with_the_smallest_arena(node: Callable[..., Any]) -> None:
+    loop = node(BEARING)
+    loop.start()
+    answer = loop.reply(loop.collect(CLASSES, 3, budget={"ram_bytes": 100, "search_seconds": 6}))
+    assert answer["status"] == "failed"
+    smallest = answer["detail"]["smallest_arena_bytes"]
+    assert smallest > 100
+    again = loop.reply(
+        loop.command("recalibrate", source="stored", budget={"ram_bytes": smallest, "search_seconds": 6})
+    )
+    assert again["status"] == "done", again
+
+
+def test_two_assets_share_a_node_and_search_one_after_the_other(node: Callable[..., Any]) -> None:
+    loop = node(BEARING + BEARING.replace('"bearing"', '"motor"').replace("'{playing}'", "'{playing}.motor'"))
+    loop.start()
+    for asset in ("bearing", "motor"):
+        for label, condition in CLASSES.items():
+            loop.play(condition)
+            (loop.folder / "playing.txt.motor").write_text(condition, encoding="utf-8")
+            loop.settle()
+            assert loop.reply(loop.command("record", asset, label=label, seconds=3))["status"] == "done"
+    first = loop.command("recalibrate", "bearing", source="stored", budget=BUDGET)
+    second = loop.command("recalibrate", "motor", source="stored", budget=BUDGET)
+    loop.wait("state", lambda state: state["phase"] == "queued" and state["job"] == second, asset="motor")
+    assert [loop.reply(job)["status"] for job in (first, second)] == ["done", "done"]
+    for asset in ("bearing", "motor"):
+        loop.wait("classification", lambda found: found["model"], asset=asset)
