@@ -36,7 +36,7 @@ path = 'RECORDINGS'
 loop = true
 select = "normal"
 speed = 4
-select_file = '{{playing}}'
+select_file = '{playing}'
 """
 ARMBAND = """
 [[asset]]
