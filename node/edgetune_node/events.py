@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from edgetune_nas.bundle import Bundle
-
     from edgetune_nas.card import Budget
     from edgetune_node.messages import Message
     from edgetune_signal import Chunk, Recording

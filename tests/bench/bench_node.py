@@ -54,9 +54,9 @@ def make_bundle(folder: Path, channels: int) -> Path:
     """Closed-form model of a simulated bearing, made as an operator's would be."""
     recordings = []
     for number, condition in enumerate(CLASSES):
-        samples = BearingSimulator(
-            condition=condition, rate_hz=RATE, channels=channels, seed=number
-        ).generate(int(3 * RATE))
+        samples = BearingSimulator(condition=condition, rate_hz=RATE, channels=channels, seed=number).generate(
+            int(3 * RATE)
+        )
         recordings.append(Recording(samples=samples, rate_hz=RATE, label=condition, unit="g", group=condition))
     dataset = recordings_dataset(recordings, window=LENGTH, hop=LENGTH)
     result = search(
