@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, fields
 from functools import partial
 from importlib import import_module
 from threading import Event, Thread
@@ -131,13 +132,9 @@ class Exploration:
         candidate = engine.scored[-1].candidate
         self._journal.append(
             {
-                "number": result.number,
+                **asdict(result),
                 "genotype": space.to_json(candidate.genotype),
                 "steps": candidate.steps,
-                "accuracy": result.accuracy,
-                "score": result.score,
-                "temperature": result.temperature,
-                "seconds": round(result.seconds, 4),
                 "elapsed": round(monitor.elapsed, 3),
                 "rng": engine.rng_state(),
             }
@@ -151,14 +148,20 @@ class Exploration:
 
 
 def _replay(engine: Engine, candidate: Candidate, record: dict[str, Any]) -> None:
-    same = record["number"] == candidate.number and record["genotype"] == space.to_json(candidate.genotype)
-    if not same:
+    """Tell the engine what the journal recorded of the candidate that it asks for again."""
+    try:
+        known = record["number"], space.from_json(record["genotype"]), record["steps"]
+        result = Result(*(record[field.name] for field in fields(Result)))
+        state = record["rng"]
+    except (KeyError, TypeError) as error:
+        raise JournalError(f"the journal's record of candidate {candidate.number} is damaged; move it away") from error
+    if known != (candidate.number, candidate.genotype, candidate.steps):
         raise JournalError(
             f"candidate {candidate.number} of this search is not the journal's: another version of edgetune wrote it; "
             "move the journal away to search anew"
         )
-    engine.tell(Result(record["number"], record["accuracy"], record["score"], record["temperature"], record["seconds"]))
-    if record["rng"] != engine.rng_state():
+    engine.tell(result)
+    if state != engine.rng_state():
         raise JournalError(f"the journal's random state differs after candidate {candidate.number}; move it away")
 
 

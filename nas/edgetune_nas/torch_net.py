@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgetune_nas.closed_form import filter_bank
 from edgetune_nas.layers import (
     Conv,
     Dense,
@@ -88,8 +87,7 @@ class _Conv(nn.Module):
         self.weight = template.weight
         self.bias = None if layer.norm or layer.frozen else template.bias
         self.norm = nn.BatchNorm1d(layer.filters) if layer.norm else None
-        if layer.frozen:
-            self.weight = nn.Parameter(torch.from_numpy(filter_bank(layer)), requires_grad=False)
+        self.weight.requires_grad_(not layer.frozen)
 
     def forward(self, x: Tensor) -> Tensor:
         layer = self.layer

@@ -47,6 +47,7 @@ def test_parameters_move_as_under_torchs_adamw() -> None:
         torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_training_leaves_torchs_compiler_unloaded() -> None:
     code = """
 import sys, numpy as np

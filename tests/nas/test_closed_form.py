@@ -1,0 +1,180 @@
+"""Closed forms: the front's arithmetic, the discriminant, the temperature, and what they reach on real recordings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgetune_nas import closed_form, space
+from edgetune_nas.layers import Conv, Dense, Flatten, Log, LpPool, Softmax
+from edgetune_nas.onnx_writer import write_onnx
+from edgetune_nas.runtime import Classifier, open_session
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+BANK = Conv(16, 64, 16, norm=False, relu=False, frozen=True)
+
+
+def _windows(classes: int, count: int, channels: int, length: int, seed: int = 0) -> tuple[NDArray, NDArray]:
+    """Noise whose class is its loudest frequency."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(count) % classes
+    time = np.arange(length)
+    tone = np.sin(2 * np.pi * (y[:, None] + 1) / (2.5 * classes) * time + rng.uniform(0, 6.28, (count, 1)))
+    x = rng.normal(size=(count, channels, length)) + 2 * tone[:, None]
+    return x.astype(np.float32), y.astype(np.int64)
+
+
+def test_each_filter_of_the_bank_has_unit_energy_and_answers_its_own_band_most() -> None:
+    bank = closed_form.filter_bank(BANK)[:, 0]
+    np.testing.assert_allclose((bank**2).sum(axis=1), 1, rtol=1e-5)
+    response = np.abs(np.fft.rfft(bank, 1024, axis=1))
+    np.testing.assert_allclose(response.argmax(axis=1) / 1024, (np.arange(16) + 0.5) / 32, atol=0.004)
+
+
+@pytest.mark.parametrize("p", [1, 2])
+def test_features_are_the_formula_written_out(p: int) -> None:
+    x, _ = _windows(2, 3, 2, 128)
+    conv = Conv(8, 16, 5, groups=2, norm=False, relu=False, frozen=True)
+    front = (conv, LpPool(4, 3, p), Log(0.1))
+    bank = closed_form.filter_bank(conv)[:, 0]
+    expected = np.empty((3, 8, 7))
+    filtered = np.empty((8, 23))
+    for window in range(3):
+        for row in range(8):
+            for frame in range(23):
+                filtered[row, frame] = bank[row] @ x[window, row // 4, 5 * frame : 5 * frame + 16]
+        for frame in range(7):
+            chunk = np.abs(filtered[:, 3 * frame : 3 * frame + 4]) ** p
+            expected[window, :, frame] = np.log(chunk.sum(axis=1) ** (1 / p) + 0.1)
+    np.testing.assert_allclose(closed_form.front_features(front, x), expected, rtol=1e-4, atol=1e-5)
+
+
+@given(st.integers(1, 40))
+def test_features_do_not_depend_on_how_many_windows_come_at_once(count: int) -> None:
+    x, _ = _windows(2, 40, 1, 256)
+    front = (BANK, LpPool(0, 1), Log(1.0))
+    whole = closed_form.front_features(front, x)
+    np.testing.assert_allclose(closed_form.front_features(front, x[:count]), whole[:count], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("channels", "length"), [(1, 512), (8, 400), (3, 1024), (6, 128)])
+def test_a_solved_network_says_in_onnxruntime_what_it_says_in_numpy(channels: int, length: int) -> None:
+    x, y = _windows(3, 90, channels, length)
+    for genotype in space.closed_forms((channels, length)):
+        network = closed_form.fit(space.expand(genotype, (channels, length), 3), x, y, classes=3)
+        scores = closed_form.logits(network, x)
+        network = closed_form.with_temperature(network, 3.0)
+        expected = np.exp(scores / 3 - (scores / 3).max(axis=1, keepdims=True))
+        expected /= expected.sum(axis=1, keepdims=True)
+        session = open_session(write_onnx(network).SerializeToString())
+        np.testing.assert_allclose(Classifier(session).probabilities(x), expected, atol=2e-3)
+
+
+def test_a_solved_network_tells_tones_apart() -> None:
+    x, y = _windows(5, 400, 1, 512)
+    genotype = space.closed_forms((1, 512))[0]
+    network = closed_form.fit(space.expand(genotype, (1, 512), 5), x[:200], y[:200], classes=5)
+    assert (closed_form.logits(network, x[200:]).argmax(axis=1) == y[200:]).mean() == 1
+
+
+def test_scaling_the_signal_changes_no_answer() -> None:
+    x, y = _windows(3, 120, 1, 512)
+    layers = space.expand(space.closed_forms((1, 512))[0], (1, 512), 3)
+    answers = []
+    for gain in (1e-3, 1.0, 1e3):
+        network = closed_form.fit(layers, np.float32(gain) * x[:60], y[:60], classes=3)
+        answers.append(closed_form.logits(network, np.float32(gain) * x[60:]))
+    np.testing.assert_allclose(answers[0], answers[1], rtol=0.01, atol=0.05)
+    np.testing.assert_allclose(answers[2], answers[1], rtol=0.01, atol=0.05)
+
+
+def test_a_class_without_windows_is_never_guessed() -> None:
+    x, y = _windows(2, 60, 1, 256)
+    network = closed_form.fit(space.expand(space.closed_forms((1, 256))[0], (1, 256), 4), x, 2 * y, classes=4)
+    assert set(closed_form.logits(network, x).argmax(axis=1)) == {0, 2}
+
+
+def test_a_dead_channel_does_no_harm() -> None:
+    x, y = _windows(2, 60, 2, 256)
+    x[:, 1] = 0
+    network = closed_form.fit(space.expand(space.closed_forms((2, 256))[0], (2, 256), 2), x, y, classes=2)
+    scores = closed_form.logits(network, x)
+    assert np.isfinite(scores).all()
+    assert (scores.argmax(axis=1) == y).all()
+
+
+def test_rare_classes_count_as_much_as_frequent_ones() -> None:
+    rng = np.random.default_rng(1)
+    features = np.concatenate([rng.normal(0, 1, (2000, 1)), rng.normal(2, 1, (20, 1))]).astype(np.float32)
+    y = np.repeat([0, 1], [2000, 20])
+    weight, bias = closed_form.discriminant(features, y, classes=2)
+    boundary = -(bias[1] - bias[0]) / (weight[1, 0] - weight[0, 0])
+    assert boundary == pytest.approx(1, abs=0.3)
+
+
+def test_the_discriminant_finds_the_best_boundary_between_gaussians() -> None:
+    rng = np.random.default_rng(2)
+    mixing = rng.normal(size=(4, 4))
+    means = rng.normal(size=(3, 4)) * 2
+    y = rng.integers(3, size=6000)
+    features = (means[y] + rng.normal(size=(6000, 4)) @ mixing).astype(np.float32)
+    weight, bias = closed_form.discriminant(features, y, classes=3)
+    precision = np.linalg.inv(mixing.T @ mixing)
+    best = features @ precision @ means.T - 0.5 * np.einsum("kd,de,ke->k", means, precision, means)
+    agreement = ((features @ weight.T + bias).argmax(axis=1) == best.argmax(axis=1)).mean()
+    assert agreement > 0.98
+
+
+@given(st.integers(2, 60), st.integers(1, 40), st.integers(0, 2**16))
+def test_the_shrunk_covariance_can_be_inverted_and_keeps_the_total_variance(n: int, d: int, seed: int) -> None:
+    residuals = np.random.default_rng(seed).normal(size=(n, d))
+    covariance = closed_form.shrunk_covariance(residuals)
+    assert np.linalg.eigvalsh(covariance).min() > 0
+    assert np.trace(covariance) == pytest.approx(np.mean(residuals**2) * d, rel=1e-4)
+
+
+def test_the_temperature_undoes_overconfidence() -> None:
+    rng = np.random.default_rng(4)
+    scores = rng.normal(size=(4000, 5)) * 2
+    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    y = (p.cumsum(axis=1) < rng.random((4000, 1))).sum(axis=1)
+    assert closed_form.best_temperature((7 * scores).astype(np.float32), y) == pytest.approx(7, rel=0.1)
+
+
+def test_the_temperature_stays_within_bounds_when_nothing_is_wrong() -> None:
+    y = np.arange(30) % 3
+    scores = (10 * np.eye(3)[y]).astype(np.float32)
+    temperature = closed_form.best_temperature(scores, y)
+    assert 0.05 <= temperature <= 20
+    assert closed_form.true_probability(scores, y, temperature).mean() < 1
+
+
+def test_only_fronts_with_a_head_of_one_dense_layer_are_closed_forms() -> None:
+    x, y = _windows(2, 20, 1, 64)
+    network = closed_form.fit((LpPool(16, 16), Log(1.0), Flatten(), Dense(2), Softmax()), x, y, classes=2)
+    assert closed_form.is_closed_form(network)
+
+
+def test_bearing_faults_are_told_apart_within_a_kilobyte(recordings_dir: Path) -> None:
+    from edgetune_nas.cost import plan
+
+    data = np.load(recordings_dir / "cwru_fe_512.npz")
+    x, y = data["x"].astype(np.float32), data["label"].astype(np.int64)
+    order = np.random.default_rng(0).permutation(len(x))
+    train, test = order[:1280], order[1280:]
+    accuracies = {}
+    for genotype in space.closed_forms((1, 512)):
+        layers = space.expand(genotype, (1, 512), 10)
+        network = closed_form.fit(layers, x[train], y[train], classes=10)
+        arena = plan((1, 512), layers).arena_bytes
+        accuracies[arena] = (closed_form.logits(network, x[test]).argmax(axis=1) == y[test]).mean()
+    assert max(accuracy for arena, accuracy in accuracies.items() if arena <= 1024) >= 0.999
+    assert max(accuracy for arena, accuracy in accuracies.items() if arena <= 720) >= 0.985

@@ -1,0 +1,207 @@
+"""The engine: what it asks, what it refuses, whom it prefers, when it stops."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgetune_nas.candidate import Candidate, Result
+from edgetune_nas.card import Budget
+from edgetune_nas.engine import BATCH, RUNGS, Engine
+from edgetune_nas.errors import BudgetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgetune_nas.card import Task
+    from edgetune_nas.layers import Shape
+
+SHAPES: tuple[Shape, ...] = ((1, 512), (8, 400), (3, 4096), (6, 128))
+LIMITS = ("ram_bytes", "flash_bytes", "macs")
+
+
+def _engine(
+    shape: Shape = (1, 512),
+    *,
+    budget: Budget | None = None,
+    task: Task = "fault",
+    seed: int = 0,
+    trains: bool = True,
+    limit: int | None = None,
+    tolerance: float = 0.0,
+) -> Engine:
+    return Engine(shape, 10, budget or Budget(), task=task, seed=seed, trains=trains, limit=limit, tolerance=tolerance)
+
+
+def _parameters_matter(candidate: Candidate) -> float:
+    """A stand-in for training: better with parameters and steps, the same every time."""
+    size = candidate.cost.parameters
+    return size / (size + 1000) * (1 - 20 / (20 + candidate.steps) if candidate.steps else 0.6)
+
+
+def _result(candidate: Candidate, score: float) -> Result:
+    return Result(candidate.number, round(score, 2), score, 1.0, 0.1)
+
+
+def _run(
+    engine: Engine,
+    score: Callable[[Candidate], float] = _parameters_matter,
+    order: random.Random | None = None,
+) -> list[Candidate]:
+    asked: list[Candidate] = []
+    while batch := list(iter(engine.ask, None)):
+        asked += batch
+        told = list(batch)
+        if order is not None:
+            order.shuffle(told)
+        for candidate in told:
+            engine.tell(_result(candidate, score(candidate)))
+    return asked
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_closed_forms_are_asked_before_anything_is_trained(shape: Shape) -> None:
+    steps = [candidate.steps for candidate in _run(_engine(shape))]
+    first_trained = next(index for index, each in enumerate(steps) if each)
+    assert first_trained >= 3
+    assert not any(steps[:first_trained])
+    assert all(steps[first_trained:])
+
+
+def test_equal_seeds_ask_the_same_and_other_seeds_something_else() -> None:
+    first, second, other = (_run(_engine(seed=seed)) for seed in (4, 4, 5))
+    assert first == second
+    assert [each.genotype for each in first] != [each.genotype for each in other]
+
+
+@given(st.integers(0, 999))
+@settings(max_examples=10, deadline=None)
+def test_the_order_of_results_within_a_batch_changes_nothing(seed: int) -> None:
+    in_order, shuffled = _engine(), _engine()
+    assert _run(in_order) == _run(shuffled, order=random.Random(seed))
+    assert in_order.best == shuffled.best
+    assert in_order.rng_state() == shuffled.rng_state()
+
+
+@given(
+    shape=st.sampled_from(SHAPES),
+    task=st.sampled_from(["fault", "sign"]),
+    ram=st.integers(1, 16_000),
+    flash=st.integers(100, 20_000),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=30, deadline=None)
+def test_whatever_is_asked_fits_the_budget(shape: Shape, task: Task, ram: int, flash: int, seed: int) -> None:
+    budget = Budget(ram_bytes=ram, flash_bytes=flash)
+    try:
+        engine = _engine(shape, budget=budget, task=task, seed=seed)
+    except BudgetError:
+        return
+    asked = _run(engine)
+    assert asked
+    assert all(each.cost.arena_bytes <= ram and each.cost.flash_bytes <= flash for each in asked)
+    assert engine.considered == engine.rejected + len({each.genotype for each in asked})
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("limit", LIMITS)
+@pytest.mark.parametrize("trains", [True, False])
+def test_a_hopeless_budget_names_the_smallest_that_would_do(shape: Shape, limit: str, *, trains: bool) -> None:
+    with pytest.raises(BudgetError) as caught:
+        _engine(shape, budget=Budget.model_validate({limit: 1}), trains=trains)
+    assert (caught.value.limit, caught.value.asked) == (limit, 1)
+    enough = caught.value.smallest
+    assert _run(_engine(shape, budget=Budget.model_validate({limit: enough}), trains=trains))
+    with pytest.raises(BudgetError):
+        _engine(shape, budget=Budget.model_validate({limit: enough - 1}), trains=trains)
+
+
+def test_a_limit_is_named_such_that_raising_it_alone_is_enough() -> None:
+    with pytest.raises(BudgetError) as caught:
+        _engine(budget=Budget(ram_bytes=600, flash_bytes=60))
+    budget = Budget(ram_bytes=600, flash_bytes=60).model_copy(update={caught.value.limit: caught.value.smallest})
+    assert _run(_engine(budget=budget))
+
+
+def test_a_bracket_starts_with_a_fixed_number_and_halves_it() -> None:
+    asked = _run(_engine())
+    sizes, steps = zip(*RUNGS["fault"], strict=True)
+    trained = [each.steps for each in asked if each.steps]
+    assert trained[: sizes[0]] == [steps[0]] * BATCH
+    assert trained[sizes[0] : sizes[0] + sizes[1]] == [steps[1]] * sizes[1]
+
+
+def test_the_best_of_a_rung_go_on_to_the_next() -> None:
+    asked = [each for each in _run(_engine()) if each.steps]
+    first, second = asked[:BATCH], asked[BATCH : BATCH + 3]
+    best = sorted(first, key=_parameters_matter, reverse=True)[:3]
+    assert {each.genotype for each in second} == {each.genotype for each in best}
+
+
+def test_nothing_is_asked_while_results_are_missing() -> None:
+    engine = _engine()
+    batch = list(iter(engine.ask, None))
+    assert engine.ask() is None
+    assert engine.stopped_by is None
+    for candidate in batch[:-1]:
+        engine.tell(_result(candidate, 0.5))
+    assert engine.ask() is None
+    engine.tell(_result(batch[-1], 0.5))
+    assert engine.ask() is not None
+
+
+def test_a_search_that_finds_nothing_better_has_converged() -> None:
+    engine = _engine()
+    asked = _run(engine, lambda _: 0.9)
+    assert engine.stopped_by == "converged"
+    assert sum(bool(each.steps) for each in asked) == sum(size for size, _ in RUNGS["fault"])
+
+
+def test_a_search_goes_on_while_it_finds_better_ones() -> None:
+    engine = _engine(limit=60)
+    _run(engine, lambda candidate: candidate.number / 1000)
+    assert engine.stopped_by == "candidates"
+    assert len({scored.candidate.genotype for scored in engine.scored}) == 60
+
+
+def test_without_training_only_closed_forms_are_asked() -> None:
+    engine = _engine(trains=False)
+    assert all(each.genotype.closed_form for each in _run(engine))
+    assert engine.stopped_by == "converged"
+    assert engine.trained == 0
+
+
+def test_of_equally_good_ones_the_smallest_is_the_best() -> None:
+    engine = _engine(trains=False)
+    asked = _run(engine, lambda _: 0.95)
+    assert engine.best is not None
+    assert engine.best.candidate.cost.arena_bytes == min(each.cost.arena_bytes for each in asked)
+
+
+def test_a_score_within_the_tolerance_is_equal_and_one_beyond_is_not() -> None:
+    for tolerance, expected in ((0.001, "small"), (0.0004, "large")):
+        engine = _engine(trains=False, tolerance=tolerance)
+        asked: list[Candidate] = list(iter(engine.ask, None))
+        large = max(asked, key=lambda each: each.cost.arena_bytes)
+        small = min(asked, key=lambda each: each.cost.arena_bytes)
+        scores = {large.number: 0.99, small.number: 0.9895}
+        for candidate in asked:
+            engine.tell(_result(candidate, scores.get(candidate.number, 0.1)))
+        assert engine.best is not None
+        wanted = small if expected == "small" else large
+        assert engine.best.candidate.cost.arena_bytes == wanted.cost.arena_bytes
+
+
+def test_the_front_holds_every_candidate_that_none_beats_in_both() -> None:
+    engine = _engine()
+    _run(engine)
+    front = [(each.candidate.cost.arena_bytes, each.result.score) for each in engine.front]
+    assert front == sorted(front)
+    assert [score for _, score in front] == sorted({score for _, score in front})
+    for scored in engine.scored:
+        arena, score = scored.candidate.cost.arena_bytes, scored.result.score
+        assert any(a <= arena and s >= score for a, s in front)

@@ -1,0 +1,101 @@
+"""The space of networks: what it contains, and that everything drawn from it can be built."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgetune_nas import space
+from edgetune_nas.cost import plan
+from edgetune_nas.layers import Conv, Softmax, shapes
+from edgetune_nas.space import Block, Envelope, Genotype, Stem
+
+if TYPE_CHECKING:
+    from edgetune_nas.card import Task
+    from edgetune_nas.layers import Shape
+
+SHAPES: tuple[Shape, ...] = ((1, 512), (8, 400), (3, 4096), (6, 128))
+TASKS: tuple[Task, ...] = ("fault", "sign")
+
+anything = given(st.sampled_from(SHAPES), st.sampled_from(TASKS), st.integers(0, 2**32 - 1))
+
+
+@anything
+def test_every_sampled_network_ends_in_the_classes(shape: Shape, task: Task, seed: int) -> None:
+    genotype = space.sample(np.random.default_rng(seed), shape, task)
+    layers = space.expand(genotype, shape, 7)
+    assert shapes(shape, layers)[-1] == (7, 1)
+    assert isinstance(layers[-1], Softmax)
+    assert not genotype.closed_form
+
+
+@anything
+def test_mutation_gives_another_trained_network_that_fits(shape: Shape, task: Task, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    parent = space.sample(rng, shape, task)
+    child = space.mutate(parent, rng, shape, task)
+    assert child != parent
+    assert not child.closed_form
+    assert space.fits_input(child, shape)
+
+
+@anything
+def test_a_genotype_survives_json(shape: Shape, task: Task, seed: int) -> None:
+    drawn = [space.sample(np.random.default_rng(seed), shape, task), *space.closed_forms(shape)]
+    for genotype in drawn:
+        assert space.from_json(json.loads(json.dumps(space.to_json(genotype)))) == genotype
+
+
+@anything
+def test_equal_seeds_draw_equal_networks(shape: Shape, task: Task, seed: int) -> None:
+    first, second = np.random.default_rng(seed), np.random.default_rng(seed)
+    for _ in range(5):
+        assert space.sample(first, shape, task) == space.sample(second, shape, task)
+
+
+@given(st.integers(1, 16), st.integers(8, 6000), st.sampled_from(TASKS))
+def test_any_window_has_closed_forms_and_starting_points(channels: int, length: int, task: Task) -> None:
+    assert space.closed_forms((channels, length))
+    assert space.smallest((channels, length))
+    rng = np.random.default_rng(0)
+    if length >= 32:
+        assert space.anchors((channels, length), task)
+        assert space.fits_input(space.sample(rng, (channels, length), task), (channels, length))
+
+
+@pytest.mark.parametrize(
+    ("genotype", "shape", "classes", "arena", "parameters"),
+    [
+        (Genotype(None, Stem(12, 128, 32), (Block("separable", 8, 9, 2),), "average"), (1, 512), 10, 720, 1862),
+        (Genotype(None, Stem(8, 128, 32, 2), (Block("full", 16, 9),), "average"), (1, 512), 10, 656, 2370),
+        (
+            Genotype(Envelope(40, 20), None, (Block("full", 24, 3), Block("full", 32, 3)), "both"),
+            (8, 400),
+            26,
+            3360,
+            4626,
+        ),
+    ],
+)
+def test_the_networks_known_to_be_good_are_in_the_space(
+    genotype: Genotype, shape: Shape, classes: int, arena: int, parameters: int
+) -> None:
+    cost = plan(shape, space.expand(genotype, shape, classes))
+    assert (cost.arena_bytes, cost.parameters) == (arena, parameters)
+    assert any(genotype in space.anchors(shape, task) for task in TASKS)
+
+
+def test_a_convolution_after_a_logarithm_is_not_padded_with_zeros() -> None:
+    genotype = Genotype(Envelope(40, 20), None, (Block("full", 24, 3), Block("full", 32, 3)), "both")
+    convolutions = [layer for layer in space.expand(genotype, (8, 400), 26) if isinstance(layer, Conv)]
+    assert [layer.padding for layer in convolutions] == [0, 1]
+
+
+def test_a_network_longer_than_its_window_is_refused_with_the_reason() -> None:
+    with pytest.raises(ValueError, match="does not fit a length of 400"):
+        space.expand(Genotype(Envelope(512, 512), None, (), "flat"), (8, 400), 3)
