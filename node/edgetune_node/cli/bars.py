@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PLAIN_STEP = 25.0
-BAR_WIDTH = 24
+BAR_WIDTH = 40
+REFRESH_HZ = 8
 
 
 @contextmanager
@@ -35,16 +38,20 @@ def open_bar(
     if not console.is_terminal:
         yield _plain(line or (lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True)))
         return
-    with Progress(
-        TextColumn(label),
-        BarColumn(BAR_WIDTH),
-        TextColumn("{task.percentage:3.0f} %"),
-        TextColumn("{task.description}"),
-        console=console,
-        transient=True,
-    ) as progress:
-        task = progress.add_task("", total=100)
-        yield lambda percent, text: progress.update(task, completed=percent, description=escape(text))
+    with Live(console=console, transient=True, refresh_per_second=REFRESH_HZ) as live:
+        yield lambda percent, text: live.update(_drawn(label, percent, text))
+
+
+def _drawn(label: str, percent: float, text: str) -> Table:
+    """Put the text below the bar, so that neither takes the other's room."""
+    bar = Table.grid(padding=(0, 1))
+    bar.add_row(ProgressBar(100, percent, width=BAR_WIDTH), f"{percent:3.0f} %")
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(label, bar)
+    grid.add_row("", escape(text))
+    return grid
 
 
 def _plain(line: Callable[[str], None]) -> Callable[[float, str], None]:

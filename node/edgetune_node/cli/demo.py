@@ -29,7 +29,7 @@ def demo(
     ] = None,
     seconds_per_take: Annotated[
         float, typer.Option(parser=parse_seconds, metavar="TIME", help="How long each class is recorded.")
-    ] = "4s",  # type: ignore[assignment] # the parser gives the number
+    ] = "5s",  # type: ignore[assignment] # the parser gives the number
     search_time: Annotated[
         float, typer.Option("--time", parser=parse_seconds, metavar="TIME", help="The search's time budget.")
     ] = "30s",  # type: ignore[assignment] # the parser gives the number

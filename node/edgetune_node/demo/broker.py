@@ -28,6 +28,7 @@ listener {port} {host}
 allow_anonymous true
 persistence false
 max_queued_messages 10000
+set_tcp_nodelay true
 """
 _IOTCORE = """\
 id = 0

@@ -24,7 +24,7 @@ from edgetune_node.demo.scada import Scada, ScadaView, SeenFault
 from edgetune_node.topics import Topics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from edgetune_node.demo.scenes import Scene
     from edgetune_node.demo.screen import Screen
@@ -68,7 +68,7 @@ class Summary:
     """What happened; `as_json` gives what ``--json`` prints (DESIGN section 6)."""
 
     faults: list[SeenFault]
-    switched: list[float]
+    spans: list[tuple[float, str]]
     model: ModelCard
     announced: dict[str, Any]
     live_accuracy: float | None
@@ -78,7 +78,11 @@ class Summary:
     broker: str
 
     def as_json(self) -> dict[str, Any]:
-        """Give plain JSON values; ``latency_s`` runs from the machine's switch to the SCADA's sight of the fault."""
+        """Give plain JSON values.
+
+        Every fault that the SCADA saw is there; ``latency_s`` runs from the machine's last switch to the SCADA's sight
+        of the fault, and ``machine`` is the condition it was in.
+        """
         return {
             "faults": [
                 {
@@ -86,8 +90,10 @@ class Summary:
                     "raised_ts": fault.raised_ts,
                     "cleared_ts": fault.cleared_ts,
                     "latency_s": round(fault.raised_at - switched, 3),
+                    "machine": condition,
                 }
-                for fault, switched in zip(self.faults, self.switched, strict=True)
+                for fault in self.faults
+                for switched, condition in [last_switch(self.spans, fault.raised_at)]
             ],
             "model": self.model.model_dump(mode="json"),
             "announced": self.announced,
@@ -153,7 +159,8 @@ class _Stage:
         self._recalibrate(seconds_per_take, search_seconds)
         self._screen.chapter("3  The machine breaks, twice")
         since = time.monotonic()
-        seen = [self._break_and_repair(class_) for class_ in self._scene.faults]
+        for class_ in self._scene.faults:
+            self._break_and_repair(class_)
         self._seconds["faults"] = time.monotonic() - since
         self._screen.chapter("4  Everybody goes home")
         view = self._scada.view
@@ -164,8 +171,8 @@ class _Stage:
         self._say_goodbye()
         self._seconds["total"] = time.monotonic() - started
         return Summary(
-            faults=[fault for fault, _ in seen],
-            switched=[switched for _, switched in seen],
+            faults=view.faults,
+            spans=self._machine.spans,
             model=model,
             announced=announced.model_dump(mode="json", by_alias=True) if announced else {},
             live_accuracy=live,
@@ -242,7 +249,7 @@ class _Stage:
         self._wait("the new model is announced", FAULT_S, lambda view: view.model is not None)
         self._wait("the asset is monitored", FAULT_S, lambda view: view.phase == "monitoring")
 
-    def _break_and_repair(self, class_: str) -> tuple[SeenFault, float]:
+    def _break_and_repair(self, class_: str) -> None:
         """Break the machine, see the fault raised, repair it, see it cleared."""
         before = self._scada.view.windows
         self._wait(
@@ -257,7 +264,6 @@ class _Stage:
         self._wait_while_it_lasts()
         self._machine.switch(self._scene.healthy, "is repaired")
         self._wait(f"the fault {class_} is cleared", FAULT_S, lambda view: view.open_fault is None)
-        return fault, switched
 
     def _wait_while_it_lasts(self) -> None:
         """Let the audience see the fault for a moment."""
@@ -290,6 +296,11 @@ class _Stage:
         if not found:
             raise DemoError("the node keeps its model", f"there is no current model under {self._folder / 'data'}")
         return read_card(found[0].parent)
+
+
+def last_switch(spans: Sequence[tuple[float, str]], at: float) -> tuple[float, str]:
+    """When the machine went into the condition it was in at ``at``, and which that was; ``spans`` are in order."""
+    return next(span for span in reversed(spans) if span[0] <= at)
 
 
 def _is_open(view: ScadaView, class_: str) -> bool:
