@@ -1,7 +1,7 @@
 """From labelled windows to a model bundle.
 
-The names below load neither torch nor onnx. A search in a process of its own is `edgetune_nas.job`; bundles are read,
-verified and evaluated by `edgetune_nas.bundle`.
+The names below load neither torch nor onnx. `edgetune_nas.search.search` is the search, `edgetune_nas.job.SearchJob` a
+search in a process of its own; `edgetune_nas.bundle` reads, verifies and evaluates bundles.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from edgetune_nas.card import Budget, Cost, Metrics, ModelCard
 from edgetune_nas.errors import BudgetError, BundleError, DataError, JournalError, NasError
 from edgetune_nas.progress import FrontPoint, SearchEvent
-from edgetune_nas.search import SearchResult, search
+from edgetune_nas.search import SearchResult
 
 __all__ = [
     "Budget",
@@ -24,5 +24,4 @@ __all__ = [
     "NasError",
     "SearchEvent",
     "SearchResult",
-    "search",
 ]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SOLVE_MACS = 1e8
 """Work that the fixed front of one closed-form candidate may take; beyond it, fewer windows of each class are used."""
 MIN_WINDOWS_A_CLASS = 40
+MIN_EPOCHS, MAX_EPOCHS = 3, 120
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,14 +102,12 @@ def fit(
         return closed_form.fit(layers, problem.x, problem.y, classes=problem.classes), ()
     from edgetune_nas import training
 
-    epochs = max(MIN_EPOCHS, round(steps / training.steps_per_epoch(len(problem.y), problem.task)))
+    epochs = round(steps / training.steps_per_epoch(len(problem.y), problem.task))
+    epochs = min(MAX_EPOCHS, max(MIN_EPOCHS, epochs))
     trained = training.train(
         layers, problem.x, problem.y, classes=problem.classes, task=problem.task, epochs=epochs, seed=seed, stop=stop
     )
     return trained.network, trained.curve
-
-
-MIN_EPOCHS = 3
 
 
 def logits(network: Network, x: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -63,7 +63,7 @@ def export(
     train, validation, test = (data.select(part) for part in (split.train, split.validation, split.test))
     metrics, note = (None, None) if replaced is None else _replaced_metrics(replaced, test)
     windows = {"train": len(train), "validation": len(validation), "test": len(test)}
-    said = {**notes, "windows": windows, "front": [asdict(point) for point in front]}
+    said = {**notes, "windows": windows, "front": [{**asdict(point), "layers": list(point.layers)} for point in front]}
     if note is not None:
         said["replaced"] = note
     return write_bundle(

@@ -1,0 +1,135 @@
+"""The report: one page that needs nothing else, in which names stay harmless."""
+
+from __future__ import annotations
+
+import base64
+import re
+import xml.etree.ElementTree as ET
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+
+import pytest
+
+from edgetune_nas.card import Budget, Cost, InputSpec, Measured, Metrics, ModelCard, SearchSummary
+from edgetune_nas.progress import FrontPoint
+from edgetune_nas.report import render
+
+EVIL = "<script>alert('$x^2$')</script>"
+
+
+def _card(classes: list[str], *, replaced: bool = False) -> ModelCard:
+    count = len(classes)
+    metrics = Metrics(
+        accuracy=0.9876,
+        accuracy_low=0.97,
+        accuracy_high=0.995,
+        macro_f1=0.98,
+        calibration_error=0.02,
+        windows=320,
+        confusion=[[30 if row == column else row % 2 for column in range(count)] for row in range(count)],
+        accuracy_by_condition={"1797 rpm": 0.99, "1772 rpm": 0.97},
+    )
+    measured = Measured(
+        ort_peak_bytes=9000, session_rss_bytes=0, latency_p50_us=40.5, latency_p99_us=90.0, onnx_bytes=12345
+    )
+    return ModelCard(
+        id="20260301t101500-3f2a",
+        created=datetime(2026, 3, 1, 10, 15, tzinfo=UTC),
+        task="fault",
+        classes=classes,
+        input=InputSpec(channels=1, length=512, rate_hz=12000, unit="g"),
+        layers=["conv 128/32 x 12, relu", "global average", f"dense x {count}", "softmax"],
+        cost=Cost(
+            arena_bytes=720,
+            arena_bytes_deployed=2880,
+            streamed_bytes=336,
+            arena_rule="tflm-greedy-16/1",
+            flash_bytes=2500,
+            macs=28028,
+            parameters=1862,
+        ),
+        measured={"float": measured, "int8": measured},
+        deployed="float",
+        deployed_because="int8 gives float's label on 98.0% of 320 validation windows, fewer than the 99.5% it must",
+        metrics=metrics,
+        replaced=metrics if replaced else None,
+        budget=Budget(ram_bytes=1024),
+        search=SearchSummary(
+            seed=0,
+            candidates=40,
+            rejected=10,
+            trained=16,
+            seconds=20.5,
+            cpu_seconds=19.0,
+            peak_rss_bytes=350_000_000,
+            stopped_by="converged",
+            validation_accuracy=0.99,
+        ),
+        data_fingerprint="ab" * 32,
+        sha256={},
+        versions={},
+    )
+
+
+FRONT = (FrontPoint(544, 0.9, False, ("a",)), FrontPoint(720, 0.99, True, ("b",)))
+
+
+def _pictures(page: str) -> list[str]:
+    return [base64.b64decode(found).decode() for found in re.findall(r"data:image/svg\+xml;base64,([^']+)'", page)]
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        for name, value in attrs:
+            if name in ("src", "href"):
+                assert value is not None
+                assert value.startswith("data:")
+
+
+def test_the_page_loads_nothing_and_runs_nothing() -> None:
+    page = render(_card(["normal", "inner"]), FRONT, (2.0, 1.0, 0.5))
+    tags = _Tags()
+    tags.feed(page)
+    assert not {"script", "link", "iframe", "object"} & set(tags.names)
+    assert "@import" not in page
+    assert "url(" not in page
+    for picture in _pictures(page):
+        ET.fromstring(picture)  # noqa: S314 - our own
+
+
+def test_names_from_the_data_stay_text() -> None:
+    page = render(_card(["normal", EVIL]), FRONT, ())
+    assert "<script" not in page
+    confusion = _pictures(page)[1]
+    assert "<script" not in confusion
+    assert "&lt;script&gt;" in confusion
+
+
+@pytest.mark.parametrize(("curve", "pictures"), [((), 2), ((2.0, 1.0), 3)])
+def test_a_solved_network_has_no_training_curve(curve: tuple[float, ...], pictures: int) -> None:
+    assert len(_pictures(render(_card(["a", "b"]), FRONT, curve))) == pictures
+
+
+def test_the_page_says_how_good_how_large_and_why_that_precision() -> None:
+    page = render(_card(["a", "b"], replaced=True), FRONT, ())
+    assert "98.76%" in page
+    assert "720 bytes" in page
+    assert "fewer than the 99.5% it must" in page
+    assert "replaced model" in page
+    assert "accuracy, 1772 rpm" in page
+    assert "conv 128/32 x 12, relu" in page
+
+
+def test_many_classes_and_a_front_of_one_point_are_drawn() -> None:
+    page = render(_card([f"class {index}" for index in range(40)]), FRONT[:1], (1.0, 0.9))
+    assert len(_pictures(page)) == 3
+
+
+def test_the_same_card_gives_the_same_page() -> None:
+    card = _card(["a", "b"])
+    assert render(card, FRONT, (1.0, 0.5)) == render(card, FRONT, (1.0, 0.5))

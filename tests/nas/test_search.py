@@ -1,0 +1,220 @@
+"""The whole search on small data: its bundle, its limits, and what it refuses."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from edgetune_nas.bundle import load_bundle
+from edgetune_nas.card import Budget
+from edgetune_nas.errors import BudgetError, DataError, JournalError, NasError
+from edgetune_nas.search import search
+from edgetune_signal.datasets import INDEPENDENT, Dataset
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgetune_nas.progress import SearchEvent
+
+needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
+
+
+def _dataset(classes: int = 3, each: int = 40, seed: int = 0, conditions: int = 1) -> Dataset:
+    """Tones in noise, one frequency a class; conditions differ in loudness."""
+    rng = np.random.default_rng(seed)
+    count = classes * each
+    label = np.arange(count) % classes
+    condition = np.arange(count) // classes % conditions
+    phase = rng.uniform(0, 6.28, (count, 1))
+    tone = np.sin((0.2 + 0.35 * label[:, None]) * np.arange(256) + phase) * (1 + condition[:, None])
+    return Dataset(
+        x=(rng.normal(size=(count, 1, 256)) * 0.5 + tone[:, None]).astype(np.float32),
+        label=label.astype(np.int64),
+        classes=tuple("abcdefgh"[:classes]),
+        rate_hz=1000.0,
+        unit="g",
+        group=np.arange(count),
+        start=np.full(count, INDEPENDENT),
+        condition=condition.astype(np.int64),
+        conditions=tuple(f"load {index}" for index in range(conditions)),
+    )
+
+
+@pytest.fixture
+def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if torch were not installed."""
+    monkeypatch.setattr("edgetune_nas.search.find_spec", lambda _: None)
+
+
+def test_importing_the_package_and_following_a_job_loads_no_heavy_library() -> None:
+    code = """
+import sys, edgetune_nas, edgetune_nas.job
+print([name for name in ("torch", "onnx", "scipy", "matplotlib") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.usefixtures("no_torch")
+def test_without_torch_a_closed_form_is_found_and_the_card_says_so(tmp_path: Path) -> None:
+    events: list[SearchEvent] = []
+    data = _dataset()
+    result = search(data, task="fault", budget=Budget(ram_bytes=2048), out=tmp_path, on_event=events.append)
+    card = result.card
+    assert card.metrics.accuracy == 1
+    assert "torch is not installed" in card.notes["training"]
+    assert (card.search.trained, card.search.stopped_by) == (0, "converged")
+    assert card.cost.arena_bytes <= 2048
+    bundle = load_bundle(result.bundle)
+    assert bundle.card == card
+    assert (bundle.classifier.probabilities(data.x).argmax(axis=1) == data.label).mean() > 0.97
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["journal.jsonl", f"model-{card.id}"]
+    assert events[0].phase == "loading"
+    assert (events[-1].phase, events[-1].fraction, events[-1].seconds_left) == ("done", 1, 0)
+    fractions = [each.fraction for each in events]
+    assert fractions == sorted(fractions)
+    assert result.front[0].arena_bytes <= card.cost.arena_bytes
+
+
+@needs_torch
+@pytest.mark.slow
+def test_a_trained_network_is_found_retrained_and_exported(tmp_path: Path) -> None:
+    data = _dataset(conditions=2)
+    result = search(data, task="fault", budget=Budget(search_seconds=60), out=tmp_path, candidates=18)
+    card = result.card
+    assert card.search.trained > 0
+    assert card.search.candidates >= card.search.trained + card.search.rejected
+    assert card.metrics.accuracy >= 0.95
+    assert set(card.metrics.accuracy_by_condition) == {"load 0", "load 1"}
+    assert "training" not in card.notes
+    again = search(data, task="fault", budget=Budget(search_seconds=60), out=tmp_path, candidates=18)
+    assert again.card.layers == card.layers
+    assert again.card.metrics.confusion == card.metrics.confusion
+    assert again.front == result.front
+
+
+@needs_torch
+@pytest.mark.slow
+def test_the_winner_does_not_depend_on_where_candidates_are_evaluated(tmp_path: Path) -> None:
+    data = _dataset()
+    cards = []
+    with ThreadPoolExecutor(2) as pool:
+        for name, executor in (("here", None), ("there", pool)):
+            result = search(data, task="fault", budget=Budget(), out=tmp_path / name, candidates=18, executor=executor)
+            cards.append(result.card)
+    assert cards[0].layers == cards[1].layers
+    assert cards[0].search.validation_accuracy == cards[1].search.validation_accuracy
+
+
+@pytest.mark.usefixtures("no_torch")
+def test_the_model_in_use_is_compared_on_the_same_test_windows(tmp_path: Path) -> None:
+    old = search(_dataset(classes=2, seed=5), task="fault", budget=Budget(), out=tmp_path / "old")
+    new = search(_dataset(classes=3), task="fault", budget=Budget(), out=tmp_path / "new", replaced=old.bundle)
+    assert new.card.replaced is not None
+    assert new.card.replaced.windows == new.card.metrics.windows
+    assert new.card.replaced.accuracy <= 2 / 3 + 0.05  # it does not know the third class
+    assert new.card.replaced.accuracy < new.card.metrics.accuracy
+
+
+@pytest.mark.usefixtures("no_torch")
+def test_a_model_in_use_that_does_not_fit_is_noted_and_not_compared(tmp_path: Path) -> None:
+    old = search(_dataset(), task="fault", budget=Budget(), out=tmp_path / "old")
+    data = replace(_dataset(), rate_hz=2000.0)
+    new = search(data, task="fault", budget=Budget(), out=tmp_path / "new", replaced=old.bundle)
+    assert new.card.replaced is None
+    assert "rate_hz is 2000.0" in new.card.notes["replaced"]
+
+
+@pytest.mark.usefixtures("no_torch")
+def test_a_library_serves_for_training_and_never_for_the_test(tmp_path: Path) -> None:
+    library = replace(_dataset(each=100, seed=3), conditions=("before",))
+    result = search(_dataset(each=20), task="fault", budget=Budget(), out=tmp_path, library=library)
+    windows = result.card.notes["windows"]
+    assert windows["test"] == 12
+    assert sum(windows.values()) == 360
+
+
+@pytest.mark.usefixtures("no_torch")
+def test_what_runs_out_of_time_at_once_still_gives_a_bundle(tmp_path: Path) -> None:
+    result = search(_dataset(), task="fault", budget=Budget(search_seconds=0.01), out=tmp_path)
+    assert result.card.metrics.accuracy > 0.9
+    assert result.card.search.stopped_by == "time"
+
+
+@needs_torch
+@pytest.mark.slow
+def test_a_cancelled_search_keeps_the_best_so_far(tmp_path: Path) -> None:
+    events: list[SearchEvent] = []
+    result = search(
+        _dataset(),
+        task="fault",
+        budget=Budget(),
+        out=tmp_path,
+        on_event=events.append,
+        cancelled=lambda: events[-1].phase == "training",
+    )
+    assert result.card.search.stopped_by == "cancelled"
+    assert result.card.metrics.accuracy > 0.9
+    assert "retraining" not in {each.phase for each in events}
+
+
+def test_a_budget_that_nothing_fits_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(BudgetError, match="no network fits ram_bytes = 100; the smallest that would do"):
+        search(_dataset(), task="fault", budget=Budget(ram_bytes=100), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("no_torch")
+def test_a_folder_of_another_search_is_refused_and_left_alone(tmp_path: Path) -> None:
+    search(_dataset(), task="fault", budget=Budget(), out=tmp_path)
+    before = sorted(tmp_path.iterdir())
+    for changed in (
+        {"dataset": _dataset(seed=1)},
+        {"budget": Budget(ram_bytes=5000)},
+        {"seed": 1},
+        {"task": "sign"},
+    ):
+        arguments = {"dataset": _dataset(), "task": "fault", "budget": Budget(), "out": tmp_path, **changed}
+        with pytest.raises(JournalError, match="another search"):
+            search(**arguments)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_data_that_cannot_be_searched_on_are_refused_with_the_reason(tmp_path: Path) -> None:
+    data = _dataset()
+    broken = replace(data, x=data.x.copy())
+    broken.x[5, 0, 7] = np.nan
+    with pytest.raises(DataError, match="no finite numbers"):
+        search(broken, task="fault", budget=Budget(), out=tmp_path)
+    few = data.select(np.array([0, 1, 2, 3]))
+    with pytest.raises(DataError):
+        search(few, task="fault", budget=Budget(), out=tmp_path)
+    with pytest.raises(DataError, match="does not fit"):
+        search(data, task="fault", budget=Budget(), out=tmp_path, library=replace(data, rate_hz=5.0))
+
+
+@needs_torch
+def test_a_search_that_is_stopped_before_its_first_network_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgetune_nas.engine.space.closed_forms", lambda _: ())
+    with pytest.raises(NasError, match=r"was stopped \(time\) before its first network"):
+        search(_dataset(), task="fault", budget=Budget(search_seconds=0.01), out=tmp_path)
+
+
+@needs_torch
+@pytest.mark.slow
+def test_bearing_faults_are_told_apart_within_a_kilobyte_after_a_search(recordings_dir: Path, tmp_path: Path) -> None:
+    from edgetune_signal.datasets import load_dataset
+
+    data = load_dataset(recordings_dir / "cwru_fe_512.npz", unit="g")
+    result = search(data, task="fault", budget=Budget(ram_bytes=1024), out=tmp_path, candidates=26)
+    assert result.card.cost.arena_bytes <= 1024
+    assert result.card.metrics.accuracy >= 0.99
