@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 INK, ACCENT, QUIET = "#1f2937", "#0f766e", "#9ca3af"
 MAX_ANNOTATED_CLASSES = 30
+FRONT_CAPTION = (
+    "Accuracy against memory: candidates that no other beats in both. Where accuracies are equal, the calibrated "
+    "certainty on validation windows decides, then the smaller arena."
+)
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1f2937; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -39,7 +43,7 @@ def render(card: ModelCard, front: Sequence[FrontPoint], curve: Sequence[float])
         Training loss of the winner, epoch by epoch; empty where it was solved for.
     """
     pictures = [
-        ("Accuracy against memory: candidates that no other beats in both", _front_picture(card, front)),
+        (FRONT_CAPTION, _front_picture(card, front)),
         ("Confusion on the test windows, true classes in rows", _confusion_picture(card.metrics, card.classes)),
     ]
     if len(curve) > 1:
@@ -100,10 +104,10 @@ def _table(rows: Iterable[Iterable[Any]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"<td class='n'>{value:.4g}</td>"
-    if isinstance(value, int):
-        return f"<td class='n'>{value:,}</td>".replace(",", "\u2009")
+    if isinstance(value, int | float):
+        fine = isinstance(value, float) and abs(value) < 1000  # noqa: PLR2004 - beyond it, decimals are noise
+        text = f"{value:.4g}" if fine else f"{value:,.0f}".replace(",", "\u2009")
+        return f"<td class='n'>{text}</td>"
     return f"<td>{escape('none' if value is None else str(value))}</td>"
 
 
