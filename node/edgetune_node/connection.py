@@ -81,6 +81,11 @@ class Incoming:
     ack: int | None
 
 
+def send_at_once(_client: mqtt.Client, _userdata: Any, connection: Any) -> None:
+    """Turn Nagle's algorithm off: with it a message may wait 40 ms for the acknowledgement of the one before."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 def _guarded(
     callback: Callable[Concatenate[Connection, _P], None],
 ) -> Callable[Concatenate[Connection, _P], None]:
@@ -146,6 +151,7 @@ class Connection:
             protocol=mqtt.MQTTv5 if self._five else mqtt.MQTTv311,
             manual_ack=True,
         )
+        client.on_socket_open = send_at_once
         client.max_inflight_messages_set(MAX_INFLIGHT)
         client.max_queued_messages_set(2 * MAX_INFLIGHT)
         client.reconnect_delay_set(MIN_RECONNECT_S + jitter, MAX_RECONNECT_S)  # type: ignore[arg-type] # it only adds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import Annotated
 
@@ -14,6 +15,7 @@ def run(
     verbose: Annotated[bool, typer.Option("--verbose", help="Log debugging entries too.")] = False,
 ) -> None:
     """Run the node until it is told to stop (SIGTERM or Ctrl-C)."""
+    sys.modules.setdefault("rich", None)  # type: ignore[arg-type] # structlog would load it, for tracebacks: 5 MiB
     from edgetune_node import logs
     from edgetune_node.clock import SystemClock
     from edgetune_node.config import load_settings
