@@ -103,6 +103,8 @@ def search(
         When the bundle cannot be written.
     NasError
         When the search was stopped before its first network was done.
+    OSError
+        When ``out`` or its journal cannot be written.
     """
     began_cpu = time.process_time() - spent_cpu_seconds
     monitor = Monitor(budget.search_seconds, spent=spent_seconds, on_event=on_event, cancelled=cancelled, clock=clock)
