@@ -157,3 +157,9 @@ def test_wrong_options_are_wrong_usage(tmp_path: Path, options: list[str]) -> No
     ended = run("search", windows_file(tmp_path / "data.npz"), *options)
     assert ended.returncode == 2
     assert options[0] in ended.stderr
+
+
+def test_recordings_need_a_window_length(recordings: Path) -> None:
+    ended = run("search", recordings)
+    assert ended.returncode == 2
+    assert "--window" in ended.stderr

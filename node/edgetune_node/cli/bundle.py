@@ -88,7 +88,9 @@ def card_table(card: ModelCard) -> Table:
     cost, metrics, search = card.cost, card.metrics, card.search
     table.add_row("task, classes", f"{card.task}: {', '.join(card.classes)}")
     table.add_row(
-        "input", f"{card.input.channels} x {card.input.length} samples at {card.input.rate_hz:g} Hz, {card.input.unit}"
+        "input",
+        f"{card.input.channels} x {card.input.length} samples at {card.input.rate_hz:g} Hz, "
+        f"{card.input.unit or 'unit not known'}",
     )
     table.add_row("layers", "; ".join(card.layers))
     table.add_row(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from edgetune_nas.bundle import evaluate as score
@@ -79,9 +80,10 @@ def _show(result: Evaluation, console: Console) -> None:
         f"accuracy {result.accuracy:.2%}, macro-F1 {result.macro_f1:.3f} on {result.windows} windows "
         f"({result.precision_used}); {result.latency_p50_us:.0f} us a window, p99 {result.latency_p99_us:.0f} us",
         highlight=False,
+        soft_wrap=True,
     )
     if len(result.classes) <= MAX_SHOWN_CLASSES:
-        table = Table("is \\ said", *result.classes)
-        for name, row in zip(result.classes, result.confusion, strict=True):
-            table.add_row(name, *(str(count) if count else "." for count in row))
+        table = Table("", "is, said to be", *(str(number) for number in range(1, len(result.classes) + 1)), box=None)
+        for number, (name, row) in enumerate(zip(result.classes, result.confusion, strict=True), 1):
+            table.add_row(str(number), escape(name), *(str(count) if count else "." for count in row))
         console.print(table)

@@ -63,6 +63,8 @@ def search(
     """Search the best network for DATA within budgets and write it as a bundle; Ctrl-C keeps the best so far."""
 
     def source(path: Path) -> Source:
+        if path.is_dir() and window is None and converter is None:
+            raise typer.BadParameter(f"{path} holds recordings: say with --window how many samples a window has")
         return Source(path=path, window=window, hop=hop, unit=unit, converter=converter)
 
     budget = Budget(ram_bytes=ram, flash_bytes=flash, macs=macs, search_seconds=seconds)
@@ -82,7 +84,7 @@ def search(
         with _interruptible(running):
             done = follow(running, Console(stderr=True))
     if as_json:
-        print_json(result(done.bundle, done.card))
+        print_json(result(done.bundle.resolve(), done.card))
         return
     console = Console()
     console.print(card_table(done.card))
