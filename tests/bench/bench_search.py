@@ -1,4 +1,4 @@
-"""What a search finds and costs on real recordings: accuracy on held-out windows, arena, seconds. Run by ``make bench``.
+"""What a search finds and costs on real recordings: accuracy on held-out windows, arena, seconds; for ``make bench``.
 
 Each task is searched twice in the same run: closed forms only (what is found without training, the baseline), and the
 whole search. ``EDGETUNE_DATA`` names the folder of recordings; without it ``../shared/data`` is taken.
