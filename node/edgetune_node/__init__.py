@@ -1,1 +1,29 @@
-"""The node: inference, calibration, MQTT, alarms and the command line."""
+"""The node: inference, calibration, MQTT, alarms and the command line.
+
+The names below are what other programs may build on; none loads onnxruntime, paho or torch. The node itself is
+`edgetune_node.service.Service`, and what decides in it `edgetune_node.node.Node`.
+"""
+
+from __future__ import annotations
+
+from edgetune_node.commands import COMMANDS, Command, parse_command
+from edgetune_node.config import Settings, load_settings
+from edgetune_node.errors import CommandError, ConfigError, NodeError, OutboxError, StoreError
+from edgetune_node.messages import MESSAGES, Message
+from edgetune_node.topics import Topics
+
+__all__ = [
+    "COMMANDS",
+    "MESSAGES",
+    "Command",
+    "CommandError",
+    "ConfigError",
+    "Message",
+    "NodeError",
+    "OutboxError",
+    "Settings",
+    "StoreError",
+    "Topics",
+    "load_settings",
+    "parse_command",
+]
