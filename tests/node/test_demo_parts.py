@@ -19,7 +19,6 @@ from edgetune_node.config import MqttSection
 from edgetune_node.demo.broker import HOST, DemoBroker, accepts, find_mosquitto, has_iotcore, wait_until
 from edgetune_node.demo.errors import DemoError
 from edgetune_node.demo.machine import Machine
-from edgetune_node.demo.play import last_switch
 from edgetune_node.demo.processes import ChildProcess
 from edgetune_node.demo.scenes import HEALTHY, RecordingsPlayer, recorded, simulated
 from edgetune_node.demo.screen import Screen, waveform
@@ -154,12 +153,6 @@ def test_a_hole_in_the_samples_is_a_hole_in_the_blocks_numbers(tmp_path: Path) -
     assert steps.count(2) == 1
     assert set(steps) == {1, 2}
     assert {(block.rate_hz, block.unit, block.samples.shape) for block in blocks} == {(12_000.0, "g", (1, 240))}
-
-
-def test_a_fault_is_counted_from_the_last_switch_before_it() -> None:
-    spans = [(1.0, "normal"), (5.0, "inner"), (9.0, "normal")]
-    assert last_switch(spans, 5.4) == (5.0, "inner")
-    assert last_switch(spans, 20.0) == (9.0, "normal")
 
 
 # ---- scenes ----------------------------------------------------------------------------------------------------

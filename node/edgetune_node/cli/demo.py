@@ -19,7 +19,7 @@ from edgetune_node.cli.sizes import parse_seconds
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edgetune_node.demo.play import Summary
+    from edgetune_node.demo.summary import Summary
 
 
 def demo(

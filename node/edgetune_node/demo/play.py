@@ -7,12 +7,11 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgetune_nas.bundle import read_card
-from edgetune_nas.card import Budget, ModelCard
+from edgetune_nas.card import Budget
 from edgetune_node.cli.client import OperatorClient
 from edgetune_node.config import MqttSection
 from edgetune_node.demo.broker import HOST, DemoBroker
@@ -20,12 +19,14 @@ from edgetune_node.demo.errors import DemoError
 from edgetune_node.demo.machine import Machine
 from edgetune_node.demo.operator import COUNTDOWN_S, Operator
 from edgetune_node.demo.processes import ChildProcess
-from edgetune_node.demo.scada import Scada, ScadaView, SeenFault
+from edgetune_node.demo.scada import Scada, ScadaView
+from edgetune_node.demo.summary import Summary
 from edgetune_node.topics import Topics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
+    from edgetune_nas.card import ModelCard
     from edgetune_node.demo.scenes import Scene
     from edgetune_node.demo.screen import Screen
 
@@ -61,49 +62,6 @@ unit = "{spec.unit}"
 window = {{ length = {window}, hop = {window} }}
 source = {{ type = "mqtt" }}
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What happened; `as_json` gives what ``--json`` prints (DESIGN section 6)."""
-
-    faults: list[SeenFault]
-    spans: list[tuple[float, str]]
-    model: ModelCard
-    announced: dict[str, Any]
-    live_accuracy: float | None
-    seconds: dict[str, float]
-    windows: int
-    lost_windows: int
-    broker: str
-
-    def as_json(self) -> dict[str, Any]:
-        """Give plain JSON values.
-
-        Every fault that the SCADA saw is there; ``latency_s`` runs from the machine's last switch to the SCADA's sight
-        of the fault, and ``machine`` is the condition it was in.
-        """
-        return {
-            "faults": [
-                {
-                    "class": fault.class_,
-                    "raised_ts": fault.raised_ts,
-                    "cleared_ts": fault.cleared_ts,
-                    "latency_s": round(fault.raised_at - switched, 3),
-                    "machine": condition,
-                }
-                for fault in self.faults
-                for switched, condition in [last_switch(self.spans, fault.raised_at)]
-            ],
-            "model": self.model.model_dump(mode="json"),
-            "announced": self.announced,
-            "accuracy": self.model.metrics.accuracy,
-            "live_accuracy": self.live_accuracy,
-            "seconds": {name: round(value, 2) for name, value in self.seconds.items()},
-            "windows": self.windows,
-            "lost_windows": self.lost_windows,
-            "broker": self.broker,
-        }
 
 
 def perform(
@@ -296,11 +254,6 @@ class _Stage:
         if not found:
             raise DemoError("the node keeps its model", f"there is no current model under {self._folder / 'data'}")
         return read_card(found[0].parent)
-
-
-def last_switch(spans: Sequence[tuple[float, str]], at: float) -> tuple[float, str]:
-    """When the machine went into the condition it was in at ``at``, and which that was; ``spans`` are in order."""
-    return next(span for span in reversed(spans) if span[0] <= at)
 
 
 def _is_open(view: ScadaView, class_: str) -> bool:

@@ -1,0 +1,60 @@
+"""What the demo prints at its end: faults and how soon they were seen, the model, windows, seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgetune_nas.card import ModelCard
+    from edgetune_node.demo.scada import SeenFault
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What happened; `as_json` gives what ``--json`` prints (DESIGN section 6)."""
+
+    faults: list[SeenFault]
+    spans: list[tuple[float, str]]
+    model: ModelCard
+    announced: dict[str, Any]
+    live_accuracy: float | None
+    seconds: dict[str, float]
+    windows: int
+    lost_windows: int
+    broker: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Give plain JSON values.
+
+        Every fault that the SCADA saw is there; ``latency_s`` runs from the machine's last switch to the SCADA's sight
+        of the fault, and ``machine`` is the condition it was in.
+        """
+        return {
+            "faults": [
+                {
+                    "class": fault.class_,
+                    "raised_ts": fault.raised_ts,
+                    "cleared_ts": fault.cleared_ts,
+                    "latency_s": round(fault.raised_at - switched, 3),
+                    "machine": condition,
+                }
+                for fault in self.faults
+                for switched, condition in [last_switch(self.spans, fault.raised_at)]
+            ],
+            "model": self.model.model_dump(mode="json"),
+            "announced": self.announced,
+            "accuracy": self.model.metrics.accuracy,
+            "live_accuracy": self.live_accuracy,
+            "seconds": {name: round(value, 2) for name, value in self.seconds.items()},
+            "windows": self.windows,
+            "lost_windows": self.lost_windows,
+            "broker": self.broker,
+        }
+
+
+def last_switch(spans: Sequence[tuple[float, str]], at: float) -> tuple[float, str]:
+    """When the machine went into the condition it was in at ``at``, and which that was; ``spans`` are in order."""
+    return next(span for span in reversed(spans) if span[0] <= at)
