@@ -39,7 +39,7 @@ class Result:
     temperature
         Found on the same windows.
     seconds
-        Processor time.
+        What the evaluation took.
     """
 
     number: int

@@ -62,7 +62,7 @@ def evaluate(problem: Problem, candidate: Candidate, stop: Callable[[], bool] = 
     edgetune_nas.candidate.Interrupted
         As soon as ``stop()`` is true during training.
     """
-    began = time.process_time()
+    began = time.perf_counter()
     if candidate.steps:
         network, curve = fit(problem, candidate.genotype, steps=candidate.steps, seed=candidate.seed, stop=stop)
     else:
@@ -73,7 +73,7 @@ def evaluate(problem: Problem, candidate: Candidate, stop: Callable[[], bool] = 
     temperature = closed_form.best_temperature(scores, problem.y_validation)
     accuracy, score = worst_condition(scores, problem, temperature)
     network = closed_form.with_temperature(network, temperature)
-    result = Result(candidate.number, accuracy, score, temperature, time.process_time() - began)
+    result = Result(candidate.number, accuracy, score, temperature, time.perf_counter() - began)
     return Evaluation(result, network, curve)
 
 

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from edgetune_nas.journal import Journal
     from edgetune_nas.progress import Monitor, StoppedBy
 
-FINAL_STEPS: dict[Task, int] = {"fault": 1000, "sign": 240}
-"""Training steps of the winner's last training, on training and validation windows together."""
+FINAL_STEPS: dict[Task, int] = {"fault": 1500, "sign": 240}
+"""Training steps of the winner's last training, on training and validation windows together, if time allows."""
+FINAL_SHARE = 0.4
+"""Most of the time budget that is kept back for it."""
 EXPORT_SECONDS = 3.0
 """Time kept for writing and measuring the bundle."""
 LOADING_POLL_SECONDS = 0.1
@@ -142,7 +144,7 @@ class Exploration:
         best = engine.best
         if best is not None and best.candidate.steps:
             final = FINAL_STEPS[self._problem.task] * best.result.seconds / best.candidate.steps
-            monitor.reserve = EXPORT_SECONDS + final
+            monitor.reserve = EXPORT_SECONDS + min(final, FINAL_SHARE * monitor.seconds)
         if monitor.pulse() and candidate.steps:
             raise Interrupted
 

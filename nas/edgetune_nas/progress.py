@@ -67,6 +67,8 @@ class Monitor:
 
     Attributes
     ----------
+    seconds
+        The time budget.
     reserve
         Seconds kept for what must follow the search: last training and export.
     """
@@ -80,7 +82,7 @@ class Monitor:
         cancelled: Callable[[], bool],
         clock: Callable[[], float],
     ) -> None:
-        self._seconds, self._on_event, self._cancelled, self._clock = seconds, on_event, cancelled, clock
+        self.seconds, self._on_event, self._cancelled, self._clock = seconds, on_event, cancelled, clock
         self._began = clock() - spent
         self._phase: Phase = "loading"
         self._phase_began = self._emitted = float("-inf")
@@ -96,7 +98,7 @@ class Monitor:
     @property
     def left(self) -> float:
         """Seconds of the time budget that remain."""
-        return max(0.0, self._seconds - self.elapsed)
+        return max(0.0, self.seconds - self.elapsed)
 
     def resume(self, elapsed: float) -> None:
         """Count ``elapsed`` seconds as used already, by the part of the search that a journal recorded."""
@@ -126,7 +128,7 @@ class Monitor:
     def _emit(self) -> None:
         self._emitted = self._clock()
         low, high = _SPAN[self._phase]
-        planned = self._seconds - self.reserve if self._phase == "training" else self._seconds
+        planned = self.seconds - self.reserve if self._phase == "training" else self.seconds
         rest = max(1e-9, planned - (self._phase_began - self._began))
         share = min(1.0, max(0.0, (self._emitted - self._phase_began) / rest))
         self._fraction = max(self._fraction, low + share * (high - low))

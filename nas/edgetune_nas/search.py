@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from edgetune_signal.splits import Split
 
 JOURNAL = "journal.jsonl"
+HASTE = 0.85
+"""Share of the time left that the last training may plan to use; its windows are more, and machines are noisy."""
 WORSE = 0.02
 """A last training that loses this much on windows it has now seen went wrong; the network before it is kept."""
 
@@ -192,8 +194,13 @@ def _problem(data: Dataset, split: Split, task: Task) -> Problem:
 
 
 def _retrained(found: Evaluation, best: Scored, problem: Problem, monitor: Monitor) -> Evaluation:
-    """Train the winner on training and validation windows, unless time ends before or it comes out worse."""
-    steps = FINAL_STEPS[problem.task] if best.candidate.steps else 0
+    """Train the winner on training and validation windows, unless time is too short or it comes out worse."""
+    steps = 0
+    if best.candidate.steps:
+        affordable = HASTE * (monitor.left - monitor.reserve) * best.candidate.steps / best.result.seconds
+        steps = min(FINAL_STEPS[problem.task], int(affordable))
+        if steps < best.candidate.steps:
+            return found
     try:
         again = refit(problem, best.candidate, steps=steps, stop=monitor.pulse)
     except Interrupted:

@@ -130,7 +130,7 @@ class _Batches:
         self._y = y
         self._length = x.shape[2]
         self._shift = recipe.shift and self._length > 1
-        self._x = torch.cat([x, x[:, :, :-1]], 2).unfold(2, self._length, 1) if self._shift else x
+        self._x = x
         self.steps = _steps(len(y), recipe.batch)
         self._batch = len(y) // self.steps
         self._rng = torch.Generator().manual_seed(seed)
@@ -152,8 +152,10 @@ class _Batches:
     def _take(self, index: torch.Tensor) -> torch.Tensor:
         if not self._shift:
             return self._x[index]
-        offset = torch.randint(self._length, (len(index),), generator=self._rng)
-        return self._x[index, :, offset]
+        offset = torch.randint(self._length, (len(index), 1, 1), generator=self._rng)
+        rotated = (torch.arange(self._length) + offset) % self._length
+        windows = self._x[index]
+        return windows.gather(2, rotated.expand(windows.shape))
 
 
 def _class_weights(y: NDArray[np.int64], classes: int) -> torch.Tensor:
