@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import socket
 import sys
 import threading
 from dataclasses import dataclass
@@ -22,6 +21,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from edgetune_node.sockets import send_at_once
 
 if TYPE_CHECKING:
     import ssl
@@ -79,11 +80,6 @@ class Incoming:
     response_topic: str | None
     correlation: bytes | None
     ack: int | None
-
-
-def send_at_once(_client: mqtt.Client, _userdata: Any, connection: Any) -> None:
-    """Turn Nagle's algorithm off: with it a message may wait 40 ms for the acknowledgement of the one before."""
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _guarded(

@@ -16,8 +16,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edgetune_node.connection import send_at_once
 from edgetune_node.errors import NodeError
+from edgetune_node.sockets import send_at_once
 from edgetune_node.tls import tls_context
 from edgetune_node.topics import NODE_COMMANDS
 
