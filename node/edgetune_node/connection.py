@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import socket
 import hashlib
 import sys
 import threading

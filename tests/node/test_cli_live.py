@@ -176,5 +176,5 @@ def test_a_wrong_configuration_ends_the_health_check_with_1(tmp_path: Path) -> N
 def test_the_health_check_imports_nothing_heavy() -> None:
     code = "import edgetune_node.cli.live, json, sys; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    heavy = {"torch", "onnxruntime", "onnx", "scipy.signal", "matplotlib", "typer.rich_utils"}
+    heavy = {"torch", "onnxruntime", "onnx", "scipy.signal", "matplotlib", "rich", "structlog"}
     assert heavy & set(json.loads(done.stdout)) == set()
