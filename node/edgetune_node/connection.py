@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import socket
 import hashlib
+import socket
 import sys
 import threading
 from dataclasses import dataclass
