@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 FORMAT: Literal[1] = 1
 Task = Literal["fault", "sign"]
@@ -13,7 +13,7 @@ Precision = Literal["float", "int8"]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class InputSpec(_Model):
@@ -108,3 +108,13 @@ class ModelCard(_Model):
     sha256: dict[str, str]
     versions: dict[str, str]
     notes: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _agrees(self) -> ModelCard:
+        if self.deployed not in self.measured:
+            raise ValueError(
+                f"deployed is {self.deployed!r}, which is not among the measured ({', '.join(self.measured)})"
+            )
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("classes names one twice")
+        return self

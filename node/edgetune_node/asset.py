@@ -64,7 +64,8 @@ class Asset:
         self.previous: str | None = None
         self.context = Context()
         self.source_error: str | None = None
-        self.last_sample: float | None = None
+        self.last_sample = self.last_usable = emitter.clock.monotonic()
+        self.quality: tuple[str, ...] = ()
         self.recent: deque[Chunk] = deque()
         self._emitter = emitter
         self._windower = Windower(
@@ -91,6 +92,9 @@ class Asset:
         messages = self._spoken(self._signs.gap()) if chunk.gap else []
         for window in self._windower.push(chunk):
             self._windows += 1
+            self.quality = window.quality
+            if UNUSABLE.isdisjoint(window.quality):
+                self.last_usable = now
             if self.bundle is not None:
                 messages += self._classify(window, self.bundle)
         if self.settings.task == "fault":
@@ -151,7 +155,7 @@ class Asset:
             windows=self._windows,
             dropped_chunks=dropped_chunks,
             gaps=self._gaps,
-            sample_age_s=None if self.last_sample is None else round(now - self.last_sample, 2),
+            sample_age_s=round(now - self.last_sample, 2) if self._samples else None,
             inference_p50_us=None if p50 is None else round(float(p50), 1),
             inference_p99_us=None if p99 is None else round(float(p99), 1),
             source_error=self.source_error,

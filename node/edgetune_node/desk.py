@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from edgetune_node import calibration_events as cal
 from edgetune_node.calibration import Calibration
 from edgetune_node.calibration_rules import check
@@ -33,8 +31,8 @@ from edgetune_node.events import (
     SaveRecording,
     StartSearch,
 )
+from edgetune_node.labelling import recent_recording
 from edgetune_node.messages import CalibrationStatus, State
-from edgetune_signal import Recording, held_out_start, window_quality
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,6 +57,14 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """Recordings of an asset: seconds per class of those that fit the stream, and why others are passed over."""
+
+    seconds: Mapping[str, float]
+    passed_over: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """First answer to a command; ``final`` when nothing more follows."""
 
@@ -78,10 +84,10 @@ class Desk:
     emitter
         Stamps messages.
     stored
-        Gives the seconds of stored recordings per class.
+        Gives what is stored of the asset.
     """
 
-    def __init__(self, asset: Asset, emitter: Emitter, stored: Callable[[], Mapping[str, float]]) -> None:
+    def __init__(self, asset: Asset, emitter: Emitter, stored: Callable[[], Stored]) -> None:
         self.asset = asset
         self._emitter = emitter
         self._stored = stored
@@ -90,6 +96,7 @@ class Desk:
         self._subject = asset.settings.subject
         self._condition = asset.settings.condition
         self._note = ""
+        self._passed_over: tuple[str, ...] = ()
         self._shown: tuple[Any, ...] = ()
         self._since: datetime = emitter.clock.utc()
         self._last_phase = ""
@@ -122,9 +129,10 @@ class Desk:
             return Answer(
                 "rejected", f"busy: {self._origin.name} {self._origin.command_id} is running; cancel it first"
             ), []
+        self._note = ""
         match command:
             case Recalibrate() | Record():
-                return self._start(command, origin)
+                return self._start(command, origin), []
             case Rollback():
                 self._origin = origin
                 return Answer("accepted", final=False), [Install(self.asset.settings.id, command.id, "rollback")]
@@ -231,15 +239,17 @@ class Desk:
 
     # ---- inside ------------------------------------------------------------------------------------------------
 
-    def _start(self, command: Recalibrate | Record, origin: Origin) -> tuple[Answer, list[Effect]]:
-        stored = self._stored()
+    def _start(self, command: Recalibrate | Record, origin: Origin) -> Answer:
+        """Accept a job; its first `tick` sets it going, after the answer has been given."""
+        found = self._stored()
+        stored = found.seconds
+        self._passed_over = found.passed_over
         settings = self.asset.settings
         reasons = check(command, stored, spec=settings.spec, window=settings.window.length)
         if reasons:
-            return Answer("rejected", "; ".join(reasons)), []
+            return Answer("rejected", "; ".join([*reasons, *found.passed_over]))
         bundle = self.asset.bundle
         self._origin = origin
-        self._note = ""
         self._last_reported = ""
         self._calibration = Calibration(
             command.id,
@@ -257,7 +267,7 @@ class Desk:
             clip_level=settings.clip_level,
             now=self._emitter.clock.monotonic(),
         )
-        return Answer("accepted", final=False), self._feed(cal.Ticked())
+        return Answer("accepted", final=False)
 
     def _busy(self, running: Origin) -> Answer:
         return Answer("rejected", f"busy: {running.name} {running.command_id} is running; cancel it first")
@@ -284,35 +294,14 @@ class Desk:
         return Answer("done", detail={"subject": self._subject, "condition": self._condition}), []
 
     def _label(self, command: LabelCommand, origin: Origin) -> tuple[Answer, list[Effect]]:
-        settings = self.asset.settings
-        wanted = round(command.seconds * settings.rate_hz)
-        chunks = list(self.asset.recent)
-        samples = np.concatenate([chunk.samples for chunk in chunks], axis=1) if chunks else None
-        have = 0 if samples is None else samples.shape[1]
-        if samples is None or have < wanted:
-            seconds = have / settings.rate_hz
-            return Answer("rejected", f"only {seconds:.2f} s of the stream are at hand without a gap"), []
-        kept = samples[:, have - wanted :]
-        bad = {"nan", "flat"} & set(window_quality(kept, settings.clip_level))
-        if bad:
-            return Answer("rejected", f"the samples are unusable: {', '.join(sorted(bad))}"), []
-        last = chunks[-1]
-        end_ns = last.time_ns + round(last.samples.shape[1] / settings.rate_hz * 1e9)
-        recording = Recording(
-            samples=kept,
-            rate_hz=settings.rate_hz,
-            label=command.label,
-            unit=settings.unit,
-            time_ns=end_ns - round(wanted / settings.rate_hz * 1e9),
-            sensor=settings.sensor,
-            subject=self._subject,
-            condition=self._condition,
-            group=f"label-{command.id}",
-            held_out_from=held_out_start(wanted, 0, 1),
-            shaft_rpm=self.asset.context.shaft_rpm,
+        asset = self.asset
+        found = recent_recording(
+            list(asset.recent), asset.settings, command, self._subject, self._condition, asset.context.shaft_rpm
         )
+        if isinstance(found, str):
+            return Answer("rejected", found), []
         self._origin = origin
-        return Answer("accepted", final=False), [SaveRecording(settings.id, command.id, recording)]
+        return Answer("accepted", final=False), [SaveRecording(asset.settings.id, command.id, found)]
 
     def _feed(self, item: cal.Input) -> list[Effect]:
         calibration, origin = self._calibration, self._origin
@@ -345,8 +334,10 @@ class Desk:
             return []
         if status != "done":
             self._note = f"{origin.name} {status}: {reason}"
-        elif origin.name == "recalibrate" and reason:
+        elif origin.name == "recalibrate":
             self._note = reason
+        if origin.name == "recalibrate" and self._passed_over:
+            detail = {**detail, "warnings": [*detail.get("warnings", []), *self._passed_over]}
         self._calibration = self._origin = None
         if status == "cancelled":
             status, reason = "failed", f"cancelled: {reason}" if reason else "cancelled"
@@ -375,7 +366,12 @@ class Desk:
         return ("failed", trouble) if trouble else ("monitoring", self._note)
 
     def _silence(self) -> str:
-        last = self.asset.last_sample
-        if last is not None and self._emitter.clock.monotonic() - last > STALE_S:
-            return f"no samples for more than {STALE_S:g} s: check the sensor and its source"
+        """Say what is wrong with the samples, for longer than a moment or than a few windows take."""
+        asset, settings = self.asset, self.asset.settings
+        moment = max(STALE_S, 3 * max(settings.window.length, settings.window.hop) / settings.rate_hz)
+        now = self._emitter.clock.monotonic()
+        if now - asset.last_sample > moment:
+            return f"no samples for more than {moment:g} s: check the sensor and its source"
+        if now - asset.last_usable > moment:
+            return f"unusable samples ({', '.join(asset.quality)}) for more than {moment:g} s: check the sensor"
         return ""

@@ -59,11 +59,15 @@ class Emitter:
         asset: str | None,
         response: dict[str, Any],
         *,
+        name: str | None = None,
         response_topic: str | None = None,
         correlation: bytes | None = None,
     ) -> list[Publish]:
-        """Answer to a command on ``resp/<name>``, and on the MQTT 5 response topic where one was given."""
-        leaf = f"resp/{response['command']}"
+        """Answer to a command on ``resp/<name>``, and on the MQTT 5 response topic where one was given.
+
+        ``name`` is that of the command that is answered, where it is not the one that ``response`` speaks of.
+        """
+        leaf = f"resp/{name or response['command']}"
         own = self.topics.node(leaf) if asset is None else self.topics.asset(asset, leaf)
         topics = [own] + ([response_topic] if response_topic and response_topic != own else [])
         return [

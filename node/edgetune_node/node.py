@@ -42,9 +42,11 @@ if TYPE_CHECKING:
     from edgetune_node.alarm import AlarmState
     from edgetune_node.clock import Clock
     from edgetune_node.config import Settings
+    from edgetune_node.desk import Stored
     from edgetune_node.emitter import Emitter
 
 SEARCH_ENDED = frozenset({"done", "failed"})
+REJECTIONS_KEPT = 256
 
 
 class Surroundings(Protocol):
@@ -62,8 +64,8 @@ class Surroundings(Protocol):
         """Give the answer that a command of this id got, if there was one."""
         ...
 
-    def stored(self, asset: str) -> Mapping[str, float]:
-        """Give the seconds of stored recordings per class."""
+    def stored(self, asset: str) -> Stored:
+        """Give what is stored of an asset."""
         ...
 
 
@@ -122,6 +124,7 @@ class Node:
         }
         self._searching: tuple[str, str] | None = None
         self._waiting: deque[StartSearch] = deque()
+        self._rejected: dict[tuple[str | None, str], bytes] = {}
 
     def start(self, interrupted: Sequence[Interrupted]) -> list[Effect]:
         """Say how the jobs of the process' last life ended."""
@@ -198,7 +201,7 @@ class Node:
             place = "its asset" if event.asset is None else "the node"
             return self._reject(event, command.id, [f"{event.name} is a command to {place}, not to this topic"])
         origin = Origin(event.name, command.id, event.response_topic, event.correlation)
-        before = self._world.answer_of(event.asset, command.id)
+        before = self._world.answer_of(event.asset, command.id) or self._rejected.get((event.asset, command.id))
         if before is not None:
             return [*self._repeat(event, before), *self._acknowledge(event)]
         if event.asset is None:
@@ -208,7 +211,7 @@ class Node:
         else:
             answer, effects = self.desks[event.asset].command(command, origin)
         if answer.status == "rejected":
-            return [*self._reject(event, command.id, [answer.reason]), *effects]
+            return [*self._reject(event, command.id, [answer.reason], remember=True), *effects]
         replies = self._emitter.respond(
             event.asset,
             {
@@ -228,6 +231,8 @@ class Node:
         ]
         if answer.final:
             kept.append(FinishCommand(event.asset, event.name, command.id, payload))
+        elif event.asset is not None:
+            effects += self.desks[event.asset].tick()
         return kept + effects
 
     def _context(self, event: ContextArrived) -> list[Effect]:
@@ -275,7 +280,10 @@ class Node:
             settled += desk.progress()
         return settled
 
-    def _reject(self, event: CommandArrived, command_id: str | None, errors: list[str]) -> list[Effect]:
+    def _reject(
+        self, event: CommandArrived, command_id: str | None, errors: list[str], *, remember: bool = False
+    ) -> list[Effect]:
+        """Refuse a command; one that was well-formed gets the same answer when its id comes again."""
         replies = self._emitter.respond(
             event.asset,
             {
@@ -288,14 +296,28 @@ class Node:
             response_topic=event.response_topic,
             correlation=event.correlation,
         )
+        if remember and command_id is not None:
+            self._rejected[event.asset, command_id] = replies[0].message.json_bytes()
+            while len(self._rejected) > REJECTIONS_KEPT:
+                del self._rejected[next(iter(self._rejected))]
         return [*replies, *self._acknowledge(event)]
+
+    def broken(self, event: Event, reason: str) -> list[Effect]:
+        """Answer a command that a defect of ours kept from being carried out, so that its sender does not wait."""
+        if not isinstance(event, CommandArrived):
+            return []
+        return self._reject(event, None, [f"the node failed over it: {reason}; its log says more"])
 
     def _repeat(self, event: CommandArrived, answer: bytes) -> list[Effect]:
         first = Response.model_validate_json(answer)
         fields = first.model_dump(include={"id", "command", "status", "reason", "errors", "detail"})
         return list(
             self._emitter.respond(
-                event.asset, fields, response_topic=event.response_topic, correlation=event.correlation
+                event.asset,
+                fields,
+                name=event.name,
+                response_topic=event.response_topic,
+                correlation=event.correlation,
             )
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -14,13 +14,16 @@ from edgetune_node.errors import NodeError
 from edgetune_node.events import SearchReported
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from edgetune_node.config import Settings
+    from edgetune_node.config import AssetSection, Settings
     from edgetune_node.events import Event, StartSearch
-    from edgetune_signal import RecordingStore
+    from edgetune_node.store import ModelStore
+    from edgetune_signal import RecordingInfo, RecordingStore
 
 CLOSE_S = 1.5
+OVERRUN_S = 30.0
+"""A child that is so much later than its budget hangs."""
 
 log = structlog.get_logger()
 
@@ -45,7 +48,7 @@ class SearchRunner:
         self._running: SearchJob | None = None
         self._reader: threading.Thread | None = None
 
-    def start(self, wanted: StartSearch, recordings: RecordingStore, current: Path | None) -> None:
+    def start(self, wanted: StartSearch, recordings: RecordingStore, store: ModelStore) -> None:
         """Start the child; its events arrive as `SearchReported`. To be called from the thread that lives longest.
 
         Raises
@@ -57,16 +60,10 @@ class SearchRunner:
         """
         section = self._sections[wanted.asset]
         fitting = [
-            info.path
-            for info in recordings.list()
-            if info.label in wanted.classes
-            and (info.channels, info.rate_hz, info.unit) == (section.channels, section.rate_hz, section.unit)
+            info.path for info in recordings.list() if info.label in wanted.classes and misfit(info, section) is None
         ]
         if not fitting:
-            raise NodeError(
-                f"no recording in {recordings.folder} has {section.channels} channels at {section.rate_hz:g} Hz in "
-                f"{section.unit}; record again with this sensor"
-            )
+            raise NodeError(f"no recording in {recordings.folder} fits the stream; record again with this sensor")
         out = self._folder(wanted.asset, "search")
         shutil.rmtree(out, ignore_errors=True)
         job = Job(
@@ -74,14 +71,12 @@ class SearchRunner:
             task=section.task,
             budget=wanted.budget,
             out=out,
-            replaced=current,
+            replaced=store.current(),
             max_rss_bytes=section.search_max_rss_bytes,
         )
         self._running = SearchJob.start(job)
         log.info("search started", asset=wanted.asset, job=wanted.job, recordings=len(fitting), pid=self._running.pid)
-        self._reader = threading.Thread(
-            target=self._read, args=(self._running, wanted, self._folder(wanted.asset, "models")), daemon=True
-        )
+        self._reader = threading.Thread(target=self._read, args=(self._running, wanted, store), daemon=True)
         self._reader.start()
 
     def cancel(self) -> None:
@@ -96,22 +91,40 @@ class SearchRunner:
         if self._reader is not None:
             self._reader.join(CLOSE_S)
 
-    def _read(self, job: SearchJob, wanted: StartSearch, models: Path) -> None:
-        for event in job.events():
-            if event["event"] == "done":
-                event = self._kept(event, models)  # noqa: PLW2901 - the same event, with the bundle's new place
-            if event["event"] != "progress":
-                log.info("search ended", asset=wanted.asset, job=wanted.job, how=event["event"])
-            self._post(SearchReported(wanted.asset, wanted.job, event))
+    def _read(self, job: SearchJob, wanted: StartSearch, store: ModelStore) -> None:
+        late = threading.Event()
 
-    def _kept(self, event: dict[str, object], models: Path) -> dict[str, object]:
-        """Move the bundle into the model store's folder, where it can be deployed later too; it is not current yet."""
-        bundle = Path(str(event["bundle"]))
-        target = models / bundle.name
-        try:
-            bundle.rename(target)
-            shutil.rmtree(bundle.parent, ignore_errors=True)
-        except OSError as error:
-            message = f"{bundle} cannot be moved to {models}: {error.strerror}"
-            return {"event": "failed", "error": "OSError", "message": message}
-        return {**event, "bundle": str(target)}
+        def give_up() -> None:
+            late.set()
+            job.cancel()
+
+        overrun = threading.Timer(wanted.budget.search_seconds + OVERRUN_S, give_up)
+        overrun.daemon = True
+        overrun.start()
+        for event in job.events():
+            reported = _kept(event, store) if event["event"] == "done" else event
+            if reported["event"] == "failed" and late.is_set():
+                reported = {**reported, "message": "the search hung far beyond its time budget and was killed"}
+            if reported["event"] != "progress":
+                log.info("search ended", asset=wanted.asset, job=wanted.job, how=reported["event"])
+            self._post(SearchReported(wanted.asset, wanted.job, reported))
+        overrun.cancel()
+
+
+def misfit(info: RecordingInfo, section: AssetSection) -> str | None:
+    """Why a stored recording is not of the asset's stream; None where it is."""
+    found = {"channels": info.channels, "rate_hz": info.rate_hz, "unit": info.unit}
+    wrong = [f"{name} is {value}" for name, value in found.items() if value != getattr(section, name)]
+    return f"{info.path.name} ({info.label}) is left out: {', '.join(wrong)}" if wrong else None
+
+
+def _kept(event: Mapping[str, Any], store: ModelStore) -> Mapping[str, Any]:
+    """Move the bundle into the model store, where it can be deployed later too; it is not current yet."""
+    bundle = Path(event["bundle"])
+    try:
+        kept = store.keep(bundle)
+        shutil.rmtree(bundle.parent, ignore_errors=True)
+    except OSError as error:
+        message = f"{bundle} cannot be moved to {store.folder}: {error.strerror}"
+        return {"event": "failed", "error": "OSError", "message": message}
+    return {**event, "bundle": str(kept)}

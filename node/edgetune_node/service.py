@@ -9,12 +9,15 @@ import signal
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from pydantic import ValidationError
 
 from edgetune_nas.errors import NasError
 from edgetune_node.alarm import AlarmState
+from edgetune_node.desk import Stored
 from edgetune_node.emitter import Emitter
 from edgetune_node.errors import NodeError
 from edgetune_node.events import (
@@ -27,6 +30,7 @@ from edgetune_node.events import (
     FinishCommand,
     Install,
     KeepCommand,
+    LinkChanged,
     ModelReady,
     Publish,
     RecordingSaved,
@@ -42,14 +46,14 @@ from edgetune_node.listening import SourceReader, open_configured
 from edgetune_node.messages import Fault, Status
 from edgetune_node.node import Interrupted, Node
 from edgetune_node.outbox import Outbox
-from edgetune_node.searches import SearchRunner
+from edgetune_node.searches import SearchRunner, misfit
 from edgetune_node.store import ModelStore
 from edgetune_node.topics import Topics
 from edgetune_node.vitals import Vitals, free_bytes
 from edgetune_signal import RecordingStore, SignalError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from types import FrameType
 
@@ -89,17 +93,22 @@ class Service:
         self._incoming = self._data / "incoming"
         sources: dict[str, Source] = {section.id: open_configured(section) for section in settings.asset}
         self._prepare_folders()
-        self._inbox = Inbox()
-        self._vitals = Vitals(self._data)
-        topics = Topics(settings.node.namespace, settings.node.id)
-        self._outbox = Outbox(
+        self._outbox = Outbox(  # first of all files: it is locked, so a second node on this folder ends here
             self._data / "outbox.sqlite",
             max_bytes=settings.mqtt.outbox_max_bytes,
             max_age_s=settings.mqtt.outbox_max_age_s,
             clock=time.time_ns,
         )
+        self._inbox = Inbox()
+        self._vitals = Vitals(self._data)
+        self._defect: str | None = None
+        topics = Topics(settings.node.namespace, settings.node.id)
+        for section in settings.asset:
+            shutil.rmtree(self._folder(section.id, "search"), ignore_errors=True)
         self._stores = {
-            section.id: ModelStore(self._folder(section.id, "models"), section.spec, section.window.length)
+            section.id: ModelStore(
+                self._folder(section.id, "models"), section.spec, section.window.length, section.task
+            )
             for section in settings.asset
         }
         self._recordings = {
@@ -140,7 +149,11 @@ class Service:
             "reconnects": self._link.reconnects,
             "outbox_depth": self._link.depth,
             "outbox_dropped": self._link.dropped,
-            "problems": [problem for problem in (self._outbox.warning, self._link.disk_error) if problem],
+            "problems": [
+                problem
+                for problem in (self._outbox.warning, self._link.disk_error, self._link.refusal, self._defect)
+                if problem
+            ],
         }
 
     def dropped(self, asset: str) -> int:
@@ -151,12 +164,20 @@ class Service:
         """Give the answer that a command of this id got, if there was one."""
         return self._outbox.answer_of(asset, command_id)
 
-    def stored(self, asset: str) -> Mapping[str, float]:
-        """Give the seconds of stored recordings per class."""
+    def stored(self, asset: str) -> Stored:
+        """Give what is stored of an asset."""
+        store = self._recordings[asset]
+        [section] = [section for section in self._settings.asset if section.id == asset]
         seconds: dict[str, float] = {}
-        for info in self._recordings[asset].list():
-            seconds[info.label] = seconds.get(info.label, 0.0) + info.seconds
-        return seconds
+        passed_over = []
+        for info in store.list():
+            reason = misfit(info, section)
+            if reason is None:
+                seconds[info.label] = seconds.get(info.label, 0.0) + info.seconds
+            else:
+                passed_over.append(reason)
+        passed_over += [f"{broken.path.name} is left out: {broken.reason}" for broken in store.broken]
+        return Stored(seconds, tuple(passed_over))
 
     # ---- the loop ------------------------------------------------------------------------------------------------
 
@@ -177,13 +198,26 @@ class Service:
             while self._exit is None:
                 event = self._inbox.get(max(0.0, next_tick - self._clock.monotonic()))
                 if event is not None:
-                    self._carry_out(self._node.handle(event))
+                    self._take(event)
                 if self._clock.monotonic() >= next_tick:
                     next_tick = self._clock.monotonic() + TICK_S
-                    self._carry_out(self._node.handle(Tick()))
+                    self._take(Tick())
         finally:
             self._close()
         return self._exit
+
+    def _take(self, event: Event) -> None:
+        """Handle one event; a defect of ours is logged and shown in ``health``, and the next event is handled."""
+        if isinstance(event, LinkChanged):
+            log.info("broker", connected=event.connected, reason=event.reason)
+        try:
+            self._carry_out(self._node.handle(event))
+        except Exception as error:  # monitoring must go on, and a command that fails must not come back for ever
+            defect = f"{type(event).__name__} failed: {error!r}; the log says more"
+            if defect != self._defect:
+                log.exception("event failed", kind=type(event).__name__)
+            self._defect = defect
+            self._carry_out(self._node.broken(event, repr(error)))
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del frame
@@ -214,9 +248,11 @@ class Service:
                 case AckCommand():
                     self._link.ack(effect.ack)
                 case SaveRecording():
-                    self._later(self._save, effect)
+                    self._later(partial(self._save, effect), partial(RecordingSaved, effect.asset, effect.job, None))
                 case Install():
-                    self._later(self._install, effect)
+                    self._later(
+                        partial(self._install, effect), partial(ModelReady, effect.asset, effect.job, None, None)
+                    )
                 case StartSearch():
                     self._search(effect)
                 case CancelSearch():
@@ -224,35 +260,39 @@ class Service:
                 case Exit():
                     self._exit = effect.code
 
-    def _later(self, work: Any, effect: Effect) -> None:
-        """Do slow file work on the one worker thread; its result comes back through the inbox."""
-        self._worker.submit(lambda: self._inbox.put(work(effect)))
+    def _later(self, work: Callable[[], Event], failed: Callable[[str], Event]) -> None:
+        """Do slow file work on the one worker thread; its result, whatever it is, comes back through the inbox."""
+
+        def run() -> None:
+            try:
+                event = work()
+            except (SignalError, NasError, NodeError, OSError) as error:
+                event = failed(str(error))
+            except Exception as error:  # a job whose end nobody hears of would be busy for ever
+                log.exception("file work failed")
+                event = failed(repr(error))
+            self._inbox.put(event)
+
+        self._worker.submit(run)
 
     def _save(self, effect: SaveRecording) -> Event:
-        try:
-            self._check_space(effect.recording.samples.nbytes)
-            path = self._recordings[effect.asset].add(effect.recording)
-        except (SignalError, NodeError, OSError) as error:
-            return RecordingSaved(effect.asset, effect.job, None, str(error))
-        return RecordingSaved(effect.asset, effect.job, path)
+        self._check_space(effect.recording.samples.nbytes)
+        return RecordingSaved(effect.asset, effect.job, self._recordings[effect.asset].add(effect.recording))
 
     def _install(self, effect: Install) -> Event:
         store = self._stores[effect.asset]
-        try:
-            if effect.action == "rollback":
-                bundle = store.rollback()
-            elif effect.bundle is not None:
-                bundle = store.install(effect.bundle)
-            else:
-                bundle = store.install(store.find(effect.name or "", self._incoming))
-        except (NasError, NodeError, OSError) as error:
-            return ModelReady(effect.asset, effect.job, None, None, str(error))
+        if effect.action == "rollback":
+            bundle = store.rollback()
+        elif effect.bundle is not None:
+            bundle = store.install(effect.bundle)
+        else:
+            bundle = store.install(store.find(effect.name or "", self._incoming))
         return ModelReady(effect.asset, effect.job, bundle, store.previous_id())
 
     def _search(self, effect: StartSearch) -> None:
         try:
             self._check_space(0)
-            self._searches.start(effect, self._recordings[effect.asset], self._stores[effect.asset].current())
+            self._searches.start(effect, self._recordings[effect.asset], self._stores[effect.asset])
         except (NasError, NodeError, SignalError, OSError) as error:
             failed = {"event": "failed", "error": type(error).__name__, "message": str(error)}
             self._inbox.put(SearchReported(effect.asset, effect.job, failed))
@@ -273,7 +313,6 @@ class Service:
             for section in self._settings.asset:
                 for name in ("models", "recordings"):
                     self._folder(section.id, name).mkdir(parents=True, exist_ok=True)
-                shutil.rmtree(self._folder(section.id, "search"), ignore_errors=True)
         except OSError as error:
             raise NodeError(
                 f"data_dir {self._data} cannot be used: {error.strerror}; give a folder that can be written"
@@ -299,7 +338,10 @@ class Service:
         for section in self._settings.asset:
             payload = self._outbox.current(topics.asset(section.id, Fault.topic))
             if payload is not None:
-                alarms[section.id] = AlarmState.from_message(Fault.model_validate_json(payload))
+                try:
+                    alarms[section.id] = AlarmState.from_message(Fault.model_validate_json(payload))
+                except ValidationError as error:  # written by another version
+                    log.warning("last fault not understood", asset=section.id, reason=str(error))
         return alarms
 
 

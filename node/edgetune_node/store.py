@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from edgetune_node.errors import StoreError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edgetune_nas.card import Task
     from edgetune_signal import StreamSpec
 
 KEPT = 5
@@ -28,14 +30,16 @@ class ModelStore:
     ----------
     folder
         Made when it is missing; half-copied bundles of a power cut are removed.
-    spec, length
-        The stream's specification and window length; a bundle that does not fit is refused.
+    spec, length, task
+        The stream's specification, window length and task; a bundle that does not fit is refused.
     """
 
-    def __init__(self, folder: Path, spec: StreamSpec, length: int) -> None:
+    def __init__(self, folder: Path, spec: StreamSpec, length: int, task: Task) -> None:
         self.folder = folder
         self._spec = spec
         self._length = length
+        self._task = task
+        self._changing = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob(f"{_TEMPORARY}*"):
             if leftover.is_dir() and not leftover.is_symlink():
@@ -72,6 +76,8 @@ class ModelStore:
         bundle.check_fits(
             channels=self._spec.channels, length=self._length, rate_hz=self._spec.rate_hz, unit=self._spec.unit
         )
+        if bundle.card.task != self._task:
+            raise BundleError(f"{folder.name} is for task {bundle.card.task!r}, this asset has task {self._task!r}")
         bundle.classifier.probabilities(np.zeros((1, self._spec.channels, self._length), np.float32))  # warm
         return bundle
 
@@ -81,14 +87,16 @@ class ModelStore:
         for name in ("current", "previous"):
             folder = self._target(name)
             if folder is None:
+                if os.path.lexists(self.folder / name):
+                    warnings.append(f"{self.folder / name} names no model")
                 continue
             try:
                 bundle = self.open(folder)
-            except BundleError as error:
+                if name == "previous":
+                    self._link("current", folder)
+            except (BundleError, OSError) as error:
                 warnings.append(f"{name} model refused: {error}")
                 continue
-            if name == "previous":
-                self._link("current", folder)
             return bundle, warnings
         return None, warnings
 
@@ -102,6 +110,25 @@ class ModelStore:
         StoreError
             Where it cannot be copied (disk full); nothing half-copied stays.
         """
+        with self._changing:
+            return self._install(bundle)
+
+    def keep(self, bundle: Path) -> Path:
+        """Move a bundle into the store without using it, so that it can be deployed later; give its new place.
+
+        Raises
+        ------
+        OSError
+            Where it cannot be moved.
+        """
+        with self._changing:
+            target = self.folder / bundle.name
+            bundle.rename(target)
+            _sync(self.folder)
+            self._prune(target)
+        return target
+
+    def _install(self, bundle: Path) -> Bundle:
         opened = self.open(bundle)
         if bundle.resolve().parent == self.folder.resolve():
             target = bundle
@@ -110,7 +137,7 @@ class ModelStore:
             self._copy(bundle, target)
             opened = self.open(target)
         self._make_current(target)
-        self._prune()
+        self._prune(target)
         return opened
 
     def find(self, name: str, incoming: Path) -> Path:
@@ -122,7 +149,7 @@ class ModelStore:
             Listing what there is.
         """
         for candidate in (self.folder / name, self.folder / f"model-{name}", incoming / name):
-            if (candidate / "card.json").is_file():
+            if (candidate / "card.json").is_file() and not candidate.is_symlink():
                 return candidate
         there = ", ".join(path.name.removeprefix("model-") for path in self.models()) or "none"
         raise StoreError(f"no model is called {name!r}; the store has: {there}; new bundles go into {incoming}")
@@ -137,12 +164,13 @@ class ModelStore:
         BundleError
             Where it is damaged; the current model stays.
         """
-        target = self.previous()
-        if target is None:
-            raise StoreError("there is no previous model to go back to")
-        opened = self.open(target)
-        self._make_current(target)
-        return opened
+        with self._changing:
+            target = self.previous()
+            if target is None:
+                raise StoreError("there is no previous model to go back to")
+            opened = self.open(target)
+            self._make_current(target)
+            return opened
 
     def _make_current(self, target: Path) -> None:
         before = self.current()
@@ -184,8 +212,8 @@ class ModelStore:
                 f"{bundle} cannot be copied to {target}: {error.strerror or error}; free some disk space"
             ) from None
 
-    def _prune(self) -> None:
-        linked = {path.name for path in (self.current(), self.previous()) if path is not None}
+    def _prune(self, newest: Path) -> None:
+        linked = {newest.name} | {path.name for path in (self.current(), self.previous()) if path is not None}
         loose = [path for path in self.models() if path.name not in linked]
         for path in loose[: max(0, len(loose) - (KEPT - len(linked)))]:
             shutil.rmtree(path, ignore_errors=True)

@@ -36,8 +36,11 @@ class Vitals:
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes that an unprivileged process may still write below ``folder``."""
-    found = os.statvfs(folder)
+    """Bytes that an unprivileged process may still write below ``folder``; 0 where it is gone."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return 0
     return found.f_bavail * found.f_frsize
 
 

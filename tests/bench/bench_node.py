@@ -124,7 +124,7 @@ class Live:
         self._folder = folder
         self._port = port
         data = folder / "data"
-        ModelStore(data / "assets" / ASSET / "models", StreamSpec(1, RATE, "g"), LENGTH).install(bundle)
+        ModelStore(data / "assets" / ASSET / "models", StreamSpec(1, RATE, "g"), LENGTH, "fault").install(bundle)
         config = folder / "config.toml"
         config.write_text(
             f"""

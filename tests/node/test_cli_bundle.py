@@ -104,7 +104,7 @@ def test_verify_says_which_assets_a_bundle_fits(bundle: Path, tmp_path: Path) ->
 
 
 def test_list_marks_what_is_in_use_and_what_is_damaged(tmp_path: Path, write_tiny_bundle: Callable[..., Path]) -> None:
-    store = ModelStore(tmp_path / "data" / "pump" / "models", StreamSpec(1, 1000.0, "g"), 64)
+    store = ModelStore(tmp_path / "data" / "pump" / "models", StreamSpec(1, 1000.0, "g"), 64, "fault")
     for seed in range(3):
         store.install(write_tiny_bundle(tmp_path / "out", seed=seed))
     damaged = tmp_path / "data" / "pump" / "models" / "model-broken"

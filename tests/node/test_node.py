@@ -13,6 +13,7 @@ import pytest
 
 from edgetune_nas.bundle import Bundle, load_bundle
 from edgetune_node.config import Settings
+from edgetune_node.desk import Stored
 from edgetune_node.emitter import Emitter
 from edgetune_node.events import (
     AckCommand,
@@ -63,6 +64,7 @@ class World:
     def __init__(self) -> None:
         self.answers: dict[tuple[str | None, str], bytes] = {}
         self.recordings: dict[str, dict[str, float]] = {}
+        self.passed_over: tuple[str, ...] = ()
 
     def vitals(self) -> Mapping[str, Any]:
         return {
@@ -83,8 +85,8 @@ class World:
     def answer_of(self, asset: str | None, command_id: str) -> bytes | None:
         return self.answers.get((asset, command_id))
 
-    def stored(self, asset: str) -> Mapping[str, float]:
-        return self.recordings.get(asset, {})
+    def stored(self, asset: str) -> Stored:
+        return Stored(self.recordings.get(asset, {}), self.passed_over)
 
 
 class Bench:
@@ -211,6 +213,7 @@ def test_ping_is_answered_and_kept_before_it_is_acknowledged() -> None:
         ("cancel", "bearing", {"id": "x"}, "no job"),
         ("acknowledge", "bearing", {"id": "x", "by": "me"}, "no fault"),
         ("label", "bearing", {"id": "x", "label": "a", "seconds": 1}, "0.00 s"),
+        ("label", "bearing", {"id": "x", "label": "a", "seconds": 1e-9}, "shorter than one window"),
         ("ping", "bearing", {"id": "x"}, "node"),
         ("rollback", "pump", {"id": "x"}, "no asset"),
         ("explode", "bearing", {"id": "x"}, "recalibrate"),
@@ -247,6 +250,62 @@ def test_a_repeated_id_gets_the_first_answer_and_starts_nothing(bundle: Bundle) 
     answers = [said(effects, "resp/recalibrate")[0] for effects in (first, again)]
     assert [answer["status"] for answer in answers] == ["accepted", "accepted"]
     assert [type(effect) for effect in again] == [Publish, AckCommand]
+
+
+def test_a_rejected_id_gets_its_rejection_again_also_under_another_command() -> None:
+    bench = Bench()
+    bench.world.recordings = {"bearing": {"a": 5.0, "b": 5.0}}
+    bench.command("record", id="r", label="a", seconds=1)
+    rejected = said(bench.command("recalibrate", id="x", source="stored"), "resp/recalibrate")[0]
+    assert "busy" in rejected["reason"]
+    bench.command("cancel", id="c")
+    again = bench.command("recalibrate", id="x", source="stored")
+    assert said(again, "resp/recalibrate")[0]["reason"] == rejected["reason"]
+    other = bench.command("rollback", id="x")
+    assert said(other, "resp/rollback")[0]["command"] == "recalibrate"
+    assert not [effect for effect in again + other if isinstance(effect, StartSearch | Install)]
+
+
+def test_answers_leave_in_the_order_they_are_numbered() -> None:
+    bench = Bench()
+    bench.world.recordings = {"bearing": {"a": 5.0, "b": 5.0}}
+    effects = bench.command("recalibrate", id="r", source="stored")
+    assert [(answer["seq"], answer["status"]) for answer in said(effects, "resp/recalibrate")] == [
+        (0, "accepted"),
+        (1, "progress"),
+    ]
+
+
+def test_recordings_that_were_passed_over_are_named_in_the_answer() -> None:
+    bench = Bench()
+    bench.world.recordings = {"bearing": {"a": 5.0, "b": 5.0}}
+    bench.world.passed_over = ("c.npz (c) is left out: rate_hz is 1",)
+    bench.command("recalibrate", id="r", source="stored")
+    answer = said(report(bench, "r", {"event": "failed", "error": "X", "message": "x"}), "resp/recalibrate")[-1]
+    assert "c.npz (c) is left out: rate_hz is 1" in answer["detail"]["warnings"]
+
+
+def test_a_source_that_never_says_anything_is_named(bundle: Bundle) -> None:
+    bench = Bench()
+    bench.handle(ModelReady("bearing", "", bundle, None))
+    bench.clock.now += 6
+    state = said(bench.handle(Tick()), "state")[0]
+    assert (state["phase"], "no samples" in state["reason"]) == ("failed", True)
+
+
+def test_a_source_that_says_only_the_same_is_named(bundle: Bundle) -> None:
+    bench = Bench()
+    bench.handle(ModelReady("bearing", "", bundle, None))
+    states = [state for _ in range(100) for state in said(bench.samples(value=1.0), "state")]
+    assert [(state["phase"], state["reason"][:23]) for state in states] == [("failed", "unusable samples (flat)")]
+
+
+def test_a_defect_of_ours_is_answered_and_acknowledged() -> None:
+    bench = Bench()
+    event = CommandArrived("bearing", "rollback", b'{"id": "x"}', ack=3)
+    effects = bench.node.broken(event, "ZeroDivisionError()")
+    assert "ZeroDivisionError" in said(effects, "resp/rollback")[0]["reason"]
+    assert only(effects, AckCommand).ack == 3
 
 
 def test_a_second_job_is_busy_and_the_first_goes_on() -> None:

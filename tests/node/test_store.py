@@ -22,7 +22,7 @@ SPEC = StreamSpec(channels=1, rate_hz=1000.0, unit="g")
 
 @pytest.fixture
 def store(tmp_path: Path) -> ModelStore:
-    return ModelStore(tmp_path / "models", SPEC, 64)
+    return ModelStore(tmp_path / "models", SPEC, 64, "fault")
 
 
 def names(store: ModelStore) -> list[str]:
@@ -116,7 +116,7 @@ def test_what_a_power_cut_left_is_swept_at_the_next_start(tmp_path: Path) -> Non
     leftover.mkdir(parents=True)
     (leftover / "model.onnx").write_bytes(b"half")
     (tmp_path / "models" / ".tmp-current").symlink_to("model-x")
-    assert names(ModelStore(tmp_path / "models", SPEC, 64)) == []
+    assert names(ModelStore(tmp_path / "models", SPEC, 64, "fault")) == []
 
 
 def test_a_link_that_leaves_the_store_is_no_model(
@@ -144,3 +144,47 @@ def test_finding_an_unknown_model_lists_what_there_is(
     assert store.find(first, tmp_path).name == f"model-{first}"
     with pytest.raises(StoreError, match=first):
         store.find("nothing", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["current", "previous"])
+def test_a_link_is_no_name_of_a_model(
+    store: ModelStore, tmp_path: Path, write_tiny_bundle: Callable[..., Path], name: str
+) -> None:
+    for seed in (1, 2):
+        store.install(write_tiny_bundle(tmp_path / "out", seed=seed))
+    with pytest.raises(StoreError, match="no model is called"):
+        store.find(name, tmp_path)
+
+
+def test_a_bundle_of_another_task_is_refused(tmp_path: Path, write_tiny_bundle: Callable[..., Path]) -> None:
+    with pytest.raises(BundleError, match="task"):
+        ModelStore(tmp_path / "models", SPEC, 64, "sign").install(write_tiny_bundle(tmp_path / "out"))
+
+
+def test_a_current_that_names_nothing_is_told(
+    store: ModelStore, tmp_path: Path, write_tiny_bundle: Callable[..., Path]
+) -> None:
+    first = store.install(write_tiny_bundle(tmp_path / "out", seed=1)).card.id
+    store.install(write_tiny_bundle(tmp_path / "out", seed=2))
+    current = store.current()
+    assert current is not None
+    shutil.rmtree(current)
+    bundle, warnings = store.open_current()
+    assert bundle is not None
+    assert bundle.card.id == first
+    assert ["current" in warning for warning in warnings] == [True]
+
+
+def test_a_folder_in_the_place_of_the_link_does_not_stop_the_start(store: ModelStore) -> None:
+    (store.folder / "current").mkdir()
+    bundle, warnings = store.open_current()
+    assert bundle is None
+    assert "current" in warnings[0]
+
+
+def test_a_kept_bundle_can_be_deployed_later_and_is_not_current(
+    store: ModelStore, tmp_path: Path, write_tiny_bundle: Callable[..., Path]
+) -> None:
+    kept = store.keep(write_tiny_bundle(tmp_path / "out", seed=1))
+    assert store.open_current() == (None, [])
+    assert store.install(store.find(kept.name.removeprefix("model-"), tmp_path)).path == kept
