@@ -164,7 +164,7 @@ class RecordingStore:
 
     def bytes_used(self) -> int:
         """Return the bytes all files of the store take."""
-        return sum(path.stat().st_size for path in self.folder.glob("*.npz"))
+        return sum(path.stat().st_size for path in self.folder.glob("*.npz") if path.exists())
 
     def remove(self, path: Path) -> None:
         """Delete a stored recording.

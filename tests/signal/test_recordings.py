@@ -276,3 +276,11 @@ def test_a_store_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RecordingError, match="cannot be used for recordings: Not a directory"):
         RecordingStore(tmp_path / "file" / "store", 10)
+
+
+def test_a_link_to_nothing_among_the_recordings_is_broken_and_hinders_nobody(tmp_path: Path) -> None:
+    store = RecordingStore(tmp_path, 10**7)
+    (tmp_path / "gone.npz").symlink_to(tmp_path / "nowhere.npz")
+    store.add(Recording(samples=np.ones((1, 8), np.float32), rate_hz=100.0, label="a"))
+    assert [info.label for info in store.list()] == ["a"]
+    assert [broken.path.name for broken in store.broken] == ["gone.npz"]

@@ -1,0 +1,102 @@
+"""The thread around a source reports what goes wrong with it, and opens it again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from edgetune_node import listening
+from edgetune_node.config import AssetSection
+from edgetune_node.events import ChunkArrived, SourceChanged
+from edgetune_node.inbox import Inbox
+from edgetune_node.listening import SourceReader, open_configured
+from edgetune_signal import Chunk, SourceEnded, SourceOptionsError, StreamSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECTION = AssetSection(id="a", rate_hz=1000.0)
+
+
+class Scripted:
+    """A source that does what its script says: a chunk, None, or an exception."""
+
+    spec = StreamSpec(1, 1000.0, "g")
+
+    def __init__(self, *script: Any) -> None:
+        self.script = list(script)
+        self.last_error: str | None = None
+        self.closed = False
+
+    def read(self, timeout_s: float) -> Chunk | None:
+        del timeout_s
+        if not self.script:
+            raise SourceEnded("played")
+        step = self.script.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        if isinstance(step, str):
+            self.last_error = step
+            return None
+        return Chunk(np.zeros((1, 4), np.float32), 0, 1000.0, step)
+
+    def select(self, name: str) -> None: ...
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    readers: list[SourceReader] = []
+    monkeypatch.setattr(listening, "FIRST_RETRY_S", 0.01)
+
+    def listen(*sources: Scripted) -> list[Any]:
+        rest = iter(sources[1:])
+        monkeypatch.setattr(listening, "open_source", lambda *_: next(rest))
+        inbox = Inbox()
+        readers.append(SourceReader(SECTION, inbox, sources[0]))
+        readers[-1].start()
+        events = []
+        while not events or not getattr(events[-1], "ended", False):
+            event = inbox.get(30)
+            assert event is not None, events
+            events.append(event)
+        return events
+
+    yield listen
+    for reader in readers:
+        reader.stop()
+
+
+def test_chunks_arrive_and_the_end_is_told(heard: Any) -> None:
+    events = heard(Scripted(0, 1))
+    assert [type(event) for event in events] == [ChunkArrived, ChunkArrived, SourceChanged]
+
+
+def test_a_source_that_breaks_is_reported_closed_and_opened_again(heard: Any) -> None:
+    broken = Scripted(0, OSError("unplugged"))
+    events = heard(broken, Scripted(0))
+    assert broken.closed
+    assert [getattr(event, "error", "chunk") for event in events] == [
+        "chunk",
+        "OSError: unplugged",
+        None,
+        "chunk",
+        None,
+    ]
+
+
+def test_what_a_source_refuses_is_reported_until_it_delivers(heard: Any) -> None:
+    events = heard(Scripted("wrong rate", "wrong rate", 0))
+    assert [getattr(event, "error", "chunk") for event in events] == ["wrong rate", None, "chunk", None]
+
+
+def test_wrong_options_name_the_asset_and_every_option() -> None:
+    section = AssetSection(id="a", rate_hz=1000.0, source={"type": "simulated", "speed": -1, "colour": 2})
+    with pytest.raises(SourceOptionsError) as caught:
+        open_configured(section)
+    assert "asset a" in str(caught.value)
+    assert len(caught.value.problems) >= 2

@@ -1,0 +1,88 @@
+"""The node's side of a search child: what it is given, and what happens when it hangs."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from edgetune_nas.card import Budget
+from edgetune_node import searches
+from edgetune_node.config import Settings
+from edgetune_node.errors import NodeError
+from edgetune_node.events import SearchReported, StartSearch
+from edgetune_node.searches import SearchRunner
+from edgetune_node.store import ModelStore
+from edgetune_signal import Recording, RecordingStore, StreamSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RATE = 1000.0
+
+
+class Bench:
+    def __init__(self, tmp_path: Path) -> None:
+        settings = Settings(node={"id": "n"}, asset=[{"id": "a", "rate_hz": RATE, "window": {"length": 64, "hop": 64}}])
+        self.reported: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.runner = SearchRunner(settings, lambda asset, name: tmp_path / asset / name, self.reported.put)
+        self.recordings = RecordingStore(tmp_path / "a" / "recordings", 10**8)
+        self.store = ModelStore(tmp_path / "a" / "models", StreamSpec(1, RATE, "g"), 64, "fault")
+
+    def record(self, label: str, frequency_hz: float, rate_hz: float = RATE) -> None:
+        time_s = np.arange(4000) / RATE
+        noise = np.random.default_rng(0).normal(0, 0.1, 4000)
+        samples = (np.sin(2 * np.pi * frequency_hz * time_s) + noise).astype(np.float32)[np.newaxis]
+        self.recordings.add(
+            Recording(samples=samples, rate_hz=rate_hz, label=label, unit="g", group=label, held_out_from=3000)
+        )
+
+    def start(self, seconds: float) -> None:
+        wanted = StartSearch("a", "job", ("low", "high"), Budget(ram_bytes=4096, search_seconds=seconds))
+        self.runner.start(wanted, self.recordings, self.store)
+
+    def end(self) -> dict[str, Any]:
+        while True:
+            report = self.reported.get(timeout=60)
+            assert isinstance(report, SearchReported)
+            if report.event["event"] != "progress":
+                return dict(report.event)
+
+
+@pytest.mark.slow
+def test_the_bundle_of_a_search_ends_in_the_store_and_nothing_else_stays(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.record("low", 20.0)
+    bench.record("high", 200.0)
+    bench.start(6.0)
+    event = bench.end()
+    assert event["event"] == "done", event
+    assert bench.store.find(event["card"]["id"], tmp_path) == bench.store.folder / f"model-{event['card']['id']}"
+    assert bench.store.current() is None
+    assert not (tmp_path / "a" / "search").exists()
+
+
+@pytest.mark.slow
+def test_a_hung_search_is_killed_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searches, "OVERRUN_S", 0.5)
+    bench = Bench(tmp_path)
+    bench.record("low", 20.0)
+    bench.record("high", 200.0)
+    bench.start(1.0)
+    running = bench.runner._running
+    assert running is not None
+    os.kill(running.pid, signal.SIGSTOP)
+    event = bench.end()
+    assert event["event"] == "failed"
+    assert "hung" in event["message"]
+
+
+def test_recordings_of_another_stream_are_no_data(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.record("low", 20.0, rate_hz=48_000.0)
+    with pytest.raises(NodeError, match="fits the stream"):
+        bench.start(1.0)
