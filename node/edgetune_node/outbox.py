@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edgetune_node.errors import OutboxError
@@ -12,13 +12,19 @@ from edgetune_node.outbox_file import OutboxFile
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 ENTRY_OVERHEAD_BYTES = 64
 FINISHED_COMMANDS = 1000
 CLOCK_SET_NS = 1_577_836_800 * 10**9
 """2020-01-01: an earlier time stamp is that of a clock not yet set, so the entry's age is unknown."""
+PROBE_BYTES = 8192
+"""More than the free room in a page, so that a disk without room for a message has none for the probe either."""
+INSERT_ENTRY = (
+    "INSERT INTO entry (topic, payload, qos, retain, correlation, boot, time_ns, rank, size)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 RANKS = {"sign": 0, "fault": 2}
 OTHER_RANK = 1
 
@@ -49,12 +55,34 @@ class KeptCommand:
     time_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """A row of the table of commands."""
+
+    asset: str
+    command_id: str
+    name: str
+    payload: bytes
+    answer: bytes
+    time_ns: int
+    finished: bool
+
+    def then(self, later: _Command) -> _Command:
+        """Give what is to be written when ``later`` is known too: the first final answer, else the first answer."""
+        if self.finished or not later.finished:
+            return self
+        return replace(self, payload=b"", answer=later.answer, finished=True)
+
+
 class Outbox:
     """Messages and commands in one SQLite file, on disk when a method returns; usable from any thread.
 
     What goes when the bounds are reached: signs first, then everything else, then faults (topics ending in ``fault``),
     within each the oldest first. So no fault goes while anything lesser is there. Age removes signs and everything
     else, but never a fault. Whatever goes is counted in `dropped`.
+
+    A disk that is full hinders neither the opening of a file nor the answers: commands, their answers and last states
+    that could not be written are remembered until `recover` has written them.
 
     Parameters
     ----------
@@ -79,7 +107,8 @@ class Outbox:
         self._max_age_ns = round(max_age_s * 1e9)
         self._clock = clock
         self._lock = threading.RLock()  # what is kept in memory must agree with the file
-        self._unwritten_answers: dict[tuple[str, str], bytes] = {}
+        self._unwritten: dict[tuple[str, str], _Command] = {}
+        self._unwritten_states: set[str] = set()
         self.dropped = 0
         with self._file.reading() as db:
             self._current: dict[str, bytes] = dict(db.execute("SELECT topic, payload FROM current"))
@@ -88,11 +117,12 @@ class Outbox:
             self._depth: int
             self._bytes: int
             self._depth, self._bytes = db.execute("SELECT count(*), coalesce(sum(size), 0) FROM entry").fetchone()
-        self.expire()
+        with contextlib.suppress(OutboxError):  # on a full disk what is too old can wait; each connection tries again
+            self.expire()
 
     @property
     def warning(self) -> str | None:
-        """What was wrong with the file at open, if it was damaged."""
+        """What was wrong with the file at open: it was damaged, or there was no room for one."""
         return self._file.warning
 
     @property
@@ -129,20 +159,19 @@ class Outbox:
         with self._lock:
             if retain:
                 self._current[topic] = payload
+                self._unwritten_states.add(topic)
             if size > self._max_bytes:
                 raise OutboxError(f"a message of {size} bytes on {topic} does not fit an outbox of {self._max_bytes}")
             with self._file.transaction() as db:
-                cursor = db.execute(
-                    "INSERT INTO entry (topic, payload, qos, retain, correlation, boot, time_ns, rank, size)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (topic, payload, qos, retain, correlation, boot, self._clock(), rank, size),
-                )
+                row = (topic, payload, qos, retain, correlation, boot, self._clock(), rank, size)
+                cursor = db.execute(INSERT_ENTRY, row)
                 key = cursor.lastrowid or 0
                 if retain:
                     db.execute("INSERT OR REPLACE INTO current VALUES (?, ?)", (topic, payload))
                 gone = self._drop_aged(db)
                 gone += self._drop_excess(db, self._bytes + size - sum(gone) - self._max_bytes)
             self._last_key = key
+            self._unwritten_states.discard(topic)
             self._count([size], gone)
             self.dropped += len(gone)
         return key
@@ -212,12 +241,7 @@ class Outbox:
         OutboxError
             If it cannot be written. `answer_of` knows it all the same until the process ends.
         """
-        with self._lock, self._remembering(asset, command_id, answer), self._file.transaction() as db:
-            db.execute(
-                "INSERT INTO command (asset, id, name, payload, answer, time_ns) VALUES (?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (asset, id) DO NOTHING",
-                (asset or "", command_id, name, payload, answer, self._clock()),
-            )
+        self._write(_Command(asset or "", command_id, name, payload, answer, self._clock(), finished=False))
 
     def finish_command(self, asset: str | None, name: str, command_id: str, answer: bytes) -> None:
         """Keep a command's final answer; the first one counts. The newest 1000 finished commands are remembered.
@@ -227,25 +251,14 @@ class Outbox:
         OutboxError
             If it cannot be written. `answer_of` knows it all the same until the process ends.
         """
-        with self._lock, self._remembering(asset, command_id, answer), self._file.transaction() as db:
-            db.execute(
-                "INSERT INTO command (asset, id, name, payload, answer, time_ns, finished)"
-                " VALUES (?, ?, ?, x'', ?, ?, 1)"
-                " ON CONFLICT (asset, id) DO UPDATE SET answer = excluded.answer, finished = 1 WHERE finished = 0",
-                (asset or "", command_id, name, answer, self._clock()),
-            )
-            db.execute(
-                "DELETE FROM command WHERE key IN"
-                " (SELECT key FROM command WHERE finished ORDER BY key DESC LIMIT -1 OFFSET ?)",
-                (FINISHED_COMMANDS,),
-            )
+        self._write(_Command(asset or "", command_id, name, b"", answer, self._clock(), finished=True))
 
     def answer_of(self, asset: str | None, command_id: str) -> bytes | None:
         """First final answer to a command, the first answer while it runs, None if it was never kept."""
         with self._lock:
-            unwritten = self._unwritten_answers.get((asset or "", command_id))
+            unwritten = self._unwritten.get((asset or "", command_id))
             if unwritten is not None:
-                return unwritten
+                return unwritten.answer
             with self._file.reading() as db:
                 row = db.execute(
                     "SELECT answer FROM command WHERE asset = ? AND id = ?", (asset or "", command_id)
@@ -260,15 +273,54 @@ class Outbox:
             ).fetchall()
         return [KeptCommand(asset or None, *rest) for asset, *rest in rows]
 
-    @contextlib.contextmanager
-    def _remembering(self, asset: str | None, command_id: str, answer: bytes) -> Iterator[None]:
-        """Keep the answer in memory if the block cannot write it."""
-        try:
-            yield
-        except OutboxError:
-            self._unwritten_answers[asset or "", command_id] = answer
-            raise
-        self._unwritten_answers.pop((asset or "", command_id), None)
+    def _write(self, command: _Command) -> None:
+        key = command.asset, command.command_id
+        with self._lock:
+            known = self._unwritten.pop(key, None)
+            whole = command if known is None else known.then(command)
+            try:
+                with self._file.transaction() as db:
+                    _write_commands(db, [whole])
+            except OutboxError:
+                self._unwritten[key] = whole
+                if len(self._unwritten) > FINISHED_COMMANDS:
+                    del self._unwritten[next(iter(self._unwritten))]
+                raise
+
+    # ---- after a full disk ---------------------------------------------------------------------------------------
+
+    def recover(self) -> None:
+        """Write the commands, answers and last states that could not be written.
+
+        It writes as much as a message takes even where none of them waits, and so tells whether the disk works.
+
+        Raises
+        ------
+        OutboxError
+            If it does not; nothing is forgotten.
+        """
+        with self._lock:
+            with self._file.transaction() as db:
+                _write_commands(db, self._unwritten.values())
+                states = [(topic, self._current[topic]) for topic in self._unwritten_states]
+                db.executemany("INSERT OR REPLACE INTO current VALUES (?, ?)", states)
+                probe = db.execute(INSERT_ENTRY, ("", bytes(PROBE_BYTES), 1, False, None, "", self._clock(), 0, 0))
+                _delete(db, probe.lastrowid or 0)
+            self._unwritten.clear()
+            self._unwritten_states.clear()
+
+
+def _write_commands(db: sqlite3.Connection, commands: Iterable[_Command]) -> None:
+    db.executemany(
+        "INSERT INTO command (asset, id, name, payload, answer, time_ns, finished) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (asset, id) DO UPDATE SET answer = excluded.answer, finished = 1"
+        " WHERE NOT finished AND excluded.finished",
+        [(c.asset, c.command_id, c.name, c.payload, c.answer, c.time_ns, c.finished) for c in commands],
+    )
+    db.execute(
+        "DELETE FROM command WHERE key IN (SELECT key FROM command WHERE finished ORDER BY key DESC LIMIT -1 OFFSET ?)",
+        (FINISHED_COMMANDS,),
+    )
 
 
 def _delete(db: sqlite3.Connection, key: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import sqlite3
 import threading
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 LOCK_TIMEOUT_S = 3.0
+FULL = {errno.ENOSPC, errno.EDQUOT}
 SCHEMA = (
     # AUTOINCREMENT: a key is never used twice, so that "everything after this key" keeps its meaning
     """CREATE TABLE IF NOT EXISTS entry (
@@ -41,7 +43,9 @@ class OutboxFile:
     ----------
     path
         Made with its folders when it does not exist. A file that SQLite finds damaged is renamed to
-        ``<name>.damaged`` (in place of an older one) and a new one begun; `warning` then says so.
+        ``<name>.damaged`` (in place of an older one) and a new one begun; `warning` then says so. A file of this
+        format is opened without writing, so that a full disk is no hindrance. Where there is no room for a file that
+        has to be made, memory takes its place until the process ends, and `warning` says so.
 
     Raises
     ------
@@ -55,21 +59,11 @@ class OutboxFile:
         self._lock = threading.RLock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = self._opened()
         except OSError as error:
-            raise OutboxError(f"outbox {path}: its folder cannot be made: {error.strerror}") from error
-        try:
-            self._connection = _open(path)
-        except sqlite3.OperationalError as error:  # a DatabaseError too, but says nothing about the content
-            raise OutboxError(f"outbox {path} cannot be opened: {error}; {_advice(error)}") from error
-        except sqlite3.DatabaseError as error:
-            aside = self._set_aside()
-            self.warning = (
-                f"outbox {path} is damaged ({error}); it now is {aside}, and what was not yet sent is in there"
-            )
-            try:
-                self._connection = _open(path)
-            except sqlite3.Error as second:
-                raise OutboxError(f"outbox {path} cannot be made anew: {second}; {_advice(second)}") from second
+            if error.errno not in FULL:
+                raise OutboxError(f"outbox {path}: its folder cannot be made: {error.strerror}") from error
+            self._connection = self._in_memory()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -106,6 +100,34 @@ class OutboxFile:
         with self._lock:
             self._connection.close()
 
+    def _opened(self) -> sqlite3.Connection:
+        try:
+            return self._open_or_remember()
+        except sqlite3.OperationalError as error:  # a DatabaseError too, but says nothing about the content
+            raise OutboxError(f"outbox {self.path} cannot be opened: {error}; {_advice(error)}") from error
+        except sqlite3.DatabaseError as error:
+            aside = self._set_aside()
+            self.warning = (
+                f"outbox {self.path} is damaged ({error}); it now is {aside}, and what was not yet sent is in there"
+            )
+            try:
+                return self._open_or_remember()
+            except sqlite3.Error as second:
+                raise OutboxError(f"outbox {self.path} cannot be made anew: {second}; {_advice(second)}") from second
+
+    def _open_or_remember(self) -> sqlite3.Connection:
+        try:
+            return _open(self.path)
+        except sqlite3.OperationalError as error:
+            if not _says_full(error, self.path):
+                raise
+            return self._in_memory()
+
+    def _in_memory(self) -> sqlite3.Connection:
+        memory = f"the disk is full: outbox {self.path} cannot be used, and messages are kept in memory"
+        self.warning = "; ".join(filter(None, [self.warning, f"{memory}; free some space and restart the node"]))
+        return _open(None)
+
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
             with contextlib.suppress(sqlite3.Error):  # a full disk has rolled it back by itself
@@ -123,33 +145,54 @@ class OutboxFile:
         return aside
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+def _open(path: Path | None) -> sqlite3.Connection:
+    """Open a file, or memory; writes nothing where the tables are there already."""
+    connection = sqlite3.connect(
+        path or ":memory:", timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False
+    )
     try:
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
-        _check(connection, path)
-        connection.execute("BEGIN IMMEDIATE")
-        for statement in SCHEMA:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version={FORMAT}")
-        connection.execute("COMMIT")
+        if _checked(connection, path) == FORMAT:
+            connection.execute("BEGIN EXCLUSIVE")  # takes the lock, as writing would
+            connection.execute("COMMIT")
+        else:
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in SCHEMA:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version={FORMAT}")
+            connection.execute("COMMIT")
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
+def _checked(connection: sqlite3.Connection, path: Path | None) -> int:
+    """Give the format of a file that is whole, 0 where it is new."""
     verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if verdict != "ok":
         raise sqlite3.DatabaseError(verdict)
-    made_by = connection.execute("PRAGMA user_version").fetchone()[0]
+    made_by: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if made_by > FORMAT:
         raise OutboxError(
             f"outbox {path} has format {made_by}, and this version knows {FORMAT}; update, or move the file away"
         )
+    return made_by
+
+
+def _says_full(error: sqlite3.Error, path: Path) -> bool:
+    """Whether there is no room for the file or its log; SQLite only says "cannot open" where one cannot be made."""
+    name = getattr(error, "sqlite_errorname", "")
+    if not name.startswith("SQLITE_CANTOPEN"):
+        return bool(name == "SQLITE_FULL")
+    try:
+        for part in (path, path.with_name(path.name + "-wal")):
+            part.open("ab").close()
+    except OSError as refusal:
+        return refusal.errno in FULL
+    return False
 
 
 def _advice(error: sqlite3.Error) -> str:

@@ -10,6 +10,8 @@ make_broker
     ``make_broker(users={"node": "secret"}, acl="...", tls=(ca, certificate, key))`` for anything else, not yet started.
 recorder
     ``recorder(broker, "acme/#")`` connects a `Recorder`; closed when the test ends.
+small_disk
+    A file system of 1 MiB of its own (`SmallDisk`), to be filled and freed; skipped where it cannot be mounted.
 until
     ``until(condition, seconds=10)`` waits for a condition with a deadline.
 """
@@ -17,6 +19,7 @@ until
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -361,3 +364,34 @@ def recorder() -> Iterator[MakeRecorder]:
 @pytest.fixture
 def until() -> Callable[..., None]:
     return wait_until
+
+
+class SmallDisk:
+    """A real file system that can be full."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def fill(self, what: str = "bytes") -> None:
+        """Leave no room for another byte, or for another file."""
+        with contextlib.suppress(OSError):
+            for number in itertools.count():
+                with (self.folder / f"filler{number}").open("ab", buffering=0) as filler:
+                    while what == "bytes":
+                        filler.write(bytes(4096))
+
+    def free(self) -> None:
+        """Make room again."""
+        for filler in self.folder.glob("filler*"):
+            filler.unlink()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=64", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a file system of our own can only be mounted by root")
+    yield SmallDisk(folder)
+    subprocess.run(["umount", "-l", str(folder)], check=True)
