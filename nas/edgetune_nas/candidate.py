@@ -40,6 +40,8 @@ class Result:
         Found on the same windows.
     seconds
         What the evaluation took.
+    steadiness
+        Share of windows that are right when another condition is imitated (`edgetune_nas.shift`); 0 where none is.
     """
 
     number: int
@@ -47,6 +49,7 @@ class Result:
     score: float
     temperature: float
     seconds: float
+    steadiness: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +16,28 @@ if TYPE_CHECKING:
     Labels = NDArray[np.int64]
     Weights = dict[str, NDArray[np.float32]]
 
-LOG_FLOOR = 3e-2
-"""The log's offset as a share of the mean pooled value: quieter frames than this say nothing more."""
+LOG_FLOOR, BANK_LOG_FLOOR = 3e-2, 2e-3
+"""The log's offset as a share of the mean pooled value: quieter frames (bands) than this say nothing more."""
+LIBRARY_WINDOWS = 4
+"""New windows of a class that weigh as much as all the library has of it."""
 _BLOCK_BYTES = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How far logarithmic levels are expected to move in another condition: standard deviations in nepers (8.7 dB).
+
+    ``each`` level by itself, and all of them in ``common`` (loudness).
+    """
+
+    each: float
+    common: float
+
+
+BANK_DRIFT = Drift(each=0.25, common=1.0)
+"""Measured where one bearing rig changed its load; loudness then says next to nothing."""
+NEW_DRIFT = Drift(each=0.1, common=0.0)
+"""What is left where the condition that counts has windows of its own, and for muscles."""
 
 
 def split_front(layers: tuple[Layer, ...]) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
@@ -30,16 +49,20 @@ def split_front(layers: tuple[Layer, ...]) -> tuple[tuple[Layer, ...], tuple[Lay
 
 
 def filter_bank(layer: Conv) -> Floats:
-    """Weights ``(filters, 1, kernel)`` of a frozen bank: Hann-windowed cosines of unit energy, the same each channel.
+    """Weights ``(filters, 1, kernel)`` of a frozen bank: Hann-windowed cosines of unit energy, times their gains.
 
-    Centres are spread evenly over 0 to half the sampling rate, so the bank scales with the rate by itself.
+    Centres are spread evenly from ``layer.low`` of the spectrum to half the sampling rate, so the bank scales with the
+    rate by itself.
     """
     bands = layer.filters // layer.groups
     time = np.arange(layer.kernel) - (layer.kernel - 1) / 2
-    centres = (np.arange(bands) + 0.5) / (2 * bands)
+    centres = (layer.low + (1 - layer.low) * (np.arange(bands) + 0.5) / bands) / 2
     taps = np.hanning(layer.kernel + 2)[1:-1] * np.cos(2 * np.pi * centres[:, None] * time)
     taps /= np.linalg.norm(taps, axis=1, keepdims=True)
-    return np.tile(taps[:, None], (layer.groups, 1, 1)).astype(np.float32)
+    taps = np.tile(taps[:, None], (layer.groups, 1, 1))
+    if layer.gains:
+        taps *= np.array(layer.gains)[:, None, None]
+    return taps.astype(np.float32)
 
 
 def front_features(front: tuple[Layer, ...], x: Floats) -> Floats:
@@ -52,12 +75,24 @@ def front_features(front: tuple[Layer, ...], x: Floats) -> Floats:
 
 
 def fit_front(front: tuple[Layer, ...], x: Floats) -> tuple[tuple[Layer, ...], Floats]:
-    """``front`` with the log's offset set to the level of ``x``, and the features of ``x``."""
-    if not front or not isinstance(front[-1], Log):
+    """``front`` with its bank's gains and its log's offset set to the level of ``x``, and the features of ``x``.
+
+    A band's gain is the inverse root of its level: quiet bands then have a share of int8's steps as well.
+    """
+    if not front or not isinstance(log := front[-1], Log):
         return front, front_features(front, x)
     pooled = front_features(front[:-1], x)
-    offset = float(LOG_FLOOR * pooled.mean()) or 1.0
-    fitted = (*front[:-1], replace(front[-1], offset=offset))
+    first = front[0]
+    floor = LOG_FLOOR
+    if isinstance(first, Conv):
+        floor = BANK_LOG_FLOOR
+        level = pooled.mean(axis=(0, 2), dtype=np.float64)
+        mean = float(level.mean()) or 1.0
+        gains = np.sqrt(mean / np.maximum(level, 1e-4 * mean))
+        first = replace(first, gains=tuple(gains.tolist()))
+        pooled *= gains.astype(np.float32)[:, None]
+    offset = float(floor * pooled.mean()) or 1.0
+    fitted = (*(() if first is log else (first,)), *front[1:-1], replace(log, offset=offset))
     return fitted, np.log(pooled + np.float32(offset))
 
 
@@ -66,8 +101,11 @@ def front_weights(front: tuple[Layer, ...]) -> tuple[Weights, ...]:
     return tuple({"weight": filter_bank(layer)} if isinstance(layer, Conv) else {} for layer in front)
 
 
-def fit(layers: tuple[Layer, ...], x: Floats, y: Labels, *, classes: int) -> Network:
+def fit(layers: tuple[Layer, ...], x: Floats, y: Labels, *, classes: int, origin: Labels | None = None) -> Network:
     """Solve for the discriminant of ``layers`` (front, maybe flatten, dense, softmax).
+
+    Levels of a filter bank may drift until the next condition, so they are trusted no further than `BANK_DRIFT`. A
+    library shows how they drift, and the new windows where to: with one, `NEW_DRIFT` is left.
 
     Parameters
     ----------
@@ -75,28 +113,44 @@ def fit(layers: tuple[Layer, ...], x: Floats, y: Labels, *, classes: int) -> Net
         ``float32 (windows, channels, length)``.
     y
         ``int64 (windows,)`` in ``range(classes)``; classes without windows are never guessed.
+    origin
+        ``int64 (windows,)``: 0 for windows of the condition that counts, other numbers for a library's conditions.
     """
     front, head = split_front(layers)
     front, features = fit_front(front, x)
-    weight, bias = discriminant(features.reshape(len(x), -1), y, classes=classes)
+    drift = BANK_DRIFT if _has_bank(front) and origin is None else NEW_DRIFT
+    weight, bias = discriminant(features.reshape(len(x), -1), y, classes=classes, drift=drift, origin=origin)
     dense: Weights = {"weight": weight, "bias": bias}
     weights = (*front_weights(front), *(dense if isinstance(layer, Dense) else {} for layer in head))
     return Network((x.shape[1], x.shape[2]), (*front, *head), weights)
 
 
-def discriminant(features: Floats, y: Labels, *, classes: int) -> tuple[Floats, Floats]:
+def discriminant(
+    features: Floats,
+    y: Labels,
+    *,
+    classes: int,
+    drift: Drift | None = None,
+    origin: Labels | None = None,
+) -> tuple[Floats, Floats]:
     """Linear discriminant with equal priors, standardisation folded in: ``weight (classes, d)``, ``bias (classes,)``.
 
     The pooled covariance within classes is shrunk towards a multiple of the identity by the amount of Ledoit and Wolf,
-    J. Multivariate Analysis 88 (2004) 365.
+    J. Multivariate Analysis 88 (2004) 365; that of ``drift`` is added. Windows whose ``origin`` is not 0 are of
+    other conditions and a prior: they move a class's mean as `LIBRARY_WINDOWS` new windows would, and count in the
+    covariance as many as there are features.
     """
     present = np.unique(y)
     scale = features.std(axis=0).astype(np.float64)
     scale[scale == 0] = 1.0
     z = (features - features.mean(axis=0)) / scale
-    means = np.stack([z[y == label].mean(axis=0) for label in present])
-    within = z - means[np.searchsorted(present, y)]
-    solved = np.linalg.solve(shrunk_covariance(within), means.T).T
+    if origin is None or not origin.any() or origin.all():
+        means, covariance = _class_means(z, y, present), shrunk_covariance(_residuals(z, y))
+    else:
+        means, covariance = _with_prior(z, y, origin, present)
+    if drift is not None:
+        covariance += (drift.each**2 * np.eye(len(scale)) + drift.common**2) / np.outer(scale, scale)
+    solved = np.linalg.solve(covariance, means.T).T
     weight = np.zeros((classes, z.shape[1]))
     bias = np.full(classes, -1e4)
     weight[present] = solved / scale
@@ -105,6 +159,34 @@ def discriminant(features: Floats, y: Labels, *, classes: int) -> tuple[Floats, 
     weight[present] -= centre[0]  # the same constant for every class: probabilities stay, numbers get smaller
     bias[present] -= centre[1]
     return weight.astype(np.float32), bias.astype(np.float32)
+
+
+def _with_prior(
+    z: NDArray[np.float64], y: Labels, origin: Labels, present: Labels
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Means and covariance of the new windows, with the library's as prior."""
+    new = origin == 0
+    means = _class_means(z, y, present)
+    for index, label in enumerate(present):
+        mine, theirs = z[new & (y == label)], z[~new & (y == label)]
+        if len(mine) and len(theirs):
+            total = mine.sum(axis=0) + LIBRARY_WINDOWS * theirs.mean(axis=0)
+            means[index] = total / (len(mine) + LIBRARY_WINDOWS)
+    apart = y + origin * (y.max() + 1)  # conditions differ in their means, which is no spread within a class
+    share = new.sum() / (new.sum() + z.shape[1])
+    ours, old = (shrunk_covariance(_residuals(z[part], apart[part])) for part in (new, ~new))
+    return means, share * ours + (1 - share) * old
+
+
+def _class_means(z: NDArray[np.float64], y: Labels, present: Labels) -> NDArray[np.float64]:
+    return np.stack([z[y == label].mean(axis=0) for label in present])
+
+
+def _residuals(z: NDArray[np.float64], y: Labels) -> NDArray[np.float64]:
+    """Take the mean of its class off each row of ``z``."""
+    present = np.unique(y)
+    result: NDArray[np.float64] = z - _class_means(z, y, present)[np.searchsorted(present, y)]
+    return result
 
 
 def shrunk_covariance(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -118,6 +200,10 @@ def shrunk_covariance(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
     floor = 1e-6 * level or 1.0
     shrunk: NDArray[np.float64] = (1 - share) * sample + (share * level + floor) * np.eye(d)
     return shrunk
+
+
+def _has_bank(front: tuple[Layer, ...]) -> bool:
+    return any(isinstance(layer, Conv) for layer in front)
 
 
 def is_closed_form(network: Network) -> bool:
@@ -191,11 +277,12 @@ def _apply(front: tuple[Layer, ...], x: Floats) -> Floats:
 
 
 def _frozen_conv(layer: Conv, x: Floats) -> Floats:
-    bank = filter_bank(layer)[: layer.filters // layer.groups, 0]
+    bank = filter_bank(replace(layer, gains=()))[: layer.filters // layer.groups, 0]
     frames = np.lib.stride_tricks.sliding_window_view(x, layer.kernel, axis=2)[:, :, :: layer.stride]
     windows, channels, count, taps = frames.shape
     out = (np.ascontiguousarray(frames).reshape(-1, taps) @ bank.T).reshape(windows, channels, count, -1)
-    return np.ascontiguousarray(out.transpose(0, 1, 3, 2)).reshape(windows, layer.filters, count)
+    result: Floats = np.ascontiguousarray(out.transpose(0, 1, 3, 2)).reshape(windows, layer.filters, count)
+    return result * np.array(layer.gains, np.float32)[:, None] if layer.gains else result
 
 
 def _lp_pool(layer: LpPool, x: Floats) -> Floats:

@@ -26,10 +26,13 @@ RUNGS: dict[Task, tuple[tuple[int, int], ...]] = {
     "sign": ((BATCH, 30), (3, 90)),
 }
 """``(candidates, training steps)`` of each rung of a bracket (successive halving)."""
+PRICE, EQUALLY_STEADY = 0.005, 0.005
+"""Score that may be given up for steadiness, and steadiness that is none the less."""
 PATIENCE = 1
 """Brackets without a better score after which the search has converged."""
 _PARENTS = 4
 _TRIES = 400
+_SMALLER_THAN_ANY = 2**40
 
 
 class Engine:
@@ -47,6 +50,8 @@ class Engine:
         Evaluated networks (not rejected ones) after which it stops; ``None`` for no limit.
     tolerance
         Scores that differ by less are equal, and the smaller arena wins.
+    floor
+        Accuracy from which on only a smaller arena is better; None where accuracy always counts.
 
     Raises
     ------
@@ -65,9 +70,11 @@ class Engine:
         trains: bool = True,
         limit: int | None = None,
         tolerance: float = 0.0,
+        floor: float | None = None,
     ) -> None:
         self._input_shape, self._classes, self._budget, self._task = input_shape, classes, budget, task
         self._seed, self._trains, self._limit, self._tolerance = seed, trains, limit, tolerance
+        self._floor = floor
         self._rng = np.random.Generator(np.random.PCG64(seed))
         self._priced: dict[Genotype, Cost] = {}
         self._asked = 0
@@ -106,12 +113,29 @@ class Engine:
 
     @property
     def best(self) -> Scored | None:
-        """Smallest arena within ``tolerance`` of the best score so far; ``None`` before the first result."""
+        """The best so far; ``None`` before the first result.
+
+        Of those within `PRICE` of the best score the steadiest when another condition is imitated; of equally steady
+        ones, or where none is, the smallest arena within ``tolerance`` of the best score.
+        """
         if not self.scored:
             return None
-        enough = self._top_score() - self._tolerance
-        good = (scored for scored in self.scored if scored.result.score >= enough)
+        if holding := self._holding:
+            return min(holding, key=lambda scored: (scored.candidate.cost.arena_bytes, -scored.result.score))
+        steady = any(scored.result.steadiness for scored in self.scored)
+        enough = self._top_score() - max(self._tolerance, PRICE if steady else 0.0)
+        good = [scored for scored in self.scored if scored.result.score >= enough]
+        steadiest = max(scored.result.steadiness for scored in good) - EQUALLY_STEADY
+        good = [scored for scored in good if scored.result.steadiness >= steadiest]
         return min(good, key=lambda scored: (scored.candidate.cost.arena_bytes, -scored.result.score))
+
+    @property
+    def finalists(self) -> tuple[Scored, ...]:
+        """The best, then the rest of the front from the most accurate down, then the one with the least work."""
+        if self.best is None:
+            return ()
+        lightest = min(self.scored, key=lambda scored: (scored.candidate.cost.macs, -scored.result.score))
+        return tuple(dict.fromkeys((self.best, *reversed(self.front), lightest)))
 
     @property
     def front(self) -> tuple[Scored, ...]:
@@ -145,7 +169,7 @@ class Engine:
         bracket = idle = 0
         rungs = RUNGS[self._task]
         while self._trains and idle < PATIENCE:
-            before = self._top_score()
+            before = self._standing()
             genotypes = self._bracket(bracket)
             if not genotypes:
                 return
@@ -154,7 +178,7 @@ class Engine:
                 first = len(self.scored)
                 yield [self._candidate(genotype, steps) for genotype in ranked]
                 genotypes = [scored.candidate.genotype for scored in self.scored[first:]]
-            idle = 0 if self._top_score() > before + self._tolerance else idle + 1
+            idle = 0 if self._standing() > before + self._tolerance else idle + 1
             bracket += 1
 
     def _bracket(self, number: int) -> list[Genotype]:
@@ -192,6 +216,16 @@ class Engine:
     def _top_score(self) -> float:
         return max((scored.result.score for scored in self.scored), default=0.0)
 
+    @property
+    def _holding(self) -> list[Scored]:
+        """What is accurate enough, where that was asked for."""
+        return [scored for scored in self.scored if self._floor is not None and scored.result.accuracy >= self._floor]
+
+    def _standing(self) -> float:
+        """Return what must grow for the search to go on: the best score, or smallness once one is accurate enough."""
+        arenas = [scored.candidate.cost.arena_bytes for scored in self._holding]
+        return float(_SMALLER_THAN_ANY - min(arenas)) if arenas else self._top_score()
+
     def _candidate(self, genotype: Genotype, steps: int) -> Candidate:
         self._asked += 1
         return Candidate(self._asked, genotype, self._cost(genotype), steps, self._seed * 100_003 + self._asked)
@@ -204,7 +238,9 @@ class Engine:
 
     def _fits(self, genotype: Genotype) -> bool:
         known = genotype in self._priced
-        fits = not _excess(self._cost(genotype), self._budget)
+        arena = self._cost(genotype).arena_bytes
+        useful = all(arena < scored.candidate.cost.arena_bytes for scored in self._holding)
+        fits = useful and not _excess(self._cost(genotype), self._budget)
         self.rejected += not (known or fits)
         return fits
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edgetune_nas.layers import Network
     from edgetune_nas.space import Genotype
 
-SOLVE_MACS = 1e8
+SOLVE_MACS = 4e8
 """Work that the fixed front of one closed-form candidate may take; beyond it, fewer windows of each class are used."""
 MIN_WINDOWS_A_CLASS = 40
 MIN_EPOCHS, MAX_EPOCHS = 3, 120
@@ -29,7 +29,15 @@ MIN_EPOCHS, MAX_EPOCHS = 3, 120
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
-    """What candidates are evaluated on; arrays as in ``edgetune_signal.datasets.Dataset``."""
+    """What candidates are evaluated on; arrays as in ``edgetune_signal.datasets.Dataset``.
+
+    Attributes
+    ----------
+    origin
+        ``int64 (training windows,)``: 0 for the condition that counts, other numbers for a library's; None without one.
+    x_shifted, y_shifted
+        Validation windows as another condition might change them; None where that is not asked.
+    """
 
     task: Task
     classes: int
@@ -38,6 +46,9 @@ class Problem:
     x_validation: NDArray[np.float32]
     y_validation: NDArray[np.int64]
     condition: NDArray[np.int64]
+    origin: NDArray[np.int64] | None = None
+    x_shifted: NDArray[np.float32] | None = None
+    y_shifted: NDArray[np.int64] | None = None
 
     @property
     def input_shape(self) -> tuple[int, int]:
@@ -66,14 +77,13 @@ def evaluate(problem: Problem, candidate: Candidate, stop: Callable[[], bool] = 
     if candidate.steps:
         network, curve = fit(problem, candidate.genotype, steps=candidate.steps, seed=candidate.seed, stop=stop)
     else:
-        keep = _thinned(problem.y, candidate.cost.macs, candidate.seed)
-        layers = space.expand(candidate.genotype, problem.input_shape, problem.classes)
-        network, curve = closed_form.fit(layers, problem.x[keep], problem.y[keep], classes=problem.classes), ()
+        network, curve = _solve(problem, candidate.genotype, _thinned(problem, candidate)), ()
     scores = logits(network, problem.x_validation)
     temperature = closed_form.best_temperature(scores, problem.y_validation)
     accuracy, score = worst_condition(scores, problem, temperature)
     network = closed_form.with_temperature(network, temperature)
-    result = Result(candidate.number, accuracy, score, temperature, time.perf_counter() - began)
+    steady = steadiness(network, problem)
+    result = Result(candidate.number, accuracy, score, temperature, time.perf_counter() - began, steady)
     return Evaluation(result, network, curve)
 
 
@@ -87,6 +97,7 @@ def refit(problem: Problem, candidate: Candidate, *, steps: int, stop: Callable[
         problem,
         x=np.concatenate([problem.x, problem.x_validation]),
         y=np.concatenate([problem.y, problem.y_validation]),
+        origin=None if problem.origin is None else np.concatenate([problem.origin, 0 * problem.y_validation]),
     )
     network, curve = fit(both, candidate.genotype, steps=steps, seed=candidate.seed, stop=stop)
     accuracy, score = worst_condition(logits(network, problem.x_validation), problem, 1.0)
@@ -97,11 +108,11 @@ def fit(
     problem: Problem, genotype: Genotype, *, steps: int, seed: int, stop: Callable[[], bool] = lambda: False
 ) -> tuple[Network, tuple[float, ...]]:
     """Solve for the weights of ``genotype`` or train them for about ``steps`` steps; also the loss by epoch."""
-    layers = space.expand(genotype, problem.input_shape, problem.classes)
     if genotype.closed_form:
-        return closed_form.fit(layers, problem.x, problem.y, classes=problem.classes), ()
+        return _solve(problem, genotype, np.arange(len(problem.y))), ()
     from edgetune_nas import training
 
+    layers = space.expand(genotype, problem.input_shape, problem.classes)
     epochs = round(steps / training.steps_per_epoch(len(problem.y), problem.task))
     epochs = min(MAX_EPOCHS, max(MIN_EPOCHS, epochs))
     trained = training.train(
@@ -133,12 +144,31 @@ def worst_condition(scores: NDArray[np.float32], problem: Problem, temperature: 
     return min(accuracies), min(both)
 
 
-def _thinned(y: NDArray[np.int64], macs: int, seed: int) -> NDArray[np.int64]:
-    """Choose the windows that a closed form is fitted on: all, or as many of each class as the work allows."""
-    affordable = SOLVE_MACS / max(1, macs)
+def steadiness(network: Network, problem: Problem) -> float:
+    """Share of the shifted windows that ``network`` gets right; 0 where there are none."""
+    if problem.x_shifted is None:
+        return 0.0
+    return float((logits(network, problem.x_shifted).argmax(axis=1) == problem.y_shifted).mean())
+
+
+def _solve(problem: Problem, genotype: Genotype, keep: NDArray[np.int64]) -> Network:
+    layers = space.expand(genotype, problem.input_shape, problem.classes)
+    origin = None if problem.origin is None else problem.origin[keep]
+    return closed_form.fit(layers, problem.x[keep], problem.y[keep], classes=problem.classes, origin=origin)
+
+
+def _thinned(problem: Problem, candidate: Candidate) -> NDArray[np.int64]:
+    """Choose the windows that a closed form is fitted on: all, or as many of each class as the work allows.
+
+    Windows of the condition that counts stay before those of a library.
+    """
+    y = problem.y
+    affordable = SOLVE_MACS / max(1, candidate.cost.macs)
     if affordable >= len(y):
         return np.arange(len(y))
     share = max(MIN_WINDOWS_A_CLASS, math.ceil(affordable / len(np.unique(y))))
-    order = np.random.Generator(np.random.PCG64(seed)).permutation(len(y))
+    order = np.random.Generator(np.random.PCG64(candidate.seed)).permutation(len(y))
+    if problem.origin is not None:
+        order = order[np.argsort(problem.origin[order] != 0, kind="stable")]
     kept = [order[y[order] == label][:share] for label in np.unique(y)]
     return np.sort(np.concatenate(kept))

@@ -18,7 +18,8 @@ class Conv:
     """1-D convolution; batch norm (folded on export) and ReLU belong to the same operation.
 
     ``padding`` samples are added on both sides. ``groups`` equal to the input's channels is a depthwise convolution.
-    A ``frozen`` convolution (a fixed filter bank) has weights that training does not change, no bias and no norm.
+    A ``frozen`` convolution (a fixed filter bank) has weights that training does not change, no bias and no norm;
+    ``low`` is the share of its spectrum, from 0 Hz, that it leaves out; ``gains`` multiply its filters (none: all 1).
     Weights: ``weight (filters, channels // groups, kernel)``, ``bias (filters,)``.
     """
 
@@ -30,6 +31,8 @@ class Conv:
     norm: bool = True
     relu: bool = True
     frozen: bool = False
+    low: float = 0.0
+    gains: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

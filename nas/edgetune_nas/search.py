@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,8 +18,11 @@ from edgetune_nas.errors import DataError, NasError
 from edgetune_nas.evaluation import Evaluation, Problem, evaluate, refit
 from edgetune_nas.exploration import EXPORT_SECONDS, FINAL_STEPS, Exploration
 from edgetune_nas.export import export, front_points
+from edgetune_nas.finalists import first_quick_enough, kept_points, latency_of
+from edgetune_nas.goal import Goal
 from edgetune_nas.journal import Journal
 from edgetune_nas.progress import FrontPoint, Monitor, SearchEvent
+from edgetune_nas.shift import shifted
 from edgetune_nas.usage import peak_rss_bytes
 from edgetune_signal.datasets import merge_library
 from edgetune_signal.errors import RecordingError
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from edgetune_nas.card import Budget, ModelCard, Task
     from edgetune_signal.datasets import Dataset
     from edgetune_signal.splits import Split
@@ -37,6 +42,8 @@ if TYPE_CHECKING:
 JOURNAL = "journal.jsonl"
 HASTE = 0.85
 """Share of the time left that the last training may plan to use; its windows are more, and machines are noisy."""
+SHIFTED_WINDOWS, SHIFTED_BYTES = 1000, 8_000_000
+"""Shifted validation windows: so many, as far as they fit in so many bytes."""
 WORSE = 0.02
 """A last training that loses this much on windows it has now seen went wrong; the network before it is kept."""
 
@@ -63,6 +70,7 @@ def search(
     cancelled: Callable[[], bool] = lambda: False,
     candidates: int | None = None,
     executor: Executor | None = None,
+    goal: Goal | None = None,
     clock: Callable[[], float] = time.monotonic,
     spent_seconds: float = 0.0,
     spent_cpu_seconds: float = 0.0,
@@ -90,6 +98,8 @@ def search(
         Evaluate at most so many different networks.
     executor
         Where candidates are evaluated; this process if None.
+    goal
+        The most accurate network if None; see `edgetune_nas.goal.Goal`.
     spent_seconds, spent_cpu_seconds
         What the caller used of the time budget before (reading data), and of the processor.
 
@@ -109,10 +119,11 @@ def search(
         When ``out`` or its journal cannot be written.
     """
     began_cpu = time.process_time() - spent_cpu_seconds
+    goal = goal or Goal()
     monitor = Monitor(budget.search_seconds, spent=spent_seconds, on_event=on_event, cancelled=cancelled, clock=clock)
     monitor.enter("loading")
     data, split = _divided(dataset, library, seed)
-    problem = _problem(data, split, task)
+    problem = _problem(data, split, task, seed)
     trains = find_spec("torch") is not None
     engine = Engine(
         problem.input_shape,
@@ -123,6 +134,7 @@ def search(
         trains=trains,
         limit=candidates,
         tolerance=0.25 / len(split.validation),
+        floor=goal.floor,
     )
     monitor.follow(engine)
     out.mkdir(parents=True, exist_ok=True)
@@ -134,6 +146,7 @@ def search(
         "seed": seed,
         "candidates": candidates,
         "trains": trains,
+        **({"goal": goal.to_json()} if goal.to_json() else {}),
     }
     with Journal(out / JOURNAL, header) as journal:
         exploration = Exploration(engine, problem, journal, monitor, executor)
@@ -141,7 +154,18 @@ def search(
     best = engine.best
     if best is None:
         raise NasError(f"the search was stopped ({stopped_by}) before its first network was done; allow it more time")
-    found = exploration.found.get(best.candidate.number) or evaluate(problem, best.candidate)
+
+
+    def evaluated(scored: Scored) -> Evaluation:
+        return exploration.found.get(scored.candidate.number) or evaluate(problem, scored.candidate)
+
+    if goal.latency_us is not None:
+        best, _ = first_quick_enough(
+            engine.finalists,
+            lambda scored: latency_of(evaluated(scored).network, problem.x_validation),
+            goal.latency_us,
+        )
+    found = evaluated(best)
     if stopped_by != "cancelled":
         monitor.reserve = EXPORT_SECONDS
         monitor.enter("retraining")
@@ -161,7 +185,13 @@ def search(
         validation_accuracy=best.result.accuracy,
     )
     front = front_points(engine, problem.input_shape, problem.classes)
-    notes = {} if trains else {"training": "torch is not installed: only closed forms were searched (edgetune[train])"}
+    notes: dict[str, Any] = {}
+    if not trains:
+        notes["training"] = "torch is not installed: only closed forms were searched (edgetune[train])"
+    if goal.to_json():
+        notes["goal"] = {**goal.to_json(), "held": best.result.accuracy >= (goal.floor or 0.0)}
+    in_a_hurry = stopped_by == "cancelled"
+    spare = monitor.left - EXPORT_SECONDS
     card = export(
         found,
         data,
@@ -173,6 +203,7 @@ def search(
         front=front,
         replaced=replaced,
         notes=notes,
+        kept=[] if in_a_hurry else kept_points(engine.front, best, found, exploration.found, problem, spare),
     )
     monitor.enter("done")
     return SearchResult(out / f"model-{card.id}", card, front)
@@ -181,16 +212,36 @@ def search(
 def _divided(dataset: Dataset, library: Dataset | None, seed: int) -> tuple[Dataset, Split]:
     try:
         data = dataset if library is None else merge_library(dataset, library)
-        return data, split_dataset(data, seed=seed)
+        split = split_dataset(data, seed=seed)
     except RecordingError as error:
         raise DataError(str(error)) from error
+    return data, split if data.library is None else _validated_on_new(split, data.library)
 
 
-def _problem(data: Dataset, split: Split, task: Task) -> Problem:
+def _validated_on_new(split: Split, library: NDArray[np.bool_]) -> Split:
+    """Validate on the new windows alone, for they are what counts, and train on all the library has."""
+    old = library[split.validation]
+    if old.all():
+        return split
+    train = np.sort(np.concatenate([split.train, split.validation[old]]))
+    return replace(split, train=train, validation=split.validation[~old])
+
+
+def _problem(data: Dataset, split: Split, task: Task, seed: int) -> Problem:
     if not np.isfinite(data.x).all():
         raise DataError("the windows hold values that are no finite numbers; record those parts again")
     train, validation = data.select(split.train), data.select(split.validation)
-    return Problem(task, len(data.classes), train.x, train.label, validation.x, validation.label, validation.condition)
+    origin = None if train.library is None else np.where(train.library, train.condition + 1, 0)
+    problem = Problem(
+        task, len(data.classes), train.x, train.label, validation.x, validation.label, validation.condition, origin
+    )
+    if task != "fault":  # the condition of a person is the person, and that cannot be imitated
+        return problem
+    wanted = max(1, min(SHIFTED_WINDOWS, SHIFTED_BYTES // validation.x[0].nbytes))
+    copies = np.arange(len(validation) * -(-wanted // len(validation))) % len(validation)
+    rng = np.random.default_rng(seed)
+    copies = np.sort(rng.permutation(copies)[:wanted])
+    return replace(problem, x_shifted=shifted(validation.x[copies], rng), y_shifted=validation.label[copies])
 
 
 def _retrained(found: Evaluation, best: Scored, problem: Problem, monitor: Monitor) -> Evaluation:

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
     from edgetune_nas.card import Task
 
-VERSION = 1
+VERSION = 2
 """Counts changes of the space or of its sampling; a journal of another version cannot be resumed."""
 
+LOW = 0.05
 FILTERS = (4, 6, 8, 12, 16, 24, 32)
 BLOCK_KERNELS = (3, 5, 7, 9)
 MAX_TAPS, MAX_STRIDE, MAX_BLOCKS = 256, 64, 3
@@ -38,7 +39,11 @@ Head: TypeAlias = Literal["average", "max", "both", "flat"]
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """Fixed cosine filter bank, then pooling over ``frame`` outputs every ``hop`` (0: all of them), then log."""
+    """Fixed cosine filter bank, then pooling over ``frame`` outputs every ``hop`` (0: all of them), then log.
+
+    ``low`` is the share of the spectrum that it leaves out at its lower end, where hum, unbalance and the mounting
+    speak louder than what is to be heard.
+    """
 
     bands: int
     kernel: int
@@ -46,6 +51,7 @@ class Bank:
     p: Literal[1, 2] = 1
     frame: int = 0
     hop: int = 1
+    low: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +157,14 @@ def _front_layers(front: Bank | Envelope | None, channels: int) -> list[Layer]:
             return [LpPool(front.kernel, front.stride, front.p), Log(1.0)]
         case Bank():
             bank = Conv(
-                front.bands * channels, front.kernel, front.stride, groups=channels, norm=False, relu=False, frozen=True
+                front.bands * channels,
+                front.kernel,
+                front.stride,
+                groups=channels,
+                norm=False,
+                relu=False,
+                frozen=True,
+                low=front.low,
             )
             return [bank, LpPool(front.frame, front.hop, front.p), Log(1.0)]
 
@@ -174,17 +187,19 @@ def closed_forms(input_shape: Shape) -> tuple[Genotype, ...]:
     """List fixed fronts with a linear discriminant, from rich to tiny, sized by the window's length alone.
 
     A bank's taps are an eighth and a quarter of the window (at most 128, so that a filter still spans many cycles of
-    its band); an envelope's frames are an eighth of it and near.
+    its band); many overlapping bands without the lowest hold best when the machine's load changes. An envelope's frames
+    are an eighth of the window and near.
     """
     length = input_shape[1]
     taps = [k for k in (_power_of_two(length / 8, 128), _power_of_two(length / 4, 128)) if k >= MIN_BANK_TAPS]
     fronts: list[Bank | Envelope] = []
     for kernel in dict.fromkeys(taps):
         fine = kernel // 4
-        sizes: list[tuple[int, int, Literal[1, 2]]] = [
-            (24, fine, 2), (24, fine, 1), (16, fine, 1), (16, 2 * fine, 1), (8, 2 * fine, 1), (6, kernel, 1),
+        sizes = [
+            (40, fine // 2, LOW), (36, fine, LOW), (24, fine, LOW), (16, fine, LOW),
+            (24, fine, 0.0), (16, fine, 0.0), (8, 2 * fine, 0.0), (6, kernel, 0.0),
         ]  # fmt: skip
-        fronts += [Bank(bands, kernel, stride, p) for bands, stride, p in sizes if bands <= kernel // 2]
+        fronts += [Bank(bands, kernel, stride, low=low) for bands, stride, low in sizes if bands <= kernel // 2]
     for parts, overlap in ((10, 2), (16, 1), (8, 1), (5, 1), (3, 1), (1, 1)):
         kernel = max(1, length // parts)
         fronts.append(Envelope(kernel, max(1, kernel // overlap)))

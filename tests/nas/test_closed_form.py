@@ -133,6 +133,68 @@ def test_the_discriminant_finds_the_best_boundary_between_gaussians() -> None:
     assert agreement > 0.98
 
 
+def test_a_level_that_may_drift_is_trusted_less() -> None:
+    rng = np.random.default_rng(5)
+    y = np.arange(2000) % 2
+    features = (y[:, None] * [0.5, 1.0] + rng.normal(0, [0.05, 0.2], (2000, 2))).astype(np.float32)
+    plain, _ = closed_form.discriminant(features, y, classes=2)
+    wary, _ = closed_form.discriminant(features, y, classes=2, drift=closed_form.Drift(each=0.5, common=0.0))
+    lean = [abs((weight[1] - weight[0])[0] / (weight[1] - weight[0])[1]) for weight in (plain, wary)]
+    assert lean[0] > 5
+    assert lean[1] < 1
+
+
+def test_loudness_that_may_drift_says_nothing() -> None:
+    rng = np.random.default_rng(6)
+    y = np.arange(2000) % 2
+    features = (y[:, None] * [4.0, 2.0] + rng.normal(0, 0.3, (2000, 2))).astype(np.float32)
+    weight, bias = closed_form.discriminant(features, y, classes=2, drift=closed_form.Drift(each=0.1, common=10.0))
+    louder = (features + np.float32(5)) @ weight.T + bias
+    assert (louder.argmax(axis=1) == y).mean() > 0.9
+
+
+def test_a_few_new_windows_move_what_a_library_knows_to_the_new_condition() -> None:
+    rng = np.random.default_rng(7)
+    means = rng.normal(size=(4, 6)) * 2
+    drift = rng.normal(size=(4, 6))
+    y = np.concatenate([np.arange(800) % 4, np.arange(12) % 4, np.arange(2000) % 4])
+    origin = np.repeat([2, 0, 0], [800, 12, 2000])
+    moved = means[y] + np.where(origin[:, None] == 0, drift[y], 0)
+    features = (moved + rng.normal(size=moved.shape) * 0.7).astype(np.float32)
+    known, asked = np.arange(812), np.arange(812, 2812)
+
+    def right(among: NDArray[np.int64], marked: NDArray[np.int64] | None) -> float:
+        weight, bias = closed_form.discriminant(features[among], y[among], classes=4, origin=marked)
+        return float(((features[asked] @ weight.T + bias).argmax(axis=1) == y[asked]).mean())
+
+    both = right(known, origin[known])
+    assert both > right(known, None)
+    assert both > right(known[800:], None)
+
+
+def test_a_class_that_only_the_library_has_stays_known() -> None:
+    rng = np.random.default_rng(8)
+    y = np.concatenate([np.arange(300) % 3, np.arange(20) % 2])
+    origin = np.repeat([1, 0], [300, 20])
+    features = (3 * np.eye(3)[y] + rng.normal(size=(320, 3)) * 0.5).astype(np.float32)
+    weight, bias = closed_form.discriminant(features, y, classes=3, origin=origin)
+    assert ((features @ weight.T + bias).argmax(axis=1) == y)[y == 2].mean() > 0.95
+
+
+def test_a_bank_gives_quiet_bands_more_gain_and_computes_the_same_in_onnxruntime() -> None:
+    x, y = _windows(3, 60, 1, 512)
+    spectrum = np.fft.rfft(x) * np.linspace(1, 0.01, 257)
+    x = np.fft.irfft(spectrum, 512).astype(np.float32)
+    layers = space.expand(space.closed_forms((1, 512))[0], (1, 512), 3)
+    network = closed_form.fit(layers, x, y, classes=3)
+    bank = network.layers[0]
+    assert isinstance(bank, Conv)
+    assert bank.gains[-1] > 3 * bank.gains[0]
+    scores = closed_form.logits(network, x)
+    classifier = Classifier(open_session(write_onnx(network).SerializeToString()))
+    assert (classifier.probabilities(x).argmax(axis=1) == scores.argmax(axis=1)).all()
+
+
 @given(st.integers(2, 60), st.integers(1, 40), st.integers(0, 2**16))
 def test_the_shrunk_covariance_can_be_inverted_and_keeps_the_total_variance(n: int, d: int, seed: int) -> None:
     residuals = np.random.default_rng(seed).normal(size=(n, d))

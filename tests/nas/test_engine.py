@@ -196,6 +196,18 @@ def test_a_score_within_the_tolerance_is_equal_and_one_beyond_is_not() -> None:
         assert engine.best.candidate.cost.arena_bytes == wanted.cost.arena_bytes
 
 
+def test_a_little_score_is_given_up_for_steadiness_and_no_more() -> None:
+    for score, expected in ((0.98, "best"), (0.987, "steady")):
+        engine = _engine(trains=False)
+        asked: list[Candidate] = list(iter(engine.ask, None))
+        told = {asked[0].number: (0.99, 0.6), asked[1].number: (score, 0.95)}
+        for candidate in asked:
+            told_score, steadiness = told.get(candidate.number, (0.5, 0.99))
+            engine.tell(Result(candidate.number, told_score, told_score, 1.0, 0.1, steadiness))
+        assert engine.best is not None
+        assert engine.best.candidate == (asked[0] if expected == "best" else asked[1])
+
+
 def test_the_front_holds_every_candidate_that_none_beats_in_both() -> None:
     engine = _engine()
     _run(engine)
