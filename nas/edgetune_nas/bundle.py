@@ -109,6 +109,7 @@ def write_bundle(
     conditions: Sequence[str] = (),
     replaced: Metrics | None = None,
     notes: Mapping[str, Any] | None = None,
+    extra: Mapping[str, bytes] | None = None,
 ) -> ModelCard:
     """Export a network as ``folder/model-<id>/`` in both precisions, with its card and report.
 
@@ -130,6 +131,8 @@ def write_bundle(
         UTC time; with four digits of the content's hash it makes the id.
     notes
         Goes into the card beside the note on int8.
+    extra
+        Further files of the bundle, by their plain names; they are hashed and verified like the others.
 
     Raises
     ------
@@ -160,9 +163,9 @@ def write_bundle(
     agreement = float((guesses["float"] == guesses["int8"]).mean())
     measured = {precision: measure(data, validation) for precision, data in models.items()}
     deployed, because = choose_precision(agreement, len(validation), measured)
-    files = {MODEL_FILES[precision]: data for precision, data in models.items()}
+    files = {MODEL_FILES[precision]: data for precision, data in models.items()} | dict(extra or {})
     card = ModelCard(
-        id=_free_id(folder, created, b"".join(files.values())),
+        id=free_id(folder, created, b"".join(models.values())),
         created=created,
         task=task,
         classes=list(classes),
@@ -178,7 +181,7 @@ def write_bundle(
         search=search,
         data_fingerprint=data_fingerprint,
         sha256={name: digest(data) for name, data in files.items()},
-        versions=_versions(),
+        versions=versions(),
         notes={**(notes or {}), "int8": {"variant": note.variant, "agreement": note.agreement}},
     )
     files[REPORT] = (report if isinstance(report, str) else report(card)).encode()
@@ -291,8 +294,8 @@ def evaluate(bundle: Bundle, x: NDArray[np.float32], label: NDArray[np.integer],
     )
 
 
-def _free_id(folder: Path, created: datetime, content: bytes) -> str:
-    """Sortable by time, told apart by content; the next free one where both are the same."""
+def free_id(folder: Path, created: datetime, content: bytes) -> str:
+    """Id of a new bundle: sortable by time, told apart by content; the next free one where both are the same."""
     for salt in count():
         name = f"{created.astimezone(UTC):%Y%m%dt%H%M%S}-{digest(content + bytes(salt))[:4]}"
         if not (folder / f"model-{name}").exists():
@@ -300,7 +303,8 @@ def _free_id(folder: Path, created: datetime, content: bytes) -> str:
     raise AssertionError("count ended")
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of what a bundle is made with, for its card."""
     packages = ["edgetune", "numpy", "onnx", "onnxruntime", *(["torch"] if "torch" in sys.modules else [])]
     return {
         "python": platform.python_version(),

@@ -15,11 +15,13 @@ from edgetune_nas.progress import FrontPoint
 from edgetune_nas.space import expand
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from edgetune_nas.card import Budget, Metrics, ModelCard, SearchSummary, Task
     from edgetune_nas.engine import Engine
     from edgetune_nas.evaluation import Evaluation
+    from edgetune_nas.front import Kept
     from edgetune_signal.datasets import Dataset
     from edgetune_signal.splits import Split
 
@@ -49,8 +51,9 @@ def export(
     front: tuple[FrontPoint, ...],
     replaced: Path | None,
     notes: dict[str, Any],
+    kept: Sequence[Kept] = (),
 ) -> ModelCard:
-    """Write the bundle; the only place where the test windows are used.
+    """Write the bundle, with the networks of the front that are ``kept``; the only place that uses the test windows.
 
     Raises
     ------
@@ -58,6 +61,7 @@ def export(
         When the bundle cannot be written.
     """
     from edgetune_nas.bundle import write_bundle
+    from edgetune_nas.front import FRONT, pack
     from edgetune_nas.report import render
 
     train, validation, test = (data.select(part) for part in (split.train, split.validation, split.test))
@@ -66,6 +70,7 @@ def export(
     said = {**notes, "windows": windows, "front": [{**asdict(point), "layers": list(point.layers)} for point in front]}
     if note is not None:
         said["replaced"] = note
+    extra = {FRONT: pack(kept, train=train, validation=validation, test=test)} if kept else {}
     return write_bundle(
         out,
         task=task,
@@ -85,6 +90,7 @@ def export(
         created=datetime.now(UTC),
         replaced=metrics,
         notes=said,
+        extra=extra,
     )
 
 

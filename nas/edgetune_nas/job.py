@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
 
 from edgetune_nas.card import Budget, Task
+from edgetune_nas.goal import Goal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +62,8 @@ class Job(_Model):
         Bundle in use, to be compared on the same test windows.
     candidates
         Evaluate at most so many different networks.
+    goal
+        What the winner must be: the most accurate, the smallest that is accurate enough, quick enough.
     max_rss_bytes
         Bound of the child's address space beyond what its libraries reserve without using it; None for no bound.
     """
@@ -73,6 +76,7 @@ class Job(_Model):
     out: Path
     replaced: Path | None = None
     candidates: PositiveInt | None = None
+    goal: Goal = Goal()
     max_rss_bytes: PositiveInt | None = None
 
 

@@ -103,6 +103,7 @@ def _run(path: Path, cancelled: _Cancelled, events: TextIO) -> dict[str, Any]:
         on_event=lambda event: _say(events, event.to_json()),
         cancelled=cancelled,
         candidates=job.candidates,
+        goal=job.goal,
         spent_seconds=time.monotonic() - began,
         spent_cpu_seconds=time.process_time(),
     )

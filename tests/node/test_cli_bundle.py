@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from edgetune_nas.card import Budget
 from edgetune_nas.errors import BundleError, DataError
+from edgetune_nas.search import search
 from edgetune_node.cli import build
 from edgetune_node.store import ModelStore
 from edgetune_signal import Recording, RecordingError, StreamSpec, write_recording
+from edgetune_signal.datasets import load_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -223,3 +226,26 @@ def test_a_folder_of_neither_is_refused(tmp_path: Path) -> None:
 def test_a_report_that_cannot_be_written_is_named(bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="choose another --out"):
         raise raised(run("report", bundle, "--out", tmp_path / "no" / "such" / "folder.html"))
+
+
+# ---- pick ------------------------------------------------------------------------------------------------------
+
+
+def test_pick_exports_a_smaller_network_of_the_same_search(tmp_path: Path, recordings: Path) -> None:
+    found = search(
+        load_dataset(recordings, window=64, hop=16), task="fault", budget=Budget(), out=tmp_path / "found", candidates=6
+    )
+    assert found.card.search.trained == 0
+    small = found.front[0].arena_bytes
+    picked = json.loads(
+        run("bundle", "pick", found.bundle, "--arena", small, "--out", tmp_path / "picked", "--json").stdout
+    )
+    assert picked["arena_bytes"] == small
+    assert json.loads(run("bundle", "verify", picked["bundle"], "--json").stdout)["id"] == picked["id"]
+    assert "arena" in run("bundle", "pick", found.bundle, "--arena", "4KiB", "--out", tmp_path / "other").stdout
+
+
+def test_pick_says_where_a_bundle_keeps_no_front(tmp_path: Path, bundle: Path) -> None:
+    result = run("bundle", "pick", bundle, "--arena", "1KiB", "--out", tmp_path / "picked")
+    assert isinstance(raised(result), BundleError)
+    assert "keeps no front" in str(raised(result))

@@ -1,8 +1,9 @@
-"""``edgetune bundle``: show, verify and list model bundles."""
+"""``edgetune bundle``: show, verify and list model bundles, and pick another network of a search."""
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,12 +13,18 @@ from rich.table import Table
 
 from edgetune_nas.bundle import load_bundle, read_card
 from edgetune_nas.errors import BundleError
+from edgetune_nas.front import pick as pick_from
+from edgetune_node.cli.sizes import parse_size
 from edgetune_node.config import AssetSection, load_settings
 
 if TYPE_CHECKING:
     from edgetune_nas.card import ModelCard, Precision
 
-app = typer.Typer(help="Show, verify and list model bundles.", no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="Show, verify and list model bundles, and pick another network of a search.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
 
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, model-<id>.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -80,6 +87,25 @@ def list_bundles(
         typer.echo(_line(row))
     if not rows:
         typer.echo(f"no bundles below {data_dir}")
+
+
+@app.command()
+def pick(
+    bundle: BundleFolder,
+    *,
+    arena: Annotated[int, typer.Option(parser=parse_size, metavar="SIZE", help="Most bytes of arena, such as 720.")],
+    out: Annotated[Path, typer.Option(help="Folder for the new bundle.")] = Path("models"),
+    as_json: AsJson = False,
+) -> None:
+    """Export another network of the search: the most accurate of at most that arena, measured on this device."""
+    card = pick_from(bundle, arena_bytes=arena, out=out, created=datetime.now(UTC))
+    path = out / f"model-{card.id}"
+    if as_json:
+        figures = {"accuracy": card.metrics.accuracy, **card.cost.model_dump()}
+        typer.echo(json.dumps({"bundle": str(path.resolve()), "id": card.id, "deployed": card.deployed, **figures}))
+        return
+    Console().print(card_table(card))
+    typer.echo(f"bundle  {path}")
 
 
 def card_table(card: ModelCard) -> Table:

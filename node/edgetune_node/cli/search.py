@@ -13,6 +13,7 @@ from rich.console import Console
 
 from edgetune_nas.card import Budget
 from edgetune_nas.errors import BudgetError, NasError
+from edgetune_nas.goal import Goal
 from edgetune_nas.job import Job, SearchJob, Source
 from edgetune_node.calibration_events import SearchDone, SearchProgress, input_of
 from edgetune_node.cli.bars import open_bar
@@ -52,6 +53,17 @@ def search(
     library: Annotated[
         Path | None, typer.Option(metavar="DATA", help="Older data of other conditions, to learn from as well.")
     ] = None,
+    objective: Annotated[
+        Literal["accuracy", "smallest"],
+        typer.Option(help="The most accurate network, or the smallest arena that is accurate enough."),
+    ] = "accuracy",
+    accuracy: Annotated[
+        float, typer.Option(min=0.01, max=1, help="With --objective smallest: validation accuracy that must hold.")
+    ] = 0.99,
+    latency: Annotated[
+        float | None,
+        typer.Option(parser=parse_seconds, metavar="TIME", help="Most time a window on this device, such as 1ms."),
+    ] = None,
     task: Annotated[Literal["fault", "sign"], typer.Option(help="Vibration or surface EMG.")] = "fault",
     unit: Annotated[str | None, typer.Option(help="Unit of the samples where DATA does not say.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
@@ -76,6 +88,9 @@ def search(
             budget=budget,
             seed=seed,
             out=out,
+            goal=Goal(
+                objective=objective, accuracy=accuracy, latency_us=None if latency is None else round(1e6 * latency, 3)
+            ),
         )
         try:
             running = SearchJob.start(job)

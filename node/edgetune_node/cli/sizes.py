@@ -7,7 +7,7 @@ import re
 import typer
 
 _BYTES = {"": 1, "b": 1, "kb": 1000, "kib": 1024, "k": 1024, "mb": 10**6, "mib": 2**20, "m": 2**20, "gib": 2**30}
-_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_SECONDS = {"": 1.0, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _NUMBER = re.compile(r"^\s*(\d+(?:\.\d+)?(?:e\d+)?)\s*([a-z]*)\s*$", re.IGNORECASE)
 
 
@@ -18,7 +18,7 @@ def parse_size(text: str) -> int:
 
 def parse_seconds(text: str) -> float:
     """Seconds of ``text``; `typer.BadParameter` where it is none."""
-    return _parse(text, _SECONDS, "a time, such as 90, 60s or 2m")
+    return _parse(text, _SECONDS, "a time, such as 90, 60s, 2m or 1ms")
 
 
 def parse_count(text: str) -> int:

@@ -1,0 +1,192 @@
+"""The front kept in a bundle: the files and figures of its points, any of which can be exported later.
+
+Networks are stored, not retrained from their genotypes: a node that holds the bundle may no longer hold the data.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from edgetune_nas.bundle import CARD, MODEL_FILES, REPORT, choose_precision, free_id, load_bundle, versions
+from edgetune_nas.bundle_files import digest, read_verified, write_folder
+from edgetune_nas.card import Cost, Metrics, ModelCard, Precision
+from edgetune_nas.errors import BundleError
+from edgetune_nas.runtime import Classifier, measure, open_session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from edgetune_nas.layers import Network
+    from edgetune_signal.datasets import Dataset
+
+FRONT: Final = "front.npz"
+CALIBRATION_WINDOWS: Final = 256
+MEASURED_WINDOWS: Final = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """A point of the front with its network."""
+
+    network: Network
+    validation_accuracy: float
+    trained: bool
+
+
+class _Point(BaseModel):
+    """What is known of a point without running it; figures of each precision."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    layers: list[str]
+    cost: dict[Precision, Cost]
+    metrics: dict[Precision, Metrics]
+    validation_accuracy: float
+    trained: bool
+    variant: str
+    agreement: float
+    validation_windows: int
+
+    @property
+    def arena_bytes(self) -> int:
+        """Int8 arena, by which points are picked."""
+        return self.cost["int8"].arena_bytes
+
+
+def pack(points: Sequence[Kept], *, train: Dataset, validation: Dataset, test: Dataset) -> bytes:
+    """Contents of a bundle's ``front.npz``: every point exported in both precisions and scored on the test windows.
+
+    Test scores are stored for the card of a point that is picked later; nothing is chosen by them.
+    """
+    from edgetune_nas.cost import plan
+    from edgetune_nas.layers import describe
+    from edgetune_nas.metrics import metrics
+    from edgetune_nas.onnx_writer import write_onnx
+    from edgetune_nas.quantise import quantise
+
+    picked = np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_WINDOWS)).astype(int)
+    conditions = (test.condition, test.conditions) if len(test.conditions) > 1 else (None, ())
+    arrays: dict[str, Any] = {}
+    described = []
+    for index, point in enumerate(points):
+        network = point.network
+        model = write_onnx(network)
+        quantised, note = quantise(model, train.x[picked])
+        files: dict[Precision, bytes] = {"float": model.SerializeToString(), "int8": quantised.SerializeToString()}
+        run = {precision: Classifier(open_session(data)) for precision, data in files.items()}
+        labels = {precision: each.probabilities(validation.x).argmax(axis=1) for precision, each in run.items()}
+        scores = {
+            precision: metrics(each.probabilities(test.x), test.label, test.classes, *conditions)
+            for precision, each in run.items()
+        }
+        described.append(
+            _Point(
+                layers=[describe(layer) for layer in network.layers],
+                cost={each: plan(network.input_shape, network.layers, precision_deployed=each) for each in files},
+                metrics=scores,
+                validation_accuracy=point.validation_accuracy,
+                trained=point.trained,
+                variant=note.variant,
+                agreement=float((labels["float"] == labels["int8"]).mean()),
+                validation_windows=len(validation),
+            ).model_dump(mode="json")
+        )
+        arrays |= {f"{index}.{precision}": np.frombuffer(data, np.uint8) for precision, data in files.items()}
+    buffer = io.BytesIO()
+    np.savez(buffer, points=np.array(json.dumps(described)), **arrays)
+    return buffer.getvalue()
+
+
+def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> ModelCard:
+    """Export the most accurate point of a bundle's front of at most ``arena_bytes`` of arena, as a bundle of its own.
+
+    Latencies and memory are measured here, on this device, and decide anew which precision is deployed.
+
+    Parameters
+    ----------
+    bundle
+        Folder of the bundle that keeps the front.
+    out
+        Folder that the new bundle's folder is made in.
+    created
+        UTC time for the new card.
+
+    Raises
+    ------
+    BundleError
+        When the bundle is damaged, keeps no front, no point is that small, or ``out`` cannot be written.
+    """
+    base = load_bundle(bundle).card
+    points, models = _read(bundle, base)
+    fitting = [index for index, point in enumerate(points) if point.arena_bytes <= arena_bytes]
+    if not fitting:
+        arenas = ", ".join(str(point.arena_bytes) for point in points)
+        raise BundleError(f"{bundle.name} keeps no network of at most {arena_bytes} B; it has arenas of {arenas} B")
+    index = max(fitting, key=lambda each: (points[each].validation_accuracy, -points[each].arena_bytes))
+    point, files = points[index], models[index]
+    noise = np.random.default_rng(0).normal(size=(MEASURED_WINDOWS, base.input.channels, base.input.length))
+    measured = {precision: measure(data, noise.astype(np.float32)) for precision, data in files.items()}
+    deployed, because = choose_precision(point.agreement, point.validation_windows, measured)
+    content = {MODEL_FILES[precision]: data for precision, data in files.items()}
+    card = base.model_copy(
+        update={
+            "id": free_id(out, created, b"".join(content.values())),
+            "created": created,
+            "layers": point.layers,
+            "cost": point.cost[deployed],
+            "measured": measured,
+            "deployed": deployed,
+            "deployed_because": because,
+            "metrics": point.metrics[deployed],
+            "replaced": None,
+            "search": base.search.model_copy(update={"validation_accuracy": point.validation_accuracy}),
+            "sha256": {name: digest(data) for name, data in content.items()},
+            "versions": versions(),
+            "notes": {
+                **{name: note for name, note in base.notes.items() if name != "replaced"},
+                "int8": {"variant": point.variant, "agreement": point.agreement},
+                "picked_from": base.id,
+            },
+        }
+    )
+    content[REPORT] = _report(card).encode()
+    card = card.model_copy(update={"sha256": {name: digest(data) for name, data in content.items()}})
+    content[CARD] = card.model_dump_json(indent=2).encode()
+    write_folder(out, f"model-{card.id}", content)
+    return card
+
+
+def _read(bundle: Path, card: ModelCard) -> tuple[list[_Point], list[dict[Precision, bytes]]]:
+    if FRONT not in card.sha256:
+        raise BundleError(
+            f"{bundle.name} keeps no front to pick from (a search that was cancelled or ran out of time writes none); "
+            "search again with more time"
+        )
+    data = read_verified(bundle, {FRONT: card.sha256[FRONT]}, {})[FRONT]
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as npz:
+            points = [_Point.model_validate(value) for value in json.loads(str(npz["points"]))]
+            models: list[dict[Precision, bytes]] = [
+                {precision: npz[f"{index}.{precision}"].tobytes() for precision in point.cost}
+                for index, point in enumerate(points)
+            ]
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile, ValidationError) as error:
+        raise BundleError(f"{bundle / FRONT} is no front that this edgetune reads ({error}); search again") from error
+    return points, models
+
+
+def _report(card: ModelCard) -> str:
+    from edgetune_nas.progress import FrontPoint
+    from edgetune_nas.report import render
+
+    front = [FrontPoint(**{**point, "layers": tuple(point["layers"])}) for point in card.notes.get("front", [])]
+    return render(card, front, ())
