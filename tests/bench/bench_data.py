@@ -144,10 +144,10 @@ class BenchTask:
 
 
 TASKS = {
-    "cwru": BenchTask("CWRU fan end, 10 classes", "fault", _windows("cwru_fe_512.npz", None, "g")),
-    "isl": BenchTask("ISL surface EMG, 26 letters", "sign", _windows("isl_alphabet.npz", "isl", None)),
-    "isl-imu": BenchTask("ISL EMG + IMU, 26 letters", "sign", _windows("isl_alphabet.npz", "isl-imu", None)),
-    "other load": BenchTask("CWRU drive end, 1797 rpm asked about 1772", "fault", _other_load),
-    "new load": BenchTask("CWRU drive end, a little of 1772 rpm", "fault", _new_load),
-    "new person": BenchTask("Myo, one cycle of a new person", "sign", _new_person),
+    "cwru": BenchTask("CWRU, 10 classes", "fault", _windows("cwru_fe_512.npz", None, "g")),
+    "isl": BenchTask("ISL EMG, 26 signs", "sign", _windows("isl_alphabet.npz", "isl", None)),
+    "isl-imu": BenchTask("ISL EMG + IMU", "sign", _windows("isl_alphabet.npz", "isl-imu", None)),
+    "other load": BenchTask("1797 rpm, at 1772", "fault", _other_load),
+    "new load": BenchTask("new load, 1772 rpm", "fault", _new_load),
+    "new person": BenchTask("new person, Myo", "sign", _new_person),
 }

@@ -50,7 +50,7 @@ class Row:
 NO_LIMIT = (None,)
 ROWS = (
     Row("budgets", "cwru", "edgetune", (720, KIB, 4 * KIB, 6 * KIB, 8 * KIB), 5, quick=(720, KIB)),
-    Row("budgets", "cwru", PAPER, (8 * KIB, 6 * KIB, 4 * KIB, KIB), 2, quick=(2304,)),
+    Row("budgets", "cwru", PAPER, (8 * KIB, 6 * KIB, 4 * KIB, KIB), 2, quick=(1536,)),
     Row("budgets", "cwru", PAPER, (720,), 1),
     Row("budgets", "cwru", "random search", (KIB,), 3),
     Row("budgets", "cwru", "TPE (Optuna)", (KIB,), 3),
@@ -60,7 +60,7 @@ ROWS = (
     Row("budgets", "isl", PAPER, (8 * KIB,), 2),
     Row("budgets", "isl", "random search", (3584,), 3, quick=(3584,)),
     Row("budgets", "isl", "TPE (Optuna)", (3584,), 3, quick=(3584,)),
-    Row("budgets", "isl", "MiniRocket + ridge", NO_LIMIT, 3, quick=NO_LIMIT),
+    Row("budgets", "isl", "MiniRocket + ridge", NO_LIMIT, 3),
     Row("budgets", "isl", "features + forest", NO_LIMIT, 3, quick=NO_LIMIT),
     Row("budgets", "isl-imu", "edgetune", (8 * KIB,), 3),
     Row("amount", "cwru", "edgetune", (KIB,), 2, amounts=AMOUNTS),

@@ -65,8 +65,8 @@ def rows(results: list[Result]) -> list[list[Result]]:
 
 def _table(title: str, results: list[Result], *, elsewhere: bool) -> Table:
     table = Table(title=title, title_justify="left")
-    columns = ["task", "system", "budget B", "learned from", "int8 %", "float %"]
-    columns += ["int8 % elsewhere", "float % elsewhere"] if elsewhere else []
+    columns = ["task", "system", "budget B", "learned from", "int8 %", "float %", "deployed %"]
+    columns += ["elsewhere: int8 %", "float %", "deployed %"] if elsewhere else []
     for name in (*columns, "arena B", "size", "CPU s", "first s", "peak MiB", "n"):
         table.add_column(name, justify="left" if name in {"task", "system", "learned from"} else "right")
     for group in rows(results):
@@ -77,7 +77,8 @@ def _table(title: str, results: list[Result], *, elsewhere: bool) -> Table:
             reason = one.get("refused") or one.get("failed") or "?"
             table.add_row(*given, f"refused: {reason}" if "refused" in one else f"FAILED: {reason}")
             continue
-        wanted = ["int8", "float", *(["int8_elsewhere", "float_elsewhere"] if elsewhere else [])]
+        wanted = ["int8", "float", "deployed"]
+        wanted += [f"{each}_elsewhere" for each in wanted] if elsewhere else []
         firsts = [each["first_seconds"] for each in good if each.get("first_seconds") is not None]
         table.add_row(
             *given,
