@@ -46,11 +46,15 @@ _P = ParamSpec("_P")
 
 @dataclass(frozen=True, slots=True)
 class Up:
-    """Connected and subscribed; ``number`` counts connections, the other two are the broker's limits."""
+    """Connected and subscribed; ``number`` counts connections, two are the broker's limits.
+
+    ``refused`` names the subscriptions that the broker refused, and why; None where it took all.
+    """
 
     number: int
     receive_maximum: int
     maximum_packet_bytes: int | None
+    refused: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,11 +272,14 @@ class Connection:
 
     @_guarded
     def _on_subscribe(self, _client: Any, _userdata: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
-        for (name, _), reason in zip(self._filters, reasons, strict=False):
-            if reason.is_failure:
-                _log.error("mqtt_subscription_refused", filter=name, reason=str(reason))
+        refused = [
+            (name, str(reason)) for (name, _), reason in zip(self._filters, reasons, strict=False) if reason.is_failure
+        ]
+        for name, why in refused:
+            _log.error("mqtt_subscription_refused", filter=name, reason=why)
         self._up = True
-        self._signal(Up(self._number, *self._limits))
+        told = "; ".join(f"subscription to {name}: {why}" for name, why in refused)
+        self._signal(Up(self._number, *self._limits, told or None))
 
     @_guarded
     def _on_publish(self, _client: Any, _userdata: Any, mid: int, reason: Any, _properties: Any) -> None:
@@ -304,6 +311,11 @@ def _properties(packet: int) -> Properties:
 
 
 def _subscribe_options(name: str, qos: int) -> SubscribeOptions:
-    """Commands: a retained one keeps its mark, so that it is refused, and is not refused anew on each reconnect."""
+    """Commands: a retained one keeps its mark, so that it is refused, and is not refused anew on each reconnect.
+
+    Samples: retained ones are not sent, and what is live does not look retained, however it was published.
+    """
+    if name.endswith("/samples"):
+        return SubscribeOptions(qos=qos, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
     handling = SubscribeOptions.RETAIN_SEND_IF_NEW_SUB if "/cmd/" in name else SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE
     return SubscribeOptions(qos=qos, retainAsPublished=True, retainHandling=handling)

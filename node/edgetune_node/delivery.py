@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 PAGE = 64
 MAX_WAITING = 1000
 MAX_TELEMETRY = 1000
+MAX_REFUSALS = 100
 MAX_UNWRITTEN = 100
 """QoS 0 messages handed to paho that have not left: its queue of those has no bound of its own."""
 
@@ -95,9 +96,14 @@ class Delivery:
     last_topic
         The node's ``status``: never restated, and sent after everything else that waits.
     refusal
-        Told topic and reason of the first message that the broker refuses on each topic.
+        Told topic and reason where the broker refuses a message, once for each topic until it takes one there.
     disk_failure
         Told why a message had to stay in memory.
+
+    Attributes
+    ----------
+    refusal
+        Topic and reason of the newest message that was refused, of topics on which none has been taken since.
     """
 
     def __init__(
@@ -131,7 +137,8 @@ class Delivery:
         self._readings: deque[Telemetry] = deque()
         self._inflight: dict[int, Sending] = {}
         self._acknowledged: list[int] = []
-        self._refused_topics: set[str] = set()
+        self._refusals: dict[str, str] = {}
+        self.refusal: str | None = None
 
     @property
     def in_memory(self) -> int:
@@ -266,9 +273,12 @@ class Delivery:
         """Give a message up: the broker will never take it."""
         self.refused += 1
         self._finish(sending)
-        if sending.topic not in self._refused_topics:
-            self._refused_topics.add(sending.topic)
+        if self._refusals.pop(sending.topic, None) is None:
             self._refusal(sending.topic, reason)
+        self._refusals[sending.topic] = reason  # now the newest
+        if len(self._refusals) > MAX_REFUSALS:
+            del self._refusals[next(iter(self._refusals))]
+        self.refusal = f"{sending.topic}: {reason}"
 
     def fits(self, sending: Sending) -> bool:
         """Whether the broker takes packets of this size."""
@@ -281,6 +291,8 @@ class Delivery:
             return
         if refused is None:
             self._finish(sending)
+            if self._refusals and sending.qos > 0 and self._refusals.pop(sending.topic, None) is not None:
+                self.refusal = next((f"{topic}: {why}" for topic, why in reversed(self._refusals.items())), None)
         else:
             self.refuse(sending, refused)
 

@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
+import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 import structlog
 
 from edgetune_node.commands import MAX_COMMAND_BYTES
-from edgetune_node.connection import Connection
+from edgetune_node.connection import MAX_INFLIGHT, Connection
 from edgetune_node.delivery import Telemetry
 from edgetune_node.errors import OutboxError
 from edgetune_node.events import CommandArrived, ContextArrived, Durability, LinkChanged
@@ -37,6 +40,10 @@ if TYPE_CHECKING:
     from edgetune_node.topics import Topics
 
 MAX_RESPONSE_TOPIC = 512
+UNKEPT_S = 5.0
+MAX_UNKEPT = MAX_INFLIGHT // 2
+"""So long, and so many, commands that a full disk would not take go unacknowledged: a broker sends only a few (by
+default 20) ahead of their acknowledgements, and with none left it would send no command any more."""
 
 _log = structlog.get_logger(__name__)
 
@@ -92,7 +99,10 @@ class Link:
         self._tls = None if settings.tls is None else tls_context(settings.tls)
         self._status_topic = topics.node("status")
         self._numbers = itertools.count(1)
+        self._disk = threading.Lock()  # so that recovering does not hide a failure of the same moment
         self._disk_error: str | None = None
+        self._unkept: deque[tuple[float, int]] = deque()
+        self._only_remembered = 0
         self._sender = Sender(
             outbox,
             per_second=settings.replay_per_second,
@@ -100,6 +110,7 @@ class Link:
             connect=self._connect,
             changed=lambda connected, reason: post(LinkChanged(connected, reason)),
             disk_failure=self._disk_failed,
+            recover=self._recover,
         )
 
     # ---- the node's side -----------------------------------------------------------------------------------------
@@ -117,38 +128,48 @@ class Link:
         elif effect.durability is Durability.SIGN:
             self._sender.take(self._entry(effect, payload))
         else:
-            try:
-                self._outbox.put(
-                    effect.topic,
-                    payload,
-                    qos=1,
-                    retain=message.retained,
-                    correlation=effect.correlation,
-                    boot=self._boot,
-                )
-            except OutboxError as error:
-                self._disk_failed(error)
-                self._sender.take(self._entry(effect, payload))
-            else:
-                self._disk_error = None
-                self._sender.take(Kept(effect.topic))
+            with self._disk:
+                try:
+                    self._outbox.put(
+                        effect.topic,
+                        payload,
+                        qos=1,
+                        retain=message.retained,
+                        correlation=effect.correlation,
+                        boot=self._boot,
+                    )
+                except OutboxError as error:
+                    self._disk_failed(error)
+                    work: Kept | Entry = self._entry(effect, payload)
+                else:
+                    work = Kept(effect.topic)
+            self._sender.take(work)
 
     def keep_command(self, effect: KeepCommand) -> None:
-        """Put a command on disk, then acknowledge it; where the disk fails the broker is left to send it again."""
-        try:
-            self._outbox.keep_command(effect.asset, effect.name, effect.command_id, effect.payload, effect.answer)
-        except OutboxError as error:
-            self._disk_failed(error)
-        else:
-            if effect.ack is not None:
-                self.ack(effect.ack)
+        """Put a command on disk, then acknowledge it.
+
+        Where the disk fails that is tried again and again, until the command has waited 5 s or ten of them wait: then
+        it is acknowledged as it is, in memory only, and `disk_error` says so.
+        """
+        with self._disk:
+            try:
+                self._outbox.keep_command(effect.asset, effect.name, effect.command_id, effect.payload, effect.answer)
+            except OutboxError as error:
+                self._disk_failed(error)
+                if effect.ack is not None:
+                    self._unkept.append((time.monotonic() + UNKEPT_S, effect.ack))
+                    self._give_up_keeping()
+            else:
+                if effect.ack is not None:
+                    self.ack(effect.ack)
 
     def finish_command(self, effect: FinishCommand) -> None:
         """Keep a command's final answer."""
-        try:
-            self._outbox.finish_command(effect.asset, effect.name, effect.command_id, effect.answer)
-        except OutboxError as error:
-            self._disk_failed(error)
+        with self._disk:
+            try:
+                self._outbox.finish_command(effect.asset, effect.name, effect.command_id, effect.answer)
+            except OutboxError as error:
+                self._disk_failed(error)
 
     def ack(self, token: int) -> None:
         """Acknowledge a command to the broker."""
@@ -156,6 +177,8 @@ class Link:
 
     def stop(self, final: Publish, timeout_s: float) -> None:
         """Send what waits, then ``final`` (status `stopped`), then disconnect; all of it within ``timeout_s``."""
+        with self._disk:  # what was answered must not be sent, and done, again
+            self._give_up_keeping(all_of_them=True)
         message = final.message
         last = Telemetry(final.topic, message.json_bytes(), message.qos, message.retained, None)
         self._sender.stop(last, timeout_s)
@@ -192,8 +215,19 @@ class Link:
 
     @property
     def disk_error(self) -> str | None:
-        """Why the newest rare message is not on disk, None while all is well."""
-        return self._disk_error
+        """Why messages or commands are in memory only; None again once the disk has been seen to work."""
+        error, count = self._disk_error, self._only_remembered
+        if error is None or count == 0:
+            return error
+        return f"{error}; {count} accepted commands are in memory only: an end of the process would forget them"
+
+    @property
+    def refusal(self) -> str | None:
+        """Topic and reason of the newest message or subscription that the broker refuses, None where it takes all.
+
+        With MQTT 3.1.1 a broker cannot say that it refuses a message.
+        """
+        return self._sender.refusal
 
     # ---- the network's side --------------------------------------------------------------------------------------
 
@@ -229,7 +263,8 @@ class Link:
             return
         try:
             if asset is not None and leaf == "samples" and asset in self._sample_feeds:
-                self._sample_feeds[asset](incoming.payload)
+                if not incoming.retained:  # else nobody can tell how old they are
+                    self._sample_feeds[asset](incoming.payload)
             elif asset is not None and leaf == "context":
                 self._post(ContextArrived(asset, incoming.payload[: MAX_COMMAND_BYTES + 1]))
         finally:
@@ -247,6 +282,30 @@ class Link:
 
     def _entry(self, effect: Publish, payload: bytes) -> Entry:
         return Entry(0, effect.topic, payload, 1, effect.message.retained, effect.correlation, self._boot, 0)
+
+    def _recover(self) -> None:
+        """After a failure, see whether the disk works again, and acknowledge what may be; in the sender's thread."""
+        with self._disk:
+            if self._disk_error is None:
+                return
+            try:
+                self._outbox.recover()
+            except OutboxError as error:
+                self._disk_failed(error)
+                self._give_up_keeping()
+                return
+            self._disk_error = None
+            self._only_remembered = 0
+            while self._unkept:
+                self.ack(self._unkept.popleft()[1])
+        _log.info("outbox_recovered")
+
+    def _give_up_keeping(self, *, all_of_them: bool = False) -> None:
+        """Acknowledge commands that are not on disk, where they have waited for too long or are too many."""
+        now_s = time.monotonic()
+        while self._unkept and (all_of_them or len(self._unkept) > MAX_UNKEPT or self._unkept[0][0] <= now_s):
+            self._only_remembered += 1
+            self.ack(self._unkept.popleft()[1])
 
     def _disk_failed(self, error: OutboxError) -> None:
         if self._disk_error != str(error):

@@ -74,6 +74,8 @@ class Sender:
         Told when the link is up (everything of before is sent, the present state restated) and when it is down (why).
     disk_failure
         Told when the outbox fails; sending goes on from memory.
+    recover
+        Called a few times a second, to try again what the disk would not do.
     """
 
     def __init__(
@@ -85,11 +87,15 @@ class Sender:
         connect: Callable[[Callable[[Signal], None]], Connection],
         changed: Callable[[bool, str], None],
         disk_failure: Callable[[OutboxError], None],
+        recover: Callable[[], None],
     ) -> None:
         self._outbox = outbox
         self._connect = connect
         self._changed = changed
         self._disk_failed = disk_failure
+        self._recover = recover
+        self._recover_from_s = 0.0
+        self._refused_filters: str | None = None
         self.delivery = Delivery(
             outbox,
             per_second=per_second,
@@ -116,6 +122,11 @@ class Sender:
     def take(self, work: Kept | Entry | Telemetry) -> None:
         """Take a message: one on disk, one to be sent in order, or telemetry."""
         self._work.put(work)
+
+    @property
+    def refusal(self) -> str | None:
+        """Topic and reason of the newest message that the broker refuses, or else the filters it does."""
+        return self.delivery.refusal or self._refused_filters
 
     def stop(self, final: Telemetry, timeout_s: float) -> None:
         """Send what waits, then ``final``, then disconnect; what is not sent in time stays on disk."""
@@ -146,6 +157,9 @@ class Sender:
         wait_s = self.delivery.wait_s(now_s)
         self._take_work(SUPERVISION_S if wait_s is None else min(wait_s, SUPERVISION_S))
         self._try_on_disk(self.delivery.flush)
+        if time.monotonic() >= self._recover_from_s:
+            self._recover_from_s = time.monotonic() + SUPERVISION_S
+            self._recover()
         while (sending := self.delivery.next(time.monotonic())) is not None:
             self._send(sending)
             self._take_work(0)
@@ -185,8 +199,9 @@ class Sender:
         match signal:
             case Sent(mid, refused):
                 self.delivery.written(mid, refused)
-            case Up(number, receive_maximum, max_packet):
+            case Up(number, receive_maximum, max_packet, refused):
                 self.connected = True
+                self._refused_filters = refused
                 self.connections += 1
                 self._try_on_disk(self._outbox.expire)
                 self.delivery.connected(

@@ -156,8 +156,8 @@ class Bench:
 def bench(tmp_path: Path, until: Callable[..., None]) -> Iterator[Callable[..., Bench]]:
     made: list[Bench] = []
 
-    def make(broker: Any, **settings: Any) -> Bench:
-        made.append(Bench(broker, tmp_path / f"node-{len(made)}", until, **settings))
+    def make(broker: Any, *, folder: Path | None = None, **settings: Any) -> Bench:
+        made.append(Bench(broker, folder or tmp_path / f"node-{len(made)}", until, **settings))
         return made[-1]
 
     yield make

@@ -166,7 +166,21 @@ def test_a_refusal_is_reported_once_per_topic_and_ends_the_message(scene: Scene)
     scene.delivery.flush()
     assert scene.refusals == [("n/a/fault", "Not authorized")]
     assert scene.delivery.refused == 2
+    assert scene.delivery.refusal == "n/a/fault: Not authorized"
     assert scene.outbox.depth == 0
+
+
+def test_the_newest_refusal_is_told_until_its_topic_is_taken(scene: Scene) -> None:
+    scene.window = 4
+    scene.connect()
+    for topic in ("n/a/fault", "n/a/state", "n/a/state", "n/a/fault"):
+        scene.rare(topic)
+    scene.send()
+    told = []
+    for (mid, _), refusal in zip(scene.flying, ("one", "two", None, None), strict=True):
+        scene.delivery.written(mid, refusal)
+        told.append(scene.delivery.refusal)
+    assert told == ["n/a/fault: one", "n/a/state: two", "n/a/fault: one", None]
 
 
 def test_what_is_larger_than_the_brokers_packets_does_not_fit(scene: Scene) -> None:

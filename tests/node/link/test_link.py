@@ -44,6 +44,18 @@ def test_commands_context_and_samples_reach_the_node(
     assert ContextArrived("a", b"3") in node.events
 
 
+def test_samples_that_the_broker_kept_are_not_taken_for_live(
+    fresh_broker: Any, bench: Any, recorder: Any, protocol: str
+) -> None:
+    plant = recorder(fresh_broker, protocol=protocol)
+    plant.publish(TOPICS.asset("a", "samples"), b"of yesterday", retain=True)
+    node = bench(fresh_broker, protocol=protocol).start()
+    plant.publish(TOPICS.asset("a", "samples"), b"live, kept by mistake", retain=True)
+    plant.publish(TOPICS.asset("a", "samples"), b"live")
+    node.until(lambda: b"live" in node.samples)
+    assert node.samples == [b"live, kept by mistake", b"live"]
+
+
 def test_a_retained_command_is_seen_as_retained(fresh_broker: Any, bench: Any, recorder: Any, protocol: str) -> None:
     plant = recorder(fresh_broker, protocol=protocol)
     plant.publish(TOPICS.asset("a", "cmd/record"), b"early", retain=True)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 
 from edgetune_node.config import TlsSection
 from edgetune_node.errors import ConfigError
@@ -50,6 +52,15 @@ def test_a_topic_refused_by_the_brokers_rules_is_counted_and_not_tried_for_ever(
     refusals = [log for log in logs if log["event"] == "mqtt_publish_refused"]
     assert [log["topic"] for log in refusals] == [FAULT]
     assert "Not authorized" in refusals[0]["reason"]
+    assert node.link.refusal == f"{FAULT}: Not authorized"
+
+
+def test_a_refused_subscription_is_told(fresh_broker: Any, bench: Any) -> None:
+    node = bench(fresh_broker).start()
+    assert node.link.refusal is None
+    codes = [ReasonCode(PacketTypes.SUBACK, name) for name in ("Granted QoS 1", "Not authorized")]
+    node.connection._on_subscribe(None, None, 1, codes, None)  # mosquitto grants whatever its rules say
+    node.until(lambda: node.link.refusal == f"subscription to {TOPICS.base}/+/cmd/+: Not authorized")
 
 
 def test_two_clients_of_one_id_are_suspected(fresh_broker: Any, bench: Any) -> None:
