@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check bench bench-search format clean help
+.PHONY: demo test lint check bench bench-search format clean help
 
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -16,10 +16,12 @@ demo: $(VENV)/.installed  ## A machine breaks, a node learns to hear it: three m
 test: $(VENV)/.installed  ## Every test
 	$(BIN)/python -m pytest -n 2
 
-check: $(VENV)/.installed  ## Format, lint, types and the quick tests
+lint: $(VENV)/.installed  ## Format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+check: lint  ## Format, lint, types and the quick tests
 	$(BIN)/python -m pytest -m "not slow" -q -n 2
 
 bench: $(VENV)/.installed  ## Benchmarks: throughput, latency, memory, search
