@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +15,7 @@ from pydantic import (
     PositiveInt,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -34,6 +37,13 @@ Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][
 Severity = Literal["none", "warning", "alarm"]
 SECRET_WORDS = ("password", "secret", "token", "api_key")
 HIDDEN = "**********"
+LONGEST_WINDOW_S, LONGEST_HOP_S = 60, 3600
+VARIABLES = "EDGETUNE_"
+OTHER_VARIABLES = {
+    f"{VARIABLES}{name}"
+    for name in ("DATA", "CONFIG", "TARGET", "IMAGE", "NODE_MEMORY", "MQTT_BIND", "TOPIC", "ASSET_ID")
+}
+"""What tests and docker/compose.yaml read, and no node does."""
 LEAVES = {"status", "info", "health", "cmd", "resp"}
 
 
@@ -82,11 +92,18 @@ class MqttSection(_Section):
     username: str | None = None
     password: SecretStr | None = None
     keepalive_s: int = Field(30, ge=5, le=3600)
-    session_expiry_s: int = Field(86_400, ge=0)
+    session_expiry_s: int = Field(86_400, ge=0, le=2**32 - 1)
     tls: TlsSection | None = None
     outbox_max_bytes: int = Field(16 * 2**20, ge=64 * 1024)
     outbox_max_age_s: float = Field(7 * 86_400.0, gt=0)
     replay_per_second: float = Field(50.0, gt=0)
+
+    @field_validator("password")
+    @classmethod
+    def _whose(cls, password: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if password is not None and "username" in info.data and info.data["username"] is None:
+            raise ValueError("whose is it? give mqtt.username too")
+        return password
 
 
 class WindowSection(_Section):
@@ -149,7 +166,7 @@ class AssetSection(_Section):
     id: Name
     task: Literal["fault", "sign"] = "fault"
     channels: int = Field(1, ge=1, le=64)
-    rate_hz: float = Field(gt=0, le=1e6)
+    rate_hz: float = Field(ge=2, le=1e6)
     unit: str = Field("g", max_length=16)
     clip_level: float | None = Field(None, gt=0)
     rest_class: str | None = None
@@ -172,6 +189,19 @@ class AssetSection(_Section):
         if name in LEAVES:
             raise ValueError(f"{name!r} is the name of one of the node's own topics; choose another")
         return name
+
+    @model_validator(mode="after")
+    def _in_time(self) -> AssetSection:
+        for name, samples, longest_s in (
+            ("length", self.window.length, LONGEST_WINDOW_S),
+            ("hop", self.window.hop, LONGEST_HOP_S),
+        ):
+            if samples > longest_s * self.rate_hz:
+                raise ValueError(
+                    f"window.{name}: {samples} samples at {self.rate_hz:g} Hz are {samples / self.rate_hz:.0f} s, more "
+                    f"than {longest_s} s; give {int(longest_s * self.rate_hz)} or less, or check rate_hz"
+                )
+        return self
 
     @property
     def spec(self) -> StreamSpec:
@@ -245,9 +275,29 @@ def load_settings(path: Path) -> Settings:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror}; start from config.example.toml"]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), [f"is not TOML: {error}"]) from None
+    strangers = _unknown_variables()
     try:
-        return Settings(_secrets_dir=SECRETS_DIR if SECRETS_DIR.is_dir() else None, **content)
+        settings = Settings(_secrets_dir=SECRETS_DIR if SECRETS_DIR.is_dir() else None, **content)
     except ValidationError as error:
-        raise ConfigError(str(path), problems(error)) from None
+        raise ConfigError(str(path), problems(error) + strangers) from None
     except SettingsError as error:
         raise ConfigError(str(path), [f"{error} (environment variables or secret files)"]) from None
+    if strangers:
+        raise ConfigError(str(path), strangers)
+    return settings
+
+
+def _unknown_variables() -> list[str]:
+    """Find environment variables that look like settings and are none; what is below a table its model checks."""
+    tables = {f"{VARIABLES}{name.upper()}" for name in Settings.model_fields}
+    names = [f"NODE__{name.upper()}" for name in NodeSection.model_fields]
+    names += [f"MQTT__{name.upper()}" for name in MqttSection.model_fields]
+    found = []
+    for name in sorted(os.environ):
+        wanted = name.upper()
+        if not wanted.startswith(VARIABLES) or wanted.partition("__")[0] in tables or wanted in OTHER_VARIABLES:
+            continue
+        near = difflib.get_close_matches(wanted.removeprefix(VARIABLES), names, n=1, cutoff=0.8)
+        hint = f"is it {VARIABLES}{near[0]}?" if near else "unset it"
+        found.append(f"{name}: is no setting; {hint} (environment variable)")
+    return found

@@ -9,8 +9,9 @@ import pytest
 from pydantic import BaseModel
 
 from edgetune_node import config
-from edgetune_node.config import AssetSection, Settings, SourceSection, load_settings
+from edgetune_node.config import AssetSection, Settings, SourceSection, WindowSection, load_settings
 from edgetune_node.errors import ConfigError
+from edgetune_signal.indicators import IndicatorBuffer
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "config.example.toml"
 SMALL = """
@@ -107,7 +108,7 @@ def test_the_example_shows_every_setting_at_its_default(table: str) -> None:
 def test_the_example_is_valid_with_every_setting_switched_on(tmp_path: Path) -> None:
     settings = load(tmp_path, uncommented())
     assert settings.mqtt.tls is not None
-    assert settings.asset[0].budget == AssetSection(id="x", rate_hz=1).budget
+    assert settings.asset[0].budget == AssetSection(id="x", rate_hz=100).budget
 
 
 @pytest.mark.parametrize(("kind", "assets"), [("replay", 1), ("simulated", 1), ("armband1", 2)])
@@ -193,10 +194,35 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
         (SMALL + "[asset.budget]\nram_bytes = 0\n", "asset.0.budget.ram_bytes"),
         (SMALL + "[mqtt.tls]\nkey_file = 'k'\n", "mqtt.tls"),
         (SMALL.replace("12000", "nan"), "asset.0.rate_hz"),
+        (SMALL.replace("12000", "0.001"), "asset.0.rate_hz"),
+        (SMALL.replace("12000", "8"), "asset.0"),
+        (
+            SMALL + "[asset.window]\nhop = 1_000_000\n[[asset]]\nid = 'b'\nrate_hz = 200\nwindow.hop = 1_000_000\n",
+            "asset.1",
+        ),
+        (SMALL + "[mqtt]\nsession_expiry_s = 4_294_967_296\n", "mqtt.session_expiry_s"),
+        (SMALL + "[mqtt]\npassword = 'p'\n", "mqtt.password"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, text: str, field: str) -> None:
     assert [problem.split(": ")[0] for problem in problems_of(tmp_path, text)] == [field]
+
+
+def test_the_lowest_rate_of_all_can_be_monitored() -> None:
+    section = AssetSection(id="a", rate_hz=2, window=WindowSection(length=120))
+    IndicatorBuffer(section.spec, seconds=1.0)
+
+
+def test_a_window_that_takes_too_long_is_told_with_the_longest_there_may_be(tmp_path: Path) -> None:
+    (problem,) = problems_of(tmp_path, SMALL.replace("12000", "8"))
+    assert problem.startswith("asset.0: window.length: 512 samples at 8 Hz are 64 s")
+    assert "give 480 or less" in problem
+
+
+def test_a_password_of_nobody_names_the_user_that_is_missing(tmp_path: Path) -> None:
+    (problem,) = problems_of(tmp_path, SMALL + "[mqtt]\npassword = 'hunter2'\n")
+    assert "mqtt.username" in problem
+    assert "hunter2" not in problem
 
 
 @pytest.mark.parametrize("namespace", ["", "a+b", "a/#", "/a", "a/", "a//b", "$SYS", "a\\u0000"])
@@ -250,6 +276,19 @@ def test_a_variable_that_is_no_json_is_a_configuration_error(tmp_path: Path, mon
     assert "asset" in problems_of(tmp_path, SMALL)[0]
 
 
+def test_a_variable_that_is_no_setting_is_named_beside_everything_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGETUNE_NODE_ID", "edge2")
+    monkeypatch.setenv("EDGETUNE_FOO", "1")
+    assert problems_of(tmp_path, SMALL) == [
+        "EDGETUNE_FOO: is no setting; unset it (environment variable)",
+        "EDGETUNE_NODE_ID: is no setting; is it EDGETUNE_NODE__ID? (environment variable)",
+    ]
+    found = problems_of(tmp_path, SMALL + "[mqtt]\nport = 0\n")
+    assert [problem.split(": ")[0] for problem in found] == ["mqtt.port", "EDGETUNE_FOO", "EDGETUNE_NODE_ID"]
+
+
 def test_variables_that_are_no_settings_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGETUNE_DATA", "/somewhere")
     assert load(tmp_path, SMALL).node.id == "edge1"
@@ -260,7 +299,7 @@ def test_variables_that_are_no_settings_are_left_alone(tmp_path: Path, monkeypat
 
 def test_no_secret_is_ever_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = SMALL + '[asset.source]\ntype = "plug"\napi_token = "hunter2"\nPassword = "hunter2"\nport = 1\n'
-    secrets(monkeypatch, tmp_path, edgetune_mqtt__password="hunter2")
+    secrets(monkeypatch, tmp_path, edgetune_mqtt__password="hunter2", edgetune_mqtt__username="edge1")
     settings = load(tmp_path, text)
     told = settings.redacted()
     for shown in (
@@ -285,9 +324,9 @@ def test_a_wrong_secret_is_not_told_either(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_an_asset_knows_its_healthy_class_and_its_stream() -> None:
-    assert AssetSection(id="a", rate_hz=1).healthy_class == "normal"
-    assert AssetSection(id="a", rate_hz=1, task="sign").healthy_class == "rest"
-    assert AssetSection(id="a", rate_hz=1, rest_class="good").healthy_class == "good"
+    assert AssetSection(id="a", rate_hz=100).healthy_class == "normal"
+    assert AssetSection(id="a", rate_hz=100, task="sign").healthy_class == "rest"
+    assert AssetSection(id="a", rate_hz=100, rest_class="good").healthy_class == "good"
     spec = AssetSection(id="a", rate_hz=200, channels=8, unit="counts").spec
     assert (spec.channels, spec.rate_hz, spec.unit) == (8, 200.0, "counts")
 
