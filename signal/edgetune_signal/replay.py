@@ -40,6 +40,7 @@ class _RecordingPlayer:
         self._channel_key = channel_key
         self._mat_rate_hz = mat_rate_hz
         self._samples: Samples | None = None
+        self._playing = ""
         self._position = 0
         self._seam = False
         self._started = False
@@ -61,12 +62,19 @@ class _RecordingPlayer:
         path = self._files.get(name)
         if path is None:
             raise SourceError(f"there is no recording {name!r}; there are {', '.join(self._files)}")
+        if name == self._playing and not self._ended:
+            return  # a restart would be a gap in what goes on
         try:
             recording = self._read(path)
         except RecordingError as error:
             raise SourceError(f"recording {name!r} cannot be played: {error}") from error
         self._check_fit(name, recording)
         self._samples, self._position, self._seam = recording.samples, 0, True
+        self._playing = name
+
+    @property
+    def _ended(self) -> bool:
+        return not self._loop and self._samples is not None and self._position >= self._samples.shape[1]
 
     def _read(self, path: Path) -> Recording:
         if path.suffix == ".mat":
@@ -105,7 +113,8 @@ def open_replay(spec: StreamSpec, options: Mapping[str, object]) -> Source:
     Returns
     -------
     Source
-        After a switch and at a loop's seam a chunk carries ``gap``.
+        After a switch and at a loop's seam a chunk carries ``gap``. Selecting what is playing changes nothing, unless
+        it has ended: then it plays again.
 
     Raises
     ------

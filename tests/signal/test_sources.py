@@ -208,6 +208,20 @@ def test_a_recording_that_ended_can_be_followed_by_another(machine_folder: Path)
     assert len(read_all(source)) == 13
 
 
+def test_selecting_the_recording_that_plays_changes_nothing_until_it_has_ended(machine_folder: Path) -> None:
+    source = open_source("replay", SPEC, {"path": str(machine_folder), "speed": 0, "select": "normal"})
+    first = source.read(1.0)
+    source.select("normal")
+    second = source.read(1.0)
+    assert first is not None
+    assert second is not None
+    assert second.samples[0, 0] > first.samples[0, -1]
+    assert not second.gap
+    assert len(read_all(source)) == 11
+    source.select("normal")
+    assert len(read_all(source)) == 13
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
