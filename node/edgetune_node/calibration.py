@@ -268,10 +268,12 @@ class Calibration:
     def _search_failed(self, failure: SearchFailed) -> list[Output]:
         reason = failure.message or f"the search ended with {failure.error}"
         detail: dict[str, Any] = {"error": failure.error}
-        if failure.smallest is not None:
-            detail["smallest_arena_bytes"] = failure.smallest
+        if failure.limit is not None and failure.smallest is not None:
+            detail |= {"limit": failure.limit, "asked": failure.asked, "smallest": failure.smallest}
+            if failure.limit == "ram_bytes":
+                detail["smallest_arena_bytes"] = failure.smallest
             if str(failure.smallest) not in reason:
-                reason = f"{reason}; the smallest arena found needs {failure.smallest} bytes"
+                reason = f"{reason}; the smallest that would do is {failure.limit} = {failure.smallest}"
         stop: list[Output] = [StopSearch()] if failure.error == MALFORMED else []
         return stop + self._finish("failed", reason, **detail)
 
@@ -279,7 +281,7 @@ class Calibration:
         if self._later == "deploying":
             return []
         stop: list[Output] = [StopSearch()] if self._later in ("queued", "searching") else []
-        return stop + self._finish("cancelled", "cancelled; what was recorded and the old model stay")
+        return stop + self._finish("cancelled", "what was recorded and the old model stay")
 
     def _finish(self, status: Literal["done", "failed", "cancelled"], reason: str, **detail: Any) -> list[Output]:
         self._later = status

@@ -91,10 +91,16 @@ class SearchDone:
 
 @dataclass(frozen=True, slots=True)
 class SearchFailed:
-    """The search ended without a winner; ``smallest`` is the arena in bytes that some network would have needed."""
+    """The search ended without a winner.
+
+    Where no network fits the budget, ``limit`` is the field of the budget that is to blame, ``asked`` its value, and
+    ``smallest`` the value that would have let some network in.
+    """
 
     error: str
     message: str
+    limit: str | None = None
+    asked: int | None = None
     smallest: int | None = None
 
 
@@ -196,6 +202,8 @@ class _Failed(_Event):
     event: Literal["failed"]
     error: str
     message: str = ""
+    limit: str | None = None
+    asked: int | None = None
     smallest: int | None = None
 
 
@@ -211,7 +219,8 @@ def input_of(event: Mapping[str, Any]) -> SearchInput:
     ----------
     event
         ``{"event": "progress", "phase": ..., "fraction": ...}``, ``{"event": "done", "bundle": ..., "card": {...}}`` or
-        ``{"event": "failed", "error": ..., "message": ..., "smallest": ...}``. Further fields are ignored.
+        ``{"event": "failed", "error": ..., "message": ..., "limit": ..., "asked": ..., "smallest": ...}``, the last
+        three only where no network fits the budget. Further fields are ignored.
 
     Returns
     -------
@@ -228,4 +237,4 @@ def input_of(event: Mapping[str, Any]) -> SearchInput:
         case _Done():
             return SearchDone(read.bundle, read.card)
         case _Failed():
-            return SearchFailed(read.error, read.message, read.smallest)
+            return SearchFailed(**read.model_dump(exclude={"event"}))

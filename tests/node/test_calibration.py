@@ -50,7 +50,15 @@ def card_json(accuracy: float = 0.95, replaced: float | None = None) -> dict[str
             "macs": 12_000,
             "parameters": 500,
         },
-        "measured": {},
+        "measured": {
+            "int8": {
+                "ort_peak_bytes": 5000,
+                "session_rss_bytes": 10**6,
+                "latency_p50_us": 40.0,
+                "latency_p99_us": 60.0,
+                "onnx_bytes": 6000,
+            }
+        },
         "deployed": "int8",
         "deployed_because": "agrees",
         "metrics": {**METRICS, "accuracy": accuracy},
@@ -417,10 +425,23 @@ def test_a_model_that_cannot_be_installed_fails_the_job() -> None:
 
 def test_a_budget_that_nothing_fits_names_the_smallest_arena() -> None:
     running = searching()
-    running.tell(cal.SearchFailed("BudgetError", "nothing fits 100 bytes", smallest=412))
+    running.tell(cal.SearchFailed("BudgetError", "nothing fits 100 bytes", limit="ram_bytes", asked=100, smallest=412))
+    detail = running.finished.detail
     assert running.finished.status == "failed"
-    assert running.finished.detail["smallest_arena_bytes"] == 412
-    assert running.finished.reason == "nothing fits 100 bytes; the smallest arena found needs 412 bytes"
+    assert (detail["limit"], detail["asked"], detail["smallest"]) == ("ram_bytes", 100, 412)
+    assert detail["smallest_arena_bytes"] == 412
+    assert running.finished.reason == "nothing fits 100 bytes; the smallest that would do is ram_bytes = 412"
+
+
+@pytest.mark.parametrize("limit", ["flash_bytes", "macs"])
+def test_a_limit_that_is_no_arena_is_not_called_one(limit: str) -> None:
+    running = searching()
+    said = f"no network fits {limit} = 9; the smallest that would do is {limit} = 77"
+    running.tell(cal.SearchFailed("BudgetError", said, limit=limit, asked=9, smallest=77))
+    detail = running.finished.detail
+    assert (detail["limit"], detail["asked"], detail["smallest"]) == (limit, 9, 77)
+    assert "smallest_arena_bytes" not in detail
+    assert running.finished.reason == said
 
 
 def test_a_killed_search_fails_the_job_with_its_reason() -> None:
@@ -497,6 +518,7 @@ def test_a_job_can_be_cancelled_in_every_phase_before_deployment(make: Any, stop
     outputs = running.tell(cal.CancelRequested())
     assert (cal.StopSearch() in outputs) == stops
     assert running.finished.status == "cancelled"
+    assert running.finished.reason == "what was recorded and the old model stay"  # the status says the rest
     assert running.calibration.state_phase == "uncalibrated"
     assert running.tell(cal.TakeSaved(Path("/r")), DONE, cal.SearchFailed("Cancelled", ""), cal.Ticked()) == []
 
@@ -585,8 +607,10 @@ def test_events_of_the_search_are_read() -> None:
     assert cal.input_of({**progress, **counts, "new": 1}) == PROGRESS
     done = cal.input_of({"event": "done", "bundle": "/incoming/model-new", "card": card_json()})
     assert done == DONE
-    failed = {"event": "failed", "error": "BudgetError", "message": "no", "smallest": 12}
-    assert cal.input_of(failed) == cal.SearchFailed("BudgetError", "no", 12)
+    failed = {"event": "failed", "error": "BudgetError", "message": "no"}
+    assert cal.input_of(failed) == cal.SearchFailed("BudgetError", "no")
+    limits = {"limit": "macs", "asked": 10, "smallest": 12}
+    assert cal.input_of(failed | limits) == cal.SearchFailed("BudgetError", "no", "macs", 10, 12)
 
 
 @pytest.mark.parametrize(

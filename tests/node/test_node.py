@@ -113,6 +113,7 @@ class Bench:
             capabilities=[],
         )
         self.random = np.random.default_rng(0)
+        self.loudness = 1.0
         self.sequence: Counter[str] = Counter()
         self.handle(Tick())
 
@@ -128,7 +129,7 @@ class Bench:
         return self.handle(CommandArrived(asset, name, payload, ack=7))
 
     def samples(self, n: int = 64, asset: str = "bearing", value: float | None = None) -> list[Effect]:
-        samples = self.random.normal(0, 1, (1, n)).astype(np.float32)
+        samples = self.random.normal(0, self.loudness, (1, n)).astype(np.float32)
         if value is not None:
             samples[:] = value
         number = self.sequence[asset]
@@ -361,8 +362,9 @@ def test_a_killed_search_fails_the_job_and_the_old_model_goes_on(bundle: Bundle)
 def test_a_budget_nothing_fits_is_answered_with_the_smallest_arena_that_would() -> None:
     bench = Bench()
     record_guided(bench)
-    failure = {"event": "failed", "error": "BudgetError", "message": "no network fits", "smallest": 321}
-    answer = said(report(bench, "r1", failure), "resp/recalibrate")[-1]
+    failure = {"event": "failed", "error": "BudgetError", "message": "no network fits"}
+    limits = {"limit": "ram_bytes", "asked": 100, "smallest": 321}
+    answer = said(report(bench, "r1", {**failure, **limits}), "resp/recalibrate")[-1]
     assert answer["detail"]["smallest_arena_bytes"] == 321
     assert "321" in answer["reason"]
 
@@ -434,6 +436,20 @@ def test_a_fault_is_raised_by_votes_and_cleared_by_health(bundle: Bundle, health
     bench.handle(ModelReady("bearing", "", healthy_bundle, None))
     cleared = [fault for _ in range(4) for fault in said(bench.samples(), "fault")]
     assert [(fault["active"], fault["event"]) for fault in cleared] == [(False, raised[0]["event"])]
+
+
+def test_the_evidence_of_a_fault_is_that_of_the_windows_that_voted_for_it(
+    bundle: Bundle, healthy_bundle: Bundle
+) -> None:
+    bench = Bench()
+    bench.handle(ModelReady("bearing", "", healthy_bundle, None))
+    for _ in range(40):
+        bench.samples()
+    bench.handle(ModelReady("bearing", "", bundle, None))
+    bench.loudness = 10.0
+    [raised] = [fault for _ in range(3) for fault in said(bench.samples(), "fault")]
+    assert raised["evidence"]["windows"] == 3
+    assert 8 < raised["evidence"]["rms"][0] < 12
 
 
 def test_unusable_samples_are_unknown_and_change_no_fault(bundle: Bundle) -> None:
