@@ -176,7 +176,7 @@ def parse_command(name: str, payload: bytes, *, now: datetime, retained: bool = 
     name
         Last level of its topic.
     payload
-        Bytes as they came.
+        Bytes as they came; of too long a one the first `MAX_COMMAND_BYTES` and one more are enough.
     now
         Against which ``expires`` is held.
     retained
@@ -188,9 +188,7 @@ def parse_command(name: str, payload: bytes, *, now: datetime, retained: bool = 
         With every problem named, and the command's ``id`` where one could be read.
     """
     if len(payload) > MAX_COMMAND_BYTES:
-        raise CommandError(
-            name, None, [f"payload has {len(payload)} bytes; the most a command may have is {MAX_COMMAND_BYTES}"]
-        )
+        raise CommandError(name, None, [f"payload has more than {MAX_COMMAND_BYTES} bytes, the most for a command"])
     data = _parse_object(name, payload)
     given = data.get("id")
     command_id = given if isinstance(given, str) and 1 <= len(given) <= 64 else None  # noqa: PLR2004 - the field's bounds
