@@ -18,6 +18,7 @@ from edgetune_node.events import Durability
 from edgetune_node.messages import AssetHealth, AssetInfo, Classification, Fault, Model, Sign, Vibration
 from edgetune_node.sign import SignDetector
 from edgetune_signal import IndicatorBuffer, Windower
+from edgetune_signal.indicators import indicators
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,10 +31,12 @@ if TYPE_CHECKING:
     from edgetune_node.events import Publish
     from edgetune_node.sign import SignEvent
     from edgetune_signal import Chunk, Indicators, Window
+    from edgetune_signal.types import Samples
 
 UNKNOWN = "unknown"
 UNUSABLE = frozenset({"nan", "flat"})
 LATENCIES_KEPT = 512
+EVIDENCE_WINDOWS = 16
 RECENT_S = 10.0
 
 
@@ -64,6 +67,7 @@ class Asset:
         self.previous: str | None = None
         self.context = Context()
         self.source_error: str | None = None
+        self.refused: str | None = None
         self.last_sample = self.last_usable = emitter.clock.monotonic()
         self.quality: tuple[str, ...] = ()
         self.recent: deque[Chunk] = deque()
@@ -75,7 +79,8 @@ class Asset:
         self._alarm = Alarm(settings.alarm, settings.healthy_class, new_id, restored)
         self._signs = SignDetector(settings.sign, settings.healthy_class, new_id)
         self._latencies: deque[float] = deque(maxlen=LATENCIES_KEPT)
-        self._latest: Indicators | None = None
+        self._heard: deque[tuple[str, Samples]] = deque(maxlen=min(settings.alarm.window, EVIDENCE_WINDOWS))
+        self._last_evidence: dict[str, Any] = {}
         self._last_fault = self._last_vibration = self._last_classification = float("-inf")
         self._samples = self._windows = self._gaps = 0
 
@@ -192,6 +197,7 @@ class Asset:
                 )
             )
         if self.settings.task == "fault":
+            self._heard.append((class_, window.samples))
             messages += [self._fault(state, Durability.RARE) for state in self._alarm.observe(class_, confidence, end)]
         else:
             messages += self._sign(class_, confidence, window)
@@ -236,7 +242,6 @@ class Asset:
         if value is None:
             return []
         self._last_vibration = now
-        self._latest = value
         fields: dict[str, Any] = {
             "unit": value.unit,
             "seconds": value.seconds,
@@ -267,8 +272,22 @@ class Asset:
             acknowledged_by=state.acknowledged_by,
             acknowledged_at=state.acknowledged_at,
             comment=state.comment,
-            evidence={} if self._latest is None else {**_rounded(self._latest), "unit": self._latest.unit},
+            evidence=self._evidence(state.class_),
         )
+
+    def _evidence(self, class_: str) -> dict[str, Any]:
+        """Give indicators of the newest windows heard as ``class_``, those that voted; what was, where none is."""
+        windows = [samples for heard, samples in self._heard if heard == class_]
+        if windows:
+            value = indicators(np.concatenate(windows, axis=1), self.settings.unit, self.settings.rate_hz)
+            self._last_evidence = {
+                **_rounded(value),
+                "unit": value.unit,
+                "seconds": round(value.seconds, 4),
+                "windows": len(windows),
+                "class": class_,
+            }
+        return self._last_evidence
 
     def _model(self, durability: Durability) -> Publish:
         fields: dict[str, Any] = {"previous": self.previous}

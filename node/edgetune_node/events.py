@@ -37,6 +37,14 @@ class SourceChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceRefused:
+    """A source would not take something, such as a block or a name, and goes on; None when that is past."""
+
+    asset: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class CommandArrived:
     """A message on a ``cmd/`` topic; ``ack`` is the token that acknowledges it to the broker."""
 
@@ -108,6 +116,7 @@ class StopRequested:
 Event: TypeAlias = (
     ChunkArrived
     | SourceChanged
+    | SourceRefused
     | CommandArrived
     | ContextArrived
     | LinkChanged

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from edgetune_node.events import ChunkArrived, SourceChanged
+from edgetune_node.events import ChunkArrived, SourceChanged, SourceRefused
 from edgetune_signal import SourceEnded, SourceOptionsError, open_source
 
 if TYPE_CHECKING:
@@ -70,11 +70,15 @@ class SourceReader(threading.Thread):
         refused = None
         while not self._stopping.is_set():
             chunk = self._source.read(READ_S)
-            if chunk is None:
-                refusal = getattr(self._source, "last_error", None)
-                if refusal != refused:
-                    refused, failed = refusal, True
+            refusal = getattr(self._source, "last_error", None)
+            if refusal != refused:
+                refused = refusal
+                log.warning("source", asset=section.id, refused=refusal)
+                self._inbox.put(SourceRefused(section.id, refusal))
+                if refusal is not None and chunk is None:
+                    failed = True
                     self._inbox.put(SourceChanged(section.id, refusal))
+            if chunk is None:
                 continue
             if failed:
                 self._inbox.put(SourceChanged(section.id, None))

@@ -30,6 +30,7 @@ from edgetune_node.events import (
     RecordingSaved,
     SearchReported,
     SourceChanged,
+    SourceRefused,
     StartSearch,
     StopRequested,
     Tick,
@@ -156,6 +157,9 @@ class Node:
                 effects = self.announce() if event.connected else []
             case SourceChanged():
                 self.assets[event.asset].source_error = "the recording has ended" if event.ended else event.error
+                effects = []
+            case SourceRefused():
+                self.assets[event.asset].refused = event.reason
                 effects = []
             case SearchReported():
                 effects = self._searched(event)
@@ -345,6 +349,9 @@ class Node:
 
     def _health(self) -> Effect:
         self._last_health = self._clock.monotonic()
+        vitals = dict(self._world.vitals())
+        refused = [f"{name}: {asset.refused}" for name, asset in self.assets.items() if asset.refused]
+        vitals["problems"] = [*vitals.get("problems", []), *refused]
         return self._emitter.publish(
             Health,
             None,
@@ -352,5 +359,5 @@ class Node:
             uptime_s=round(self._clock.monotonic() - self._started, 1),
             dropped_chunks=sum(self._world.dropped(name) for name in self.assets),
             assets=[asset.health(self._world.dropped(name)) for name, asset in self.assets.items()],
-            **self._world.vitals(),
+            **vitals,
         )

@@ -106,7 +106,8 @@ class SearchRunner:
             if reported["event"] == "failed" and late.is_set():
                 reported = {**reported, "message": "the search hung far beyond its time budget and was killed"}
             if reported["event"] != "progress":
-                log.info("search ended", asset=wanted.asset, job=wanted.job, how=reported["event"])
+                reason = reported.get("message", "")
+                log.info("search ended", asset=wanted.asset, job=wanted.job, how=reported["event"], reason=reason)
             self._post(SearchReported(wanted.asset, wanted.job, reported))
         overrun.cancel()
 

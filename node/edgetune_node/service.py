@@ -43,7 +43,7 @@ from edgetune_node.events import (
 from edgetune_node.inbox import Inbox
 from edgetune_node.link import Link
 from edgetune_node.listening import SourceReader, open_configured
-from edgetune_node.messages import Fault, Status
+from edgetune_node.messages import Fault, Model, Response, Status
 from edgetune_node.node import Interrupted, Node
 from edgetune_node.outbox import Outbox
 from edgetune_node.searches import SearchRunner, misfit
@@ -241,6 +241,7 @@ class Service:
             match effect:
                 case Publish():
                     self._link.publish(effect)
+                    _log_rare(effect)
                 case KeepCommand():
                     self._link.keep_command(effect)
                 case FinishCommand():
@@ -343,6 +344,20 @@ class Service:
                 except ValidationError as error:  # written by another version
                     log.warning("last fault not understood", asset=section.id, reason=str(error))
         return alarms
+
+
+def _log_rare(effect: Publish) -> None:
+    """Leave a trace of what rarely happens: faults, models and answers."""
+    message = effect.message
+    if effect.durability is not Durability.RARE:
+        return
+    match message:
+        case Fault():
+            log.info("fault", topic=effect.topic, active=message.active, class_=message.class_, event_id=message.event)
+        case Model():
+            log.info("model", topic=effect.topic, id=message.id, arena_bytes=message.arena_bytes)
+        case Response():
+            log.info("answer", topic=effect.topic, id=message.id, status=message.status, reason=message.reason)
 
 
 def _capabilities() -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from edgetune_node import listening
 from edgetune_node.config import AssetSection
-from edgetune_node.events import ChunkArrived, SourceChanged
+from edgetune_node.events import ChunkArrived, SourceChanged, SourceRefused
 from edgetune_node.inbox import Inbox
 from edgetune_node.listening import SourceReader, open_configured
 from edgetune_signal import Chunk, SourceEnded, SourceOptionsError, StreamSpec
@@ -32,6 +32,8 @@ class Scripted:
 
     def read(self, timeout_s: float) -> Chunk | None:
         del timeout_s
+        if self.script and isinstance(self.script[0], tuple):
+            (self.last_error,) = self.script.pop(0)
         if not self.script:
             raise SourceEnded("played")
         step = self.script.pop(0)
@@ -91,7 +93,15 @@ def test_a_source_that_breaks_is_reported_closed_and_opened_again(heard: Any) ->
 
 def test_what_a_source_refuses_is_reported_until_it_delivers(heard: Any) -> None:
     events = heard(Scripted("wrong rate", "wrong rate", 0))
-    assert [getattr(event, "error", "chunk") for event in events] == ["wrong rate", None, "chunk", None]
+    assert events[0] == SourceRefused("a", "wrong rate")
+    assert [getattr(event, "error", "chunk") for event in events[1:]] == ["wrong rate", None, "chunk", None]
+
+
+def test_a_refusal_beside_good_samples_is_told_and_is_no_failure(heard: Any) -> None:
+    events = heard(Scripted(0, ("no such recording",), 1, (None,), 2))
+    told = [event.reason for event in events if isinstance(event, SourceRefused)]
+    assert told == ["no such recording", None]
+    assert [event for event in events if isinstance(event, SourceChanged) and event.error] == []
 
 
 def test_wrong_options_name_the_asset_and_every_option() -> None:

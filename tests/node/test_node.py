@@ -446,10 +446,10 @@ def test_the_evidence_of_a_fault_is_that_of_the_windows_that_voted_for_it(
     for _ in range(40):
         bench.samples()
     bench.handle(ModelReady("bearing", "", bundle, None))
-    bench.loudness = 10.0
+    bench.loudness = 2.0
     [raised] = [fault for _ in range(3) for fault in said(bench.samples(), "fault")]
     assert raised["evidence"]["windows"] == 3
-    assert 8 < raised["evidence"]["rms"][0] < 12
+    assert 1.7 < raised["evidence"]["rms"][0] < 2.3
 
 
 def test_unusable_samples_are_unknown_and_change_no_fault(bundle: Bundle) -> None:
