@@ -16,7 +16,7 @@ from rich.text import Text
 
 from edgetune_node.cli.checks import Finding, check_clock, check_disk, check_models, check_packages
 from edgetune_node.cli.client import BrokerError, OperatorClient
-from edgetune_node.cli.listening import judge, listen
+from edgetune_node.cli.listening import describe, judge, listen
 from edgetune_node.clock import SystemClock
 from edgetune_node.config import load_settings
 from edgetune_node.errors import ConfigError
@@ -148,6 +148,9 @@ def check_source(section: AssetSection, mqtt: MqttSection, topics: Topics, *, re
             source = open_source(section.source.type, section.spec, section.source.options)
         except SourceError as error:
             return [Finding(name, "problem", str(error), "correct [asset.source]")]
+        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything, and that is what is to be found out
+            seen = f"opening it raised {describe(error)}"
+            return [Finding(name, "problem", seen, "correct the plug-in, or its options in [asset.source]")]
         try:
             return judge(section, listen(source, LISTEN_S))
         finally:

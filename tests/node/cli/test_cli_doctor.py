@@ -13,8 +13,9 @@ import pytest
 from edgetune_node.cli import checks, doctor, listening
 from edgetune_node.cli.checks import check_clock, check_disk, check_models, check_packages
 from edgetune_node.cli.listening import Heard, judge
-from edgetune_node.config import AssetSection
+from edgetune_node.config import AssetSection, MqttSection
 from edgetune_node.messages import Health, Status
+from edgetune_node.topics import Topics
 from edgetune_signal import Chunk
 
 if TYPE_CHECKING:
@@ -206,6 +207,36 @@ def test_lost_samples_are_counted() -> None:
 def test_a_source_that_breaks_is_reported_with_its_reason() -> None:
     (found,) = judge(PRESS, Heard(error="/dev/ttyUSB0 is gone"))
     assert (found.level, found.seen) == ("problem", "/dev/ttyUSB0 is gone")
+
+
+class Hasty:
+    """A plug-in's source whose author forgot a field of `Chunk`."""
+
+    spec = PRESS.spec
+
+    def read(self, timeout_s: float) -> Chunk | None:
+        del timeout_s
+        return Chunk(samples=NOISE.astype(np.float32), time_ns=0, sequence=0)  # type: ignore[call-arg]
+
+    def select(self, name: str) -> None:
+        raise AssertionError(name)
+
+    def close(self) -> None:
+        pass
+
+
+def test_whatever_a_plug_in_raises_is_a_problem_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    topics = Topics("edgetune", "n")
+    section = AssetSection.model_validate({"id": "press", "rate_hz": 1000, "source": {"type": "hasty"}})
+
+    def refuse(*_: object) -> Any:
+        raise OSError("/dev/hasty0 is not there")
+
+    for opened, named in ((lambda *_: Hasty(), "TypeError: Chunk.__init__"), (refuse, "OSError: /dev/hasty0")):
+        monkeypatch.setattr(doctor, "open_source", opened)
+        (found,) = doctor.check_source(section, MqttSection(), topics, reachable=True)
+        assert found.level == "problem"
+        assert named in found.seen
 
 
 TINY = AssetSection.model_validate({"id": "press", "rate_hz": 1000, "window": {"length": 64, "hop": 64}})
