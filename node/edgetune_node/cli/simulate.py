@@ -137,7 +137,13 @@ class Runner:
         self._samples, self._request, self._calibration = (
             client.topics.asset(client.asset, leaf) for leaf in ("samples", "simulator", "calibration")
         )
+        self._info = client.topics.node("info")
+        self._unheard: str | None = None
         client.subscribe(self._request, *([self._calibration] if follow else []))
+        try:
+            client.subscribe(self._info)
+        except BrokerError as error:  # a machine's user need not read it
+            _say(f"{error}; so it is not known whether the node takes samples for {client.asset}")
 
     def run(self, seconds: float | None) -> None:
         """Play for ``seconds``, or until interrupted."""
@@ -170,6 +176,11 @@ class Runner:
             self._change(payload)
         elif topic == self._calibration:
             self._calibrate(payload)
+        elif topic == self._info:
+            unheard = why_unheard(payload, str(self._client.asset))
+            if unheard is not None and unheard != self._unheard:
+                _say(f"nobody hears this: {unheard}")
+            self._unheard = unheard
 
     def _change(self, request: dict[str, Any]) -> None:
         name = request.get("condition")
@@ -229,6 +240,18 @@ def parse_request(payload: bytes) -> dict[str, Any] | None:
     except UnicodeDecodeError:
         return None
     return {"condition": text} if text else None
+
+
+def why_unheard(info: dict[str, Any], asset: str) -> str | None:
+    """Say why the node that published ``info`` takes no samples for ``asset`` from the broker; None where it does."""
+    assets = info.get("assets")
+    listed = {item.get("id"): item for item in assets if isinstance(item, dict)} if isinstance(assets, list) else {}
+    if asset not in listed:
+        return f"the node has no asset {asset!r}; it has {', '.join(map(str, listed)) or 'none'} (--asset)"
+    source = listed[asset].get("source")
+    if source != "mqtt":
+        return f'the node reads {asset!r} from source {source!r}; set type = "mqtt" in its [asset.source]'
+    return None
 
 
 def _state(director: Director, error: str | None = None, *, sending: bool = True) -> bytes:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgetune_node.cli.director import Director, find_condition
-from edgetune_node.cli.simulate import parse_request
+from edgetune_node.cli.simulate import parse_request, why_unheard
 from edgetune_signal import BEARING_CONDITIONS, Recording, SourceError, decode_block, write_recording
 
 if TYPE_CHECKING:
@@ -188,6 +188,34 @@ def test_it_ends_by_itself(broker: Any, scripted_node: Any, spawn: Any) -> None:
     node = scripted_node(broker)
     process = spawn("simulate", "--seconds", "0.3", *ON, *node.target)
     assert process.wait(15) == 0
+
+
+@pytest.mark.slow
+def test_an_asset_that_the_node_does_not_have_is_told(broker: Any, scripted_node: Any, spawn: Any) -> None:
+    node = scripted_node(broker)
+    node.online("press")
+    process = spawn("simulate", "--asset", "nope", *node.target)
+    told = [process.stderr.readline() for _ in range(2)][-1]
+    assert "nobody hears this: the node has no asset 'nope'; it has press" in told
+    node.online("press", "nope")
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=15)[1] == ""
+
+
+@pytest.mark.parametrize(
+    ("info", "reason"),
+    [
+        ({"assets": [{"id": "press", "source": "mqtt"}]}, None),
+        ({"assets": [{"id": "press", "source": "replay"}]}, "from source 'replay'"),
+        ({"assets": [{"id": "other", "source": "mqtt"}]}, "it has other"),
+        ({"assets": [None, "press"]}, "it has none"),
+        ({"assets": 5}, "it has none"),
+        ({}, "it has none"),
+    ],
+)
+def test_a_node_that_would_not_hear_an_asset_is_found(info: dict[str, Any], reason: str | None) -> None:
+    found = why_unheard(info, "press")
+    assert found is None if reason is None else reason in str(found)
 
 
 @pytest.mark.parametrize(
