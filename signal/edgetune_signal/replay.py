@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgetune_signal.errors import RecordingError, SourceEnded, SourceError
+from edgetune_signal.errors import RecordingError, SourceEnded, SourceError, SourceOptionsError
 from edgetune_signal.mat_file import CHANNEL_KEYS, CWRU_RATE_HZ, read_cwru_mat
 from edgetune_signal.options import OptionReader
 from edgetune_signal.paced import PacedSource
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 DEFAULT_BLOCK_S = 0.02
 SUFFIXES = (".npz", ".mat")
+
+
+class _MisfitError(SourceError):
+    """A recording is not what the stream is."""
 
 
 class _RecordingPlayer:
@@ -91,7 +95,7 @@ class _RecordingPlayer:
         if recording.unit and recording.unit != spec.unit:
             differences.append(f"unit {recording.unit!r} where the stream has {spec.unit!r}")
         if differences:
-            raise SourceError(
+            raise _MisfitError(
                 f"recording {name!r} has {' and '.join(differences)}: "
                 f"set the stream to the recording's values, or choose another recording"
             )
@@ -119,9 +123,9 @@ def open_replay(spec: StreamSpec, options: Mapping[str, object]) -> Source:
     Raises
     ------
     SourceOptionsError
-        Options are wrong; every problem is named.
+        Options are wrong, every problem is named; or the first recording does not fit the stream.
     SourceError
-        The first recording cannot be read or does not fit the stream.
+        The first recording cannot be read.
     """
     reader = OptionReader("replay", options)
     path = reader.text("path", None)
@@ -141,7 +145,10 @@ def open_replay(spec: StreamSpec, options: Mapping[str, object]) -> Source:
         reader.problem("select", f"must be one of {', '.join(files)}, not {select!r}")
     reader.finish()
     player = _RecordingPlayer(files, spec, loop=loop, channel_key=channel_key, mat_rate_hz=mat_rate_hz)
-    player.select(select or next(iter(files)))
+    try:
+        player.select(select or next(iter(files)))
+    except _MisfitError as error:
+        raise SourceOptionsError("replay", [f"path: {error}"]) from None
     return PacedSource(player, spec, speed=speed, block_s=block_s, select_file=select_file)
 
 

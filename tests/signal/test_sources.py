@@ -247,7 +247,7 @@ def test_a_recording_that_does_not_fit_is_refused_by_name_and_the_old_one_plays_
     with pytest.raises(SourceError, match=rf"recording 'odd' has {complaint}: set the stream"):
         source.select("odd")
     assert len(read_all(source)) == 13
-    with pytest.raises(SourceError, match="recording 'odd'"):
+    with pytest.raises(SourceOptionsError, match="path: recording 'odd'"):
         open_source("replay", SPEC, {"path": str(machine_folder), "select": "odd"})
 
 
