@@ -59,9 +59,11 @@ def check_disk(data_dir: Path, reserve_bytes: int) -> list[Finding]:
             probe.write(b"edgetune doctor")
     except OSError as error:
         advice = f"let the user of the node own {data_dir}, or set node.data_dir to a folder that can be written"
-        return [Finding("disk", "problem", f"{place} cannot be written: {error.strerror}", advice)]
+        what = f"{place} cannot be written" if place == data_dir else f"{data_dir} cannot be made in {place}"
+        return [Finding("disk", "problem", f"{what}: {error.strerror}", advice)]
     free = free_bytes(place)
-    seen = f"{place} can be written, {free / 2**20:,.0f} MiB free, {reserve_bytes / 2**20:,.0f} MiB kept in reserve"
+    can = "can be written" if place == data_dir else "will be made when the node starts"
+    seen = f"{data_dir} {can}, {free / 2**20:,.0f} MiB free, {reserve_bytes / 2**20:,.0f} MiB kept in reserve"
     if free < reserve_bytes:
         return [Finding("disk", "problem", seen, "make room, or the node records and searches nothing")]
     if free < 2 * reserve_bytes:
@@ -104,7 +106,7 @@ def check_packages() -> list[Finding]:
     if importlib.util.find_spec("torch") is None:
         seen, advice = (
             "not installed: searches try closed-form networks only",
-            "pip install 'edgetune[train]' for the whole search",
+            "pip install -c constraints.txt '.[train]' in Edgetune's folder, for the whole search",
         )
     else:
         seen, advice = "installed: searches train networks too", ""

@@ -41,13 +41,16 @@ class BrokerError(NodeError):
 
     Attributes
     ----------
+    seen
+        What is wrong; the message adds what to do at the command line.
     passing
         True where the same attempt may succeed later (the broker is down), false where something has to be changed.
     """
 
-    def __init__(self, message: str, *, passing: bool = False) -> None:
+    def __init__(self, seen: str, advice: str = "", *, passing: bool = False) -> None:
+        self.seen = seen
         self.passing = passing
-        super().__init__(message)
+        super().__init__(f"{seen}; {advice}" if advice else seen)
 
 
 class NoReplyError(NodeError):
@@ -286,13 +289,13 @@ class OperatorClient:
         if refusal in _LOGIN:
             user = f"user {self._mqtt.username!r}" if self._mqtt.username else "a client without user name"
             raise BrokerError(
-                f"broker {self._where} refuses {user}: {refusal}; "
-                "check the user name (--broker mqtt://user@host) and EDGETUNE_MQTT__PASSWORD or --password-file"
+                f"broker {self._where} refuses {user}: {refusal}",
+                "check the user name (--broker mqtt://user@host) and EDGETUNE_MQTT__PASSWORD or --password-file",
             )
         if refusal and "rotocol" in refusal:
-            raise BrokerError(f"broker {self._where} does not speak MQTT {self._mqtt.protocol}; try --protocol 3.1.1")
+            raise BrokerError(f"broker {self._where} does not speak MQTT {self._mqtt.protocol}", "try --protocol 3.1.1")
         raise BrokerError(
-            f"broker {self._where} {f'ended the connection: {refusal}' if refusal else 'does not answer'}; "
+            f"broker {self._where} {f'ended the connection: {refusal}' if refusal else 'does not answer'}",
             "is it an MQTT broker, and is mqtt:// (plain) or mqtts:// (TLS) right for this port?",
             passing=True,
         )
@@ -381,16 +384,16 @@ class OperatorClient:
 def _unreachable(where: str, error: OSError, *, tls: bool) -> BrokerError:
     if isinstance(error, ssl.SSLCertVerificationError):
         return BrokerError(
-            f"broker {where}: its certificate is not trusted ({error.verify_message}); name its authority with --ca, "
-            "and the host as the certificate does"
+            f"broker {where}: its certificate is not trusted ({error.verify_message})",
+            "name its authority with --ca, and the host as the certificate does",
         )
     if isinstance(error, ssl.SSLError):
-        return BrokerError(f"broker {where} does not speak TLS ({error.reason}); use mqtt:// for a plain port")
+        return BrokerError(f"broker {where} does not speak TLS ({error.reason})", "use mqtt:// for a plain port")
     if isinstance(error, socket.gaierror):
-        return BrokerError(f"broker {where}: no such host ({error.strerror}); check --broker", passing=True)
+        return BrokerError(f"broker {where}: no such host ({error.strerror})", "check --broker", passing=True)
     if isinstance(error, ConnectionRefusedError):
         return BrokerError(
-            f"broker {where} refuses the connection; is it running, and is the port right? (--broker)", passing=True
+            f"broker {where} refuses the connection", "is it running, and is the port right? (--broker)", passing=True
         )
     hint = "does it speak TLS there, and is a firewall between?" if tls else "is it running, and is a firewall between?"
-    return BrokerError(f"broker {where} cannot be reached: {error}; {hint}", passing=True)
+    return BrokerError(f"broker {where} cannot be reached: {error}", hint, passing=True)

@@ -75,7 +75,9 @@ def examine(settings: Settings) -> list[Finding]:
         try:
             broker = stack.enter_context(OperatorClient(settings.mqtt, topics))
         except BrokerError as error:
-            findings.append(Finding("broker", "problem", str(error), "correct [mqtt] or the broker"))
+            findings.append(
+                Finding("broker", "problem", error.seen, "correct [mqtt] in the configuration, or start the broker")
+            )
         else:
             findings.append(_broker(settings.mqtt))
             node, online, health = _node(broker, topics)

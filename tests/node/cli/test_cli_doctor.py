@@ -92,7 +92,10 @@ def test_a_broker_that_is_down_does_not_hide_the_rest(make_broker: Any, cli: Any
     process.stop()
     ended = cli("doctor", "--config", configure(process), "--json")
     assert ended.code == 1
-    assert "refuses the connection" in of(ended, "broker")[0]["seen"]
+    (broker,) = of(ended, "broker")
+    assert "refuses the connection" in broker["seen"]
+    assert "[mqtt] in the configuration" in broker["advice"]
+    assert "--" not in broker["seen"] + broker["advice"]
     assert of(ended, "disk")[0]["level"] == "ok"
     assert of(ended, "source press")[0]["level"] != "problem"
 
@@ -113,7 +116,9 @@ def test_a_wrong_password_is_a_problem(make_broker: Any, cli: Any, configure: An
     process = make_broker(users={"n": "secret"}).start()
     ended = cli("doctor", "--config", configure(process, mqtt='username = "n"\npassword = "x"'), "--json")
     assert ended.code == 1
-    assert "refuses user 'n'" in of(ended, "broker")[0]["seen"]
+    (broker,) = of(ended, "broker")
+    assert "refuses user 'n'" in broker["seen"]
+    assert "--" not in broker["seen"]
 
 
 def test_samples_that_do_not_come_are_missed(broker: Any, cli: Any, configure: Any) -> None:
@@ -292,6 +297,13 @@ def test_a_folder_that_cannot_be_written_is_a_problem(tmp_path: Path) -> None:
     assert "cannot be written" in found.seen
 
 
+def test_a_data_dir_that_is_not_there_yet_is_named(tmp_path: Path) -> None:
+    (found,) = check_disk(tmp_path / "not" / "yet", 1000)
+    assert f"{tmp_path / 'not' / 'yet'} will be made" in found.seen
+    (found,) = check_disk(tmp_path, 1000)
+    assert f"{tmp_path} can be written" in found.seen
+
+
 class Unsynchronised:
     def utc(self) -> datetime:
         return datetime(1970, 1, 1, tzinfo=UTC)
@@ -320,7 +332,9 @@ def test_the_onnxruntime_that_crashes_a_pi_is_refused(
 @pytest.mark.parametrize(("spec", "said"), [(None, "closed-form"), (ModuleSpec("torch", None), "train")])
 def test_it_says_whether_searches_can_train(monkeypatch: pytest.MonkeyPatch, spec: Any, said: str) -> None:
     monkeypatch.setattr(checks.importlib.util, "find_spec", lambda _: spec)
-    assert said in check_packages()[1].seen
+    found = check_packages()[1]
+    assert said in found.seen
+    assert (spec is None) == ("pip install -c constraints.txt '.[train]'" in found.advice)
 
 
 def test_torch_is_not_imported_for_it() -> None:
