@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime  # noqa: TC003 - pydantic reads it
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +19,9 @@ from pydantic import (
 
 from edgetune_nas.card import Budget
 from edgetune_node.errors import CommandError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 MAX_COMMAND_BYTES = 16 * 1024
 Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
@@ -209,9 +212,19 @@ def parse_command(name: str, payload: bytes, *, now: datetime, retained: bool = 
 def problems(error: ValidationError) -> list[str]:
     """One sentence for each thing that a validation found, starting with the field's name."""
     return [
-        f"{'.'.join(str(part) for part in item['loc']) or 'payload'}: {item['msg'].removeprefix('Value error, ')}"
-        for item in error.errors(include_url=False, include_input=False, include_context=False)
+        f"{'.'.join(str(part) for part in item['loc']) or 'payload'}: {_sentence(item)}"
+        for item in error.errors(include_url=False, include_input=False)
     ]
+
+
+def _sentence(item: ErrorDetails) -> str:
+    """Say what is wrong; of a name that is not one, what a name may hold in place of the pattern."""
+    pattern = str(item.get("ctx", {}).get("pattern", ""))
+    begins, _, rest = pattern.removeprefix("^[").removesuffix("]*$").partition("][")
+    if item["type"] != "string_pattern_mismatch" or begins != "A-Za-z0-9" or not rest.startswith(begins):
+        return item["msg"].removeprefix("Value error, ")
+    signs = " ".join(rest.removeprefix(begins))
+    return f"must begin with a letter or digit and hold only letters, digits and {signs}"
 
 
 def _parse_object(name: str, payload: bytes) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class SourceOptionsError(SourceError):
     def __init__(self, source: str, problems: list[str]) -> None:
         self.source = source
         self.problems = problems
-        super().__init__(f"source {source!r}: " + "; ".join(problems))
+        super().__init__(f"source {source}: " + "; ".join(problems))
 
 
 class SourceEnded(SourceError):  # noqa: N818 - the end of a recording is an event, not a failure

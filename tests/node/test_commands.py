@@ -286,6 +286,21 @@ def test_any_text_is_read_or_refused(name: str, text: str) -> None:
     read_or_refuse(name, text.encode())
 
 
+@pytest.mark.parametrize(
+    ("name", "fields", "named"),
+    [
+        ("record", {"label": "-x y", "seconds": 1}, "label: must begin with a letter or digit and hold only letters"),
+        ("record", {"label": "a b", "seconds": 1}, "letters, digits and _ . + -"),
+        ("deploy", {"model": "../x"}, "model: must begin with a letter or digit"),
+    ],
+)
+def test_a_name_that_is_none_is_told_what_a_name_may_hold(name: str, fields: dict[str, Any], named: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        parse_command(name, json.dumps({"id": "1", **fields}).encode(), now=NOW)
+    assert named in str(caught.value)
+    assert "pattern" not in str(caught.value)
+
+
 def test_the_plant_may_tell_more_than_the_node_knows() -> None:
     context = Context.model_validate_json(b'{"shaft_rpm": 1797, "shift": "night"}')
     assert (context.shaft_rpm, context.load, context.running) == (1797.0, None, None)
