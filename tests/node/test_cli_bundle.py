@@ -78,7 +78,9 @@ def test_show_prints_the_card(bundle: Path) -> None:
     assert card["cost"]["arena_bytes"] > 0
     shown = run("bundle", "show", bundle).stdout
     assert card["id"] in shown
-    assert f"arena {card['cost']['arena_bytes']} B" in shown
+    assert f"{card['cost']['arena_bytes']} B (int8 plan" in shown
+    assert f"{card['cost']['arena_bytes_deployed']} B as deployed" in " ".join(shown.split())
+    assert "RAM" not in shown
 
 
 def test_verify_names_what_it_has_checked(bundle: Path) -> None:

@@ -86,13 +86,13 @@ def test_status_phase_and_model_are_said_once_each() -> None:
     view = ScadaView()
     state = State(**STAMP, phase="uncalibrated", reason="no model yet", since=TS).model_dump(mode="json", by_alias=True)
     status = Status(**STAMP, status="online").model_dump(mode="json", by_alias=True)
-    model = Model(**STAMP, id="m-1", arena_bytes=976, streamed_bytes=160, flash_bytes=1000, macs=9).model_dump(
-        mode="json", by_alias=True
-    )
+    cost = {"arena_bytes": 976, "arena_bytes_deployed": 3904, "streamed_bytes": 160, "flash_bytes": 1000, "macs": 9}
+    model = Model(**STAMP, id="m-1", **cost).model_dump(mode="json", by_alias=True)
     said = [view.see(leaf, payload, 0.0) for leaf, payload in [("status", status), ("state", state), ("model", model)]]
     assert [view.status, view.phase, view.model and view.model.id] == ["online", "uncalibrated", "m-1"]
     assert said[2] is not None
-    assert "RAM 976 B" in said[2]
+    assert "arena 976 B (int8 plan), 3904 B as deployed" in said[2]
+    assert "RAM" not in said[2]
     assert [view.see(leaf, payload, 1.0) for leaf, payload in [("status", status), ("state", state)]] == [None, None]
     assert view.see("model", model, 1.0) is None
 

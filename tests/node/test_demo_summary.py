@@ -57,7 +57,9 @@ def test_the_search_is_told_in_figures() -> None:
             eta_s=12.4,
         )
     )
-    assert told == ("closed form: 30 candidates seen, 4 over budget, 2 trained, best 97.5% in 976 B of RAM, 12 s left")
+    assert told == (
+        "closed form: 30 candidates seen, 4 over budget, 2 trained, best 97.5% with an arena of 976 B, 12 s left"
+    )
     assert sentence(calibration("recording")) == "wait"
 
 

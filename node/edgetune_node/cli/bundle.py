@@ -127,9 +127,9 @@ def card_table(card: ModelCard) -> Table:
     if card.replaced is not None:
         table.add_row("model before", f"{card.replaced.accuracy:.2%} on the same windows")
     table.add_row(
-        "RAM",
-        f"arena {cost.arena_bytes} B in int8 ({cost.arena_rule}), {cost.streamed_bytes} B streamed, "
-        f"{cost.arena_bytes_deployed} B as deployed",
+        "arena",
+        f"{cost.arena_bytes} B (int8 plan, {cost.arena_rule}), {cost.arena_bytes_deployed} B as deployed, "
+        f"{cost.streamed_bytes} B streamed",
     )
     table.add_row("flash, work", f"{cost.flash_bytes} B, {cost.macs} MACs, {cost.parameters} parameters")
     for precision, measured in sorted(card.measured.items()):

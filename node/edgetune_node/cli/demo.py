@@ -74,7 +74,8 @@ def _show(summary: Summary, console: Console) -> None:
     table.add_row("model", f"{summary.model.id}, {summary.model.deployed}: {'; '.join(summary.model.layers)}")
     table.add_row(
         "cost",
-        f"arena {cost.arena_bytes} B ({cost.streamed_bytes} B streamed), flash {cost.flash_bytes} B, {cost.macs} MACs",
+        f"arena {cost.arena_bytes} B (int8 plan), {cost.arena_bytes_deployed} B as deployed, "
+        f"{cost.streamed_bytes} B streamed; flash {cost.flash_bytes} B, {cost.macs} MACs",
     )
     table.add_row(
         "accuracy",

@@ -65,7 +65,7 @@ def figures(job: Job) -> str:
         return ""
     parts = []
     if status.best_accuracy is not None:
-        arena = "" if status.best_arena_bytes is None else f" in {status.best_arena_bytes:,} bytes of RAM (arena)"
+        arena = "" if status.best_arena_bytes is None else f" with an arena of {status.best_arena_bytes:,} bytes"
         parts.append(f"best {status.best_accuracy:.1%}{arena}")
     counts = {"seen": status.candidates, "rejected": status.rejected, "trained": status.trained}
     if any(counts.values()):

@@ -135,7 +135,7 @@ def figures(progress: SearchProgress) -> str:
     """Say how far a search is."""
     best = ""
     if progress.best_accuracy is not None:
-        best = f"best {progress.best_accuracy:.1%} in {progress.best_arena_bytes} B; "
+        best = f"best {progress.best_accuracy:.1%} with an arena of {progress.best_arena_bytes} B; "
     left = "" if progress.seconds_left is None else f"; {progress.seconds_left:.0f} s left"
     return (
         f"{progress.phase.replace('_', ' ')}: {best}{progress.candidates or 0} seen, "

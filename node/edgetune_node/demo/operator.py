@@ -122,7 +122,7 @@ def sentence(calibration: CalibrationStatus) -> str:
         return calibration.instruction
     best = ""
     if calibration.best_accuracy is not None:
-        best = f", best {calibration.best_accuracy:.1%} in {calibration.best_arena_bytes} B of RAM"
+        best = f", best {calibration.best_accuracy:.1%} with an arena of {calibration.best_arena_bytes} B"
     eta = "" if calibration.eta_s is None else f", {calibration.eta_s:.0f} s left"
     step = (calibration.search_phase or "starting").replace("_", " ")
     return (

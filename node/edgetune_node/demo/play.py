@@ -113,7 +113,7 @@ class _Stage:
         self._screen.chapter("1  A node without a model")
         broker = self._open(mosquitto)
         self._seconds["start"] = time.monotonic() - started
-        self._screen.chapter("2  The operator asks for a network that fits 4 KiB of RAM")
+        self._screen.chapter("2  The operator asks for a network that fits an arena of 4 KiB")
         self._recalibrate(seconds_per_take, search_seconds)
         self._screen.chapter("3  The machine breaks, twice")
         since = time.monotonic()
@@ -193,7 +193,7 @@ class _Stage:
         self._screen.say(
             "OPERATOR",
             f"recalibrate: {len(classes)} classes, {seconds_per_take:g} s each ({', '.join(classes)}); "
-            f"then at most {search_seconds:g} s of search, {RAM_BYTES} B of RAM",
+            f"then at most {search_seconds:g} s of search, {RAM_BYTES} B of arena",
         )
         collecting = len(classes) * (seconds_per_take + COUNTDOWN_S)
         self._seconds |= self._operator.recalibrate(

@@ -179,6 +179,6 @@ class Scada:
 def _announce(model: Model) -> str:
     accuracy = "" if model.accuracy is None else f", accuracy {model.accuracy:.1%} on held-out data"
     return (
-        f"new model {model.id}: RAM {model.arena_bytes} B (streamed {model.streamed_bytes} B), "
+        f"new model {model.id}: arena {model.arena_bytes} B (int8 plan), {model.arena_bytes_deployed} B as deployed, "
         f"flash {model.flash_bytes} B, {model.macs} MACs{accuracy}"
     )

@@ -87,7 +87,7 @@ def test_progress_fits_a_narrow_terminal() -> None:
         progress.update(job)
     assert captured.get()
     assert headline(job) == "searching training: do"
-    assert figures(job) == "best 90.0% in 2,048 bytes of RAM (arena)"
+    assert figures(job) == "best 90.0% with an arena of 2,048 bytes"
 
 
 def test_plain_progress_says_a_thing_once() -> None:
