@@ -52,6 +52,7 @@ def render(card: ModelCard, front: Sequence[FrontPoint], curve: Sequence[float])
     body = [
         f"<h1>{escape(title)}</h1>",
         f"<p class='lead'>{escape(_summary(card))}</p>",
+        *([f"<p>Note: {escape(str(card.notes['training']))}.</p>"] if "training" in card.notes else []),
         *(f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>" for caption, picture in pictures),
         "<h2>Network</h2>",
         _table((str(number), layer) for number, layer in enumerate(card.layers, 1)),

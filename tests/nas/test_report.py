@@ -125,6 +125,13 @@ def test_the_page_says_how_good_how_large_and_why_that_precision() -> None:
     assert "conv 128/32 x 12, relu" in page
 
 
+def test_a_search_without_training_is_said_so() -> None:
+    note = "torch is not installed: only closed forms were searched"
+    card = _card(["a", "b"])
+    assert note not in render(card, FRONT, ())
+    assert note in render(card.model_copy(update={"notes": {"training": note}}), FRONT, ())
+
+
 def test_many_classes_and_a_front_of_one_point_are_drawn() -> None:
     page = render(_card([f"class {index}" for index in range(40)]), FRONT[:1], (1.0, 0.9))
     assert len(_pictures(page)) == 3

@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from edgetune_nas.bundle import read_card
 from edgetune_nas.card import Budget
 from edgetune_nas.errors import BundleError, DataError
 from edgetune_nas.search import search
 from edgetune_node.cli import build
+from edgetune_node.cli.bundle import card_table
+from edgetune_node.cli.search import result as search_result
 from edgetune_node.store import ModelStore
 from edgetune_signal import Recording, RecordingError, StreamSpec, write_recording
 from edgetune_signal.datasets import load_dataset
@@ -81,6 +86,15 @@ def test_show_prints_the_card(bundle: Path) -> None:
     assert f"{card['cost']['arena_bytes']} B (int8 plan" in shown
     assert f"{card['cost']['arena_bytes_deployed']} B as deployed" in " ".join(shown.split())
     assert "RAM" not in shown
+
+
+def test_the_summary_of_a_search_says_that_nothing_was_trained(bundle: Path) -> None:
+    note = "torch is not installed: only closed forms were searched"
+    card = read_card(bundle).model_copy(update={"notes": {"training": note, "front": []}})
+    assert search_result(bundle, card)["notes"] == {"training": note}
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(card_table(card))
+    assert note in console.export_text()
 
 
 def test_verify_names_what_it_has_checked(bundle: Path) -> None:

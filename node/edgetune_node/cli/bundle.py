@@ -145,6 +145,8 @@ def card_table(card: ModelCard) -> Table:
         f"{search.seconds:.1f} s (CPU {search.cpu_seconds:.1f} s, peak {search.peak_rss_bytes / 2**20:.0f} MiB), "
         f"stopped by {search.stopped_by}",
     )
+    if "training" in card.notes:
+        table.add_row("note", str(card.notes["training"]))
     return table
 
 

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate", "report", "search"]
 
+SHOWN_NOTES = ("training", "goal", "int8")
+"""Of a card's notes, those that people read beside its figures."""
+
 
 def search(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="An .npz of windows, or a folder of recordings.")],
@@ -158,6 +161,7 @@ def result(bundle: Path, card: ModelCard) -> dict[str, Any]:
         "layers": card.layers,
         **card.cost.model_dump(),
         **card.search.model_dump(),
+        "notes": {name: note for name, note in card.notes.items() if name in SHOWN_NOTES},
     }
 
 
