@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from edgetune_nas.card import Metrics, ModelCard
+    from edgetune_nas.card import Measured, Metrics, ModelCard
     from edgetune_nas.progress import FrontPoint
 
 INK, ACCENT, QUIET = "#1f2937", "#0f766e", "#9ca3af"
 MAX_ANNOTATED_CLASSES = 30
 FRONT_CAPTION = (
-    "Accuracy against memory: candidates that no other beats in both. Where accuracies are equal, the calibrated "
-    "certainty on validation windows decides, then the smaller arena."
+    "Validation accuracy against arena. On the line: candidates that no other beats in both. Faint: candidates that "
+    "the search kept because it compares the calibrated certainty on validation windows, a finer measure than accuracy."
 )
 
 _STYLE = """
@@ -85,8 +85,14 @@ def _summary(card: ModelCard) -> str:
 def _measured(card: ModelCard) -> str:
     names = list(next(iter(card.measured.values())).model_dump())
     rows = [["", *card.measured]]
-    rows += [[name.replace("_", " "), *(getattr(each, name) for each in card.measured.values())] for name in names]
+    rows += [[name.replace("_", " "), *(_taken(name, each) for each in card.measured.values())] for name in names]
     return _table(rows)
+
+
+def _taken(name: str, measured: Measured) -> Any:
+    """One measured figure; a process's memory may have grown by less than can be seen."""
+    value = getattr(measured, name)
+    return "not measurable" if name == "session_rss_bytes" and value == 0 else value
 
 
 def _metrics(card: ModelCard) -> str:
@@ -112,17 +118,40 @@ def _cell(value: Any) -> str:
     return f"<td>{escape('none' if value is None else str(value))}</td>"
 
 
+def unbeaten(front: Sequence[FrontPoint]) -> list[FrontPoint]:
+    """Points with a higher accuracy than every point of at most their arena, smallest arena first."""
+    line: list[FrontPoint] = []
+    for point in sorted(front, key=lambda point: (point.arena_bytes, -point.accuracy)):
+        if not line or point.accuracy > line[-1].accuracy:
+            line.append(point)
+    return line
+
+
 def _front_picture(card: ModelCard, front: Sequence[FrontPoint]) -> str:
     figure, axes = _figure(6.5, 3.4)
     memory = [point.arena_bytes for point in front]
-    accuracy = [100 * point.accuracy for point in front]
-    axes.step(memory, accuracy, where="post", color=QUIET, linewidth=1)
+    line = unbeaten(front)
+    axes.step(
+        [point.arena_bytes for point in line],
+        [100 * point.accuracy for point in line],
+        where="post",
+        color=QUIET,
+        linewidth=1,
+    )
     for trained, marker, label in ((False, "s", "solved"), (True, "o", "trained")):
-        chosen = [index for index, point in enumerate(front) if point.trained == trained]
-        if chosen:
-            axes.scatter(
-                [memory[i] for i in chosen], [accuracy[i] for i in chosen], marker=marker, label=label, color=INK
-            )
+        for chosen, opacity, named in (
+            ([point for point in line if point.trained == trained], 1.0, label),
+            ([point for point in front if point.trained == trained and point not in line], 0.25, f"{label}, beaten"),
+        ):
+            if chosen:
+                axes.scatter(
+                    [point.arena_bytes for point in chosen],
+                    [100 * point.accuracy for point in chosen],
+                    marker=marker,
+                    label=named,
+                    color=INK,
+                    alpha=opacity,
+                )
     winner = card.search.validation_accuracy
     axes.scatter(
         [card.cost.arena_bytes],
@@ -137,7 +166,7 @@ def _front_picture(card: ModelCard, front: Sequence[FrontPoint]) -> str:
         axes.axvline(card.budget.ram_bytes, color=ACCENT, linestyle=":", linewidth=1, label="limit")
     axes.set_xlabel("arena, bytes (int8)")
     axes.set_ylabel("validation accuracy, %")
-    axes.legend(frameon=False, loc="lower right")
+    figure.legend(frameon=False, loc="outside upper center", ncols=6, fontsize=8)
     return _image(figure)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from edgetune_nas.card import Budget, Cost, InputSpec, Measured, Metrics, ModelCard, SearchSummary
 from edgetune_nas.progress import FrontPoint
-from edgetune_nas.report import render
+from edgetune_nas.report import render, unbeaten
 
 EVIL = "<script>alert('$x^2$')</script>"
 
@@ -130,6 +130,23 @@ def test_a_search_without_training_is_said_so() -> None:
     card = _card(["a", "b"])
     assert note not in render(card, FRONT, ())
     assert note in render(card.model_copy(update={"notes": {"training": note}}), FRONT, ())
+
+
+def test_the_line_of_the_front_holds_no_point_that_another_beats() -> None:
+    small, beaten, large = (
+        FrontPoint(3248, 0.969, False, ("a",)),
+        FrontPoint(3360, 0.954, True, ("b",)),
+        FrontPoint(4000, 0.98, True, ("c",)),
+    )
+    assert unbeaten((beaten, large, small)) == [small, large]
+    picture = _pictures(render(_card(["a", "b"]), (small, beaten, large), ()))[0]
+    assert "trained, beaten" in picture
+    assert "beaten" not in _pictures(render(_card(["a", "b"]), (small, large), ()))[0]
+
+
+def test_memory_too_small_to_be_seen_is_not_called_zero() -> None:
+    page = render(_card(["a", "b"]), FRONT, ())
+    assert "<td>session rss bytes</td><td>not measurable</td>" in page
 
 
 def test_many_classes_and_a_front_of_one_point_are_drawn() -> None:
