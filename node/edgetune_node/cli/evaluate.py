@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -58,9 +58,15 @@ def evaluate(
             sys.stderr.write(
                 f"edgetune: the model does not know {', '.join(strangers)}; their windows count as wrong\n"
             )
+        seen = searched_on(opened, dataset)
+        if seen:
+            sys.stderr.write(
+                f"edgetune: {opened.path.name} was searched on these very data, so it was trained on most of these "
+                "windows; its card has the accuracy on held-out ones\n"
+            )
         result = score(opened, dataset.x, dataset.label, dataset.classes)
     if as_json:
-        print_json(asdict(result))
+        print_json(asdict(result) | {"seen": seen})
     else:
         _show(result, Console())
 
@@ -73,6 +79,12 @@ def check_fits(bundle: Bundle, dataset: Dataset) -> None:
         rate_hz=dataset.rate_hz,
         unit=dataset.unit or bundle.card.input.unit,
     )
+
+
+def searched_on(bundle: Bundle, dataset: Dataset) -> bool:
+    """Whether these are the data that the bundle was searched on; data without a unit are in the model's."""
+    with_unit = replace(dataset, unit=dataset.unit or bundle.card.input.unit)
+    return bundle.card.data_fingerprint in {dataset.fingerprint(), with_unit.fingerprint()}
 
 
 def _show(result: Evaluation, console: Console) -> None:
