@@ -1,6 +1,8 @@
-/* Builds one sample block (int16, 1 channel, 1000 Hz, milli-g) and writes it to stdout, or publishes it.
+/* Builds ONE sample block (int16, 1 channel, 1000 Hz, milli-g) and writes it to stdout, or publishes it.
  *   cc -o send_block send_block.c -lm && ./send_block | mosquitto_pub -h HOST -t TOPIC -s
  *   cc -DWITH_MOSQUITTO -o send_block send_block.c -lm -lmosquitto && ./send_block HOST TOPIC
+ * It sends one block and ends. A sender that loops must raise the sequence by 1 with every block: to the receiver,
+ * a number that jumps, or does not move, means that samples were lost.
  */
 #include <math.h>
 #include <stdint.h>
@@ -35,7 +37,7 @@ int main(int argc, char **argv) {
     timespec_get(&now, TIME_UTC);
     put('E', 1), put('T', 1), put(1, 1), put(2, 1);      /* magic, version 1, dtype 2 = int16 */
     put(1, 2), put(1, 1), put(0, 1);                     /* channels, length of the unit, reserved */
-    put(0, 8);                                           /* sequence */
+    put(0, 8);                                           /* sequence: 0, 1, 2 ... block by block */
     put((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec, 8);
     put_double(1000.0), put_double(0.001);               /* rate in Hz, scale: g = raw * 0.001 */
     put(SAMPLES, 4), put('g', 1);                        /* samples per channel, unit */

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,6 @@ from edgetune_signal.datasets import load_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 CONFIG = """
 [node]
@@ -134,6 +134,8 @@ def test_list_marks_what_is_in_use_and_what_is_damaged(tmp_path: Path, write_tin
     shown = run("bundle", "list", tmp_path / "data").stdout
     assert "current" in shown
     assert "damaged" in shown
+    for line in [*shown.splitlines(), *(row["path"] for row in rows)]:
+        assert (Path(line.split("  ")[0]) / "card.json").exists()
 
 
 def test_list_of_no_folder_is_refused(tmp_path: Path) -> None:
@@ -205,6 +207,23 @@ def test_windows_that_do_not_fit_are_refused_in_words(
 def test_data_that_are_not_there_are_named(bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"nowhere\.npz"):
         raise raised(run("evaluate", bundle, tmp_path / "nowhere.npz"))
+
+
+def test_data_that_a_model_was_trained_on_are_told(bundle: Path, tmp_path: Path) -> None:
+    data = windows_file(tmp_path / "x.npz", ["normal", "inner"], unit=np.array("g"))
+    result = run("evaluate", bundle, data, "--json")
+    assert json.loads(result.stdout)["seen"] is False
+    assert "trained on" not in result.stderr
+    card = json.loads((bundle / "card.json").read_text())
+    card["data_fingerprint"] = load_dataset(data).fingerprint()
+    (bundle / "card.json").write_text(json.dumps(card))
+    result = run("evaluate", bundle, data, "--json")
+    assert json.loads(result.stdout)["seen"] is True
+    assert "was trained on most of these windows" in result.stderr
+    windows_file(data, ["normal", "inner"])  # the unit was given by hand when the search began
+    card["data_fingerprint"] = load_dataset(data, unit="g").fingerprint()
+    (bundle / "card.json").write_text(json.dumps(card))
+    assert json.loads(run("evaluate", bundle, data, "--json").stdout)["seen"] is True
 
 
 def test_a_wrong_option_is_wrong_usage(bundle: Path, recordings: Path) -> None:

@@ -79,7 +79,7 @@ def list_bundles(
     """List the bundles below a folder, and which of them is current or previous."""
     if not data_dir.is_dir():
         raise BundleError(f"{data_dir} is no folder; give the data_dir of a node or the --out of a search")
-    rows = [_row(path.parent, data_dir) for path in sorted(data_dir.rglob("model-*/card.json"))]
+    rows = [_row(path.parent) for path in sorted(data_dir.rglob("model-*/card.json"))]
     if as_json:
         typer.echo(json.dumps({"bundles": rows}))
         return
@@ -163,8 +163,8 @@ def misfit(card: ModelCard, asset: AssetSection) -> str | None:
     return "; ".join(wrong) or None
 
 
-def _row(folder: Path, top: Path) -> dict[str, Any]:
-    path = str(folder.relative_to(top))
+def _row(folder: Path) -> dict[str, Any]:
+    path = str(folder)
     try:
         card = read_card(folder)
     except BundleError as error:
