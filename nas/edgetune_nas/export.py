@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from edgetune_nas.progress import FrontPoint
 from edgetune_nas.space import expand
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from edgetune_nas.card import Budget, Metrics, ModelCard, SearchSummary, Task
@@ -51,9 +52,12 @@ def export(
     front: tuple[FrontPoint, ...],
     replaced: Path | None,
     notes: dict[str, Any],
-    kept: Sequence[Kept] = (),
+    kept: Iterable[Kept] = (),
+    spare: Callable[[], float] = lambda: math.inf,
 ) -> ModelCard:
-    """Write the bundle, with the networks of the front that are ``kept``; the only place that uses the test windows.
+    """Write the bundle, with as many networks of the front as ``spare()`` seconds allow.
+
+    This is the only place where the test windows are used.
 
     Raises
     ------
@@ -70,7 +74,7 @@ def export(
     said = {**notes, "windows": windows, "front": [{**asdict(point), "layers": list(point.layers)} for point in front]}
     if note is not None:
         said["replaced"] = note
-    extra = {FRONT: pack(kept, train=train, validation=validation, test=test)} if kept else {}
+    kept_front = pack(kept, train=train, validation=validation, test=test, spare=spare)
     return write_bundle(
         out,
         task=task,
@@ -90,7 +94,7 @@ def export(
         created=datetime.now(UTC),
         replaced=metrics,
         notes=said,
-        extra=extra,
+        extra={} if kept_front is None else {FRONT: kept_front},
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from edgetune_nas.errors import BudgetError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     from edgetune_nas.front import Kept
     from edgetune_nas.layers import Network
 
-MIN_KEPT, MAX_KEPT = 3, 6
-"""The fewer where the search used up its time; these still fit into what is kept back for the export."""
-KEPT_SECONDS = 0.4
-"""What exporting and scoring one point of the front may take."""
+MAX_KEPT = 6
 
 
 def latency_of(network: Network, windows: NDArray[np.float32]) -> float:
@@ -63,37 +60,24 @@ def first_quick_enough(
 
 
 def kept_points(
-    front: Sequence[Scored],
-    best: Scored,
-    winner: Evaluation,
-    found: Mapping[int, Evaluation],
-    problem: Problem,
-    seconds: float,
-) -> list[Kept]:
-    """Return the front's points with their networks, smallest first, thinned to what fits into ``seconds``.
+    front: Sequence[Scored], best: Scored, winner: Evaluation, found: Mapping[int, Evaluation], problem: Problem
+) -> Iterator[Kept]:
+    """Yield the chosen point, then others spread over the front, each with its network.
 
     Parameters
     ----------
     best, winner
-        The chosen point, which is always kept, and its network as last trained.
+        The chosen point, and its network as last trained.
     found
         Evaluations of this process by candidate number; a point that a journal brought back is evaluated again.
     """
     from edgetune_nas.evaluation import evaluate
     from edgetune_nas.front import Kept
 
-    room = min(MAX_KEPT, max(MIN_KEPT, math.floor(seconds / KEPT_SECONDS)))
     others = [scored for scored in front if scored.candidate.genotype != best.candidate.genotype]
-    places = np.linspace(0, len(others) - 1, min(len(others), room - 1)).round().astype(int)
-    points = [(scored.candidate.cost.arena_bytes, scored) for scored in (best, *(others[place] for place in places))]
-    left = seconds - len(points) * KEPT_SECONDS
-    kept = []
-    for _, scored in sorted(points, key=lambda point: point[0]):
+    places = np.linspace(0, len(others) - 1, min(len(others), MAX_KEPT - 1)).round().astype(int)
+    for scored in (best, *(others[place] for place in places)):
         evaluation = winner if scored is best else found.get(scored.candidate.number)
         if evaluation is None:
-            left -= scored.result.seconds
-            if left < 0:
-                continue
             evaluation = evaluate(problem, scored.candidate)
-        kept.append(Kept(evaluation.network, scored.result.accuracy, bool(scored.candidate.steps)))
-    return kept
+        yield Kept(evaluation.network, scored.result.accuracy, bool(scored.candidate.steps))

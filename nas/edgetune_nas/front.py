@@ -21,7 +21,7 @@ from edgetune_nas.errors import BundleError
 from edgetune_nas.runtime import Classifier, measure, open_session
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable
     from datetime import datetime
     from pathlib import Path
 
@@ -62,10 +62,19 @@ class _Point(BaseModel):
         return self.cost["int8"].arena_bytes
 
 
-def pack(points: Sequence[Kept], *, train: Dataset, validation: Dataset, test: Dataset) -> bytes:
-    """Contents of a bundle's ``front.npz``: every point exported in both precisions and scored on the test windows.
+def pack(
+    points: Iterable[Kept], *, train: Dataset, validation: Dataset, test: Dataset, spare: Callable[[], float]
+) -> bytes | None:
+    """Contents of a bundle's ``front.npz``: points exported in both precisions and scored on the test windows.
 
     Test scores are stored for the card of a point that is picked later; nothing is chosen by them.
+
+    Parameters
+    ----------
+    points
+        Taken one after the other while there is time; None is returned if there is none for the first.
+    spare
+        Seconds that may still be used; a point is begun only if the slowest before it would fit.
     """
     from edgetune_nas.cost import plan
     from edgetune_nas.layers import describe
@@ -76,8 +85,11 @@ def pack(points: Sequence[Kept], *, train: Dataset, validation: Dataset, test: D
     picked = np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_WINDOWS)).astype(int)
     conditions = (test.condition, test.conditions) if len(test.conditions) > 1 else (None, ())
     arrays: dict[str, Any] = {}
-    described = []
-    for index, point in enumerate(points):
+    described: list[dict[str, Any]] = []
+    before, slowest = spare(), 0.0
+    waiting = iter(points)
+    while before > slowest and (point := next(waiting, None)) is not None:
+        index = len(described)
         network = point.network
         model = write_onnx(network)
         quantised, note = quantise(model, train.x[picked])
@@ -101,6 +113,10 @@ def pack(points: Sequence[Kept], *, train: Dataset, validation: Dataset, test: D
             ).model_dump(mode="json")
         )
         arrays |= {f"{index}.{precision}": np.frombuffer(data, np.uint8) for precision, data in files.items()}
+        now = spare()
+        before, slowest = now, max(slowest, before - now)
+    if not described:
+        return None
     buffer = io.BytesIO()
     np.savez(buffer, points=np.array(json.dumps(described)), **arrays)
     return buffer.getvalue()
@@ -129,7 +145,7 @@ def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> Mod
     points, models = _read(bundle, base)
     fitting = [index for index, point in enumerate(points) if point.arena_bytes <= arena_bytes]
     if not fitting:
-        arenas = ", ".join(str(point.arena_bytes) for point in points)
+        arenas = ", ".join(str(arena) for arena in sorted({point.arena_bytes for point in points}))
         raise BundleError(f"{bundle.name} keeps no network of at most {arena_bytes} B; it has arenas of {arenas} B")
     index = max(fitting, key=lambda each: (points[each].validation_accuracy, -points[each].arena_bytes))
     point, files = points[index], models[index]

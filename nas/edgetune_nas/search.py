@@ -190,8 +190,7 @@ def search(
         notes["training"] = "torch is not installed: only closed forms were searched (edgetune[train])"
     if goal.to_json():
         notes["goal"] = {**goal.to_json(), "held": best.result.accuracy >= (goal.floor or 0.0)}
-    in_a_hurry = stopped_by == "cancelled"
-    spare = monitor.left - EXPORT_SECONDS
+    kept = kept_points(engine.front, best, found, exploration.found, problem)
     card = export(
         found,
         data,
@@ -203,7 +202,8 @@ def search(
         front=front,
         replaced=replaced,
         notes=notes,
-        kept=[] if in_a_hurry else kept_points(engine.front, best, found, exploration.found, problem, spare),
+        kept=() if stopped_by == "cancelled" else kept,
+        spare=lambda: monitor.left - EXPORT_SECONDS / 2,
     )
     monitor.enter("done")
     return SearchResult(out / f"model-{card.id}", card, front)
