@@ -59,9 +59,9 @@ def decide_deployment(policy: str, card: ModelCard, current_model: str | None) -
     comparison that could not be made.
     """
     if policy == "always":
-        return True, "deploy: always"
+        return True, "the new model is in use, as asked (deploy: always)"
     if policy == "never":
-        return False, "deploy: never"
+        return False, "the new model is kept and not put into use, as asked (deploy: never)"
     if current_model is None:
         return True, "there was no model before"
     if card.replaced is None:
@@ -71,7 +71,7 @@ def decide_deployment(policy: str, card: ModelCard, current_model: str | None) -
         )
     new, old = card.metrics.accuracy, card.replaced.accuracy
     figures = f"accuracy {new:.4f} against {old:.4f} of {current_model} on the same held-out data"
-    return (True, figures) if new > old else (False, f"no better: {figures}")
+    return (True, f"better: {figures}") if new > old else (False, f"no better: {figures}")
 
 
 def _length_problems(field: str, seconds: float, spec: StreamSpec, window: int) -> list[str]:

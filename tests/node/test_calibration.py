@@ -411,6 +411,9 @@ def test_the_command_can_decide_about_deployment(policy: str, installed: bool) -
     running = job(stored_command(deploy=policy), stored={"a": 1.0, "b": 1.0}, current_model="model-old")
     outputs = running.tell(cal.SearchDone(Path("/b"), card(0.5, 0.9)))
     assert (outputs == [cal.Install(Path("/b"))]) == installed
+    _, reason = decide_deployment(policy, card(0.5, 0.9), "model-old")
+    assert f"as asked (deploy: {policy})" in reason
+    assert reason.startswith("the new model is ")
     assert (running.phase == "done") == (not installed)
 
 
