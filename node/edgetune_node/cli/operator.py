@@ -16,7 +16,7 @@ from edgetune_node.cli.client import NoReplyError, OperatorClient
 from edgetune_node.cli.connection import Target, takes_target
 from edgetune_node.cli.job import Job, follow, summary
 from edgetune_node.cli.lines import InputLines
-from edgetune_node.cli.progress import open_progress
+from edgetune_node.cli.progress import open_progress, request
 from edgetune_node.cli.sizes import parse_count, parse_seconds, parse_size
 from edgetune_node.commands import Command, Recalibrate, Record, problems
 from edgetune_node.errors import NodeError
@@ -231,7 +231,8 @@ class Follower:
     def _until_end(self, job: Job, started: float, timeout: float | None) -> Job:
         offline_since: float | None = None
         while not job.ended:
-            self._progress.update(job)
+            if job.waiting_for is None or self._yes or not job.online:
+                self._progress.update(job)
             now = time.monotonic()
             if timeout is not None and now - started > timeout:
                 raise NoReplyError(f"not finished after {timeout:g} s; the job goes on, edgetune watch shows it")
@@ -242,7 +243,8 @@ class Follower:
                 raise NodeOfflineError(f"the node has been offline for {OFFLINE_S:g} s; see what it logged there")
             self._operate(job, now)
             job = self._take(job, POLL_S)
-        self._progress.update(job)
+        if job.status != "rejected":
+            self._progress.update(job)
         return job
 
     def _last_word(self, job: Job) -> Job:
@@ -264,11 +266,12 @@ class Follower:
 
     def _operate(self, job: Job, now: float) -> None:
         lines = self._input.poll() if self._input else []
-        if job.waiting_for != self._waiting:
-            self._waiting, self._due = job.waiting_for, now + SETTLE_S
+        waiting = job.waiting_for if job.online else None  # a node that comes back is asked again
+        if waiting != self._waiting:
+            self._waiting, self._due = waiting, now + SETTLE_S
             if self._waiting and not self._yes:
                 how = "press Enter" if self._input else "send cmd/continue (or start this with --yes)"
-                self._progress.note(f"{job.calibration.instruction if job.calibration else ''} ({how})".strip())
+                self._progress.ask(f"{request(job)} ({how})".strip())
             lines = []
         if self._waiting and (lines or (self._yes and now >= self._due)):
             self._due = float("inf")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from edgetune_node.cli.job import Job
 
 STEP_PERCENT = 10
+_STANDS = {"running": "is running"}
+_BY_TOPIC = " and publish cmd/continue"
 
 
 class Progress(Protocol):
@@ -36,6 +38,10 @@ class Progress(Protocol):
         """Say something once."""
         ...
 
+    def ask(self, text: str) -> None:
+        """Say what a person has to do, and leave the terminal to them until the next `update`."""
+        ...
+
 
 def open_progress(console: Console) -> Progress:
     """Give the way of showing progress that suits ``console``."""
@@ -48,14 +54,19 @@ def headline(job: Job) -> str:
     if not job.online:
         return "the node is offline; waiting for it"
     if status is None:
-        return "asking the node" if job.status == "sent" else f"{job.command} is running"
+        return "asking the node" if job.status == "sent" else f"{job.command} {_STANDS.get(job.status, job.status)}"
     parts: list[str] = [status.phase]
     if status.class_ and status.phase not in SEARCHING:
         parts.append(status.class_ + (f" (take {status.take} of {status.takes})" if status.take else ""))
     if status.phase == "searching" and status.search_phase:
         parts.append(status.search_phase.replace("_", " "))
     line = " ".join(parts)
-    return f"{line}: {status.instruction}" if status.instruction else line
+    return f"{line}: {request(job)}" if status.instruction else line
+
+
+def request(job: Job) -> str:
+    """Give the node's instruction as who follows by this command line needs it: nothing has to be published by hand."""
+    return job.calibration.instruction.replace(_BY_TOPIC, "") if job.calibration else ""
 
 
 def figures(job: Job) -> str:
@@ -78,14 +89,18 @@ def figures(job: Job) -> str:
 class _Bar:
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._live = Live(console=console, refresh_per_second=8, transient=True)
+        self._live: Live | None = None
 
     def __enter__(self) -> Self:
-        self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._live.stop()
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
     def update(self, job: Job) -> None:
         percent = job.calibration.percent if job.calibration else 0.0
@@ -97,10 +112,17 @@ class _Bar:
         known = figures(job)
         if known:
             lines.append(Text(f"{percent:.0f} %  {known}"))
+        if self._live is None:
+            self._live = Live(console=self._console, refresh_per_second=8, transient=True)
+            self._live.start()
         self._live.update(Group(*lines))
 
     def note(self, text: str) -> None:
         self._console.print(Text(text))
+
+    def ask(self, text: str) -> None:
+        self._stop()  # an Enter in the display would leave a piece of it behind
+        self.note(text)
 
 
 class _Lines:
@@ -126,3 +148,6 @@ class _Lines:
 
     def note(self, text: str) -> None:
         self._console.print(Text(text), soft_wrap=True)
+
+    def ask(self, text: str) -> None:
+        self.note(text)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LIVE = ("recalibrate", "--classes", "normal,inner", "--seconds-per-take", "1s")
+WAIT = "Make it normal and publish cmd/continue (class 1 of 2)"
 FOUND = {"model": "m-1", "accuracy": 0.987, "arena_bytes": 2144, "deployed": True}
 
 
@@ -99,6 +100,7 @@ def test_a_job_that_comes_to_nothing_ends_1_with_its_reason(
     ended = cli("recalibrate", "--source", "stored", "--json", *node.target)
     assert ended.code == 1
     assert reply["reason"] in ended.err
+    assert "recalibrate is running" not in ended.err
     assert json.loads(ended.out)["status"] == status
     assert json.loads(ended.out)["reason"] == reply["reason"]
 
@@ -325,8 +327,11 @@ def test_enter_in_a_terminal_starts_each_take(broker: Any, scripted_node: Any, s
 
     job = node.command("recalibrate")
     node.reply(job, "recalibrate", "accepted")
-    node.calibration(job, "waiting", instruction="Make it normal", class_="normal", take=1, takes=1)
+    node.calibration(job, "waiting", instruction=WAIT, class_="normal", take=1, takes=1)
     until(lambda: shows("(press Enter)"))
+    assert shown.count(b"Make it normal") == 1
+    assert b"cmd/continue" not in shown
+    assert b"waiting normal" not in shown
     assert not node.seen.on(f"{node.base}/press/cmd/continue")
     os.write(terminal, b"\n")
     node.command("continue")
