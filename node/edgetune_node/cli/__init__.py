@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Annotated, Any
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
@@ -58,7 +59,7 @@ def main() -> None:
     """Run the command line; users' mistakes end with a message and an exit code, never with a traceback."""
     wanted = [argument for argument in sys.argv[1:2] if argument in COMMANDS]
     try:
-        build(wanted or list(COMMANDS))()
+        plain_flags(typer.main.get_command(build(wanted or list(COMMANDS))))()
     except (ConfigError, SourceOptionsError) as error:
         _fail(error, USAGE)
     except (NodeError, NasError, SignalError) as error:
@@ -67,7 +68,28 @@ def main() -> None:
         sys.exit(130)
 
 
-def _together() -> None:
+def plain_flags(command: Any) -> Any:
+    """Let flags stand in the help of ``command`` without a type: they take no value, whatever typer shows."""
+    for option in command.get_params(typer.Context(command)):
+        if getattr(option, "is_flag", False):
+            option.metavar = ""
+    for child in getattr(command, "commands", {}).values():
+        plain_flags(child)
+    return command
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        typer.echo(f"edgetune {version('edgetune')}")
+        raise typer.Exit
+
+
+def _together(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """Keep the command's name on the command line even where one command alone is loaded."""
 
 

@@ -35,7 +35,7 @@ def demo(
     ] = "30s",  # type: ignore[assignment] # the parser gives the number
     broker: Annotated[
         Literal["mosquitto", "iotcore"] | None,
-        typer.Option(help="Which broker to start. [default: mosquitto where it is installed, else iotcore]"),
+        typer.Option(help="Which broker to start. (default: mosquitto where it is installed, else iotcore)"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed is another simulated bearing.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print only a summary, as one JSON object.")] = False,

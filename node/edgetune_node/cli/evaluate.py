@@ -33,9 +33,9 @@ def evaluate(
         Literal["int8", "float", "deployed"], typer.Option(help="Which of the bundle's networks runs.")
     ] = "deployed",
     window: Annotated[
-        int | None, typer.Option(min=1, help="Samples per window. [default: what the model takes]")
+        int | None, typer.Option(min=1, help="Samples per window. (default: what the model takes)")
     ] = None,
-    hop: Annotated[int | None, typer.Option(min=1, help="Samples from window to window. [default: one window]")] = None,
+    hop: Annotated[int | None, typer.Option(min=1, help="Samples from window to window. (default: one window)")] = None,
     converter: Annotated[str | None, typer.Option(help="Reads DATA of another shape: isl, myo, cwru-mat ...")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

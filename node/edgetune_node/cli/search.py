@@ -39,15 +39,15 @@ def search(
     *,
     ram: Annotated[
         int | None,
-        typer.Option(parser=parse_size, metavar="SIZE", help="Most bytes of arena, such as 4KiB. [default: no limit]"),
+        typer.Option(parser=parse_size, metavar="SIZE", help="Most bytes of arena, such as 4KiB. (default: no limit)"),
     ] = None,
     flash: Annotated[
         int | None,
-        typer.Option(parser=parse_size, metavar="SIZE", help="Most bytes of weights. [default: no limit]"),
+        typer.Option(parser=parse_size, metavar="SIZE", help="Most bytes of weights. (default: no limit)"),
     ] = None,
     macs: Annotated[
         int | None,
-        typer.Option(parser=parse_count, metavar="NUMBER", help="Most operations a window. [default: no limit]"),
+        typer.Option(parser=parse_count, metavar="NUMBER", help="Most operations a window. (default: no limit)"),
     ] = None,
     seconds: Annotated[
         float, typer.Option("--time", parser=parse_seconds, metavar="TIME", help="Time budget, such as 90s or 2m.")
@@ -71,7 +71,7 @@ def search(
     unit: Annotated[str | None, typer.Option(help="Unit of the samples where DATA does not say.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     window: Annotated[int | None, typer.Option(min=1, help="Samples per window, for recordings.")] = None,
-    hop: Annotated[int | None, typer.Option(min=1, help="Samples from window to window. [default: one window]")] = None,
+    hop: Annotated[int | None, typer.Option(min=1, help="Samples from window to window. (default: one window)")] = None,
     converter: Annotated[str | None, typer.Option(help="Reads DATA of another shape: isl, myo, cwru-mat ...")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

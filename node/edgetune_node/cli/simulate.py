@@ -39,6 +39,10 @@ SPECS = {
     "bearing": StreamSpec(channels=1, rate_hz=12_000.0, unit="g"),
     "armband": StreamSpec(channels=ARMBAND_CHANNELS, rate_hz=ARMBAND_RATE_HZ, unit=ARMBAND_UNIT),
 }
+CONDITIONS_HELP = (
+    f"Where it begins. Bearing: {', '.join(BEARING_CONDITIONS)}; armband: {', '.join(ARMBAND_GESTURES)}; "
+    "recordings: their file names. (default: normal, rest or the first)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ def simulate(
     *,
     machine: Annotated[Literal["bearing", "armband"], typer.Option(help="What is simulated.")] = "bearing",
     replay: Annotated[Path | None, typer.Option(help="Play a recording, or a folder of them, instead.")] = None,
-    condition: Annotated[str | None, typer.Option(help="Where it begins (default normal, rest or the first).")] = None,
+    condition: Annotated[str | None, typer.Option(help=CONDITIONS_HELP)] = None,
     rate_hz: Annotated[float | None, typer.Option(help="Samples per second and channel.")] = None,
     channels: Annotated[int | None, typer.Option(help="Number of channels.")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of a sample.")] = None,
