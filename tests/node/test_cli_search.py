@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from edgetune_nas.bundle import load_bundle
+from edgetune_node.cli.sizes import parse_seconds
 from edgetune_node.demo.broker import wait_until
 from edgetune_signal import BearingSimulator, Recording, write_recording
 
@@ -159,7 +160,28 @@ def test_wrong_options_are_wrong_usage(tmp_path: Path, options: list[str]) -> No
     assert options[0] in ended.stderr
 
 
+@pytest.mark.slow
+def test_the_smallest_accurate_network_is_searched_and_a_hopeless_latency_is_told(
+    recordings: Path, tmp_path: Path
+) -> None:
+    options = ["--window", 512, "--time", "10s", "--objective", "smallest", "--accuracy", 0.9, "--json"]
+    ended = run("search", recordings, *options, "--latency", "1s", "--out", tmp_path / "out")
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    asked = {"objective": "smallest", "accuracy": 0.9, "latency_us": 1e6, "held": True}
+    assert load_bundle(Path(found["bundle"])).card.notes["goal"] == asked
+    assert found["arena_bytes"] <= 1024
+    hopeless = run("search", recordings, *options, "--latency", "1us", "--out", tmp_path / "hopeless")
+    assert hopeless.returncode == 1
+    assert "no network fits latency_us = 1; the smallest that would do" in json.loads(hopeless.stdout)["error"]
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("2m", 120), ("1ms", 1e-3), ("250us", 250e-6)])
+def test_times_are_read_as_people_type_them(text: str, seconds: float) -> None:
+    assert parse_seconds(text) == pytest.approx(seconds)
+
+
 def test_recordings_need_a_window_length(recordings: Path) -> None:
     ended = run("search", recordings)
     assert ended.returncode == 2
-    assert "--window" in ended.stderr
+    assert "add how many samples a window has, --window 512" in " ".join(ended.stderr.replace("│", " ").split())
