@@ -15,7 +15,7 @@ from edgetune_signal.npz import Npz, open_npz
 from edgetune_signal.recording_file import Recording
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -156,6 +156,13 @@ CONVERTERS: Mapping[str, Converter] = {
     "isl-imu": convert_isl_imu,
     "myo": convert_myo,
 }
+
+
+def fitting_converters(names: Collection[str]) -> list[str]:
+    """Return the converters that read an ``.npz`` with arrays of these names; none where it is something else."""
+    if {"emg", "emg_rate_hz"} <= set(names):
+        return ["isl", "isl-imu"] if "imu" in names else ["isl"]
+    return ["myo"] if any(name.endswith("_samples") for name in names) else []
 
 
 def _myo_session(npz: Npz, session: str, classes: list[str], rate_hz: float) -> list[MyoTake]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgetune_signal.converters import CONVERTERS
+from edgetune_signal.converters import CONVERTERS, fitting_converters
 from edgetune_signal.dataset import (
     INDEPENDENT,
     Dataset,
@@ -91,6 +91,11 @@ def _load_windows(path: Path, window: int | None) -> Dataset:
     with open_npz(path) as npz:
         if "samples" in npz.names and "x" not in npz.names:
             raise RecordingError(f"{path}: is a single recording; give the folder that holds all of them")
+        fitting = [] if "x" in npz.names else fitting_converters(npz.names)
+        if fitting:
+            raise RecordingError(
+                f"{path}: x missing, but the file looks like a public data set: give --converter {' or '.join(fitting)}"
+            )
         npz.require("x", "label", "rate_hz")
         rate_hz = npz.number("rate_hz")
         if not (np.isfinite(rate_hz) and rate_hz > 0):

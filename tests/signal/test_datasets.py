@@ -322,3 +322,19 @@ def test_real_gestures_load_by_person_and_cycle(recordings_dir: Path) -> None:
     takes = read_myo(recordings_dir / "myo_gestures" / "male0.npz")
     assert {take.cycle for take in takes} == {0, 1, 2, 3}
     assert all(4 < take.recording.seconds < 6 for take in takes)
+
+
+@pytest.mark.parametrize(
+    ("names", "named"),
+    [
+        (("emg", "emg_rate_hz", "label"), "give --converter isl$"),
+        (("emg", "imu", "emg_rate_hz", "imu_rate_hz"), "give --converter isl or isl-imu$"),
+        (("training0_samples", "training0_start"), "give --converter myo$"),
+        (("y", "label"), "x and rate_hz missing; the file holds label, y"),
+    ],
+)
+def test_a_file_of_a_public_data_set_is_told_its_converter(tmp_path: Path, names: tuple[str, ...], named: str) -> None:
+    arrays: dict[str, Any] = dict.fromkeys(names, np.zeros(3))
+    np.savez(tmp_path / "data.npz", **arrays)
+    with pytest.raises(RecordingError, match=named):
+        load_dataset(tmp_path / "data.npz")

@@ -22,6 +22,7 @@ from edgetune_node.cli.evaluate import evaluate
 from edgetune_node.cli.json_output import json_errors, print_json
 from edgetune_node.cli.report import report
 from edgetune_node.cli.sizes import parse_count, parse_seconds, parse_size
+from edgetune_node.config import WindowSection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate", "report", "search"]
 
+WINDOW = WindowSection().length
 SHOWN_NOTES = ("training", "goal", "int8")
 """Of a card's notes, those that people read beside its figures."""
 
@@ -79,7 +81,10 @@ def search(
 
     def source(path: Path) -> Source:
         if path.is_dir() and window is None and converter is None:
-            raise typer.BadParameter(f"{path} holds recordings: say with --window how many samples a window has")
+            raise typer.BadParameter(
+                f"{path} is a folder of recordings: add how many samples a window has, --window {WINDOW} for example "
+                "(or, for a public data set, --converter)"
+            )
         return Source(path=path, window=window, hop=hop, unit=unit, converter=converter)
 
     budget = Budget(ram_bytes=ram, flash_bytes=flash, macs=macs, search_seconds=seconds)
