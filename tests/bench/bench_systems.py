@@ -13,7 +13,7 @@ import platform
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -143,8 +143,9 @@ def main() -> None:
     began = time.monotonic()
     results: list[dict[str, Any]] = []
     with ThreadPoolExecutor(options.jobs) as pool:
-        for number, found in enumerate(pool.map(lambda spec: run(spec, folder), shared), 1):
-            results.append(found)
+        started = [pool.submit(run, spec, folder) for spec in shared]
+        for number, future in enumerate(as_completed(started), 1):
+            results.append(found := future.result())
             sys.stderr.write(f"[{time.monotonic() - began:4.0f} s] {number}/{len(specs)} {_line(found)}\n")
     results += [run(spec, folder) for spec in alone]
     minutes = (time.monotonic() - began) / 60
