@@ -149,7 +149,7 @@ def main() -> None:
             sys.stderr.write(f"[{time.monotonic() - began:4.0f} s] {number}/{len(specs)} {_line(found)}\n")
     results += [run(spec, folder) for spec in alone]
     minutes = (time.monotonic() - began) / 60
-    console = Console(width=150)
+    console = Console(width=190)
     print_tables(console, results)
     console.print(f"{len(results)} runs in {minutes:.1f} minutes, {options.jobs} at a time; {_machine()}")
     if options.out is not None:
