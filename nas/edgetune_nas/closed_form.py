@@ -34,7 +34,7 @@ class Drift:
     common: float
 
 
-BANK_DRIFT = Drift(each=0.25, common=1.0)
+BANK_DRIFT = Drift(each=0.2, common=1.0)
 """Measured where one bearing rig changed its load; loudness then says next to nothing."""
 NEW_DRIFT = Drift(each=0.1, common=0.0)
 """What is left where the condition that counts has windows of its own, and for muscles."""
@@ -118,11 +118,31 @@ def fit(layers: tuple[Layer, ...], x: Floats, y: Labels, *, classes: int, origin
     """
     front, head = split_front(layers)
     front, features = fit_front(front, x)
-    drift = BANK_DRIFT if _has_bank(front) and origin is None else NEW_DRIFT
+    drift = _drift(front, origin)
     weight, bias = discriminant(features.reshape(len(x), -1), y, classes=classes, drift=drift, origin=origin)
     dense: Weights = {"weight": weight, "bias": bias}
     weights = (*front_weights(front), *(dense if isinstance(layer, Dense) else {} for layer in head))
     return Network((x.shape[1], x.shape[2]), (*front, *head), weights)
+
+
+def guessed_by_the_rest(
+    layers: tuple[Layer, ...], x: Floats, y: Labels, fold: Labels, *, classes: int, origin: Labels | None = None
+) -> Floats:
+    """Logits ``(windows, classes)`` of a cross-validation: each ``fold`` from the discriminant of all others.
+
+    Windows of fold -1 belong to every discriminant; their own logits are 0. The front is fitted once, on all windows.
+    """
+    front, _ = split_front(layers)
+    fitted, features = fit_front(front, x)
+    features = features.reshape(len(x), -1)
+    drift = _drift(fitted, origin)
+    result = np.zeros((len(x), classes), np.float32)
+    for number in np.unique(fold[fold >= 0]):
+        out = fold == number
+        rest = None if origin is None else origin[~out]
+        weight, bias = discriminant(features[~out], y[~out], classes=classes, drift=drift, origin=rest)
+        result[out] = features[out] @ weight.T + bias
+    return result
 
 
 def discriminant(
@@ -202,8 +222,8 @@ def shrunk_covariance(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
     return shrunk
 
 
-def _has_bank(front: tuple[Layer, ...]) -> bool:
-    return any(isinstance(layer, Conv) for layer in front)
+def _drift(front: tuple[Layer, ...], origin: Labels | None) -> Drift:
+    return BANK_DRIFT if origin is None and any(isinstance(layer, Conv) for layer in front) else NEW_DRIFT
 
 
 def is_closed_form(network: Network) -> bool:

@@ -26,8 +26,10 @@ RUNGS: dict[Task, tuple[tuple[int, int], ...]] = {
     "sign": ((BATCH, 30), (3, 90)),
 }
 """``(candidates, training steps)`` of each rung of a bracket (successive halving)."""
-PRICE, EQUALLY_STEADY = 0.005, 0.005
-"""Score that may be given up for steadiness, and steadiness that is none the less."""
+PRICE = 0.05
+"""Score that a point of steadiness is worth: one point here for twenty under another load."""
+EQUALLY_STEADY = 0.005
+"""Differences in steadiness that say nothing."""
 PATIENCE = 1
 """Brackets without a better score after which the search has converged."""
 _PARENTS = 4
@@ -115,16 +117,15 @@ class Engine:
     def best(self) -> Scored | None:
         """The best so far; ``None`` before the first result.
 
-        Of those within `PRICE` of the best score the steadiest when another condition is imitated; of equally steady
-        ones, or where none is, the smallest arena within ``tolerance`` of the best score.
+        Where another condition is imitated, steadiness counts with the score at its `PRICE`; of those within
+        ``tolerance`` of the best the steadiest, and of equally steady ones the smallest arena.
         """
         if not self.scored:
             return None
         if holding := self._holding:
             return min(holding, key=lambda scored: (scored.candidate.cost.arena_bytes, -scored.result.score))
-        steady = any(scored.result.steadiness for scored in self.scored)
-        enough = self._top_score() - max(self._tolerance, PRICE if steady else 0.0)
-        good = [scored for scored in self.scored if scored.result.score >= enough]
+        enough = max(_worth(scored.result) for scored in self.scored) - self._tolerance
+        good = [scored for scored in self.scored if _worth(scored.result) >= enough]
         steadiest = max(scored.result.steadiness for scored in good) - EQUALLY_STEADY
         good = [scored for scored in good if scored.result.steadiness >= steadiest]
         return min(good, key=lambda scored: (scored.candidate.cost.arena_bytes, -scored.result.score))
@@ -257,6 +258,10 @@ class Engine:
         name = min(only or set.union(*map(set, excesses)), key=lambda each: _shortfall(each, excesses))
         near = [excess[name] for excess in excesses if name in excess and (not only or len(excess) == 1)]
         raise BudgetError(name, _limits(self._budget)[name], min(near))
+
+
+def _worth(result: Result) -> float:
+    return result.score + PRICE * result.steadiness
 
 
 def _limits(budget: Budget) -> dict[str, int]:

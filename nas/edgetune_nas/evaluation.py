@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 SOLVE_MACS = 4e8
 """Work that the fixed front of one closed-form candidate may take; beyond it, fewer windows of each class are used."""
 MIN_WINDOWS_A_CLASS = 40
+FEW_WINDOWS = 200
+"""With fewer validation windows than this, closed forms are cross-validated, which costs them next to nothing."""
+FOLDS = 5
 MIN_EPOCHS, MAX_EPOCHS = 3, 120
 
 
@@ -35,6 +38,9 @@ class Problem:
     ----------
     origin
         ``int64 (training windows,)``: 0 for the condition that counts, other numbers for a library's; None without one.
+    fold
+        ``int64 (training and validation windows,)``: part of the cross-validation, -1 for what is always trained on;
+        None where there are validation windows enough.
     x_shifted, y_shifted
         Validation windows as another condition might change them; None where that is not asked.
     """
@@ -47,6 +53,7 @@ class Problem:
     y_validation: NDArray[np.int64]
     condition: NDArray[np.int64]
     origin: NDArray[np.int64] | None = None
+    fold: NDArray[np.int64] | None = None
     x_shifted: NDArray[np.float32] | None = None
     y_shifted: NDArray[np.int64] | None = None
 
@@ -81,6 +88,8 @@ def evaluate(problem: Problem, candidate: Candidate, stop: Callable[[], bool] = 
     scores = logits(network, problem.x_validation)
     temperature = closed_form.best_temperature(scores, problem.y_validation)
     accuracy, score = worst_condition(scores, problem, temperature)
+    if problem.fold is not None and not candidate.steps:
+        accuracy, score, temperature = _cross_validated(problem, candidate, problem.fold)
     network = closed_form.with_temperature(network, temperature)
     steady = steadiness(network, problem)
     result = Result(candidate.number, accuracy, score, temperature, time.perf_counter() - began, steady)
@@ -93,12 +102,7 @@ def refit(problem: Problem, candidate: Candidate, *, steps: int, stop: Callable[
     Its validation accuracy then only tells whether the fit went wrong, and the temperature found before is the honest
     one, so `Evaluation.network` still lacks it.
     """
-    both = replace(
-        problem,
-        x=np.concatenate([problem.x, problem.x_validation]),
-        y=np.concatenate([problem.y, problem.y_validation]),
-        origin=None if problem.origin is None else np.concatenate([problem.origin, 0 * problem.y_validation]),
-    )
+    both = with_validation(problem)
     network, curve = fit(both, candidate.genotype, steps=steps, seed=candidate.seed, stop=stop)
     accuracy, score = worst_condition(logits(network, problem.x_validation), problem, 1.0)
     return Evaluation(Result(candidate.number, accuracy, score, 1.0, 0.0), network, curve)
@@ -142,6 +146,30 @@ def worst_condition(scores: NDArray[np.float32], problem: Problem, temperature: 
         accuracies.append(float(right[mask].mean()))
         both.append(float(right[mask].mean() + sure[mask].mean()) / 2)
     return min(accuracies), min(both)
+
+
+def _cross_validated(problem: Problem, candidate: Candidate, fold: NDArray[np.int64]) -> tuple[float, float, float]:
+    """Accuracy, score and temperature of a closed form over training and validation windows together."""
+    keep = np.concatenate([_thinned(problem, candidate), len(problem.y) + np.arange(len(problem.y_validation))])
+    both = with_validation(problem)
+    layers = space.expand(candidate.genotype, problem.input_shape, problem.classes)
+    origin = None if both.origin is None else both.origin[keep]
+    y, fold = both.y[keep], fold[keep]
+    scores = closed_form.guessed_by_the_rest(layers, both.x[keep], y, fold, classes=problem.classes, origin=origin)
+    asked = fold >= 0
+    temperature = closed_form.best_temperature(scores[asked], y[asked])
+    together = replace(problem, y_validation=y[asked], condition=np.zeros_like(y[asked]))
+    return *worst_condition(scores[asked], together, temperature), temperature
+
+
+def with_validation(problem: Problem) -> Problem:
+    """Add the validation windows to the training windows."""
+    return replace(
+        problem,
+        x=np.concatenate([problem.x, problem.x_validation]),
+        y=np.concatenate([problem.y, problem.y_validation]),
+        origin=None if problem.origin is None else np.concatenate([problem.origin, 0 * problem.y_validation]),
+    )
 
 
 def steadiness(network: Network, problem: Problem) -> float:

@@ -15,7 +15,7 @@ from edgetune_nas.card import SearchSummary
 from edgetune_nas.closed_form import with_temperature
 from edgetune_nas.engine import Engine
 from edgetune_nas.errors import DataError, NasError
-from edgetune_nas.evaluation import Evaluation, Problem, evaluate, refit
+from edgetune_nas.evaluation import FEW_WINDOWS, FOLDS, Evaluation, Problem, evaluate, refit
 from edgetune_nas.exploration import EXPORT_SECONDS, FINAL_STEPS, Exploration
 from edgetune_nas.export import export, front_points
 from edgetune_nas.finalists import first_quick_enough, kept_points, latency_of
@@ -24,7 +24,7 @@ from edgetune_nas.journal import Journal
 from edgetune_nas.progress import FrontPoint, Monitor, SearchEvent
 from edgetune_nas.shift import shifted
 from edgetune_nas.usage import peak_rss_bytes
-from edgetune_signal.datasets import merge_library
+from edgetune_signal.datasets import INDEPENDENT, merge_library
 from edgetune_signal.errors import RecordingError
 from edgetune_signal.splits import split_dataset
 
@@ -155,7 +155,6 @@ def search(
     if best is None:
         raise NasError(f"the search was stopped ({stopped_by}) before its first network was done; allow it more time")
 
-
     def evaluated(scored: Scored) -> Evaluation:
         return exploration.found.get(scored.candidate.number) or evaluate(problem, scored.candidate)
 
@@ -235,6 +234,8 @@ def _problem(data: Dataset, split: Split, task: Task, seed: int) -> Problem:
     problem = Problem(
         task, len(data.classes), train.x, train.label, validation.x, validation.label, validation.condition, origin
     )
+    if len(validation) < FEW_WINDOWS and len(np.unique(validation.condition)) == 1:
+        problem = replace(problem, fold=_folds(data, np.concatenate([split.train, split.validation]), seed))
     if task != "fault":  # the condition of a person is the person, and that cannot be imitated
         return problem
     wanted = max(1, min(SHIFTED_WINDOWS, SHIFTED_BYTES // validation.x[0].nbytes))
@@ -242,6 +243,21 @@ def _problem(data: Dataset, split: Split, task: Task, seed: int) -> Problem:
     rng = np.random.default_rng(seed)
     copies = np.sort(rng.permutation(copies)[:wanted])
     return replace(problem, x_shifted=shifted(validation.x[copies], rng), y_shifted=validation.label[copies])
+
+
+def _folds(data: Dataset, chosen: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Cut each class's chosen windows into `FOLDS` parts, by time within their groups; a library's stay out (-1)."""
+    order = np.random.default_rng(seed).permutation(len(chosen))
+    order = order[np.lexsort((data.start[chosen][order], data.group[chosen][order]))]
+    if (data.start[chosen] == INDEPENDENT).all():
+        order = np.random.default_rng(seed).permutation(len(chosen))
+    label = data.label[chosen]
+    fold = np.full(len(chosen), -1, np.int64)
+    for name in np.unique(label):
+        own = order[label[order] == name]
+        own = own if data.library is None else own[~data.library[chosen][own]]
+        fold[own] = np.arange(len(own)) * FOLDS // max(1, len(own))
+    return fold
 
 
 def _retrained(found: Evaluation, best: Scored, problem: Problem, monitor: Monitor) -> Evaluation:

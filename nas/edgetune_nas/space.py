@@ -196,10 +196,14 @@ def closed_forms(input_shape: Shape) -> tuple[Genotype, ...]:
     for kernel in dict.fromkeys(taps):
         fine = kernel // 4
         sizes = [
-            (40, fine // 2, LOW), (36, fine, LOW), (24, fine, LOW), (16, fine, LOW),
-            (24, fine, 0.0), (16, fine, 0.0), (8, 2 * fine, 0.0), (6, kernel, 0.0),
+            (40, fine // 2, LOW), (36, fine, LOW), (24, fine, LOW), (24, fine, 0.0),
+            (16, fine, 0.0), (8, 2 * fine, 0.0), (6, kernel, 0.0),
         ]  # fmt: skip
-        fronts += [Bank(bands, kernel, stride, low=low) for bands, stride, low in sizes if bands <= kernel // 2]
+        fronts += [
+            Bank(bands, kernel, stride, low=low)
+            for bands, stride, low in sizes
+            if bands <= kernel // 2 and (bands != FEW_BANDS or kernel <= MAX_FEW_TAPS)
+        ]
     for parts, overlap in ((10, 2), (16, 1), (8, 1), (5, 1), (3, 1), (1, 1)):
         kernel = max(1, length // parts)
         fronts.append(Envelope(kernel, max(1, kernel // overlap)))
@@ -264,6 +268,8 @@ def mutate(genotype: Genotype, rng: Generator, input_shape: Shape, task: Task) -
 
 _TRIES = 64
 MIN_BANK_TAPS = 8
+FEW_BANDS, MAX_FEW_TAPS = 16, 64
+"""Sixteen bands of more taps than this leave gaps between them: steady in float, not in int8."""
 
 
 def _mutated(genotype: Genotype, rng: Generator, input_shape: Shape, task: Task) -> Genotype:

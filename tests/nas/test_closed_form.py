@@ -181,6 +181,26 @@ def test_a_class_that_only_the_library_has_stays_known() -> None:
     assert ((features @ weight.T + bias).argmax(axis=1) == y)[y == 2].mean() > 0.95
 
 
+def test_cross_validation_guesses_each_window_without_having_seen_it() -> None:
+    rng = np.random.default_rng(9)
+    x = rng.normal(size=(60, 2, 64)).astype(np.float32)
+    y, fold = rng.integers(2, size=60), np.arange(60) % 5
+    layers = (LpPool(2, 2), Log(1.0), Flatten(), Dense(2), Softmax())
+    network = closed_form.fit(layers, x, y, classes=2)
+    scores = closed_form.guessed_by_the_rest(layers, x, y, fold, classes=2)
+    assert (closed_form.logits(network, x).argmax(axis=1) == y).mean() > 0.75  # noise is learnt by heart
+    assert (scores.argmax(axis=1) == y).mean() < 0.7  # and not foretold
+
+
+def test_windows_of_no_fold_are_always_learnt_from() -> None:
+    x, y = _windows(2, 60, 1, 256)
+    fold = np.where(np.arange(60) < 40, -1, 0)
+    layers = space.expand(space.closed_forms((1, 256))[0], (1, 256), 2)
+    scores = closed_form.guessed_by_the_rest(layers, x, y, fold, classes=2)
+    assert not scores[:40].any()
+    assert (scores[40:].argmax(axis=1) == y[40:]).mean() > 0.9
+
+
 def test_a_bank_gives_quiet_bands_more_gain_and_computes_the_same_in_onnxruntime() -> None:
     x, y = _windows(3, 60, 1, 512)
     spectrum = np.fft.rfft(x) * np.linspace(1, 0.01, 257)
