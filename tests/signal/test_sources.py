@@ -138,6 +138,11 @@ def test_an_unknown_kind_is_refused_with_the_kinds_there_are() -> None:
         open_source("opcua", SPEC, {})
 
 
+def test_the_message_does_not_put_more_than_the_kind_in_quotes() -> None:
+    error = SourceOptionsError("noize of asset a1", ["kind must be one of mqtt, not 'noize'"])
+    assert str(error) == "source noize of asset a1: kind must be one of mqtt, not 'noize'"
+
+
 @pytest.mark.parametrize(
     ("kind", "spec", "options", "names"),
     [
@@ -160,11 +165,6 @@ def test_an_unknown_kind_is_refused_with_the_kinds_there_are() -> None:
         ("mqtt", SPEC, {"topic": "a/b"}, {"topic"}),
     ],
 )
-def test_the_message_does_not_put_more_than_the_kind_in_quotes() -> None:
-    error = SourceOptionsError("noize of asset a1", ["kind must be one of mqtt, not 'noize'"])
-    assert str(error) == "source noize of asset a1: kind must be one of mqtt, not 'noize'"
-
-
 def test_all_wrong_options_are_named_at_once(
     kind: str, spec: StreamSpec, options: dict[str, Any], names: set[str]
 ) -> None:
