@@ -74,8 +74,17 @@ def _essence(result: SearchResult) -> tuple[Any, ...]:
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
-    """What the search finds in this process."""
-    result = _search(tmp_path_factory.mktemp("here"), None)
+    """What the search finds in one process: a fresh one, as every search runs in."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
+        result = alone.submit(
+            search,
+            _dataset(),
+            task="fault",
+            budget=Budget(ram_bytes=4096, search_seconds=SEARCH_SECONDS),
+            out=tmp_path_factory.mktemp("here"),
+            seed=5,
+            candidates=CANDIDATES,
+        ).result()
     assert result.card.search.trained > 0
     return _essence(result)
 
