@@ -94,8 +94,17 @@ def test_a_search_ends_with_a_bundle_within_its_budgets(recordings: Path, tmp_pa
 
 @pytest.mark.slow
 def test_interrupting_a_search_keeps_the_best_network_so_far(recordings: Path, tmp_path: Path) -> None:
-    log = tmp_path / "stderr"
-    command = [*EDGETUNE, "search", str(recordings), "--window", "512", "--time", "90s", "--out", str(tmp_path / "out")]
+    for attempt in range(4):  # the search may have converged by itself when the signal arrives
+        if interrupted_search(recordings, tmp_path / str(attempt)) == "cancelled":
+            return
+    pytest.fail("no search was interrupted in time")
+
+
+def interrupted_search(recordings: Path, folder: Path) -> str:
+    """Interrupt a search that has found something; give what stopped it."""
+    folder.mkdir()
+    log = folder / "stderr"
+    command = [*EDGETUNE, "search", str(recordings), "--window", "512", "--time", "90s", "--out", str(folder / "out")]
     with (
         log.open("w") as stderr,
         subprocess.Popen(
@@ -108,9 +117,10 @@ def test_interrupting_a_search_keeps_the_best_network_so_far(recordings: Path, t
         output, _ = search.communicate(timeout=60)
         assert search.returncode == 0, log.read_text()
     found = json.loads(output)
-    assert found["stopped_by"] == "cancelled"
     assert Path(found["bundle"]).is_dir()
     assert not any(child.is_running() for child in children)
+    stopped_by: str = found["stopped_by"]
+    return stopped_by
 
 
 @pytest.mark.slow
