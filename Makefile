@@ -47,6 +47,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,cluster]'
 	@touch $@
 
+# aeon's numba wants an older numpy than the pinned one, so that only torch is held
 $(VENV)/.bench-installed: $(VENV)/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,cluster,bench]'
+	grep '^torch' constraints.txt > $(VENV)/bench-constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint $(VENV)/bench-constraints.txt --editable '.[dev,cluster,bench]'
 	@touch $@
