@@ -1,6 +1,7 @@
 """From a sensor to windows: sources, windowing, indicators, recordings, data sets."""
 
-from edgetune_signal.bearing import DEEP_GROOVE_6205, BearingGeometry, DefectOrders
+from edgetune_signal.bearing import BEARINGS, DEEP_GROOVE_6205, BearingGeometry, DefectOrders
+from edgetune_signal.condition import Condition, Machine, ShaftSpeed, diagnose
 from edgetune_signal.converters import CONVERTERS
 from edgetune_signal.dataset import Dataset, merge_library, recordings_dataset
 from edgetune_signal.datasets import load_dataset
@@ -27,6 +28,7 @@ from edgetune_signal.windowing import Windower
 
 __all__ = [
     "ARMBAND_GESTURES",
+    "BEARINGS",
     "BEARING_CONDITIONS",
     "CONVERTERS",
     "DEEP_GROOVE_6205",
@@ -37,16 +39,19 @@ __all__ = [
     "BlockError",
     "BrokenRecording",
     "Chunk",
+    "Condition",
     "Dataset",
     "DefectOrders",
     "IndicatorBuffer",
     "Indicators",
+    "Machine",
     "MqttSource",
     "QuotaExceededError",
     "Recording",
     "RecordingError",
     "RecordingInfo",
     "RecordingStore",
+    "ShaftSpeed",
     "SignalError",
     "Source",
     "SourceEnded",
@@ -57,6 +62,7 @@ __all__ = [
     "Window",
     "Windower",
     "decode_block",
+    "diagnose",
     "encode_block",
     "held_out_start",
     "load_dataset",

@@ -67,3 +67,13 @@ class BearingGeometry:
 
 DEEP_GROOVE_6205 = BearingGeometry(balls=9, ball_diameter=7.94, pitch_diameter=39.04)
 """6205-2RS, millimetres: the drive-end bearing of the Case Western Reserve test rig."""
+
+BEARINGS: dict[str, BearingGeometry] = {
+    "6203-2RS": BearingGeometry(balls=8, ball_diameter=6.746, pitch_diameter=28.499),
+    "6205-2RS": DEEP_GROOVE_6205,
+    "NICE": BearingGeometry(balls=8, ball_diameter=5.969, pitch_diameter=31.623),
+    "UER204": BearingGeometry(balls=8, ball_diameter=7.92, pitch_diameter=34.55),
+    "ZA-2115": BearingGeometry(balls=16, ball_diameter=8.407, pitch_diameter=71.501, contact_angle=15.17),
+}
+"""Bearings of public test rigs, millimetres: SKF 6203 and 6205 (Case Western Reserve), NICE (MFPT), LDK UER204
+(XJTU-SY), Rexnord ZA-2115 (IMS). Others by their geometry, or by the orders that their maker publishes."""

@@ -118,8 +118,11 @@ class IndicatorBuffer:
             self._ring.clear()
         self._ring.write(chunk.samples)
 
+    def samples(self) -> Samples | None:
+        """Return the last ``seconds``, ``(channels, n)``, or None until that much came without a gap."""
+        return self._ring.latest() if self._ring.full else None
+
     def value(self) -> Indicators | None:
         """Return the indicators of the last ``seconds``, or None until that much came without a gap."""
-        if not self._ring.full:
-            return None
-        return indicators(self._ring.latest(), self._spec.unit, self._spec.rate_hz)
+        samples = self.samples()
+        return None if samples is None else indicators(samples, self._spec.unit, self._spec.rate_hz)
