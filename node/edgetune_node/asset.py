@@ -107,6 +107,11 @@ class Asset:
             messages += self._vibration(now)
         return messages
 
+    @property
+    def heard(self) -> bool:
+        """Whether there ever were samples."""
+        return self._samples > 0
+
     def tick(self) -> list[Publish]:
         """Repeat the fault's state when its heartbeat is due."""
         if self.settings.task != "fault":

@@ -218,7 +218,7 @@ class Settings(BaseSettings):
     """Everything a node is told.
 
     A setting is looked up in environment variables (``EDGETUNE_MQTT__HOST``), then in secret files
-    (``/run/secrets/edgetune_mqtt__password``), then in the TOML file.
+    (``/run/secrets/edgetune_mqtt__password``, or a credential of systemd so called), then in the TOML file.
     """
 
     model_config = SettingsConfigDict(
@@ -277,7 +277,7 @@ def load_settings(path: Path) -> Settings:
         raise ConfigError(str(path), [f"is not TOML: {error}"]) from None
     strangers = _unknown_variables()
     try:
-        settings = Settings(_secrets_dir=SECRETS_DIR if SECRETS_DIR.is_dir() else None, **content)
+        settings = Settings(_secrets_dir=_secret_folders() or None, **content)
     except ValidationError as error:
         raise ConfigError(str(path), problems(error) + strangers) from None
     except SettingsError as error:
@@ -285,6 +285,13 @@ def load_settings(path: Path) -> Settings:
     if strangers:
         raise ConfigError(str(path), strangers)
     return settings
+
+
+def _secret_folders() -> list[Path]:
+    """Give where secret files are: the containers' folder, and the one that systemd makes for ``LoadCredential=``."""
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    folders = [SECRETS_DIR, *([Path(credentials)] if credentials else [])]
+    return [folder for folder in folders if folder.is_dir()]
 
 
 def _unknown_variables() -> list[str]:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from edgetune_node.events import Event, FinishCommand, KeepCommand, Publish
     from edgetune_node.outbox import Outbox
     from edgetune_node.topics import Topics
+    from edgetune_node.watchdog import Publishing
 
 MAX_RESPONSE_TOPIC = 512
 UNKEPT_S = 5.0
@@ -187,6 +188,11 @@ class Link:
     def connected(self) -> bool:
         """Whether the broker is there and has our subscriptions; `LinkChanged` comes when the backlog has gone too."""
         return self._sender.connected
+
+    @property
+    def publishing(self) -> Publishing:
+        """Whether messages leave, for the watchdog."""
+        return self._sender.publishing
 
     @property
     def reconnects(self) -> int:

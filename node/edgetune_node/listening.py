@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import structlog
@@ -40,20 +41,35 @@ class SourceReader(threading.Thread):
         self._inbox = inbox
         self._source = source
         self._stopping = threading.Event()
+        self._asked_s: float | None = None
+
+    @property
+    def asset(self) -> str:
+        """The asset's id."""
+        return self._section.id
+
+    @property
+    def stuck_s(self) -> float:
+        """Seconds that the source has not come back from being opened or read; 0 where nothing is asked of it."""
+        asked_s = self._asked_s
+        return 0.0 if asked_s is None else time.monotonic() - asked_s
 
     def run(self) -> None:
         """Read until `stop`."""
         retry_s = FIRST_RETRY_S
         while not self._stopping.is_set():
             try:
+                self._asked_s = time.monotonic()
                 self._read_on()
             except SourceEnded:
+                self._asked_s = None
                 self._inbox.put(SourceChanged(self._section.id, None, ended=True))
                 return
             except Exception as error:  # noqa: BLE001 - a plug-in's defect must not silence the other assets
                 log.warning("source failed", asset=self._section.id, error=str(error), retry_s=retry_s)
                 self._inbox.put(SourceChanged(self._section.id, f"{type(error).__name__}: {error}"))
                 self._close()
+                self._asked_s = None
                 self._stopping.wait(retry_s)
                 retry_s = min(2 * retry_s, LAST_RETRY_S)
 
@@ -69,6 +85,7 @@ class SourceReader(threading.Thread):
             self._source = open_source(section.source.type, section.spec, section.source.options)
         refused = None
         while not self._stopping.is_set():
+            self._asked_s = time.monotonic()
             chunk = self._source.read(READ_S)
             refusal = getattr(self._source, "last_error", None)
             if refusal != refused:

@@ -15,6 +15,7 @@ from edgetune_node.connection import Down, Sent, Up
 from edgetune_node.delivery import Delivery, Sending, Stage, Telemetry
 from edgetune_node.errors import OutboxError
 from edgetune_node.outbox import Entry
+from edgetune_node.watchdog import Publishing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +114,7 @@ class Sender:
         self._rebuild_from_s = 0.0
         self.connected = False
         self.connections = 0
+        self._left_s = time.monotonic()
 
     def start(self) -> None:
         """Begin to connect and to send."""
@@ -122,6 +124,11 @@ class Sender:
     def take(self, work: Kept | Entry | Telemetry) -> None:
         """Take a message: one on disk, one to be sent in order, or telemetry."""
         self._work.put(work)
+
+    @property
+    def publishing(self) -> Publishing:
+        """Whether messages leave."""
+        return Publishing(self._thread.is_alive(), self.connected, time.monotonic() - self._left_s)
 
     @property
     def refusal(self) -> str | None:
@@ -198,9 +205,11 @@ class Sender:
     def _take_signal(self, signal: Signal) -> None:
         match signal:
             case Sent(mid, refused):
+                self._left_s = time.monotonic()
                 self.delivery.written(mid, refused)
             case Up(number, receive_maximum, max_packet, refused):
                 self.connected = True
+                self._left_s = time.monotonic()
                 self._refused_filters = refused
                 self.connections += 1
                 self._try_on_disk(self._outbox.expire)

@@ -50,6 +50,7 @@ from edgetune_node.searches import SearchRunner, misfit
 from edgetune_node.store import ModelStore
 from edgetune_node.topics import Topics
 from edgetune_node.vitals import Vitals, free_bytes
+from edgetune_node.watchdog import Reading, Watchdog
 from edgetune_signal import RecordingStore, SignalError
 
 if TYPE_CHECKING:
@@ -137,6 +138,9 @@ class Service:
         self._searches = SearchRunner(settings, self._folder, self._inbox.put)
         self._readers = [SourceReader(section, self._inbox, sources[section.id]) for section in settings.asset]
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="files")
+        self._watchdog = Watchdog(
+            os.environ, health_interval_s=settings.node.health_interval_s, keepalive_s=settings.mqtt.keepalive_s
+        )
         self._exit: int | None = None
 
     # ---- what the node asks of the world (Surroundings) ----------------------------------------------------------
@@ -192,6 +196,7 @@ class Service:
         self._link.start()
         for reader in self._readers:
             reader.start()
+        self._watchdog.ready()
         log.info("node started", node=self._settings.node.id, assets=list(self._node.assets), boot=self._boot)
         next_tick = self._clock.monotonic()
         try:
@@ -202,7 +207,9 @@ class Service:
                 if self._clock.monotonic() >= next_tick:
                     next_tick = self._clock.monotonic() + TICK_S
                     self._take(Tick())
+                    self._watchdog.check(self._readings(), self._link.publishing, self._clock.monotonic())
         finally:
+            self._watchdog.stopping()
             self._close()
         return self._exit
 
@@ -218,6 +225,9 @@ class Service:
                 log.exception("event failed", kind=type(event).__name__)
             self._defect = defect
             self._carry_out(self._node.broken(event, repr(error)))
+
+    def _readings(self) -> list[Reading]:
+        return [Reading(each.asset, each.stuck_s, self._node.assets[each.asset].heard) for each in self._readers]
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del frame

@@ -254,6 +254,17 @@ def test_a_variable_wins_over_a_secret_file_and_that_over_the_configuration(
     assert mqtt.password.get_secret_value() == "secret"
 
 
+def test_a_credential_of_systemd_is_a_secret_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets(monkeypatch, tmp_path, edgetune_mqtt__password="other")
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "edgetune_mqtt__password").write_text("credential\n", encoding="utf-8")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    mqtt = load(tmp_path, SMALL + '[mqtt]\nusername = "n1"\n').mqtt
+    assert mqtt.password is not None
+    assert mqtt.password.get_secret_value() == "credential"
+
+
 def test_a_whole_configuration_can_come_from_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGETUNE_NODE__ID", "edge2")
     monkeypatch.setenv("EDGETUNE_MQTT__TLS__CA_FILE", "ca.crt")
