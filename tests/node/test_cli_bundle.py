@@ -284,3 +284,29 @@ def test_pick_says_where_a_bundle_keeps_no_front(tmp_path: Path, bundle: Path) -
     result = run("bundle", "pick", bundle, "--arena", "1KiB", "--out", tmp_path / "picked")
     assert isinstance(raised(result), BundleError)
     assert "keeps no front" in str(raised(result))
+
+
+# ---- export and import -----------------------------------------------------------------------------------------
+
+
+def test_a_signed_bundle_goes_from_node_to_node(tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "key").write_text("0123456789abcdef" * 2)
+    (tmp_path / "config.toml").write_text(CONFIG.format(rate=1000))
+    sent = run("bundle", "export", bundle, "--key", "key", "--json")
+    assert sent.exit_code == 0, sent.output
+    archive = json.loads(sent.stdout)["archive"]
+    came = run("bundle", "import", archive, "--config", "config.toml", "--key", "key")
+    assert came.exit_code == 0, came.output
+    assert f"data/incoming/{bundle.name}" in came.stdout
+    assert "edgetune/edge-1/pump/cmd/deploy" in came.stdout
+    store = ModelStore(tmp_path / "models", StreamSpec(channels=1, rate_hz=1000.0, unit="g"), 64, "fault")
+    assert store.install(store.find(bundle.name, tmp_path / "data" / "incoming")).card.id in bundle.name
+
+
+def test_export_and_import_want_a_key_or_to_be_told_that_there_is_none(tmp_path: Path, bundle: Path) -> None:
+    (tmp_path / "key").write_text("0123456789abcdef" * 2)
+    for options in ([], ["--key", tmp_path / "key", "--unsigned"]):
+        result = run("bundle", "export", bundle, "--out", tmp_path / "x.zip", *options)
+        assert result.exit_code == 2
+        assert not (tmp_path / "x.zip").exists()

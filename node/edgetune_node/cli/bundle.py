@@ -1,4 +1,4 @@
-"""``edgetune bundle``: show, verify and list model bundles, and pick another network of a search."""
+"""``edgetune bundle``: show, verify, list and carry model bundles, and pick another network of a search."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from edgetune_nas.archive import export_bundle, import_bundle, read_key
 from edgetune_nas.bundle import load_bundle, read_card
 from edgetune_nas.errors import BundleError
 from edgetune_nas.front import pick as pick_from
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
     from edgetune_nas.card import ModelCard, Precision
 
 app = typer.Typer(
-    help="Show, verify and list model bundles, and pick another network of a search.",
+    help="Show, verify, list, export and import model bundles, and pick another network of a search.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, model-<id>.")]
+KeyFile = Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Key that both nodes have.")]
+Unsigned = Annotated[bool, typer.Option("--unsigned", help="Do without a signature: hashes alone are checked.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -108,6 +111,51 @@ def pick(
     typer.echo(f"bundle  {path}")
 
 
+@app.command(name="export")
+def export(
+    bundle: BundleFolder,
+    *,
+    out: Annotated[Path | None, typer.Option(help="The archive; by default model-<id>.zip here.")] = None,
+    key: KeyFile = None,
+    unsigned: Unsigned = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a bundle as one signed file that another node imports."""
+    secret = _key(key, unsigned=unsigned)
+    path = out or Path(f"{bundle.resolve().name}.zip")
+    card = export_bundle(bundle, path, secret)
+    if as_json:
+        typer.echo(json.dumps({"archive": str(path.resolve()), "id": card.id, "signed": secret is not None}))
+        return
+    typer.echo(f"{path}  model {card.id}, {'signed' if secret else 'not signed'}, {path.stat().st_size} bytes")
+
+
+@app.command(name="import")
+def import_(
+    archive: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="What `edgetune bundle export` wrote.")],
+    *,
+    config: Annotated[Path, typer.Option(help="The node's configuration; the bundle goes into its data_dir.")],
+    key: KeyFile = None,
+    unsigned: Unsigned = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check an exported bundle and put it where the node's `cmd/deploy` finds it."""
+    secret = _key(key, unsigned=unsigned)
+    settings = load_settings(config)
+    folder = import_bundle(archive, settings.node.data_dir / "incoming", secret)
+    card = read_card(folder)
+    misfits = {each.id: misfit(card, each) for each in settings.asset}
+    base = f"{settings.node.namespace}/{settings.node.id}"
+    if as_json:
+        fits = [asset for asset, problem in misfits.items() if problem is None]
+        typer.echo(json.dumps({"bundle": str(folder.resolve()), "id": card.id, "fits": fits}))
+        return
+    typer.echo(f"{folder}  model {card.id}")
+    for asset, problem in misfits.items():
+        use = f'fits; to use it, publish {{"id": "...", "model": "{folder.name}"}} to {base}/{asset}/cmd/deploy'
+        typer.echo(f"asset {asset}: {problem or use}")
+
+
 def card_table(card: ModelCard) -> Table:
     """Everything of a card that people compare, as a table of two columns."""
     table = Table(title=f"model {card.id}", show_header=False, title_justify="left")
@@ -161,6 +209,12 @@ def misfit(card: ModelCard, asset: AssetSection) -> str | None:
     }
     wrong = [f"{name} is {has}, the model takes {takes}" for name, (has, takes) in wanted.items() if has != takes]
     return "; ".join(wrong) or None
+
+
+def _key(file: Path | None, *, unsigned: bool) -> bytes | None:
+    if (file is None) != unsigned:
+        raise typer.BadParameter("give --key FILE, or --unsigned, and not both")
+    return None if file is None else read_key(file)
 
 
 def _row(folder: Path) -> dict[str, Any]:

@@ -1,0 +1,153 @@
+"""A bundle travels as one signed file; whatever is wrong with the file, nothing of it arrives."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edgetune_nas.archive import HASHES, _sign, export_bundle, import_bundle, read_key
+from edgetune_nas.bundle import load_bundle
+from edgetune_nas.bundle_files import digest
+from edgetune_nas.errors import BundleError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+KEY = b"0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, write_tiny_bundle: Callable[..., Path]) -> Path:
+    return write_tiny_bundle(tmp_path / "made")
+
+
+@pytest.fixture
+def archive(tmp_path: Path, bundle: Path) -> Path:
+    export_bundle(bundle, tmp_path / "model.zip", KEY)
+    return tmp_path / "model.zip"
+
+
+def changed(archive: Path, **entries: bytes | None) -> Path:
+    """Write the archive again with other entries (None: without); `_` in a name stands for a dot."""
+    changes = {name.replace("_", "."): data for name, data in entries.items()}
+    with zipfile.ZipFile(archive) as old:
+        kept = {name: old.read(name) for name in old.namelist()} | changes
+    with zipfile.ZipFile(archive, "w") as new:
+        for name, data in kept.items():
+            if data is not None:
+                new.writestr(name, data)
+    return archive
+
+
+def refused(archive: Path, into: Path, key: bytes | None, match: str) -> None:
+    with pytest.raises(BundleError, match=match):
+        import_bundle(archive, into, key)
+    assert not into.exists() or not list(into.iterdir())
+
+
+@pytest.mark.parametrize("key", [KEY, None])
+def test_a_bundle_arrives_as_it_left(tmp_path: Path, bundle: Path, key: bytes | None) -> None:
+    export_bundle(bundle, tmp_path / "model.zip", key)
+    arrived = import_bundle(tmp_path / "model.zip", tmp_path / "incoming", key)
+    assert arrived.name == bundle.name
+    assert {path.name: path.read_bytes() for path in arrived.iterdir()} == {
+        path.name: path.read_bytes() for path in bundle.iterdir()
+    }
+    load_bundle(arrived)
+    assert [path.name for path in arrived.parent.iterdir()] == [arrived.name]
+
+
+def test_the_same_bundle_gives_the_same_archive(tmp_path: Path, bundle: Path, archive: Path) -> None:
+    export_bundle(bundle, tmp_path / "again.zip", KEY)
+    assert (tmp_path / "again.zip").read_bytes() == archive.read_bytes()
+
+
+def test_an_archive_without_the_right_signature_is_refused(tmp_path: Path, bundle: Path, archive: Path) -> None:
+    refused(archive, tmp_path / "in", KEY[::-1], "not signed with this key")
+    export_bundle(bundle, tmp_path / "bare.zip", None)
+    refused(tmp_path / "bare.zip", tmp_path / "in", KEY, "is not signed; export it with --key")
+
+
+def test_a_changed_list_of_hashes_does_not_pass_for_a_signed_one(tmp_path: Path, archive: Path) -> None:
+    with zipfile.ZipFile(archive) as old:
+        listed = json.loads(old.read(HASHES))
+    listed["sha256"]["report.html"] = digest(b"forged")
+    refused(
+        changed(archive, hashes_json=json.dumps(listed).encode(), report_html=b"forged"),
+        tmp_path / "in",
+        KEY,
+        "not signed with this key",
+    )
+
+
+@pytest.mark.parametrize("key", [KEY, None])
+def test_a_changed_missing_or_added_file_is_found(tmp_path: Path, archive: Path, key: bytes | None) -> None:
+    whole = archive.read_bytes()
+    refused(changed(archive, model_onnx=b"other"), tmp_path / "in", key, "'model.onnx' is not the file")
+    archive.write_bytes(whole)
+    refused(changed(archive, model_onnx=None), tmp_path / "in", key, "does not hold the files of its own list")
+    archive.write_bytes(whole)
+    refused(changed(archive, added=b"x"), tmp_path / "in", key, "does not hold the files of its own list")
+
+
+def test_a_newer_format_asks_for_an_upgrade(tmp_path: Path, archive: Path) -> None:
+    listed = json.dumps({"format": 2, "files": "in a way of its own"}).encode()
+    newer = changed(archive, hashes_json=listed, hashes_hmac=_sign(listed, KEY))
+    refused(newer, tmp_path / "in", KEY, "has format 2, this edgetune reads up to 1; upgrade edgetune")
+
+
+def test_a_bundle_of_a_newer_format_inside_asks_for_an_upgrade_too(tmp_path: Path, archive: Path) -> None:
+    with zipfile.ZipFile(archive) as old:
+        listed, card = json.loads(old.read(HASHES)), json.loads(old.read("card.json"))
+    newer = json.dumps({**card, "format": 2}).encode()
+    listed["sha256"]["card.json"] = digest(newer)
+    content = json.dumps(listed).encode()
+    archive = changed(archive, hashes_json=content, hashes_hmac=_sign(content, KEY), card_json=newer)
+    refused(archive, tmp_path / "in", KEY, "has format 2, this edgetune reads up to 1; upgrade edgetune")
+
+
+def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path, archive: Path) -> None:
+    with zipfile.ZipFile(archive) as old:
+        listed = json.loads(old.read(HASHES))
+    listed["sha256"]["../escaped"] = digest(b"x")
+    content = json.dumps(listed).encode()
+    with zipfile.ZipFile(changed(archive, hashes_json=content, hashes_hmac=_sign(content, KEY)), "a") as file:
+        file.writestr("../escaped", b"x")
+    refused(archive, tmp_path / "in", KEY, r"'\.\./escaped' is not the file")
+    assert not (tmp_path / "escaped").exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.97])
+def test_a_torn_archive_is_refused(tmp_path: Path, archive: Path, share: float) -> None:
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[: int(len(whole) * share)])
+    refused(archive, tmp_path / "in", KEY, "damaged or no exported bundle")
+
+
+def test_nothing_that_is_there_is_written_over(tmp_path: Path, bundle: Path, archive: Path) -> None:
+    with pytest.raises(BundleError, match="there already"):
+        export_bundle(bundle, archive, KEY)
+    import_bundle(archive, tmp_path / "in", KEY)
+    with pytest.raises(BundleError, match="there already; nothing was changed"):
+        import_bundle(archive, tmp_path / "in", KEY)
+
+
+def test_a_damaged_bundle_is_not_exported(tmp_path: Path, bundle: Path) -> None:
+    (bundle / "model.onnx").write_bytes(b"damaged")
+    with pytest.raises(BundleError, match=r"model\.onnx"):
+        export_bundle(bundle, tmp_path / "model.zip", KEY)
+    assert not (tmp_path / "model.zip").exists()
+
+
+def test_a_key_is_read_without_its_line_end_and_must_be_long_enough(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(KEY + b"\n")
+    assert read_key(tmp_path / "key") == KEY
+    (tmp_path / "key").write_bytes(b"short\n")
+    with pytest.raises(BundleError, match="fewer than 16"):
+        read_key(tmp_path / "key")
+    with pytest.raises(BundleError, match="openssl rand -hex 32"):
+        read_key(tmp_path / "none")
