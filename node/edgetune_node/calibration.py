@@ -27,6 +27,7 @@ from edgetune_node.guided_collection import GuidedCollection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from edgetune_nas.card import Task
     from edgetune_node.calibration_events import Input, Output
@@ -72,6 +73,8 @@ class Calibration:
         Largest magnitude the sensor can deliver, None where it is not known.
     take_timeout_s
         So long a take waits for samples.
+    collected
+        Takes that were stored before a restart interrupted the job; None where it is new.
     now
         Monotonic seconds.
 
@@ -98,6 +101,7 @@ class Calibration:
         sensor: str = "",
         clip_level: float | None = None,
         take_timeout_s: float = 30.0,
+        collected: tuple[Path, ...] | None = None,
         now: float,
     ) -> None:
         self.job = job
@@ -129,6 +133,7 @@ class Calibration:
             subject=subject,
             condition=condition,
             sensor=sensor,
+            stored=collected,
             timeout_s=take_timeout_s,
             now=now,
         )
@@ -260,6 +265,8 @@ class Calibration:
             "arena_bytes": card.cost.arena_bytes,
             "deployed": False,
         }
+        if card.id == self._current_model:  # a restart came between putting it into use and saying so
+            return self._finish("done", "the new model is in use", deployed=True)
         if not install:
             return self._finish("done", self._reason)
         self._later = "deploying"

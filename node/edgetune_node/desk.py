@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgetune_node import calibration_events as cal
@@ -27,16 +26,20 @@ from edgetune_node.events import (
     FinishCommand,
     Install,
     ModelReady,
+    NoteCommand,
     RecordingSaved,
     SaveRecording,
     StartSearch,
 )
 from edgetune_node.labelling import recent_recording
 from edgetune_node.messages import CalibrationStatus, State
+from edgetune_node.requests import Answer, Origin, Stored
+from edgetune_node.resumption import JobNote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
+    from pathlib import Path
 
     from edgetune_node.asset import Asset
     from edgetune_node.emitter import Emitter
@@ -44,34 +47,6 @@ if TYPE_CHECKING:
 
 PROGRESS_S = 0.5
 STALE_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Which command started something, and where its answers go."""
-
-    name: str
-    command_id: str
-    response_topic: str | None = None
-    correlation: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """Recordings of an asset: seconds per class of those that fit the stream, and why others are passed over."""
-
-    seconds: Mapping[str, float]
-    passed_over: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """First answer to a command; ``final`` when nothing more follows."""
-
-    status: str
-    reason: str = ""
-    detail: dict[str, Any] | None = None
-    final: bool = True
 
 
 class Desk:
@@ -95,6 +70,7 @@ class Desk:
         self._origin: Origin | None = None
         self._subject = asset.settings.subject
         self._condition = asset.settings.condition
+        self._job_note = JobNote()
         self._note = ""
         self._passed_over: tuple[str, ...] = ()
         self._shown: tuple[Any, ...] = ()
@@ -132,7 +108,13 @@ class Desk:
         self._note = ""
         match command:
             case Recalibrate() | Record():
-                return self._start(command, origin), []
+                note = JobNote(
+                    subject=self._subject,
+                    condition=self._condition,
+                    response_topic=origin.response_topic,
+                    correlation=origin.correlation,
+                )
+                return self._start(command, origin, note), []
             case Rollback():
                 self._origin = origin
                 return Answer("accepted", final=False), [Install(self.asset.settings.id, command.id, "rollback")]
@@ -144,9 +126,29 @@ class Desk:
                 return self._label(command, origin)
         return Answer("rejected", f"an asset does not know {origin.name}"), []
 
-    def resume(self, reason: str) -> None:
+    def remark(self, reason: str) -> None:
         """Show ``reason`` in the asset's state until the next job."""
         self._note = reason
+
+    @property
+    def job_note(self) -> bytes:
+        """What a restart must know of the running job."""
+        return b"" if self._origin is None else self._job_note.json_bytes()
+
+    def take_up(self, command: Recalibrate, note: JobNote) -> list[Effect] | str:
+        """Go on with a job that a restart interrupted; or say why that cannot be."""
+        files = {path.name: path for path in self._stored().files}
+        gone = [name for name in note.recordings if name not in files]
+        if gone:
+            return f"interrupted by a restart, and {', '.join(gone)} of it cannot be read any more"
+        origin = Origin("recalibrate", command.id, note.response_topic, note.correlation)
+        note = note.model_copy(update={"resumptions": note.resumptions + 1})
+        answer = self._start(command, origin, note, tuple(files[name] for name in note.recordings))
+        if answer.status == "rejected":
+            return f"interrupted by a restart, and not to be gone on with: {answer.reason}"
+        kept = NoteCommand(self.asset.settings.id, command.id, self.job_note)
+        told = self._respond(origin, "progress", "resumed after a restart", {"stored_takes": len(note.recordings)})
+        return [kept, *told, *self.tick()]
 
     # ---- what happens to a job ---------------------------------------------------------------------------------
 
@@ -173,7 +175,9 @@ class Desk:
         if event.job != self.job or self._origin is None:
             return []
         if self._calibration is not None:
-            return self._feed(cal.SaveFailed(event.error or "") if event.path is None else cal.TakeSaved(event.path))
+            if event.path is None:
+                return self._feed(cal.SaveFailed(event.error or ""))
+            return [*self._noted(event.path.name), *self._feed(cal.TakeSaved(event.path))]
         if event.path is None:
             return self._finish("failed", event.error or "", {})
         return self._finish("done", "", {"recording": event.path.name})
@@ -239,7 +243,9 @@ class Desk:
 
     # ---- inside ------------------------------------------------------------------------------------------------
 
-    def _start(self, command: Recalibrate | Record, origin: Origin) -> Answer:
+    def _start(
+        self, command: Recalibrate | Record, origin: Origin, note: JobNote, collected: tuple[Path, ...] | None = None
+    ) -> Answer:
         """Accept a job; its first `tick` sets it going, after the answer has been given."""
         found = self._stored()
         stored = found.seconds
@@ -249,7 +255,7 @@ class Desk:
         if reasons:
             return Answer("rejected", "; ".join([*reasons, *found.passed_over]))
         bundle = self.asset.bundle
-        self._origin = origin
+        self._origin, self._job_note = origin, note
         self._last_reported = ""
         self._calibration = Calibration(
             command.id,
@@ -261,13 +267,19 @@ class Desk:
             default_budget=settings.budget,
             stored=stored,
             current_model=None if bundle is None else bundle.card.id,
-            subject=self._subject,
-            condition=self._condition,
+            subject=note.subject,
+            condition=note.condition,
             sensor=settings.sensor,
             clip_level=settings.clip_level,
+            collected=collected,
             now=self._emitter.clock.monotonic(),
         )
         return Answer("accepted", final=False)
+
+    def _noted(self, recording: str) -> list[Effect]:
+        """Keep that a take is stored, so that a restart need not ask for it again."""
+        self._job_note = self._job_note.model_copy(update={"recordings": (*self._job_note.recordings, recording)})
+        return [NoteCommand(self.asset.settings.id, self.job or "", self.job_note)]
 
     def _busy(self, running: Origin) -> Answer:
         return Answer("rejected", f"busy: {running.name} {running.command_id} is running; cancel it first")

@@ -153,7 +153,10 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class KeepCommand:
-    """Put an accepted command on disk with its first answer, then acknowledge it to the broker."""
+    """Put an accepted command on disk with its first answer, then acknowledge it to the broker.
+
+    ``final`` says that the answer is the last one, ``note`` is what a restart must know to go on with it.
+    """
 
     asset: str | None
     name: str
@@ -161,6 +164,17 @@ class KeepCommand:
     payload: bytes
     answer: bytes
     ack: int | None
+    final: bool = False
+    note: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class NoteCommand:
+    """Replace what is kept beside an accepted command, so that a restart can go on with it."""
+
+    asset: str | None
+    command_id: str
+    note: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,5 +240,14 @@ class Exit:
 
 
 Effect: TypeAlias = (
-    Publish | KeepCommand | AckCommand | FinishCommand | SaveRecording | StartSearch | CancelSearch | Install | Exit
+    Publish
+    | KeepCommand
+    | NoteCommand
+    | AckCommand
+    | FinishCommand
+    | SaveRecording
+    | StartSearch
+    | CancelSearch
+    | Install
+    | Exit
 )

@@ -24,7 +24,8 @@ class GuidedCollection:
     """Every take of every class, in order.
 
     A take begins when somebody says `Continue`, or by itself after ``countdown_s``; it waits for samples no longer
-    than ``timeout_s``, and for samples without a gap no longer than `PATIENCE` times its length more than that.
+    than ``timeout_s``, and for samples without a gap no longer than `PATIENCE` times its length more than that. A
+    collection that goes on after a restart waits for `Continue` once, whatever its pace: who knows what runs now.
 
     Parameters
     ----------
@@ -40,6 +41,8 @@ class GuidedCollection:
         Largest magnitude the sensor can deliver, None where it is not known.
     subject, condition, sensor
         What recordings are marked with.
+    stored
+        Takes that are on disk already; None where the collection has not begun before.
     timeout_s
         So long a take waits for samples.
     now
@@ -74,13 +77,14 @@ class GuidedCollection:
         subject: str,
         condition: str,
         sensor: str,
+        stored: tuple[Path, ...] | None,
         timeout_s: float,
         now: float,
     ) -> None:
         self.phase: CollectionPhase = "complete"
         self.failure = ""
         self.refusal: str | None = None
-        self.paths: list[Path] = []
+        self.paths: list[Path] = list(stored or ())
         self.warnings: list[str] = []
         self._classes = classes
         self.takes = takes
@@ -95,7 +99,8 @@ class GuidedCollection:
         self._last_samples = now
         self._take = Take("", 0, spec)
         self._since = now
-        if classes:
+        self._confirm = stored is not None
+        if not self._all_stored:
             self._prepare(now)
 
     # ---- what others see ---------------------------------------------------------------------------------------
@@ -148,6 +153,7 @@ class GuidedCollection:
         """Take in what happened at ``now`` (monotonic seconds); give the recording to write, if one is complete."""
         match self.phase, input_:
             case "waiting", Continue():
+                self._confirm = False
                 self._record(now)
             case "countdown", Ticked() | Samples() if self.left_s(now) <= 0:
                 self._record(now)
@@ -162,9 +168,9 @@ class GuidedCollection:
         return []
 
     def _prepare(self, now: float) -> None:
-        self.phase = "waiting" if self._countdown_s is None else "countdown"
+        self.phase = "waiting" if self._countdown_s is None or self._confirm else "countdown"
         self._since = now
-        if self._countdown_s == 0:
+        if self._countdown_s == 0 and not self._confirm:
             self._record(now)
 
     def _record(self, now: float) -> None:
@@ -209,7 +215,7 @@ class GuidedCollection:
         self.paths.append(path)
         self.refusal, self._refusals = None, 0
         self._take = Take("", 0, self._spec)
-        if len(self.paths) == len(self._classes) * self.takes:
+        if self._all_stored:
             self.phase = "complete"
         else:
             self._prepare(now)
@@ -217,6 +223,10 @@ class GuidedCollection:
     def _fail(self, failure: str) -> None:
         self.phase = "failed"
         self.failure = failure
+
+    @property
+    def _all_stored(self) -> bool:
+        return len(self.paths) >= len(self._classes) * self.takes
 
     @property
     def _step_s(self) -> float:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from edgetune_node.config import MqttSection
     from edgetune_node.connection import Incoming, Signal
-    from edgetune_node.events import Event, FinishCommand, KeepCommand, Publish
+    from edgetune_node.events import Event, FinishCommand, KeepCommand, NoteCommand, Publish
     from edgetune_node.outbox import Outbox
     from edgetune_node.topics import Topics
     from edgetune_node.watchdog import Publishing
@@ -154,7 +154,12 @@ class Link:
         """
         with self._disk:
             try:
-                self._outbox.keep_command(effect.asset, effect.name, effect.command_id, effect.payload, effect.answer)
+                if effect.final:
+                    self._outbox.finish_command(effect.asset, effect.name, effect.command_id, effect.answer)
+                else:
+                    self._outbox.keep_command(
+                        effect.asset, effect.name, effect.command_id, effect.payload, effect.answer, effect.note
+                    )
             except OutboxError as error:
                 self._disk_failed(error)
                 if effect.ack is not None:
@@ -163,6 +168,14 @@ class Link:
             else:
                 if effect.ack is not None:
                     self.ack(effect.ack)
+
+    def note_command(self, effect: NoteCommand) -> None:
+        """Keep what a restart must know of a running command."""
+        with self._disk:
+            try:
+                self._outbox.note_command(effect.asset, effect.command_id, effect.note)
+            except OutboxError as error:
+                self._disk_failed(error)
 
     def finish_command(self, effect: FinishCommand) -> None:
         """Keep a command's final answer."""

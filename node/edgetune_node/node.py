@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from edgetune_node.asset import Asset
 from edgetune_node.commands import Context, Ping, parse_command
-from edgetune_node.desk import Answer, Desk, Origin
+from edgetune_node.desk import Desk
 from edgetune_node.errors import CommandError
 from edgetune_node.events import (
     AckCommand,
@@ -36,6 +36,8 @@ from edgetune_node.events import (
     Tick,
 )
 from edgetune_node.messages import Health, Info, Response, Status
+from edgetune_node.requests import Answer, Origin
+from edgetune_node.resumption import Interrupted, take_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,8 +45,8 @@ if TYPE_CHECKING:
     from edgetune_node.alarm import AlarmState
     from edgetune_node.clock import Clock
     from edgetune_node.config import Settings
-    from edgetune_node.desk import Stored
     from edgetune_node.emitter import Emitter
+    from edgetune_node.requests import Stored
 
 SEARCH_ENDED = frozenset({"done", "failed"})
 REJECTIONS_KEPT = 256
@@ -68,15 +70,6 @@ class Surroundings(Protocol):
     def stored(self, asset: str) -> Stored:
         """Give what is stored of an asset."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Interrupted:
-    """A command that was running when the process ended."""
-
-    asset: str | None
-    name: str
-    command_id: str
 
 
 class Node:
@@ -128,18 +121,26 @@ class Node:
         self._rejected: dict[tuple[str | None, str], bytes] = {}
 
     def start(self, interrupted: Sequence[Interrupted]) -> list[Effect]:
-        """Say how the jobs of the process' last life ended."""
+        """Go on with the jobs of the process' last life, or say how they ended."""
         effects: list[Effect] = []
         for job in interrupted:
-            reason = "interrupted: the node was restarted while it ran; send it again under a new id"
+            desk = None if job.asset is None else self.desks.get(job.asset)
+            outcome = take_up(job, desk)
+            if not isinstance(outcome, str):
+                effects += outcome
+                continue
+            note = job.read_note()
             replies = self._emitter.respond(
-                job.asset, {"id": job.command_id, "command": job.name, "status": "failed", "reason": reason}
+                job.asset,
+                {"id": job.command_id, "command": job.name, "status": "failed", "reason": outcome},
+                response_topic=note.response_topic,
+                correlation=note.correlation,
             )
             effects += replies
             effects.append(FinishCommand(job.asset, job.name, job.command_id, replies[0].message.json_bytes()))
-            if job.asset in self.desks:
-                self.desks[job.asset].resume(f"{job.name} was interrupted by a restart")
-        return effects
+            if desk is not None:
+                desk.remark(f"{job.name} was interrupted by a restart")
+        return self._settle(effects)
 
     def handle(self, event: Event) -> list[Effect]:
         """Take in one event; give what shall be done about it, in order."""
@@ -229,15 +230,11 @@ class Node:
             correlation=event.correlation,
         )
         payload = replies[0].message.json_bytes()
-        kept: list[Effect] = [
-            KeepCommand(event.asset, event.name, command.id, event.payload, payload, event.ack),
-            *replies,
-        ]
-        if answer.final:
-            kept.append(FinishCommand(event.asset, event.name, command.id, payload))
-        elif event.asset is not None:
-            effects += self.desks[event.asset].tick()
-        return kept + effects
+        keep = KeepCommand(event.asset, event.name, command.id, event.payload, payload, event.ack, final=answer.final)
+        if answer.final:  # kept last: after a kill in between the broker sends it again, and it is done again
+            return [*effects, *replies, keep]
+        desk = self.desks[event.asset or ""]
+        return [replace(keep, note=desk.job_note), *replies, *effects, *desk.tick()]
 
     def _context(self, event: ContextArrived) -> list[Effect]:
         asset = self.assets.get(event.asset)
@@ -257,11 +254,10 @@ class Node:
             effects.append(self._waiting.popleft())
         return effects
 
-    def _stop(self) -> list[Effect]:
-        effects: list[Effect] = []
-        if self._searching is not None:
-            effects.append(CancelSearch(*self._searching))
-        return [*effects, Exit()]
+    @staticmethod
+    def _stop() -> list[Effect]:
+        """End; a search is not asked to finish early, since the next start goes on with it."""
+        return [Exit()]
 
     # ---- inside ------------------------------------------------------------------------------------------------
 

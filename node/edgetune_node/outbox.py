@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from edgetune_node.errors import OutboxError
 from edgetune_node.outbox_file import OutboxFile
@@ -27,6 +27,8 @@ INSERT_ENTRY = (
 )
 RANKS = {"sign": 0, "fault": 2}
 OTHER_RANK = 1
+_Gone: TypeAlias = tuple[int, int]
+"""Size and rank of an entry that was there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class KeptCommand:
-    """A command that was accepted; ``answer`` is the newest answer worth repeating, ``time_ns`` when it was kept."""
+    """A command that was accepted; ``answer`` is the newest answer worth repeating, ``time_ns`` when it was kept.
+
+    ``note`` is what its owner wants to find again.
+    """
 
     asset: str | None
     name: str
@@ -53,6 +58,7 @@ class KeptCommand:
     payload: bytes
     answer: bytes
     time_ns: int
+    note: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +72,13 @@ class _Command:
     answer: bytes
     time_ns: int
     finished: bool
+    note: bytes = b""
 
     def then(self, later: _Command) -> _Command:
         """Give what is to be written when ``later`` is known too: the first final answer, else the first answer."""
         if self.finished or not later.finished:
             return self
-        return replace(self, payload=b"", answer=later.answer, finished=True)
+        return replace(self, payload=b"", answer=later.answer, finished=True, note=b"")
 
 
 class Outbox:
@@ -79,7 +86,7 @@ class Outbox:
 
     What goes when the bounds are reached: signs first, then everything else, then faults (topics ending in ``fault``),
     within each the oldest first. So no fault goes while anything lesser is there. Age removes signs and everything
-    else, but never a fault. Whatever goes is counted in `dropped`.
+    else, but never a fault. Whatever goes is counted in `dropped`, also over restarts.
 
     A disk that is full hinders neither the opening of a file nor the answers: commands, their answers and last states
     that could not be written are remembered until `recover` has written them.
@@ -109,8 +116,8 @@ class Outbox:
         self._lock = threading.RLock()  # what is kept in memory must agree with the file
         self._unwritten: dict[tuple[str, str], _Command] = {}
         self._unwritten_states: set[str] = set()
-        self.dropped = 0
         with self._file.reading() as db:
+            self._dropped: dict[int, int] = dict(db.execute("SELECT rank, count FROM dropped"))
             self._current: dict[str, bytes] = dict(db.execute("SELECT topic, payload FROM current"))
             row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entry'").fetchone()
             self._last_key: int = row[0] if row else 0
@@ -139,6 +146,16 @@ class Outbox:
     def last_key(self) -> int:
         """Key of the newest entry ever put, 0 if none was."""
         return self._last_key
+
+    @property
+    def dropped(self) -> int:
+        """Entries that went unsent since the file was made."""
+        return sum(self._dropped.values())
+
+    @property
+    def dropped_faults(self) -> int:
+        """Those of them that were faults."""
+        return self._dropped.get(RANKS["fault"], 0)
 
     def close(self) -> None:
         """Close the file."""
@@ -169,11 +186,13 @@ class Outbox:
                 if retain:
                     db.execute("INSERT OR REPLACE INTO current VALUES (?, ?)", (topic, payload))
                 gone = self._drop_aged(db)
-                gone += self._drop_excess(db, self._bytes + size - sum(gone) - self._max_bytes)
+                excess = self._bytes + size - sum(gone_size for gone_size, _ in gone) - self._max_bytes
+                gone += self._drop_excess(db, excess)
+                _count_dropped(db, gone)
             self._last_key = key
             self._unwritten_states.discard(topic)
             self._count([size], gone)
-            self.dropped += len(gone)
+            self._remember_dropped(gone)
         return key
 
     def pending(self, *, after: int = 0, limit: int | None = None) -> list[Entry]:
@@ -192,7 +211,7 @@ class Outbox:
         """Forget entries that the broker has acknowledged; an unknown key is no error."""
         with self._lock:
             with self._file.transaction() as db:
-                gone = [size for key in keys for size in _delete(db, key)]
+                gone = [entry for key in keys for entry in _delete(db, key)]
             self._count([], gone)
 
     def expire(self) -> None:
@@ -200,8 +219,9 @@ class Outbox:
         with self._lock:
             with self._file.transaction() as db:
                 gone = self._drop_aged(db)
+                _count_dropped(db, gone)
             self._count([], gone)
-            self.dropped += len(gone)
+            self._remember_dropped(gone)
 
     def current(self, topic: str) -> bytes | None:
         """Newest payload ever put on a retained topic, sent or not, also before a restart."""
@@ -213,27 +233,33 @@ class Outbox:
         with self._lock:
             return dict(self._current)
 
-    def _drop_aged(self, db: sqlite3.Connection) -> list[int]:
+    def _drop_aged(self, db: sqlite3.Connection) -> list[_Gone]:
         rows = db.execute(
-            "DELETE FROM entry WHERE time_ns BETWEEN ? AND ? AND rank < ? RETURNING size",
+            "DELETE FROM entry WHERE time_ns BETWEEN ? AND ? AND rank < ? RETURNING size, rank",
             (CLOCK_SET_NS, self._clock() - self._max_age_ns - 1, RANKS["fault"]),
         )
-        return [size for (size,) in rows.fetchall()]
+        return rows.fetchall()
 
-    def _drop_excess(self, db: sqlite3.Connection, excess: int) -> list[int]:
-        gone: list[int] = []
-        while sum(gone) < excess:
+    def _drop_excess(self, db: sqlite3.Connection, excess: int) -> list[_Gone]:
+        gone: list[_Gone] = []
+        while sum(size for size, _ in gone) < excess:
             (key,) = db.execute("SELECT key FROM entry ORDER BY rank, key LIMIT 1").fetchone()
             gone += _delete(db, key)
         return gone
 
-    def _count(self, come: list[int], gone: list[int]) -> None:
+    def _count(self, come: list[int], gone: list[_Gone]) -> None:
         self._depth += len(come) - len(gone)
-        self._bytes += sum(come) - sum(gone)
+        self._bytes += sum(come) - sum(size for size, _ in gone)
+
+    def _remember_dropped(self, gone: list[_Gone]) -> None:
+        for _, rank in gone:
+            self._dropped[rank] = self._dropped.get(rank, 0) + 1
 
     # ---- commands ------------------------------------------------------------------------------------------------
 
-    def keep_command(self, asset: str | None, name: str, command_id: str, payload: bytes, answer: bytes) -> None:
+    def keep_command(
+        self, asset: str | None, name: str, command_id: str, payload: bytes, answer: bytes, note: bytes = b""
+    ) -> None:
         """Keep an accepted command with its first answer; a repeated id changes nothing.
 
         Raises
@@ -241,7 +267,25 @@ class Outbox:
         OutboxError
             If it cannot be written. `answer_of` knows it all the same until the process ends.
         """
-        self._write(_Command(asset or "", command_id, name, payload, answer, self._clock(), finished=False))
+        self._write(_Command(asset or "", command_id, name, payload, answer, self._clock(), finished=False, note=note))
+
+    def note_command(self, asset: str | None, command_id: str, note: bytes) -> None:
+        """Replace the note of a command that has not finished; an unknown one is no error.
+
+        Raises
+        ------
+        OutboxError
+            If it cannot be written. It is, with the command, where that waits for room too; else it is forgotten.
+        """
+        with self._lock:
+            waiting = self._unwritten.get((asset or "", command_id))
+            if waiting is not None and not waiting.finished:
+                self._unwritten[asset or "", command_id] = replace(waiting, note=note)
+            with self._file.transaction() as db:
+                db.execute(
+                    "UPDATE command SET note = ? WHERE asset = ? AND id = ? AND NOT finished",
+                    (note, asset or "", command_id),
+                )
 
     def finish_command(self, asset: str | None, name: str, command_id: str, answer: bytes) -> None:
         """Keep a command's final answer; the first one counts. The newest 1000 finished commands are remembered.
@@ -269,7 +313,7 @@ class Outbox:
         """Commands that were kept and never finished, oldest first."""
         with self._file.reading() as db:
             rows = db.execute(
-                "SELECT asset, name, id, payload, answer, time_ns FROM command WHERE NOT finished ORDER BY key"
+                "SELECT asset, name, id, payload, answer, time_ns, note FROM command WHERE NOT finished ORDER BY key"
             ).fetchall()
         return [KeptCommand(asset or None, *rest) for asset, *rest in rows]
 
@@ -312,10 +356,11 @@ class Outbox:
 
 def _write_commands(db: sqlite3.Connection, commands: Iterable[_Command]) -> None:
     db.executemany(
-        "INSERT INTO command (asset, id, name, payload, answer, time_ns, finished) VALUES (?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (asset, id) DO UPDATE SET answer = excluded.answer, finished = 1"
+        "INSERT INTO command (asset, id, name, payload, answer, time_ns, finished, note)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (asset, id) DO UPDATE SET answer = excluded.answer, finished = 1, note = x''"
         " WHERE NOT finished AND excluded.finished",
-        [(c.asset, c.command_id, c.name, c.payload, c.answer, c.time_ns, c.finished) for c in commands],
+        [(c.asset, c.command_id, c.name, c.payload, c.answer, c.time_ns, c.finished, c.note) for c in commands],
     )
     db.execute(
         "DELETE FROM command WHERE key IN (SELECT key FROM command WHERE finished ORDER BY key DESC LIMIT -1 OFFSET ?)",
@@ -323,5 +368,12 @@ def _write_commands(db: sqlite3.Connection, commands: Iterable[_Command]) -> Non
     )
 
 
-def _delete(db: sqlite3.Connection, key: int) -> list[int]:
-    return [size for (size,) in db.execute("DELETE FROM entry WHERE key = ? RETURNING size", (key,)).fetchall()]
+def _delete(db: sqlite3.Connection, key: int) -> list[_Gone]:
+    return db.execute("DELETE FROM entry WHERE key = ? RETURNING size, rank", (key,)).fetchall()
+
+
+def _count_dropped(db: sqlite3.Connection, gone: list[_Gone]) -> None:
+    db.executemany(
+        "INSERT INTO dropped VALUES (?, 1) ON CONFLICT (rank) DO UPDATE SET count = count + 1",
+        [(rank,) for _, rank in gone],
+    )

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FORMAT = 1
+FORMAT = 2
 LOCK_TIMEOUT_S = 3.0
 FULL = {errno.ENOSPC, errno.EDQUOT}
+UPGRADES = {1: "ALTER TABLE command ADD COLUMN note BLOB NOT NULL DEFAULT x''"}
+"""What makes a file of an older format one of the next, besides the tables that are new."""
 SCHEMA = (
     # AUTOINCREMENT: a key is never used twice, so that "everything after this key" keeps its meaning
     """CREATE TABLE IF NOT EXISTS entry (
@@ -29,7 +31,8 @@ SCHEMA = (
     """CREATE TABLE IF NOT EXISTS command (
         key INTEGER PRIMARY KEY AUTOINCREMENT, asset TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL,
         payload BLOB NOT NULL, answer BLOB NOT NULL, time_ns INTEGER NOT NULL, finished INTEGER NOT NULL DEFAULT 0,
-        UNIQUE (asset, id))""",
+        note BLOB NOT NULL DEFAULT x'', UNIQUE (asset, id))""",
+    "CREATE TABLE IF NOT EXISTS dropped (rank INTEGER PRIMARY KEY, count INTEGER NOT NULL)",
 )
 
 
@@ -154,11 +157,14 @@ def _open(path: Path | None) -> sqlite3.Connection:
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
-        if _checked(connection, path) == FORMAT:
+        found = _checked(connection, path)
+        if found == FORMAT:
             connection.execute("BEGIN EXCLUSIVE")  # takes the lock, as writing would
             connection.execute("COMMIT")
         else:
             connection.execute("BEGIN IMMEDIATE")
+            for older in range(found or FORMAT, FORMAT):
+                connection.execute(UPGRADES[older])
             for statement in SCHEMA:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version={FORMAT}")

@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from pydantic import ValidationError
 
-from edgetune_nas.job import Job, SearchJob, Source
+from edgetune_nas.job import JOB_FILE, Job, SearchJob, Source
 from edgetune_node.errors import NodeError
 from edgetune_node.events import SearchReported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from edgetune_node.config import AssetSection, Settings
     from edgetune_node.events import Event, StartSearch
     from edgetune_node.store import ModelStore
     from edgetune_signal import RecordingInfo, RecordingStore
 
-CLOSE_S = 1.5
+CLOSE_S = 0.5
 OVERRUN_S = 30.0
 """A child that is so much later than its budget hangs."""
+DONE_FILE = "done.json"
 
 log = structlog.get_logger()
 
 
 class SearchRunner:
-    """Runs one search at a time in a process group of its own.
+    """Runs one search at a time in a process group of its own, in a folder that outlives it until `forget`.
+
+    So a search whose node was killed goes on where it stood: from its journal; or, where it had ended already, with
+    what it had found.
 
     Parameters
     ----------
@@ -47,9 +55,14 @@ class SearchRunner:
         self._post = post
         self._running: SearchJob | None = None
         self._reader: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._in_use: Path | None = None
+        self._unwanted = False
 
     def start(self, wanted: StartSearch, recordings: RecordingStore, store: ModelStore) -> None:
-        """Start the child; its events arrive as `SearchReported`. To be called from the thread that lives longest.
+        """Start the child, or go on with what an earlier one left; its events arrive as `SearchReported`.
+
+        To be called from the thread that lives longest.
 
         Raises
         ------
@@ -59,15 +72,22 @@ class SearchRunner:
             Where the child cannot be started.
         """
         section = self._sections[wanted.asset]
-        fitting = [
+        out = self._place(wanted.asset, wanted.job)
+        ended = _ended(out, store)
+        if ended is not None:
+            log.info("search had ended before the restart", asset=wanted.asset, job=wanted.job)
+            self._post(SearchReported(wanted.asset, wanted.job, ended))
+            return
+        begun_with = _recordings_of(out)
+        fitting = begun_with or tuple(
             info.path for info in recordings.list() if info.label in wanted.classes and misfit(info, section) is None
-        ]
+        )
         if not fitting:
             raise NodeError(f"no recording in {recordings.folder} fits the stream; record again with this sensor")
-        out = self._folder(wanted.asset, "search")
-        shutil.rmtree(out, ignore_errors=True)
+        if begun_with is None:
+            shutil.rmtree(out, ignore_errors=True)
         job = Job(
-            data=Source(recordings=tuple(fitting), window=section.window.length, hop=section.window.hop),
+            data=Source(recordings=fitting, window=section.window.length, hop=section.window.hop),
             task=section.task,
             budget=wanted.budget,
             out=out,
@@ -75,8 +95,17 @@ class SearchRunner:
             max_rss_bytes=section.search_max_rss_bytes,
         )
         self._running = SearchJob.start(job)
-        log.info("search started", asset=wanted.asset, job=wanted.job, recordings=len(fitting), pid=self._running.pid)
-        self._reader = threading.Thread(target=self._read, args=(self._running, wanted, store), daemon=True)
+        with self._lock:
+            self._in_use, self._unwanted = out, False
+        log.info(
+            "search started",
+            asset=wanted.asset,
+            job=wanted.job,
+            recordings=len(fitting),
+            resumed=begun_with is not None,
+            pid=self._running.pid,
+        )
+        self._reader = threading.Thread(target=self._read, args=(self._running, wanted, out, store), daemon=True)
         self._reader.start()
 
     def cancel(self) -> None:
@@ -85,13 +114,40 @@ class SearchRunner:
             self._running.cancel()
 
     def close(self) -> None:
-        """End the child now."""
+        """End the child now; what it has found so far stays in its folder."""
         if self._running is not None and self._running.poll() is None:
             self._running.kill()
         if self._reader is not None:
             self._reader.join(CLOSE_S)
 
-    def _read(self, job: SearchJob, wanted: StartSearch, store: ModelStore) -> None:
+    def forget(self, asset: str | None, job: str) -> None:
+        """Delete what is left of a job's search, once its child has ended."""
+        if asset is None:
+            return
+        out = self._place(asset, job)
+        with self._lock:
+            if out == self._in_use:
+                self._unwanted = True
+                return
+        shutil.rmtree(out, ignore_errors=True)
+
+    def sweep(self, wanted: AbstractSet[tuple[str | None, str]]) -> None:
+        """Delete what is left of all searches but those of ``wanted`` (asset, job)."""
+        kept = {self._place(asset, job) for asset, job in wanted if asset is not None}
+        for asset in self._sections:
+            for found in self._folder(asset, "search").glob("*"):
+                if found in kept:
+                    continue
+                if found.is_dir() and not found.is_symlink():
+                    shutil.rmtree(found, ignore_errors=True)
+                else:
+                    found.unlink(missing_ok=True)
+
+    def _place(self, asset: str, job: str) -> Path:
+        """Give the folder of a job's search; a command's id may hold anything, so its hash is the name."""
+        return self._folder(asset, "search") / hashlib.blake2b(job.encode(), digest_size=8).hexdigest()
+
+    def _read(self, job: SearchJob, wanted: StartSearch, out: Path, store: ModelStore) -> None:
         late = threading.Event()
 
         def give_up() -> None:
@@ -102,12 +158,16 @@ class SearchRunner:
         overrun.daemon = True
         overrun.start()
         for event in job.events():
-            reported = _kept(event, store) if event["event"] == "done" else event
+            reported = _kept(event, out, store) if event["event"] == "done" else event
             if reported["event"] == "failed" and late.is_set():
                 reported = {**reported, "message": "the search hung far beyond its time budget and was killed"}
             if reported["event"] != "progress":
                 reason = reported.get("message", "")
                 log.info("search ended", asset=wanted.asset, job=wanted.job, how=reported["event"], reason=reason)
+                with self._lock:
+                    self._in_use = None
+                    if self._unwanted:
+                        shutil.rmtree(out, ignore_errors=True)
             self._post(SearchReported(wanted.asset, wanted.job, reported))
         overrun.cancel()
 
@@ -119,13 +179,34 @@ def misfit(info: RecordingInfo, section: AssetSection) -> str | None:
     return f"{info.path.name} ({info.label}) is left out: {', '.join(wrong)}" if wrong else None
 
 
-def _kept(event: Mapping[str, Any], store: ModelStore) -> Mapping[str, Any]:
+def _recordings_of(out: Path) -> tuple[Path, ...] | None:
+    """Give the recordings that an earlier child began its search with; None where there was none or they are gone."""
+    try:
+        begun = Job.model_validate_json((out / JOB_FILE).read_bytes()).data.recordings
+    except (OSError, ValidationError):  # none, or cut short by the kill: nothing was searched yet
+        return None
+    return begun if begun and all(path.is_file() for path in begun) else None
+
+
+def _kept(event: Mapping[str, Any], out: Path, store: ModelStore) -> Mapping[str, Any]:
     """Move the bundle into the model store, where it can be deployed later too; it is not current yet."""
     bundle = Path(event["bundle"])
     try:
+        (out / DONE_FILE).write_text(json.dumps({**event, "bundle": bundle.name}), encoding="utf-8")
         kept = store.keep(bundle)
-        shutil.rmtree(bundle.parent, ignore_errors=True)
     except OSError as error:
         message = f"{bundle} cannot be moved to {store.folder}: {error.strerror}"
         return {"event": "failed", "error": "OSError", "message": message}
     return {**event, "bundle": str(kept)}
+
+
+def _ended(out: Path, store: ModelStore) -> Mapping[str, Any] | None:
+    """Give what an earlier child reported at its end; None where it had not ended."""
+    try:
+        event = json.loads((out / DONE_FILE).read_text(encoding="utf-8"))
+        name = Path(event["bundle"]).name
+    except (OSError, ValueError, TypeError, KeyError):  # not there, or cut short: the journal gives it again
+        return None
+    if (store.folder / name / "card.json").is_file():
+        return {**event, "bundle": str(store.folder / name)}
+    return _kept(event | {"bundle": str(out / name)}, out, store) if (out / name / "card.json").is_file() else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import signal
 import time
 import uuid
@@ -17,7 +16,6 @@ from pydantic import ValidationError
 
 from edgetune_nas.errors import NasError
 from edgetune_node.alarm import AlarmState
-from edgetune_node.desk import Stored
 from edgetune_node.emitter import Emitter
 from edgetune_node.errors import NodeError
 from edgetune_node.events import (
@@ -32,6 +30,7 @@ from edgetune_node.events import (
     KeepCommand,
     LinkChanged,
     ModelReady,
+    NoteCommand,
     Publish,
     RecordingSaved,
     SaveRecording,
@@ -44,8 +43,10 @@ from edgetune_node.inbox import Inbox
 from edgetune_node.link import Link
 from edgetune_node.listening import SourceReader, open_configured
 from edgetune_node.messages import Fault, Model, Response, Status
-from edgetune_node.node import Interrupted, Node
+from edgetune_node.node import Node
 from edgetune_node.outbox import Outbox
+from edgetune_node.requests import Stored
+from edgetune_node.resumption import Interrupted
 from edgetune_node.searches import SearchRunner, misfit
 from edgetune_node.store import ModelStore
 from edgetune_node.topics import Topics
@@ -104,8 +105,6 @@ class Service:
         self._vitals = Vitals(self._data)
         self._defect: str | None = None
         topics = Topics(settings.node.namespace, settings.node.id)
-        for section in settings.asset:
-            shutil.rmtree(self._folder(section.id, "search"), ignore_errors=True)
         self._stores = {
             section.id: ModelStore(
                 self._folder(section.id, "models"), section.spec, section.window.length, section.task
@@ -173,15 +172,16 @@ class Service:
         store = self._recordings[asset]
         [section] = [section for section in self._settings.asset if section.id == asset]
         seconds: dict[str, float] = {}
-        passed_over = []
+        passed_over, files = [], []
         for info in store.list():
             reason = misfit(info, section)
             if reason is None:
                 seconds[info.label] = seconds.get(info.label, 0.0) + info.seconds
+                files.append(info.path)
             else:
                 passed_over.append(reason)
         passed_over += [f"{broken.path.name} is left out: {broken.reason}" for broken in store.broken]
-        return Stored(seconds, tuple(passed_over))
+        return Stored(seconds, tuple(passed_over), tuple(files))
 
     # ---- the loop ------------------------------------------------------------------------------------------------
 
@@ -190,9 +190,7 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         self._open_models()
-        self._carry_out(
-            self._node.start([Interrupted(c.asset, c.name, c.command_id) for c in self._outbox.interrupted()])
-        )
+        self._take_up_jobs()
         self._link.start()
         for reader in self._readers:
             reader.start()
@@ -254,8 +252,11 @@ class Service:
                     _log_rare(effect)
                 case KeepCommand():
                     self._link.keep_command(effect)
+                case NoteCommand():
+                    self._link.note_command(effect)
                 case FinishCommand():
                     self._link.finish_command(effect)
+                    self._searches.forget(effect.asset, effect.command_id)
                 case AckCommand():
                     self._link.ack(effect.ack)
                 case SaveRecording():
@@ -334,13 +335,21 @@ class Service:
     def _folder(self, asset: str, name: str) -> Path:
         return self._data / "assets" / asset / name
 
+    def _take_up_jobs(self) -> None:
+        interrupted = [
+            Interrupted(kept.asset, kept.name, kept.command_id, kept.payload, kept.note)
+            for kept in self._outbox.interrupted()
+        ]
+        self._searches.sweep({(job.asset, job.command_id) for job in interrupted})
+        self._carry_out(self._node.start(interrupted))
+
     def _open_models(self) -> None:
         for name, store in self._stores.items():
             bundle, warnings = store.open_current()
             for warning in warnings:
                 log.warning("model store", asset=name, problem=warning)
             if warnings:
-                self._node.desks[name].resume("; ".join(warnings))
+                self._node.desks[name].remark("; ".join(warnings))
             if bundle is not None:
                 self._carry_out(self._node.handle(ModelReady(name, "", bundle, store.previous_id())))
 

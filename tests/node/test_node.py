@@ -13,7 +13,6 @@ import pytest
 
 from edgetune_nas.bundle import Bundle, load_bundle
 from edgetune_node.config import Settings
-from edgetune_node.desk import Stored
 from edgetune_node.emitter import Emitter
 from edgetune_node.events import (
     AckCommand,
@@ -27,6 +26,7 @@ from edgetune_node.events import (
     KeepCommand,
     LinkChanged,
     ModelReady,
+    NoteCommand,
     Publish,
     RecordingSaved,
     SaveRecording,
@@ -36,7 +36,9 @@ from edgetune_node.events import (
     StopRequested,
     Tick,
 )
-from edgetune_node.node import Interrupted, Node
+from edgetune_node.node import Node
+from edgetune_node.requests import Stored
+from edgetune_node.resumption import MAX_RESUMPTIONS, Interrupted, JobNote
 from edgetune_node.topics import Topics
 from edgetune_signal import Chunk
 
@@ -65,6 +67,7 @@ class World:
         self.answers: dict[tuple[str | None, str], bytes] = {}
         self.recordings: dict[str, dict[str, float]] = {}
         self.passed_over: tuple[str, ...] = ()
+        self.files: tuple[Path, ...] = ()
 
     def vitals(self) -> Mapping[str, Any]:
         return {
@@ -86,7 +89,7 @@ class World:
         return self.answers.get((asset, command_id))
 
     def stored(self, asset: str) -> Stored:
-        return Stored(self.recordings.get(asset, {}), self.passed_over)
+        return Stored(self.recordings.get(asset, {}), self.passed_over, self.files)
 
 
 class Bench:
@@ -197,7 +200,8 @@ def test_on_connecting_everything_retained_is_said_and_online_comes_last() -> No
 
 def test_ping_is_answered_and_kept_before_it_is_acknowledged() -> None:
     effects = Bench().command("ping", asset=None, id="p1")
-    assert [type(effect) for effect in effects][:2] == [KeepCommand, Publish]
+    assert [type(effect) for effect in effects] == [Publish, KeepCommand]
+    assert only(effects, KeepCommand).final
     assert only(effects, KeepCommand).ack == 7
     answer = said(effects, "resp/ping")[0]
     assert (answer["id"], answer["status"]) == ("p1", "done")
@@ -475,12 +479,103 @@ def test_a_silent_source_is_named_in_the_state_and_its_return_too(bundle: Bundle
     assert said(bench.handle(SourceChanged("bearing", None)), "state")[0]["phase"] == "monitoring"
 
 
-def test_a_job_that_a_restart_interrupted_is_reported_and_ended() -> None:
-    bench = Bench()
-    effects = bench.node.start([Interrupted("bearing", "recalibrate", "old")])
-    answer = said(effects, "resp/recalibrate")[0]
+LIVE = {"id": "old", "source": "live", "classes": ["normal", "inner"], "seconds_per_take": 0.2}
+
+
+def interrupted(command: dict[str, Any] | None = None, **note: Any) -> Interrupted:
+    payload = json.dumps(command or LIVE).encode()
+    return Interrupted("bearing", "recalibrate", "old", payload, JobNote(**note).json_bytes())
+
+
+def refusal(effects: list[Effect], name: str = "recalibrate") -> str:
+    """Reason with which an interrupted job was ended."""
+    answer = said(effects, f"resp/{name}")[-1]
     assert (answer["id"], answer["status"]) == ("old", "failed")
     assert only(effects, FinishCommand).command_id == "old"
+    return str(answer["reason"])
+
+
+@pytest.mark.parametrize("name", ["record", "rollback", "label", "deploy"])
+def test_a_short_job_that_a_restart_interrupted_is_reported_and_ended(name: str) -> None:
+    commands = {"record": {"label": "inner", "seconds": 1}, "label": {"label": "inner", "seconds": 1}, "rollback": {}}
+    payload = json.dumps({"id": "old", **commands.get(name, {"model": "m"})}).encode()
+    bench = Bench()
+    effects = bench.node.start([Interrupted("bearing", name, "old", payload)])
+    assert "interrupted by a restart" in refusal(effects, name)
+    assert not [effect for effect in effects if isinstance(effect, Install | SaveRecording | NoteCommand)]
+
+
+def test_a_collection_goes_on_with_the_take_that_was_not_stored_yet() -> None:
+    bench = Bench()
+    bench.world.files = (Path("normal.npz"),)
+    bench.world.recordings["bearing"] = {"normal": 0.2}
+    effects = bench.node.start([interrupted(subject="rig 7", recordings=("normal.npz",))])
+    assert said(effects, "resp/recalibrate")[0]["reason"] == "resumed after a restart"
+    note = JobNote.model_validate_json(only(effects, NoteCommand).note)
+    assert (note.resumptions, note.recordings) == (1, ("normal.npz",))
+    standing = said(effects, "calibration")[-1]
+    assert (standing["phase"], standing["class"], standing["job"]) == ("waiting", "inner", "old")
+    effects = bench.command("continue", id="c")
+    while not (saved := [effect for effect in effects if isinstance(effect, SaveRecording)]):
+        effects = bench.samples()
+    assert (saved[0].recording.label, saved[0].recording.subject) == ("inner", "rig 7")
+    effects = bench.handle(RecordingSaved("bearing", "old", path=Path("inner.npz")))
+    assert JobNote.model_validate_json(only(effects, NoteCommand).note).recordings == ("normal.npz", "inner.npz")
+    assert only(effects, StartSearch).classes == ("inner", "normal")
+
+
+def test_after_a_restart_a_countdown_waits_for_a_person_once() -> None:
+    bench = Bench()
+    effects = bench.node.start([interrupted({**LIVE, "countdown_s": 1})])
+    assert said(effects, "calibration")[-1]["phase"] == "waiting"
+    effects = bench.command("continue", id="c")
+    while not [effect for effect in effects if isinstance(effect, SaveRecording)]:
+        effects = bench.samples()
+    effects = bench.handle(RecordingSaved("bearing", "old", path=Path("normal.npz")))
+    assert said(effects, "calibration")[-1]["phase"] == "countdown"
+
+
+def test_an_interrupted_search_is_started_again_under_its_old_id() -> None:
+    bench = Bench()
+    bench.world.recordings["bearing"] = {"normal": 4.0, "inner": 4.0}
+    effects = bench.node.start([interrupted({"id": "old", "source": "stored"})])
+    started = only(effects, StartSearch)
+    assert (started.job, started.classes) == ("old", ("inner", "normal"))
+    assert said(effects, "state")[-1]["job"] == "old"
+    assert said(bench.command("record", id="r", label="inner", seconds=1), "resp/record")[0]["status"] == "rejected"
+
+
+def test_answers_of_a_resumed_job_still_go_to_its_response_topic() -> None:
+    bench = Bench()
+    effects = bench.node.start([interrupted(response_topic="operator/7", correlation=b"\xff\x01")])
+    replies = [effect for effect in effects if isinstance(effect, Publish) and effect.topic == "operator/7"]
+    assert {reply.correlation for reply in replies} == {b"\xff\x01"}
+
+
+def test_a_model_that_was_put_into_use_just_before_the_restart_is_reported_as_such(bundle: Bundle) -> None:
+    bench = Bench()
+    bench.world.recordings["bearing"] = {"normal": 4.0, "inner": 4.0}
+    bench.handle(ModelReady("bearing", "", bundle, None))
+    bench.node.start([interrupted({"id": "old", "source": "stored"})])
+    done = {"event": "done", "bundle": "model", "card": bundle.card.model_dump(mode="json")}
+    effects = bench.handle(SearchReported("bearing", "old", done))
+    answer = said(effects, "resp/recalibrate")[-1]
+    assert (answer["status"], answer["detail"]["deployed"]) == ("done", True)
+    assert not [effect for effect in effects if isinstance(effect, Install)]
+
+
+def test_a_job_is_not_gone_on_with_where_that_cannot_end_well() -> None:
+    assert "6th time" in refusal(Bench().node.start([interrupted(resumptions=MAX_RESUMPTIONS)]))
+    assert "gone.npz" in refusal(Bench().node.start([interrupted(recordings=("gone.npz",))]))
+    assert "no stored recordings" in refusal(Bench().node.start([interrupted({"id": "old", "source": "stored"})]))
+    assert "not understood" in refusal(Bench().node.start([Interrupted("bearing", "recalibrate", "old", b"{")]))
+    gone = Interrupted("pump", "recalibrate", "old", json.dumps(LIVE).encode())
+    assert "not configured any more" in refusal(Bench().node.start([gone]))
+
+
+def test_whatever_the_note_holds_a_node_starts() -> None:
+    effects = Bench().node.start([Interrupted("bearing", "recalibrate", "old", json.dumps(LIVE).encode(), b"\xff[")])
+    assert said(effects, "calibration")[-1]["class"] == "normal"
 
 
 def test_label_keeps_the_last_seconds_of_the_stream() -> None:
@@ -513,9 +608,7 @@ def test_signs_are_published_once_per_gesture(tmp_path: Path, write_tiny_bundle:
     assert [(sign["class"], sign["windows"]) for sign in signs] == [("fist", 5), ("fist", 3)]
 
 
-def test_stopping_ends_the_search_and_the_process() -> None:
+def test_stopping_ends_the_process_and_no_job() -> None:
     bench = Bench()
     record_guided(bench)
-    effects = bench.handle(StopRequested())
-    assert only(effects, CancelSearch).job == "r1"
-    assert only(effects, Exit).code == 0
+    assert bench.handle(StopRequested()) == [Exit()]

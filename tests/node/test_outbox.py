@@ -168,6 +168,23 @@ def test_a_file_of_a_newer_format_is_refused_and_left_alone(path: Path) -> None:
     assert path.exists()
 
 
+def test_a_file_of_the_first_format_is_taken_over_with_all_it_holds(path: Path) -> None:
+    outbox = open_outbox(path)
+    put(outbox, payload=b"waits")
+    outbox.keep_command("a", "recalibrate", "1", b"payload", b"accepted")
+    with outbox._file.transaction() as db:
+        db.execute("DROP TABLE dropped")
+        db.execute("ALTER TABLE command DROP COLUMN note")
+        db.execute("PRAGMA user_version=1")
+    outbox.close()
+    for _ in range(2):
+        outbox = open_outbox(path)
+        assert outbox.warning is None
+        assert payloads(outbox) == [b"waits"]
+        assert [(kept.payload, kept.note) for kept in outbox.interrupted()] == [(b"payload", b"")]
+        outbox.close()
+
+
 def fill_disk(outbox: Outbox) -> None:
     with outbox._file.reading() as db:
         pages = db.execute("PRAGMA page_count").fetchone()[0]
@@ -360,15 +377,18 @@ def test_order_bounds_and_policy_hold_for_any_history(steps: list[tuple[str, Any
     waiting: list[tuple[int, str, int, int]] = []  # key, leaf, size, time: the same policy, written as a reader would
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         outbox = open_outbox(Path(folder) / "o.sqlite", max_bytes=bound, clock=clock)
+        come, done = [], 0
         for step, first, second in steps:
             if step == "put":
                 key = put(outbox, f"n/{first}", b"x" * second)
+                come.append(first)
                 waiting.append((key, first, len(f"n/{first}") + second + ENTRY_OVERHEAD_BYTES, clock.now_ns))
                 waiting = [item for item in waiting if item[1] == "fault" or clock.now_ns - item[3] <= DAY_NS]
                 while sum(item[2] for item in waiting) > bound:
                     waiting.remove(min(waiting, key=lambda item: (RANK[item[1]], item[0])))
             elif step == "done":
                 outbox.done(first)
+                done += first in [item[0] for item in waiting]
                 waiting = [item for item in waiting if item[0] != first]
             elif step == "wait":
                 clock.now_ns += int(first * DAY_NS)
@@ -379,6 +399,8 @@ def test_order_bounds_and_policy_hold_for_any_history(steps: list[tuple[str, Any
             assert [entry.key for entry in outbox.pending()] == [item[0] for item in waiting]
             assert (outbox.depth, outbox.size_bytes) == (len(waiting), sum(item[2] for item in waiting))
             assert outbox.size_bytes <= bound
+            assert outbox.dropped == len(come) - done - len(waiting)
+            assert outbox.dropped_faults <= outbox.dropped
         outbox.close()
 
 
@@ -392,6 +414,35 @@ def test_a_command_is_answered_the_same_while_it_runs_and_after(path: Path) -> N
     outbox.finish_command("a", "record", "1", b"done")
     outbox.finish_command("a", "record", "1", b"again")
     assert outbox.answer_of("a", "1") == b"done"
+    outbox.close()
+
+
+def test_what_is_noted_beside_a_command_is_there_until_it_ends(path: Path) -> None:
+    outbox = open_outbox(path)
+    outbox.keep_command("a", "recalibrate", "1", b"payload", b"accepted", b"first")
+    assert [kept.note for kept in outbox.interrupted()] == [b"first"]
+    outbox.note_command("a", "1", b"second")
+    outbox.note_command("a", "unknown", b"none")
+    outbox.close()
+    outbox = open_outbox(path)
+    assert [kept.note for kept in outbox.interrupted()] == [b"second"]
+    outbox.finish_command("a", "recalibrate", "1", b"done")
+    outbox.note_command("a", "1", b"third")
+    with outbox._file.reading() as db:
+        assert db.execute("SELECT note FROM command").fetchall() == [(b"",)]
+    outbox.close()
+
+
+def test_a_note_that_met_a_full_disk_is_written_with_its_command(path: Path) -> None:
+    outbox = open_outbox(path)
+    fill_disk(outbox)
+    with pytest.raises(OutboxError):
+        outbox.keep_command("a", "recalibrate", "1", bytes(100_000), b"accepted")
+    outbox.note_command("a", "1", b"note")
+    with outbox._file.reading() as db:
+        db.execute("PRAGMA max_page_count=1000000")
+    outbox.recover()
+    assert outbox.interrupted()[-1].note == b"note"
     outbox.close()
 
 

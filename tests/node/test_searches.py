@@ -20,6 +20,7 @@ from edgetune_node.store import ModelStore
 from edgetune_signal import Recording, RecordingStore, StreamSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 RATE = 1000.0
@@ -27,9 +28,12 @@ RATE = 1000.0
 
 class Bench:
     def __init__(self, tmp_path: Path) -> None:
-        settings = Settings(node={"id": "n"}, asset=[{"id": "a", "rate_hz": RATE, "window": {"length": 64, "hop": 64}}])
+        self.folder = tmp_path
+        self.settings = Settings(
+            node={"id": "n"}, asset=[{"id": "a", "rate_hz": RATE, "window": {"length": 64, "hop": 64}}]
+        )
         self.reported: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.runner = SearchRunner(settings, lambda asset, name: tmp_path / asset / name, self.reported.put)
+        self.restart()
         self.recordings = RecordingStore(tmp_path / "a" / "recordings", 10**8)
         self.store = ModelStore(tmp_path / "a" / "models", StreamSpec(1, RATE, "g"), 64, "fault")
 
@@ -41,9 +45,20 @@ class Bench:
             Recording(samples=samples, rate_hz=rate_hz, label=label, unit="g", group=label, held_out_from=3000)
         )
 
+    def restart(self) -> None:
+        """Forget everything that is not on disk, as the end of the process does."""
+        self.runner = SearchRunner(self.settings, lambda asset, name: self.folder / asset / name, self.reported.put)
+
     def start(self, seconds: float) -> None:
         wanted = StartSearch("a", "job", ("low", "high"), Budget(ram_bytes=4096, search_seconds=seconds))
         self.runner.start(wanted, self.recordings, self.store)
+
+    def left(self) -> list[Path]:
+        """What is on disk of any search."""
+        return list((self.folder / "a" / "search").glob("*/*"))
+
+    def journal(self) -> list[str]:
+        return [line for path in self.left() if path.suffix == ".jsonl" for line in path.read_text().splitlines()]
 
     def end(self) -> dict[str, Any]:
         while True:
@@ -63,7 +78,8 @@ def test_the_bundle_of_a_search_ends_in_the_store_and_nothing_else_stays(tmp_pat
     assert event["event"] == "done", event
     assert bench.store.find(event["card"]["id"], tmp_path) == bench.store.folder / f"model-{event['card']['id']}"
     assert bench.store.current() is None
-    assert not (tmp_path / "a" / "search").exists()
+    bench.runner.forget("a", "job")
+    assert bench.left() == []
 
 
 @pytest.mark.slow
@@ -79,6 +95,60 @@ def test_a_hung_search_is_killed_and_reported(tmp_path: Path, monkeypatch: pytes
     event = bench.end()
     assert event["event"] == "failed"
     assert "hung" in event["message"]
+
+
+@pytest.mark.slow
+def test_a_killed_search_goes_on_from_its_journal(tmp_path: Path, until: Callable[..., None]) -> None:
+    bench = Bench(tmp_path)
+    bench.record("low", 20.0)
+    bench.record("high", 200.0)
+    bench.start(30.0)
+    until(lambda: len(bench.journal()) > 3, 60)
+    bench.runner.close()
+    assert bench.end()["error"] == "SIGKILL"
+    kept = bench.journal()
+    bench.record("later", 400.0)  # what came after the search began is not what it is about
+    bench.restart()
+    bench.runner.sweep({("a", "job")})
+    bench.start(30.0)
+    event = bench.end()
+    assert event["event"] == "done", event
+    assert bench.journal()[: len(kept)] == kept
+    assert event["card"]["search"]["candidates"] >= len(kept) - 1
+
+
+@pytest.mark.slow
+def test_a_search_that_had_ended_before_the_restart_is_not_made_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.record("low", 20.0)
+    bench.record("high", 200.0)
+    bench.start(6.0)
+    event = bench.end()
+    for _ in range(2):
+        bench.restart()
+        bench.start(6.0)
+        assert bench.runner._running is None
+        assert bench.end() == event
+    (bench.folder / "a" / "models" / f"model-{event['card']['id']}").rename(
+        next((bench.folder / "a" / "search").iterdir()) / f"model-{event['card']['id']}"
+    )  # as if the kill had come before it was moved into the store
+    bench.restart()
+    bench.start(6.0)
+    assert bench.end() == event
+    assert bench.store.models() == [bench.store.folder / f"model-{event['card']['id']}"]
+
+
+def test_what_no_job_needs_is_swept_away(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    for name in ("job", "other"):
+        place = bench.runner._place("a", name)
+        place.mkdir(parents=True)
+        (place / "journal.jsonl").touch()
+    (tmp_path / "a" / "search" / "job.json").touch()
+    bench.runner.sweep({("a", "job"), (None, "x"), ("gone", "y")})
+    assert bench.left() == [bench.runner._place("a", "job") / "journal.jsonl"]
+    bench.runner.forget("a", "job")
+    assert list((tmp_path / "a" / "search").iterdir()) == []
 
 
 def test_recordings_of_another_stream_are_no_data(tmp_path: Path) -> None:

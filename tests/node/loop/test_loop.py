@@ -192,38 +192,69 @@ def test_a_broker_killed_during_a_search_hears_of_its_end_when_it_is_back(
     assert loop.wait("status", lambda status: status["status"] == "online")
 
 
-def test_a_killed_node_reports_the_interrupted_job_and_remembers_its_commands(node: Callable[..., Any]) -> None:
-    loop = node(BEARING)
-    loop.start()
-    first = loop.reply(loop.collect(CLASSES, 3, budget=BUDGET))["detail"]["model"]
-    job = loop.command("recalibrate", source="live", classes=["outer"], seconds_per_take=2)
-    loop.reply(job, "accepted")
+def killed(loop: Any) -> None:
+    """Kill the node as a power cut would, and start it again."""
     loop.send(signal.SIGKILL)
     loop.ended()
     assert loop.wait("status", lambda status: status["status"] == "offline")
     loop.forget()
     loop.start()
-    answer = loop.reply(job, "failed")
-    assert "restart" in answer["reason"]
-    loop.wait("classification", lambda found: found["model"] == first)
+
+
+def test_a_killed_node_goes_on_with_the_collection_and_remembers_its_commands(node: Callable[..., Any]) -> None:
+    loop = node(BEARING)
+    loop.start()
+    job = loop.command("recalibrate", source="live", classes=list(CLASSES), seconds_per_take=3, budget=BUDGET)
+    loop.wait("calibration", lambda found: (found["phase"], found["class"]) == ("waiting", "normal"))
+    loop.reply(loop.command("continue"), "done")
+    loop.wait("calibration", lambda found: (found["phase"], found["class"]) == ("waiting", "inner"))
+    killed(loop)
+    assert loop.reply(job, "progress")["reason"] == "resumed after a restart"
+    loop.wait("calibration", lambda found: (found["phase"], found["class"]) == ("waiting", "inner"))
+    loop.play(CLASSES["inner"])
+    loop.settle()
+    loop.reply(loop.command("continue"), "done")
+    answer = loop.reply(job)
+    assert answer["status"] == "done", answer
+    assert len(answer["detail"]["recordings"]) == len(CLASSES)
     loop.forget()
     loop.scada.publish(
         "edgetune/n1/bearing/cmd/recalibrate",
-        {"id": job, "source": "live", "classes": ["outer"], "seconds_per_take": 2},
+        {"id": job, "source": "live", "classes": list(CLASSES), "seconds_per_take": 3},
     )
-    assert loop.reply(job)["reason"] == answer["reason"]
+    assert loop.reply(job)["detail"]["model"] == answer["detail"]["model"]
 
 
-def test_a_stopped_node_says_so_and_leaves_no_process(node: Callable[..., Any], until: Callable[..., None]) -> None:
+def test_a_search_goes_on_after_a_kill_and_after_a_stop_and_leaves_nothing(
+    node: Callable[..., Any], until: Callable[..., None]
+) -> None:
     loop = node(BEARING)
     loop.start()
-    loop.collect(CLASSES, 3, budget={"ram_bytes": 4096, "search_seconds": 60})
-    loop.wait("state", lambda state: state["phase"] == "searching")
+    job = loop.collect(CLASSES, 3, budget={"ram_bytes": 4096, "search_seconds": 40})
+    search = loop.data / "assets" / "bearing" / "search"
+
+    def evaluated() -> list[str]:
+        return [line for path in search.glob("*/journal.jsonl") for line in path.read_text().splitlines()]
+
+    until(lambda: len(evaluated()) > 3, 60.0)
+    killed(loop)
+    loop.wait("state", lambda state: state["phase"] == "searching" and state["job"] == job)
     child = loop.searching_pid()
+    loop.forget()
     loop.send(signal.SIGTERM)
     assert loop.ended() == 0
     assert loop.wait("status", lambda status: status["status"] == "stopped")
     until(lambda: not psutil.pid_exists(child))
+    kept = evaluated()
+    loop.forget()
+    loop.start()
+    answer = loop.reply(job)
+    assert answer["status"] == "done", answer
+    assert answer["detail"]["deployed"] is True
+    assert len(kept) > 3
+    until(lambda: not list(search.iterdir()))
+    assert leftovers(loop.data) == []
+    loop.wait("classification", lambda found: found["model"] == answer["detail"]["model"])
 
 
 def test_a_corrupted_bundle_at_start_gives_way_and_is_named(node: Callable[..., Any]) -> None:

@@ -1,0 +1,39 @@
+"""What stands around a command at an asset's desk: where it came from, what is stored, and the first answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which command started something, and where its answers go."""
+
+    name: str
+    command_id: str
+    response_topic: str | None = None
+    correlation: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Recordings of an asset: seconds per class of those that fit the stream, their files, why others are left out."""
+
+    seconds: Mapping[str, float]
+    passed_over: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """First answer to a command; ``final`` when nothing more follows."""
+
+    status: str
+    reason: str = ""
+    detail: dict[str, Any] | None = None
+    final: bool = True
