@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edgetune_node.access import access_list
 from edgetune_node.cli.client import BrokerError, OperatorClient
 from edgetune_node.config import MqttSection
 from edgetune_node.messages import MESSAGES, Response
@@ -140,6 +141,26 @@ def test_a_user_hears_what_is_its_part_and_nothing_else(user: str, connect: Call
         if payload == {"by": "the end"}:
             break
     assert heard == MAY_READ[user]
+
+
+def test_the_containers_and_doctor_give_node_and_machine_the_same_rights() -> None:
+    written = subprocess.run(
+        ["sh", str(BROKER / "acl.sh"), TOPICS.namespace, TOPICS.node_id], capture_output=True, text=True, check=True
+    ).stdout
+    ours, printed = rights(written), rights(access_list(TOPICS, "node"))
+    for user in ("node", "machine"):
+        assert ours[user] == printed[user] != set()
+
+
+def rights(text: str) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for line in text.splitlines():
+        kind, _, rest = line.partition(" ")
+        if kind == "user":
+            user = found.setdefault(rest, set())
+        elif kind == "topic":
+            user.add(rest)
+    return found
 
 
 def test_nobody_connects_without_a_password(connect: Callable[[str], OperatorClient]) -> None:

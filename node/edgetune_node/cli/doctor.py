@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from edgetune_node.access import access_list
 from edgetune_node.cli.checks import Finding, check_clock, check_disk, check_models, check_packages
 from edgetune_node.cli.client import BrokerError, OperatorClient
 from edgetune_node.cli.listening import describe, judge, listen
@@ -39,6 +40,10 @@ _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 def doctor(
     *,
     config: Annotated[Path, typer.Option(help="The node's configuration.")] = Path("config.toml"),
+    acl: Annotated[
+        bool,
+        typer.Option("--acl", help="Print the broker's access list for this node (mosquitto's), and check nothing."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Check configuration, broker, sources, model store, disk, clock and packages.
@@ -54,6 +59,10 @@ def doctor(
         ]
         _report(wrong, console, as_json=as_json)
         raise typer.Exit(2) from None
+    if acl:
+        topics = Topics(settings.node.namespace, settings.node.id)
+        sys.stdout.write(access_list(topics, settings.mqtt.username or settings.node.id))
+        return
     message = f"listening to {len(settings.asset)} source(s) for {LISTEN_S:g} s"
     if console.is_terminal:
         with console.status(message):
