@@ -74,9 +74,8 @@ class SourceReader(threading.Thread):
                 retry_s = min(2 * retry_s, LAST_RETRY_S)
 
     def stop(self) -> None:
-        """End the thread; a source that blocks for ever is left behind with it."""
+        """Ask the thread to end, without waiting for it; a source that blocks for ever is left behind with it."""
         self._stopping.set()
-        self.join(2 * READ_S)
 
     def _read_on(self) -> None:
         section = self._section

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +64,9 @@ if TYPE_CHECKING:
     from edgetune_signal import Source
 
 TICK_S = 0.25
-DRAIN_S = 3.0
+READERS_S = 0.5
+DRAIN_S = 2.5
+CLOSED_S = 4.0
 
 log = structlog.get_logger()
 
@@ -137,6 +139,7 @@ class Service:
         self._searches = SearchRunner(settings, self._folder, self._inbox.put)
         self._readers = [SourceReader(section, self._inbox, sources[section.id]) for section in settings.asset]
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="files")
+        self._work: set[Future[None]] = set()
         self._watchdog = Watchdog(
             os.environ, health_interval_s=settings.node.health_interval_s, keepalive_s=settings.mqtt.keepalive_s
         )
@@ -233,12 +236,17 @@ class Service:
         self._inbox.put(StopRequested())
 
     def _close(self) -> None:
+        """End what runs, each within its time, so that all of it ends in less than five seconds."""
+        began = self._clock.monotonic()
         for reader in self._readers:
             reader.stop()
         self._searches.close()
-        self._worker.shutdown(wait=True, cancel_futures=True)
+        self._worker.shutdown(wait=False, cancel_futures=True)
+        for reader in self._readers:
+            reader.join(max(0.0, began + READERS_S - self._clock.monotonic()))
         stopped = self._emitter.publish(Status, None, Durability.TELEMETRY, status="stopped")
         self._link.stop(stopped, DRAIN_S)
+        wait(self._work, timeout=max(0.0, began + CLOSED_S - self._clock.monotonic()))
         self._outbox.close()
         log.info("node stopped")
 
@@ -285,7 +293,7 @@ class Service:
                 event = failed(repr(error))
             self._inbox.put(event)
 
-        self._worker.submit(run)
+        self._work = {future for future in self._work if not future.done()} | {self._worker.submit(run)}
 
     def _save(self, effect: SaveRecording) -> Event:
         self._check_space(effect.recording.samples.nbytes)

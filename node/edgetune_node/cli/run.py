@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import Annotated
@@ -23,4 +24,6 @@ def run(
 
     settings = load_settings(config)
     logs.configure(verbose=verbose)
-    raise typer.Exit(Service(settings, SystemClock()).run())
+    code = Service(settings, SystemClock()).run()
+    sys.stderr.flush()
+    os._exit(code)  # everything is on disk; a thread that some driver or disk holds up would keep the process alive
