@@ -67,7 +67,6 @@ def test_a_stop_waits_for_no_stuck_source_frozen_broker_or_search(
     loop.send(signal.SIGTERM)
     assert loop.ended() == 0
     took_s = time.monotonic() - began_s
-    print(f"stopped after {took_s:.2f} s")
     assert took_s < 20  # on a loaded machine; promised are 5 s
     until(lambda: not psutil.pid_exists(child))
     assert "Traceback" not in loop.log()
