@@ -86,7 +86,7 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
 def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
 

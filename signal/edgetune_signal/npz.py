@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
 import math
+import tokenize
 import zipfile
 import zlib
 from contextlib import contextmanager
@@ -37,6 +39,8 @@ _BROKEN = (
     OverflowError,
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
+    tokenize.TokenError,  # numpy reads headers as Python literals
 )
 
 

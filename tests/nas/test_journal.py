@@ -105,7 +105,9 @@ def test_nothing_is_evaluated_twice(tmp_path: Path, unbroken: tuple[bytes, Score
     assert _search(path, cut_after=0) == unbroken[1:]
 
 
-@pytest.mark.parametrize("tail", [b"\x00" * 700, b'{"number": 3, "acc', b"{}garbage\n", b"\xff\xfe\n"])
+@pytest.mark.parametrize(
+    "tail", [b"\x00" * 700, b'{"number": 3, "acc', b"{}garbage\n", b"\xff\xfe\n", b"[" * 100_000 + b"\n"]
+)
 def test_a_torn_tail_is_cut_off(tmp_path: Path, tail: bytes) -> None:
     path = tmp_path / "journal.jsonl"
     with Journal(path, HEADER) as journal:

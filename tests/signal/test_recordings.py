@@ -105,6 +105,39 @@ def test_a_file_that_promises_more_than_it_holds_costs_no_memory(tmp_path: Path)
         read_recording(tmp_path / "bomb.npz")
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'shape': (1,",
+        b"(" * 9000,
+        b"-" * 5000 + b"1",
+        b"'''",
+        b"{'descr':'<f4','fortran_order':False,'shape':(1,-5)}",
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Reading `.npy`:UserWarning")
+def test_an_array_whose_header_is_no_header_is_refused(tmp_path: Path, header: bytes) -> None:
+    np.savez(tmp_path / "odd.npz", rate_hz=1.0, label="a")
+    with zipfile.ZipFile(tmp_path / "odd.npz", "a") as archive:
+        archive.writestr("samples.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(100))
+    with pytest.raises(RecordingError, match=r"odd\.npz: samples "):
+        read_recording(tmp_path / "odd.npz")
+
+
+def test_a_damaged_lzma_stream_is_refused(tmp_path: Path) -> None:
+    path, values = tmp_path / "damaged.npz", io.BytesIO()
+    np.save(values, np.random.default_rng(0).normal(size=(1, 5000)).astype(np.float32))
+    np.savez(path, rate_hz=1.0, label="a")
+    with zipfile.ZipFile(path, "a", compression=zipfile.ZIP_LZMA) as archive:
+        archive.writestr("samples.npy", values.getvalue())
+    whole = path.read_bytes()
+    start = whole.index(b"samples.npy")
+    for place in range(start + 400, start + 18_000, 1500):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        with pytest.raises(RecordingError, match=r"damaged\.npz: samples cannot be read"):
+            read_recording(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 but nothing else"])
 def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "no.npz").write_bytes(content)
