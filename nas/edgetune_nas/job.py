@@ -1,7 +1,7 @@
 """A search in a process of its own: what to search, and the parent's side of it.
 
-``python -m edgetune_nas.job JOB.json`` is the child; `SearchJob` starts it, follows it and ends it. This module loads
-neither torch nor onnx.
+``python -m edgetune_nas.job_child JOB.json`` is the child; `SearchJob` starts it, follows it and ends it. This module
+loads neither torch nor onnx.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class SearchJob:
         job.out.mkdir(parents=True, exist_ok=True)
         path = job.out / JOB_FILE
         path.write_text(job.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        command = [sys.executable, "-m", "edgetune_nas.job", str(path), "--parent", str(os.getpid())]
+        command = [sys.executable, "-m", "edgetune_nas.job_child", str(path), "--parent", str(os.getpid())]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
         process = subprocess.Popen(
             command,
@@ -184,11 +184,3 @@ def _ended(returncode: int, *, asked: bool) -> dict[str, Any]:
         return {"event": "failed", "error": name, "message": message}
     message = f"the search ended with exit code {returncode} and without a result; its log says why"
     return {"event": "failed", "error": "SearchFailed", "message": message}
-
-
-if __name__ == "__main__":
-    from edgetune_nas.job_child import main
-
-    code = main(sys.argv[1:])
-    sys.stderr.flush()
-    os._exit(code)  # everything is written and closed; unloading torch would take another second

@@ -49,7 +49,7 @@ class _Cancelled:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the job of a JSON file; 0 when a bundle was written, else 1. Events go to stdout, all else to stderr."""
-    parser = argparse.ArgumentParser(prog="python -m edgetune_nas.job", description="Run a search job.")
+    parser = argparse.ArgumentParser(prog="python -m edgetune_nas.job_child", description="Run a search job.")
     parser.add_argument("job", type=Path)
     parser.add_argument("--parent", type=int, help="process to die with")
     options = parser.parse_args(arguments)
@@ -177,3 +177,9 @@ def _events_only_stdout() -> Iterator[TextIO]:
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as events:
         os.dup2(2, 1)
         yield events
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stderr.flush()
+    os._exit(code)  # everything is written and closed; unloading torch would take another second

@@ -75,7 +75,7 @@ class LinkChanged:
 
 @dataclass(frozen=True, slots=True)
 class SearchReported:
-    """One event of the search child of ``job``: a JSON object as ``edgetune_nas.job`` prints it."""
+    """One event of the search child of ``job``: a JSON object as ``edgetune_nas.job_child`` prints it."""
 
     asset: str
     job: str

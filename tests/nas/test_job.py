@@ -171,7 +171,7 @@ def test_a_job_file_that_is_wrong_fails_with_every_field_named(tmp_path: Path) -
     path = tmp_path / "job.json"
     path.write_text(json.dumps({"data": {}, "task": "dance", "out": str(tmp_path)}))
     done = subprocess.run(
-        [sys.executable, "-m", "edgetune_nas.job", str(path)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "edgetune_nas.job_child", str(path)], capture_output=True, text=True, check=False
     )
     event = json.loads(done.stdout)
     assert (done.returncode, event["event"], event["error"]) == (1, "failed", "JobError")
