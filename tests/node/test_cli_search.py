@@ -93,34 +93,29 @@ def test_a_search_ends_with_a_bundle_within_its_budgets(recordings: Path, tmp_pa
 
 
 @pytest.mark.slow
-def test_interrupting_a_search_keeps_the_best_network_so_far(recordings: Path, tmp_path: Path) -> None:
-    for attempt in range(4):  # the search may have converged by itself when the signal arrives
-        if interrupted_search(recordings, tmp_path / str(attempt)) == "cancelled":
-            return
-    pytest.fail("no search was interrupted in time")
-
-
-def interrupted_search(recordings: Path, folder: Path) -> str:
-    """Interrupt a search that has found something; give what stopped it."""
-    folder.mkdir()
-    log = folder / "stderr"
-    command = [*EDGETUNE, "search", str(recordings), "--window", "512", "--time", "90s", "--out", str(folder / "out")]
+def test_interrupting_a_search_keeps_the_best_network_so_far(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 4, 16_384)).astype(np.float32)  # takes minutes to converge on
+    data = windows_file(tmp_path / "data.npz", x=x, label=np.arange(60) % 2)
+    journal, log = tmp_path / "out" / "journal.jsonl", tmp_path / "stderr"
+    command = [*EDGETUNE, "search", str(data), "--time", "1h", "--out", str(journal.parent), "--json"]
     with (
         log.open("w") as stderr,
-        subprocess.Popen(
-            [*command, "--json"], stdout=subprocess.PIPE, stderr=stderr, text=True, env=ENVIRONMENT
-        ) as search,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=ENVIRONMENT) as search,
     ):
-        assert wait_until(lambda: "best" in log.read_text() or search.poll() is not None, 60), log.read_text()
+        assert wait_until(lambda: search.poll() is not None or results_in(journal) > 0, 120), log.read_text()
         children = psutil.Process(search.pid).children(recursive=True)
         search.send_signal(signal.SIGINT)
-        output, _ = search.communicate(timeout=60)
+        output, _ = search.communicate(timeout=120)
         assert search.returncode == 0, log.read_text()
     found = json.loads(output)
+    assert found["stopped_by"] == "cancelled"
     assert Path(found["bundle"]).is_dir()
     assert not any(child.is_running() for child in children)
-    stopped_by: str = found["stopped_by"]
-    return stopped_by
+
+
+def results_in(journal: Path) -> int:
+    """Count what a search has found so far; its journal begins with a header."""
+    return len(journal.read_text().splitlines()) - 1 if journal.is_file() else 0
 
 
 @pytest.mark.slow
