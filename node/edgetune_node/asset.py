@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from datetime import timedelta
-from math import isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,9 +14,11 @@ from edgetune_node.alarm import Alarm
 from edgetune_node.clock import from_ns
 from edgetune_node.commands import Context
 from edgetune_node.events import Durability
+from edgetune_node.evidence import physics_verdict, recommended_action
 from edgetune_node.messages import AssetHealth, AssetInfo, Classification, Fault, Model, Sign, Vibration
 from edgetune_node.sign import SignDetector
-from edgetune_signal import IndicatorBuffer, Windower
+from edgetune_node.vibration import VibrationWatch, rounded
+from edgetune_signal import Windower
 from edgetune_signal.indicators import indicators
 
 if TYPE_CHECKING:
@@ -29,9 +30,12 @@ if TYPE_CHECKING:
     from edgetune_node.config import AssetSection
     from edgetune_node.emitter import Emitter
     from edgetune_node.events import Publish
+    from edgetune_node.evidence import Physics as PhysicsVerdict
     from edgetune_node.sign import SignEvent
-    from edgetune_signal import Chunk, Indicators, Window
+    from edgetune_signal import Chunk, Window
+    from edgetune_signal.defects import Defect
     from edgetune_signal.types import Samples
+    from edgetune_signal.velocity import Zone
 
 UNKNOWN = "unknown"
 UNUSABLE = frozenset({"nan", "flat"})
@@ -75,13 +79,14 @@ class Asset:
         self._windower = Windower(
             settings.channels, settings.window.length, settings.window.hop, clip_level=settings.clip_level
         )
-        self._indicators = IndicatorBuffer(settings.spec, seconds=max(1.0, settings.vibration_s))
+        self._vibration = VibrationWatch(settings)
         self._alarm = Alarm(settings.alarm, settings.healthy_class, new_id, restored)
         self._signs = SignDetector(settings.sign, settings.healthy_class, new_id)
         self._latencies: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self._heard: deque[tuple[str, Samples]] = deque(maxlen=min(settings.alarm.window, EVIDENCE_WINDOWS))
         self._last_evidence: dict[str, Any] = {}
-        self._last_fault = self._last_vibration = self._last_classification = float("-inf")
+        self._last_fault = self._last_classification = float("-inf")
+        self._last_verdict: tuple[PhysicsVerdict, str, Defect | None, Zone | None] | None = None
         self._samples = self._windows = self._gaps = 0
 
     # ---- samples -----------------------------------------------------------------------------------------------
@@ -103,8 +108,8 @@ class Asset:
             if self.bundle is not None:
                 messages += self._classify(window, self.bundle)
         if self.settings.task == "fault":
-            self._indicators.push(chunk)
-            messages += self._vibration(now)
+            self._vibration.push(chunk)
+            messages += self._look(now)
         return messages
 
     @property
@@ -240,20 +245,25 @@ class Asset:
         self._last_classification = seconds
         return True
 
-    def _vibration(self, now: float) -> list[Publish]:
-        if now - self._last_vibration < self.settings.vibration_s:
+    def _look(self, now: float) -> list[Publish]:
+        """Say how the machine vibrates, and repeat the fault where physics' verdict on it has changed."""
+        found = self._vibration.look(now, self.context)
+        if found is None:
             return []
-        value = self._indicators.value()
-        if value is None:
-            return []
-        self._last_vibration = now
-        fields: dict[str, Any] = {
-            "unit": value.unit,
-            "seconds": value.seconds,
-            "quality": list(value.quality),
-            **_rounded(value),
-        }
-        return [self._emitter.publish(Vibration, self.settings.id, Durability.TELEMETRY, **fields)]
+        fields = self._vibration.fields(found)
+        messages = [self._emitter.publish(Vibration, self.settings.id, Durability.TELEMETRY, **fields)]
+        verdict = self._verdict(self._alarm.state)
+        if self._last_verdict is not None and verdict != self._last_verdict:
+            messages.append(self._fault(self._alarm.state, Durability.TELEMETRY))
+        self._last_verdict = verdict
+        return messages
+
+    def _verdict(self, state: AlarmState) -> tuple[PhysicsVerdict, str, Defect | None, Zone | None]:
+        physics = self._vibration.physics
+        defect = None if physics.match is None else physics.match.defect
+        heard = self.bundle is not None
+        word, note = physics_verdict(state, defect, physics.zone, looked=physics.looked, heard=heard)
+        return word, note, defect, physics.zone
 
     def _fault(self, state: AlarmState, durability: Durability) -> Publish:
         self._last_fault = self._emitter.clock.monotonic()
@@ -277,22 +287,29 @@ class Asset:
             acknowledged_by=state.acknowledged_by,
             acknowledged_at=state.acknowledged_at,
             comment=state.comment,
-            evidence=self._evidence(state.class_),
+            evidence=self._evidence(state),
         )
 
-    def _evidence(self, class_: str) -> dict[str, Any]:
-        """Give indicators of the newest windows heard as ``class_``, those that voted; what was, where none is."""
-        windows = [samples for heard, samples in self._heard if heard == class_]
+    def _evidence(self, state: AlarmState) -> dict[str, Any]:
+        """Give indicators of the newest windows heard as the state's class (what was, where none is), and physics."""
+        windows = [samples for heard, samples in self._heard if heard == state.class_]
         if windows:
             value = indicators(np.concatenate(windows, axis=1), self.settings.unit, self.settings.rate_hz)
             self._last_evidence = {
-                **_rounded(value),
+                **rounded(value),
                 "unit": value.unit,
                 "seconds": round(value.seconds, 4),
                 "windows": len(windows),
-                "class": class_,
+                "class_": state.class_,
             }
-        return self._last_evidence
+        word, note, defect, zone = self._verdict(state)
+        return {
+            **self._last_evidence,
+            **self._vibration.evidence(),
+            "physics": word,
+            "note": note,
+            "action": recommended_action(state, word, defect, zone),
+        }
 
     def _model(self, durability: Durability) -> Publish:
         fields: dict[str, Any] = {"previous": self.previous}
@@ -321,11 +338,3 @@ class Asset:
         kept = sum(part.samples.shape[1] for part in self.recent)
         while kept - self.recent[0].samples.shape[1] >= RECENT_S * self.settings.rate_hz:
             kept -= self.recent.popleft().samples.shape[1]
-
-
-def _rounded(value: Indicators) -> dict[str, list[float | None]]:
-    """Give indicators as JSON numbers; null where there is none, as of a constant channel."""
-    return {
-        name: [round(number, 6) if isfinite(number) else None for number in getattr(value, name)]
-        for name in ("rms", "peak", "crest_factor", "kurtosis")
-    }

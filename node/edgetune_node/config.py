@@ -29,6 +29,7 @@ from pydantic_settings import (
 
 from edgetune_nas.card import Budget
 from edgetune_node.commands import problems
+from edgetune_node.config_machine import MachineSection
 from edgetune_node.errors import ConfigError
 from edgetune_signal import StreamSpec
 
@@ -178,6 +179,7 @@ class AssetSection(_Section):
     recordings_max_bytes: int = Field(512 * 2**20, gt=0)
     window: WindowSection = WindowSection()
     source: SourceSection = SourceSection()
+    machine: MachineSection = MachineSection()
     alarm: AlarmSection = AlarmSection()
     sign: SignSection = SignSection()
     budget: BudgetSection = BudgetSection()

@@ -22,6 +22,9 @@ CalibrationPhase = Literal[
     "failed",
     "cancelled",
 ]
+TrendWord = Literal["rising", "steady", "falling"]
+SpeedOrigin = Literal["context", "config", "estimated"]
+PhysicsWord = Literal["agrees", "disagrees", "suggests", "silent", "unavailable"]
 Reply = Literal["accepted", "progress", "done", "failed", "rejected"]
 
 
@@ -169,6 +172,39 @@ class Classification(Message):
     quality: list[str]
 
 
+class Evidence(BaseModel):
+    """What speaks for a fault, or against it.
+
+    Acceleration indicators are of the newest windows heard as ``class``, one value a channel; velocity, zone, defect
+    and speed are of the last seconds. ``physics`` holds the network's class against them, ``note`` says it in words.
+    """
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, json_schema_serialization_defaults_required=True)
+    rms: list[float | None] = []
+    peak: list[float | None] = []
+    crest_factor: list[float | None] = []
+    kurtosis: list[float | None] = []
+    unit: str | None = None
+    seconds: float | None = None
+    windows: int = 0
+    class_: str | None = Field(None, alias="class")
+    velocity_rms_mm_s: float | None = None
+    velocity_trend: TrendWord | None = None
+    velocity_trend_mm_s_per_h: float | None = None
+    zone: str | None = None
+    defect: str | None = None
+    defect_order: float | None = None
+    defect_hz: float | None = None
+    defect_amplitude: float | None = None
+    defect_over_floor: float | None = None
+    shaft_rpm: float | None = None
+    shaft_rpm_from: SpeedOrigin | None = None
+    quality: list[str] = []
+    physics: PhysicsWord = "unavailable"
+    note: str = ""
+    action: str = ""
+
+
 class Fault(Message):
     """The debounced condition of a machine; retained, sent on change and as a heartbeat.
 
@@ -195,7 +231,7 @@ class Fault(Message):
     acknowledged_by: str | None = None
     acknowledged_at: Timestamp | None = None
     comment: str | None = None
-    evidence: dict[str, Any] = {}
+    evidence: Evidence = Evidence()
 
 
 class Sign(Message):
@@ -212,8 +248,21 @@ class Sign(Message):
     model: str
 
 
+class DefectAmplitude(BaseModel):
+    """One defect's line in the envelope spectrum: its amplitude, those of its harmonics, its ratio to the floor."""
+
+    order: float
+    frequency_hz: float
+    amplitude: float
+    harmonics: list[float]
+    over_floor: float
+
+
 class Vibration(Message):
-    """Condition indicators, one value a channel."""
+    """Condition indicators, one value a channel; null where the signal does not allow a value (``quality`` says why).
+
+    ``defect`` is the one whose line stands out in ``channel``; ``defects`` has all that can be resolved.
+    """
 
     topic: ClassVar[str] = "vibration"
     qos: ClassVar[int] = 0
@@ -224,7 +273,20 @@ class Vibration(Message):
     kurtosis: list[float | None]
     unit: str
     seconds: float
+    velocity_rms_mm_s: list[float] | None = None
+    velocity_trend: TrendWord | None = None
+    velocity_trend_mm_s_per_h: float | None = None
     zone: str | None = None
+    shaft_rpm: float | None = None
+    shaft_rpm_from: SpeedOrigin | None = None
+    envelope_band_hz: list[float] | None = None
+    channel: int | None = None
+    defect: str | None = None
+    defect_order: float | None = None
+    defect_hz: float | None = None
+    defect_amplitude: float | None = None
+    defect_over_floor: float | None = None
+    defects: dict[str, DefectAmplitude] = {}
     quality: list[str]
 
 

@@ -87,6 +87,7 @@ def test_the_example_has_every_table() -> None:
         "asset",
         "asset.window",
         "asset.source",
+        "asset.machine",
         "asset.alarm",
         "asset.sign",
         "asset.budget",

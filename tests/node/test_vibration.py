@@ -1,0 +1,233 @@
+"""What the last seconds say of a machine, what speaks for its fault, and how its velocity moves."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from edgetune_node.alarm import AlarmState
+from edgetune_node.asset import Asset
+from edgetune_node.commands import Context
+from edgetune_node.config import AssetSection
+from edgetune_node.config_machine import MachineSection
+from edgetune_node.emitter import Emitter
+from edgetune_node.evidence import physics_verdict, recommended_action
+from edgetune_node.messages import Evidence, Fault, Vibration
+from edgetune_node.topics import Topics
+from edgetune_node.trend import FIRST_STEP_S, MOST_POINTS, Trend
+from edgetune_node.vibration import VibrationWatch
+from edgetune_signal import DEEP_GROOVE_6205, BearingSimulator, Chunk, DefectOrders
+
+RATE = 12_000
+
+
+class Clock:
+    now = 0.0
+
+    def utc(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def synced(self) -> bool:
+        return True
+
+
+HEALTHY = AlarmState(active=False, event=None, class_="normal", severity="none")
+
+
+def fault(class_: str) -> AlarmState:
+    return AlarmState(active=True, event="e1", class_=class_, severity="alarm")
+
+
+class Seconds:
+    """Feeds a watch with a simulated bearing, one second after the other."""
+
+    def __init__(self, context: Context | None = None, **machine: Any) -> None:
+        section = {"group": 2, "bearing": "6205-2RS", **machine}
+        self.watch = VibrationWatch(AssetSection(id="b", rate_hz=RATE, machine=MachineSection(**section)))
+        self.context = context or Context()
+        self.bearing = BearingSimulator()
+        self.count = 0
+
+    def play(self, condition: str, seconds: int = 1) -> dict[str, Any]:
+        self.bearing.select(condition)
+        fields: dict[str, Any] = {}
+        for _ in range(seconds):
+            self.watch.push(Chunk(self.bearing.generate(RATE), self.count * 10**9, float(RATE), self.count))
+            self.count += 1
+            found = self.watch.look(float(self.count), self.context)
+            assert found is not None
+            fields = self.watch.fields(found)
+        return fields
+
+
+def test_a_second_becomes_a_message_with_velocity_zone_and_defects() -> None:
+    fields = Seconds(shaft_rpm=1797.0).play("outer_severe")
+    message = Vibration(ts="2026-01-01T00:00:00Z", boot="b", seq=0, **fields)  # type: ignore[arg-type]
+    assert message.defect == "bpfo"
+    assert message.defect_hz == pytest.approx(3.5848 * 1797 / 60, abs=0.01)
+    assert (message.shaft_rpm, message.shaft_rpm_from) == (1797.0, "config")
+    (velocity,) = message.velocity_rms_mm_s or ()
+    assert 1.545 < velocity < 2.8  # the shaft's four harmonics alone have 1.545
+    assert message.zone == "B"
+    assert set(message.defects) == {"bpfo", "bpfi", "bsf2", "ftf"}
+
+
+def test_the_plant_knows_the_speed_better_than_the_configuration() -> None:
+    seconds = Seconds(Context(shaft_rpm=1797.0), shaft_rpm=900.0)
+    assert seconds.play("inner_severe")["defect"] == "bpfi"
+    assert seconds.watch.evidence()["shaft_rpm_from"] == "context"
+
+
+def test_a_defect_is_evidence_once_three_looks_show_it_and_until_they_do_not() -> None:
+    seconds = Seconds(shaft_rpm=1797.0)
+    shown = []
+    for condition in ("normal", *["inner_severe"] * 4, *["normal"] * 4):
+        seconds.play(condition)
+        shown.append(seconds.watch.evidence()["defect"])
+    assert shown == [None, None, None, "bpfi", "bpfi", "bpfi", "bpfi", None, None]
+
+
+def test_an_estimated_speed_is_believed_when_it_stays() -> None:
+    seconds = Seconds(shaft_rpm_range=(1500.0, 2500.0))
+    assert seconds.play("normal")["quality"] == ["no_shaft_speed"]
+    fields = seconds.play("normal", 2)
+    assert fields["shaft_rpm_from"] == "estimated"
+    assert fields["shaft_rpm"] == pytest.approx(1797, rel=0.01)
+
+
+def test_without_a_bearing_nothing_is_looked_for() -> None:
+    fields = Seconds(bearing=None, shaft_rpm=1797.0).play("inner_severe")
+    assert (fields["defects"], fields["defect"], fields["envelope_band_hz"], fields["quality"]) == ({}, None, None, [])
+
+
+def test_evidence_fits_its_message() -> None:
+    seconds = Seconds(shaft_rpm=1797.0)
+    seconds.play("inner_severe", 4)
+    evidence = Evidence(**seconds.watch.evidence())
+    assert evidence.defect == "bpfi"
+    assert evidence.defect_over_floor is not None
+    assert evidence.velocity_rms_mm_s is not None
+
+
+@pytest.mark.parametrize(
+    ("state", "defect", "zone", "looked", "verdict"),
+    [
+        (fault("inner_severe"), "bpfi", "A", True, "agrees"),
+        (fault("inner_severe"), "bpfo", "A", True, "disagrees"),
+        (fault("inner_severe"), None, "A", True, "silent"),
+        (fault("inner_severe"), None, "A", False, "unavailable"),
+        (fault("looseness"), "bpfo", None, True, "suggests"),
+        (fault("looseness"), None, None, True, "silent"),
+        (HEALTHY, "bpfo", "A", True, "disagrees"),
+        (HEALTHY, None, "D", False, "disagrees"),
+        (HEALTHY, None, "B", True, "silent"),
+        (HEALTHY, None, None, False, "unavailable"),
+    ],
+)
+def test_network_and_physics_are_held_against_each_other(
+    state: AlarmState, defect: Any, zone: Any, looked: Any, verdict: str
+) -> None:
+    found, note = physics_verdict(state, defect, zone, looked=looked)
+    assert found == verdict
+    assert bool(note) == (verdict != "unavailable" and (verdict != "silent" or state.class_ == "inner_severe"))
+
+
+def test_without_a_model_physics_alone_suggests() -> None:
+    assert physics_verdict(HEALTHY, "bpfo", "A", looked=True, heard=False)[0] == "suggests"
+
+
+def test_the_state_is_repeated_when_physics_changes_its_mind() -> None:
+    section = AssetSection(id="b", rate_hz=RATE, machine=MachineSection(group=2, bearing="6205-2RS", shaft_rpm=1797.0))
+    clock = Clock()
+    asset = Asset(section, Emitter(Topics("edgetune", "n"), "boot", clock), lambda: "e1")
+    bearing = BearingSimulator(condition="outer_severe")
+    faults = []
+    for count in range(6):
+        clock.now = float(count)
+        chunk = Chunk(bearing.generate(RATE), count * 10**9, float(RATE), count)
+        faults += [each.message for each in asset.listen(chunk) if isinstance(each.message, Fault)]
+    (repeated,) = faults
+    assert not repeated.active
+    assert (repeated.evidence.defect, repeated.evidence.physics) == ("bpfo", "suggests")
+    assert "outer race" in repeated.evidence.note
+    assert repeated.evidence.action.startswith("look at the machine")
+
+
+@pytest.mark.parametrize(
+    ("state", "physics", "defect", "zone", "words"),
+    [
+        (HEALTHY, "silent", None, "A", "none"),
+        (HEALTHY, "disagrees", "bpfo", "A", "recalibrate"),
+        (fault("inner"), "agrees", "bpfi", "A", "inner race soon"),
+        (fault("inner"), "silent", None, "A", "inner race at the next stop"),
+        (fault("inner"), "disagrees", "bpfo", "A", "measure again"),
+        (fault("looseness"), "unavailable", None, None, "inspect the machine at the next stop"),
+        (fault("inner"), "agrees", "bpfi", "D", "stop the machine"),
+    ],
+)
+def test_there_is_something_to_do(state: AlarmState, physics: Any, defect: Any, zone: Any, words: str) -> None:
+    assert words in recommended_action(state, physics, defect, zone)
+
+
+def test_a_rising_figure_is_told_from_a_steady_one() -> None:
+    random = np.random.default_rng(0)
+    for slope, word in ((0.0, "steady"), (0.5, "rising"), (-0.5, "falling")):
+        trend = Trend()
+        for second in range(3600):
+            trend.add(second, 2.0 + slope * second / 3600 + random.normal(0, 0.1))
+        found = trend.slope
+        assert found is not None
+        assert found.word == word
+        assert found.per_hour == pytest.approx(slope, abs=0.06)
+
+
+def test_a_trend_reaches_back_as_far_as_it_watched_and_stays_small() -> None:
+    trend = Trend()
+    assert trend.slope is None
+    for minute in range(60 * 24 * 7):
+        trend.add(60.0 * minute, 1.0)
+    assert len(trend._points) < MOST_POINTS
+    assert trend.slope is not None
+    assert trend.slope.seconds > 6 * 86_400
+    trend.clear()
+    trend.add(FIRST_STEP_S, 1.0)
+    assert trend.slope is None
+
+
+def test_a_machine_is_described_by_catalogue_geometry_or_orders() -> None:
+    geometry = {"balls": 9.0, "ball_diameter": 7.94, "pitch_diameter": 39.04}
+    orders = {"bpfo": 3.5848, "bpfi": 5.4152, "bsf": 2.3567, "ftf": 0.3983}
+    for bearing in ("6205-2RS", geometry, {**geometry, "contact_angle": 0.0}):
+        assert MachineSection(bearing=bearing).machine.orders == DEEP_GROOVE_6205.orders()
+    assert MachineSection(bearing=orders).machine.orders == DefectOrders(**orders)
+    assert MachineSection(group=1, support="flexible").machine.zone_limits_mm_s == (3.5, 7.1, 11.0)
+    assert MachineSection(group=1, zone_limits_mm_s=(1, 2, 3)).machine.zone_limits_mm_s == (1, 2, 3)
+    assert MachineSection().machine.zone_limits_mm_s is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"bearing": "6205"}, "6205-2RS"),
+        ({"bearing": {"balls": 9.0}}, "pitch_diameter"),
+        ({"bearing": {"balls": 2.0, "ball_diameter": 1.0, "pitch_diameter": 5.0}}, "three balls"),
+        ({"bearing": {"balls": 9.0, "ball_diameter": 9.0, "pitch_diameter": 5.0}}, "three balls"),
+        (
+            {"bearing": {"balls": 9.0, "ball_diameter": 1.0, "pitch_diameter": 5.0, "contact_angle": 90.0}},
+            "contact_angle",
+        ),
+        ({"bearing": {"bpfo": 0.0, "bpfi": 5.0, "bsf": 2.0, "ftf": 0.4}}, "positive"),
+        ({"zone_limits_mm_s": (1.4, 1.4, 4.5)}, "larger"),
+        ({"shaft_rpm_range": (1800.0, 1500.0)}, "larger"),
+    ],
+)
+def test_an_impossible_machine_is_refused(setting: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        MachineSection(**setting)
