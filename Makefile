@@ -25,6 +25,7 @@ check: lint  ## Format, lint, types and the quick tests
 	$(BIN)/python -m pytest -m "not slow" -q -n 2
 
 bench: $(VENV)/.installed  ## Benchmarks: throughput, latency, memory, search
+	$(BIN)/python tests/bench/bench_indicators.py
 	$(BIN)/python tests/bench/bench_node.py
 	$(BIN)/python tests/bench/bench_search.py
 
