@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test lint check bench bench-search format clean help
+.PHONY: demo test test-containers lint check bench bench-search format clean help
 
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -13,8 +13,11 @@ help:  ## What there is to make
 demo: $(VENV)/.installed  ## A machine breaks, a node learns to hear it: three minutes in the terminal
 	@$(BIN)/edgetune demo
 
-test: $(VENV)/.installed  ## Every test
-	$(BIN)/python -m pytest -n 2
+test: $(VENV)/.installed  ## Every test that needs no container engine
+	$(BIN)/python -m pytest -n 2 -m "not containers"
+
+test-containers: $(VENV)/.installed  ## Build and run the containers, where `docker info` finds an engine
+	$(BIN)/python -m pytest -m containers -v tests/docker
 
 lint: $(VENV)/.installed  ## Format, lint and types
 	$(BIN)/ruff format --check .
@@ -22,7 +25,7 @@ lint: $(VENV)/.installed  ## Format, lint and types
 	$(BIN)/mypy
 
 check: lint  ## Format, lint, types and the quick tests
-	$(BIN)/python -m pytest -m "not slow" -q -n 2
+	$(BIN)/python -m pytest -m "not slow and not containers" -q -n 2
 
 bench: $(VENV)/.installed  ## Benchmarks: throughput, latency, memory, search
 	$(BIN)/python tests/bench/bench_indicators.py

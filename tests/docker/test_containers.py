@@ -21,13 +21,16 @@ from edgetune_node.topics import Topics
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(1500)]
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD_S, UP_S, LOOP_S, FAULT_S, DOWN_S = 1200, 120, 180, 30, 60
 TOPICS = Topics("tests/line1", "edge7")
 ASSET = "bearing1"
 CONFIG = "/etc/edgetune/config.toml"
+RSS_OF_ALL = "awk '/^RssAnon|^RssShmem/ {sum += $2} END {print sum}' /proc/[0-9]*/status"
+ROOM_BYTES = 40 * 2**20
+"""What a search is left beside the node: less than any needs, more than starting one does."""
 
 
 class Stack:
@@ -74,6 +77,24 @@ class Stack:
         """Run a command as the operator does."""
         return self.compose("run", "--rm", "-T", "operator", *command, seconds=seconds, code=code)
 
+    def recalibrate(self, *options: str) -> dict[str, Any]:
+        """Have a new model made, and used whatever it is worth; give what the command prints."""
+        done = self.operator("recalibrate", *options, "--deploy", "always", "--json", seconds=LOOP_S)
+        return dict(json.loads(done.stdout))
+
+    def set_condition(self, condition: str) -> None:
+        """Break the simulated machine, or repair it."""
+        self.compose("run", "--rm", "-T", "condition", condition)
+
+    def limit_memory(self, service: str, size: int, *, squeezed: bool = False) -> None:
+        """Bound a running container's memory: to ``size``, or to hardly more than it takes now."""
+        container = self.inspect(service)["Id"]
+        if squeezed:
+            used = int(self.inside(service, "sh", "-c", RSS_OF_ALL)) * 1024
+            size = used + ROOM_BYTES
+        limits = ["--memory", str(size), "--memory-swap", str(size)]
+        subprocess.run(["docker", "update", *limits, container], capture_output=True, timeout=30, check=True)
+
     def inspect(self, service: str) -> dict[str, Any]:
         """Give what the engine knows of a container."""
         name = self.compose("ps", "-aq", service).stdout.strip()
@@ -92,11 +113,12 @@ class Stack:
 
 
 def wait_for(client: OperatorClient, leaf: str, **fields: Any) -> dict[str, Any]:
-    """Give the first message on an asset's topic that has these fields."""
-    client.subscribe(TOPICS.asset(ASSET, leaf))
+    """Give the first message on a topic that has these fields."""
+    wanted = TOPICS.node(leaf) if leaf == "status" else TOPICS.asset(ASSET, leaf)
+    client.subscribe(wanted)
     seen = []
     for topic, payload in client.messages(FAULT_S):
-        if topic == TOPICS.asset(ASSET, leaf):
+        if topic == wanted:
             if fields.items() <= payload.items():
                 return payload
             seen.append(payload)
@@ -123,22 +145,77 @@ def stack() -> Iterator[Stack]:
         stack.compose("--profile", "operator", "down", "--volumes", "--remove-orphans", seconds=DOWN_S + 30)
 
 
-def test_an_operator_makes_a_model_and_the_scada_sees_faults_come_and_go(stack: Stack) -> None:
+@pytest.fixture(scope="module")
+def model(stack: Stack) -> str:
+    """Id of a model that an operator had the node make, from outside."""
+    stack.set_condition("normal")
+    taught = ["--classes", "normal,inner,outer", "--seconds-per-take", "4s", "--countdown", "1s", "--time", "20s"]
+    result = stack.recalibrate(*taught)
+    assert result["deployed"]
+    assert result["arena_bytes"] <= 4096
     with stack.scada() as scada:
-        stack.compose("run", "--rm", "-T", "condition", "normal")
-        taught = ["--classes", "normal,inner,outer", "--seconds-per-take", "4s", "--countdown", "1s", "--time", "20s"]
-        done = stack.operator("recalibrate", *taught, "--deploy", "always", "--json", seconds=LOOP_S)
-        result = json.loads(done.stdout)
-        assert result["deployed"]
-        assert result["arena_bytes"] <= 4096
-        model = wait_for(scada, "model", id=result["model"])
-        assert model["arena_bytes"] == result["arena_bytes"]
+        assert wait_for(scada, "model", id=result["model"])["arena_bytes"] == result["arena_bytes"]
+    return str(result["model"])
+
+
+def test_the_scada_sees_faults_come_and_go(stack: Stack, model: str) -> None:
+    with stack.scada() as scada:
         for condition in ("inner", "outer"):
-            stack.compose("run", "--rm", "-T", "condition", condition)
+            stack.set_condition(condition)
             raised = wait_for(scada, "fault", active=True, **{"class": condition})
-            stack.compose("run", "--rm", "-T", "condition", "normal")
+            stack.set_condition("normal")
             wait_for(scada, "fault", active=False, event=raised["event"])
-    assert stack.inspect("node")["RestartCount"] == 0
+        assert wait_for(scada, "model")["id"] == model
+
+
+def test_a_node_killed_while_a_fault_is_active_comes_back_with_its_model_and_ends_that_fault(
+    stack: Stack, model: str
+) -> None:
+    with stack.scada() as scada:
+        stack.set_condition("inner")
+        event = wait_for(scada, "fault", active=True, **{"class": "inner"})["event"]
+        stack.compose("kill", "--signal", "SIGKILL", "node")
+        assert wait_for(scada, "status", status="offline")["status"] == "offline"
+        stack.set_condition("normal")
+        stack.compose("up", "--wait", "--wait-timeout", str(UP_S), "node", seconds=UP_S + 60)
+        ended = wait_for(scada, "fault", active=False, event=event)
+    with stack.scada() as scada:
+        assert wait_for(scada, "model")["id"] == model
+        assert wait_for(scada, "fault")["event"] == ended["event"]
+
+
+def test_a_killed_broker_comes_back_with_its_state_and_the_node_goes_on_as_the_same_process(
+    stack: Stack, model: str
+) -> None:
+    started = stack.inspect("node")["State"]["StartedAt"]
+    stack.compose("kill", "--signal", "SIGKILL", "broker")
+    assert "broker" in stack.inside("node", "python", "-m", "edgetune_node.cli.live", "--config", CONFIG, code=1)
+    stack.compose("up", "--wait", "--wait-timeout", str(UP_S), "broker", "node", seconds=UP_S + 60)
+    with stack.scada() as scada:
+        wait_for(scada, "status", status="online")
+        assert wait_for(scada, "model")["id"] == model
+        stack.set_condition("outer")
+        raised = wait_for(scada, "fault", active=True, **{"class": "outer"})
+        stack.set_condition("normal")
+        wait_for(scada, "fault", active=False, event=raised["event"])
+    assert stack.inspect("node")["State"]["StartedAt"] == started
+
+
+def test_a_search_that_runs_out_of_memory_fails_alone(stack: Stack, model: str) -> None:
+    before = stack.inspect("node")
+    stack.limit_memory("node", before["HostConfig"]["Memory"], squeezed=True)
+    try:
+        failed = stack.operator("recalibrate", "--source", "stored", "--time", "20s", seconds=LOOP_S, code=1)
+    finally:
+        stack.limit_memory("node", before["HostConfig"]["Memory"])
+    assert "ended by SIGKILL; the system may be short of memory" in failed.stderr.splitlines()[-1]
+    after = stack.inspect("node")
+    assert (after["State"]["StartedAt"], after["RestartCount"]) == (before["State"]["StartedAt"], 0)
+    with stack.scada() as scada:
+        assert wait_for(scada, "model")["id"] == model
+        assert wait_for(scada, "state", phase="monitoring")
+        assert wait_for(scada, "classification")["class"] == "normal"
+    assert stack.recalibrate("--source", "stored", "--time", "20s")["model"] != model
 
 
 def test_a_container_may_write_nowhere_but_to_its_volume_and_tmp(stack: Stack) -> None:

@@ -185,3 +185,15 @@ def test_a_job_file_that_is_wrong_fails_with_every_field_named(tmp_path: Path) -
 def test_a_source_is_one_path_or_recordings_with_a_window(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Source.model_validate(values)
+
+
+@pytest.mark.skipif(not Path("/proc/self/oom_score_adj").exists(), reason="this system has no out-of-memory score")
+def test_where_memory_runs_out_the_kernel_ends_the_search_first(tmp_path: Path) -> None:
+    job = SearchJob.start(_job(tmp_path, candidates=16))
+    try:
+        events = job.events()
+        assert next(events)["event"] != "failed"
+        assert Path(f"/proc/{job.pid}/oom_score_adj").read_text().strip() == "1000"
+    finally:
+        job.kill()
+    assert "ended by SIGKILL" in list(events)[-1]["message"]
