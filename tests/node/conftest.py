@@ -82,6 +82,7 @@ class Broker:
         self.users = dict(users or {})
         self.acl = acl
         self.tls = tls
+        self.more: list[str] = []
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -157,7 +158,7 @@ class Broker:
         if self.tls is not None:
             ca, certificate, key = self.tls
             lines += [f"cafile {ca}", f"certfile {certificate}", f"keyfile {key}"]
-        (self.folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
+        (self.folder / "mosquitto.conf").write_text("\n".join([*lines, *self.more]) + "\n")
 
     def _answers(self, port: int, process: subprocess.Popen[bytes]) -> bool:
         deadline = time.monotonic() + PATIENCE_S

@@ -139,6 +139,24 @@ def test_a_broker_with_a_known_certificate_is_trusted(
 
 @PAHO_LEAVES_SOCKETS
 @PAHO_LEAVES_SOCKETS_LATE
+def test_a_broker_that_wants_certificates_lets_in_only_who_has_one(
+    make_broker: Any, authority: Path, bench: Any, protocol: str
+) -> None:
+    broker = make_broker(tls=(authority / "ca.pem", authority / "broker.pem", authority / "broker.key"))
+    broker.more = ["require_certificate true"]
+    broker.start()
+    ca = {"ca_file": authority / "ca.pem"}
+    stranger = bench(broker, protocol=protocol, tls=ca)
+    stranger.link.start()
+    stranger.until(lambda: stranger.reasons() != [])
+    assert not stranger.link.connected
+    pair = {"certificate_file": authority / "node.pem", "key_file": authority / "node.key"}
+    bench(broker, protocol=protocol, tls={**ca, **pair}).start()
+    assert not stranger.link.connected
+
+
+@PAHO_LEAVES_SOCKETS
+@PAHO_LEAVES_SOCKETS_LATE
 def test_a_broker_with_an_unknown_certificate_is_not_trusted(tls_broker: Any, authority: Path, bench: Any) -> None:
     node = bench(tls_broker, tls={"ca_file": authority / "other.pem"})
     node.link.start()
