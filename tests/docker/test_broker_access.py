@@ -95,7 +95,7 @@ def connect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
     for client in clients:
         client.close()
     process.terminate()
-    process.wait(10)
+    process.wait(60)
 
 
 def accepted(client: OperatorClient, topics: list[str]) -> set[str]:

@@ -13,7 +13,7 @@ recorder
 small_disk
     A file system of 1 MiB of its own (`SmallDisk`), to be filled and freed; skipped where it cannot be mounted.
 until
-    ``until(condition, seconds=10)`` waits for a condition with a deadline.
+    ``until(condition, seconds=60)`` waits for a condition with a deadline.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 def wait_until(condition: Callable[[], object], seconds: float = PATIENCE_S, what: str = "") -> None:

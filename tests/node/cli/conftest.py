@@ -105,9 +105,7 @@ class ScriptedNode:
     def command(self, name: str) -> dict[str, Any]:
         """The next command of that name."""
         topic = f"{self.base}/{ASSET}/cmd/{name}"
-        found = self.seen.wait_for(
-            lambda message: message.topic == topic and message.json()["id"] not in self._handled, 20
-        )
+        found = self.seen.wait_for(lambda message: message.topic == topic and message.json()["id"] not in self._handled)
         payload: dict[str, Any] = found.json()
         self._handled.add(payload["id"])
         return payload
@@ -139,7 +137,7 @@ class ScriptedNode:
 
     def finish(self) -> None:
         if self._thread is not None:
-            self._thread.join(30)
+            self._thread.join(90)
             assert not self._thread.is_alive(), "the script waits for something that did not come"
         if self._error is not None:
             raise self._error

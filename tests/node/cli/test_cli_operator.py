@@ -305,7 +305,7 @@ def test_ctrl_c_cancels_the_job(broker: Any, scripted_node: Any, spawn: Any) -> 
     node.reply(node.command("cancel"), "cancel", "done")
     node.calibration(job, "cancelled")
     node.reply(job, "recalibrate", "failed", reason="cancelled: the old model stays")
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert json.loads(out)["status"] == "cancelled"
 
@@ -337,5 +337,5 @@ def test_enter_in_a_terminal_starts_each_take(broker: Any, scripted_node: Any, s
     node.command("continue")
     node.reply(job, "recalibrate", "done", detail=FOUND)
     until(lambda: shows("in use"))
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     os.close(terminal)

@@ -170,7 +170,7 @@ def test_it_says_goodbye(broker: Any, scripted_node: Any, spawn: Any, how: int) 
     process = spawn("simulate", *ON, *node.target)
     blocks(node, 1)
     process.send_signal(how)
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     state(node, sending=False)
 
 
@@ -187,7 +187,7 @@ def test_the_broker_tells_when_it_was_killed(broker: Any, scripted_node: Any, sp
 def test_it_ends_by_itself(broker: Any, scripted_node: Any, spawn: Any) -> None:
     node = scripted_node(broker)
     process = spawn("simulate", "--seconds", "0.3", *ON, *node.target)
-    assert process.wait(15) == 0
+    assert process.wait(60) == 0
 
 
 @pytest.mark.slow
@@ -199,7 +199,7 @@ def test_an_asset_that_the_node_does_not_have_is_told(broker: Any, scripted_node
     assert "nobody hears this: the node has no asset 'nope'; it has press" in told
     node.online("press", "nope")
     process.send_signal(signal.SIGTERM)
-    assert process.communicate(timeout=15)[1] == ""
+    assert process.communicate(timeout=60)[1] == ""
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_plain_lines_say_what_changes(broker: Any, scripted_node: Any, spawn: An
         if "fault none" in line:
             break
     process.terminate()
-    process.wait(10)
+    process.wait(60)
 
 
 @pytest.mark.slow
@@ -83,7 +83,7 @@ def test_a_reader_that_has_enough_ends_it_quietly(broker: Any, scripted_node: An
     process.stdout.close()
     node.state("recording")
     node.state("monitoring")
-    process.wait(15)
+    process.wait(60)
     assert "Traceback" not in process.stderr.read()
 
 
