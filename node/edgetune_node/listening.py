@@ -73,6 +73,17 @@ class SourceReader(threading.Thread):
                 self._stopping.wait(retry_s)
                 retry_s = min(2 * retry_s, LAST_RETRY_S)
 
+    @property
+    def fed(self) -> bool:
+        """Whether the samples are brought to the source by whoever receives them; of the source given at the start."""
+        return hasattr(self._source, "feed")
+
+    def feed(self, payload: bytes) -> None:
+        """Bring samples to the source that is open now; where none is, they are lost as those of a sensor would be."""
+        feed = getattr(self._source, "feed", None)
+        if feed is not None:
+            feed(payload)
+
     def stop(self) -> None:
         """Ask the thread to end, without waiting for it; a source that blocks for ever is left behind with it."""
         self._stopping.set()

@@ -139,6 +139,7 @@ class Health(Message):
     reconnects: int
     outbox_depth: int
     outbox_dropped: int
+    outbox_dropped_faults: int = 0
     disk_free_bytes: int
     problems: list[str] = []
     assets: list[AssetHealth]

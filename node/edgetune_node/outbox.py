@@ -118,6 +118,7 @@ class Outbox:
         self._unwritten_states: set[str] = set()
         with self._file.reading() as db:
             self._dropped: dict[int, int] = dict(db.execute("SELECT rank, count FROM dropped"))
+            self._dropped_before = sum(self._dropped.values()), self._dropped.get(RANKS["fault"], 0)
             self._current: dict[str, bytes] = dict(db.execute("SELECT topic, payload FROM current"))
             row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entry'").fetchone()
             self._last_key: int = row[0] if row else 0
@@ -156,6 +157,17 @@ class Outbox:
     def dropped_faults(self) -> int:
         """Those of them that were faults."""
         return self._dropped.get(RANKS["fault"], 0)
+
+    @property
+    def problems(self) -> tuple[str | None, str | None]:
+        """`warning`, and what went unsent since the file was opened; None for what is not the case."""
+        before, faults_before = self._dropped_before
+        if self.dropped == before:
+            return self.warning, None
+        return self.warning, (
+            f"{self.dropped - before} messages went unsent, {self.dropped_faults - faults_before} of them faults;"
+            " the broker was away for longer than outbox_max_bytes and outbox_max_age_s allow; raise them"
+        )
 
     def close(self) -> None:
         """Close the file."""

@@ -104,6 +104,7 @@ class Service:
             clock=time.time_ns,
         )
         self._inbox = Inbox()
+        self._readers = [SourceReader(section, self._inbox, sources[section.id]) for section in settings.asset]
         self._vitals = Vitals(self._data)
         self._defect: str | None = None
         topics = Topics(settings.node.namespace, settings.node.id)
@@ -133,11 +134,10 @@ class Service:
             self._outbox,
             post=self._inbox.put,
             boot=self._boot,
-            sample_feeds={name: source.feed for name, source in sources.items() if hasattr(source, "feed")},
+            sample_feeds={reader.asset: reader.feed for reader in self._readers if reader.fed},
             will=will.message.json_bytes(),
         )
         self._searches = SearchRunner(settings, self._folder, self._inbox.put)
-        self._readers = [SourceReader(section, self._inbox, sources[section.id]) for section in settings.asset]
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="files")
         self._work: set[Future[None]] = set()
         self._watchdog = Watchdog(
@@ -155,9 +155,10 @@ class Service:
             "reconnects": self._link.reconnects,
             "outbox_depth": self._link.depth,
             "outbox_dropped": self._link.dropped,
+            "outbox_dropped_faults": self._outbox.dropped_faults,
             "problems": [
                 problem
-                for problem in (self._outbox.warning, self._link.disk_error, self._link.refusal, self._defect)
+                for problem in (*self._outbox.problems, self._link.disk_error, self._link.refusal, self._defect)
                 if problem
             ],
         }

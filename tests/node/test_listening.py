@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +14,21 @@ from edgetune_node.config import AssetSection
 from edgetune_node.events import ChunkArrived, SourceChanged, SourceRefused
 from edgetune_node.inbox import Inbox
 from edgetune_node.listening import SourceReader, open_configured
-from edgetune_signal import Chunk, SourceEnded, SourceOptionsError, StreamSpec
+from edgetune_signal import Block, Chunk, SourceEnded, SourceOptionsError, StreamSpec, encode_block
+from edgetune_signal.mqtt_blocks import MqttSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SECTION = AssetSection(id="a", rate_hz=1000.0)
+
+
+class Unplugged(MqttSource):
+    """Samples from the broker that cannot be read, as where a plug-in or the memory fails."""
+
+    def read(self, timeout_s: float) -> Chunk | None:
+        del timeout_s
+        raise MemoryError
 
 
 class Scripted:
@@ -102,6 +113,27 @@ def test_a_refusal_beside_good_samples_is_told_and_is_no_failure(heard: Any) -> 
     told = [event.reason for event in events if isinstance(event, SourceRefused)]
     assert told == ["no such recording", None]
     assert [event for event in events if isinstance(event, SourceChanged) and event.error] == []
+
+
+def test_samples_are_fed_to_the_source_that_was_opened_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "FIRST_RETRY_S", 0.01)
+    section = AssetSection(id="a", rate_hz=1000.0)  # samples over MQTT, as where no source is given
+    inbox = Inbox()
+    reader = SourceReader(section, inbox, Unplugged(section.spec))
+    assert reader.fed
+    feed = reader.feed  # as the link binds it, once
+    reader.start()
+    assert inbox.get(30) == SourceChanged("a", "MemoryError: ")
+    arrived = None
+    deadline = time.monotonic() + 30
+    for sequence in itertools.count():
+        feed(encode_block(Block(np.zeros((1, 4), np.float32), sequence, sequence, 1000.0, section.unit)))
+        arrived = inbox.get(0.05)
+        if arrived is not None or time.monotonic() > deadline:
+            break
+    reader.stop()
+    assert arrived == SourceChanged("a", None)
+    assert isinstance(inbox.get(30), ChunkArrived)
 
 
 def test_wrong_options_name_the_asset_and_every_option() -> None:

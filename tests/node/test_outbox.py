@@ -343,6 +343,9 @@ def test_age_removes_everything_but_faults(path: Path) -> None:
     outbox.expire()
     assert [entry.topic for entry in outbox.pending()] == ["n/a/fault"]
     assert outbox.dropped == 2
+    _, told = outbox.problems
+    assert told is not None
+    assert "2 messages went unsent, 0 of them faults" in told
     outbox.close()
 
 
