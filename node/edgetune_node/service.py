@@ -16,11 +16,13 @@ from pydantic import ValidationError
 
 from edgetune_nas.errors import NasError
 from edgetune_node.alarm import AlarmState
+from edgetune_node.audit import AuditLog
 from edgetune_node.emitter import Emitter
 from edgetune_node.errors import NodeError
 from edgetune_node.events import (
     AckCommand,
     CancelSearch,
+    CommandArrived,
     Durability,
     Effect,
     Event,
@@ -108,6 +110,7 @@ class Service:
         self._vitals = Vitals(self._data)
         self._defect: str | None = None
         topics = Topics(settings.node.namespace, settings.node.id)
+        self._audit = AuditLog(self._data, topics, self._boot)
         self._stores = {
             section.id: ModelStore(
                 self._folder(section.id, "models"), section.spec, section.window.length, section.task
@@ -149,18 +152,16 @@ class Service:
 
     def vitals(self) -> Mapping[str, Any]:
         """Give the figures of ``health`` that the process and the machine know."""
+        link, outbox, audit = self._link, self._outbox, self._audit
+        problems = (*outbox.problems, link.disk_error, link.refusal, audit.failure, self._defect)
         return {
             **self._vitals.read(),
             "queue_depth": len(self._inbox),
-            "reconnects": self._link.reconnects,
-            "outbox_depth": self._link.depth,
-            "outbox_dropped": self._link.dropped,
-            "outbox_dropped_faults": self._outbox.dropped_faults,
-            "problems": [
-                problem
-                for problem in (*self._outbox.problems, self._link.disk_error, self._link.refusal, self._defect)
-                if problem
-            ],
+            "reconnects": link.reconnects,
+            "outbox_depth": link.depth,
+            "outbox_dropped": link.dropped,
+            "outbox_dropped_faults": outbox.dropped_faults,
+            "problems": [problem for problem in problems if problem],
         }
 
     def dropped(self, asset: str) -> int:
@@ -219,6 +220,8 @@ class Service:
         """Handle one event; a defect of ours is logged and shown in ``health``, and the next event is handled."""
         if isinstance(event, LinkChanged):
             log.info("broker", connected=event.connected, reason=event.reason)
+        if isinstance(event, CommandArrived):
+            self._audit.received(event, self._clock.utc())
         try:
             self._carry_out(self._node.handle(event))
         except Exception as error:  # monitoring must go on, and a command that fails must not come back for ever
@@ -257,6 +260,7 @@ class Service:
         for effect in effects:
             match effect:
                 case Publish():
+                    self._audit.published(effect)
                     self._link.publish(effect)
                     _log_rare(effect)
                 case KeepCommand():

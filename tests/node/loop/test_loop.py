@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from typing import TYPE_CHECKING, Any
@@ -223,6 +224,10 @@ def test_a_killed_node_goes_on_with_the_collection_and_remembers_its_commands(no
         {"id": job, "source": "live", "classes": list(CLASSES), "seconds_per_take": 3},
     )
     assert loop.reply(job)["detail"]["model"] == answer["detail"]["model"]
+    audit = [json.loads(line) for line in (loop.data / "audit.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [json.loads(line["payload"])["id"] for line in audit if line["event"] == "received"].count(job) == 2
+    statuses = [line["status"] for line in audit if line["event"] == "answered" and line["id"] == job]
+    assert (statuses[0], statuses[-2:]) == ("accepted", ["done", "done"])
 
 
 def test_a_search_goes_on_after_a_kill_and_after_a_stop_and_leaves_nothing(
