@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from edgetune_node.errors import ConfigError
 from edgetune_node.events import ChunkArrived, SourceChanged, SourceRefused
 from edgetune_signal import SourceEnded, SourceOptionsError, open_source
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edgetune_node.config import AssetSection
     from edgetune_node.inbox import Inbox
     from edgetune_signal import Source
@@ -122,15 +125,32 @@ class SourceReader(threading.Thread):
                 log.warning("source did not close", asset=self._section.id, error=str(error))
 
 
-def open_configured(section: AssetSection) -> Source:
-    """Open an asset's source at start; wrong options end the start, a sensor that is away does not.
+def open_sources(sections: Sequence[AssetSection]) -> dict[str, Source | None]:
+    """Open every asset's source at start; wrong options end the start, a sensor that is away does not.
+
+    Returns
+    -------
+    dict
+        By asset; None where a source cannot be opened now: its reader tries again, and says why.
 
     Raises
     ------
-    SourceOptionsError
-        Naming the asset and every wrong option.
+    ConfigError
+        Naming every wrong option of every asset.
     """
-    try:
-        return open_source(section.source.type, section.spec, section.source.options)
-    except SourceOptionsError as error:
-        raise SourceOptionsError(f"{error.source} of asset {section.id}", error.problems) from None
+    opened: dict[str, Source | None] = {}
+    wrong: list[str] = []
+    for section in sections:
+        try:
+            opened[section.id] = open_source(section.source.type, section.spec, section.source.options)
+        except SourceOptionsError as error:
+            wrong += [f"asset {section.id}, source {section.source.type}: {problem}" for problem in error.problems]
+        except Exception as error:  # noqa: BLE001 - a plug-in's defect must not silence the other assets
+            log.warning("source not opened", asset=section.id, error=str(error))
+            opened[section.id] = None
+    if wrong:
+        for source in opened.values():
+            if source is not None:
+                source.close()
+        raise ConfigError("[asset.source]", wrong)
+    return opened

@@ -43,7 +43,7 @@ from edgetune_node.events import (
 )
 from edgetune_node.inbox import Inbox
 from edgetune_node.link import Link
-from edgetune_node.listening import SourceReader, open_configured
+from edgetune_node.listening import SourceReader, open_sources
 from edgetune_node.messages import Fault, Model, Response, Status
 from edgetune_node.node import Node
 from edgetune_node.outbox import Outbox
@@ -63,7 +63,6 @@ if TYPE_CHECKING:
 
     from edgetune_node.clock import Clock
     from edgetune_node.config import Settings
-    from edgetune_signal import Source
 
 TICK_S = 0.25
 READERS_S = 0.5
@@ -85,8 +84,8 @@ class Service:
 
     Raises
     ------
-    SourceOptionsError
-        Where an asset's source has wrong options.
+    ConfigError
+        Where sources have wrong options.
     OutboxError
         Where the data folder cannot be used.
     """
@@ -97,7 +96,7 @@ class Service:
         self._boot = uuid.uuid4().hex[:8]
         self._data = settings.node.data_dir
         self._incoming = self._data / "incoming"
-        sources: dict[str, Source] = {section.id: open_configured(section) for section in settings.asset}
+        sources = open_sources(settings.asset)
         self._prepare_folders()
         self._outbox = Outbox(  # first of all files: it is locked, so a second node on this folder ends here
             self._data / "outbox.sqlite",

@@ -11,14 +11,16 @@ import pytest
 
 from edgetune_node import listening
 from edgetune_node.config import AssetSection
+from edgetune_node.errors import ConfigError
 from edgetune_node.events import ChunkArrived, SourceChanged, SourceRefused
 from edgetune_node.inbox import Inbox
-from edgetune_node.listening import SourceReader, open_configured
-from edgetune_signal import Block, Chunk, SourceEnded, SourceOptionsError, StreamSpec, encode_block
+from edgetune_node.listening import SourceReader, open_sources
+from edgetune_signal import Block, Chunk, Recording, SourceEnded, StreamSpec, encode_block, write_recording
 from edgetune_signal.mqtt_blocks import MqttSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SECTION = AssetSection(id="a", rate_hz=1000.0)
 
@@ -136,9 +138,39 @@ def test_samples_are_fed_to_the_source_that_was_opened_last(monkeypatch: pytest.
     assert isinstance(inbox.get(30), ChunkArrived)
 
 
-def test_wrong_options_name_the_asset_and_every_option() -> None:
-    section = AssetSection(id="a", rate_hz=1000.0, source={"type": "simulated", "speed": -1, "colour": 2})
-    with pytest.raises(SourceOptionsError) as caught:
-        open_configured(section)
-    assert "asset a" in str(caught.value)
-    assert len(caught.value.problems) >= 2
+def test_wrong_options_of_every_asset_are_named_at_once() -> None:
+    sections = [
+        AssetSection(id="a", rate_hz=1000.0, source={"type": "simulated", "speed": -1, "colour": 2}),
+        AssetSection(id="b", rate_hz=1000.0),
+        AssetSection(id="c", rate_hz=1000.0, source={"type": "replay", "path": "/nowhere"}),
+    ]
+    with pytest.raises(ConfigError) as caught:
+        open_sources(sections)
+    assert len(caught.value.problems) >= 3
+    assert "asset a, source simulated: colour is not an option" in str(caught.value)
+    assert "asset c, source replay: path /nowhere is" in str(caught.value)
+
+
+def test_a_source_that_cannot_be_opened_at_the_start_is_tried_again(tmp_path: Path) -> None:
+    recording = tmp_path / "recording.npz"
+    recording.write_bytes(b"half written")
+    sections = [
+        AssetSection(id="a", rate_hz=1000.0, source={"type": "replay", "path": str(recording), "loop": True}),
+        AssetSection(id="b", rate_hz=1000.0),
+    ]
+    opened = open_sources(sections)
+    assert opened["a"] is None
+    assert opened["b"] is not None
+    inbox = Inbox()
+    reader = SourceReader(sections[0], inbox, opened["a"])
+    reader.start()
+    failure = inbox.get(30)
+    assert isinstance(failure, SourceChanged)
+    assert "recording" in str(failure.error)
+    write_recording(recording, Recording(np.ones((1, 1000), np.float32), 1000.0, "normal", unit="g"))
+    later: list[object] = []
+    while not later or isinstance(later[-1], SourceChanged):
+        later.append(inbox.get(60))
+    reader.stop()
+    assert later[-2:][0] == SourceChanged("a", None)
+    assert isinstance(later[-1], ChunkArrived)
