@@ -16,6 +16,7 @@ from edgetune_node.commands import Context
 from edgetune_node.events import Durability
 from edgetune_node.evidence import physics_verdict, recommended_action
 from edgetune_node.messages import AssetHealth, AssetInfo, Classification, Fault, Model, Sign, Vibration
+from edgetune_node.running import NOT_RUNNING, Running
 from edgetune_node.sign import SignDetector
 from edgetune_node.vibration import VibrationWatch, rounded
 from edgetune_signal import Windower
@@ -42,6 +43,7 @@ UNUSABLE = frozenset({"nan", "flat"})
 LATENCIES_KEPT = 512
 EVIDENCE_WINDOWS = 16
 RECENT_S = 10.0
+STALE_S = 5.0
 
 
 class Asset:
@@ -80,6 +82,7 @@ class Asset:
             settings.channels, settings.window.length, settings.window.hop, clip_level=settings.clip_level
         )
         self._vibration = VibrationWatch(settings)
+        self._running = Running(settings.machine)
         self._alarm = Alarm(settings.alarm, settings.healthy_class, new_id, restored)
         self._signs = SignDetector(settings.sign, settings.healthy_class, new_id)
         self._latencies: deque[float] = deque(maxlen=LATENCIES_KEPT)
@@ -105,9 +108,12 @@ class Asset:
             self.quality = window.quality
             if UNUSABLE.isdisjoint(window.quality):
                 self.last_usable = now
+                self._running.hear(window.samples)
             if self.bundle is not None:
                 messages += self._classify(window, self.bundle)
-        if self.settings.task == "fault":
+        if self.paused:
+            self._vibration.forget()
+        elif self.settings.task == "fault":
             self._vibration.push(chunk)
             messages += self._look(now)
         return messages
@@ -116,6 +122,25 @@ class Asset:
     def heard(self) -> bool:
         """Whether there ever were samples."""
         return self._samples > 0
+
+    @property
+    def paused(self) -> str:
+        """Why nothing is classified although samples come; empty while the machine runs."""
+        return self._running.pause(self.context) if self.settings.task == "fault" else ""
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the samples, for longer than a moment or than a few windows take; empty if nothing is."""
+        settings = self.settings
+        moment = max(STALE_S, 3 * max(settings.window.length, settings.window.hop) / settings.rate_hz)
+        now = self._emitter.clock.monotonic()
+        if self.source_error:
+            return self.source_error
+        if now - self.last_sample > moment:
+            return f"no samples for more than {moment:g} s: check the sensor and its source"
+        if now - self.last_usable > moment and not self.paused:
+            return f"unusable samples ({', '.join(self.quality)}) for more than {moment:g} s: check the sensor"
+        return ""
 
     def tick(self) -> list[Publish]:
         """Repeat the fault's state when its heartbeat is due."""
@@ -179,8 +204,8 @@ class Asset:
     # ---- inside ------------------------------------------------------------------------------------------------
 
     def _classify(self, window: Window, bundle: Bundle) -> list[Publish]:
-        usable = UNUSABLE.isdisjoint(window.quality)
-        if usable:
+        quality = [*window.quality, *([NOT_RUNNING] if self.paused else [])]
+        if UNUSABLE.isdisjoint(quality) and NOT_RUNNING not in quality:
             started = time.perf_counter_ns()
             probabilities = bundle.classifier.probabilities(window.samples[np.newaxis])[0]
             self._latencies.append((time.perf_counter_ns() - started) / 1000)
@@ -203,11 +228,12 @@ class Asset:
                     confidence=round(confidence, 4),
                     probabilities=shares,
                     model=bundle.card.id,
-                    quality=list(window.quality),
+                    quality=quality,
                 )
             )
         if self.settings.task == "fault":
-            self._heard.append((class_, window.samples))
+            if NOT_RUNNING not in quality:
+                self._heard.append((class_, window.samples))
             messages += [self._fault(state, Durability.RARE) for state in self._alarm.observe(class_, confidence, end)]
         else:
             messages += self._sign(class_, confidence, window)

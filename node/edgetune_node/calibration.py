@@ -26,12 +26,13 @@ from edgetune_node.commands import Recalibrate, Record
 from edgetune_node.guided_collection import GuidedCollection
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from edgetune_nas.card import Task
     from edgetune_node.calibration_events import Input, Output
     from edgetune_node.messages import CalibrationPhase, Phase
+    from edgetune_signal import Recording
     from edgetune_signal.types import StreamSpec
 
 __all__ = ["Calibration", "check"]
@@ -75,6 +76,8 @@ class Calibration:
         So long a take waits for samples.
     collected
         Takes that were stored before a restart interrupted the job; None where it is new.
+    doubt
+        Says why a take can hardly be what its label says; None where it can.
     now
         Monotonic seconds.
 
@@ -102,6 +105,7 @@ class Calibration:
         clip_level: float | None = None,
         take_timeout_s: float = 30.0,
         collected: tuple[Path, ...] | None = None,
+        doubt: Callable[[Recording], str | None] = lambda _: None,
         now: float,
     ) -> None:
         self.job = job
@@ -134,6 +138,8 @@ class Calibration:
             condition=condition,
             sensor=sensor,
             stored=collected,
+            doubt=doubt,
+            refuse_doubtful=isinstance(command, Recalibrate) and not command.accept_zone,
             timeout_s=take_timeout_s,
             now=now,
         )

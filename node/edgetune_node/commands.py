@@ -60,7 +60,8 @@ class Recalibrate(Command):
 
     ``live`` guides the collection of ``classes``, ``takes`` times ``seconds_per_take`` each, and takes every other
     class from stored recordings; ``stored`` uses what is on the node. With ``countdown_s`` each take starts by itself
-    after so many seconds; without, it waits for ``cmd/continue``.
+    after so many seconds; without, it waits for ``cmd/continue``. Healthy data in ISO zone C or D is refused, unless
+    ``accept_zone`` says that this is how the machine is.
     """
 
     source: Literal["live", "stored"]
@@ -71,6 +72,7 @@ class Recalibrate(Command):
     countdown_s: float = Field(3.0, ge=0, le=600)
     budget: BudgetWish | None = None
     deploy: Literal["if_better", "always", "never"] = "if_better"
+    accept_zone: bool = False
 
     @model_validator(mode="before")
     @classmethod

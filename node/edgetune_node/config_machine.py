@@ -26,6 +26,8 @@ class MachineSection(BaseModel):
     shaft_rpm: float | None = Field(None, gt=0, le=1e6)
     shaft_rpm_range: tuple[Positive, Positive] | None = None
     envelope_band_hz: tuple[Positive, Positive] | None = None
+    min_rpm: Positive | None = None
+    min_rms: Positive | None = None
 
     @field_validator("zone_limits_mm_s", "shaft_rpm_range", "envelope_band_hz")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edgetune_node import calibration_events as cal
@@ -35,6 +36,7 @@ from edgetune_node.labelling import recent_recording
 from edgetune_node.messages import CalibrationStatus, State
 from edgetune_node.requests import Answer, Origin, Stored
 from edgetune_node.resumption import JobNote
+from edgetune_node.zone_check import zone_doubt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,7 +48,6 @@ if TYPE_CHECKING:
     from edgetune_signal import Chunk
 
 PROGRESS_S = 0.5
-STALE_S = 5.0
 
 
 class Desk:
@@ -102,9 +103,7 @@ class Desk:
             case Profile():
                 return self._profile(command)
         if self._origin is not None:
-            return Answer(
-                "rejected", f"busy: {self._origin.name} {self._origin.command_id} is running; cancel it first"
-            ), []
+            return self._busy(self._origin), []
         self._note = ""
         match command:
             case Recalibrate() | Record():
@@ -204,7 +203,8 @@ class Desk:
         phase, reason = self._phase()
         bundle = self.asset.bundle
         model = None if bundle is None else bundle.card.id
-        shown = (phase, reason, self.job, model)
+        classifying = bundle is not None and not self.asset.paused
+        shown = (phase, reason, self.job, model, classifying)
         if shown == self._shown and not always:
             return []
         if phase != self._last_phase:
@@ -221,7 +221,7 @@ class Desk:
                 since=self._since,
                 job=self.job,
                 model=model,
-                classifying=bundle is not None,
+                classifying=classifying,
             )
         ]
 
@@ -252,6 +252,8 @@ class Desk:
         self._passed_over = found.passed_over
         settings = self.asset.settings
         reasons = check(command, stored, spec=settings.spec, window=settings.window.length)
+        if isinstance(command, Recalibrate) and not command.accept_zone:
+            reasons += found.doubts
         if reasons:
             return Answer("rejected", "; ".join([*reasons, *found.passed_over]))
         bundle = self.asset.bundle
@@ -272,6 +274,7 @@ class Desk:
             sensor=settings.sensor,
             clip_level=settings.clip_level,
             collected=collected,
+            doubt=partial(zone_doubt, settings=settings),
             now=self._emitter.clock.monotonic(),
         )
         return Answer("accepted", final=False)
@@ -372,18 +375,7 @@ class Desk:
         if self._origin is not None and self._origin.name in {"rollback", "deploy"}:
             return "deploying", self._origin.name
         asset = self.asset
-        trouble = asset.source_error or self._silence()
+        trouble = asset.trouble
         if asset.bundle is None:
             return "uncalibrated", trouble or self._note or "no model yet: publish recalibrate"
-        return ("failed", trouble) if trouble else ("monitoring", self._note)
-
-    def _silence(self) -> str:
-        """Say what is wrong with the samples, for longer than a moment or than a few windows take."""
-        asset, settings = self.asset, self.asset.settings
-        moment = max(STALE_S, 3 * max(settings.window.length, settings.window.hop) / settings.rate_hz)
-        now = self._emitter.clock.monotonic()
-        if now - asset.last_sample > moment:
-            return f"no samples for more than {moment:g} s: check the sensor and its source"
-        if now - asset.last_usable > moment:
-            return f"unusable samples ({', '.join(asset.quality)}) for more than {moment:g} s: check the sensor"
-        return ""
+        return ("failed", trouble) if trouble else ("monitoring", asset.paused or self._note)

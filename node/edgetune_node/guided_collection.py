@@ -8,9 +8,11 @@ from edgetune_node.calibration_events import Continue, Samples, Save, SaveFailed
 from edgetune_node.collection import Take
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from edgetune_node.calibration_events import Input
+    from edgetune_signal import Recording
     from edgetune_signal.types import StreamSpec
 
 CollectionPhase: TypeAlias = Literal["waiting", "countdown", "recording", "saving", "complete", "failed"]
@@ -43,6 +45,8 @@ class GuidedCollection:
         What recordings are marked with.
     stored
         Takes that are on disk already; None where the collection has not begun before.
+    doubt, refuse_doubtful
+        Says why a take can hardly be what its label says, and whether that ends the collection or is a warning.
     timeout_s
         So long a take waits for samples.
     now
@@ -78,6 +82,8 @@ class GuidedCollection:
         condition: str,
         sensor: str,
         stored: tuple[Path, ...] | None,
+        doubt: Callable[[Recording], str | None],
+        refuse_doubtful: bool,
         timeout_s: float,
         now: float,
     ) -> None:
@@ -94,6 +100,8 @@ class GuidedCollection:
         self._spec = spec
         self._clip_level = clip_level
         self._marks = {"subject": subject, "condition": condition, "sensor": sensor}
+        self._doubt = doubt
+        self._refuse_doubtful = refuse_doubtful
         self._timeout_s = timeout_s
         self._refusals = 0
         self._last_samples = now
@@ -186,12 +194,19 @@ class GuidedCollection:
             self._refuse(take.refusal, now)
         if not take.complete:
             return []
+        recording = take.recording(self.take, self.takes, shaft_rpm=samples.shaft_rpm, **self._marks)
+        doubt = self._doubt(recording)
+        if doubt is not None and self._refuse_doubtful:
+            self._fail(f"{self.class_!r} is not taken: {doubt}; mend it first, or send accept_zone: true")
+            return []
         self.phase = "saving"
+        if doubt is not None:
+            self.warnings.append(f"{self.class_!r}, take {self.take + 1}: {doubt}")
         self.warnings += [f"{self.class_!r}, take {self.take + 1}: {warning}" for warning in take.warnings]
         if take.restarts:
             again = f"started again {take.restarts} times, since {take.restarted_by}"
             self.warnings.append(f"{self.class_!r}, take {self.take + 1}: {again}")
-        return [Save(take.recording(self.take, self.takes, shaft_rpm=samples.shaft_rpm, **self._marks))]
+        return [Save(recording)]
 
     def _refuse(self, refusal: str, now: float) -> None:
         self._refusals += 1

@@ -22,11 +22,15 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Recordings of an asset: seconds per class of those that fit the stream, their files, why others are left out."""
+    """Recordings of an asset: seconds per class of those that fit the stream, their files, why others are left out.
+
+    ``doubts`` names healthy recordings that lie in ISO zone C or D.
+    """
 
     seconds: Mapping[str, float]
     passed_over: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,9 +47,9 @@ from edgetune_node.listening import SourceReader, open_sources
 from edgetune_node.messages import Fault, Model, Response, Status
 from edgetune_node.node import Node
 from edgetune_node.outbox import Outbox
-from edgetune_node.requests import Stored
 from edgetune_node.resumption import Interrupted
-from edgetune_node.searches import SearchRunner, misfit
+from edgetune_node.searches import SearchRunner
+from edgetune_node.stock import take_stock
 from edgetune_node.store import ModelStore
 from edgetune_node.topics import Topics
 from edgetune_node.vitals import Vitals, free_bytes
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 
     from edgetune_node.clock import Clock
     from edgetune_node.config import Settings
+    from edgetune_node.requests import Stored
 
 TICK_S = 0.25
 READERS_S = 0.5
@@ -173,19 +174,8 @@ class Service:
 
     def stored(self, asset: str) -> Stored:
         """Give what is stored of an asset."""
-        store = self._recordings[asset]
         [section] = [section for section in self._settings.asset if section.id == asset]
-        seconds: dict[str, float] = {}
-        passed_over, files = [], []
-        for info in store.list():
-            reason = misfit(info, section)
-            if reason is None:
-                seconds[info.label] = seconds.get(info.label, 0.0) + info.seconds
-                files.append(info.path)
-            else:
-                passed_over.append(reason)
-        passed_over += [f"{broken.path.name} is left out: {broken.reason}" for broken in store.broken]
-        return Stored(seconds, tuple(passed_over), tuple(files))
+        return take_stock(self._recordings[asset], section)
 
     # ---- the loop ------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from edgetune_node.events import (
     CancelSearch,
     ChunkArrived,
     CommandArrived,
+    ContextArrived,
     Effect,
     Exit,
     FinishCommand,
@@ -68,6 +69,7 @@ class World:
         self.recordings: dict[str, dict[str, float]] = {}
         self.passed_over: tuple[str, ...] = ()
         self.files: tuple[Path, ...] = ()
+        self.doubts: tuple[str, ...] = ()
 
     def vitals(self) -> Mapping[str, Any]:
         return {
@@ -89,7 +91,7 @@ class World:
         return self.answers.get((asset, command_id))
 
     def stored(self, asset: str) -> Stored:
-        return Stored(self.recordings.get(asset, {}), self.passed_over, self.files)
+        return Stored(self.recordings.get(asset, {}), self.passed_over, self.files, self.doubts)
 
 
 class Bench:
@@ -612,3 +614,56 @@ def test_stopping_ends_the_process_and_no_job() -> None:
     bench = Bench()
     record_guided(bench)
     assert bench.handle(StopRequested()) == [Exit()]
+
+
+def context(bench: Bench, **said_of_it: Any) -> list[Effect]:
+    return bench.handle(ContextArrived("bearing", json.dumps(said_of_it).encode()))
+
+
+def test_a_machine_that_does_not_run_is_not_judged_and_the_state_says_why(bundle: Bundle) -> None:
+    bench = Bench(machine={"min_rpm": 600})
+    bench.handle(ModelReady("bearing", "", bundle, None))
+    for _ in range(3):
+        bench.samples()
+    for words, reason in (
+        ({"running": False}, "context: running is false"),
+        ({"shaft_rpm": 300.0}, "shaft_rpm is under min_rpm, 600"),
+    ):
+        state = said(context(bench, **words), "state")[0]
+        assert (state["phase"], state["classifying"], reason in state["reason"]) == ("monitoring", False, True)
+        effects = [effect for _ in range(8) for effect in bench.samples()]
+        told = [(found["class"], found["quality"]) for found in said(effects, "classification")]
+        assert told == [("unknown", ["not_running"])] * 8
+        assert said(effects, "fault") == []
+    assert bench.node.assets["bearing"].announce()[1].message.active  # type: ignore[attr-defined]
+    state = said(context(bench, running=True, shaft_rpm=1797.0), "state")[0]
+    assert (state["classifying"], state["reason"]) == (True, "")
+    assert said(bench.samples(), "classification")[0]["class"] != "unknown"
+
+
+def test_the_signal_alone_pauses_and_noise_at_the_limit_does_not_toggle(bundle: Bundle) -> None:
+    bench = Bench(machine={"min_rms": 0.5})
+    bench.handle(ModelReady("bearing", "", bundle, None))
+    paused = []
+    for bench.loudness in (1.0, 0.2, 0.6, 2.0):
+        effects = bench.samples()
+        paused.append(said(effects, "classification")[0]["quality"] == ["not_running"])
+    assert paused == [False, True, True, False]
+
+
+def test_a_constant_signal_of_a_machine_that_stands_still_is_no_failure(bundle: Bundle) -> None:
+    bench = Bench()
+    bench.handle(ModelReady("bearing", "", bundle, None))
+    context(bench, running=False)
+    assert [state for _ in range(100) for state in said(bench.samples(value=1.0), "state")] == []
+    assert said(context(bench, running=True), "state")[0]["phase"] == "failed"
+
+
+def test_stored_healthy_data_that_is_not_healthy_is_refused_unless_told() -> None:
+    bench = Bench()
+    bench.world.recordings = {"bearing": {"normal": 5.0, "inner": 5.0}}
+    bench.world.doubts = ("a.npz: its velocity lies in zone C",)
+    refused = said(bench.command("recalibrate", id="r1", source="stored"), "resp/recalibrate")[0]
+    assert (refused["status"], refused["reason"]) == ("rejected", bench.world.doubts[0])
+    effects = bench.command("recalibrate", id="r2", source="stored", accept_zone=True)
+    assert said(effects, "resp/recalibrate")[0]["status"] == "accepted"

@@ -67,6 +67,9 @@ def recalibrate(
     deploy: Annotated[
         Literal["if_better", "always", "never"], typer.Option(help="When the new model is put into use.")
     ] = "if_better",
+    accept_zone: Annotated[
+        bool, typer.Option("--accept-zone", help="Take data in ISO zone C or D as healthy.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Start each take without asking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     timeout: Annotated[
@@ -87,6 +90,7 @@ def recalibrate(
         "pace": "countdown" if countdown is not None else pace,
         "countdown_s": countdown,
         "deploy": deploy,
+        "accept_zone": accept_zone or None,
         "budget": {name: value for name, value in budget.items() if value is not None} or None,
     }
     _check(Recalibrate, fields)
