@@ -258,6 +258,20 @@ def test_a_folder_of_neither_is_refused(tmp_path: Path) -> None:
         raise raised(run("report", tmp_path))
 
 
+def test_a_report_is_one_json_object_where_that_is_asked_for(bundle: Path, recordings: Path, tmp_path: Path) -> None:
+    told = json.loads(run("report", bundle, "--json").stdout)
+    assert told["report"] == str(bundle / "report.html")
+    assert told["card"] == read_card(bundle).model_dump(mode="json")
+    write_recording(recordings / "still.npz", Recording(np.zeros((1, 64), np.float32), 1000.0, "off"))
+    told = json.loads(run("report", recordings, "--json").stdout)
+    heard = {each["label"]: each for each in told["recordings"]}
+    assert set(heard) == {"normal", "inner", "off"}
+    assert heard["normal"]["rms"] > 0
+    assert heard["off"]["kurtosis"] is None
+    failed = run("report", tmp_path, "--json")
+    assert "neither a bundle" in json.loads(failed.stdout)["error"]
+
+
 def test_a_report_that_cannot_be_written_is_named(bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="choose another --out"):
         raise raised(run("report", bundle, "--out", tmp_path / "no" / "such" / "folder.html"))
