@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from edgetune_node.messages import Fault
 
 UNKNOWN = "unknown"
+MOST_SHELVED = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A class whose faults nobody wants to be alarmed by for a time: until when, who said so, and why."""
+
+    class_: str
+    until: datetime
+    by: str
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,8 @@ class AlarmState:
         The fault is no longer present and stays active only until somebody acknowledges it.
     acknowledged, acknowledged_by, acknowledged_at, comment
         Who has seen this occurrence, when, and what they said.
+    shelves
+        Classes that are shelved, the one that was shelved last at the end.
     """
 
     active: bool
@@ -59,11 +72,18 @@ class AlarmState:
     acknowledged_by: str | None = None
     acknowledged_at: datetime | None = None
     comment: str | None = None
+    shelves: tuple[Shelf, ...] = ()
+
+    @property
+    def shelved(self) -> bool:
+        """Whether a fault is active and its class is shelved."""
+        return self.active and any(shelf.class_ == self.class_ for shelf in self.shelves)
 
     @classmethod
     def from_message(cls, message: Fault) -> AlarmState:
         """Give the state that a published message tells of."""
-        return cls(**{item.name: getattr(message, item.name) for item in fields(cls)})
+        values = {item.name: getattr(message, item.name) for item in fields(cls)}
+        return cls(**{**values, "shelves": tuple(Shelf(**dict(shelf)) for shelf in message.shelves)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +207,57 @@ class Alarm:
         self._state = self._ended(state, time) if state.latched else state
         return self._state
 
+    def shelve(self, class_: str | None, until: datetime, by: str, comment: str, time: datetime) -> AlarmState:
+        """Let nobody be alarmed by faults of one class for a time; they are raised and cleared as ever.
+
+        Parameters
+        ----------
+        class_
+            The class, or None for that of the active fault.
+        until
+            When it ends, UTC; an end that is not after ``time`` takes the class off the shelf at once.
+        by, comment
+            Who, and why.
+        time
+            Now, UTC.
+
+        Returns
+        -------
+        AlarmState
+            The state to publish.
+
+        Raises
+        ------
+        ValueError
+            There is no such class to shelve or to take off the shelf, or too many are shelved.
+        """
+        state = self._state
+        if class_ is None:
+            if not state.active:
+                raise ValueError("no fault is active; name the class that is to be shelved")
+            class_ = state.class_
+        if self._is_healthy(class_):
+            raise ValueError(f"class {class_!r} is no fault; there is nothing to shelve")
+        others = tuple(shelf for shelf in state.shelves if shelf.class_ != class_)
+        if until > time:
+            if len(others) >= MOST_SHELVED:
+                raise ValueError(
+                    f"{MOST_SHELVED} classes are shelved, the most there may be; end one (seconds: 0) first"
+                )
+            others = (*others, Shelf(class_, until, by, comment))
+        elif len(others) == len(state.shelves):
+            raise ValueError(f"class {class_!r} is not shelved")
+        self._state = replace(state, shelves=others)
+        return self._state
+
+    def unshelve(self, time: datetime) -> AlarmState | None:
+        """Take off the shelf what has been there for its time; give the state then, None where nothing changed."""
+        kept = tuple(shelf for shelf in self._state.shelves if shelf.until > time)
+        if len(kept) == len(self._state.shelves):
+            return None
+        self._state = replace(self._state, shelves=kept)
+        return self._state
+
     # ---- rules -------------------------------------------------------------------------------------------------
 
     def _decide(self, time: datetime) -> list[AlarmState]:
@@ -215,6 +286,7 @@ class Alarm:
                 severity=self._settings.severity.get(class_, "alarm"),
                 first_seen=next(vote.time for vote in self._votes if vote.fault == class_),
                 last_seen=next(vote.time for vote in reversed(self._votes) if vote.fault is not None),
+                shelves=self._state.shelves,
             )
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from edgetune_nas.bundle import Bundle
     from edgetune_node.alarm import AlarmState
+    from edgetune_node.commands import Shelve
     from edgetune_node.config import AssetSection
     from edgetune_node.emitter import Emitter
     from edgetune_node.events import Publish
@@ -143,9 +145,12 @@ class Asset:
         return ""
 
     def tick(self) -> list[Publish]:
-        """Repeat the fault's state when its heartbeat is due."""
+        """Repeat the fault's state when its heartbeat is due; end what was shelved for a time."""
         if self.settings.task != "fault":
             return []
+        unshelved = self._alarm.unshelve(self._emitter.clock.utc())
+        if unshelved is not None:
+            return [self._fault(unshelved, Durability.RARE)]
         if self._emitter.clock.monotonic() - self._last_fault < self.settings.alarm.heartbeat_s:
             return []
         return [self._fault(self._alarm.state, Durability.TELEMETRY)]
@@ -160,6 +165,15 @@ class Asset:
     def acknowledge(self, event: str | None, by: str, comment: str) -> list[Publish]:
         """Note that a person has seen the fault; ``ValueError`` where there is none to acknowledge."""
         state = self._alarm.acknowledge(event, by, comment, self._emitter.clock.utc())
+        return [self._fault(state, Durability.RARE)]
+
+    def shelve(self, command: Shelve) -> list[Publish]:
+        """Let a class of faults alarm nobody for a time; ``ValueError`` where that cannot be."""
+        if self.settings.task != "fault":
+            raise ValueError(f"{self.settings.id} has task sign: it has no faults to shelve")
+        now = self._emitter.clock.utc()
+        until = now + timedelta(seconds=command.seconds)
+        state = self._alarm.shelve(command.class_, until, command.by, command.comment, now)
         return [self._fault(state, Durability.RARE)]
 
     # ---- what it says ------------------------------------------------------------------------------------------
@@ -313,6 +327,8 @@ class Asset:
             acknowledged_by=state.acknowledged_by,
             acknowledged_at=state.acknowledged_at,
             comment=state.comment,
+            shelved=state.shelved,
+            shelves=[asdict(shelf) for shelf in state.shelves],
             evidence=self._evidence(state),
         )
 

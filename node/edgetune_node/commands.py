@@ -130,6 +130,15 @@ class Acknowledge(Command):
     comment: Text = ""
 
 
+class Shelve(Command):
+    """Alarm nobody by faults of ``class`` (by default the active one) for ``seconds``, a week at most; 0 ends it."""
+
+    seconds: float = Field(ge=0, le=7 * 86_400)
+    by: Label
+    class_: ClassLabel | None = Field(None, alias="class")
+    comment: Text = ""
+
+
 class LabelCommand(Command):
     """Keep the last ``seconds`` of the stream as a recording of ``label``."""
 
@@ -158,6 +167,7 @@ COMMANDS: dict[str, type[Command]] = {
     "cancel": Cancel,
     "rollback": Rollback,
     "acknowledge": Acknowledge,
+    "shelve": Shelve,
     "label": LabelCommand,
     "profile": Profile,
     "deploy": Deploy,

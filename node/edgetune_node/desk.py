@@ -19,6 +19,7 @@ from edgetune_node.commands import (
     Recalibrate,
     Record,
     Rollback,
+    Shelve,
 )
 from edgetune_node.events import (
     CancelSearch,
@@ -95,11 +96,8 @@ class Desk:
                 return self._continue()
             case Cancel():
                 return self._cancel()
-            case Acknowledge():
-                try:
-                    return Answer("done"), list(self.asset.acknowledge(command.event, command.by, command.comment))
-                except ValueError as error:
-                    return Answer("rejected", str(error)), []
+            case Acknowledge() | Shelve():
+                return self._about_fault(command)
             case Profile():
                 return self._profile(command)
         if self._origin is not None:
@@ -300,6 +298,15 @@ class Desk:
         if refused:
             return Answer("rejected", refused), []
         return Answer("done", detail={"job": self.job}), self._feed(cal.CancelRequested())
+
+    def _about_fault(self, command: Acknowledge | Shelve) -> tuple[Answer, list[Effect]]:
+        asset = self.asset
+        try:
+            if isinstance(command, Shelve):
+                return Answer("done"), list(asset.shelve(command))
+            return Answer("done"), list(asset.acknowledge(command.event, command.by, command.comment))
+        except ValueError as error:
+            return Answer("rejected", str(error)), []
 
     def _profile(self, command: Profile) -> tuple[Answer, list[Effect]]:
         if self._origin is not None:

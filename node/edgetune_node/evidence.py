@@ -78,7 +78,7 @@ def recommended_action(state: AlarmState, physics: Physics, defect: Defect | Non
     if zone == "D":
         return "stop the machine as soon as the process allows and inspect it: this vibration does damage (zone D)"
     if state.class_ == NOVEL:
-        return "look at the machine; label what it is (cmd/label with what: novel), then recalibrate"
+        return "look at the machine; give what it does now a name (cmd/label), then recalibrate"
     part = PARTS[defect] if defect else PARTS.get(defect_of_class(state.class_) or "", "")
     if physics == "disagrees":
         return "inspect the machine and measure again before replacing anything: network and physics disagree"

@@ -206,11 +206,22 @@ class Evidence(BaseModel):
     action: str = ""
 
 
+class Shelf(BaseModel):
+    """A class whose faults shall alarm nobody until then, who said so, and why."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, json_schema_serialization_defaults_required=True)
+    class_: str = Field(alias="class")
+    until: Timestamp
+    by: str
+    comment: str = ""
+
+
 class Fault(Message):
     """The debounced condition of a machine; retained, sent on change and as a heartbeat.
 
     ``event`` names one occurrence from raise to clear and stays the same over restarts. While ``active`` is false,
-    ``class`` is the healthy class and ``event`` the last occurrence, or null if there was none.
+    ``class`` is the healthy class and ``event`` the last occurrence, or null if there was none. ``shelved`` says that
+    it is active and its class is among ``shelves``: nobody shall be alarmed.
     """
 
     topic: ClassVar[str] = "fault"
@@ -232,6 +243,8 @@ class Fault(Message):
     acknowledged_by: str | None = None
     acknowledged_at: Timestamp | None = None
     comment: str | None = None
+    shelved: bool = False
+    shelves: list[Shelf] = []
     evidence: Evidence = Evidence()
 
 

@@ -12,6 +12,7 @@ ASSET_COMMANDS = (
     "cancel",
     "rollback",
     "acknowledge",
+    "shelve",
     "label",
     "profile",
     "deploy",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from edgetune_node.alarm import Alarm, AlarmState
+from edgetune_node.alarm import MOST_SHELVED, Alarm, AlarmState, Shelf
 from edgetune_node.config import AlarmSection
 from edgetune_node.messages import Fault
 
@@ -217,15 +218,59 @@ def test_a_restored_latched_fault_can_still_be_acknowledged() -> None:
 def test_a_state_is_read_back_from_the_message_that_told_of_it() -> None:
     alarm = alarm_of(LATCHING)
     play(alarm, ["inner"] * 5)
+    alarm.shelve(None, at(60), "operator", "known", at(8))
     state = alarm.acknowledge("e1", "operator", "seen", at(9))
-    message = Fault(
-        ts=at(9),
-        boot="b",
-        seq=0,
-        model="m",
-        **{name: getattr(state, name) for name in AlarmState.__slots__},
-    )
+    told = {name: getattr(state, name) for name in AlarmState.__slots__}
+    told["shelves"] = [asdict(shelf) for shelf in state.shelves]
+    message = Fault(ts=at(9), boot="b", seq=0, model="m", **told)
     assert AlarmState.from_message(Fault.model_validate_json(message.json_bytes())) == state
+
+
+def test_a_shelved_class_is_raised_and_cleared_as_ever_and_marked() -> None:
+    alarm = alarm_of()
+    play(alarm, ["inner"] * 5)
+    state = alarm.shelve(None, at(60), "operator", "repair on Monday", at(6))
+    assert (state.active, state.shelved, state.shelves) == (
+        True,
+        True,
+        (Shelf("inner", at(60), "operator", "repair on Monday"),),
+    )
+    cleared, raised = play(alarm, ["normal"] * 4 + ["inner"] * 3)
+    assert (cleared.active, cleared.shelved, raised.active, raised.shelved) == (False, False, True, True)
+    assert play(alarm, ["outer"] * 4)[-1].shelved is False
+
+
+def test_a_shelf_ends_by_itself_or_when_somebody_says_so() -> None:
+    alarm = alarm_of()
+    alarm.shelve("inner", at(60), "operator", "", at(0))
+    alarm.shelve("outer", at(90), "operator", "", at(0))
+    assert alarm.unshelve(at(59)) is None
+    left = alarm.unshelve(at(60))
+    assert left is not None
+    assert [shelf.class_ for shelf in left.shelves] == ["outer"]
+    assert alarm.shelve("outer", at(61), "operator", "", at(61)).shelves == ()
+
+
+def test_shelving_again_replaces_the_time() -> None:
+    alarm = alarm_of()
+    alarm.shelve("inner", at(60), "operator", "", at(0))
+    assert alarm.shelve("inner", at(30), "chief", "", at(1)).shelves == (Shelf("inner", at(30), "chief"),)
+
+
+def test_what_cannot_be_shelved_is_refused_by_name() -> None:
+    alarm = alarm_of()
+    for class_, until, match in (
+        (None, 60, "no fault is active; name the class"),
+        ("normal", 60, "'normal' is no fault"),
+        ("inner", 0, "'inner' is not shelved"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            alarm.shelve(class_, at(until), "operator", "", at(0))
+    for number in range(MOST_SHELVED):
+        alarm.shelve(f"c{number}", at(60), "operator", "", at(0))
+    with pytest.raises(ValueError, match="the most there may be"):
+        alarm.shelve("one_more", at(60), "operator", "", at(0))
+    assert len(alarm.shelve("c0", at(70), "operator", "", at(0)).shelves) == MOST_SHELVED
 
 
 # ---- laws --------------------------------------------------------------------------------------------------------

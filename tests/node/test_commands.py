@@ -44,6 +44,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "cancel": {},
     "rollback": {},
     "acknowledge": {"by": "operator", "comment": "seen"},
+    "shelve": {"seconds": 3600.0, "by": "operator", "class": "inner", "comment": "repair on Monday"},
     "label": {"label": "inner", "seconds": 2.5},
     "profile": {"subject": "person1", "condition": "full_load"},
     "deploy": {"model": "model-20260131-ab12"},

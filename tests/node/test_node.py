@@ -667,3 +667,26 @@ def test_stored_healthy_data_that_is_not_healthy_is_refused_unless_told() -> Non
     assert (refused["status"], refused["reason"]) == ("rejected", bench.world.doubts[0])
     effects = bench.command("recalibrate", id="r2", source="stored", accept_zone=True)
     assert said(effects, "resp/recalibrate")[0]["status"] == "accepted"
+
+
+def test_an_operator_shelves_a_fault_until_its_time_is_over(bundle: Bundle) -> None:
+    bench = Bench()
+    bench.handle(ModelReady("bearing", "", bundle, None))
+    for _ in range(3):
+        bench.samples()
+    effects = bench.command("shelve", id="s1", seconds=60.0, by="operator", comment="known")
+    (fault,) = said(effects, "fault")
+    assert said(effects, "resp/shelve")[0]["status"] == "done"
+    assert (fault["active"], fault["shelved"], fault["severity"]) == (True, True, "alarm")
+    assert fault["shelves"] == [
+        {"class": fault["class"], "until": "2026-01-01T00:01:00.192Z", "by": "operator", "comment": "known"}
+    ]
+    bench.clock.now += 61
+    (fault,) = said(bench.handle(Tick()), "fault")
+    assert (fault["active"], fault["shelved"], fault["shelves"]) == (True, False, [])
+
+
+def test_where_there_is_nothing_to_shelve_a_command_is_rejected() -> None:
+    for bench, reason in ((Bench(), "no fault is active"), (Bench(task="sign"), "no faults to shelve")):
+        answer = said(bench.command("shelve", id="s1", seconds=60.0, by="operator"), "resp/shelve")[0]
+        assert (answer["status"], reason in answer["reason"]) == ("rejected", True)

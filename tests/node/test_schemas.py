@@ -107,6 +107,7 @@ COMMAND_EXAMPLES: dict[str, dict[str, Any]] = {
     "cancel": {},
     "rollback": {},
     "acknowledge": {"event": "e1", "by": "operator", "comment": "seen"},
+    "shelve": {"seconds": 3600, "by": "operator", "class": "inner"},
     "label": {"label": "inner", "seconds": 2},
     "profile": {"subject": "person1", "condition": None},
     "deploy": {"model": "model-1"},
