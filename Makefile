@@ -1,17 +1,22 @@
-# Every target sets up what it needs in .venv; nothing outside this folder is touched.
+# Every target but install sets up what it needs in .venv; nothing outside this folder is touched.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PREFIX ?= /opt/edgetune
+EXTRA ?= [train]
 export OMP_NUM_THREADS ?= 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test test-containers lint check bench bench-search format clean help
+.PHONY: demo install test test-containers lint check bench bench-search format clean help
 
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.installed  ## A machine breaks, a node learns to hear it: three minutes in the terminal
 	@$(BIN)/edgetune demo
+
+install:  ## A service of systemd, as root, in PREFIX=/opt/edgetune (docker/pi.md); EXTRA= leaves out torch
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" EXTRA="$(EXTRA)" PYTHON="$(PYTHON)" sh node/systemd/install.sh
 
 test: $(VENV)/.installed  ## Every test that needs no container engine
 	$(BIN)/python -m pytest -n 2 -m "not containers"
