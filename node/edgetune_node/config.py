@@ -92,12 +92,18 @@ class MqttSection(_Section):
     client_id: str | None = Field(None, min_length=1, max_length=64)
     username: str | None = None
     password: SecretStr | None = None
+    command_key: SecretStr | None = Field(None, min_length=32)
     keepalive_s: int = Field(30, ge=5, le=3600)
     session_expiry_s: int = Field(86_400, ge=0, le=2**32 - 1)
     tls: TlsSection | None = None
     outbox_max_bytes: int = Field(16 * 2**20, ge=64 * 1024)
     outbox_max_age_s: float = Field(7 * 86_400.0, gt=0)
     replay_per_second: float = Field(50.0, gt=0)
+
+    @field_validator("command_key", mode="before")
+    @classmethod
+    def _stripped(cls, key: Any) -> Any:
+        return key.strip() if isinstance(key, str) else key
 
     @field_validator("password")
     @classmethod

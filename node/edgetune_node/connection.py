@@ -23,6 +23,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from edgetune_node.signing import PROPERTY
 from edgetune_node.sockets import send_at_once
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Incoming:
     response_topic: str | None
     correlation: bytes | None
     ack: int | None
+    signature: str | None = None
 
 
 def _guarded(
@@ -296,6 +298,7 @@ class Connection:
                 response_topic=getattr(properties, "ResponseTopic", None),
                 correlation=getattr(properties, "CorrelationData", None),
                 ack=(self._number << MID_BITS) | message.mid if message.qos else None,
+                signature=dict(getattr(properties, "UserProperty", [])).get(PROPERTY),
             )
         )
 

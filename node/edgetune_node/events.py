@@ -46,7 +46,10 @@ class SourceRefused:
 
 @dataclass(frozen=True, slots=True)
 class CommandArrived:
-    """A message on a ``cmd/`` topic; ``ack`` is the token that acknowledges it to the broker."""
+    """A message on a ``cmd/`` topic; ``ack`` is the token that acknowledges it to the broker.
+
+    ``signature`` is that of its user property; the one of an envelope is still in the payload.
+    """
 
     asset: str | None
     name: str
@@ -55,6 +58,7 @@ class CommandArrived:
     response_topic: str | None = None
     correlation: bytes | None = None
     ack: int | None = None
+    signature: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -277,6 +277,7 @@ class Link:
                     response_topic=self._usable(incoming.response_topic),
                     correlation=incoming.correlation,
                     ack=incoming.ack,
+                    signature=incoming.signature,
                 )
             )
             return

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import ValidationError
 
 from edgetune_node.asset import Asset
-from edgetune_node.commands import Context, Ping, parse_command
+from edgetune_node.commands import Command, Context, Ping, parse_command
 from edgetune_node.desk import Desk
-from edgetune_node.errors import CommandError
+from edgetune_node.errors import CommandError, OutboxError
 from edgetune_node.events import (
     AckCommand,
     CancelSearch,
@@ -38,9 +38,11 @@ from edgetune_node.events import (
 from edgetune_node.messages import Health, Info, Response, Status
 from edgetune_node.requests import Answer, Origin
 from edgetune_node.resumption import Interrupted, take_up
+from edgetune_node.signing import refusal, unseal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from edgetune_node.alarm import AlarmState
     from edgetune_node.clock import Clock
@@ -79,8 +81,10 @@ class Node:
     ----------
     settings
         The configuration.
-    clock, new_id, surroundings
+    new_id, surroundings
         The world, passed in.
+    first_use
+        Remembers the signature of a command, and until when that is good; tells whether it came for the first time.
     boot
         Names this life of the process.
     emitter
@@ -98,6 +102,7 @@ class Node:
         emitter: Emitter,
         new_id: Callable[[], str],
         surroundings: Surroundings,
+        first_use: Callable[[str, datetime], bool],
         alarms: Mapping[str, AlarmState],
         capabilities: Sequence[str],
     ) -> None:
@@ -105,6 +110,7 @@ class Node:
         self._emitter = emitter
         self._clock: Clock = emitter.clock
         self._world = surroundings
+        self._first_use = first_use
         self._capabilities = list(capabilities)
         self._started = emitter.clock.monotonic()
         self._last_health = float("-inf")
@@ -194,10 +200,18 @@ class Node:
         return effects
 
     def _command(self, event: CommandArrived) -> list[Effect]:
+        key = self._settings.mqtt.command_key
+        if key is not None and event.signature is None:
+            payload, signature = unseal(event.payload)
+            event = replace(event, payload=payload, signature=signature)
         try:
             command = parse_command(event.name, event.payload, now=self._clock.utc(), retained=event.retained)
         except CommandError as error:
             return self._reject(event, error.command_id, error.problems)
+        if key is not None:
+            refused = self._unproven(key.get_secret_value().encode(), event, command)
+            if refused is not None:
+                return self._reject(event, command.id, [refused])
         if event.asset is not None and event.asset not in self.assets:
             return self._reject(
                 event, command.id, [f"no asset is called {event.asset!r}; there are: {', '.join(self.assets)}"]
@@ -209,6 +223,9 @@ class Node:
         before = self._world.answer_of(event.asset, command.id) or self._rejected.get((event.asset, command.id))
         if before is not None:
             return [*self._repeat(event, before), *self._acknowledge(event)]
+        replayed = self._replayed(event, command)
+        if replayed is not None:
+            return self._reject(event, command.id, [replayed])
         if event.asset is None:
             detail = {"version": version("edgetune"), "uptime_s": round(self._clock.monotonic() - self._started, 1)}
             answer = Answer("done", detail=detail)
@@ -235,6 +252,23 @@ class Node:
             return [*effects, *replies, keep]
         desk = self.desks[event.asset or ""]
         return [replace(keep, note=desk.job_note), *replies, *effects, *desk.tick()]
+
+    def _unproven(self, key: bytes, event: CommandArrived, command: Command) -> str | None:
+        topics, leaf = self._emitter.topics, f"cmd/{event.name}"
+        topic = topics.node(leaf) if event.asset is None else topics.asset(event.asset, leaf)
+        return refusal(key, topic, event.payload, event.signature, command, self._clock.utc())
+
+    def _replayed(self, event: CommandArrived, command: Command) -> str | None:
+        """Say why a signed command is not carried out a second time; one that was accepted gets its answer again."""
+        if self._settings.mqtt.command_key is None or event.signature is None or command.expires is None:
+            return None
+        try:
+            first = self._first_use(event.signature, command.expires)
+        except OutboxError as error:
+            return f"whether it is a replay cannot be remembered: {error}"
+        return (
+            None if first else "it came before, and was not accepted or was interrupted; send it anew, under a new id"
+        )
 
     def _context(self, event: ContextArrived) -> list[Effect]:
         asset = self.assets.get(event.asset)

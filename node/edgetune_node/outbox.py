@@ -13,6 +13,7 @@ from edgetune_node.outbox_file import OutboxFile
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable
+    from datetime import datetime
     from pathlib import Path
 
 ENTRY_OVERHEAD_BYTES = 64
@@ -320,6 +321,10 @@ class Outbox:
                     "SELECT answer FROM command WHERE asset = ? AND id = ?", (asset or "", command_id)
                 ).fetchone()
         return None if row is None else bytes(row[0])
+
+    def first_use(self, signature: str, expires: datetime) -> bool:
+        """Remember a signature; False where it was known already. `OutboxError` if it cannot be written."""
+        return self._file.first_use(signature, int(expires.timestamp()) * 10**9, self._clock())
 
     def interrupted(self) -> list[KeptCommand]:
         """Commands that were kept and never finished, oldest first."""

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FORMAT = 2
+FORMAT = 3
+DAY_NS = 86_400 * 10**9
 LOCK_TIMEOUT_S = 3.0
 FULL = {errno.ENOSPC, errno.EDQUOT}
 UPGRADES = {1: "ALTER TABLE command ADD COLUMN note BLOB NOT NULL DEFAULT x''"}
@@ -32,6 +33,7 @@ SCHEMA = (
         key INTEGER PRIMARY KEY AUTOINCREMENT, asset TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL,
         payload BLOB NOT NULL, answer BLOB NOT NULL, time_ns INTEGER NOT NULL, finished INTEGER NOT NULL DEFAULT 0,
         note BLOB NOT NULL DEFAULT x'', UNIQUE (asset, id))""",
+    "CREATE TABLE IF NOT EXISTS signed (signature TEXT PRIMARY KEY, expires_ns INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS dropped (rank INTEGER PRIMARY KEY, count INTEGER NOT NULL)",
 )
 
@@ -97,6 +99,18 @@ class OutboxFile:
                 yield self._connection
             except sqlite3.Error as error:
                 raise OutboxError(f"outbox {self.path} cannot be read: {error}; {_advice(error)}") from error
+
+    def first_use(self, signature: str, expires_ns: int, now_ns: int) -> bool:
+        """Remember a command's signature until a day after it expires (clocks jump); False where it was known already.
+
+        Raises
+        ------
+        OutboxError
+            If it cannot be written.
+        """
+        with self.transaction() as db:
+            db.execute("DELETE FROM signed WHERE expires_ns < ?", (now_ns - DAY_NS,))
+            return db.execute("INSERT OR IGNORE INTO signed VALUES (?, ?)", (signature, expires_ns)).rowcount == 1
 
     def close(self) -> None:
         """Close the file; nothing gets lost without it."""
@@ -164,7 +178,7 @@ def _open(path: Path | None) -> sqlite3.Connection:
         else:
             connection.execute("BEGIN IMMEDIATE")
             for older in range(found or FORMAT, FORMAT):
-                connection.execute(UPGRADES[older])
+                connection.execute(UPGRADES.get(older, ""))
             for statement in SCHEMA:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version={FORMAT}")

@@ -127,6 +127,7 @@ class Service:
             emitter=self._emitter,
             new_id=lambda: uuid.uuid4().hex[:12],
             surroundings=self,
+            first_use=self._outbox.first_use,
             alarms=self._restored_alarms(topics),
             capabilities=_capabilities(),
         )

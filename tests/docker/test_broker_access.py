@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgetune_node.access import access_list
-from edgetune_node.cli.client import BrokerError, OperatorClient
+from edgetune_node.cli.broker_errors import BrokerError
+from edgetune_node.cli.client import OperatorClient
 from edgetune_node.config import MqttSection
 from edgetune_node.messages import MESSAGES, Response
 from edgetune_node.topics import ASSET_COMMANDS, NODE_COMMANDS, Topics

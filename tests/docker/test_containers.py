@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgetune_node.cli.client import BrokerError, OperatorClient
+from edgetune_node.cli.broker_errors import BrokerError
+from edgetune_node.cli.client import OperatorClient
 from edgetune_node.config import MqttSection
 from edgetune_node.topics import Topics
 

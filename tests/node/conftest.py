@@ -183,6 +183,7 @@ class Received:
     qos: int
     retain: bool
     correlation: bytes | None
+    user_properties: tuple[tuple[str, str], ...] = ()
 
     def json(self) -> dict[str, Any]:
         value: dict[str, Any] = json.loads(self.payload)
@@ -238,9 +239,10 @@ class Recorder:
 
     def _on_message(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
         correlation = getattr(message.properties, "CorrelationData", None) if self._five else None
+        user = tuple(getattr(message.properties, "UserProperty", ()))
         with self._changed:
             self.messages.append(
-                Received(message.topic, bytes(message.payload), message.qos, message.retain, correlation)
+                Received(message.topic, bytes(message.payload), message.qos, message.retain, correlation, user)
             )
             self._changed.notify_all()
 
@@ -253,17 +255,20 @@ class Recorder:
         retain: bool = False,
         response_topic: str | None = None,
         correlation: bytes | None = None,
+        user_properties: tuple[tuple[str, str], ...] = (),
     ) -> None:
         """Publish (a dict as JSON) and wait until the broker has it; after an outage, once reconnected."""
         wait_until(self._client.is_connected, what="the recorder is connected")
         body = json.dumps(payload) if isinstance(payload, dict) else payload
         properties = None
-        if response_topic is not None or correlation is not None:
+        if response_topic is not None or correlation is not None or user_properties:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             if response_topic is not None:
                 properties.ResponseTopic = response_topic
             if correlation is not None:
                 properties.CorrelationData = correlation
+            for pair in user_properties:
+                properties.UserProperty = pair
         self._client.publish(topic, body, qos, retain, properties).wait_for_publish(PATIENCE_S)
 
     def wait_for(self, predicate: Callable[[Received], bool], seconds: float = PATIENCE_S) -> Received:

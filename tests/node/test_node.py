@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import pytest
 from edgetune_nas.bundle import Bundle, load_bundle
 from edgetune_node.config import Settings
 from edgetune_node.emitter import Emitter
+from edgetune_node.errors import OutboxError
 from edgetune_node.events import (
     AckCommand,
     CancelSearch,
@@ -40,6 +42,7 @@ from edgetune_node.events import (
 from edgetune_node.node import Node
 from edgetune_node.requests import Stored
 from edgetune_node.resumption import MAX_RESUMPTIONS, Interrupted, JobNote
+from edgetune_node.signing import seal, sign
 from edgetune_node.topics import Topics
 from edgetune_signal import Chunk
 
@@ -70,6 +73,7 @@ class World:
         self.passed_over: tuple[str, ...] = ()
         self.files: tuple[Path, ...] = ()
         self.doubts: tuple[str, ...] = ()
+        self.signatures: dict[str, datetime] = {}
 
     def vitals(self) -> Mapping[str, Any]:
         return {
@@ -90,6 +94,11 @@ class World:
     def answer_of(self, asset: str | None, command_id: str) -> bytes | None:
         return self.answers.get((asset, command_id))
 
+    def first_use(self, signature: str, expires: datetime) -> bool:
+        first = signature not in self.signatures
+        self.signatures[signature] = expires
+        return first
+
     def stored(self, asset: str) -> Stored:
         return Stored(self.recordings.get(asset, {}), self.passed_over, self.files, self.doubts)
 
@@ -97,7 +106,9 @@ class World:
 class Bench:
     """A node with a clock, a world and a signal generator that a test drives by hand."""
 
-    def __init__(self, *, task: str = "fault", assets: tuple[str, ...] = ("bearing",), **asset: Any) -> None:
+    def __init__(
+        self, *, task: str = "fault", assets: tuple[str, ...] = ("bearing",), key: str | None = None, **asset: Any
+    ) -> None:
         self.clock = Clock()
         self.world = World()
         section = {
@@ -107,13 +118,16 @@ class Bench:
             "alarm": {"votes": 3, "window": 4, "clear_votes": 2},
             **asset,
         }
-        settings = Settings(node={"id": "n"}, asset=[{"id": name, **section} for name in assets])
+        settings = Settings(
+            node={"id": "n"}, mqtt={"command_key": key}, asset=[{"id": name, **section} for name in assets]
+        )
         numbers = iter(range(1000))
         self.node = Node(
             settings,
             emitter=Emitter(Topics("edgetune", "n"), "boot", self.clock),
             new_id=lambda: f"e{next(numbers)}",
             surroundings=self.world,
+            first_use=self.world.first_use,
             alarms={},
             capabilities=[],
         )
@@ -690,3 +704,111 @@ def test_where_there_is_nothing_to_shelve_a_command_is_rejected() -> None:
     for bench, reason in ((Bench(), "no fault is active"), (Bench(task="sign"), "no faults to shelve")):
         answer = said(bench.command("shelve", id="s1", seconds=60.0, by="operator"), "resp/shelve")[0]
         assert (answer["status"], reason in answer["reason"]) == ("rejected", True)
+
+
+# ---- signed commands -----------------------------------------------------------------------------------------------
+
+KEY = "k" * 32
+CANCEL = "edgetune/n/bearing/cmd/cancel"
+
+
+def signed(bench: Bench, *, topic: str = CANCEL, key: str = KEY, seconds: float = 60, **fields: Any) -> CommandArrived:
+    """Make a command for ``topic`` that is signed and has an expiry, and send it as `cancel` to the bearing."""
+    expires = (bench.clock.utc() + timedelta(seconds=seconds)).isoformat()
+    payload = json.dumps({"id": "c", "expires": expires, **fields}).encode()
+    return CommandArrived("bearing", "cancel", payload, ack=7, signature=sign(key.encode(), topic, payload))
+
+
+def reason(bench: Bench, event: CommandArrived) -> str:
+    """Why the node refuses a command; it is acknowledged all the same, and nothing is kept of it."""
+    effects = bench.handle(event)
+    [answer] = said(effects, "resp/cancel")
+    assert answer["status"] == "rejected"
+    assert [effect for effect in effects if not isinstance(effect, Publish)] == [AckCommand(7)]
+    return str(answer["reason"])
+
+
+NOTHING_RUNS = "no job is running"
+
+
+def test_a_signed_command_is_heard_by_property_and_by_envelope() -> None:
+    bench = Bench(key=KEY)
+    assert reason(bench, signed(bench)) == NOTHING_RUNS
+    event = signed(bench, id="d")
+    sealed = replace(event, payload=seal(KEY.encode(), CANCEL, event.payload), signature=None)
+    assert reason(bench, sealed) == NOTHING_RUNS
+    effects = bench.handle(replace(sealed, payload=seal(KEY.encode(), CANCEL, b'{"id": "e", "id": "e"}')))
+    assert "names a key twice" in said(effects, "resp/cancel")[0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"signature": None}, "no signature"),
+        ({"signature": ""}, "the signature is wrong"),
+        ({"signature": "\u00e9\ud800"}, "the signature is wrong"),
+        ({"name": "continue"}, "the signature is wrong"),
+        ({"asset": "other"}, "the signature is wrong"),
+    ],
+)
+def test_a_command_without_the_right_signature_is_refused(change: dict[str, Any], told: str) -> None:
+    bench = Bench(key=KEY, assets=("bearing", "other"))
+    answers = [
+        effect.message.model_dump()
+        for effect in bench.handle(replace(signed(bench), **change))
+        if isinstance(effect, Publish) and "/resp/" in effect.topic
+    ]
+    assert [(answer["id"], answer["status"]) for answer in answers] == [("c", "rejected")]
+    assert told in answers[0]["reason"]
+    assert bench.world.signatures == {}
+
+
+def test_altered_stale_and_endless_commands_and_other_keys_are_refused() -> None:
+    bench = Bench(key=KEY)
+    event = signed(bench)
+    assert "altered" in reason(bench, replace(event, payload=event.payload.replace(b'"c"', b'"d"')))
+    assert "altered" in reason(bench, replace(event, payload=event.payload + b" "))
+    assert "another key" in reason(bench, signed(bench, key="x" * 32))
+    assert "another topic" in reason(bench, signed(bench, topic="edgetune/m/bearing/cmd/cancel"))
+    assert "must say when it expires" in reason(bench, signed(bench, expires=None))
+    assert "more than 10 minutes ahead" in reason(bench, signed(bench, seconds=601))
+    assert reason(bench, signed(bench, seconds=599)) == NOTHING_RUNS
+    bench.clock.now += 61
+    assert "expired" in reason(bench, event)
+
+
+def test_a_replayed_command_is_refused_although_its_first_refusal_is_forgotten() -> None:
+    bench = Bench(key=KEY)
+    event = signed(bench)
+    assert reason(bench, event) == NOTHING_RUNS
+    again = Bench(key=KEY)  # the process began anew; the world outside is the same
+    again.world.signatures = bench.world.signatures
+    assert "it came before" in reason(again, event)
+
+
+def test_an_accepted_command_that_comes_again_gets_its_answer_and_is_not_done_again() -> None:
+    bench = Bench(key=KEY)
+    payload = json.dumps(
+        {"id": "p", "expires": bench.clock.utc().isoformat().replace("00:00:0", "00:01:0", 1)}
+    ).encode()
+    event = CommandArrived(None, "ping", payload, ack=7, signature=sign(KEY.encode(), "edgetune/n/cmd/ping", payload))
+    [first] = said(bench.handle(event), "resp/ping")
+    effects = bench.handle(event)
+    [second] = said(effects, "resp/ping")
+    assert (first["status"], second["status"], second["detail"]) == ("done", "done", first["detail"])
+    assert only(effects, AckCommand).ack == 7
+
+
+def test_a_signature_that_the_disk_cannot_remember_is_refused() -> None:
+    bench = Bench(key=KEY)
+
+    def full(signature: str, expires: datetime) -> bool:
+        raise OutboxError(f"the disk is full for {signature[:0]}{expires.year}")
+
+    bench.node._first_use = full
+    assert "cannot be remembered: the disk is full" in reason(bench, signed(bench))
+
+
+def test_without_a_key_signatures_are_not_looked_at() -> None:
+    bench = Bench()
+    assert reason(bench, replace(signed(bench), signature="anything")) == NOTHING_RUNS

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,7 @@ def test_a_file_of_the_first_format_is_taken_over_with_all_it_holds(path: Path) 
     outbox.keep_command("a", "recalibrate", "1", b"payload", b"accepted")
     with outbox._file.transaction() as db:
         db.execute("DROP TABLE dropped")
+        db.execute("DROP TABLE signed")
         db.execute("ALTER TABLE command DROP COLUMN note")
         db.execute("PRAGMA user_version=1")
     outbox.close()
@@ -183,6 +185,24 @@ def test_a_file_of_the_first_format_is_taken_over_with_all_it_holds(path: Path) 
         assert payloads(outbox) == [b"waits"]
         assert [(kept.payload, kept.note) for kept in outbox.interrupted()] == [(b"payload", b"")]
         outbox.close()
+
+
+def test_a_signature_is_new_once_also_after_a_restart_until_a_day_after_it_expires(tmp_path: Path) -> None:
+    now = [CLOCK_SET_NS]
+    path = tmp_path / "outbox.sqlite"
+    expires = datetime.fromtimestamp(CLOCK_SET_NS / 1e9, UTC) + timedelta(minutes=5)
+    outbox = Outbox(path, max_bytes=10**6, max_age_s=1.0, clock=lambda: now[0])
+    assert outbox.first_use("a", expires)
+    assert not outbox.first_use("a", expires)
+    outbox.close()
+    now[0] += 86_000 * 10**9
+    outbox = Outbox(path, max_bytes=10**6, max_age_s=1.0, clock=lambda: now[0])
+    assert not outbox.first_use("a", expires)
+    now[0] += 1000 * 10**9
+    assert outbox.first_use("b", expires)
+    with outbox._file.reading() as db:
+        assert db.execute("SELECT signature FROM signed").fetchall() == [("b",)]
+    outbox.close()
 
 
 def fill_disk(outbox: Outbox) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import queue
-import socket
-import ssl
 import threading
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 import paho.mqtt.client as paho
@@ -16,7 +15,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from edgetune_node.cli.broker_errors import BrokerError, unreachable
 from edgetune_node.errors import NodeError
+from edgetune_node.signing import PROPERTY, seal, sign
 from edgetune_node.sockets import send_at_once
 from edgetune_node.tls import tls_context
 from edgetune_node.topics import NODE_COMMANDS
@@ -29,28 +30,13 @@ if TYPE_CHECKING:
     from edgetune_node.config import MqttSection
     from edgetune_node.topics import Topics
 
+GOOD_FOR = timedelta(minutes=5)
+"""Half of what a node allows, so that clocks may be wrong by as much, either way."""
 CONNECT_S = 8.0
 ACKNOWLEDGE_S = 5.0
 STOPPED_S = 2.0
 FINAL = frozenset({"done", "failed", "rejected"})
 _LOGIN = {"Bad user name or password", "Not authorized"}
-
-
-class BrokerError(NodeError):
-    """The broker cannot be used.
-
-    Attributes
-    ----------
-    seen
-        What is wrong; the message adds what to do at the command line.
-    passing
-        True where the same attempt may succeed later (the broker is down), false where something has to be changed.
-    """
-
-    def __init__(self, seen: str, advice: str = "", *, passing: bool = False) -> None:
-        self.seen = seen
-        self.passing = passing
-        super().__init__(f"{seen}; {advice}" if advice else seen)
 
 
 class NoReplyError(NodeError):
@@ -158,7 +144,7 @@ class OperatorClient:
         self._publish(topic, payload, qos, retain=retain)
 
     def send(self, name: str, **fields: Any) -> str:
-        """Send a command with a fresh id and listen for its answers.
+        """Send a command with a fresh id, signed where there is a key, and listen for its answers.
 
         Parameters
         ----------
@@ -182,13 +168,24 @@ class OperatorClient:
         if new:
             self.subscribe(*new)
         command_id = uuid.uuid4().hex
-        payload = {"id": command_id, **{key: value for key, value in fields.items() if value is not None}}
+        topic = f"{base}/cmd/{name}"
+        content = {"id": command_id, **{key: value for key, value in fields.items() if value is not None}}
+        key = self._mqtt.command_key
+        if key is not None:
+            content.setdefault("expires", (datetime.now(UTC) + GOOD_FOR).isoformat())
+        payload = json.dumps(content).encode()
         properties = None
         if self._five:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.ResponseTopic = answers[-1]
             properties.CorrelationData = command_id.encode()
-        self._publish(f"{base}/cmd/{name}", json.dumps(payload).encode(), 1, properties=properties)
+        if key is not None:
+            secret = key.get_secret_value().encode()
+            if properties is None:
+                payload = seal(secret, topic, payload)
+            else:
+                properties.UserProperty = (PROPERTY, sign(secret, topic, payload))
+        self._publish(topic, payload, 1, properties=properties)
         return command_id
 
     def messages(self, timeout: float | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -278,7 +275,7 @@ class OperatorClient:
         try:
             self._client.connect(self._mqtt.host, self._mqtt.port, keepalive=self._mqtt.keepalive_s)
         except OSError as error:
-            raise _unreachable(self._where, error, tls=self._mqtt.tls is not None) from None
+            raise unreachable(self._where, error, tls=self._mqtt.tls is not None) from None
         self._client.loop_start()
         with self._changed:
             self._changed.wait_for(lambda: self._connected or self._refusal is not None, CONNECT_S)
@@ -379,21 +376,3 @@ class OperatorClient:
             return self._inbox.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
             return None
-
-
-def _unreachable(where: str, error: OSError, *, tls: bool) -> BrokerError:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return BrokerError(
-            f"broker {where}: its certificate is not trusted ({error.verify_message})",
-            "name its authority with --ca, and the host as the certificate does",
-        )
-    if isinstance(error, ssl.SSLError):
-        return BrokerError(f"broker {where} does not speak TLS ({error.reason})", "use mqtt:// for a plain port")
-    if isinstance(error, socket.gaierror):
-        return BrokerError(f"broker {where}: no such host ({error.strerror})", "check --broker", passing=True)
-    if isinstance(error, ConnectionRefusedError):
-        return BrokerError(
-            f"broker {where} refuses the connection", "is it running, and is the port right? (--broker)", passing=True
-        )
-    hint = "does it speak TLS there, and is a firewall between?" if tls else "is it running, and is a firewall between?"
-    return BrokerError(f"broker {where} cannot be reached: {error}", hint, passing=True)

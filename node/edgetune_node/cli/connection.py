@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PASSWORD_VARIABLE = "EDGETUNE_MQTT__PASSWORD"  # noqa: S105 - the variable's name, not a password
+KEY_VARIABLE = "EDGETUNE_MQTT__COMMAND_KEY"
 PLAIN_PORT, TLS_PORT = 1883, 8883
 
 
@@ -63,6 +64,10 @@ def read_target(
     password_file: Annotated[
         Path | None, typer.Option(help=f"File with the broker's password; or set {PASSWORD_VARIABLE}.")
     ] = None,
+    command_key_file: Annotated[
+        Path | None,
+        typer.Option(help=f"File with the key that signs commands, for nodes that want it; or set {KEY_VARIABLE}."),
+    ] = None,
     protocol: Annotated[Literal["5", "3.1.1"] | None, typer.Option(help="MQTT version (default 5).")] = None,
     namespace: Annotated[str | None, typer.Option(help="Topic levels above the node (default edgetune).")] = None,
     node: Annotated[str | None, typer.Option(help="Id of the node.")] = None,
@@ -81,7 +86,11 @@ def read_target(
         An option is wrong, or contradicts another.
     """
     settings = load_settings(config) if config else None
-    mqtt = _broker(settings.mqtt if settings else MqttSection(), broker, ca, password_file, protocol)
+    secrets = {
+        "password": _secret("--password-file", password_file, PASSWORD_VARIABLE),
+        "command_key": _secret("--command-key-file", command_key_file, KEY_VARIABLE),
+    }
+    mqtt = _broker(settings.mqtt if settings else MqttSection(), broker, ca, secrets, protocol)
     if settings:
         namespace, node = namespace or settings.node.namespace, node or settings.node.id
         if asset is None and node == settings.node.id:
@@ -140,16 +149,14 @@ def parse_broker(text: str) -> dict[str, Any]:
 
 
 def _broker(
-    mqtt: MqttSection, broker: str | None, ca: Path | None, password_file: Path | None, protocol: str | None
+    mqtt: MqttSection, broker: str | None, ca: Path | None, secrets: dict[str, str | None], protocol: str | None
 ) -> MqttSection:
     changes: dict[str, Any] = parse_broker(broker) if broker else {}
     if broker and changes["username"] is None:
         changes["username"] = mqtt.username
     if protocol:
         changes["protocol"] = protocol
-    password = _password(password_file)
-    if password is not None:
-        changes["password"] = SecretStr(password)
+    changes |= {name: SecretStr(value) for name, value in secrets.items() if value is not None}
     if ca:
         tls = changes.get("tls", mqtt.tls)
         if tls is None:
@@ -161,10 +168,10 @@ def _broker(
         raise typer.BadParameter("; ".join(problems(error))) from None
 
 
-def _password(file: Path | None) -> str | None:
+def _secret(option: str, file: Path | None, variable: str) -> str | None:
     if file is None:
-        return os.environ.get(PASSWORD_VARIABLE)
+        return os.environ.get(variable)
     try:
         return file.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"--password-file {file} cannot be read: {error}") from None
+        raise typer.BadParameter(f"{option} {file} cannot be read: {error}") from None

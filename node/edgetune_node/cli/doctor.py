@@ -15,8 +15,9 @@ from rich.console import Console
 from rich.text import Text
 
 from edgetune_node.access import access_list
+from edgetune_node.cli.broker_errors import BrokerError
 from edgetune_node.cli.checks import Finding, check_clock, check_disk, check_models, check_packages
-from edgetune_node.cli.client import BrokerError, OperatorClient
+from edgetune_node.cli.client import OperatorClient
 from edgetune_node.cli.listening import describe, judge, listen
 from edgetune_node.clock import SystemClock
 from edgetune_node.config import load_settings

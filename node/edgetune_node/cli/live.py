@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from edgetune_node.cli.client import BrokerError, OperatorClient
+from edgetune_node.cli.broker_errors import BrokerError
+from edgetune_node.cli.client import OperatorClient
 from edgetune_node.commands import problems
 from edgetune_node.config import load_settings
 from edgetune_node.errors import ConfigError

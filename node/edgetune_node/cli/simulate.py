@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from edgetune_node.cli.client import BrokerError, OperatorClient, parse_object
+from edgetune_node.cli.broker_errors import BrokerError
+from edgetune_node.cli.client import OperatorClient, parse_object
 from edgetune_node.cli.connection import Target, takes_target
 from edgetune_node.cli.director import Director, find_condition
 from edgetune_node.cli.lines import InputLines

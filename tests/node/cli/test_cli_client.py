@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgetune_node.cli.client import BrokerError, NoReplyError, OperatorClient, parse_object
+from edgetune_node.cli.broker_errors import BrokerError
+from edgetune_node.cli.client import NoReplyError, OperatorClient, parse_object
 from edgetune_node.config import MqttSection, TlsSection
 from edgetune_node.topics import Topics
 
