@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 MAX_ARRAY_BYTES = 2 << 30
 """No array of a recording or data set may be larger."""
+MAX_EXPANSION = 100
+SMALL_ARRAY_BYTES = 64 << 20
+"""No larger array may take more than `MAX_EXPANSION` times its packed size: a sensor's noise never packs so well, and
+text and labels, which may, are small."""
 MAX_SCALAR_BYTES = 1 << 16
 """No name, rate or other single value may take more."""
 
@@ -74,10 +78,16 @@ class Npz:
         with self._member(name) as file:
             shape, dtype = self._header(name, file)
             size = math.prod(shape) * dtype.itemsize
-            stored = self._archive.getinfo(f"{name}.npy").file_size
+            info = self._archive.getinfo(f"{name}.npy")
+            stored, packed = info.file_size, min(info.compress_size, self.path.stat().st_size)
             if size > max_bytes or size > stored:
                 limit = f"at most {max_bytes} are read" if size > max_bytes else f"the archive holds {stored}"
                 raise RecordingError(f"{self.path}: {name} {shape} {dtype} would take {size} bytes, {limit}")
+            if size > max(SMALL_ARRAY_BYTES, MAX_EXPANSION * packed):
+                raise RecordingError(
+                    f"{self.path}: {name} {shape} {dtype} would take {size} bytes out of {packed} packed ones, more "
+                    f"than {MAX_EXPANSION} times as many: no sensor delivers that; is it meant, use numpy.savez"
+                )
         with self._member(name) as file:
             values: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
             return values

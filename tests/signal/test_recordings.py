@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import tracemalloc
 import warnings
 import zipfile
 from dataclasses import replace
@@ -21,6 +22,7 @@ from edgetune_signal import (
     RecordingError,
     RecordingStore,
     held_out_start,
+    npz,
     read_recording,
     write_recording,
 )
@@ -103,6 +105,26 @@ def test_a_file_that_promises_more_than_it_holds_costs_no_memory(tmp_path: Path)
         archive.writestr("samples.npy", header.getvalue())
     with pytest.raises(RecordingError, match="would take 1073741824 bytes, the archive holds"):
         read_recording(tmp_path / "bomb.npz")
+
+
+def test_a_small_file_that_unpacks_to_a_huge_array_costs_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, samples=np.zeros((1, 17_000_000), np.float32), rate_hz=1.0, label="a")
+    assert path.stat().st_size < 70_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(RecordingError, match=r"would take 68000000 bytes out of 66.* packed ones"):
+            read_recording(path)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_compressed_recording_of_a_coarse_sensor_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(npz, "SMALL_ARRAY_BYTES", 0)
+    samples = np.random.default_rng(0).normal(0, 0.5, (1, 100_000)).round().astype(np.float32)
+    np.savez_compressed(tmp_path / "a.npz", samples=samples, rate_hz=1.0, label="a", unit="g")
+    assert np.array_equal(read_recording(tmp_path / "a.npz").samples, samples)
 
 
 @pytest.mark.parametrize(
