@@ -89,7 +89,7 @@ def test_show_prints_the_card(bundle: Path) -> None:
 
 
 def test_the_summary_of_a_search_says_that_nothing_was_trained(bundle: Path) -> None:
-    note = "torch is not installed: only closed forms were searched"
+    note = "torch is not installed: only closed forms were searched (edgetune[train])"
     card = read_card(bundle).model_copy(update={"notes": {"training": note, "front": []}})
     assert search_result(bundle, card)["notes"] == {"training": note}
     console = Console(width=200, record=True, file=StringIO())

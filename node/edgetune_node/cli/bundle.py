@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from edgetune_nas.archive import export_bundle, import_bundle, read_key
 from edgetune_nas.bundle import load_bundle, read_card
@@ -160,41 +161,45 @@ def card_table(card: ModelCard) -> Table:
     """Everything of a card that people compare, as a table of two columns."""
     table = Table(title=f"model {card.id}", show_header=False, title_justify="left")
     cost, metrics, search = card.cost, card.metrics, card.search
-    table.add_row("task, classes", f"{card.task}: {', '.join(card.classes)}")
-    table.add_row(
+
+    def add(name: str, value: str) -> None:
+        table.add_row(name, Text(value))  # brackets are brackets, and no markup
+
+    add("task, classes", f"{card.task}: {', '.join(card.classes)}")
+    add(
         "input",
         f"{card.input.channels} x {card.input.length} samples at {card.input.rate_hz:g} Hz, "
         f"{card.input.unit or 'unit not known'}",
     )
-    table.add_row("layers", "; ".join(card.layers))
-    table.add_row(
+    add("layers", "; ".join(card.layers))
+    add(
         "accuracy",
         f"{metrics.accuracy:.2%} (95 % interval {metrics.accuracy_low:.2%} to {metrics.accuracy_high:.2%}, "
         f"{metrics.windows} held-out windows), macro-F1 {metrics.macro_f1:.3f}",
     )
     if card.replaced is not None:
-        table.add_row("model before", f"{card.replaced.accuracy:.2%} on the same windows")
-    table.add_row(
+        add("model before", f"{card.replaced.accuracy:.2%} on the same windows")
+    add(
         "arena",
         f"{cost.arena_bytes} B (int8 plan, {cost.arena_rule}), {cost.arena_bytes_deployed} B as deployed, "
         f"{cost.streamed_bytes} B streamed",
     )
-    table.add_row("flash, work", f"{cost.flash_bytes} B, {cost.macs} MACs, {cost.parameters} parameters")
+    add("flash, work", f"{cost.flash_bytes} B, {cost.macs} MACs, {cost.parameters} parameters")
     for precision, measured in sorted(card.measured.items()):
-        table.add_row(
+        add(
             f"{precision} here",
             f"{measured.latency_p50_us:.0f} us a window (p99 {measured.latency_p99_us:.0f}), "
             f"onnxruntime's tensors {measured.ort_peak_bytes} B, file {measured.onnx_bytes} B",
         )
-    table.add_row("deployed", f"{card.deployed}: {card.deployed_because}")
-    table.add_row(
+    add("deployed", f"{card.deployed}: {card.deployed_because}")
+    add(
         "search",
         f"{search.candidates} candidates, {search.rejected} over budget, {search.trained} trained in "
         f"{search.seconds:.1f} s (CPU {search.cpu_seconds:.1f} s, peak {search.peak_rss_bytes / 2**20:.0f} MiB), "
         f"stopped by {search.stopped_by}",
     )
     if "training" in card.notes:
-        table.add_row("note", str(card.notes["training"]))
+        add("note", str(card.notes["training"]))
     return table
 
 
