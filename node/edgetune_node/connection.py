@@ -13,6 +13,7 @@ import hashlib
 import socket
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias
 
@@ -39,6 +40,9 @@ MAX_INCOMING_BYTES = 4 * 2**20
 """Larger packets are dropped by an MQTT 5 broker."""
 MIN_RECONNECT_S = 0.5
 MAX_RECONNECT_S = 30
+FLAPPING_LOSSES = 5
+FLAPPING_S = 60.0
+"""So many connections in a row that each lasted for less than this look like two clients of one id."""
 MID_BITS = 16
 
 _log = structlog.get_logger(__name__)
@@ -144,12 +148,16 @@ class Connection:
         self._deliver = on_message
         self._number = 0
         self._up = False
+        self._up_s = 0.0
+        self._jitter = jitter
+        self._short = 0
         self._refused = False
         self._limits: tuple[int, int | None] = (MAX_INFLIGHT, None)
         self._thread: threading.Thread | None = None
+        self._client_id = settings.client_id or client_id(topics)
         self._client = client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
-            client_id=settings.client_id or client_id(topics),
+            client_id=self._client_id,
             clean_session=None if self._five else False,
             protocol=mqtt.MQTTv5 if self._five else mqtt.MQTTv311,
             manual_ack=True,
@@ -157,7 +165,7 @@ class Connection:
         client.on_socket_open = send_at_once
         client.max_inflight_messages_set(MAX_INFLIGHT)
         client.max_queued_messages_set(2 * MAX_INFLIGHT)
-        client.reconnect_delay_set(MIN_RECONNECT_S + jitter, MAX_RECONNECT_S)  # type: ignore[arg-type] # it only adds
+        self._delay_reconnects()
         if settings.username is not None:
             password = settings.password
             client.username_pw_set(settings.username, None if password is None else password.get_secret_value())
@@ -190,6 +198,16 @@ class Connection:
     def dead(self) -> bool:
         """Whether paho's network thread has ended although nobody closed it."""
         return self._thread is not None and not self._thread.is_alive()
+
+    @property
+    def flapping(self) -> str | None:
+        """What it looks like where connections never last; None where they do, or this one does by now."""
+        if self._short < FLAPPING_LOSSES or (self._up and time.monotonic() - self._up_s >= FLAPPING_S):
+            return None
+        return (
+            f"the connection was lost {self._short} times in a row, each within a minute: does another client use the"
+            f" client id {self._client_id}? Give each node its own node.id or mqtt.client_id"
+        )
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool, correlation: bytes | None) -> int | None:
         """Hand a message to paho; gives the number that `Sent` will carry, None if the connection is gone.
@@ -266,11 +284,19 @@ class Connection:
     @_guarded
     def _on_disconnect(self, _client: Any, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if self._up:
-            self._signal(Down(f"the connection was lost: {reason}"))
+            self._short = self._short + 1 if time.monotonic() - self._up_s < FLAPPING_S else 0
+            self._up = False
+            self._delay_reconnects()
+            self._signal(Down(self.flapping or f"the connection was lost: {reason}"))
         elif not self._refused:  # else this only repeats the refusal
             tls = "" if self._settings.tls else "; does it expect TLS?"
             self._signal(Down(f"the broker closed the connection before answering: {reason}{tls}"))
         self._up = False
+
+    def _delay_reconnects(self) -> None:
+        """Wait ever longer where connections do not last: two clients of one id must not fight without end."""
+        delay_s = reconnect_s(self._short) + self._jitter
+        self._client.reconnect_delay_set(delay_s, MAX_RECONNECT_S + 1)  # type: ignore[arg-type] # it only adds
 
     @_guarded
     def _on_subscribe(self, _client: Any, _userdata: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
@@ -279,7 +305,7 @@ class Connection:
         ]
         for name, why in refused:
             _log.error("mqtt_subscription_refused", filter=name, reason=why)
-        self._up = True
+        self._up, self._up_s = True, time.monotonic()
         told = "; ".join(f"subscription to {name}: {why}" for name, why in refused)
         self._signal(Up(self._number, *self._limits, told or None))
 
@@ -301,6 +327,11 @@ class Connection:
                 signature=dict(getattr(properties, "UserProperty", [])).get(PROPERTY),
             )
         )
+
+
+def reconnect_s(short: int) -> float:
+    """Seconds to wait before connecting again after so many short connections in a row; jitter comes on top."""
+    return float(min(MIN_RECONNECT_S * 2 ** max(0, short - FLAPPING_LOSSES + 1), MAX_RECONNECT_S))
 
 
 def client_id(topics: Topics) -> str:

@@ -248,6 +248,11 @@ class Link:
         """
         return self._sender.refusal
 
+    @property
+    def flapping(self) -> str | None:
+        """What it looks like where connections never last, as where two nodes have one client id."""
+        return self._sender.connection.flapping
+
     # ---- the network's side --------------------------------------------------------------------------------------
 
     def _connect(self, on_signal: Callable[[Signal], None]) -> Connection:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 SUPERVISION_S = 0.5
 REBUILD_S = 2.0
-FLAPPING_LOSSES = 5
-FLAPPING_S = 60.0
 DRAIN_SHARE, STOPPED_SHARE = 0.6, 0.8
 """By which part of the time to stop everything is sent, and by which `stopped`; the rest is for disconnecting."""
 
@@ -110,7 +107,6 @@ class Sender:
         self._thread = threading.Thread(target=self._send_for_ever, name="mqtt-sender", daemon=True)
         self._stopping: _Stop | None = None
         self._told: tuple[bool, str] | None = None
-        self._losses: deque[float] = deque(maxlen=FLAPPING_LOSSES)
         self._rebuild_from_s = 0.0
         self.connected = False
         self.connections = 0
@@ -220,11 +216,6 @@ class Sender:
                 self._down(reason)
 
     def _down(self, reason: str) -> None:
-        now_s = time.monotonic()
-        if self.connected:
-            self._losses.append(now_s)
-            if len(self._losses) == FLAPPING_LOSSES and now_s - self._losses[0] < FLAPPING_S:
-                reason += f"; {FLAPPING_LOSSES} times within a minute: does another client use this client id?"
         self.connected = False
         self.delivery.lost()
         self._tell(connected=False, reason=reason)

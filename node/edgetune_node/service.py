@@ -154,7 +154,7 @@ class Service:
     def vitals(self) -> Mapping[str, Any]:
         """Give the figures of ``health`` that the process and the machine know."""
         link, outbox, audit = self._link, self._outbox, self._audit
-        problems = (*outbox.problems, link.disk_error, link.refusal, audit.failure, self._defect)
+        problems = (*outbox.problems, link.disk_error, link.refusal, link.flapping, audit.failure, self._defect)
         return {
             **self._vitals.read(),
             "queue_depth": len(self._inbox),

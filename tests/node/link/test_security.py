@@ -11,6 +11,7 @@ import structlog
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edgetune_node import connection
 from edgetune_node.config import TlsSection
 from edgetune_node.errors import ConfigError
 from edgetune_node.tls import tls_context
@@ -74,9 +75,37 @@ def test_two_clients_of_one_id_are_suspected(fresh_broker: Any, bench: Any) -> N
     assert "another client" not in node.reasons()[-2]
 
 
+def test_the_wait_before_connecting_again_grows_only_where_connections_do_not_last() -> None:
+    waits_s = [connection.reconnect_s(short) for short in range(100)]
+    assert set(waits_s[: connection.FLAPPING_LOSSES]) == {connection.MIN_RECONNECT_S}
+    assert waits_s == sorted(waits_s)
+    assert waits_s[5:8] == [1.0, 2.0, 4.0]
+    assert waits_s[-1] == connection.MAX_RECONNECT_S
+
+
 # paho drops the socket of a handshake that failed without closing it; the collector does
 PAHO_LEAVES_SOCKETS = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 PAHO_LEAVES_SOCKETS_LATE = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@PAHO_LEAVES_SOCKETS  # and its own pair, where it is closed while it waits to connect again
+@PAHO_LEAVES_SOCKETS_LATE
+def test_two_nodes_of_one_id_both_say_so_until_one_of_them_is_gone(
+    fresh_broker: Any, bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [bench(fresh_broker, client_id="the-same") for _ in range(2)]
+    for node in nodes:
+        node.link.start()
+    for node in nodes:
+        node.until(lambda node=node: node.link.flapping is not None, 60)
+        assert "client id the-same" in node.link.flapping
+    stays, leaves = nodes
+    leaves.close()
+    stays.until(lambda: stays.link.connected, 60)
+    assert stays.link.flapping is not None
+    monkeypatch.setattr(connection, "FLAPPING_S", 0.0)  # as when a minute has passed
+    assert stays.link.flapping is None
+
 
 # ---- TLS -----------------------------------------------------------------------------------------------------------
 
