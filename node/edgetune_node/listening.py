@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -45,6 +46,7 @@ class SourceReader(threading.Thread):
         self._source = source
         self._stopping = threading.Event()
         self._asked_s: float | None = None
+        self._retry_s = FIRST_RETRY_S
 
     @property
     def asset(self) -> str:
@@ -59,7 +61,7 @@ class SourceReader(threading.Thread):
 
     def run(self) -> None:
         """Read until `stop`."""
-        retry_s = FIRST_RETRY_S
+        self._retry_s = FIRST_RETRY_S
         while not self._stopping.is_set():
             try:
                 self._asked_s = time.monotonic()
@@ -69,12 +71,12 @@ class SourceReader(threading.Thread):
                 self._inbox.put(SourceChanged(self._section.id, None, ended=True))
                 return
             except Exception as error:  # noqa: BLE001 - a plug-in's defect must not silence the other assets
-                log.warning("source failed", asset=self._section.id, error=str(error), retry_s=retry_s)
+                log.warning("source failed", asset=self._section.id, error=str(error), retry_s=self._retry_s)
                 self._inbox.put(SourceChanged(self._section.id, f"{type(error).__name__}: {error}"))
                 self._close()
                 self._asked_s = None
-                self._stopping.wait(retry_s)
-                retry_s = min(2 * retry_s, LAST_RETRY_S)
+                self._stopping.wait(self._retry_s)
+                self._retry_s = min(2 * self._retry_s, LAST_RETRY_S)
 
     @property
     def fed(self) -> bool:
@@ -93,7 +95,7 @@ class SourceReader(threading.Thread):
 
     def _read_on(self) -> None:
         section = self._section
-        failed = self._source is None
+        failed = reopened = self._source is None
         if self._source is None:
             self._source = open_source(section.source.type, section.spec, section.source.options)
         refused = None
@@ -113,6 +115,9 @@ class SourceReader(threading.Thread):
             if failed:
                 self._inbox.put(SourceChanged(section.id, None))
                 failed = False
+            self._retry_s = FIRST_RETRY_S
+            if reopened:  # nobody knows what was missed
+                chunk, reopened = replace(chunk, gap=True), False
             self._inbox.put(ChunkArrived(section.id, chunk))
         self._close()
 

@@ -15,7 +15,8 @@ from edgetune_signal.errors import (
     SourceOptionsError,
 )
 from edgetune_signal.indicators import IndicatorBuffer, Indicators
-from edgetune_signal.mqtt_blocks import Block, MqttSource, decode_block, encode_block
+from edgetune_signal.mqtt_blocks import Block, decode_block, encode_block
+from edgetune_signal.mqtt_source import MqttSource
 from edgetune_signal.quality import window_quality
 from edgetune_signal.recording_file import Recording, read_recording, write_recording
 from edgetune_signal.recordings import BrokenRecording, RecordingInfo, RecordingStore, held_out_start

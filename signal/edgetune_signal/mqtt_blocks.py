@@ -1,36 +1,26 @@
-"""Samples over MQTT: the little-endian sample block, and the source that is fed with it."""
+"""The little-endian sample block, in which samples travel over MQTT and UDP."""
 
 from __future__ import annotations
 
 import math
 import struct
-import threading
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgetune_signal.clock import Clock
-from edgetune_signal.errors import BlockError, SourceEnded, SourceError
-from edgetune_signal.options import OptionReader
-from edgetune_signal.types import Chunk
+from edgetune_signal.errors import BlockError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
-    from edgetune_signal.types import Samples, StreamSpec
+    from edgetune_signal.types import Samples
 
 MAGIC = b"ET"
 BLOCK_VERSION = 1
 MAX_BLOCK_BYTES = 1 << 20
 MAX_BLOCK_CHANNELS = 256
 MAX_UNIT_BYTES = 255
-MAX_QUEUED_BYTES = 8 << 20
-MAX_QUEUED_BLOCKS = 1024
-RATE_TOLERANCE = 1e-6
 
 _DTYPES: dict[int, np.dtype[Any]] = {1: np.dtype("<i1"), 2: np.dtype("<i2"), 3: np.dtype("<i4"), 4: np.dtype("<f4")}
 _CODES = {dtype: code for code, dtype in _DTYPES.items()}
@@ -160,132 +150,6 @@ def decode_block(payload: bytes) -> Block:
         raise BlockError(f"offset {_HEADER.size + error.start}: the unit must be UTF-8") from error
     samples = np.frombuffer(payload, dtype=dtype, offset=first).reshape(n, channels).T
     return Block(samples, sequence, time_ns, rate_hz, unit, scale)
-
-
-class MqttSource:
-    """A source whose blocks somebody else receives.
-
-    Parameters
-    ----------
-    spec
-        What every block must be; another one is refused and counted, and the stream goes on.
-    clock
-        Where the time comes from.
-
-    Attributes
-    ----------
-    dropped
-        Blocks dropped, oldest first, because nobody read them in time.
-    refused
-        Blocks that were malformed, repeated or did not fit ``spec``.
-    last_error
-        Why the last one was refused, or None.
-    """
-
-    def __init__(
-        self, spec: StreamSpec, options: Mapping[str, object] | None = None, *, clock: Clock | None = None
-    ) -> None:
-        OptionReader("mqtt", options or {}).finish()
-        self.spec = spec
-        self.dropped = 0
-        self.refused = 0
-        self.last_error: str | None = None
-        self._clock = clock or Clock()
-        self._payloads: deque[bytes] = deque()
-        self._queued_bytes = 0
-        self._lock = threading.Lock()
-        self._arrived = threading.Event()
-        self._closed = False
-        self._last: tuple[int, int] | None = None  # the sender's sequence and time
-        self._sequence = 0
-
-    def feed(self, payload: bytes | bytearray) -> None:
-        """Take a block as it came from the broker; only queues it, from any thread, and never raises."""
-        with self._lock:
-            self._payloads.append(bytes(payload))
-            self._queued_bytes += len(payload)
-            while len(self._payloads) > MAX_QUEUED_BLOCKS or self._queued_bytes > MAX_QUEUED_BYTES:
-                self._queued_bytes -= len(self._payloads.popleft())
-                self.dropped += 1
-            self._arrived.set()
-
-    def read(self, timeout_s: float) -> Chunk | None:
-        """Return the next block that fits the stream, or None when none came within ``timeout_s``.
-
-        Raises
-        ------
-        SourceEnded
-            The source was closed.
-        """
-        deadline = self._clock.monotonic() + timeout_s
-        while True:
-            payload = self._next_payload()
-            if payload is not None:
-                chunk = self._accept(payload)
-                if chunk is not None:
-                    return chunk
-                continue
-            left = deadline - self._clock.monotonic()
-            if left <= 0 or not self._clock.wait(self._arrived, left):
-                return None
-
-    def select(self, name: str) -> None:
-        """Refuse: what is played is up to the sender."""
-        raise SourceError(f"an mqtt source cannot switch to {name!r}: nothing can be selected, the sender decides")
-
-    def close(self) -> None:
-        """End the stream and wake a waiting reader."""
-        with self._lock:
-            self._closed = True
-            self._arrived.set()
-
-    def _next_payload(self) -> bytes | None:
-        with self._lock:
-            if self._closed:
-                raise SourceEnded("the source was closed")
-            if not self._payloads:
-                self._arrived.clear()
-                return None
-            payload = self._payloads.popleft()
-            self._queued_bytes -= len(payload)
-            return payload
-
-    def _accept(self, payload: bytes) -> Chunk | None:
-        try:
-            block = decode_block(payload)
-            self._check_fit(block)
-        except (BlockError, SourceError) as error:  # one bad block must not end the stream
-            self.refused += 1
-            self.last_error = str(error)
-            return None
-        gap = self._last is not None and block.sequence != self._last[0] + 1
-        self._last = (block.sequence, block.time_ns)
-        chunk = Chunk(block.physical(), block.time_ns, self.spec.rate_hz, self._sequence, gap=gap)
-        self._sequence += 1
-        return chunk
-
-    def _check_fit(self, block: Block) -> None:
-        spec = self.spec
-        where = f"block {block.sequence}"
-        if self._last == (block.sequence, block.time_ns):
-            raise SourceError(f"{where} came twice")
-        if not math.isclose(block.rate_hz, spec.rate_hz, rel_tol=RATE_TOLERANCE):
-            raise SourceError(f"{where} has {block.rate_hz:g} Hz where the stream has {spec.rate_hz:g}")
-        if block.channels != spec.channels:
-            raise SourceError(f"{where} has {block.channels} channels where the stream has {spec.channels}")
-        if block.unit != spec.unit:
-            raise SourceError(f"{where} has unit {block.unit!r} where the stream has {spec.unit!r}")
-
-
-def open_mqtt(spec: StreamSpec, options: Mapping[str, object]) -> MqttSource:
-    """Open a source that is fed with sample blocks; it has no options.
-
-    Raises
-    ------
-    SourceOptionsError
-        An option was given.
-    """
-    return MqttSource(spec, options)
 
 
 def _is_positive(value: float) -> bool:

@@ -47,6 +47,8 @@ class Chunk:
         Counts the chunks of one source from 0; a jump means chunks were lost on the way.
     gap
         True when samples are missing between the chunk before and this one.
+    quality
+        What the source knows to be wrong with the stream: ``rate_off``, samples come at another rate than ``rate_hz``.
     """
 
     samples: Samples
@@ -54,6 +56,7 @@ class Chunk:
     rate_hz: float
     sequence: int
     gap: bool = False
+    quality: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +72,8 @@ class Window:
     sequence
         Counts the windows of one stream from 0 without holes.
     quality
-        Names of what is wrong with the samples, empty when nothing is: ``nan``, ``flat``, ``clipped``.
+        Names of what is wrong, empty when nothing is: ``nan``, ``flat``, ``clipped`` (`window_quality`); ``gap``,
+        samples are missing right before this window; ``dc_drift`` (`Baseline`); what the chunk of its last sample said.
     """
 
     samples: Samples

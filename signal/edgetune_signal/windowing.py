@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgetune_signal.baseline import Baseline
 from edgetune_signal.clock import offset_ns
 from edgetune_signal.quality import window_quality
 from edgetune_signal.ring import Continuity, Ring
@@ -53,6 +54,8 @@ class Windower:
         self._clip_level = clip_level
         self._end = length  # samples written when the next window is complete
         self._sequence = 0
+        self._baseline = Baseline(channels)
+        self._after_gap = False
 
     def push(self, chunk: Chunk) -> list[Window]:
         """Take the next chunk and return the windows it completes, oldest first.
@@ -67,6 +70,7 @@ class Windower:
         """
         if self._continuity.broken_by(chunk):
             self._restart()
+            self._after_gap = True
         windows: list[Window] = []
         samples = chunk.samples
         done, total = 0, samples.shape[1]
@@ -75,7 +79,7 @@ class Windower:
             self._ring.write(samples[:, done : done + step])
             done += step
             if self._ring.written == self._end:
-                windows.append(self._window(chunk.time_ns + offset_ns(done - 1, chunk.rate_hz)))
+                windows.append(self._window(chunk, done))
                 self._end += self._hop
         return windows
 
@@ -86,10 +90,22 @@ class Windower:
 
     def _restart(self) -> None:
         self._ring.clear()
+        self._baseline.reset()
         self._end = self._length
 
-    def _window(self, time_ns: int) -> Window:
+    def _window(self, chunk: Chunk, done: int) -> Window:
+        """Make the window that sample ``done`` of ``chunk`` completes."""
         samples = self._ring.latest()
-        window = Window(samples, time_ns, self._sequence, window_quality(samples, self._clip_level))
+        fresh = self._length if self._ring.written == self._length else min(self._hop, self._length)
+        flaws = window_quality(samples, self._clip_level)
+        drifted = "nan" not in flaws and self._baseline.drifted(samples, fresh / chunk.rate_hz)
+        quality = (
+            *flaws,
+            *(("gap",) if self._after_gap else ()),
+            *(("dc_drift",) if drifted else ()),
+            *chunk.quality,
+        )
+        self._after_gap = False
+        window = Window(samples, chunk.time_ns + offset_ns(done - 1, chunk.rate_hz), self._sequence, quality)
         self._sequence += 1
         return window

@@ -104,6 +104,20 @@ def test_a_source_that_breaks_is_reported_closed_and_opened_again(heard: Any) ->
     ]
 
 
+def test_what_comes_after_a_failure_follows_a_gap(heard: Any) -> None:
+    events = heard(Scripted(0, OSError("unplugged")), Scripted(0, 1))
+    assert [event.chunk.gap for event in events if isinstance(event, ChunkArrived)] == [False, True, False]
+
+
+def test_the_patience_with_a_source_starts_anew_once_it_has_delivered(
+    heard: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(listening.log, "warning", lambda *_, retry_s=None, **__: waits.append(retry_s))
+    heard(Scripted(OSError("1")), Scripted(OSError("2")), Scripted(0, OSError("3")), Scripted(0))
+    assert waits == [0.01, 0.02, 0.01]
+
+
 def test_what_a_source_refuses_is_reported_until_it_delivers(heard: Any) -> None:
     events = heard(Scripted("wrong rate", "wrong rate", 0))
     assert events[0] == SourceRefused("a", "wrong rate")

@@ -115,3 +115,49 @@ def test_a_window_carries_its_quality() -> None:
     samples[0, 8:12] = 3.0
     windows = Windower(1, 4, 4).push(Chunk(samples, 0, 1000.0, 0))
     assert [w.quality for w in windows] == [(), ("nan",), ("flat",)]
+
+
+def test_the_first_window_after_a_gap_says_so_and_only_that_one() -> None:
+    random = np.random.default_rng(0)
+    windower = Windower(1, 64, 64)
+    flags = []
+    for number in range(4):
+        samples = random.normal(size=(1, 128)).astype(np.float32)
+        chunk = Chunk(samples, number * 128 * 10**6, 1000.0, number, gap=number == 2)
+        flags += [window.quality for window in windower.push(chunk)]
+    assert flags == [(), (), (), (), ("gap",), (), (), ()]
+
+
+def test_a_window_repeats_what_the_source_says_of_the_stream() -> None:
+    samples = np.random.default_rng(0).normal(size=(1, 64)).astype(np.float32)
+    (window,) = Windower(1, 64, 64).push(Chunk(samples, 0, 1000.0, 0, quality=("rate_off",)))
+    assert window.quality == ("rate_off",)
+
+
+def walk(samples: np.ndarray, rate_hz: float = 1000.0, hop: int = 64) -> list[bool]:
+    windower = Windower(samples.shape[0], 64, hop)
+    chunk = Chunk(samples.astype(np.float32), 0, rate_hz, 0)
+    return ["dc_drift" in window.quality for window in windower.push(chunk)]
+
+
+@pytest.mark.parametrize("hop", [16, 64, 128])
+def test_a_step_of_the_mean_is_drift_until_the_baseline_has_followed(hop: int) -> None:
+    samples = np.random.default_rng(0).normal(size=(2, 40_000))
+    samples[1, 10_000:] += 20.0
+    drifted = walk(samples, hop=hop)
+    step = 10_000 // hop
+    assert not any(drifted[: step - 64 // hop - 1])
+    assert all(drifted[step + 1 : step + 200 // hop])
+    assert not any(drifted[-50:])
+
+
+def test_slow_vibration_and_a_louder_machine_are_no_drift() -> None:
+    time_s = np.arange(30_000) / 1000.0
+    loud = np.where(time_s > 15, 10.0, 1.0) * np.random.default_rng(0).normal(size=30_000)
+    assert not any(walk(np.stack([np.sin(2 * np.pi * 1.0 * time_s), loud])))
+
+
+def test_samples_that_are_not_finite_do_not_spoil_the_baseline() -> None:
+    samples = np.random.default_rng(0).normal(size=(1, 20_000))
+    samples[0, 5_000], samples[0, 6_000] = np.inf, np.nan
+    assert not any(walk(samples))

@@ -1,0 +1,113 @@
+"""Sample blocks over UDP: the plainest way from a microcontroller with a network to a node."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from edgetune_signal.block_gate import BlockGate
+from edgetune_signal.errors import SourceError
+from edgetune_signal.live import LiveSource, Piece, Waiter
+from edgetune_signal.options import OptionReader
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edgetune_signal.sources import Source
+    from edgetune_signal.types import StreamSpec
+
+MAX_DATAGRAM_BYTES = 65_535
+MAX_AT_ONCE = 256
+"""Datagrams taken in one go."""
+RECEIVE_BUFFER_BYTES = 1 << 20
+"""What the kernel is asked to keep while nobody reads."""
+LAST_PORT = 65_535
+
+
+class UdpDevice:
+    """A UDP port that receives sample blocks, one a datagram.
+
+    Parameters
+    ----------
+    spec
+        What every block must be; another one is refused and the stream goes on.
+    host, port
+        Address to listen at.
+    sender
+        Address whose datagrams are taken; None for anybody's.
+    """
+
+    def __init__(self, spec: StreamSpec, host: str, port: int, sender: str | None) -> None:
+        self._address = (host, port)
+        self._sender = sender
+        self._gate = BlockGate(spec)
+        self._waiter = Waiter()
+        self._socket: socket.socket | None = None
+
+    @property
+    def last_error(self) -> str | None:
+        """Why the last datagram was refused, or None."""
+        return self._gate.last_error
+
+    def open(self) -> None:
+        """Bind the port."""
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        self._socket.bind(self._address)
+
+    def receive(self, timeout_s: float) -> list[Piece]:
+        """Return the blocks that have come and fit."""
+        if self._socket is None:
+            raise SourceError("the port is not open")
+        pieces: list[Piece] = []
+        if not self._waiter.readable(self._socket.fileno(), timeout_s):
+            return pieces
+        for _ in range(MAX_AT_ONCE):
+            try:
+                payload, (host, _) = self._socket.recvfrom(MAX_DATAGRAM_BYTES)
+            except BlockingIOError:
+                break
+            admitted = self._gate.admit(payload) if self._sender in (None, host) else None
+            if admitted is not None:
+                block, gap = admitted
+                pieces.append(Piece(block.physical(), gap=gap, time_ns=block.time_ns or None))
+        return pieces
+
+    def wake(self) -> None:
+        """Let a waiting `receive` return."""
+        self._waiter.wake()
+
+    def close(self) -> None:
+        """Release the port."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def open_udp(spec: StreamSpec, options: Mapping[str, object]) -> Source:
+    """Listen for sample blocks on a UDP port.
+
+    Parameters
+    ----------
+    spec
+        What every block must be.
+    options
+        ``port`` (1 to 65535), ``host`` (address to listen at, by default every one), ``sender`` (address whose blocks
+        are taken, by default anybody's).
+
+    Raises
+    ------
+    SourceOptionsError
+        Options are wrong; every problem is named.
+    """
+    reader = OptionReader("udp", options)
+    port = reader.integer("port", 0)
+    host = reader.text("host", None) or "0.0.0.0"  # noqa: S104 - a sensor is another machine; `sender` narrows it
+    sender = reader.text("sender", None)
+    if not reader.given("port"):
+        reader.problem("port", "is missing: give the UDP port that the sensor sends to")
+    elif not 1 <= port <= LAST_PORT and not any(problem.startswith("port ") for problem in reader.problems):
+        reader.problem("port", f"must be from 1 to {LAST_PORT}, not {port}")
+    reader.finish()
+    return LiveSource(UdpDevice(spec, host, port, sender), spec, f"udp {host}:{port}")
