@@ -39,7 +39,7 @@ class Result:
     temperature
         Found on the same windows.
     seconds
-        What the evaluation took.
+        What the evaluation took; of a cross-validated training, one of its fits.
     steadiness
         Share of windows that are right when another condition is imitated (`edgetune_nas.shift`); 0 where none is.
     """

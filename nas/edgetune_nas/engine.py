@@ -23,7 +23,7 @@ BATCH = 8
 """Candidates of a bracket. Fixed whatever the number of workers, so that the winner does not depend on it."""
 RUNGS: dict[Task, tuple[tuple[int, int], ...]] = {
     "fault": ((BATCH, 90), (3, 270)),
-    "sign": ((BATCH, 30), (3, 90)),
+    "sign": ((BATCH, 30), (1, 120)),
 }
 """``(candidates, training steps)`` of each rung of a bracket (successive halving)."""
 PRICE = 0.05
@@ -241,7 +241,7 @@ class Engine:
         known = genotype in self._priced
         arena = self._cost(genotype).arena_bytes
         useful = all(arena < scored.candidate.cost.arena_bytes for scored in self._holding)
-        fits = useful and not _excess(self._cost(genotype), self._budget)
+        fits = useful and not excess(self._cost(genotype), self._budget)
         self.rejected += not (known or fits)
         return fits
 
@@ -251,7 +251,7 @@ class Engine:
         if self._trains:
             pool += space.smallest(self._input_shape) + space.anchors(self._input_shape, self._task)
         costs = [plan(self._input_shape, space.expand(g, self._input_shape, self._classes)) for g in pool]
-        excesses = [_excess(cost, self._budget) for cost in costs]
+        excesses = [excess(cost, self._budget) for cost in costs]
         if any(not excess for excess in excesses):
             return
         only = {name for excess in excesses if len(excess) == 1 for name in excess}
@@ -269,7 +269,7 @@ def _limits(budget: Budget) -> dict[str, int]:
     return {name: limit for name, limit in limits.items() if limit is not None}
 
 
-def _excess(cost: Cost, budget: Budget) -> dict[str, int]:
+def excess(cost: Cost, budget: Budget) -> dict[str, int]:
     """Return what a network needs of every limit that it breaks."""
     needs = {"ram_bytes": cost.arena_bytes, "flash_bytes": cost.flash_bytes, "macs": cost.macs}
     return {name: needs[name] for name, limit in _limits(budget).items() if needs[name] > limit}

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgetune_nas import closed_form, space
 from edgetune_nas.candidate import Candidate, Result
+from edgetune_nas.committee import merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,8 @@ FEW_WINDOWS = 200
 """With fewer validation windows than this, closed forms are cross-validated, which costs them next to nothing."""
 FOLDS = 5
 MIN_EPOCHS, MAX_EPOCHS = 3, 120
+THOROUGH_STEPS = 120
+"""Trainings of so many steps are cross-validated as well then, to be compared with closed forms on equal terms."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +83,8 @@ def evaluate(problem: Problem, candidate: Candidate, stop: Callable[[], bool] = 
     edgetune_nas.candidate.Interrupted
         As soon as ``stop()`` is true during training.
     """
+    if problem.fold is not None and candidate.steps >= THOROUGH_STEPS:
+        return _cross_trained(problem, candidate, problem.fold, stop)
     began = time.perf_counter()
     if candidate.steps:
         network, curve = fit(problem, candidate.genotype, steps=candidate.steps, seed=candidate.seed, stop=stop)
@@ -96,14 +101,19 @@ def evaluate(problem: Problem, candidate: Candidate, stop: Callable[[], bool] = 
     return Evaluation(result, network, curve)
 
 
-def refit(problem: Problem, candidate: Candidate, *, steps: int, stop: Callable[[], bool]) -> Evaluation:
-    """Evaluate the winner anew, fitted on training and validation windows together.
+def refit(
+    problem: Problem, candidate: Candidate, *, steps: int, stop: Callable[[], bool], members: int = 1
+) -> Evaluation:
+    """Evaluate the winner anew, fitted on training and validation windows together; a committee of so many ``members``.
 
     Its validation accuracy then only tells whether the fit went wrong, and the temperature found before is the honest
     one, so `Evaluation.network` still lacks it.
     """
     both = with_validation(problem)
-    network, curve = fit(both, candidate.genotype, steps=steps, seed=candidate.seed, stop=stop)
+    fits = [
+        fit(both, candidate.genotype, steps=steps, seed=candidate.seed + member, stop=stop) for member in range(members)
+    ]
+    network, curve = merge([network for network, _ in fits]), fits[0][1]
     accuracy, score = worst_condition(logits(network, problem.x_validation), problem, 1.0)
     return Evaluation(Result(candidate.number, accuracy, score, 1.0, 0.0), network, curve)
 
@@ -156,6 +166,33 @@ def _cross_validated(problem: Problem, candidate: Candidate, fold: NDArray[np.in
     origin = None if both.origin is None else both.origin[keep]
     y, fold = both.y[keep], fold[keep]
     scores = closed_form.guessed_by_the_rest(layers, both.x[keep], y, fold, classes=problem.classes, origin=origin)
+    return _judged(problem, scores, y, fold)
+
+
+def _cross_trained(
+    problem: Problem, candidate: Candidate, fold: NDArray[np.int64], stop: Callable[[], bool]
+) -> Evaluation:
+    """Evaluate a training by cross-validation; the network is the first fold's."""
+    began = time.perf_counter()
+    both = with_validation(problem)
+    scores = np.zeros((len(both.y), problem.classes), np.float32)
+    fits = []
+    for number in range(FOLDS):
+        out = fold == number
+        rest = replace(both, x=both.x[~out], y=both.y[~out])
+        fits.append(fit(rest, candidate.genotype, steps=candidate.steps, seed=candidate.seed, stop=stop))
+        scores[out] = logits(fits[-1][0], both.x[out])
+    accuracy, score, temperature = _judged(problem, scores, both.y, fold)
+    network = closed_form.with_temperature(fits[0][0], temperature)
+    seconds = (time.perf_counter() - began) / FOLDS
+    result = Result(candidate.number, accuracy, score, temperature, seconds, steadiness(network, problem))
+    return Evaluation(result, network, fits[0][1])
+
+
+def _judged(
+    problem: Problem, scores: NDArray[np.float32], y: NDArray[np.int64], fold: NDArray[np.int64]
+) -> tuple[float, float, float]:
+    """Accuracy, score and temperature of cross-validated ``scores``."""
     asked = fold >= 0
     temperature = closed_form.best_temperature(scores[asked], y[asked])
     together = replace(problem, y_validation=y[asked], condition=np.zeros_like(y[asked]))

@@ -13,7 +13,9 @@ from edgetune_nas import space
 from edgetune_nas.candidate import Interrupted, Scored
 from edgetune_nas.card import SearchSummary
 from edgetune_nas.closed_form import with_temperature
-from edgetune_nas.engine import Engine
+from edgetune_nas.committee import widened
+from edgetune_nas.cost import plan
+from edgetune_nas.engine import Engine, excess
 from edgetune_nas.errors import DataError, NasError
 from edgetune_nas.evaluation import FEW_WINDOWS, FOLDS, Evaluation, Problem, evaluate, refit
 from edgetune_nas.exploration import EXPORT_SECONDS, FINAL_STEPS, Exploration
@@ -44,6 +46,9 @@ HASTE = 0.85
 """Share of the time left that the last training may plan to use; its windows are more, and machines are noisy."""
 SHIFTED_WINDOWS, SHIFTED_BYTES = 1000, 8_000_000
 """Shifted validation windows: so many, as far as they fit in so many bytes."""
+TAKES = 3
+MOST_MEMBERS = 4
+"""Networks of a committee at the most; further ones add nothing that can be measured."""
 WORSE = 0.02
 """A last training that loses this much on windows it has now seen went wrong; the network before it is kept."""
 
@@ -124,7 +129,8 @@ def search(
     monitor.enter("loading")
     data, split = _divided(dataset, library, seed)
     problem = _problem(data, split, task, seed)
-    trains = find_spec("torch") is not None
+    torch = find_spec("torch") is not None
+    trains = torch and not _one_take_tells_nothing(data, task)
     engine = Engine(
         problem.input_shape,
         problem.classes,
@@ -168,7 +174,8 @@ def search(
     if stopped_by != "cancelled":
         monitor.reserve = EXPORT_SECONDS
         monitor.enter("retraining")
-        found = _retrained(found, best, problem, monitor)
+        members = 1 if goal.latency_us is not None else _members(best, problem, budget)
+        found = _retrained(found, best, problem, monitor, members)
         if cancelled():
             stopped_by = "cancelled"
     monitor.enter("exporting")
@@ -185,8 +192,10 @@ def search(
     )
     front = front_points(engine, problem.input_shape, problem.classes)
     notes: dict[str, Any] = {}
-    if not trains:
+    if not torch:
         notes["training"] = "torch is not installed: only closed forms were searched (edgetune[train])"
+    elif not trains:
+        notes["training"] = f"only closed forms were searched: a class has fewer than {TAKES} takes to learn from"
     if goal.to_json():
         notes["goal"] = {**goal.to_json(), "held": best.result.accuracy >= (goal.floor or 0.0)}
     kept = kept_points(engine.front, best, found, exploration.found, problem)
@@ -245,6 +254,21 @@ def _problem(data: Dataset, split: Split, task: Task, seed: int) -> Problem:
     return replace(problem, x_shifted=shifted(validation.x[copies], rng), y_shifted=validation.label[copies])
 
 
+def _one_take_tells_nothing(data: Dataset, task: Task) -> bool:
+    """Whether a person made fewer than `TAKES` takes of a sign.
+
+    Takes differ more than windows of one take do, so validation then cannot tell a network that has learned the take
+    from one that has learned the sign. Closed forms have too few parameters to learn the take.
+    """
+    if task != "sign" or (data.start == INDEPENDENT).all():
+        return False
+    new = np.ones(len(data), np.bool_) if data.library is None else ~data.library
+    new &= data.start != INDEPENDENT
+    new &= True if data.held_out is None else ~data.held_out
+    takes = [len(np.unique(data.group[new & (data.label == label)])) for label in np.unique(data.label[new])]
+    return bool(takes) and min(takes) < TAKES
+
+
 def _folds(data: Dataset, chosen: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     """Cut each class's chosen windows into `FOLDS` parts, by time within their groups; a library's stay out (-1)."""
     order = np.random.default_rng(seed).permutation(len(chosen))
@@ -260,16 +284,31 @@ def _folds(data: Dataset, chosen: NDArray[np.int64], seed: int) -> NDArray[np.in
     return fold
 
 
-def _retrained(found: Evaluation, best: Scored, problem: Problem, monitor: Monitor) -> Evaluation:
+def _members(best: Scored, problem: Problem, budget: Budget) -> int:
+    """Largest committee of the winner that fits the budget and needs no larger arena than one network of its shape."""
+    if not best.candidate.steps:
+        return 1
+    layers = space.expand(best.candidate.genotype, problem.input_shape, problem.classes)
+    one = best.candidate.cost.arena_bytes
+    for members in range(MOST_MEMBERS, 1, -1):
+        wide = widened(layers, members)
+        cost = None if wide is None else plan(problem.input_shape, wide)
+        if cost is not None and cost.arena_bytes <= one and not excess(cost, budget):
+            return members
+    return 1
+
+
+def _retrained(found: Evaluation, best: Scored, problem: Problem, monitor: Monitor, members: int) -> Evaluation:
     """Train the winner on training and validation windows, unless time is too short or it comes out worse."""
     steps = 0
     if best.candidate.steps:
         affordable = HASTE * (monitor.left - monitor.reserve) * best.candidate.steps / best.result.seconds
         steps = min(FINAL_STEPS[problem.task], int(affordable))
+        members = max(1, min(members, int(affordable / max(1, steps))))
         if steps < best.candidate.steps:
             return found
     try:
-        again = refit(problem, best.candidate, steps=steps, stop=monitor.pulse)
+        again = refit(problem, best.candidate, steps=steps, stop=monitor.pulse, members=members)
     except Interrupted:
         return found
     if again.result.accuracy < found.result.accuracy - WORSE:

@@ -16,6 +16,7 @@ from edgetune_nas.bundle import load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.errors import BudgetError, DataError, JournalError, NasError
 from edgetune_nas.search import search
+from edgetune_nas.space import FILTERS
 from edgetune_signal.datasets import INDEPENDENT, Dataset
 
 if TYPE_CHECKING:
@@ -217,3 +218,45 @@ def test_bearing_faults_are_told_apart_within_a_kilobyte_after_a_search(recordin
     result = search(data, task="fault", budget=Budget(ram_bytes=1024), out=tmp_path, candidates=26)
     assert result.card.cost.arena_bytes <= 1024
     assert result.card.metrics.accuracy >= 0.99
+
+
+def _person(takes: int) -> Dataset:
+    """Three signs in so many takes, each cut into twelve windows that lie side by side."""
+    data = _dataset(each=12 * takes)
+    each = np.arange(len(data)) // 3
+    return replace(data, unit="counts", group=data.label * takes + each // 12, start=(each % 12 * 256).astype(np.int64))
+
+
+@needs_torch
+@pytest.mark.slow
+@pytest.mark.parametrize(("takes", "held_out", "trained"), [(2, 0, False), (4, 2, False), (4, 1, True)])
+def test_networks_are_trained_on_a_persons_signs_only_where_takes_can_tell_them_apart(
+    takes: int, held_out: int, tmp_path: Path, *, trained: bool
+) -> None:
+    data = _person(takes)
+    if held_out:
+        data = replace(data, held_out=data.group % takes >= takes - held_out)
+    result = search(data, task="sign", budget=Budget(search_seconds=60), out=tmp_path, candidates=30)
+    assert bool(result.card.search.trained) == trained
+    assert ("fewer than 3 takes" in result.card.notes.get("training", "")) != trained
+
+
+@needs_torch
+@pytest.mark.slow
+def test_a_winner_that_leaves_room_beside_the_window_becomes_a_committee(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    label = np.arange(240) % 3
+    time = np.arange(400) / 400
+    # a sign is a number of bursts, begun at any time: no average over a fixed frame tells them apart
+    bursts = 1 + np.sin(2 * np.pi * (time * (2 + label[:, None]) + rng.uniform(size=(240, 1))))
+    data = replace(
+        _dataset(each=80),
+        x=(rng.normal(size=(240, 8, 400)) * bursts[:, None]).astype(np.float32),
+        label=label.astype(np.int64),
+        unit="counts",
+    )
+    card = search(data, task="sign", budget=Budget(ram_bytes=3584, search_seconds=60), out=tmp_path).card
+    assert card.metrics.accuracy > 0.9
+    convolutions = [int(layer.split(" x ")[1].split(",")[0]) for layer in card.layers if layer.startswith("conv ")]
+    assert max(convolutions) > max(FILTERS)
+    assert card.cost.arena_bytes <= 3584
