@@ -35,7 +35,7 @@ TORCH_SECONDS = 8.0
 
 def load_libraries(stop: Callable[[], bool]) -> None:
     """Import what the export needs, then torch, which takes longest; candidates are then not charged for it."""
-    for module in ("edgetune_nas.quantise", "edgetune_nas.onnx_writer", "matplotlib.figure", "edgetune_nas.training"):
+    for module in ("edgetune_nas.quantise", "edgetune_nas.onnx_writer", "edgetune_nas.training"):
         if not stop():
             import_module(module)
 

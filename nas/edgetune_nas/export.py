@@ -66,7 +66,7 @@ def export(
     """
     from edgetune_nas.bundle import write_bundle
     from edgetune_nas.front import FRONT, pack
-    from edgetune_nas.report import render
+    from edgetune_nas.report import render_apart
 
     train, validation, test = (data.select(part) for part in (split.train, split.validation, split.test))
     metrics, note = (None, None) if replaced is None else _replaced_metrics(replaced, test)
@@ -90,7 +90,7 @@ def export(
         budget=budget,
         search=summary,
         data_fingerprint=data.fingerprint(),
-        report=lambda card: render(card, front, found.curve),
+        report=lambda card: render_apart(card, found.curve),
         created=datetime.now(UTC),
         replaced=metrics,
         notes=said,

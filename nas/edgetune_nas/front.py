@@ -141,6 +141,8 @@ def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> Mod
     BundleError
         When the bundle is damaged, keeps no front, no point is that small, or ``out`` cannot be written.
     """
+    from edgetune_nas.report import render_apart
+
     base = load_bundle(bundle).card
     points, models = _read(bundle, base)
     fitting = [index for index, point in enumerate(points) if point.arena_bytes <= arena_bytes]
@@ -174,7 +176,7 @@ def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> Mod
             },
         }
     )
-    content[REPORT] = _report(card).encode()
+    content[REPORT] = render_apart(card, ()).encode()
     card = card.model_copy(update={"sha256": {name: digest(data) for name, data in content.items()}})
     content[CARD] = card.model_dump_json(indent=2).encode()
     write_folder(out, f"model-{card.id}", content)
@@ -198,11 +200,3 @@ def _read(bundle: Path, card: ModelCard) -> tuple[list[_Point], list[dict[Precis
     except (ValueError, KeyError, OSError, zipfile.BadZipFile, ValidationError) as error:
         raise BundleError(f"{bundle / FRONT} is no front that this edgetune reads ({error}); search again") from error
     return points, models
-
-
-def _report(card: ModelCard) -> str:
-    from edgetune_nas.progress import FrontPoint
-    from edgetune_nas.report import render
-
-    front = [FrontPoint(**{**point, "layers": tuple(point["layers"])}) for point in card.notes.get("front", [])]
-    return render(card, front, ())

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+import subprocess
+import sys
 from html import escape
 from typing import TYPE_CHECKING, Any
+
+from edgetune_nas.card import ModelCard
+from edgetune_nas.errors import BundleError
+from edgetune_nas.progress import FrontPoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -13,8 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from edgetune_nas.card import Measured, Metrics, ModelCard
-    from edgetune_nas.progress import FrontPoint
+    from edgetune_nas.card import Measured, Metrics
 
 INK, ACCENT, QUIET = "#1f2937", "#0f766e", "#9ca3af"
 MAX_ANNOTATED_CLASSES = 30
@@ -70,6 +76,33 @@ def render(card: ModelCard, front: Sequence[FrontPoint], curve: Sequence[float])
     ]
     head = f"<meta charset='utf-8'><title>{escape(title)}</title><style>{_STYLE}</style>"
     return f"<!doctype html><html lang='en'><head>{head}</head><body>{''.join(body)}</body></html>\n"
+
+
+def render_apart(card: ModelCard, curve: Sequence[float]) -> str:
+    """Render as `render` does, in a process of its own; the front is the one in the card's notes.
+
+    Drawing takes some 55 MiB, which a search that has loaded torch does not need to have on top.
+
+    Raises
+    ------
+    BundleError
+        When that process fails.
+    """
+    asked = json.dumps({"card": card.model_dump(mode="json"), "curve": list(curve)})
+    command = [sys.executable, "-m", "edgetune_nas.report"]
+    done = subprocess.run(command, input=asked, capture_output=True, encoding="utf-8", check=False)
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
+        raise BundleError(f"the report of {card.id} could not be drawn: {said}")
+    return done.stdout
+
+
+def main() -> None:
+    """Read card and curve as JSON from the standard input, and write the page."""
+    asked = json.loads(sys.stdin.buffer.read())
+    card = ModelCard.model_validate(asked["card"])
+    front = [FrontPoint(**{**point, "layers": tuple(point["layers"])}) for point in card.notes.get("front", [])]
+    sys.stdout.buffer.write(render(card, front, asked["curve"]).encode())
 
 
 def _summary(card: ModelCard) -> str:
@@ -217,3 +250,7 @@ def _image(figure: Figure) -> str:
     with mpl.rc_context({"svg.hashsalt": "edgetune", "svg.fonttype": "none", "text.parse_math": False}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return f"<img alt='' src='data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}'>"
+
+
+if __name__ == "__main__":
+    main()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import asdict
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import pytest
 
 from edgetune_nas.card import Budget, Cost, InputSpec, Measured, Metrics, ModelCard, SearchSummary
+from edgetune_nas.errors import BundleError
 from edgetune_nas.progress import FrontPoint
-from edgetune_nas.report import render, unbeaten
+from edgetune_nas.report import render, render_apart, unbeaten
 
 EVIL = "<script>alert('$x^2$')</script>"
 
@@ -157,3 +159,15 @@ def test_many_classes_and_a_front_of_one_point_are_drawn() -> None:
 def test_the_same_card_gives_the_same_page() -> None:
     card = _card(["a", "b"])
     assert render(card, FRONT, (1.0, 0.5)) == render(card, FRONT, (1.0, 0.5))
+
+
+def test_a_page_drawn_by_a_process_of_its_own_is_the_same() -> None:
+    points = [{**asdict(point), "layers": list(point.layers)} for point in FRONT]
+    card = _card(["normal", EVIL]).model_copy(update={"notes": {"front": points}})
+    assert render_apart(card, (2.0, 1.0)) == render(card, FRONT, (2.0, 1.0))
+
+
+def test_a_page_that_cannot_be_drawn_is_an_error_that_says_why() -> None:
+    card = _card(["normal", "inner"]).model_copy(update={"notes": {"front": [{"surprise": 1}]}})
+    with pytest.raises(BundleError, match=r"could not be drawn: \S"):
+        render_apart(card, ())
