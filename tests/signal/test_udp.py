@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,10 +33,12 @@ def datagram(number: int, *, start_ns: int = 10**18, **changes: Any) -> bytes:
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
+    """A free port, outside the range that the system hands to senders, and other than another test process's."""
+    for number in range(20_000 + os.getpid() % 1000 * 10, 32_000):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", number))
+            return number
+    pytest.fail("no free port")
 
 
 @pytest.fixture
