@@ -11,6 +11,7 @@ import contextlib
 import functools
 import hashlib
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -26,9 +27,9 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edgetune_node.signing import PROPERTY
 from edgetune_node.sockets import send_at_once
+from edgetune_node.tls import distrust
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Iterator
 
     from edgetune_node.config import MqttSection
@@ -279,7 +280,8 @@ class Connection:
     @_guarded
     def _on_connect_fail(self, *_: Any) -> None:
         error = sys.exc_info()[1]  # paho calls this while it handles the error, and does not pass it on
-        self._signal(Down(f"no connection to {self._settings.host}:{self._settings.port}: {error}"))
+        told = distrust(error) if isinstance(error, ssl.SSLCertVerificationError) else str(error)
+        self._signal(Down(f"no connection to {self._settings.host}:{self._settings.port}: {told}"))
 
     @_guarded
     def _on_disconnect(self, _client: Any, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:

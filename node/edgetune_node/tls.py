@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from edgetune_node.config import TlsSection
 
 
+NOT_YET_VALID, EXPIRED = 9, 10
+OTHER_NAME = {62, 64}
+"""What OpenSSL finds in a certificate: X509_V_ERR_* of its x509_vfy.h; 62 is for names, 64 for addresses."""
+
+
 def tls_context(section: TlsSection) -> ssl.SSLContext:
     """TLS 1.2 or newer that checks the broker's certificate and name, with the node's own certificate if it has one.
 
@@ -38,6 +43,19 @@ def tls_context(section: TlsSection) -> ssl.SSLContext:
     if problems:
         raise ConfigError("mqtt.tls", problems)
     return context
+
+
+def distrust(error: ssl.SSLCertVerificationError) -> str:
+    """Say what is wrong with a broker's certificate, and what to do."""
+    if error.verify_code == EXPIRED:
+        told = "its certificate has expired; renew it there, or set the clock here"
+    elif error.verify_code == NOT_YET_VALID:
+        told = "its certificate is not valid yet; set the clock here"
+    elif error.verify_code in OTHER_NAME:
+        told = "its certificate is for another host; connect by a name that is in it"
+    else:
+        told = "its certificate is not trusted; give the file of the authority that signed it"
+    return f"{told} ({error.verify_message})"
 
 
 def _load_pair(context: ssl.SSLContext, certificate: Path, key: Path) -> list[str]:

@@ -6,6 +6,7 @@ import socket
 import ssl
 
 from edgetune_node.errors import NodeError
+from edgetune_node.tls import distrust
 
 
 class BrokerError(NodeError):
@@ -28,10 +29,7 @@ class BrokerError(NodeError):
 def unreachable(where: str, error: OSError, *, tls: bool) -> BrokerError:
     """Explain why no connection could be made."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return BrokerError(
-            f"broker {where}: its certificate is not trusted ({error.verify_message})",
-            "name its authority with --ca, and the host as the certificate does",
-        )
+        return BrokerError(f"broker {where}: {distrust(error)}", "--ca names an authority")
     if isinstance(error, ssl.SSLError):
         return BrokerError(f"broker {where} does not speak TLS ({error.reason})", "use mqtt:// for a plain port")
     if isinstance(error, socket.gaierror):

@@ -120,7 +120,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def openssl(*arguments: str) -> None:
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
-    def sign(name: str, extension: str) -> None:
+    def sign(name: str, extension: str, days: int = 2) -> None:
         (folder / f"{name}.ext").write_text(extension)
         openssl(
             "req",
@@ -136,7 +136,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         openssl(
             "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-            "-out", f"{name}.pem", "-days", "2", "-extfile", f"{name}.ext",
+            "-out", f"{name}.pem", "-days", str(days), "-extfile", f"{name}.ext",
         )  # fmt: skip
 
     for name in ("ca", "other"):
@@ -145,6 +145,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "-days", "2", "-subj", f"/CN={name}", "-addext", "keyUsage=critical,keyCertSign",
         )  # fmt: skip
     sign("broker", "subjectAltName=IP:127.0.0.1")
+    sign("expired", "subjectAltName=IP:127.0.0.1", days=-1)
     sign("node", "extendedKeyUsage=clientAuth")
     openssl("rsa", "-aes256", "-passout", "pass:secret", "-in", "node.key", "-out", "locked.key")
     return folder
@@ -190,7 +191,7 @@ def test_a_broker_with_an_unknown_certificate_is_not_trusted(tls_broker: Any, au
     node = bench(tls_broker, tls={"ca_file": authority / "other.pem"})
     node.link.start()
     node.until(lambda: node.reasons() != [])
-    assert "CERTIFICATE_VERIFY_FAILED" in node.reasons()[0]
+    assert "its certificate is not trusted; give the file of the authority" in node.reasons()[0]
     assert not node.link.connected
 
 
@@ -200,7 +201,21 @@ def test_a_certificate_for_another_host_is_not_trusted(tls_broker: Any, authorit
     node = bench(tls_broker, host="localhost", tls={"ca_file": authority / "ca.pem"})
     node.link.start()
     node.until(lambda: node.reasons() != [])
+    assert "its certificate is for another host" in node.reasons()[0]
     assert "localhost" in node.reasons()[0]
+    assert not node.link.connected
+
+
+@PAHO_LEAVES_SOCKETS
+@PAHO_LEAVES_SOCKETS_LATE
+def test_an_expired_certificate_is_not_trusted_and_said_to_be_one(
+    make_broker: Any, authority: Path, bench: Any, protocol: str
+) -> None:
+    files = authority / "ca.pem", authority / "expired.pem", authority / "expired.key"
+    node = bench(make_broker(tls=files).start(), protocol=protocol, tls={"ca_file": authority / "ca.pem"})
+    node.link.start()
+    node.until(lambda: node.reasons() != [])
+    assert "its certificate has expired; renew it there" in node.reasons()[0]
     assert not node.link.connected
 
 
