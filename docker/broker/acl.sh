@@ -1,32 +1,39 @@
 #!/bin/sh
-# Prints the broker's access list for a namespace, a node and its user: acl.sh NAMESPACE NODE
+# Prints the broker's access list for a namespace, its nodes and their users: acl.sh NAMESPACE NODE [NODE2]
 # Who may do what is the MQTT contract turned round: what a node publishes only the node may write, what it obeys only
-# the operator may write, and the machine can do nothing but deliver samples.
+# the operator may write, and the machine can do nothing but deliver samples. The users of NODE2 are node2 and machine2.
 set -eu
-namespace=$1 node=$1/$2
+namespace=$1 first=$1/$2 second=${3:+$1/$3}
 
-cat <<END
-# Written by docker/broker/acl.sh at every start; change it there.
+line() { # NODE USER MACHINE
+  cat <<END
 
-user node
-topic read $node/#
-topic write $node/status
-topic write $node/info
-topic write $node/health
-topic write $node/resp/#
+user $2
+topic read $1/#
+topic write $1/status
+topic write $1/info
+topic write $1/health
+topic write $1/resp/#
 END
-for leaf in state classification fault sign vibration model calibration resp/#; do
-  echo "topic write $node/+/$leaf"
-done
-cat <<END
+  for leaf in state classification fault sign vibration model calibration resp/#; do
+    echo "topic write $1/+/$leaf"
+  done
+  cat <<END
 
 # A sensor's gateway or a simulated machine.
-user machine
-topic write $node/+/samples
-topic write $node/+/context
-topic read $node/+/calibration
-topic read $node/+/simulator
-topic write $node/+/simulator/state
+user $3
+topic write $1/+/samples
+topic write $1/+/context
+topic read $1/+/calibration
+topic read $1/+/simulator
+topic write $1/+/simulator/state
+END
+}
+
+echo "# Written by docker/broker/acl.sh at every start; change it there."
+line "$first" node machine
+[ -z "$second" ] || line "$second" node2 machine2
+cat <<END
 
 # The operator and the SCADA: hear everything, command every node of the namespace.
 user operator

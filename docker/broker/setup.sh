@@ -26,11 +26,11 @@ keep_keys() { # NAME HOST OWNER
 }
 
 rm -f /broker/passwords.new
-keep_keys node broker $client_id
-keep_keys machine broker $client_id
-keep_keys operator broker $client_id
+for user in node machine node2 machine2 operator; do
+  keep_keys $user broker $client_id
+done
 keep_keys health 127.0.0.1 $broker_id
 mosquitto_passwd -U /broker/passwords.new
 mv /broker/passwords.new /broker/passwords
-sh "$here/acl.sh" "$EDGETUNE_NAMESPACE" "$EDGETUNE_NODE_ID" >/broker/acl
+sh "$here/acl.sh" "$EDGETUNE_NAMESPACE" "$EDGETUNE_NODE_ID" "$EDGETUNE_NODE2_ID" >/broker/acl
 chown "$broker_id:$broker_id" /broker /broker/passwords /broker/acl

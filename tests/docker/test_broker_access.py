@@ -144,13 +144,19 @@ def test_a_user_hears_what_is_its_part_and_nothing_else(user: str, connect: Call
     assert heard == MAY_READ[user]
 
 
-def test_the_containers_and_doctor_give_node_and_machine_the_same_rights() -> None:
+def test_the_containers_and_doctor_give_nodes_and_machines_the_same_rights() -> None:
+    second = Topics(TOPICS.namespace, "edge2")
     written = subprocess.run(
-        ["sh", str(BROKER / "acl.sh"), TOPICS.namespace, TOPICS.node_id], capture_output=True, text=True, check=True
+        ["sh", str(BROKER / "acl.sh"), TOPICS.namespace, TOPICS.node_id, second.node_id],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
-    ours, printed = rights(written), rights(access_list(TOPICS, "node"))
-    for user in ("node", "machine"):
-        assert ours[user] == printed[user] != set()
+    ours = rights(written)
+    for topics, number in ((TOPICS, ""), (second, "2")):
+        printed = rights(access_list(topics, f"node{number}"))
+        assert ours[f"node{number}"] == printed[f"node{number}"] != set()
+        assert ours[f"machine{number}"] == printed["machine"] != set()
 
 
 def rights(text: str) -> dict[str, set[str]]:

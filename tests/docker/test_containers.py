@@ -27,8 +27,11 @@ pytestmark = [pytest.mark.containers, pytest.mark.timeout(1500)]
 ROOT = Path(__file__).resolve().parents[2]
 BUILD_S, UP_S, LOOP_S, FAULT_S, DOWN_S = 1200, 120, 180, 30, 60
 TOPICS = Topics("tests/line1", "edge7")
+SECOND = Topics("tests/line1", "edge8")
 ASSET = "bearing1"
 CONFIG = "/etc/edgetune/config.toml"
+PI_BYTES = 900 * 2**20
+"""What a Raspberry Pi of 1 GiB has left for containers."""
 RSS_OF_ALL = "awk '/^RssAnon|^RssShmem/ {sum += $2} END {print sum}' /proc/[0-9]*/status"
 ROOM_BYTES = 40 * 2**20
 """What a search is left beside the node: less than any needs, more than starting one does."""
@@ -52,6 +55,7 @@ class Stack:
             "EDGETUNE_MQTT_BIND": f"127.0.0.1:{self.port}",
             "EDGETUNE_NAMESPACE": TOPICS.namespace,
             "EDGETUNE_NODE_ID": TOPICS.node_id,
+            "EDGETUNE_NODE2_ID": SECOND.node_id,
         }
 
     def compose(self, *arguments: str, seconds: float = 60, code: int | None = 0) -> subprocess.CompletedProcess[str]:
@@ -83,9 +87,9 @@ class Stack:
         done = self.operator("recalibrate", *options, "--deploy", "always", "--json", seconds=LOOP_S)
         return dict(json.loads(done.stdout))
 
-    def set_condition(self, condition: str) -> None:
-        """Break the simulated machine, or repair it."""
-        self.compose("run", "--rm", "-T", "condition", condition)
+    def set_condition(self, condition: str, *node: str) -> None:
+        """Break the simulated machine, the first one unless another node is named, or repair it."""
+        self.compose("run", "--rm", "-T", "condition", condition, *node)
 
     def limit_memory(self, service: str, size: int, *, squeezed: bool = False) -> None:
         """Bound a running container's memory: to ``size``, or to hardly more than it takes now."""
@@ -143,7 +147,7 @@ def stack() -> Iterator[Stack]:
             pytest.fail(f"the containers do not become healthy:\n{up.stderr[-2000:]}\n{logs}")
         yield stack
     finally:
-        stack.compose("--profile", "operator", "down", "--volumes", "--remove-orphans", seconds=DOWN_S + 30)
+        stack.compose("--profile", "*", "down", "--volumes", "--remove-orphans", seconds=DOWN_S + 30)
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +221,32 @@ def test_a_search_that_runs_out_of_memory_fails_alone(stack: Stack, model: str) 
         assert wait_for(scada, "state", phase="monitoring")
         assert wait_for(scada, "classification")["class"] == "normal"
     assert stack.recalibrate("--source", "stored", "--time", "20s")["model"] != model
+
+
+def test_a_second_line_is_seen_beside_the_first_and_each_obeys_alone(stack: Stack) -> None:
+    both = ["--profile", "line2", "--profile", "watch"]
+    stack.compose(*both, "up", "--wait", "--wait-timeout", str(UP_S), seconds=UP_S + 60)
+    try:
+        with stack.scada() as scada:
+            states = {topics.asset(ASSET, "simulator/state"): topics for topics in (TOPICS, SECOND)}
+            scada.subscribe(*states)
+            stack.set_condition("outer", SECOND.node_id)
+            heard = next(topic for topic, said in scada.messages(FAULT_S) if "outer" in str(said["condition"]))
+            assert states[heard] is SECOND
+        lines = {f"{topics.node_id}/{ASSET}: " for topics in (TOPICS, SECOND)}
+        deadline = time.monotonic() + FAULT_S
+        while not all(line in (logged := stack.compose("logs", "--no-log-prefix", "watch").stdout) for line in lines):
+            assert time.monotonic() < deadline, logged
+        assert stack.inspect("node2")["State"]["Health"]["Status"] == "healthy"
+    finally:
+        stack.compose(*both, "rm", "--stop", "--force", "node2", "machine2", "watch")
+
+
+def test_what_starts_and_watch_fit_a_raspberry_pi_of_1_gib(stack: Stack) -> None:
+    shown = json.loads(stack.compose("--profile", "watch", "config", "--format", "json").stdout)
+    limits = {name: int(service["mem_limit"]) for name, service in shown["services"].items()}
+    assert set(limits) == {"setup", "broker", "node", "machine", "watch"}
+    assert sum(limits.values()) - limits["setup"] <= PI_BYTES  # it has ended when the others start
 
 
 def test_a_container_may_write_nowhere_but_to_its_volume_and_tmp(stack: Stack) -> None:
