@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgetune_nas.bundle import choose_precision, evaluate, load_bundle, read_card, write_bundle
 from edgetune_nas.bundle_files import digest, write_folder
@@ -266,6 +268,32 @@ def test_a_missing_file_is_named(bundle: Path, name: str) -> None:
 
     with pytest.raises(BundleError, match=rf"cannot read .*{name}: No such file"):
         load_bundle(bundle)
+
+
+@given(data=st.data())
+@settings(max_examples=100)
+def test_damage_to_any_file_is_a_bundle_error_or_leaves_a_bundle_that_classifies(
+    tmp_path_factory: pytest.TempPathFactory, written: Path, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("damage") / written.name
+    shutil.copytree(written, folder)
+    name = data.draw(st.sampled_from(["card.json", "card.json", "model.onnx", "model.int8.onnx"]))
+    before = (folder / name).read_bytes()
+    content = bytearray(before)
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        content[place : place + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
+    (folder / name).write_bytes(content)
+    try:
+        bundle = load_bundle(folder)
+    except BundleError as error:
+        assert folder.name in str(error)  # noqa: PT017 - damage may fall where it makes no difference
+    else:
+        assert name == "card.json" or content == before
+        spec = bundle.card.input
+        shape = bundle.classifier.probabilities(np.zeros((1, spec.channels, spec.length), np.float32)).shape
+        assert shape == (1, len(bundle.card.classes))
+        bundle.card.model_dump_json()
 
 
 def test_a_missing_bundle_is_named(tmp_path: Path) -> None:

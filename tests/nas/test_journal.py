@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgetune_nas.candidate import Candidate, Result, Scored
 from edgetune_nas.card import Budget
@@ -160,3 +162,31 @@ def test_each_record_is_on_disk_when_append_returns(tmp_path: Path, monkeypatch:
         journal.append({"number": 1})
         assert synced == [path.read_bytes()]
         assert synced[0].endswith(b'{"number":1}\n')
+
+
+WHOLE = b'{"journal":1,"fingerprint":"abc","seed":0}\n{"number":0,"score":0.5}\n{"number":1,"score":0.25}\n'
+
+
+@given(st.data())
+@settings(max_examples=150)
+def test_whatever_a_file_holds_is_read_cut_off_or_refused_and_can_be_gone_on_with(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("damage") / "journal.jsonl"
+    content = bytearray(WHOLE)
+    for _ in range(data.draw(st.integers(0, 3))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        content[place : place + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
+        content = content or bytearray(b" ")
+    before = bytes(data.draw(st.one_of(st.just(bytes(content)), st.binary(max_size=200))))
+    path.write_bytes(before)
+    try:
+        with Journal(path, HEADER) as journal:
+            found = list(journal.records)
+            journal.append({"more": 1})
+    except JournalError as error:
+        assert str(path) in str(error)  # noqa: PT017 - damage may fall where it makes no difference
+        assert path.read_bytes() == before
+    else:
+        with Journal(path, HEADER) as again:
+            assert again.records == [*found, {"more": 1}]
