@@ -6,9 +6,11 @@ import hashlib
 import json
 import shutil
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import structlog
 from pydantic import ValidationError
 
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 CLOSE_S = 0.5
 OVERRUN_S = 30.0
 """A child that is so much later than its budget hangs."""
+LOOK_S = 2.0
+IDLE_LOOKS = 15
+"""A child that used no processor time between so many looks hangs too; looks, since a paused container has no time."""
 DONE_FILE = "done.json"
 
 log = structlog.get_logger()
@@ -148,19 +153,14 @@ class SearchRunner:
         return self._folder(asset, "search") / hashlib.blake2b(job.encode(), digest_size=8).hexdigest()
 
     def _read(self, job: SearchJob, wanted: StartSearch, out: Path, store: ModelStore) -> None:
-        late = threading.Event()
-
-        def give_up() -> None:
-            late.set()
-            job.cancel()
-
-        overrun = threading.Timer(wanted.budget.search_seconds + OVERRUN_S, give_up)
-        overrun.daemon = True
-        overrun.start()
+        ended = threading.Event()
+        hung: list[str] = []
+        watched = (job, wanted.budget.search_seconds + OVERRUN_S, ended, hung)
+        threading.Thread(target=_watch, args=watched, name="search-watch", daemon=True).start()
         for event in job.events():
             reported = _kept(event, out, store) if event["event"] == "done" else event
-            if reported["event"] == "failed" and late.is_set():
-                reported = {**reported, "message": "the search hung far beyond its time budget and was killed"}
+            if reported["event"] == "failed" and hung:
+                reported = {**reported, "message": f"the search hung {hung[0]} and was killed"}
             if reported["event"] != "progress":
                 reason = reported.get("message", "")
                 log.info("search ended", asset=wanted.asset, job=wanted.job, how=reported["event"], reason=reason)
@@ -169,7 +169,33 @@ class SearchRunner:
                     if self._unwanted:
                         shutil.rmtree(out, ignore_errors=True)
             self._post(SearchReported(wanted.asset, wanted.job, reported))
-        overrun.cancel()
+        ended.set()
+
+
+def _watch(job: SearchJob, at_most_s: float, ended: threading.Event, hung: list[str]) -> None:
+    """End a child that hangs, and say in ``hung`` how that was seen."""
+    give_up_s = time.monotonic() + at_most_s
+    spent_s, idle = -1.0, 0
+    while not ended.wait(LOOK_S):
+        before_s, spent_s = spent_s, _processor_s(job.pid)
+        idle = idle + 1 if spent_s == before_s else 0
+        if time.monotonic() > give_up_s:
+            hung.append("far beyond its time budget")
+        elif idle >= IDLE_LOOKS:
+            hung.append(f"without any processor time for {IDLE_LOOKS * LOOK_S:g} s")
+        if hung:
+            job.cancel()
+            return
+
+
+def _processor_s(pid: int) -> float:
+    """Give the processor time of a process and its children; it falls where one of them ends."""
+    try:
+        process = psutil.Process(pid)
+        times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    except psutil.Error:  # one of them has just ended
+        return -1.0
+    return float(sum(spent.user + spent.system for spent in times))
 
 
 def misfit(info: RecordingInfo, section: AssetSection) -> str | None:

@@ -98,6 +98,23 @@ def test_a_hung_search_is_killed_and_reported(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.slow
+def test_a_search_that_uses_no_processor_time_is_killed_long_before_its_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searches, "LOOK_S", 0.1)
+    bench = Bench(tmp_path)
+    bench.record("low", 20.0)
+    bench.record("high", 200.0)
+    bench.start(3600.0)
+    running = bench.runner._running
+    assert running is not None
+    os.kill(running.pid, signal.SIGSTOP)
+    event = bench.end()
+    assert event["event"] == "failed"
+    assert "hung without any processor time" in event["message"]
+
+
+@pytest.mark.slow
 def test_a_killed_search_goes_on_from_its_journal(tmp_path: Path, until: Callable[..., None]) -> None:
     bench = Bench(tmp_path)
     bench.record("low", 20.0)
