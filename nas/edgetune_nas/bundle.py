@@ -20,6 +20,7 @@ from edgetune_nas.cost import plan
 from edgetune_nas.errors import BundleError
 from edgetune_nas.layers import describe, shapes
 from edgetune_nas.metrics import check_indices, confusion, macro_f1, metrics
+from edgetune_nas.novelty import NOVELTY, Novelty
 from edgetune_nas.runtime import INPUT, OUTPUT, Classifier, latency_us, measure, open_session
 
 if TYPE_CHECKING:
@@ -54,12 +55,15 @@ class Bundle:
         Precision that ``classifier`` runs.
     classifier
         Class probabilities of raw windows, in the order of ``card.classes``.
+    novelty
+        Tells windows that are unlike everything known; None where the bundle has nothing to tell them by.
     """
 
     card: ModelCard
     path: Path
     precision: Precision
     classifier: Classifier
+    novelty: Novelty | None = None
 
     def check_fits(self, *, channels: int, length: int, rate_hz: float, unit: str) -> None:
         """Raise `BundleError` naming every way in which windows so shaped do not fit the model."""
@@ -246,14 +250,16 @@ def load_bundle(folder: Path, precision: Precision | Literal["deployed"] = "depl
     wanted = [(INPUT, [card.input.channels, card.input.length]), (OUTPUT, [len(card.classes)])]
     if found != wanted:
         raise BundleError(f"{folder / MODEL_FILES[chosen]} has inputs and outputs {found}; its card says {wanted}")
-    return Bundle(card, folder, chosen, Classifier(session))
+    distance = files.get(NOVELTY)
+    novelty = None if distance is None else Novelty.from_bytes(distance, card.input.channels, card.input.length)
+    return Bundle(card, folder, chosen, Classifier(session), novelty)
 
 
 def evaluate(bundle: Bundle, x: NDArray[np.float32], label: NDArray[np.integer], classes: Sequence[str]) -> Evaluation:
     """Score a bundle on labelled windows, by argmax over all of them; classes are matched by name.
 
     A window of a class that the model does not know counts as wrong. ``macro_f1`` is over the classes that occur, and
-    ``unknown_rate`` is 0, as no bundle of format 1 rejects a window.
+    ``unknown_rate`` is 0, as the classes are taken without the distance to the training data.
 
     Parameters
     ----------

@@ -66,6 +66,7 @@ def export(
     """
     from edgetune_nas.bundle import write_bundle
     from edgetune_nas.front import FRONT, pack
+    from edgetune_nas.novelty import NOVELTY, fit_novelty
     from edgetune_nas.report import render_apart
 
     train, validation, test = (data.select(part) for part in (split.train, split.validation, split.test))
@@ -74,6 +75,9 @@ def export(
     said = {**notes, "windows": windows, "front": [{**asdict(point), "layers": list(point.layers)} for point in front]}
     if note is not None:
         said["replaced"] = note
+    extra = {}
+    if task == "fault":
+        extra[NOVELTY] = fit_novelty(train.x, train.label, validation.x).to_bytes()
     kept_front = pack(kept, train=train, validation=validation, test=test, spare=spare)
     return write_bundle(
         out,
@@ -94,7 +98,7 @@ def export(
         created=datetime.now(UTC),
         replaced=metrics,
         notes=said,
-        extra={} if kept_front is None else {FRONT: kept_front},
+        extra=extra if kept_front is None else {**extra, FRONT: kept_front},
     )
 
 

@@ -18,6 +18,7 @@ from edgetune_nas.bundle import CARD, MODEL_FILES, REPORT, choose_precision, fre
 from edgetune_nas.bundle_files import digest, read_verified, write_folder
 from edgetune_nas.card import Cost, Metrics, ModelCard, Precision
 from edgetune_nas.errors import BundleError
+from edgetune_nas.novelty import NOVELTY
 from edgetune_nas.runtime import Classifier, measure, open_session
 
 if TYPE_CHECKING:
@@ -143,7 +144,8 @@ def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> Mod
     """
     from edgetune_nas.report import render_apart
 
-    base = load_bundle(bundle).card
+    whole = load_bundle(bundle)
+    base = whole.card
     points, models = _read(bundle, base)
     fitting = [index for index, point in enumerate(points) if point.arena_bytes <= arena_bytes]
     if not fitting:
@@ -155,9 +157,11 @@ def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> Mod
     measured = {precision: measure(data, noise.astype(np.float32)) for precision, data in files.items()}
     deployed, because = choose_precision(point.agreement, point.validation_windows, measured)
     content = {MODEL_FILES[precision]: data for precision, data in files.items()}
+    if whole.novelty is not None:
+        content[NOVELTY] = whole.novelty.to_bytes()
     card = base.model_copy(
         update={
-            "id": free_id(out, created, b"".join(content.values())),
+            "id": free_id(out, created, b"".join(files.values())),
             "created": created,
             "layers": point.layers,
             "cost": point.cost[deployed],

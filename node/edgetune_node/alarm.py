@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edgetune_node.config import AlarmSection
     from edgetune_node.messages import Fault
 
-UNKNOWN = "unknown"
+UNKNOWN, NOVEL = "unknown", "novel"
 MOST_SHELVED = 16
 
 
@@ -283,7 +283,7 @@ class Alarm:
                 active=True,
                 event=self._new_event_id(),
                 class_=class_,
-                severity=self._settings.severity.get(class_, "alarm"),
+                severity=self._settings.severity.get(class_, "warning" if class_ == NOVEL else "alarm"),
                 first_seen=next(vote.time for vote in self._votes if vote.fault == class_),
                 last_seen=next(vote.time for vote in reversed(self._votes) if vote.fault is not None),
                 shelves=self._state.shelves,

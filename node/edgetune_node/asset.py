@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgetune_nas.bundle import MODEL_FILES
-from edgetune_node.alarm import Alarm
+from edgetune_node.alarm import NOVEL, Alarm
 from edgetune_node.clock import from_ns
 from edgetune_node.commands import Context
 from edgetune_node.events import Durability
@@ -225,9 +225,14 @@ class Asset:
             self._latencies.append((time.perf_counter_ns() - started) / 1000)
             best = int(probabilities.argmax())
             class_, confidence = bundle.card.classes[best], float(probabilities[best])
+            if self._novel(window, bundle):
+                class_, confidence, quality, vote = UNKNOWN, 0.0, [*quality, NOVEL], (NOVEL, 1.0)
+            else:
+                vote = (class_, confidence)
             shares = {name: round(float(p), 4) for name, p in zip(bundle.card.classes, probabilities, strict=True)}
         else:
             class_, confidence, shares = UNKNOWN, 0.0, {}
+            vote = (UNKNOWN, 0.0)
         end = from_ns(window.time_ns)
         messages: list[Publish] = []
         if self._due(end.timestamp()):
@@ -247,11 +252,16 @@ class Asset:
             )
         if self.settings.task == "fault":
             if NOT_RUNNING not in quality:
-                self._heard.append((class_, window.samples))
-            messages += [self._fault(state, Durability.RARE) for state in self._alarm.observe(class_, confidence, end)]
+                self._heard.append((vote[0], window.samples))
+            messages += [self._fault(state, Durability.RARE) for state in self._alarm.observe(*vote, end)]
         else:
             messages += self._sign(class_, confidence, window)
         return messages
+
+    def _novel(self, window: Window, bundle: Bundle) -> bool:
+        """Whether a window is unlike everything the model knows, and somebody wants to hear of it."""
+        wanted = self.settings.task == "fault" and self.settings.alarm.severity.get(NOVEL) != "none"
+        return wanted and bundle.novelty is not None and bool(bundle.novelty.unknown(window.samples[np.newaxis])[0])
 
     def _sign(self, class_: str, confidence: float, window: Window) -> list[Publish]:
         end = from_ns(window.time_ns)

@@ -29,8 +29,8 @@ Text = Annotated[str, Field(max_length=500)]
 
 
 def _not_unknown(label: str) -> str:
-    if label == "unknown":
-        raise ValueError("'unknown' is what the node says where it cannot tell; choose another name")
+    if label in ("unknown", "novel"):
+        raise ValueError(f"{label!r} is what the node says where it cannot tell; choose another name")
     return label
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from edgetune_node.alarm import NOVEL
 from edgetune_signal.condition import defect_of_class
 
 if TYPE_CHECKING:
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
     from edgetune_signal.defects import Defect
     from edgetune_signal.velocity import Zone
 
-NOVEL = "novel"
 Physics: TypeAlias = Literal["agrees", "disagrees", "suggests", "silent", "unavailable"]
 
 PARTS: dict[str, str] = {

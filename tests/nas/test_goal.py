@@ -200,6 +200,7 @@ def test_any_point_of_the_front_can_be_exported_without_the_data(tmp_path: Path)
     for precision in ("float", "int8"):
         opened = load_bundle(bundle.path, precision)
         assert opened.classifier.probabilities(_dataset().x).shape == (200, 4)
+        assert opened.novelty is not None
     assert found.card.id in bundle.path.joinpath("card.json").read_text()
 
 

@@ -75,6 +75,8 @@ def test_without_torch_a_closed_form_is_found_and_the_card_says_so(tmp_path: Pat
     assert card.cost.arena_bytes <= 2048
     bundle = load_bundle(result.bundle)
     assert bundle.card == card
+    assert bundle.novelty is not None
+    assert bundle.novelty.unknown(data.x).mean() <= 0.02
     assert (bundle.classifier.probabilities(data.x).argmax(axis=1) == data.label).mean() > 0.97
     assert sorted(path.name for path in tmp_path.iterdir()) == ["journal.jsonl", f"model-{card.id}"]
     assert events[0].phase == "loading"

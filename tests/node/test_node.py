@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from edgetune_nas.bundle import Bundle, load_bundle
+from edgetune_nas.novelty import fit_novelty
 from edgetune_node.config import Settings
 from edgetune_node.emitter import Emitter
 from edgetune_node.errors import OutboxError
@@ -812,3 +813,36 @@ def test_a_signature_that_the_disk_cannot_remember_is_refused() -> None:
 def test_without_a_key_signatures_are_not_looked_at() -> None:
     bench = Bench()
     assert reason(bench, replace(signed(bench), signature="anything")) == NOTHING_RUNS
+
+
+def with_novelty(bundle: Bundle) -> Bundle:
+    known = np.random.default_rng(1).normal(0, 1, (300, 1, 64)).astype(np.float32)
+    return replace(bundle, novelty=fit_novelty(known[:200], np.zeros(200, int), known[200:]))
+
+
+def test_what_is_unlike_everything_known_is_unknown_and_raises_novel(healthy_bundle: Bundle) -> None:
+    bench = Bench()
+    bench.handle(ModelReady("bearing", "", with_novelty(healthy_bundle), None))
+    effects = [effect for _ in range(8) for effect in bench.samples()]
+    assert {found["class"] for found in said(effects, "classification")} == {"normal"}
+    assert said(effects, "fault") == []
+    bench.loudness = 100.0
+    effects = [effect for _ in range(4) for effect in bench.samples()]
+    told = [(found["class"], found["quality"]) for found in said(effects, "classification")]
+    assert told == [("unknown", ["novel"])] * 4
+    (fault,) = said(effects, "fault")
+    assert (fault["active"], fault["class"], fault["severity"]) == (True, "novel", "warning")
+    assert fault["evidence"]["class"] == "novel"
+    assert "cmd/label" in fault["evidence"]["action"]
+    assert "recalibrate" in fault["evidence"]["action"]
+    bench.loudness = 1.0
+    (cleared,) = [fault for _ in range(4) for fault in said(bench.samples(), "fault")]
+    assert (cleared["active"], cleared["event"]) == (False, fault["event"])
+
+
+def test_who_does_not_want_to_hear_of_the_novel_need_not(healthy_bundle: Bundle) -> None:
+    bench = Bench(alarm={"votes": 3, "window": 4, "clear_votes": 2, "severity": {"novel": "none"}})
+    bench.handle(ModelReady("bearing", "", with_novelty(healthy_bundle), None))
+    bench.loudness = 100.0
+    told = [found for _ in range(4) for found in said(bench.samples(), "classification")]
+    assert [(found["class"] in healthy_bundle.card.classes, found["quality"]) for found in told] == [(True, [])] * 4

@@ -1,0 +1,62 @@
+"""How well a model knows what it does not know, on CWRU. Run by ``make bench``; EDGETUNE_DATA names the recordings."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from edgetune_nas.novelty import fit_novelty
+from edgetune_signal.datasets import load_dataset
+from edgetune_signal.splits import split_dataset
+
+WINDOW, HOP = 512, 256
+KNOWN = {
+    "healthy only": ("normal",),
+    "and inner": ("normal", "inner_007", "inner_014", "inner_021"),
+    "and ball": ("normal", "ball_007", "ball_014", "ball_021"),
+    "and outer": ("normal", "outer_centered_007", "outer_opposite_007", "outer_orthogonal_007"),
+}
+
+
+def main() -> None:
+    """Print the table, or that there are no recordings."""
+    console = Console(width=110)
+    folder = Path(os.environ.get("EDGETUNE_DATA", "data"))
+    if not (folder / "cwru_de_1797rpm").is_dir():
+        console.print(f"novelty: no recordings in {folder}; set EDGETUNE_DATA")
+        return
+    data = load_dataset(folder / "cwru_de_1797rpm", window=WINDOW, hop=HOP, unit="g")
+    slower = load_dataset(folder / "cwru_de_1772rpm", window=WINDOW, hop=WINDOW, unit="g")
+    split = split_dataset(data, seed=0)
+    train, validation, test = (data.select(part) for part in (split.train, split.validation, split.test))
+    table = Table(title="share of windows called unknown: known classes at 1797 rpm, test windows")
+    for name in ("trained on", "known (price)", "known, 1772 rpm", "others, mean", "others, worst", "us a window"):
+        table.add_column(name, justify="left" if name == "trained on" else "right")
+    for name, known in KNOWN.items():
+        mine = [np.isin(part.label, [data.classes.index(each) for each in known]) for part in (train, validation, test)]
+        novelty = fit_novelty(train.x[mine[0]], train.label[mine[0]], validation.x[mine[1]])
+        others = [novelty.unknown(test.x[test.label == at]).mean() for at in set(test.label[~mine[2]].tolist())]
+        there = [slower.classes.index(each) for each in known if each in slower.classes]
+        elsewhere = slower.x[np.isin(slower.label, there)]
+        started = time.perf_counter()
+        for window in test.x[:500]:
+            novelty.unknown(window[np.newaxis])
+        took = (time.perf_counter() - started) / len(test.x[:500])
+        table.add_row(
+            name,
+            f"{novelty.unknown(test.x[mine[2]]).mean():.1%}",
+            f"{novelty.unknown(elsewhere).mean():.1%}" if len(elsewhere) else "no recording",
+            f"{np.mean(others):.1%}",
+            f"{min(others):.1%}",
+            f"{1e6 * took:.0f}",
+        )
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
