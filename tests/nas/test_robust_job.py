@@ -161,7 +161,7 @@ def test_data_of_odd_shapes_give_a_good_bundle_within_the_budget(
     tmp_path: Path, windows: int, channels: int, length: int
 ) -> None:
     data = _tones(tmp_path / "windows.npz", windows=windows, channels=channels, length=length, noise=0.3)
-    done = _ended(_job(data, tmp_path / "out", budget=Budget(search_seconds=40)))
+    done = _ended(_job(data, tmp_path / "out", budget=Budget(search_seconds=20)))
     assert done["event"] == "done", done
     card = ModelCard.model_validate(done["card"])
     assert card.metrics.accuracy >= 0.9

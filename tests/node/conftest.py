@@ -108,8 +108,7 @@ class Broker:
         """End it as a service manager would; it saves sessions and retained messages."""
         if self._process is not None:
             self.thaw()
-            self._process.terminate()
-            self._process.wait(PATIENCE_S)
+            wait_until(self._ended_when_asked, what="mosquitto ends")
             self._process = None
 
     def kill(self) -> None:
@@ -118,6 +117,14 @@ class Broker:
             self._process.kill()
             self._process.wait(PATIENCE_S)
             self._process = None
+
+    def _ended_when_asked(self) -> bool:
+        """Ask it to end, again where it was asked before its main loop began: that request it forgets."""
+        assert self._process is not None
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)
+        return self._process.poll() is not None
 
     def freeze(self) -> None:
         """Keep every connection open and answer nothing."""

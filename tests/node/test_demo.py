@@ -76,9 +76,10 @@ def test_an_interrupted_demo_leaves_nothing_behind(
     environment: dict[str, str], tmp_path: Path, moment: str, number: signal.Signals
 ) -> None:
     log = tmp_path / "stderr"
+    command = [*DEMO, "--seconds-per-take", "1s"]
     with (
         log.open("w") as stderr,
-        subprocess.Popen(DEMO, stdout=subprocess.DEVNULL, stderr=stderr, env=environment) as demo,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr, env=environment) as demo,
     ):
         assert wait_until(lambda: moment in log.read_text() or demo.poll() is not None, 90)
         demo.send_signal(number)
