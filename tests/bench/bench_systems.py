@@ -88,10 +88,11 @@ ROWS = (
 )
 
 
-def plan(*, quick: bool) -> list[Spec]:
+def plan(*, quick: bool, seconds: float | None = None) -> list[Spec]:
     """Every run of the benchmark; ``quick`` has one split of the rows that tell most."""
+    seconds = seconds or (QUICK_SECONDS if quick else SECONDS)
     return [
-        Spec(row.table, row.task, row.system, ram, split, amount, library, QUICK_SECONDS if quick else SECONDS)
+        Spec(row.table, row.task, row.system, ram, split, amount, library, seconds)
         for row in ROWS
         for ram in (row.quick if quick else row.budgets)
         for amount in (row.quick_amounts if quick else row.amounts)
@@ -125,6 +126,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder for results.json, results.png and results.svg")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="runs at a time")
     parser.add_argument("--only", help="run only what has this text in table, task or system")
+    parser.add_argument("--seconds", type=float, help=f"each search has; {SECONDS:g}, {QUICK_SECONDS:g} if quick")
     parser.add_argument("--splits", type=int, help="at most so many splits of each row")
     options = parser.parse_args()
     folder = Path(os.environ.get("EDGETUNE_DATA") or ROOT.parent / "shared" / "data")
@@ -133,7 +135,7 @@ def main() -> None:
         return
     specs = [
         spec
-        for spec in plan(quick=options.quick)
+        for spec in plan(quick=options.quick, seconds=options.seconds)
         if (not options.only or options.only in f"{spec.table} {spec.task} {spec.system}")
         and (options.splits is None or spec.split < options.splits)
     ]
