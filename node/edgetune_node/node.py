@@ -37,7 +37,7 @@ from edgetune_node.events import (
 )
 from edgetune_node.messages import Health, Info, Response, Status
 from edgetune_node.requests import Answer, Origin
-from edgetune_node.resumption import Interrupted, take_up
+from edgetune_node.resumption import NO_ASSET, Interrupted, resumable
 from edgetune_node.signing import refusal, unseal
 
 if TYPE_CHECKING:
@@ -131,7 +131,10 @@ class Node:
         effects: list[Effect] = []
         for job in interrupted:
             desk = None if job.asset is None else self.desks.get(job.asset)
-            outcome = take_up(job, desk)
+            outcome: list[Effect] | str = NO_ASSET
+            if desk is not None:
+                found = resumable(job)
+                outcome = found if isinstance(found, str) else desk.take_up(*found)
             if not isinstance(outcome, str):
                 effects += outcome
                 continue

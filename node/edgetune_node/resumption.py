@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -11,12 +10,9 @@ from edgetune_node.clock import EPOCH
 from edgetune_node.commands import Recalibrate, parse_command
 from edgetune_node.errors import CommandError
 
-if TYPE_CHECKING:
-    from edgetune_node.desk import Desk
-    from edgetune_node.events import Effect
-
 MAX_RESUMPTIONS = 5
 """A job that was interrupted more often may be what ends the node."""
+NO_ASSET = "interrupted by a restart, and its asset is not configured any more"
 LOST = {
     "record": "what it had heard is lost",
     "label": "the samples are gone",
@@ -72,14 +68,12 @@ class Interrupted:
             return JobNote()
 
 
-def take_up(job: Interrupted, desk: Desk | None) -> list[Effect] | str:
-    """Go on with a job where it stood; or say why it cannot be gone on with.
+def resumable(job: Interrupted) -> tuple[Recalibrate, JobNote] | str:
+    """Give what a desk needs to go on with a job where it stood; or say why it cannot be gone on with.
 
     A `recalibrate` goes on with the take that was not yet stored (which waits for a person again), with its search from
     the journal, or with putting its model into use. Everything else was too short to be worth it.
     """
-    if desk is None:
-        return "interrupted by a restart, and its asset is not configured any more"
     note = job.read_note()
     if note.resumptions >= MAX_RESUMPTIONS:
         return f"interrupted by a restart for the {note.resumptions + 1}th time; it may be what ends the node"
@@ -89,4 +83,4 @@ def take_up(job: Interrupted, desk: Desk | None) -> list[Effect] | str:
         return f"interrupted by a restart, and not understood by this version: {error}"
     if not isinstance(command, Recalibrate):
         return f"interrupted by a restart: {LOST.get(job.name, 'it may have been done')}; send it again under a new id"
-    return desk.take_up(command, note)
+    return command, note
