@@ -47,8 +47,9 @@ HASTE = 0.85
 SHIFTED_WINDOWS, SHIFTED_BYTES = 1000, 8_000_000
 """Shifted validation windows: so many, as far as they fit in so many bytes."""
 TAKES = 3
+"""Takes of each sign that it needs before networks are trained."""
 MOST_MEMBERS = 4
-"""Networks of a committee at the most; further ones add nothing that can be measured."""
+"""Networks of a committee at the most; each one costs another training."""
 WORSE = 0.02
 """A last training that loses this much on windows it has now seen went wrong; the network before it is kept."""
 
