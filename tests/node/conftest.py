@@ -226,6 +226,7 @@ class Recorder:
         if tls_ca is not None:
             self._client.tls_set(str(tls_ca))
         self._client.on_connect = self._on_connect
+        self._client.on_disconnect = self._on_disconnect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
         self._client.connect(broker.host, broker.port)
@@ -241,8 +242,15 @@ class Recorder:
         else:
             client.subscribe([(name, 1) for name in self._filters])
 
+    def _on_disconnect(self, *_: object) -> None:
+        self._subscribed = False
+
     def _on_subscribe(self, *_: object) -> None:
         self._subscribed = True
+
+    def subscribed(self) -> bool:
+        """Whether the broker would pass on to it what is published now."""
+        return self._subscribed
 
     def _on_message(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
         correlation = getattr(message.properties, "CorrelationData", None) if self._five else None

@@ -58,6 +58,15 @@ protocol = "{protocol}"
     def log(self) -> str:
         return (self.folder / "node.log").read_text(encoding="utf-8")
 
+    def audit(self, event: str) -> list[dict[str, Any]]:
+        """What the node noted of one kind of event."""
+        lines = (self.data / "audit.jsonl").read_text(encoding="utf-8").splitlines()
+        return [line for line in map(json.loads, lines) if line["event"] == event]
+
+    def answers(self) -> list[tuple[str, str]]:
+        """Identifier and status of every answer, delivered or not."""
+        return [(line["id"], line["status"]) for line in self.audit("answered")]
+
     def play(self, name: str) -> None:
         """Switch the machine, and wait until what the node hears is from after the switch."""
         self.playing.write_text(name, encoding="utf-8")
