@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -63,9 +66,13 @@ protocol = "{protocol}"
         lines = (self.data / "audit.jsonl").read_text(encoding="utf-8").splitlines()
         return [line for line in map(json.loads, lines) if line["event"] == event]
 
-    def answers(self) -> list[tuple[str, str]]:
-        """Identifier and status of every answer, delivered or not."""
-        return [(line["id"], line["status"]) for line in self.audit("answered")]
+    def kept(self, leaf: str) -> str:
+        """Every message on a topic that waits on the node's disk for the broker."""
+        for part in self.data.glob("outbox.sqlite*"):  # the node keeps its own to itself
+            shutil.copy(part, self.folder)
+        with contextlib.closing(sqlite3.connect(self.folder / "outbox.sqlite")) as outbox:
+            rows = outbox.execute("SELECT payload FROM entry WHERE topic LIKE ?", (f"%/{leaf}",)).fetchall()
+        return "".join(payload.decode() for (payload,) in rows)
 
     def play(self, name: str) -> None:
         """Switch the machine, and wait until what the node hears is from after the switch."""
