@@ -81,6 +81,14 @@ class OptionReader:
             return default
         return value
 
+    def texts(self, name: str, default: Sequence[str]) -> tuple[str, ...]:
+        """Read a list of texts, none of them empty."""
+        value = self._take(name, default)
+        if not isinstance(value, (list, tuple)) or not value or not all(isinstance(t, str) and t for t in value):
+            self.problem(name, f"must be a list of texts, not {value!r}")
+            return tuple(default)
+        return tuple(value)
+
     def problem(self, name: str, sentence: str) -> None:
         """Note that something is wrong with an option (or with the stream's ``channels``, ``rate_hz`` or ``unit``)."""
         self.problems.append(f"{name} {sentence}")

@@ -69,7 +69,7 @@ def open_source(kind: str, spec: StreamSpec, options: Mapping[str, object]) -> S
     Parameters
     ----------
     kind
-        Name in the entry-point group ``edgetune.sources``: ``simulated``, ``replay``, ``mqtt`` or a plug-in's.
+        Name in the entry-point group ``edgetune.sources``: one of `source_kinds`.
     spec
         What the source has to deliver.
     options
