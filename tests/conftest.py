@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from datetime import UTC, datetime
@@ -9,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import HealthCheck, settings
 
-from edgetune_nas.bundle import write_bundle
+from edgetune_nas.bundle import MODEL_FILES, write_bundle
+from edgetune_nas.bundle_files import digest
 from edgetune_nas.card import Budget, InputSpec, SearchSummary
 from edgetune_nas.layers import Dense, Flatten, LpPool, Network, Softmax
 
@@ -99,3 +102,24 @@ def write_tiny_bundle() -> Callable[..., Path]:
         return folder / f"model-{card.id}"
 
     return write
+
+
+@pytest.fixture
+def put_foreign_network() -> Callable[[Path], None]:
+    """Gives a bundle networks with an operation that edgetune does not write, and a card that agrees with them."""
+
+    def put(bundle: Path) -> None:
+        card = json.loads((bundle / "card.json").read_bytes())
+        for precision, name in MODEL_FILES.items():
+            model = onnx.load(bundle / name)
+            last = model.graph.node.pop()
+            model.graph.node.append(onnx.helper.make_node("Identity", [last.input[0]], ["extra"], name="extra"))
+            last.input[0] = "extra"
+            model.graph.node.append(last)
+            data = model.SerializeToString()
+            (bundle / name).write_bytes(data)
+            card["sha256"][name] = digest(data)
+            card["measured"][precision]["onnx_bytes"] = len(data)
+        (bundle / "card.json").write_text(json.dumps(card))
+
+    return put

@@ -21,7 +21,8 @@ from edgetune_nas.errors import BundleError
 from edgetune_nas.layers import describe, shapes
 from edgetune_nas.metrics import check_indices, confusion, macro_f1, metrics
 from edgetune_nas.novelty import NOVELTY, Novelty
-from edgetune_nas.runtime import INPUT, OUTPUT, Classifier, latency_us, measure, open_session
+from edgetune_nas.onnx_check import check_network
+from edgetune_nas.runtime import Classifier, latency_us, measure, open_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -227,32 +228,33 @@ def read_card(folder: Path) -> ModelCard:
 
 
 def load_bundle(folder: Path, precision: Precision | Literal["deployed"] = "deployed") -> Bundle:
-    """Verify every file of the bundle in ``folder``, then open its network.
+    """Verify every file of the bundle in ``folder``, check its networks before onnxruntime sees one, open and try it.
 
     Raises
     ------
     BundleError
-        When the bundle is missing, damaged or of a newer format, lacks that precision, or its network does not take and
-        give what the card says.
+        When the bundle is missing, damaged or of a newer format, lacks that precision, or a network has what edgetune
+        does not write, or is not the card's (`edgetune_nas.onnx_check`).
     """
     card = read_card(folder)
     chosen = card.deployed if precision == "deployed" else precision
     sizes = {MODEL_FILES[each]: measured.onnx_bytes for each, measured in card.measured.items()}
     files = read_verified(folder, card.sha256, sizes)
+    for name in set(MODEL_FILES.values()) & files.keys():
+        check_network(files[name], card, str(folder / name))
     model = files.get(MODEL_FILES[chosen])
     if model is None:
         raise BundleError(f"{folder.name} has no {chosen} network; it has {', '.join(files) or 'none'}")
     try:
-        session = open_session(model)
+        classifier = Classifier(open_session(model))
+        tried = classifier.probabilities(np.zeros((1, card.input.channels, card.input.length), np.float32))
     except Exception as error:  # onnxruntime's errors have no base of their own
         raise BundleError(f"onnxruntime cannot run {folder / MODEL_FILES[chosen]}: {error}") from error
-    found = [(each.name, each.shape[1:]) for each in (*session.get_inputs(), *session.get_outputs())]
-    wanted = [(INPUT, [card.input.channels, card.input.length]), (OUTPUT, [len(card.classes)])]
-    if found != wanted:
-        raise BundleError(f"{folder / MODEL_FILES[chosen]} has inputs and outputs {found}; its card says {wanted}")
+    if not np.isfinite(tried).all():
+        raise BundleError(f"{folder / MODEL_FILES[chosen]} gives probabilities that are not finite; restore the bundle")
     distance = files.get(NOVELTY)
     novelty = None if distance is None else Novelty.from_bytes(distance, card.input.channels, card.input.length)
-    return Bundle(card, folder, chosen, Classifier(session), novelty)
+    return Bundle(card, folder, chosen, classifier, novelty)
 
 
 def evaluate(bundle: Bundle, x: NDArray[np.float32], label: NDArray[np.integer], classes: Sequence[str]) -> Evaluation:

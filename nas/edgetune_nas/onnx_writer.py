@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -19,17 +19,13 @@ from edgetune_nas.layers import (
     Softmax,
     shapes,
 )
+from edgetune_nas.onnx_file import BATCH, IR_VERSION, OPSET, PRODUCER
 from edgetune_nas.runtime import INPUT, OUTPUT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgetune_nas.layers import Network, Shape
-
-OPSET: Final = 17
-IR_VERSION: Final = 8
-BATCH: Final = "windows"
-PRODUCER: Final = "edgetune"
 
 
 def write_onnx(network: Network) -> onnx.ModelProto:

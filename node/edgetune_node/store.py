@@ -7,8 +7,6 @@ import shutil
 import threading
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from edgetune_nas.bundle import Bundle, load_bundle, read_card
 from edgetune_nas.errors import BundleError
 from edgetune_node.errors import StoreError
@@ -78,7 +76,6 @@ class ModelStore:
         )
         if bundle.card.task != self._task:
             raise BundleError(f"{folder.name} is for task {bundle.card.task!r}, this asset has task {self._task!r}")
-        bundle.classifier.probabilities(np.zeros((1, self._spec.channels, self._length), np.float32))  # warm
         return bundle
 
     def open_current(self) -> tuple[Bundle | None, list[str]]:

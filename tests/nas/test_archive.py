@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgetune_nas.archive import HASHES, _sign, export_bundle, import_bundle, read_key
+from edgetune_nas.archive import HASHES, SIGNATURE, _sign, export_bundle, import_bundle, read_key
 from edgetune_nas.bundle import load_bundle
 from edgetune_nas.bundle_files import digest
 from edgetune_nas.errors import BundleError
@@ -141,6 +141,21 @@ def test_a_damaged_bundle_is_not_exported(tmp_path: Path, bundle: Path) -> None:
     with pytest.raises(BundleError, match=r"model\.onnx"):
         export_bundle(bundle, tmp_path / "model.zip", KEY)
     assert not (tmp_path / "model.zip").exists()
+
+
+def test_a_foreign_network_is_refused_however_well_it_is_hashed_and_signed(
+    tmp_path: Path, bundle: Path, archive: Path, put_foreign_network: Callable[[Path], None]
+) -> None:
+    put_foreign_network(bundle)
+    files = {path.name: path.read_bytes() for path in bundle.iterdir()}
+    with zipfile.ZipFile(archive) as old:
+        listed = json.loads(old.read(HASHES)) | {"sha256": {name: digest(data) for name, data in files.items()}}
+    content = json.dumps(listed).encode()
+    with zipfile.ZipFile(archive, "w") as new:
+        for name, data in {**files, HASHES: content, SIGNATURE: _sign(content, KEY)}.items():
+            new.writestr(name, data)
+
+    refused(archive, tmp_path / "in", KEY, r"model.*onnx is no network that edgetune wrote .*'Identity'")
 
 
 def test_a_key_is_read_without_its_line_end_and_must_be_long_enough(tmp_path: Path) -> None:

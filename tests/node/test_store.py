@@ -93,6 +93,21 @@ def test_a_bundle_that_does_not_fit_the_stream_is_refused_and_the_current_one_st
     assert current.name == f"model-{first}"
 
 
+def test_a_foreign_network_is_refused_and_the_current_model_stays(
+    store: ModelStore,
+    tmp_path: Path,
+    write_tiny_bundle: Callable[..., Path],
+    put_foreign_network: Callable[[Path], None],
+) -> None:
+    first = store.install(write_tiny_bundle(tmp_path / "out", seed=1)).card.id
+    foreign = write_tiny_bundle(tmp_path / "out", seed=2)
+    put_foreign_network(foreign)
+
+    with pytest.raises(BundleError, match=r"model.*onnx is no network that edgetune wrote .*'Identity'"):
+        store.install(foreign)
+    assert names(store) == ["current", f"model-{first}"]
+
+
 def test_a_full_disk_while_copying_leaves_nothing_behind(
     store: ModelStore,
     tmp_path: Path,

@@ -1,0 +1,330 @@
+"""What onnxruntime is given: networks that edgetune wrote for the card, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from edgetune_nas.card import Budget, InputSpec, Metrics, ModelCard, SearchSummary
+from edgetune_nas.cost import plan
+from edgetune_nas.errors import BundleError
+from edgetune_nas.layers import shapes
+from edgetune_nas.onnx_check import check_network
+from edgetune_nas.onnx_file import read_graph
+from edgetune_nas.onnx_writer import write_onnx
+from edgetune_nas.quantise import VARIANTS, _quantise
+from edgetune_nas.runtime import Classifier, open_session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from edgetune_nas.layers import Network
+
+FILE = "model-x/model.onnx"
+
+
+def card_of(network: Network) -> ModelCard:
+    channels, length = network.input_shape
+    classes = shapes(network.input_shape, network.layers)[-1][0]
+    measured = {"ort_peak_bytes": 1, "session_rss_bytes": 1, "latency_p50_us": 1, "latency_p99_us": 1, "onnx_bytes": 1}
+    metrics = Metrics(
+        accuracy=1,
+        accuracy_low=1,
+        accuracy_high=1,
+        macro_f1=1,
+        calibration_error=0,
+        windows=1,
+        confusion=[[1]],
+    )
+    search = SearchSummary(
+        seed=1,
+        candidates=1,
+        rejected=0,
+        trained=1,
+        seconds=1,
+        cpu_seconds=1,
+        peak_rss_bytes=1,
+        stopped_by="converged",
+        validation_accuracy=1,
+    )
+    return ModelCard.model_validate(
+        {
+            "id": "20260301t101500-0000",
+            "created": "2026-03-01T10:15:00Z",
+            "task": "fault",
+            "classes": [f"class {index}" for index in range(classes)],
+            "input": InputSpec(channels=channels, length=length, rate_hz=1, unit="g"),
+            "layers": [],
+            "cost": plan(network.input_shape, network.layers),
+            "measured": {"float": measured},
+            "deployed": "float",
+            "deployed_because": "test",
+            "metrics": metrics,
+            "budget": Budget(),
+            "search": search,
+            "data_fingerprint": "",
+            "sha256": {},
+            "versions": {},
+        }
+    )
+
+
+def has_classes(network: Network) -> bool:
+    return shapes(network.input_shape, network.layers)[-1][0] > 1
+
+
+def noise(network: Network, windows: int) -> NDArray[np.float32]:
+    return np.random.default_rng(3).normal(size=(windows, *network.input_shape)).astype(np.float32)
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_every_network_that_is_written_is_taken(networks: st.SearchStrategy[Network], data: st.DataObject) -> None:
+    network = data.draw(networks.filter(has_classes))
+
+    check_network(write_onnx(network).SerializeToString(), card_of(network), FILE)
+
+
+@settings(max_examples=12, deadline=None)
+@given(data=st.data(), variant=st.sampled_from(list(VARIANTS)))
+def test_every_network_that_is_quantised_is_taken(
+    networks: st.SearchStrategy[Network], data: st.DataObject, variant: str
+) -> None:
+    network = data.draw(networks.filter(has_classes))
+    quantised = _quantise(write_onnx(network), noise(network, 8), VARIANTS[variant])
+
+    check_network(quantised.SerializeToString(), card_of(network), FILE)
+
+
+@pytest.fixture(scope="module")
+def files(vibration_network: Network) -> dict[str, bytes]:
+    """One network in both precisions."""
+    model = write_onnx(vibration_network)
+    quantised = _quantise(model, noise(vibration_network, 8), VARIANTS["per channel"])
+    return {"float": model.SerializeToString(), "int8": quantised.SerializeToString()}
+
+
+@pytest.fixture(scope="module")
+def structure(files: dict[str, bytes]) -> dict[str, list[int]]:
+    """Places of names, sizes and tags: all but the inside of long runs of weights, which are most of a file."""
+
+    def is_text_or_small(around: bytes) -> bool:
+        return sum(32 <= byte < 127 or byte < 24 for byte in around) > 18
+
+    return {
+        precision: [place for place in range(12, len(data)) if is_text_or_small(data[place - 12 : place + 12])]
+        for precision, data in files.items()
+    }
+
+
+def is_taken(data: bytes, card: ModelCard) -> bool:
+    try:
+        check_network(data, card, FILE)
+    except BundleError as error:
+        assert str(error).startswith(f"{FILE} is no network that edgetune wrote for this card: ")  # noqa: PT017 - damage may fall into a weight
+        return False
+    return True
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), precision=st.sampled_from(["float", "int8"]))
+def test_damage_anywhere_is_refused_or_leaves_what_onnx_reads_alike(
+    vibration_network: Network,
+    files: dict[str, bytes],
+    structure: dict[str, list[int]],
+    data: st.DataObject,
+    precision: str,
+) -> None:
+    content = bytearray(files[precision])
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = min(data.draw(st.sampled_from(structure[precision])), len(content) - 1)
+        content[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    damaged = bytes(content)
+    if not is_taken(damaged, card_of(vibration_network)):
+        return
+
+    model = onnx.load_from_string(damaged)
+    assert [
+        (node.op_type, tuple(node.input), list(node.output), {each.name: plain(each) for each in node.attribute})
+        for node in model.graph.node
+    ] == [(node.op, node.inputs, [node.name], node.attributes) for node in read_graph(damaged).nodes]
+    assert shape_given(damaged, noise(vibration_network, 1)) in ((1, 10), None)
+
+
+def shape_given(model: bytes, window: NDArray[np.float32]) -> tuple[int, ...] | None:
+    """Shape that onnxruntime computes; None where it says that it cannot, as it does for scales beyond its integers."""
+    try:
+        return Classifier(open_session(model)).probabilities(window).shape
+    except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no base of their own
+        assert "out of computation range" in str(error)  # noqa: PT017
+        return None
+
+
+def plain(attribute: onnx.AttributeProto) -> int | tuple[int, ...]:
+    return attribute.i if attribute.type == onnx.AttributeProto.INT else tuple(attribute.ints)
+
+
+@settings(max_examples=200)
+@given(content=st.binary(max_size=200))
+def test_any_bytes_are_refused(content: bytes, vibration_network: Network) -> None:
+    assert not is_taken(content, card_of(vibration_network))
+
+
+def test_a_file_cut_anywhere_is_refused(vibration_network: Network, files: dict[str, bytes]) -> None:
+    card = card_of(vibration_network)
+    for data in files.values():
+        for length in range(0, len(data), 37):
+            assert not is_taken(data[:length], card)
+
+
+def add_node(kind: str, **attributes: Any) -> Callable[[onnx.ModelProto], object]:
+    """Put an operation between the last two nodes."""
+
+    def change(model: onnx.ModelProto) -> None:
+        last = model.graph.node.pop()
+        model.graph.node.append(helper.make_node(kind, [last.input[0]], ["extra"], name="extra", **attributes))
+        last.input[0] = "extra"
+        model.graph.node.append(last)
+
+    return change
+
+
+def external(model: onnx.ModelProto) -> None:
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "/etc/passwd"
+
+
+def constant(values: NDArray[Any]) -> Callable[[onnx.ModelProto], object]:
+    """Replace the values of the first constant."""
+
+    def change(model: onnx.ModelProto) -> None:
+        name = model.graph.initializer[0].name
+        model.graph.initializer[0].CopyFrom(numpy_helper.from_array(values, name))
+
+    return change
+
+
+def attribute(kind: str, name: str, value: Any) -> Callable[[onnx.ModelProto], object]:
+    def change(model: onnx.ModelProto) -> None:
+        node = next(node for node in model.graph.node if node.op_type == kind)
+        for index, each in enumerate(node.attribute):
+            if each.name == name:
+                del node.attribute[index]
+                break
+        node.attribute.append(helper.make_attribute(name, value))
+
+    return change
+
+
+def doubling(model: onnx.ModelProto) -> None:
+    """Forty concatenations, each of the one before with itself: a terabyte out of a few hundred bytes."""
+    pool = next(index for index, node in enumerate(model.graph.node) if node.op_type.startswith("Global"))
+    last = model.graph.node[pool].input[0]
+    rest = list(model.graph.node)[pool:]
+    del model.graph.node[pool:]
+    for index in range(40):
+        name = f"double{index}"
+        model.graph.node.append(helper.make_node("Concat", [last, last], [name], name=name, axis=1))
+        last = name
+    model.graph.node.extend(rest)
+
+
+def dimension(model: onnx.ModelProto) -> None:
+    model.graph.initializer[0].dims[0] = 2**40
+
+
+def untie(model: onnx.ModelProto) -> None:
+    model.graph.node[1].input[0] = "nowhere"
+
+
+def function(model: onnx.ModelProto) -> None:
+    model.functions.add().name = "f"
+
+
+def metadata(model: onnx.ModelProto) -> None:
+    helper.set_model_props(model, {"a": "b"})
+
+
+def input_shape(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = 256
+
+
+def second_input(model: onnx.ModelProto) -> None:
+    model.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, ["windows", 1]))
+
+
+def doubles(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.DOUBLE
+
+
+def opset(model: onnx.ModelProto) -> None:
+    model.opset_import[0].version = 21
+
+
+def domain(model: onnx.ModelProto) -> None:
+    model.opset_import.append(helper.make_opsetid("com.example", 1))
+
+
+def sparse(model: onnx.ModelProto) -> None:
+    model.graph.sparse_initializer.add()
+
+
+def producer(model: onnx.ModelProto) -> None:
+    model.producer_name = "other"
+
+
+BODY = helper.make_graph([], "body", [], [])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (add_node("Identity"), "node extra, 'Identity', is an operation that edgetune does not write"),
+        (add_node("Sigmoid", domain="com.example"), "node has field 7"),
+        (add_node("If", then_branch=BODY, else_branch=BODY), "attribute of node extra has field 6"),
+        (external, "constant has field 13"),
+        (constant(np.full((12, 1, 128), np.nan, np.float32)), "constant 0_weight has values that are not finite"),
+        (constant(np.zeros((12, 1, 128), np.float64)), "constant 0_weight has element type 11"),
+        (
+            constant(np.zeros((12, 1, 64), np.float32)),
+            r"node 0_conv, 'Conv', does not fit inputs of shapes \[\(1, 512\)",
+        ),
+        (dimension, r"constant 0_weight has shape \(1099511627776, 1, 128\), which is not within"),
+        (attribute("Conv", "pads", [2**40, 2**40]), "attribute pads of node 0_conv is .*, not within 0 to 65536"),
+        (attribute("Conv", "strides", [0]), "node 0_conv, 'Conv', does not fit"),
+        (attribute("Conv", "strides", [16]), "node 1_conv|it has .*'macs': .*, its card says"),
+        (attribute("Conv", "auto_pad", "SAME_UPPER"), "attribute of node 0_conv has field 4"),
+        (attribute("Conv", "dilations", [2]), "node 0_conv, 'Conv', has 3 inputs and attributes .*dilations"),
+        (doubling, "node double"),
+        (untie, "reads nowhere, which nothing before it computes"),
+        (function, "model has field 25"),
+        (metadata, "model has field 14"),
+        (input_shape, r"it takes window \(1, 256\), its card says window \(1, 512\)"),
+        (second_input, r"it takes window \(1, 512\), more \(1,\), its card says"),
+        (doubles, "not float"),
+        (opset, r"the operator sets are \[\('', 21\)\]"),
+        (domain, r"the operator sets are .*com.example"),
+        (sparse, "graph has field 15"),
+        (producer, "producer_name is 'other'"),
+    ],
+)
+def test_a_foreign_network_is_refused_in_clear_words(
+    vibration_network: Network, change: Callable[[onnx.ModelProto], object], said: str
+) -> None:
+    model = write_onnx(vibration_network)
+    change(model)
+
+    with pytest.raises(BundleError, match=said) as refused:
+        check_network(model.SerializeToString(), card_of(vibration_network), FILE)
+    assert FILE in str(refused.value)
