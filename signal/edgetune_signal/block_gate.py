@@ -32,12 +32,15 @@ class BlockGate:
     ----------
     refused
         Blocks that were malformed, repeated, late or did not fit ``spec``.
+    lost
+        Blocks that never came, by the sequence.
     last_error
         Why the last one was refused, or None.
     """
 
     def __init__(self, spec: StreamSpec) -> None:
         self.refused = 0
+        self.lost = 0
         self.last_error: str | None = None
         self._spec = spec
         self._last: tuple[int, int] | None = None  # the sender's sequence and time
@@ -52,6 +55,8 @@ class BlockGate:
             self.last_error = str(error)
             return None
         gap = self._last is not None and block.sequence != self._last[0] + 1
+        if self._last is not None:
+            self.lost += max(0, block.sequence - self._last[0] - 1)
         self._last = (block.sequence, block.time_ns)
         return block, gap
 

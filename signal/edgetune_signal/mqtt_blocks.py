@@ -1,4 +1,4 @@
-"""The little-endian sample block, in which samples travel over MQTT and UDP."""
+"""The little-endian sample block, in which samples travel over MQTT, UDP and serial lines."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ _CODES = {dtype: code for code, dtype in _DTYPES.items()}
 _NAMES = ", ".join(f"{code} ({dtype.name})" for code, dtype in _DTYPES.items())
 # magic, version, dtype, channels, length of the unit, reserved, sequence, time_ns, rate_hz, scale, samples per channel
 _HEADER = struct.Struct("<2sBBHBBQqddI")
+HEADER_BYTES = _HEADER.size
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Consecutive samples on their way through MQTT.
+    """Consecutive samples on their way from a sender.
 
     Attributes
     ----------
@@ -150,6 +151,14 @@ def decode_block(payload: bytes) -> Block:
         raise BlockError(f"offset {_HEADER.size + error.start}: the unit must be UTF-8") from error
     samples = np.frombuffer(payload, dtype=dtype, offset=first).reshape(n, channels).T
     return Block(samples, sequence, time_ns, rate_hz, unit, scale)
+
+
+def block_bytes(beginning: bytes | bytearray) -> int | None:
+    """Return the size of the block that begins so, of which at least 44 bytes are there; None where it is none."""
+    magic, version, code, channels, unit_length, reserved, *_, n = _HEADER.unpack_from(beginning)
+    if magic != MAGIC or version != BLOCK_VERSION or code not in _DTYPES or reserved or not channels or not n:
+        return None
+    return int(_HEADER.size + unit_length + channels * n * _DTYPES[code].itemsize)
 
 
 def _is_positive(value: float) -> bool:
