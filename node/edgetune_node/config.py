@@ -36,6 +36,7 @@ from edgetune_signal import StreamSpec
 SECRETS_DIR = Path("/run/secrets")
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Severity = Literal["none", "warning", "alarm"]
+Insecure = Literal["plaintext", "anonymous"]
 SECRET_WORDS = ("password", "secret", "token", "api_key")
 HIDDEN = "**********"
 LONGEST_WINDOW_S, LONGEST_HOP_S = 60, 3600
@@ -96,6 +97,7 @@ class MqttSection(_Section):
     keepalive_s: int = Field(30, ge=5, le=3600)
     session_expiry_s: int = Field(86_400, ge=0, le=2**32 - 1)
     tls: TlsSection | None = None
+    insecure: list[Insecure] = []
     outbox_max_bytes: int = Field(16 * 2**20, ge=64 * 1024)
     outbox_max_age_s: float = Field(7 * 86_400.0, gt=0)
     replay_per_second: float = Field(50.0, gt=0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import ValidationError
 
+from edgetune_node import insecure
 from edgetune_node.asset import Asset
 from edgetune_node.commands import Command, Context, Ping, parse_command
 from edgetune_node.desk import Desk
@@ -369,22 +370,15 @@ class Node:
             versions={name: version(name) for name in ("edgetune", "onnxruntime", "paho-mqtt", "numpy")},
             assets=[asset.info() for asset in self.assets.values()],
             capabilities=self._capabilities,
-            insecure=self._insecure(),
+            insecure=insecure.described(self._settings.mqtt),
             config=self._settings.redacted(),
         )
-
-    def _insecure(self) -> list[str]:
-        mqtt = self._settings.mqtt
-        return [
-            *(["mqtt: no TLS"] if mqtt.tls is None else []),
-            *(["mqtt: no password"] if mqtt.password is None else []),
-        ]
 
     def _health(self) -> Effect:
         self._last_health = self._clock.monotonic()
         vitals = dict(self._world.vitals())
         refused = [f"{name}: {asset.refused}" for name, asset in self.assets.items() if asset.refused]
-        vitals["problems"] = [*vitals.get("problems", []), *refused]
+        vitals["problems"] = [*vitals.get("problems", []), *refused, *insecure.unasked(self._settings.mqtt)]
         return self._emitter.publish(
             Health,
             None,

@@ -15,6 +15,7 @@ import structlog
 from pydantic import ValidationError
 
 from edgetune_nas.errors import NasError
+from edgetune_node import insecure
 from edgetune_node.alarm import AlarmState
 from edgetune_node.audit import AuditLog
 from edgetune_node.emitter import Emitter
@@ -189,6 +190,8 @@ class Service:
         self._link.start()
         for reader in self._readers:
             reader.start()
+        for problem in insecure.unasked(self._settings.mqtt):
+            log.warning("insecure", problem=problem)
         self._watchdog.ready()
         log.info("node started", node=self._settings.node.id, assets=list(self._node.assets), boot=self._boot)
         next_tick = self._clock.monotonic()

@@ -108,7 +108,12 @@ class Bench:
     """A node with a clock, a world and a signal generator that a test drives by hand."""
 
     def __init__(
-        self, *, task: str = "fault", assets: tuple[str, ...] = ("bearing",), key: str | None = None, **asset: Any
+        self,
+        *,
+        task: str = "fault",
+        assets: tuple[str, ...] = ("bearing",),
+        mqtt: dict[str, Any] | None = None,
+        **asset: Any,
     ) -> None:
         self.clock = Clock()
         self.world = World()
@@ -119,9 +124,7 @@ class Bench:
             "alarm": {"votes": 3, "window": 4, "clear_votes": 2},
             **asset,
         }
-        settings = Settings(
-            node={"id": "n"}, mqtt={"command_key": key}, asset=[{"id": name, **section} for name in assets]
-        )
+        settings = Settings(node={"id": "n"}, mqtt=mqtt or {}, asset=[{"id": name, **section} for name in assets])
         numbers = iter(range(1000))
         self.node = Node(
             settings,
@@ -213,6 +216,16 @@ def test_on_connecting_everything_retained_is_said_and_online_comes_last() -> No
     assert said(effects, "status")[0]["status"] == "online"
     assert said(effects, "state")[-1]["phase"] == "uncalibrated"
     assert said(effects, "model")[0]["id"] is None
+
+
+def test_insecure_ways_to_another_machine_that_nobody_asked_for_are_problems_of_health() -> None:
+    effects = Bench(mqtt={"host": "broker", "insecure": ["anonymous"]}).handle(LinkChanged(connected=True))
+    assert said(effects, "info")[0]["insecure"] == ["mqtt: no TLS (not asked for)", "mqtt: no password (asked for)"]
+    [problem] = said(effects, "health")[0]["problems"]
+    assert problem.startswith("mqtt: no TLS for broker: ")
+
+    effects = Bench().handle(LinkChanged(connected=True))
+    assert said(effects, "health")[0]["problems"] == []
 
 
 def test_ping_is_answered_and_kept_before_it_is_acknowledged() -> None:
@@ -733,7 +746,7 @@ NOTHING_RUNS = "no job is running"
 
 
 def test_a_signed_command_is_heard_by_property_and_by_envelope() -> None:
-    bench = Bench(key=KEY)
+    bench = Bench(mqtt={"command_key": KEY})
     assert reason(bench, signed(bench)) == NOTHING_RUNS
     event = signed(bench, id="d")
     sealed = replace(event, payload=seal(KEY.encode(), CANCEL, event.payload), signature=None)
@@ -753,7 +766,7 @@ def test_a_signed_command_is_heard_by_property_and_by_envelope() -> None:
     ],
 )
 def test_a_command_without_the_right_signature_is_refused(change: dict[str, Any], told: str) -> None:
-    bench = Bench(key=KEY, assets=("bearing", "other"))
+    bench = Bench(mqtt={"command_key": KEY}, assets=("bearing", "other"))
     answers = [
         effect.message.model_dump()
         for effect in bench.handle(replace(signed(bench), **change))
@@ -765,7 +778,7 @@ def test_a_command_without_the_right_signature_is_refused(change: dict[str, Any]
 
 
 def test_altered_stale_and_endless_commands_and_other_keys_are_refused() -> None:
-    bench = Bench(key=KEY)
+    bench = Bench(mqtt={"command_key": KEY})
     event = signed(bench)
     assert "altered" in reason(bench, replace(event, payload=event.payload.replace(b'"c"', b'"d"')))
     assert "altered" in reason(bench, replace(event, payload=event.payload + b" "))
@@ -779,16 +792,16 @@ def test_altered_stale_and_endless_commands_and_other_keys_are_refused() -> None
 
 
 def test_a_replayed_command_is_refused_although_its_first_refusal_is_forgotten() -> None:
-    bench = Bench(key=KEY)
+    bench = Bench(mqtt={"command_key": KEY})
     event = signed(bench)
     assert reason(bench, event) == NOTHING_RUNS
-    again = Bench(key=KEY)  # the process began anew; the world outside is the same
+    again = Bench(mqtt={"command_key": KEY})  # the process began anew; the world outside is the same
     again.world.signatures = bench.world.signatures
     assert "it came before" in reason(again, event)
 
 
 def test_an_accepted_command_that_comes_again_gets_its_answer_and_is_not_done_again() -> None:
-    bench = Bench(key=KEY)
+    bench = Bench(mqtt={"command_key": KEY})
     payload = json.dumps(
         {"id": "p", "expires": bench.clock.utc().isoformat().replace("00:00:0", "00:01:0", 1)}
     ).encode()
@@ -801,7 +814,7 @@ def test_an_accepted_command_that_comes_again_gets_its_answer_and_is_not_done_ag
 
 
 def test_a_signature_that_the_disk_cannot_remember_is_refused() -> None:
-    bench = Bench(key=KEY)
+    bench = Bench(mqtt={"command_key": KEY})
 
     def full(signature: str, expires: datetime) -> bool:
         raise OutboxError(f"the disk is full for {signature[:0]}{expires.year}")

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from edgetune_node import insecure
 from edgetune_node.access import access_list
 from edgetune_node.cli.broker_errors import BrokerError
 from edgetune_node.cli.checks import Finding, check_clock, check_disk, check_models, check_packages
@@ -33,7 +34,6 @@ ECHO_S = 3.0
 RETAINED_S = 0.5
 SHAREABLE = frozenset({"mqtt", "simulated", "replay"})
 """Sources that may be opened a second time while the node runs; a sensor may not."""
-LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 PROBE = "resp/doctor"
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
@@ -190,17 +190,9 @@ def check_source(section: AssetSection, mqtt: MqttSection, topics: Topics, *, re
 
 def _broker(mqtt: MqttSection) -> Finding:
     seen = f"{mqtt.host}:{mqtt.port} takes MQTT {mqtt.protocol}" + (" over TLS" if mqtt.tls else "")
-    open_to = [
-        text
-        for text, found in (
-            ("without TLS", mqtt.tls is None and mqtt.host not in LOCAL),
-            ("without a user name", mqtt.username is None and mqtt.host not in LOCAL),
-        )
-        if found
-    ]
+    open_to = insecure.unasked(mqtt)
     if open_to:
-        advice = "set [mqtt.tls], username and password before others can reach this network"
-        return Finding("broker", "warning", f"{seen}, {' and '.join(open_to)}", advice)
+        return Finding("broker", "warning", seen, "; ".join(open_to))
     return Finding("broker", "ok", seen)
 
 

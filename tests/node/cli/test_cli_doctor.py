@@ -69,6 +69,15 @@ def test_a_healthy_node_to_be_has_no_problems(broker: Any, cli: Any, configure: 
     assert of(ended, "models press")[0]["seen"] == "no model in use"
 
 
+def test_a_broker_on_another_machine_is_a_warning_until_it_is_asked_for_by_name() -> None:
+    found = doctor._broker(MqttSection(host="broker", insecure=["anonymous"]))
+    assert (found.level, found.seen) == ("warning", "broker:1883 takes MQTT 5")
+    assert "mqtt: no TLS for broker: " in found.advice
+    assert 'mqtt.insecure = ["plaintext"]' in found.advice
+
+    assert doctor._broker(MqttSection(host="broker", insecure=["anonymous", "plaintext"])).level == "ok"
+
+
 def test_people_get_a_line_and_what_to_do(broker: Any, cli: Any, configure: Any) -> None:
     ended = cli("doctor", "--config", configure(broker))
     assert ended.code == 0
