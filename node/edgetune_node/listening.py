@@ -12,6 +12,7 @@ import structlog
 from edgetune_node.errors import ConfigError
 from edgetune_node.events import ChunkArrived, SourceChanged, SourceRefused
 from edgetune_signal import SourceEnded, SourceOptionsError, open_source
+from edgetune_signal.conversion import check_chunk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,6 +113,7 @@ class SourceReader(threading.Thread):
                     self._inbox.put(SourceChanged(section.id, refusal))
             if chunk is None:
                 continue
+            check_chunk(chunk, section.spec)
             if failed:
                 self._inbox.put(SourceChanged(section.id, None))
                 failed = False

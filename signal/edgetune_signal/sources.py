@@ -5,7 +5,9 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
+from edgetune_signal.conversion import CONVERSION_OPTIONS, ConvertedSource, read_conversion
 from edgetune_signal.errors import SourceError, SourceOptionsError
+from edgetune_signal.options import OptionReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -73,7 +75,8 @@ def open_source(kind: str, spec: StreamSpec, options: Mapping[str, object]) -> S
     spec
         What the source has to deliver.
     options
-        The kind's own options; ``signal/README.md`` lists those of the built-in kinds.
+        The kind's own options, which ``signal/README.md`` lists for the built-in kinds; and for any kind
+        ``sensor_rate_hz``, ``sensor_unit``, ``sensitivity`` and ``zero``, where the sensor gives another rate or unit.
 
     Raises
     ------
@@ -89,4 +92,17 @@ def open_source(kind: str, spec: StreamSpec, options: Mapping[str, object]) -> S
         factory = cast("SourceFactory", points[0].load())
     except (ImportError, AttributeError) as error:
         raise SourceError(f"the plug-in of source {kind!r} ({points[0].value}) cannot be loaded: {error}") from error
-    return factory(spec, options)
+    conversion_options = {name: options[name] for name in CONVERSION_OPTIONS if name in options}
+    if not conversion_options:
+        return factory(spec, options)
+    reader = OptionReader(kind, conversion_options)
+    conversion = read_conversion(reader, spec)
+    own = {name: value for name, value in options.items() if name not in CONVERSION_OPTIONS}
+    try:
+        source = factory(conversion.sensor if conversion else spec, own)
+    except SourceOptionsError as error:
+        raise SourceOptionsError(kind, [*reader.problems, *error.problems]) from None
+    if conversion is None:
+        source.close()
+        raise SourceOptionsError(kind, reader.problems)
+    return ConvertedSource(source, spec, conversion)
