@@ -15,41 +15,50 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NOVELTY: Final = "novelty.npz"
-BANDS, MOST_FEATURES = 24, 96
-"""Bands a channel; fewer where there are many channels."""
+BANDS, RHYTHMS, SHAPES, MOST_FEATURES = 24, 13, 2, 120
+"""Bands of the spectrum, bands of the envelope's spectrum and figures of the shape, a channel; fewer bands where there
+are many channels."""
+HIGHEST_RHYTHM: Final = 0.4
+"""The envelope is looked at up to this part of half the rate: above it is the carrier's own double."""
 SHRINKAGE: Final = 0.1
-QUANTILE, MARGIN = 0.99, 1.5
+OWN_SPREAD: Final = 3
+"""A class needs this many windows a feature for its own spread to count as much as that of all classes together."""
+QUANTILE, MARGIN = 0.99, 1.45
 """The limit is this quantile of the validation windows' distances, times a margin for other loads and speeds."""
 SILENCE: Final = 1e-30
+QUIET_RHYTHM: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Novelty:
-    """Distance to the nearest class, in standard deviations within classes.
+    """Distance to the nearest class, in standard deviations within that class.
 
     Attributes
     ----------
-    edges
-        First bin of each band of the spectrum, and the end of the last; ``(bands + 1,)``.
+    edges, rhythm_edges
+        First bin of each band of the spectrum, and of the envelope's, and the end of the last; ``(bands + 1,)``.
     centres
-        Mean log levels of each class, ``(classes, channels * bands)``.
-    whitening
-        ``(channels * bands, channels * bands)``; makes the spread within classes one in every direction.
+        Mean features of each class, ``float32 (classes, features)``.
+    whitenings
+        ``float32 (classes, features, features)``; makes the spread of a class one in every direction.
     limit
         Windows farther away are unknown.
     """
 
     edges: NDArray[np.int64]
-    centres: NDArray[np.float64]
-    whitening: NDArray[np.float64]
+    rhythm_edges: NDArray[np.int64]
+    centres: NDArray[np.float32]
+    whitenings: NDArray[np.float32]
     limit: float
 
     def distances(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """Mahalanobis distance of windows ``(windows, channels, length)`` to the nearest class, ``(windows,)``."""
-        white = levels(x, self.edges) @ self.whitening
-        centres = self.centres @ self.whitening
-        apart = np.array([np.linalg.norm(white - centre, axis=1) for centre in centres])
-        nearest: NDArray[np.float64] = apart.min(axis=0)
+        found = features(x, self.edges, self.rhythm_edges)
+        apart = [
+            np.linalg.norm((found - centre) @ whitening, axis=1)
+            for centre, whitening in zip(self.centres, self.whitenings, strict=True)
+        ]
+        nearest: NDArray[np.float64] = np.array(apart).min(axis=0)
         return nearest
 
     def unknown(self, x: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -59,7 +68,14 @@ class Novelty:
     def to_bytes(self) -> bytes:
         """Give the file of a bundle."""
         file = io.BytesIO()
-        np.savez(file, edges=self.edges, centres=self.centres, whitening=self.whitening, limit=np.float64(self.limit))
+        np.savez(
+            file,
+            edges=self.edges,
+            rhythm_edges=self.rhythm_edges,
+            centres=self.centres,
+            whitenings=self.whitenings,
+            limit=np.float64(self.limit),
+        )
         return file.getvalue()
 
     @classmethod
@@ -67,26 +83,23 @@ class Novelty:
         """Read the file of a bundle whose windows are so shaped; `BundleError` where it is none of them."""
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
-                edges, centres, whitening = file["edges"], file["centres"], file["whitening"]
+                edges, rhythm_edges = file["edges"], file["rhythm_edges"]
+                centres, whitenings = file["centres"], file["whitenings"]
                 limit = float(file["limit"])
         except (BadZipFile, OSError, ValueError, KeyError, TypeError, EOFError) as error:
             raise BundleError(f"{NOVELTY} cannot be read ({error}); restore the bundle or search again") from error
-        features = channels * (len(edges) - 1) if edges.ndim == 1 else 0
+        size = channels * (edges.size + rhythm_edges.size - 2 + SHAPES)
         fits = (
-            features > 0
-            and edges.dtype.kind == "i"
-            and edges[0] >= 0
-            and edges[-1] <= length // 2 + 1
-            and bool((np.diff(edges) > 0).all())
-            and centres.shape[1:] == (features,)
+            all(_are_edges(each, length // 2 + 1) for each in (edges, rhythm_edges))
+            and centres.shape[1:] == (size,)
             and len(centres) > 0
-            and whitening.shape == (features, features)
-            and all(each.dtype == np.float64 and np.isfinite(each).all() for each in (centres, whitening))
+            and whitenings.shape == (len(centres), size, size)
+            and all(each.dtype == np.float32 and np.isfinite(each).all() for each in (centres, whitenings))
             and 0 < limit < float("inf")
         )
         if not fits:
             raise BundleError(f"{NOVELTY} does not fit windows of {channels} channels and {length} samples")
-        return cls(edges, centres, whitening, limit)
+        return cls(edges, rhythm_edges, centres, whitenings, limit)
 
 
 def fit_novelty(x: NDArray[np.float32], label: NDArray[np.integer], validation: NDArray[np.float32]) -> Novelty:
@@ -101,31 +114,70 @@ def fit_novelty(x: NDArray[np.float32], label: NDArray[np.integer], validation: 
 
     Notes
     -----
-    Mahalanobis distance to the nearest class mean under one covariance for all classes (Lee et al., 2018, "A simple
-    unified framework for detecting out-of-distribution samples"), here of log band levels and not of a network's
-    features, and shrunk towards a multiple of the identity (Ledoit and Wolf, 2004) with a fixed weight.
+    Mahalanobis distance to the nearest class mean (Lee et al., 2018, "A simple unified framework for detecting
+    out-of-distribution samples"), here of figures of the signal and not of a network's features. Each class has a
+    covariance of its own, drawn towards that of all classes the fewer windows it has (Friedman, 1989, "Regularized
+    discriminant analysis"), and towards a multiple of the identity with a fixed weight.
     """
     bins, channels = x.shape[2] // 2 + 1, x.shape[1]
-    bands = max(1, min(BANDS, MOST_FEATURES // channels, bins - 1))
+    share = min(1.0, MOST_FEATURES / (channels * (BANDS + RHYTHMS + SHAPES)))
+    bands = max(1, min(int(share * BANDS), bins - 1))
     edges = np.unique(np.linspace(1, bins, bands + 1).astype(np.int64))
-    known = levels(x, edges)
+    highest = max(2, int(HIGHEST_RHYTHM * bins))
+    rhythm_edges = np.unique(np.geomspace(1, highest, max(1, int(share * RHYTHMS)) + 1).astype(np.int64))
+    known = features(x, edges, rhythm_edges)
     classes, index = np.unique(label, return_inverse=True)
     centres = np.array([known[index == at].mean(axis=0) for at in range(len(classes))])
     spread = known - centres[index]
-    covariance = spread.T @ spread / len(spread)
+    together = spread.T @ spread / len(spread)
+    whitenings = []
+    for at in range(len(classes)):
+        own = spread[index == at]
+        weight = len(own) / (len(own) + OWN_SPREAD * known.shape[1])
+        whitenings.append(_whitening(weight * (own.T @ own) / len(own) + (1 - weight) * together))
+    fitted = (edges, rhythm_edges, centres.astype(np.float32), np.array(whitenings, np.float32))
+    within = Novelty(*fitted, limit=1.0).distances(validation)
+    return Novelty(*fitted, limit=MARGIN * float(np.quantile(within, QUANTILE)))
+
+
+def features(x: NDArray[np.float32], edges: NDArray[np.int64], rhythm_edges: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Describe windows ``(windows, channels, length)`` by figures ``(windows, features)``, each without their mean.
+
+    Per channel: log of the mean power in each band; of the rectified signal over its mean, log of the mean power in
+    each band (the rhythm of impacts, whatever their strength); log of kurtosis and of crest factor.
+    """
+    wide = x.astype(np.float64)
+    wide -= wide.mean(axis=2, keepdims=True)
+    rectified = np.abs(wide)
+    beat = rectified / (rectified.mean(axis=2, keepdims=True) + SILENCE)
+    square = (wide**2).mean(axis=2) + SILENCE
+    kurtosis = (wide**4).mean(axis=2) / square**2
+    crest = rectified.max(axis=2) / np.sqrt(square)
+    parts = [
+        np.log(_levels(wide, edges) + SILENCE),
+        np.log(_levels(beat - beat.mean(axis=2, keepdims=True), rhythm_edges) + QUIET_RHYTHM),
+        np.log(np.stack([kurtosis, crest], axis=2) + SILENCE),
+    ]
+    result: NDArray[np.float64] = np.concatenate(parts, axis=2).reshape(len(x), -1)
+    return result
+
+
+def _levels(wide: NDArray[np.float64], edges: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Mean power in each band of signals ``(windows, channels, length)``, ``(windows, channels, bands)``."""
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(wide.shape[2]) / wide.shape[2])
+    power = np.abs(np.fft.rfft(wide * hann)) ** 2
+    result: NDArray[np.float64] = np.add.reduceat(power[:, :, : edges[-1]], edges[:-1], axis=2) / np.diff(edges)
+    return result
+
+
+def _whitening(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     size = len(covariance)
     mean = max(float(np.trace(covariance)) / size, np.finfo(np.float64).eps)
-    covariance = (1 - SHRINKAGE) * covariance + SHRINKAGE * mean * np.eye(size)
-    whitening = np.linalg.inv(np.linalg.cholesky(covariance)).T
-    within = Novelty(edges, centres, whitening, 1.0).distances(validation)
-    return Novelty(edges, centres, whitening, MARGIN * float(np.quantile(within, QUANTILE)))
+    return np.linalg.inv(np.linalg.cholesky((1 - SHRINKAGE) * covariance + SHRINKAGE * mean * np.eye(size))).T
 
 
-def levels(x: NDArray[np.float32], edges: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Log of the mean power in each band and channel of windows ``(windows, channels, length)``, without their mean."""
-    wide = x.astype(np.float64)
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(x.shape[2]) / x.shape[2])
-    power = np.abs(np.fft.rfft((wide - wide.mean(axis=2, keepdims=True)) * hann)) ** 2
-    bands = np.add.reduceat(power[:, :, : edges[-1]], edges[:-1], axis=2) / np.diff(edges)
-    result: NDArray[np.float64] = np.log(bands + SILENCE).reshape(len(x), -1)
-    return result
+def _are_edges(edges: NDArray[np.generic], bins: int) -> bool:
+    if edges.ndim != 1 or edges.size < 2 or edges.dtype != np.int64:  # noqa: PLR2004 - a band has two ends
+        return False
+    whole = edges.astype(np.int64)
+    return bool(whole[0] >= 0 and whole[-1] <= bins and (np.diff(whole) > 0).all())

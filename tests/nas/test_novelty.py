@@ -40,16 +40,39 @@ def test_the_known_is_known_and_the_unknown_is_not(novelty: Novelty) -> None:
     assert novelty.unknown(whistling).all()
 
 
-def test_the_distance_is_mahalanobis_to_the_nearest_class(novelty: Novelty) -> None:
-    x = windows("normal", 5, seed=3)
-    edges = novelty.edges
-    metric = novelty.whitening @ novelty.whitening.T
+def reference_features(window: NDArray[np.float64], novelty: Novelty) -> list[float]:
+    """One channel, figure by figure."""
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(LENGTH) / LENGTH)
+    swing = window - window.mean()
+    beat = np.abs(swing) / np.abs(swing).mean()
+    found = []
+    for signal, edges in ((swing, novelty.edges), (beat - beat.mean(), novelty.rhythm_edges)):
+        power = np.abs(np.fft.rfft(signal * hann)) ** 2
+        found += [np.log(power[a:b].mean()) for a, b in pairwise(edges)]
+    rms = np.sqrt((swing**2).mean())
+    return [*found, np.log((swing**4).mean() / rms**4), np.log(np.abs(swing).max() / rms)]
+
+
+def test_the_distance_is_mahalanobis_to_the_nearest_class_in_its_own_spread(novelty: Novelty) -> None:
+    x = np.concatenate([windows("normal", 5, seed=3), windows("inner_severe", 5, seed=3)])
+    assert len(novelty.centres) == 2
     for window, distance in zip(x[:, 0].astype(float), novelty.distances(x), strict=True):
-        hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(LENGTH) / LENGTH)
-        power = np.abs(np.fft.rfft((window - window.mean()) * hann)) ** 2
-        level = np.array([np.log(power[a:b].mean()) for a, b in pairwise(edges)])
-        apart = [np.sqrt((level - centre) @ metric @ (level - centre)) for centre in novelty.centres]
-        assert distance == pytest.approx(min(apart))
+        found = np.array(reference_features(window, novelty))
+        apart = []
+        for centre, whitening in zip(novelty.centres, novelty.whitenings.astype(float), strict=True):
+            metric = whitening @ whitening.T
+            apart.append(np.sqrt((found - centre) @ metric @ (found - centre)))
+        assert distance == pytest.approx(min(apart), rel=1e-6)
+
+
+def test_each_class_has_its_own_spread_the_more_windows_the_more() -> None:
+    random = np.random.default_rng(0)
+    steady = windows("inner_severe", 400)
+    moody = windows("normal", 400) * random.uniform(0.01, 100, (400, 1, 1)).astype(np.float32)
+    x, label = np.concatenate([steady, moody]), np.repeat([0, 1], 400)
+    louder = 3 * windows("inner_severe", 50, seed=1)
+    own = [fit_novelty(x[::step], label[::step], x[::7]).distances(louder) for step in (1, 20)]
+    assert np.median(own[0]) > 1.2 * np.median(own[1])
 
 
 def test_it_is_read_back_as_it_was_written(novelty: Novelty) -> None:

@@ -1,0 +1,86 @@
+"""Says what an asset is doing and where its calibration stands: ``state`` and ``calibration``, each when it changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgetune_node.events import Durability
+from edgetune_node.messages import CalibrationStatus, State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from edgetune_node.asset import Asset
+    from edgetune_node.emitter import Emitter
+    from edgetune_node.events import Publish
+
+PROGRESS_S = 0.5
+SHOWN_AT_ONCE = ("phase", "class_", "take", "instruction", "search_phase")
+
+
+class Standing:
+    """What was said last of one asset, so that nothing is said twice.
+
+    Parameters
+    ----------
+    asset
+        Of which is spoken.
+    emitter
+        Stamps messages.
+    """
+
+    def __init__(self, asset: Asset, emitter: Emitter) -> None:
+        self._asset = asset
+        self._emitter = emitter
+        self._shown: tuple[Any, ...] = ()
+        self._since: datetime = emitter.clock.utc()
+        self._last_phase = ""
+        self._last_view: tuple[Any, ...] = ()
+        self._last_progress = float("-inf")
+        self._suggested: tuple[str, ...] = ()
+
+    def state(self, phase: str, reason: str, job: str | None, *, always: bool) -> list[Publish]:
+        """State of the asset, where it changed since it was last said."""
+        bundle = self._asset.bundle
+        model = None if bundle is None else bundle.card.id
+        classifying = bundle is not None and not self._asset.paused
+        shown = (phase, reason, job, model, classifying)
+        if shown == self._shown and not always:
+            return []
+        if phase != self._last_phase:
+            self._since, self._last_phase = self._emitter.clock.utc(), phase
+        durability = Durability.TELEMETRY if shown == self._shown else Durability.RARE
+        self._shown = shown
+        return [
+            self._emitter.publish(
+                State,
+                self._asset.settings.id,
+                durability,
+                phase=phase,
+                reason=reason,
+                since=self._since,
+                job=job,
+                model=model,
+                classifying=classifying,
+            )
+        ]
+
+    def calibration(self, view: Mapping[str, Any] | None, now: float, *, always: bool) -> list[Publish]:
+        """Calibration's standing: at once where it or what is suggested changed, else twice a second while it runs.
+
+        ``view`` has the fields of a running job, None where none runs.
+        """
+        suggested = self._asset.suggested
+        news = suggested != self._suggested
+        if view is None:
+            if not always and not news:
+                return []
+            view = {"phase": "idle", "instruction": suggested[0] if suggested else "Nothing to do.", "percent": 0.0}
+        key = tuple(view.get(name) for name in SHOWN_AT_ONCE)
+        if not always and not news and key == self._last_view and now - self._last_progress < PROGRESS_S:
+            return []
+        self._last_view, self._last_progress, self._suggested = key, now, suggested
+        durability = Durability.RARE if news else Durability.TELEMETRY
+        asset = self._asset.settings.id
+        return [self._emitter.publish(CalibrationStatus, asset, durability, **view, suggested=list(suggested))]

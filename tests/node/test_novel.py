@@ -1,0 +1,240 @@
+"""What is unlike everything known is kept for somebody to name: enough of it, not all of it, and never lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgetune_node.alarm import AlarmState
+from edgetune_node.config import AssetSection
+from edgetune_node.errors import NodeError
+from edgetune_node.labelling import novel_recording
+from edgetune_node.novel import AT_ONCE, REFILL_S, SHORTEST_S, STRETCH_S, Kept, NovelWatch, Span
+from edgetune_node.novel_store import NovelStore, leaving
+from edgetune_signal import (
+    Chunk,
+    QuotaExceededError,
+    Recording,
+    RecordingError,
+    RecordingStore,
+    Window,
+    read_recording,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LENGTH, RATE = 100, 1000.0
+WINDOW_S = LENGTH / RATE
+QUIET = AlarmState(active=False, event=None, class_="normal", severity="none")
+SECTION = AssetSection(id="a", rate_hz=RATE, window={"length": LENGTH, "hop": LENGTH})
+
+
+def raised(event: str = "e1", class_: str = "novel") -> AlarmState:
+    return AlarmState(active=True, event=event, class_=class_, severity="warning")
+
+
+class Machine:
+    """Windows one after the other, 0.1 s each, and what a watch wants kept of them."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.watch = NovelWatch(SECTION.model_copy(update=settings))
+        self.number = 0
+        self.idle_s = 0.0
+        self.spans: list[Span] = []
+
+    def hear(self, ratio: float | None, state: AlarmState, count: int = 1) -> list[Span]:
+        found = []
+        for _ in range(count):
+            self.number += 1
+            end_ns = round((self.number * WINDOW_S - 1 / RATE) * 1e9)
+            window = Window(np.zeros((1, LENGTH), np.float32), end_ns, self.number, ())
+            span = self.watch.hear(window, ratio, state, self.idle_s + self.number * WINDOW_S)
+            found += [] if span is None else [span]
+        self.spans += found
+        return found
+
+
+def seconds(span: Span) -> float:
+    return (span.end_ns - span.start_ns) / 1e9
+
+
+def test_a_stretch_begins_with_the_first_novel_window_and_is_long_enough_to_learn_from() -> None:
+    machine = Machine()
+    machine.hear(0.5, QUIET, 7)
+    assert machine.hear(3.0, QUIET, 8) == []
+    (span,) = machine.hear(5.0, raised(), 43)
+    assert (span.event, span.start_ns) == ("e1", round(7 * WINDOW_S * 1e9))
+    assert seconds(span) == pytest.approx(STRETCH_S, abs=2 * WINDOW_S)
+    assert span.distance == pytest.approx((8 * 3 + 43 * 5) / 51)
+
+
+def test_a_condition_that_ends_before_is_kept_up_to_its_last_novel_window() -> None:
+    machine = Machine()
+    machine.hear(2.0, raised(), 15)
+    machine.hear(0.5, raised(), 6)
+    (span,) = machine.hear(0.5, QUIET)
+    assert seconds(span) == pytest.approx(15 * WINDOW_S, abs=WINDOW_S / 10)
+    assert machine.hear(0.5, QUIET, 100) == []
+
+
+def test_what_raises_no_fault_is_too_short_or_has_another_fault_is_not_kept() -> None:
+    machine = Machine()
+    for _ in range(50):
+        machine.hear(2.0, QUIET, 3)
+        machine.hear(0.5, QUIET)
+    machine.hear(2.0, raised(), round(SHORTEST_S / WINDOW_S) - 1)
+    machine.hear(0.5, QUIET)
+    machine.hear(2.0, raised(class_="inner"), 100)
+    machine.hear(0.5, raised(class_="inner"))
+    machine.hear(2.0, replace(raised(), latched=True), 100)
+    assert machine.spans == []
+
+
+@pytest.mark.parametrize("broken_by", ["a gap", "samples that say nothing"])
+def test_a_stretch_spans_no_break(broken_by: str) -> None:
+    machine = Machine()
+    machine.hear(2.0, raised(), 40)
+    if broken_by == "a gap":
+        machine.watch.forget()
+    else:
+        machine.hear(None, raised())
+    begun = machine.number
+    (span,) = machine.hear(2.0, raised(), 51)
+    assert span.start_ns == round(begun * WINDOW_S * 1e9)
+
+
+def test_a_condition_that_stays_for_days_does_not_wear_the_disk() -> None:
+    machine = Machine()
+    hour = round(3600 / WINDOW_S)
+    assert len(machine.hear(2.0, raised(), hour)) <= AT_ONCE + 3600 / REFILL_S
+    machine.idle_s = 10 * REFILL_S
+    machine.hear(0.5, QUIET, 50)
+    assert len(machine.hear(2.0, raised("e2"), round(2 * STRETCH_S / WINDOW_S) + 10)) == 2
+
+
+@pytest.mark.parametrize("settings", [{"novel_max_bytes": 0}, {"task": "sign"}])
+def test_who_wants_nothing_kept_keeps_nothing(settings: dict[str, Any]) -> None:
+    assert Machine(**settings).hear(9.0, raised(), 200) == []
+
+
+def test_it_says_what_is_kept_and_what_to_do_with_it() -> None:
+    watch = NovelWatch(SECTION)
+    assert watch.suggestion is None
+    assert "nothing is kept at all" in str(watch.refuses("e1"))
+    watch.kept = (Kept("e1", 5.0, 2.0), Kept("e2", 3.0, 4.0), Kept("e2", 4.0, 4.0))
+    assert watch.suggestion is not None
+    assert watch.suggestion.startswith("7 s unlike everything known are kept of event e2")
+    assert watch.refuses("e1") is None
+    assert "e1, e2" in str(watch.refuses("e3"))
+
+
+# ---- samples ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_stretch_is_cut_out_of_the_chunks_and_its_held_out_part_is_decided_at_once() -> None:
+    samples = np.arange(3000, dtype=np.float32)[None]
+    start = 10**18
+    chunks = [Chunk(samples[:, at : at + 300], start + at * 10**6, RATE, at // 300) for at in range(0, 3000, 300)]
+    span = Span("e1", start + 1000 * 10**6, start + 1999 * 10**6, 2.0)
+    found = novel_recording(chunks, SECTION, span, subject="rig", condition="1 hp", shaft_rpm=1797.0)
+    assert found is not None
+    assert found.samples[0].tolist() == list(range(1000, 2000))
+    assert (found.time_ns, found.group, found.held_out_from) == (start + 10**9, "novel-e1", 750)
+    assert (found.subject, found.condition, found.shaft_rpm) == ("rig", "1 hp", 1797.0)
+    late = replace(span, start_ns=start + 2950 * 10**6, end_ns=start + 9000 * 10**6)
+    assert novel_recording(chunks, SECTION, late, subject="", condition="", shaft_rpm=None) is None
+    assert novel_recording([], SECTION, span, subject="", condition="", shaft_rpm=None) is None
+
+
+# ---- files -----------------------------------------------------------------------------------------------------------
+
+
+def stretch(time_ns: int, event: str = "e1", n: int = 1000) -> Recording:
+    samples = np.random.default_rng(time_ns).normal(0, 1, (1, n)).astype(np.float32)
+    return Recording(samples, RATE, "novel", time_ns=time_ns, group=f"novel-{event}", held_out_from=n - n // 4)
+
+
+def test_what_is_kept_survives_a_restart_and_becomes_recordings_with_their_held_out_part(tmp_path: Path) -> None:
+    store = NovelStore(tmp_path / "novel", 10**6)
+    store.keep(stretch(1), 1.5)
+    store.keep(stretch(2), 2.0)
+    store.keep(stretch(3, "e2"), 3.0)
+    (tmp_path / "novel" / "torn.npz").write_bytes(b"PK")
+    store = NovelStore(tmp_path / "novel", 10**6)
+    assert store.kept() == (Kept("e1", 1.0, 1.5), Kept("e1", 1.0, 2.0), Kept("e2", 1.0, 3.0))
+    recordings = RecordingStore(tmp_path / "recordings", 10**6)
+    paths = store.label("e1", "outer", recordings)
+    assert [(info.label, info.time_ns) for info in recordings.list()] == [("outer", 1), ("outer", 2)]
+    assert {info.path for info in recordings.list()} == set(paths)
+    back = read_recording(paths[0])
+    assert np.array_equal(back.samples, stretch(1).samples)
+    assert (back.group, back.held_out_from) == ("novel-e1", 750)
+    assert store.kept() == (Kept("e2", 1.0, 3.0),)
+
+
+def test_a_kill_between_writing_and_deleting_labels_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = NovelStore(tmp_path / "novel", 10**6)
+    store.keep(stretch(1), 1.5)
+    recordings = RecordingStore(tmp_path / "recordings", 10**6)
+    with monkeypatch.context() as killed:
+        killed.setattr(RecordingStore, "remove", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            store.label("e1", "outer", recordings)
+    assert len(store.kept()) == len(recordings.list()) == 1
+    assert len(store.label("e1", "outer", recordings)) == 1
+    assert (len(store.kept()), len(recordings.list())) == (0, 1)
+
+
+def test_recordings_that_are_full_take_what_fits_and_nothing_is_lost(tmp_path: Path) -> None:
+    store = NovelStore(tmp_path / "novel", 10**6)
+    for number in range(3):
+        store.keep(stretch(number), 1.5)
+    recordings = RecordingStore(tmp_path / "recordings", 20_000)
+    with pytest.raises(QuotaExceededError):
+        store.label("e1", "outer", recordings)
+    assert len(recordings.list()) + len(store.kept()) == 3
+    assert recordings.list()
+
+
+def test_the_folder_never_grows_beyond_its_quota_and_a_smaller_quota_is_kept_too(tmp_path: Path) -> None:
+    quota = 30_000
+    store = NovelStore(tmp_path, quota)
+    for number in range(20):
+        store.keep(stretch(number), 9.0 if number == 2 else 2.0)
+        assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= quota
+    assert 9.0 in {each.distance for each in store.kept()}
+    with pytest.raises(NodeError, match="novel_max_bytes"):
+        store.keep(stretch(30, n=10_000), 2.0)
+    assert len(NovelStore(tmp_path, 14_000).kept()) == 2
+
+
+def test_a_full_disk_keeps_nothing_half_and_loses_nothing(small_disk: Any) -> None:
+    store = NovelStore(small_disk.folder / "novel", 10**6)
+    store.keep(stretch(1), 1.5)
+    small_disk.fill()
+    with pytest.raises(RecordingError, match="free some space"):
+        store.keep(stretch(2), 9.0)
+    assert store.kept() == (Kept("e1", 1.0, 1.5),)
+    assert list((small_disk.folder / "novel").glob("*.part")) == []
+    small_disk.free()
+    store.keep(stretch(2), 9.0)
+    assert len(store.kept()) == 2
+
+
+@given(st.lists(st.tuples(st.integers(1, 100), st.floats(1, 100)), max_size=30), st.integers(0, 500))
+def test_what_leaves_makes_room_and_the_newest_leaves_last(kept: list[tuple[int, float]], quota: int) -> None:
+    gone = leaving(kept, quota)
+    left = [at for at in range(len(kept)) if at not in gone]
+    assert sum(kept[at][0] for at in left) <= quota
+    if gone:  # no more than needed
+        assert sum(kept[at][0] for at in [*left, gone[-1]]) > quota
+    if kept and left:
+        assert len(kept) - 1 in left
