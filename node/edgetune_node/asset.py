@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_nas.bundle import MODEL_FILES
 from edgetune_node.alarm import NOVEL, Alarm
 from edgetune_node.clock import from_ns
 from edgetune_node.commands import Context
 from edgetune_node.events import Durability
 from edgetune_node.evidence import physics_verdict, recommended_action
-from edgetune_node.messages import AssetHealth, AssetInfo, Classification, Fault, Model, Sign, Vibration
+from edgetune_node.labelling import novel_recording
+from edgetune_node.messages import AssetHealth, Classification, Fault, Model, Sign, Vibration
+from edgetune_node.novel import NovelWatch
 from edgetune_node.running import NOT_RUNNING, Running
 from edgetune_node.sign import SignDetector
+from edgetune_node.telling import fault_fields, model_fields
 from edgetune_node.vibration import VibrationWatch, rounded
 from edgetune_signal import Windower
 from edgetune_signal.indicators import indicators
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
     from edgetune_node.emitter import Emitter
     from edgetune_node.events import Publish
     from edgetune_node.evidence import Physics as PhysicsVerdict
+    from edgetune_node.novel import Span
     from edgetune_node.sign import SignEvent
-    from edgetune_signal import Chunk, Window
+    from edgetune_signal import Chunk, Recording, Window
     from edgetune_signal.defects import Defect
     from edgetune_signal.types import Samples
     from edgetune_signal.velocity import Zone
@@ -87,6 +89,8 @@ class Asset:
         self._running = Running(settings.machine)
         self._alarm = Alarm(settings.alarm, settings.healthy_class, new_id, restored)
         self._signs = SignDetector(settings.sign, settings.healthy_class, new_id)
+        self.novelty = NovelWatch(settings)
+        self._spans: list[Span] = []
         self._latencies: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self._heard: deque[tuple[str, Samples]] = deque(maxlen=min(settings.alarm.window, EVIDENCE_WINDOWS))
         self._last_evidence: dict[str, Any] = {}
@@ -104,6 +108,8 @@ class Asset:
         self._remember(chunk)
         if chunk.gap:
             self._gaps += 1
+        if len(self.recent) == 1:
+            self.novelty.forget()
         messages = self._spoken(self._signs.gap()) if chunk.gap else []
         for window in self._windower.push(chunk):
             self._windows += 1
@@ -119,6 +125,27 @@ class Asset:
             self._vibration.push(chunk)
             messages += self._look(now)
         return messages
+
+    def novel_stretches(self, subject: str, condition: str) -> list[tuple[Recording, float]]:
+        """Give what is to be kept of the samples taken in last, each with its distance, once."""
+        spans, self._spans = self._spans, []
+        speed = self.context.shaft_rpm
+        found = [
+            (
+                novel_recording(
+                    self.recent, self.settings, span, subject=subject, condition=condition, shaft_rpm=speed
+                ),
+                span.distance,
+            )
+            for span in spans
+        ]
+        return [(recording, distance) for recording, distance in found if recording is not None]
+
+    @property
+    def suggested(self) -> tuple[str, ...]:
+        """Why a recalibration is suggested, for people; empty where it is not."""
+        novel = self.novelty.suggestion
+        return () if novel is None else (novel,)
 
     @property
     def heard(self) -> bool:
@@ -185,20 +212,6 @@ class Asset:
             messages.append(self._fault(self._alarm.state, Durability.TELEMETRY))
         return messages
 
-    def info(self) -> AssetInfo:
-        """Describe the asset for ``info``."""
-        settings = self.settings
-        return AssetInfo(
-            id=settings.id,
-            task=settings.task,
-            channels=settings.channels,
-            rate_hz=settings.rate_hz,
-            unit=settings.unit,
-            window=settings.window.length,
-            hop=settings.window.hop,
-            source=settings.source.type,
-        )
-
     def health(self, dropped_chunks: int) -> AssetHealth:
         """Give the asset's part of ``health``."""
         now = self._emitter.clock.monotonic()
@@ -213,6 +226,9 @@ class Asset:
             inference_p50_us=None if p50 is None else round(float(p50), 1),
             inference_p99_us=None if p99 is None else round(float(p99), 1),
             source_error=self.source_error,
+            novel_kept_s=round(sum(each.seconds for each in self.novelty.kept), 3),
+            novel_events=list(dict.fromkeys(each.event for each in self.novelty.kept)),
+            novel_problem=self.novelty.problem,
         )
 
     # ---- inside ------------------------------------------------------------------------------------------------
@@ -225,13 +241,14 @@ class Asset:
             self._latencies.append((time.perf_counter_ns() - started) / 1000)
             best = int(probabilities.argmax())
             class_, confidence = bundle.card.classes[best], float(probabilities[best])
-            if self._novel(window, bundle):
+            ratio = self._distance(window, bundle)
+            if ratio is not None and ratio > 1:
                 class_, confidence, quality, vote = UNKNOWN, 0.0, [*quality, NOVEL], (NOVEL, 1.0)
             else:
                 vote = (class_, confidence)
             shares = {name: round(float(p), 4) for name, p in zip(bundle.card.classes, probabilities, strict=True)}
         else:
-            class_, confidence, shares = UNKNOWN, 0.0, {}
+            class_, confidence, shares, ratio = UNKNOWN, 0.0, {}, None
             vote = (UNKNOWN, 0.0)
         end = from_ns(window.time_ns)
         messages: list[Publish] = []
@@ -254,14 +271,18 @@ class Asset:
             if NOT_RUNNING not in quality:
                 self._heard.append((vote[0], window.samples))
             messages += [self._fault(state, Durability.RARE) for state in self._alarm.observe(*vote, end)]
+            span = self.novelty.hear(window, ratio, self._alarm.state, self._emitter.clock.monotonic())
+            self._spans += [] if span is None else [span]
         else:
             messages += self._sign(class_, confidence, window)
         return messages
 
-    def _novel(self, window: Window, bundle: Bundle) -> bool:
-        """Whether a window is unlike everything the model knows, and somebody wants to hear of it."""
+    def _distance(self, window: Window, bundle: Bundle) -> float | None:
+        """Distance of a window to everything known, over the limit; None where nobody wants to hear of it."""
         wanted = self.settings.task == "fault" and self.settings.alarm.severity.get(NOVEL) != "none"
-        return wanted and bundle.novelty is not None and bool(bundle.novelty.unknown(window.samples[np.newaxis])[0])
+        if not wanted or bundle.novelty is None:
+            return None
+        return float(bundle.novelty.distances(window.samples[np.newaxis])[0]) / bundle.novelty.limit
 
     def _sign(self, class_: str, confidence: float, window: Window) -> list[Publish]:
         end = from_ns(window.time_ns)
@@ -321,24 +342,8 @@ class Asset:
             Fault,
             self.settings.id,
             durability,
-            active=state.active,
-            event=state.event,
-            class_=state.class_,
-            severity=state.severity,
-            first_seen=state.first_seen,
-            last_seen=state.last_seen,
-            cleared=state.cleared,
-            votes=state.votes,
-            of=state.of,
-            confidence=state.confidence,
             model=None if self.bundle is None else self.bundle.card.id,
-            latched=state.latched,
-            acknowledged=state.acknowledged,
-            acknowledged_by=state.acknowledged_by,
-            acknowledged_at=state.acknowledged_at,
-            comment=state.comment,
-            shelved=state.shelved,
-            shelves=[asdict(shelf) for shelf in state.shelves],
+            **fault_fields(state),
             evidence=self._evidence(state),
         )
 
@@ -358,29 +363,15 @@ class Asset:
         return {
             **self._last_evidence,
             **self._vibration.evidence(),
+            "novel_kept_s": round(self.novelty.seconds_of(state.event), 3),
             "physics": word,
             "note": note,
             "action": recommended_action(state, word, defect, zone),
         }
 
     def _model(self, durability: Durability) -> Publish:
-        fields: dict[str, Any] = {"previous": self.previous}
-        if self.bundle is not None:
-            card = self.bundle.card
-            measured = card.measured[card.deployed]
-            fields |= card.cost.model_dump() | measured.model_dump()
-            fields |= {
-                "id": card.id,
-                "sha256": card.sha256[MODEL_FILES[card.deployed]],
-                "created": card.created,
-                "classes": card.classes,
-                "precision": card.deployed,
-                "accuracy": card.metrics.accuracy,
-                "accuracy_low": card.metrics.accuracy_low,
-                "accuracy_high": card.metrics.accuracy_high,
-                "macro_f1": card.metrics.macro_f1,
-            }
-        return self._emitter.publish(Model, self.settings.id, durability, **fields)
+        fields = {} if self.bundle is None else model_fields(self.bundle)
+        return self._emitter.publish(Model, self.settings.id, durability, previous=self.previous, **fields)
 
     def _remember(self, chunk: Chunk) -> None:
         """Keep the last seconds without a gap, for ``cmd/label``."""

@@ -140,10 +140,17 @@ class Shelve(Command):
 
 
 class LabelCommand(Command):
-    """Keep the last ``seconds`` of the stream as a recording of ``label``."""
+    """Make recordings of ``label``: of the last ``seconds`` of the stream, or of what is kept of a novel ``event``."""
 
     label: ClassLabel
-    seconds: float = Field(gt=0, le=10)
+    seconds: float | None = Field(None, gt=0, le=10)
+    event: str | None = Field(None, min_length=1, max_length=64)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> LabelCommand:
+        if (self.seconds is None) == (self.event is None):
+            raise ValueError("seconds: give either it (the last seconds of the stream) or event (a novel fault's id)")
+        return self
 
 
 class Profile(Command):

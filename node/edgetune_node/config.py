@@ -185,6 +185,7 @@ class AssetSection(_Section):
     classification_hz: float | None = Field(None, gt=0)
     vibration_s: float = Field(1.0, ge=0.1, le=60)
     recordings_max_bytes: int = Field(512 * 2**20, gt=0)
+    novel_max_bytes: int = Field(32 * 2**20, ge=0)
     window: WindowSection = WindowSection()
     source: SourceSection = SourceSection()
     machine: MachineSection = MachineSection()

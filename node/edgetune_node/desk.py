@@ -23,32 +23,31 @@ from edgetune_node.commands import (
 )
 from edgetune_node.events import (
     CancelSearch,
-    Durability,
     Effect,
     FinishCommand,
     Install,
+    KeepNovel,
+    LabelNovel,
     ModelReady,
     NoteCommand,
+    NovelChanged,
     RecordingSaved,
     SaveRecording,
     StartSearch,
 )
 from edgetune_node.labelling import recent_recording
-from edgetune_node.messages import CalibrationStatus, State
 from edgetune_node.requests import Answer, Origin, Stored
 from edgetune_node.resumption import JobNote
+from edgetune_node.standing import Standing
 from edgetune_node.zone_check import zone_doubt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
     from pathlib import Path
 
     from edgetune_node.asset import Asset
     from edgetune_node.emitter import Emitter
     from edgetune_signal import Chunk
-
-PROGRESS_S = 0.5
 
 
 class Desk:
@@ -75,11 +74,7 @@ class Desk:
         self._job_note = JobNote()
         self._note = ""
         self._passed_over: tuple[str, ...] = ()
-        self._shown: tuple[Any, ...] = ()
-        self._since: datetime = emitter.clock.utc()
-        self._last_phase = ""
-        self._last_view: tuple[Any, ...] = ()
-        self._last_progress = float("-inf")
+        self._standing = Standing(asset, emitter)
         self._last_reported = ""
 
     @property
@@ -150,8 +145,11 @@ class Desk:
     # ---- what happens to a job ---------------------------------------------------------------------------------
 
     def samples(self, chunk: Chunk) -> list[Effect]:
-        """Let a running take have the samples."""
-        return self._feed(cal.Samples(chunk, self.asset.context.shaft_rpm)) if self._calibration is not None else []
+        """Let a running take have the samples, and keep what is to be kept of the unknown among them."""
+        asset = self.asset
+        effects = self._feed(cal.Samples(chunk, asset.context.shaft_rpm)) if self._calibration is not None else []
+        stretches = asset.novel_stretches(self._subject, self._condition)
+        return [*effects, *(KeepNovel(asset.settings.id, *stretch) for stretch in stretches)]
 
     def tick(self) -> list[Effect]:
         """Let time pass."""
@@ -167,8 +165,10 @@ class Desk:
         """Hear that another asset's search runs first."""
         return self._feed(cal.SearchQueued())
 
-    def saved(self, event: RecordingSaved) -> list[Effect]:
+    def saved(self, event: RecordingSaved | NovelChanged) -> list[Effect]:
         """Take in how the writing of a recording ended."""
+        if isinstance(event, NovelChanged):
+            return self._novel_changed(event)
         if event.job != self.job or self._origin is None:
             return []
         if self._calibration is not None:
@@ -198,46 +198,13 @@ class Desk:
 
     def state(self, *, always: bool = False) -> list[Effect]:
         """State of the asset, where it changed since it was last said."""
-        phase, reason = self._phase()
-        bundle = self.asset.bundle
-        model = None if bundle is None else bundle.card.id
-        classifying = bundle is not None and not self.asset.paused
-        shown = (phase, reason, self.job, model, classifying)
-        if shown == self._shown and not always:
-            return []
-        if phase != self._last_phase:
-            self._since, self._last_phase = self._emitter.clock.utc(), phase
-        durability = Durability.TELEMETRY if shown == self._shown else Durability.RARE
-        self._shown = shown
-        return [
-            self._emitter.publish(
-                State,
-                self.asset.settings.id,
-                durability,
-                phase=phase,
-                reason=reason,
-                since=self._since,
-                job=self.job,
-                model=model,
-                classifying=classifying,
-            )
-        ]
+        return list(self._standing.state(*self._phase(), self.job, always=always))
 
     def progress(self, *, always: bool = False) -> list[Effect]:
-        """Calibration's standing: at once where the phase or the instruction changed, else twice a second."""
+        """Calibration's standing, and whether one is suggested."""
         now = self._emitter.clock.monotonic()
-        if self._calibration is None:
-            if not always:
-                return []
-            view: dict[str, Any] = {"phase": "idle", "instruction": "Nothing to do.", "percent": 0.0}
-        else:
-            view = self._calibration.view(now)
-        key = tuple(view.get(name) for name in ("phase", "class_", "take", "instruction", "search_phase"))
-        if not always and key == self._last_view and now - self._last_progress < PROGRESS_S:
-            return []
-        self._last_view, self._last_progress = key, now
-        asset = self.asset.settings.id
-        return [self._emitter.publish(CalibrationStatus, asset, Durability.TELEMETRY, **view)]
+        view = None if self._calibration is None else self._calibration.view(now)
+        return list(self._standing.calibration(view, now, always=always))
 
     # ---- inside ------------------------------------------------------------------------------------------------
 
@@ -317,13 +284,39 @@ class Desk:
 
     def _label(self, command: LabelCommand, origin: Origin) -> tuple[Answer, list[Effect]]:
         asset = self.asset
+        if command.event is not None:
+            refused = asset.novelty.refuses(command.event)
+            if refused is not None:
+                return Answer("rejected", refused), []
+            self._origin = origin
+            wanted = LabelNovel(asset.settings.id, command.id, command.event, command.label)
+            return Answer("accepted", final=False), [wanted]
         found = recent_recording(
-            list(asset.recent), asset.settings, command, self._subject, self._condition, asset.context.shaft_rpm
+            list(asset.recent),
+            asset.settings,
+            command.seconds or 0.0,
+            label=command.label,
+            group=f"label-{command.id}",
+            subject=self._subject,
+            condition=self._condition,
+            shaft_rpm=asset.context.shaft_rpm,
         )
         if isinstance(found, str):
             return Answer("rejected", found), []
         self._origin = origin
         return Answer("accepted", final=False), [SaveRecording(asset.settings.id, command.id, found)]
+
+    def _novel_changed(self, event: NovelChanged) -> list[Effect]:
+        """Take in what is kept of the unknown now; where some of it was to be labelled, how that ended."""
+        self.asset.novelty.kept = event.kept
+        if not event.job:
+            self.asset.novelty.problem = event.error
+        if not event.job or event.job != self.job:
+            return []
+        detail = {"recordings": list(event.recordings)}
+        if event.error is not None:
+            return self._finish("failed", event.error, detail)
+        return self._finish("done", "to have it known: cmd/recalibrate with source stored", detail)
 
     def _feed(self, item: cal.Input) -> list[Effect]:
         calibration, origin = self._calibration, self._origin

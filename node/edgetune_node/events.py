@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edgetune_nas.bundle import Bundle
     from edgetune_nas.card import Budget
     from edgetune_node.messages import Message
+    from edgetune_node.novel import Kept
     from edgetune_signal import Chunk, Recording
 
 # ---- events: what threads report --------------------------------------------------------------------------------
@@ -97,6 +98,17 @@ class RecordingSaved:
 
 
 @dataclass(frozen=True, slots=True)
+class NovelChanged:
+    """What is kept of the unknown, after something was kept or (by ``job``) labelled; ``error`` where that failed."""
+
+    asset: str
+    kept: tuple[Kept, ...]
+    job: str = ""
+    recordings: tuple[str, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelReady:
     """A bundle is installed, verified and warm, or could not be (``error``); ``job`` asked for it."""
 
@@ -126,6 +138,7 @@ Event: TypeAlias = (
     | LinkChanged
     | SearchReported
     | RecordingSaved
+    | NovelChanged
     | ModelReady
     | Tick
     | StopRequested
@@ -208,6 +221,25 @@ class SaveRecording:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepNovel:
+    """Keep a stretch of the unknown until somebody gives it a name; answered by `NovelChanged`."""
+
+    asset: str
+    recording: Recording
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class LabelNovel:
+    """Make recordings of ``label`` of what is kept of an event; answered by `NovelChanged`."""
+
+    asset: str
+    job: str
+    event: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class StartSearch:
     """Search a network on the asset's recordings; answered by `SearchReported` events."""
 
@@ -250,6 +282,8 @@ Effect: TypeAlias = (
     | AckCommand
     | FinishCommand
     | SaveRecording
+    | KeepNovel
+    | LabelNovel
     | StartSearch
     | CancelSearch
     | Install

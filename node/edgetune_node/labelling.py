@@ -1,4 +1,4 @@
-"""Makes a labelled recording of what the stream has just said (``cmd/label``)."""
+"""Makes recordings of what the stream has just said: labelled ones (``cmd/label``), and novel ones to be labelled."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgetune_node.alarm import NOVEL
 from edgetune_signal import Recording, held_out_start, window_quality
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgetune_node.commands import LabelCommand
     from edgetune_node.config import AssetSection
+    from edgetune_node.novel import Span
     from edgetune_signal import Chunk
+    from edgetune_signal.types import Samples
 
 UNUSABLE = frozenset({"nan", "flat"})
 
@@ -21,16 +23,19 @@ UNUSABLE = frozenset({"nan", "flat"})
 def recent_recording(
     chunks: Sequence[Chunk],
     settings: AssetSection,
-    command: LabelCommand,
+    seconds: float,
+    *,
+    label: str,
+    group: str,
     subject: str,
     condition: str,
     shaft_rpm: float | None,
 ) -> Recording | str:
-    """Give the last ``command.seconds`` of ``chunks``, which have no gap, as a recording; or why that cannot be."""
-    wanted = round(command.seconds * settings.rate_hz)
+    """Give the last ``seconds`` of ``chunks``, which have no gap, as a recording; or why that cannot be."""
+    wanted = round(seconds * settings.rate_hz)
     if wanted < settings.window.length:
         shortest = settings.window.length / settings.rate_hz
-        return f"seconds: {command.seconds:g} is shorter than one window ({shortest:g} s)"
+        return f"seconds: {seconds:g} is shorter than one window ({shortest:g} s)"
     have = sum(chunk.samples.shape[1] for chunk in chunks)
     if have < wanted:
         return f"only {have / settings.rate_hz:.2f} s of the stream are at hand without a gap"
@@ -40,16 +45,56 @@ def recent_recording(
         return f"the samples are unusable: {', '.join(sorted(bad))}"
     last = chunks[-1]
     end_ns = last.time_ns + round(last.samples.shape[1] / settings.rate_hz * 1e9)
+    start_ns = end_ns - round(wanted / settings.rate_hz * 1e9)
+    return _recording(kept, settings, start_ns, label, group, subject, condition, shaft_rpm)
+
+
+def novel_recording(
+    chunks: Sequence[Chunk],
+    settings: AssetSection,
+    span: Span,
+    *,
+    subject: str,
+    condition: str,
+    shaft_rpm: float | None,
+) -> Recording | None:
+    """Give what ``chunks`` hold of ``span`` as a recording; None where that is less than a window.
+
+    What of it is held out for testing is decided here, for ever. Recordings of one event are never split.
+    """
+    if not chunks:
+        return None
+    samples = np.concatenate([chunk.samples for chunk in chunks], axis=1)
+    heard_ns = chunks[0].time_ns
+    start = max(0, round((span.start_ns - heard_ns) * settings.rate_hz / 1e9))
+    end = min(samples.shape[1], round((span.end_ns - heard_ns) * settings.rate_hz / 1e9) + 1)
+    if end - start < settings.window.length:
+        return None
+    start_ns = heard_ns + round(start / settings.rate_hz * 1e9)
+    group = f"{NOVEL}-{span.event}"
+    return _recording(samples[:, start:end], settings, start_ns, NOVEL, group, subject, condition, shaft_rpm)
+
+
+def _recording(
+    samples: Samples,
+    settings: AssetSection,
+    start_ns: int,
+    label: str,
+    group: str,
+    subject: str,
+    condition: str,
+    shaft_rpm: float | None,
+) -> Recording:
     return Recording(
-        samples=kept,
+        samples=samples,
         rate_hz=settings.rate_hz,
-        label=command.label,
+        label=label,
         unit=settings.unit,
-        time_ns=end_ns - round(wanted / settings.rate_hz * 1e9),
+        time_ns=start_ns,
         sensor=settings.sensor,
         subject=subject,
         condition=condition,
-        group=f"label-{command.id}",
-        held_out_from=held_out_start(wanted, 0, 1),
+        group=group,
+        held_out_from=held_out_start(samples.shape[1], 0, 1),
         shaft_rpm=shaft_rpm,
     )

@@ -109,7 +109,10 @@ class Info(Message):
 
 
 class AssetHealth(BaseModel):
-    """One asset in ``health``; ``sample_age_s`` is the time since its last samples."""
+    """One asset in ``health``; ``sample_age_s`` is the time since its last samples.
+
+    ``novel_events`` are the ``novel`` faults of which signal is kept for ``cmd/label``, ``novel_kept_s`` in all.
+    """
 
     id: str
     samples: int
@@ -120,6 +123,9 @@ class AssetHealth(BaseModel):
     inference_p50_us: float | None
     inference_p99_us: float | None
     source_error: str | None
+    novel_kept_s: float = 0.0
+    novel_events: list[str] = []
+    novel_problem: str | None = None
 
 
 class Health(Message):
@@ -200,6 +206,7 @@ class Evidence(BaseModel):
     defect_over_floor: float | None = None
     shaft_rpm: float | None = None
     shaft_rpm_from: SpeedOrigin | None = None
+    novel_kept_s: float = 0.0
     quality: list[str] = []
     physics: PhysicsWord = "unavailable"
     note: str = ""
@@ -335,7 +342,7 @@ class Model(Message):
 
 
 class CalibrationStatus(Message):
-    """Where a recalibration stands, and what the operator should do now."""
+    """Where a recalibration stands, and what the operator should do now; ``suggested`` says why there should be one."""
 
     topic: ClassVar[str] = "calibration"
     retained: ClassVar[bool] = True
@@ -354,6 +361,7 @@ class CalibrationStatus(Message):
     trained: int | None = None
     best_accuracy: float | None = None
     best_arena_bytes: int | None = None
+    suggested: list[str] = []
 
 
 class Response(Message):

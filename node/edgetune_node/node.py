@@ -28,6 +28,7 @@ from edgetune_node.events import (
     KeepCommand,
     LinkChanged,
     ModelReady,
+    NovelChanged,
     RecordingSaved,
     SearchReported,
     SourceChanged,
@@ -40,6 +41,7 @@ from edgetune_node.messages import Health, Info, Response, Status
 from edgetune_node.requests import Answer, Origin
 from edgetune_node.resumption import NO_ASSET, Interrupted, resumable
 from edgetune_node.signing import refusal, unseal
+from edgetune_node.telling import asset_info
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -174,7 +176,7 @@ class Node:
                 effects = []
             case SearchReported():
                 effects = self._searched(event)
-            case RecordingSaved():
+            case RecordingSaved() | NovelChanged():
                 effects = self.desks[event.asset].saved(event)
             case ModelReady():
                 effects = self.desks[event.asset].model_ready(event)
@@ -368,7 +370,7 @@ class Node:
             None,
             Durability.TELEMETRY,
             versions={name: version(name) for name in ("edgetune", "onnxruntime", "paho-mqtt", "numpy")},
-            assets=[asset.info() for asset in self.assets.values()],
+            assets=[asset_info(asset.settings) for asset in self.assets.values()],
             capabilities=self._capabilities,
             insecure=insecure.described(self._settings.mqtt),
             config=self._settings.redacted(),

@@ -31,9 +31,12 @@ from edgetune_node.events import (
     FinishCommand,
     Install,
     KeepCommand,
+    KeepNovel,
+    LabelNovel,
     LinkChanged,
     ModelReady,
     NoteCommand,
+    NovelChanged,
     Publish,
     RecordingSaved,
     SaveRecording,
@@ -42,11 +45,14 @@ from edgetune_node.events import (
     StopRequested,
     Tick,
 )
+from edgetune_node.folders import prepare_folders
 from edgetune_node.inbox import Inbox
 from edgetune_node.link import Link
 from edgetune_node.listening import SourceReader, open_sources
-from edgetune_node.messages import Fault, Model, Response, Status
+from edgetune_node.logs import log_rare
+from edgetune_node.messages import Fault, Status
 from edgetune_node.node import Node
+from edgetune_node.novel_store import NovelStore
 from edgetune_node.outbox import Outbox
 from edgetune_node.resumption import Interrupted
 from edgetune_node.searches import SearchRunner
@@ -99,7 +105,9 @@ class Service:
         self._data = settings.node.data_dir
         self._incoming = self._data / "incoming"
         sources = open_sources(settings.asset)
-        self._prepare_folders()
+        kinds = ("models", "recordings", "novel")
+        folders = [self._folder(section.id, kind) for section in settings.asset for kind in kinds]
+        prepare_folders(self._data, [self._incoming, *folders])
         self._outbox = Outbox(  # first of all files: it is locked, so a second node on this folder ends here
             self._data / "outbox.sqlite",
             max_bytes=settings.mqtt.outbox_max_bytes,
@@ -120,6 +128,10 @@ class Service:
         }
         self._recordings = {
             section.id: RecordingStore(self._folder(section.id, "recordings"), section.recordings_max_bytes)
+            for section in settings.asset
+        }
+        self._novel = {
+            section.id: NovelStore(self._folder(section.id, "novel"), section.novel_max_bytes)
             for section in settings.asset
         }
         self._emitter = Emitter(topics, self._boot, clock)
@@ -255,7 +267,7 @@ class Service:
                 case Publish():
                     self._audit.published(effect)
                     self._link.publish(effect)
-                    _log_rare(effect)
+                    log_rare(effect)
                 case KeepCommand():
                     self._link.keep_command(effect)
                 case NoteCommand():
@@ -265,18 +277,26 @@ class Service:
                     self._searches.forget(effect.asset, effect.command_id)
                 case AckCommand():
                     self._link.ack(effect.ack)
-                case SaveRecording():
-                    self._later(partial(self._save, effect), partial(RecordingSaved, effect.asset, effect.job, None))
-                case Install():
-                    self._later(
-                        partial(self._install, effect), partial(ModelReady, effect.asset, effect.job, None, None)
-                    )
+                case SaveRecording() | KeepNovel() | LabelNovel() | Install():
+                    self._on_files(effect)
                 case StartSearch():
                     self._search(effect)
                 case CancelSearch():
                     self._searches.cancel()
                 case Exit():
                     self._exit = effect.code
+
+    def _on_files(self, effect: SaveRecording | KeepNovel | LabelNovel | Install) -> None:
+        asset = effect.asset
+        match effect:
+            case SaveRecording():
+                self._later(partial(self._save, effect), partial(RecordingSaved, asset, effect.job, None))
+            case KeepNovel():
+                self._later(partial(self._keep_novel, effect), partial(self._novel_failed, asset, ""))
+            case LabelNovel():
+                self._later(partial(self._label_novel, effect), partial(self._novel_failed, asset, effect.job))
+            case Install():
+                self._later(partial(self._install, effect), partial(ModelReady, asset, effect.job, None, None))
 
     def _later(self, work: Callable[[], Event], failed: Callable[[str], Event]) -> None:
         """Do slow file work on the one worker thread; its result, whatever it is, comes back through the inbox."""
@@ -296,6 +316,20 @@ class Service:
     def _save(self, effect: SaveRecording) -> Event:
         self._check_space(effect.recording.samples.nbytes)
         return RecordingSaved(effect.asset, effect.job, self._recordings[effect.asset].add(effect.recording))
+
+    def _keep_novel(self, effect: KeepNovel) -> Event:
+        self._check_space(effect.recording.samples.nbytes)
+        self._novel[effect.asset].keep(effect.recording, effect.distance)
+        return NovelChanged(effect.asset, self._novel[effect.asset].kept())
+
+    def _label_novel(self, effect: LabelNovel) -> Event:
+        store = self._novel[effect.asset]
+        self._check_space(store.largest_bytes())
+        paths = store.label(effect.event, effect.label, self._recordings[effect.asset])
+        return NovelChanged(effect.asset, store.kept(), effect.job, tuple(path.name for path in paths))
+
+    def _novel_failed(self, asset: str, job: str, reason: str) -> Event:
+        return NovelChanged(asset, self._novel[asset].kept(), job, error=reason)
 
     def _install(self, effect: Install) -> Event:
         store = self._stores[effect.asset]
@@ -325,19 +359,6 @@ class Service:
 
     # ---- start ---------------------------------------------------------------------------------------------------
 
-    def _prepare_folders(self) -> None:
-        try:
-            self._incoming.mkdir(parents=True, exist_ok=True)
-            for section in self._settings.asset:
-                for name in ("models", "recordings"):
-                    self._folder(section.id, name).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise NodeError(
-                f"data_dir {self._data} cannot be used: {error.strerror}; give a folder that can be written"
-            ) from None
-        if not os.access(self._data, os.W_OK):
-            raise NodeError(f"data_dir {self._data} cannot be written by this user; change its owner or the setting")
-
     def _folder(self, asset: str, name: str) -> Path:
         return self._data / "assets" / asset / name
 
@@ -356,6 +377,7 @@ class Service:
                 log.warning("model store", asset=name, problem=warning)
             if warnings:
                 self._node.desks[name].remark("; ".join(warnings))
+            self._carry_out(self._node.handle(NovelChanged(name, self._novel[name].kept())))
             if bundle is not None:
                 self._carry_out(self._node.handle(ModelReady(name, "", bundle, store.previous_id())))
 
@@ -369,20 +391,6 @@ class Service:
                 except ValidationError as error:  # written by another version
                     log.warning("last fault not understood", asset=section.id, reason=str(error))
         return alarms
-
-
-def _log_rare(effect: Publish) -> None:
-    """Leave a trace of what rarely happens: faults, models and answers."""
-    message = effect.message
-    if effect.durability is not Durability.RARE:
-        return
-    match message:
-        case Fault():
-            log.info("fault", topic=effect.topic, active=message.active, class_=message.class_, event_id=message.event)
-        case Model():
-            log.info("model", topic=effect.topic, id=message.id, arena_bytes=message.arena_bytes)
-        case Response():
-            log.info("answer", topic=effect.topic, id=message.id, status=message.status, reason=message.reason)
 
 
 def _capabilities() -> list[str]:

@@ -28,9 +28,12 @@ from edgetune_node.events import (
     FinishCommand,
     Install,
     KeepCommand,
+    KeepNovel,
+    LabelNovel,
     LinkChanged,
     ModelReady,
     NoteCommand,
+    NovelChanged,
     Publish,
     RecordingSaved,
     SaveRecording,
@@ -41,6 +44,7 @@ from edgetune_node.events import (
     Tick,
 )
 from edgetune_node.node import Node
+from edgetune_node.novel import Kept
 from edgetune_node.requests import Stored
 from edgetune_node.resumption import MAX_RESUMPTIONS, Interrupted, JobNote
 from edgetune_node.signing import seal, sign
@@ -249,6 +253,8 @@ def test_ping_is_answered_and_kept_before_it_is_acknowledged() -> None:
         ("acknowledge", "bearing", {"id": "x", "by": "me"}, "no fault"),
         ("label", "bearing", {"id": "x", "label": "a", "seconds": 1}, "0.00 s"),
         ("label", "bearing", {"id": "x", "label": "a", "seconds": 1e-9}, "shorter than one window"),
+        ("label", "bearing", {"id": "x", "label": "a"}, "give either"),
+        ("label", "bearing", {"id": "x", "label": "a", "event": "e9"}, "nothing is kept"),
         ("ping", "bearing", {"id": "x"}, "node"),
         ("rollback", "pump", {"id": "x"}, "no asset"),
         ("explode", "bearing", {"id": "x"}, "recalibrate"),
@@ -859,3 +865,47 @@ def test_who_does_not_want_to_hear_of_the_novel_need_not(healthy_bundle: Bundle)
     bench.loudness = 100.0
     told = [found for _ in range(4) for found in said(bench.samples(), "classification")]
     assert [(found["class"] in healthy_bundle.card.classes, found["quality"]) for found in told] == [(True, [])] * 4
+
+
+def test_the_novel_is_kept_named_and_learnt(healthy_bundle: Bundle) -> None:
+    bench = Bench()
+    bench.handle(ModelReady("bearing", "", with_novelty(healthy_bundle), None))
+    bench.command("profile", id="p", subject="rig7", condition="load2")
+    bench.loudness = 100.0
+    kept = [effect for _ in range(100) for effect in bench.samples() if isinstance(effect, KeepNovel)]
+    assert len(kept) == 1
+    recording = kept[0].recording
+    assert (recording.label, recording.subject, recording.condition) == ("novel", "rig7", "load2")
+    assert recording.seconds == pytest.approx(5.0, abs=0.2)
+    assert recording.samples.std() > 50
+    event = recording.group.removeprefix("novel-")
+    effects = bench.handle(NovelChanged("bearing", (Kept(event, 5.0, kept[0].distance),)))
+    (told,) = said(effects, "calibration")
+    assert told["instruction"] == told["suggested"][0]
+    assert event in told["suggested"][0]
+    assert said(bench.handle(Tick()), "calibration") == []
+    assert said(bench.handle(LinkChanged(connected=True)), "health")[0]["assets"][0]["novel_events"] == [event]
+    bench.clock.now += 60
+    assert said(bench.handle(Tick()), "fault")[0]["evidence"]["novel_kept_s"] == 5.0
+
+    effects = bench.command("label", id="l", label="knock", event=event)
+    assert only(effects, LabelNovel) == LabelNovel("bearing", "l", event, "knock")
+    effects = bench.handle(NovelChanged("bearing", (), "l", ("knock-1-0.npz",)))
+    answer = said(effects, "resp/label")[-1]
+    assert (answer["status"], answer["detail"]["recordings"]) == ("done", ["knock-1-0.npz"])
+    assert said(effects, "calibration")[-1]["suggested"] == []
+
+
+def test_a_disk_that_keeps_nothing_of_the_novel_is_named_and_monitoring_goes_on(healthy_bundle: Bundle) -> None:
+    bench = Bench()
+    bench.handle(ModelReady("bearing", "", with_novelty(healthy_bundle), None))
+    bench.handle(NovelChanged("bearing", (Kept("e1", 5.0, 2.0),), error="disk full"))
+    health = said(bench.handle(LinkChanged(connected=True)), "health")[0]["assets"][0]
+    assert (health["novel_problem"], health["novel_kept_s"]) == ("disk full", 5.0)
+    bench.command("label", id="l", label="knock", event="e1")
+    effects = bench.handle(NovelChanged("bearing", (Kept("e1", 5.0, 2.0),), "l", error="no room"))
+    assert (said(effects, "resp/label")[-1]["status"], said(effects, "resp/label")[-1]["reason"]) == (
+        "failed",
+        "no room",
+    )
+    assert {found["class"] for found in said(bench.samples(), "classification")} == {"normal"}
