@@ -43,7 +43,18 @@ LONGEST_WINDOW_S, LONGEST_HOP_S = 60, 3600
 VARIABLES = "EDGETUNE_"
 OTHER_VARIABLES = {
     f"{VARIABLES}{name}"
-    for name in ("DATA", "CONFIG", "TARGET", "IMAGE", "NODE_MEMORY", "MQTT_BIND", "TOPIC", "ASSET_ID")
+    for name in (
+        "DATA",
+        "CONFIG",
+        "TARGET",
+        "IMAGE",
+        "NODE_MEMORY",
+        "MQTT_BIND",
+        "MQTTS_BIND",
+        "TLS_NAMES",
+        "TOPIC",
+        "ASSET_ID",
+    )
 }
 """What tests and docker/compose.yaml read, and no node does."""
 LEAVES = {"status", "info", "health", "cmd", "resp"}

@@ -63,17 +63,21 @@ def connect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
     if MOSQUITTO is None:
         pytest.skip("mosquitto is neither on PATH nor in /usr/sbin (apt install mosquitto)")
     folder = tmp_path_factory.mktemp("broker")
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     access = subprocess.run(
         ["sh", str(BROKER / "acl.sh"), TOPICS.namespace, TOPICS.node_id], capture_output=True, text=True, check=True
     )
     (folder / "acl").write_text(access.stdout)
     (folder / "passwords").write_text("".join(f"{user}:{user}-key\n" for user in USERS))
     subprocess.run([str(shutil.which("mosquitto_passwd")), "-U", str(folder / "passwords")], check=True)
-    config = (BROKER / "mosquitto.conf").read_text().replace("listener 1883", f"listener {port} 127.0.0.1")
-    config = config.replace("/mosquitto/data/", f"{folder}/").replace("/broker/", f"{folder}/")
+    listener = (BROKER / "plain.conf").read_text().replace("listener 1883", f"listener {port} 127.0.0.1")
+    (folder / "listener").mkdir()
+    (folder / "listener" / "listener.conf").write_text(listener)
+    config = (BROKER / "mosquitto.conf").read_text()
+    for place in ("/mosquitto/data/", "/mosquitto/config/", "/broker/"):
+        config = config.replace(place, f"{folder}/")
     (folder / "mosquitto.conf").write_text(config + ("user root\n" if os.geteuid() == 0 else ""))
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([MOSQUITTO, "-c", str(folder / "mosquitto.conf")], stdout=log, stderr=log)

@@ -3,164 +3,59 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import socket
-import subprocess
 import time
-import uuid
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from compose_stack import (
+    ASSET,
+    CONFIG,
+    FAULT_S,
+    LOOP_S,
+    SECOND,
+    TOPICS,
+    Stack,
+    running,
+    wait_for,
+)
 
 from edgetune_node.cli.broker_errors import BrokerError
 from edgetune_node.cli.client import OperatorClient
 from edgetune_node.config import MqttSection
-from edgetune_node.topics import Topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1500)]
 
-ROOT = Path(__file__).resolve().parents[2]
-BUILD_S, UP_S, LOOP_S, FAULT_S, DOWN_S = 1200, 120, 180, 30, 60
-TOPICS = Topics("tests/line1", "edge7")
-SECOND = Topics("tests/line1", "edge8")
-ASSET = "bearing1"
-CONFIG = "/etc/edgetune/config.toml"
 PI_BYTES = 900 * 2**20
 """What a Raspberry Pi of 1 GiB has left for containers."""
-RSS_OF_ALL = "awk '/^RssAnon|^RssShmem/ {sum += $2} END {print sum}' /proc/[0-9]*/status"
-ROOM_BYTES = 40 * 2**20
-"""What a search is left beside the node: less than any needs, more than starting one does."""
-
-
-class Stack:
-    """One compose project of its own name and port, with nothing left of it after `down`."""
-
-    def __init__(self) -> None:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            self.port: int = listener.getsockname()[1]
-        # torch is part of it only where its wheel lies ready: an index may have nothing but gigabytes of CUDA
-        torch = any((ROOT / "docker" / "wheelhouse").glob("torch-*.whl"))
-        self.target = os.environ.get("EDGETUNE_TARGET") or ("node" if torch else "node-slim")
-        self.project = f"edgetune-test-{uuid.uuid4().hex[:8]}"
-        self._environment = {
-            **os.environ,
-            "EDGETUNE_TARGET": self.target,
-            "EDGETUNE_IMAGE": f"edgetune:test-{self.target}",
-            "EDGETUNE_MQTT_BIND": f"127.0.0.1:{self.port}",
-            "EDGETUNE_NAMESPACE": TOPICS.namespace,
-            "EDGETUNE_NODE_ID": TOPICS.node_id,
-            "EDGETUNE_NODE2_ID": SECOND.node_id,
-        }
-
-    def compose(self, *arguments: str, seconds: float = 60, code: int | None = 0) -> subprocess.CompletedProcess[str]:
-        """Run ``docker compose``; fails the test where it ends with another code than ``code`` (None: any)."""
-        file = str(ROOT / "docker" / "compose.yaml")
-        done = subprocess.run(
-            ["docker", "compose", "-f", file, "-p", self.project, *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-            env=self._environment,
-        )
-        if code is not None and done.returncode != code:
-            pytest.fail(f"{' '.join(arguments)} ended {done.returncode}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
-        return done
-
-    def inside(self, service: str, *command: str, code: int | None = 0) -> str:
-        """Run a command in a running container; give what it printed."""
-        return self.compose("exec", "-T", service, *command, code=code).stdout
-
-    def operator(self, *command: str, seconds: float = 60, code: int | None = 0) -> subprocess.CompletedProcess[str]:
-        """Run a command as the operator does."""
-        return self.compose("run", "--rm", "-T", "operator", *command, seconds=seconds, code=code)
-
-    def recalibrate(self, *options: str) -> dict[str, Any]:
-        """Have a new model made, and used whatever it is worth; give what the command prints."""
-        done = self.operator("recalibrate", *options, "--deploy", "always", "--json", seconds=LOOP_S)
-        return dict(json.loads(done.stdout))
-
-    def set_condition(self, condition: str, *node: str) -> None:
-        """Break the simulated machine, the first one unless another node is named, or repair it."""
-        self.compose("run", "--rm", "-T", "condition", condition, *node)
-
-    def limit_memory(self, service: str, size: int, *, squeezed: bool = False) -> None:
-        """Bound a running container's memory: to ``size``, or to hardly more than it takes now."""
-        container = self.inspect(service)["Id"]
-        if squeezed:
-            used = int(self.inside(service, "sh", "-c", RSS_OF_ALL)) * 1024
-            size = used + ROOM_BYTES
-        limits = ["--memory", str(size), "--memory-swap", str(size)]
-        subprocess.run(["docker", "update", *limits, container], capture_output=True, timeout=30, check=True)
-
-    def inspect(self, service: str) -> dict[str, Any]:
-        """Give what the engine knows of a container."""
-        name = self.compose("ps", "-aq", service).stdout.strip()
-        shown = subprocess.run(["docker", "inspect", name], capture_output=True, text=True, timeout=30, check=True)
-        (found,) = json.loads(shown.stdout)
-        return dict(found)
-
-    def scada(self) -> OperatorClient:
-        """Connect from outside, through the published port."""
-        password = self.compose(
-            "run", "--rm", "-T", "--entrypoint", "cat", "operator", "/run/secrets/edgetune_mqtt__password"
-        ).stdout
-        return OperatorClient(
-            MqttSection.model_validate({"port": self.port, "username": "operator", "password": password}), TOPICS, ASSET
-        )
-
-
-def wait_for(client: OperatorClient, leaf: str, **fields: Any) -> dict[str, Any]:
-    """Give the first message on a topic that has these fields."""
-    wanted = TOPICS.node(leaf) if leaf == "status" else TOPICS.asset(ASSET, leaf)
-    client.subscribe(wanted)
-    seen = []
-    for topic, payload in client.messages(FAULT_S):
-        if topic == wanted:
-            if fields.items() <= payload.items():
-                return payload
-            seen.append(payload)
-    pytest.fail(f"no {fields} on {leaf} within {FAULT_S} s; the last were {seen[-5:]}")
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     """All containers, healthy."""
-    if shutil.which("docker") is None:
-        pytest.skip("no docker command on PATH")
-    answer = subprocess.run(["docker", "info"], capture_output=True, text=True, timeout=30, check=False)
-    if answer.returncode:
-        pytest.skip(f"no container engine answers (docker info: {(answer.stderr or answer.stdout).strip()[-200:]})")
-    stack = Stack()
-    stack.compose("build", "node", seconds=BUILD_S)
-    try:
-        up = stack.compose("up", "--wait", "--wait-timeout", str(UP_S), seconds=UP_S + 60, code=None)
-        if up.returncode:
-            logs = stack.compose("logs", "--tail", "40").stdout
-            pytest.fail(f"the containers do not become healthy:\n{up.stderr[-2000:]}\n{logs}")
+    with running(Stack()) as stack:
         yield stack
-    finally:
-        stack.compose("--profile", "*", "down", "--volumes", "--remove-orphans", seconds=DOWN_S + 30)
 
 
 @pytest.fixture(scope="module")
-def model(stack: Stack) -> str:
-    """Id of a model that an operator had the node make, from outside."""
+def taught(stack: Stack) -> None:
+    """Has the node make a model, as an operator does from outside."""
     stack.set_condition("normal")
-    taught = ["--classes", "normal,inner,outer", "--seconds-per-take", "4s", "--countdown", "1s", "--time", "20s"]
-    result = stack.recalibrate(*taught)
+    words = ["--classes", "normal,inner,outer", "--seconds-per-take", "4s", "--countdown", "1s", "--time", "20s"]
+    result = stack.recalibrate(*words)
     assert result["deployed"]
     assert result["arena_bytes"] <= 4096
     with stack.scada() as scada:
         assert wait_for(scada, "model", id=result["model"])["arena_bytes"] == result["arena_bytes"]
-    return str(result["model"])
+
+
+@pytest.fixture
+def model(stack: Stack, taught: None) -> str:  # noqa: ARG001 - it has to be there
+    """Id of the model that the node uses when the test begins."""
+    with stack.scada() as scada:
+        return str(wait_for(scada, "model")["id"])
 
 
 def test_the_scada_sees_faults_come_and_go(stack: Stack, model: str) -> None:
@@ -182,7 +77,7 @@ def test_a_node_killed_while_a_fault_is_active_comes_back_with_its_model_and_end
         stack.compose("kill", "--signal", "SIGKILL", "node")
         assert wait_for(scada, "status", status="offline")["status"] == "offline"
         stack.set_condition("normal")
-        stack.compose("up", "--wait", "--wait-timeout", str(UP_S), "node", seconds=UP_S + 60)
+        stack.up("node")
         ended = wait_for(scada, "fault", active=False, event=event)
     with stack.scada() as scada:
         assert wait_for(scada, "model")["id"] == model
@@ -195,7 +90,7 @@ def test_a_killed_broker_comes_back_with_its_state_and_the_node_goes_on_as_the_s
     started = stack.inspect("node")["State"]["StartedAt"]
     stack.compose("kill", "--signal", "SIGKILL", "broker")
     assert "broker" in stack.inside("node", "python", "-m", "edgetune_node.cli.live", "--config", CONFIG, code=1)
-    stack.compose("up", "--wait", "--wait-timeout", str(UP_S), "broker", "node", seconds=UP_S + 60)
+    stack.up("broker", "node")
     with stack.scada() as scada:
         wait_for(scada, "status", status="online")
         assert wait_for(scada, "model")["id"] == model
@@ -224,8 +119,8 @@ def test_a_search_that_runs_out_of_memory_fails_alone(stack: Stack, model: str) 
 
 
 def test_a_second_line_is_seen_beside_the_first_and_each_obeys_alone(stack: Stack) -> None:
-    both = ["--profile", "line2", "--profile", "watch"]
-    stack.compose(*both, "up", "--wait", "--wait-timeout", str(UP_S), seconds=UP_S + 60)
+    both = ("line2", "watch")
+    stack.up(profiles=both)
     try:
         with stack.scada() as scada:
             states = {topics.asset(ASSET, "simulator/state"): topics for topics in (TOPICS, SECOND)}
@@ -238,8 +133,11 @@ def test_a_second_line_is_seen_beside_the_first_and_each_obeys_alone(stack: Stac
         while not all(line in (logged := stack.compose("logs", "--no-log-prefix", "watch").stdout) for line in lines):
             assert time.monotonic() < deadline, logged
         assert stack.inspect("node2")["State"]["Health"]["Status"] == "healthy"
+        added = ("node2", "machine2", "watch")
+        stack.compose(*(word for name in both for word in ("--profile", name)), "stop", *added)
+        assert {name: stack.inspect(name)["State"]["ExitCode"] for name in added} == dict.fromkeys(added, 0)
     finally:
-        stack.compose(*both, "rm", "--stop", "--force", "node2", "machine2", "watch")
+        stack.compose("--profile", "*", "rm", "--stop", "--force", "node2", "machine2", "watch")
 
 
 def test_what_starts_and_watch_fit_a_raspberry_pi_of_1_gib(stack: Stack) -> None:
@@ -300,7 +198,7 @@ def test_the_node_stops_within_five_seconds_and_comes_back(stack: Stack) -> None
         took = time.monotonic() - started
         stopped = next(said for _, said in scada.messages(FAULT_S) if said["status"] != "online")
         state = stack.inspect("node")["State"]
-        stack.compose("up", "--wait", "--wait-timeout", str(UP_S), "node", seconds=UP_S + 60)
+        stack.up("node")
         assert (stopped["status"], state["ExitCode"]) == ("stopped", 0)
         assert took < 5 + 3  # the engine's own share
         assert next(said for _, said in scada.messages(FAULT_S))["status"] == "online"

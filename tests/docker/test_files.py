@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
-COMPOSE = (ROOT / "docker" / "compose.yaml").read_text()
+COMPOSE = "".join((ROOT / "docker" / name).read_text() for name in ("compose.yaml", "compose.tls.yaml"))
 
 
 def test_the_image_is_labelled_with_the_version_of_the_package() -> None:
@@ -26,7 +26,7 @@ def test_building_asks_no_registry_for_a_dockerfile_syntax() -> None:
     assert re.search(r"^#\s*syntax\s*=", DOCKERFILE, re.MULTILINE) is None
 
 
-def test_the_example_of_env_lists_every_variable_of_the_compose_file_with_its_default() -> None:
+def test_the_example_of_env_lists_every_variable_of_the_compose_files_with_its_default() -> None:
     used = dict(re.findall(r"(?<!\$)\$\{(\w+)(?::?-([^}]*))?\}", COMPOSE))
     of_the_shell = {"TERM", "OMP_NUM_THREADS"}
     listed = dict(re.findall(r"^#(\w+)=(.*)$", (ROOT / "docker" / ".env.example").read_text(), re.MULTILINE))
