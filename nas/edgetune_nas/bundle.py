@@ -39,6 +39,7 @@ REPORT: Final = "report.html"
 MODEL_FILES: Final[dict[Precision, str]] = {"float": "model.onnx", "int8": "model.int8.onnx"}
 MAX_CARD_BYTES: Final = 4 * 2**20
 MAX_CALIBRATION_WINDOWS: Final = 256
+BATCH: Final = 1024
 MIN_AGREEMENT: Final = 0.995
 
 
@@ -81,12 +82,16 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How a bundle does on windows it is given; ``confusion`` has true classes in rows, named by ``classes``."""
+    """How a bundle does on windows it is given; ``confusion`` has true classes in rows, named by ``classes``.
+
+    ``unknown`` has the windows of each class that a node would call unknown, ``unknown_rate`` is their share of all.
+    """
 
     accuracy: float
     macro_f1: float
     windows: int
     unknown_rate: float
+    unknown: list[int]
     confusion: list[list[int]]
     classes: list[str]
     precision_used: Precision
@@ -260,8 +265,8 @@ def load_bundle(folder: Path, precision: Precision | Literal["deployed"] = "depl
 def evaluate(bundle: Bundle, x: NDArray[np.float32], label: NDArray[np.integer], classes: Sequence[str]) -> Evaluation:
     """Score a bundle on labelled windows, by argmax over all of them; classes are matched by name.
 
-    A window of a class that the model does not know counts as wrong. ``macro_f1`` is over the classes that occur, and
-    ``unknown_rate`` is 0, as the classes are taken without the distance to the training data.
+    A window of a class that the model does not know counts as wrong. ``macro_f1`` is over the classes that occur. The
+    distance to the training data alters neither; it is in ``unknown`` (0 of a bundle that has none, as of signs).
 
     Parameters
     ----------
@@ -288,12 +293,17 @@ def evaluate(bundle: Bundle, x: NDArray[np.float32], label: NDArray[np.integer],
     truth = np.array([names.index(name) for name in classes])[label]
     guess = bundle.classifier.probabilities(x).argmax(axis=1)
     matrix = confusion(truth, guess, len(names))
+    unknown = np.zeros(len(x), bool)
+    if bundle.novelty is not None:
+        parts = [bundle.novelty.unknown(x[at : at + BATCH]) for at in range(0, len(x), BATCH)]
+        unknown = np.concatenate(parts)
     p50, p99 = latency_us(bundle.classifier, x[:MAX_CALIBRATION_WINDOWS])
     return Evaluation(
         accuracy=float((guess == truth).mean()),
         macro_f1=macro_f1(matrix),
         windows=len(x),
-        unknown_rate=0.0,
+        unknown_rate=float(unknown.mean()),
+        unknown=np.bincount(truth[unknown], minlength=len(names)).tolist(),
         confusion=matrix.tolist(),
         classes=names,
         precision_used=bundle.precision,

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from edgetune_nas.bundle import MODEL_FILES, choose_precision, evaluate, load_bu
 from edgetune_nas.bundle_files import digest, write_folder
 from edgetune_nas.card import Budget, InputSpec, Measured, ModelCard, SearchSummary
 from edgetune_nas.errors import BundleError, DataError
+from edgetune_nas.novelty import fit_novelty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -433,6 +435,20 @@ def test_evaluation_matches_classes_by_name(written: Path, windows: NDArray[np.f
     assert np.array_equal(np.diagonal(result.confusion), np.bincount(guess, minlength=10))
     assert result.precision_used == bundle.precision
     assert 0 < result.latency_p50_us <= result.latency_p99_us
+
+
+def test_the_unknown_is_counted_by_class_and_alters_no_accuracy(written: Path, windows: NDArray[np.float32]) -> None:
+    plain = load_bundle(written)
+    knowing = replace(plain, novelty=fit_novelty(windows, np.zeros(64, int), windows))
+    strange = windows.copy()
+    strange[:7] = np.sin(np.arange(windows.shape[2]), dtype=np.float32)
+    label = np.repeat([0, 10], [5, 59])
+
+    result = evaluate(knowing, strange, label, [*CLASSES, "never heard"])
+
+    assert result.unknown_rate == 7 / 64
+    assert result.unknown == [5, *[0] * 9, 2]
+    assert result.accuracy == evaluate(plain, strange, label, [*CLASSES, "never heard"]).accuracy
 
 
 def test_windows_of_a_class_that_the_model_does_not_know_count_as_wrong(

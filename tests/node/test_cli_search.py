@@ -87,6 +87,9 @@ def test_a_search_ends_with_a_bundle_within_its_budgets(recordings: Path, tmp_pa
     assert card.cost.arena_bytes == found["arena_bytes"]
     evaluated = run("evaluate", found["bundle"], recordings, "--json")
     assert json.loads(evaluated.stdout)["accuracy"] >= 0.9
+    assert json.loads(evaluated.stdout)["unknown_rate"] <= 0.05
+    table = run("evaluate", found["bundle"], recordings).stdout
+    assert "% unknown on" in table.splitlines()[0]
     again = run("search", recordings, *options[:-1], "13s", "--out", tmp_path / "out", "--json")
     assert again.returncode == 1
     assert "journal" in json.loads(again.stdout)["error"]

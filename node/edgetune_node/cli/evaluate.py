@@ -39,7 +39,10 @@ def evaluate(
     converter: Annotated[str | None, typer.Option(help="Reads DATA of another shape: isl, myo, cwru-mat ...")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Score a bundle on labelled windows: argmax over all of them, classes matched by name."""
+    """Score a bundle on labelled windows: argmax over all of them, classes matched by name.
+
+    Beside that, how many windows a node would call unknown as too unlike the training data.
+    """
     with json_errors(wanted=as_json):
         opened = load_bundle(bundle, precision)
         takes = opened.card.input
@@ -68,7 +71,7 @@ def evaluate(
     if as_json:
         print_json(asdict(result) | {"seen": seen})
     else:
-        _show(result, Console())
+        _show(result, Console(), with_unknown=opened.novelty is not None)
 
 
 def check_fits(bundle: Bundle, dataset: Dataset) -> None:
@@ -87,15 +90,18 @@ def searched_on(bundle: Bundle, dataset: Dataset) -> bool:
     return bundle.card.data_fingerprint in {dataset.fingerprint(), with_unit.fingerprint()}
 
 
-def _show(result: Evaluation, console: Console) -> None:
+def _show(result: Evaluation, console: Console, *, with_unknown: bool) -> None:
+    unknown = f", {result.unknown_rate:.2%} unknown" if with_unknown else ""
     console.print(
-        f"accuracy {result.accuracy:.2%}, macro-F1 {result.macro_f1:.3f} on {result.windows} windows "
+        f"accuracy {result.accuracy:.2%}, macro-F1 {result.macro_f1:.3f}{unknown} on {result.windows} windows "
         f"({result.precision_used}); {result.latency_p50_us:.0f} us a window, p99 {result.latency_p99_us:.0f} us",
         highlight=False,
         soft_wrap=True,
     )
     if len(result.classes) <= MAX_SHOWN_CLASSES:
-        table = Table("", "is, said to be", *(str(number) for number in range(1, len(result.classes) + 1)), box=None)
-        for number, (name, row) in enumerate(zip(result.classes, result.confusion, strict=True), 1):
-            table.add_row(str(number), escape(name), *(str(count) if count else "." for count in row))
+        numbers = [str(number) for number in range(1, len(result.classes) + 1)]
+        table = Table("", "is, said to be", *numbers, *(["unknown"] if with_unknown else []), box=None)
+        for number, name, row, strange in zip(numbers, result.classes, result.confusion, result.unknown, strict=True):
+            counts = [*row, *([strange] if with_unknown else [])]
+            table.add_row(number, escape(name), *(str(count) if count else "." for count in counts))
         console.print(table)
