@@ -1,4 +1,4 @@
-"""Reads recordings in the ``.mat`` files of the Case Western Reserve bearing data."""
+"""Reads recordings in ``.mat`` files: those of the Case Western Reserve bearing data, and any variable of others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgetune_signal.errors import RecordingError
-from edgetune_signal.recording_file import Recording
+from edgetune_signal.recording_file import Recording, check_recording
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,21 +42,17 @@ def read_cwru_mat(path: Path, *, channel_key: str = "DE", rate_hz: float = CWRU_
     RecordingError
         The file is no ``.mat``, lacks the channel, holds several, or a sample is not finite.
     """
-    from scipy.io import loadmat  # scipy costs 75 MiB: only who reads .mat files pays
-
-    try:
-        content: dict[str, Any] = loadmat(path, squeeze_me=False)
-    except Exception as error:  # scipy raises anything on a malformed file
-        raise RecordingError(f"{path}: cannot be read as a .mat file (version 5 or earlier): {error}") from error
+    content = _load(path)
     suffix = f"_{channel_key}_time"
     keys = [key for key in content if key.endswith(suffix)]
     own = [key for key in keys if re.sub(r"\D", "", key) == path.stem.lstrip("0").zfill(3)]
     chosen = own or keys
     if len(chosen) != 1:
-        held = ", ".join(key for key in content if not key.startswith("__")) or "nothing"
+        held = _held(content)
         what = "several variables end" if keys else "no variable ends"
         raise RecordingError(
-            f"{path}: {what} in {suffix} (the file holds {held}): choose another channel_key or split it"
+            f"{path}: {what} in {suffix} (the file holds {held}): choose another channel_key, "
+            "or set variable and rate_hz of the source"
         )
     values = np.asarray(content[chosen[0]])
     if values.dtype.kind not in "iuf" or values.size == 0:
@@ -77,3 +73,61 @@ def read_cwru_mat(path: Path, *, channel_key: str = "DE", rate_hz: float = CWRU_
         group=path.stem,
         shaft_rpm=shaft_rpm,
     )
+
+
+def read_mat_variable(path: Path, *, variable: str, rate_hz: float, channels: int) -> Recording:
+    """Read one variable of a ``.mat`` file.
+
+    Parameters
+    ----------
+    path
+        A file of MATLAB's version 7 or earlier.
+    variable
+        Its name: a vector, or a matrix with a row or a column for each channel.
+    rate_hz
+        Its rate.
+    channels
+        How many channels are wanted.
+
+    Returns
+    -------
+    Recording
+        ``(channels, n)`` without unit; label and group are the file's stem.
+
+    Raises
+    ------
+    RecordingError
+        The file is no ``.mat``, lacks the variable, or this is not of numbers or has other channels than wanted.
+    """
+    content = _load(path)
+    if variable not in content or variable.startswith("__"):
+        raise RecordingError(f"{path}: has no variable {variable!r}: set variable to one of {_held(content)}")
+    values = content[variable]
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "iuf":
+        raise RecordingError(f"{path}: {variable} is not of numbers: set variable to another of {_held(content)}")
+    if values.ndim != len(("channels", "n")) or channels not in values.shape:
+        raise RecordingError(
+            f"{path}: {variable} is {' x '.join(map(str, values.shape))}, where the stream has {channels} channels: "
+            "set variable of the source, or channels of the asset"
+        )
+    rows = values if values.shape[0] == channels else values.T
+    samples = np.ascontiguousarray(rows.astype(np.float32))
+    recording = Recording(samples, rate_hz, path.stem, group=path.stem)
+    check_recording(str(path), recording)
+    return recording
+
+
+def _load(path: Path) -> dict[str, Any]:
+    from scipy.io import loadmat  # scipy costs 75 MiB: only who reads .mat files pays
+
+    try:
+        content: dict[str, Any] = loadmat(path, squeeze_me=False)
+    except NotImplementedError as error:  # HDF5
+        raise RecordingError(f"{path}: is of MATLAB's version 7.3: save it with save(..., '-v7')") from error
+    except Exception as error:  # scipy raises anything on a malformed file
+        raise RecordingError(f"{path}: cannot be read as a .mat file (version 7 or earlier): {error}") from error
+    return content
+
+
+def _held(content: dict[str, Any]) -> str:
+    return ", ".join(key for key in content if not key.startswith("__")) or "nothing"

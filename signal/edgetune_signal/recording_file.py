@@ -84,7 +84,7 @@ def write_recording(path: Path, recording: Recording) -> None:
     RecordingError
         The recording is malformed, or the file cannot be written (disk full); nothing half-written is left.
     """
-    _check(str(path), recording)
+    check_recording(str(path), recording)
     arrays: dict[str, Any] = {
         "samples": recording.samples,
         "rate_hz": np.float64(recording.rate_hz),
@@ -113,6 +113,28 @@ def write_recording(path: Path, recording: Recording) -> None:
         raise RecordingError(f"{path}: cannot be written: {error.strerror}; free some space or check rights") from error
 
 
+def check_recording(where: str, recording: Recording) -> None:
+    """Raise `RecordingError`, which begins with ``where``, unless a recording is what `Recording` says."""
+    samples = recording.samples
+    if samples.dtype != np.float32:
+        raise RecordingError(f"{where}: samples must be float32, not {samples.dtype}")
+    _check_shape(where, samples.shape)
+    finite = np.isfinite(samples)
+    if not finite.all():
+        channel, index = (int(i) for i in np.argwhere(~finite)[0])
+        raise RecordingError(
+            f"{where}: sample {index} of channel {channel} is {samples[channel, index]}: record it again or cut it out"
+        )
+    if not (math.isfinite(recording.rate_hz) and recording.rate_hz > 0):
+        raise RecordingError(f"{where}: rate_hz must be a positive number, not {recording.rate_hz}")
+    if not recording.label:
+        raise RecordingError(f"{where}: label must not be empty")
+    if recording.held_out_from < 0:
+        raise RecordingError(f"{where}: held_out_from must be from 0 on, not {recording.held_out_from}")
+    if recording.shaft_rpm is not None and not math.isfinite(recording.shaft_rpm):
+        raise RecordingError(f"{where}: shaft_rpm must be a finite number, not {recording.shaft_rpm}")
+
+
 def read_recording(path: Path) -> Recording:
     """Read a recording.
 
@@ -130,7 +152,7 @@ def read_recording(path: Path) -> Recording:
     values = dataclasses.asdict(metadata)
     del values["channels"], values["length"]
     recording = Recording(samples=samples, **values)
-    _check(str(path), recording)
+    check_recording(str(path), recording)
     return recording
 
 
@@ -193,27 +215,6 @@ def _check_shape(where: str, shape: tuple[int, ...]) -> None:
         raise RecordingError(f"{where}: samples must be (channels, n), not {shape}; one channel is (1, n)")
     if shape[0] > MAX_CHANNELS:
         raise RecordingError(f"{where}: samples {shape} would be {shape[0]} channels: transpose them to (channels, n)")
-
-
-def _check(where: str, recording: Recording) -> None:
-    samples = recording.samples
-    if samples.dtype != np.float32:
-        raise RecordingError(f"{where}: samples must be float32, not {samples.dtype}")
-    _check_shape(where, samples.shape)
-    finite = np.isfinite(samples)
-    if not finite.all():
-        channel, index = (int(i) for i in np.argwhere(~finite)[0])
-        raise RecordingError(
-            f"{where}: sample {index} of channel {channel} is {samples[channel, index]}: record it again or cut it out"
-        )
-    if not (math.isfinite(recording.rate_hz) and recording.rate_hz > 0):
-        raise RecordingError(f"{where}: rate_hz must be a positive number, not {recording.rate_hz}")
-    if not recording.label:
-        raise RecordingError(f"{where}: label must not be empty")
-    if recording.held_out_from < 0:
-        raise RecordingError(f"{where}: held_out_from must be from 0 on, not {recording.held_out_from}")
-    if recording.shaft_rpm is not None and not math.isfinite(recording.shaft_rpm):
-        raise RecordingError(f"{where}: shaft_rpm must be a finite number, not {recording.shaft_rpm}")
 
 
 def _sync_folder(folder: Path) -> None:
