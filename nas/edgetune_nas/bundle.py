@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC
 from importlib.metadata import version
 from itertools import count
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from edgetune_nas.card import Budget, InputSpec, Metrics, SearchSummary, Task
     from edgetune_nas.layers import Network
+    from edgetune_nas.quantise import Adapt
 
 CARD: Final = "card.json"
 REPORT: Final = "report.html"
@@ -120,6 +121,7 @@ def write_bundle(
     replaced: Metrics | None = None,
     notes: Mapping[str, Any] | None = None,
     extra: Mapping[str, bytes] | None = None,
+    adapt: Adapt | None = None,
 ) -> ModelCard:
     """Export a network as ``folder/model-<id>/`` in both precisions, with its card and report.
 
@@ -143,6 +145,8 @@ def write_bundle(
         Goes into the card beside the note on int8.
     extra
         Further files of the bundle, by their plain names; they are hashed and verified like the others.
+    adapt
+        As `edgetune_nas.quantise.quantise` takes it.
 
     Raises
     ------
@@ -166,7 +170,7 @@ def write_bundle(
         raise ValueError(f"{len(calibration)} calibration and {len(validation)} validation windows; give some of each")
     model = write_onnx(network)
     picked = np.linspace(0, len(calibration) - 1, min(len(calibration), MAX_CALIBRATION_WINDOWS)).astype(int)
-    quantised, note = quantise(model, calibration[picked])
+    quantised, note = quantise(model, calibration[picked], adapt)
     models: dict[Precision, bytes] = {"float": model.SerializeToString(), "int8": quantised.SerializeToString()}
     classifiers = {precision: Classifier(open_session(data)) for precision, data in models.items()}
     guesses = {precision: each.probabilities(validation).argmax(axis=1) for precision, each in classifiers.items()}
@@ -192,7 +196,7 @@ def write_bundle(
         data_fingerprint=data_fingerprint,
         sha256={name: digest(data) for name, data in files.items()},
         versions=versions(),
-        notes={**(notes or {}), "int8": {"variant": note.variant, "agreement": note.agreement}},
+        notes={**(notes or {}), "int8": asdict(note)},
     )
     files[REPORT] = (report if isinstance(report, str) else report(card)).encode()
     card = card.model_copy(update={"sha256": {name: digest(data) for name, data in files.items()}})

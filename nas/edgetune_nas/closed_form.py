@@ -12,6 +12,8 @@ from edgetune_nas.layers import Conv, Dense, Flatten, Layer, Log, LpPool, Networ
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edgetune_signal.datasets import Dataset
+
     Floats = NDArray[np.float32]
     Labels = NDArray[np.int64]
     Weights = dict[str, NDArray[np.float32]]
@@ -118,7 +120,7 @@ def fit(layers: tuple[Layer, ...], x: Floats, y: Labels, *, classes: int, origin
     """
     front, head = split_front(layers)
     front, features = fit_front(front, x)
-    drift = _drift(front, origin)
+    drift = expected_drift(front, origin)
     weight, bias = discriminant(features.reshape(len(x), -1), y, classes=classes, drift=drift, origin=origin)
     dense: Weights = {"weight": weight, "bias": bias}
     weights = (*front_weights(front), *(dense if isinstance(layer, Dense) else {} for layer in head))
@@ -135,7 +137,7 @@ def guessed_by_the_rest(
     front, _ = split_front(layers)
     fitted, features = fit_front(front, x)
     features = features.reshape(len(x), -1)
-    drift = _drift(fitted, origin)
+    drift = expected_drift(fitted, origin)
     result = np.zeros((len(x), classes), np.float32)
     for number in np.unique(fold[fold >= 0]):
         out = fold == number
@@ -222,8 +224,14 @@ def shrunk_covariance(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
     return shrunk
 
 
-def _drift(front: tuple[Layer, ...], origin: Labels | None) -> Drift:
+def expected_drift(front: tuple[Layer, ...], origin: Labels | None) -> Drift:
+    """How far the levels behind ``front`` may move: `BANK_DRIFT` for a bank without a library, else `NEW_DRIFT`."""
     return BANK_DRIFT if origin is None and any(isinstance(layer, Conv) for layer in front) else NEW_DRIFT
+
+
+def origins(learned: Dataset) -> Labels | None:
+    """``origin`` of `fit` for windows with a library: 0 for the new ones; None where there is no library."""
+    return None if learned.library is None else np.where(learned.library, learned.condition + 1, 0)
 
 
 def is_closed_form(network: Network) -> bool:

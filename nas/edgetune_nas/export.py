@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,6 +67,7 @@ def export(
     """
     from edgetune_nas.bundle import write_bundle
     from edgetune_nas.front import FRONT, pack
+    from edgetune_nas.int8_head import head_for_int8
     from edgetune_nas.novelty import NOVELTY, fit_novelty
     from edgetune_nas.report import render_apart
 
@@ -78,7 +80,8 @@ def export(
     extra = {}
     if task == "fault":
         extra[NOVELTY] = fit_novelty(train.x, train.label, validation.x).to_bytes()
-    kept_front = pack(kept, train=train, validation=validation, test=test, spare=spare)
+    adapt = partial(head_for_int8, learned=data.select(np.sort(np.concatenate([split.train, split.validation]))))
+    kept_front = pack(kept, train=train, validation=validation, test=test, adapt=adapt, spare=spare)
     return write_bundle(
         out,
         task=task,
@@ -98,6 +101,7 @@ def export(
         created=datetime.now(UTC),
         replaced=metrics,
         notes=said,
+        adapt=adapt(found.network),
         extra=extra if kept_front is None else {**extra, FRONT: kept_front},
     )
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgetune_nas.layers import Network
+    from edgetune_nas.quantise import Adapt
     from edgetune_signal.datasets import Dataset
 
 FRONT: Final = "front.npz"
@@ -64,7 +65,13 @@ class _Point(BaseModel):
 
 
 def pack(
-    points: Iterable[Kept], *, train: Dataset, validation: Dataset, test: Dataset, spare: Callable[[], float]
+    points: Iterable[Kept],
+    *,
+    train: Dataset,
+    validation: Dataset,
+    test: Dataset,
+    adapt: Callable[[Network], Adapt | None],
+    spare: Callable[[], float],
 ) -> bytes | None:
     """Contents of a bundle's ``front.npz``: points exported in both precisions and scored on the test windows.
 
@@ -74,6 +81,8 @@ def pack(
     ----------
     points
         Taken one after the other while there is time; None is returned if there is none for the first.
+    adapt
+        Gives what `edgetune_nas.quantise.quantise` takes for a network.
     spare
         Seconds that may still be used; a point is begun only if the slowest before it would fit.
     """
@@ -93,7 +102,7 @@ def pack(
         index = len(described)
         network = point.network
         model = write_onnx(network)
-        quantised, note = quantise(model, train.x[picked])
+        quantised, note = quantise(model, train.x[picked], adapt(network))
         files: dict[Precision, bytes] = {"float": model.SerializeToString(), "int8": quantised.SerializeToString()}
         run = {precision: Classifier(open_session(data)) for precision, data in files.items()}
         labels = {precision: each.probabilities(validation.x).argmax(axis=1) for precision, each in run.items()}

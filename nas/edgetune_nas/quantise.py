@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -13,8 +13,12 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from edgetune_nas.runtime import INPUT, Classifier, open_session
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
+
+    Adapt: TypeAlias = Callable[[onnx.ModelProto], onnx.ModelProto]
 
 FLOAT_OPERATIONS: Final = frozenset({"Add", "GlobalLpPool", "Log", "LpPool", "Mul", "Softmax"})
 """What stays float: int8 kernels do not exist for it, or eight bits would cost the result its meaning."""
@@ -31,13 +35,19 @@ PRE_PROCESSED: Final = ("onnx.quant.pre_process", "onnxruntime.quant")
 
 @dataclass(frozen=True, slots=True)
 class QuantisationNote:
-    """Which variant was taken, and how often its label is float's on the calibration windows (0 to 1)."""
+    """Which variant was taken, and how often its label is float's on the calibration windows (0 to 1).
+
+    ``adapted``: its last layer was solved for again.
+    """
 
     variant: str
     agreement: float
+    adapted: bool = False
 
 
-def quantise(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> tuple[onnx.ModelProto, QuantisationNote]:
+def quantise(
+    model: onnx.ModelProto, calibration: NDArray[np.float32], adapt: Adapt | None = None
+) -> tuple[onnx.ModelProto, QuantisationNote]:
     """Quantise weights and activations to eight bits, as QDQ pairs that onnxruntime fuses when it loads the model.
 
     The variants of `VARIANTS` are tried in order until one gives float's label on every calibration window; else the
@@ -49,15 +59,22 @@ def quantise(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> tuple[
         From `edgetune_nas.onnx_writer.write_onnx`; it is not changed.
     calibration
         ``float32 (windows, channels, length)`` that ranges are taken from (smallest and largest value).
+    adapt
+        Gives, for a quantised model whose labels differ from float's, a float model to quantise in its place; see
+        `edgetune_nas.int8_head`.
     """
     labels = _labels(model, calibration)
     best: tuple[onnx.ModelProto, QuantisationNote] | None = None
     for variant, options in VARIANTS.items():
         quantised = _quantise(model, calibration, options)
-        agreement = float((_labels(quantised, calibration) == labels).mean())
-        if best is None or agreement > best[1].agreement:
-            best = quantised, QuantisationNote(variant, agreement)
-        if agreement == 1:
+        tried = [(quantised, QuantisationNote(variant, _share(quantised, calibration, labels)))]
+        if adapt is not None and tried[0][1].agreement < 1:
+            again = _quantise(adapt(quantised), calibration, options)
+            tried.append((again, QuantisationNote(variant, _share(again, calibration, labels), adapted=True)))
+        for each in tried:
+            if best is None or each[1].agreement > best[1].agreement:
+                best = each
+        if best is not None and best[1].agreement == 1:
             break
     if best is None:
         raise AssertionError("there is no variant to try")
@@ -86,6 +103,10 @@ def _quantise(model: onnx.ModelProto, calibration: NDArray[np.float32], options:
     quantised.producer_version = model.producer_version
     onnx.checker.check_model(quantised, full_check=True)
     return quantised
+
+
+def _share(model: onnx.ModelProto, x: NDArray[np.float32], labels: NDArray[np.intp]) -> float:
+    return float((_labels(model, x) == labels).mean())
 
 
 def _labels(model: onnx.ModelProto, x: NDArray[np.float32]) -> NDArray[np.intp]:

@@ -12,7 +12,7 @@ import numpy as np
 from edgetune_nas import space
 from edgetune_nas.candidate import Interrupted, Scored
 from edgetune_nas.card import SearchSummary
-from edgetune_nas.closed_form import with_temperature
+from edgetune_nas.closed_form import origins, with_temperature
 from edgetune_nas.committee import widened
 from edgetune_nas.cost import plan
 from edgetune_nas.engine import Engine, excess
@@ -240,9 +240,15 @@ def _problem(data: Dataset, split: Split, task: Task, seed: int) -> Problem:
     if not np.isfinite(data.x).all():
         raise DataError("the windows hold values that are no finite numbers; record those parts again")
     train, validation = data.select(split.train), data.select(split.validation)
-    origin = None if train.library is None else np.where(train.library, train.condition + 1, 0)
     problem = Problem(
-        task, len(data.classes), train.x, train.label, validation.x, validation.label, validation.condition, origin
+        task,
+        len(data.classes),
+        train.x,
+        train.label,
+        validation.x,
+        validation.label,
+        validation.condition,
+        origins(train),
     )
     if len(validation) < FEW_WINDOWS and len(np.unique(validation.condition)) == 1:
         problem = replace(problem, fold=_folds(data, np.concatenate([split.train, split.validation]), seed))

@@ -136,6 +136,7 @@ def _searched(name: str) -> Callable[[Spec, Material, float], dict[str, Any]]:
 
 def _exported(network: Network, train: Dataset, tests: dict[str, Dataset | None], began: float) -> dict[str, Any]:
     from edgetune_nas.cost import plan
+    from edgetune_nas.int8_head import head_for_int8
     from edgetune_nas.layers import describe
     from edgetune_nas.onnx_writer import write_onnx
     from edgetune_nas.quantise import quantise
@@ -143,7 +144,8 @@ def _exported(network: Network, train: Dataset, tests: dict[str, Dataset | None]
 
     model = write_onnx(network)
     picked = np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_WINDOWS)).astype(int)
-    files = {"float": model.SerializeToString(), "int8": quantise(model, train.x[picked])[0].SerializeToString()}
+    quantised, _ = quantise(model, train.x[picked], head_for_int8(network, train))
+    files = {"float": model.SerializeToString(), "int8": quantised.SerializeToString()}
     used = usage(began)
     accuracy = {}
     for precision, data in files.items():

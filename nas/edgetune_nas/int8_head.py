@@ -1,0 +1,64 @@
+"""Solves a closed form's discriminant again on what its int8 layers give.
+
+Eight bits of a loud signal leave quiet bands little but rounding noise. A discriminant solved on exact features relies
+on differences that are then not there; one solved on the features as they are relies on what is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+
+from edgetune_nas.closed_form import discriminant, expected_drift, is_closed_form, origins
+from edgetune_nas.cost import plan
+from edgetune_nas.layers import Dense
+from edgetune_nas.onnx_writer import write_onnx
+from edgetune_nas.runtime import BATCH_WINDOWS, INPUT, open_session
+
+if TYPE_CHECKING:
+    from edgetune_nas.layers import Network
+    from edgetune_nas.quantise import Adapt
+    from edgetune_signal.datasets import Dataset
+
+MACS = 2e9
+"""Work that the features may take; beyond it, evenly spaced windows are used."""
+MIN_WINDOWS = 256
+
+
+def head_for_int8(network: Network, learned: Dataset) -> Adapt | None:
+    """Give what `edgetune_nas.quantise.quantise` adapts a model of ``network`` with; None unless it is a closed form.
+
+    Parameters
+    ----------
+    learned
+        The windows that the discriminant was solved on.
+    """
+    if not is_closed_form(network):
+        return None
+    head = next(index for index, layer in enumerate(network.layers) if isinstance(layer, Dense))
+    count = min(len(learned), max(MIN_WINDOWS, int(MACS / max(1, plan(network.input_shape, network.layers).macs))))
+    known = learned.select(np.linspace(0, len(learned) - 1, count).astype(np.int64))
+
+    def adapt(quantised: onnx.ModelProto) -> onnx.ModelProto:
+        dense = next(node for node in quantised.graph.node if node.op_type == "Gemm")
+        opened = onnx.ModelProto()
+        opened.CopyFrom(quantised)
+        opened.graph.output.append(onnx.helper.make_tensor_value_info(dense.input[0], onnx.TensorProto.FLOAT, None))
+        session = open_session(opened.SerializeToString())
+        blocks = (known.x[at : at + BATCH_WINDOWS] for at in range(0, len(known), BATCH_WINDOWS))
+        features = np.concatenate([session.run(dense.input[:1], {INPUT: block})[0] for block in blocks])
+        weight, bias = discriminant(
+            features,
+            known.label,
+            classes=len(known.classes),
+            drift=expected_drift(network.layers, origins(known)),
+            origin=origins(known),
+        )
+        weights = list(network.weights)
+        weights[head] = {"weight": weight, "bias": bias}
+        return write_onnx(replace(network, weights=tuple(weights)))
+
+    return adapt
