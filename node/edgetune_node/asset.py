@@ -15,10 +15,11 @@ from edgetune_node.commands import Context
 from edgetune_node.events import Durability
 from edgetune_node.evidence import physics_verdict, recommended_action
 from edgetune_node.labelling import novel_recording
-from edgetune_node.messages import AssetHealth, Classification, Fault, Model, Sign, Vibration
+from edgetune_node.message_parts import AssetHealth
+from edgetune_node.messages import Classification, Emg, Fault, Model, Sign, Vibration
+from edgetune_node.muscles import MuscleWatch
 from edgetune_node.novel import NovelWatch
 from edgetune_node.running import NOT_RUNNING, Running
-from edgetune_node.sign import SignDetector
 from edgetune_node.telling import fault_fields, model_fields
 from edgetune_node.vibration import VibrationWatch, rounded
 from edgetune_signal import Windower
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from edgetune_node.events import Publish
     from edgetune_node.evidence import Physics as PhysicsVerdict
     from edgetune_node.novel import Span
-    from edgetune_node.sign import SignEvent
     from edgetune_signal import Chunk, Recording, Window
     from edgetune_signal.defects import Defect
     from edgetune_signal.types import Samples
@@ -88,7 +88,7 @@ class Asset:
         self._vibration = VibrationWatch(settings)
         self._running = Running(settings.machine)
         self._alarm = Alarm(settings.alarm, settings.healthy_class, new_id, restored)
-        self._signs = SignDetector(settings.sign, settings.healthy_class, new_id)
+        self._muscles = MuscleWatch(settings, new_id)
         self.novelty = NovelWatch(settings)
         self._spans: list[Span] = []
         self._latencies: deque[float] = deque(maxlen=LATENCIES_KEPT)
@@ -110,7 +110,7 @@ class Asset:
             self._gaps += 1
         if len(self.recent) == 1:
             self.novelty.forget()
-        messages = self._spoken(self._signs.gap()) if chunk.gap else []
+        messages = self._spoken(self._muscles.gap()) if chunk.gap else []
         for window in self._windower.push(chunk):
             self._windows += 1
             self.quality = window.quality
@@ -124,6 +124,11 @@ class Asset:
         elif self.settings.task == "fault":
             self._vibration.push(chunk)
             messages += self._look(now)
+        else:
+            self._muscles.push(chunk)
+            features = self._muscles.look(now)
+            if features is not None:
+                messages.append(self._emitter.publish(Emg, self.settings.id, Durability.TELEMETRY, **features))
         return messages
 
     def novel_stretches(self, subject: str, condition: str) -> list[tuple[Recording, float]]:
@@ -274,7 +279,7 @@ class Asset:
             span = self.novelty.hear(window, ratio, self._alarm.state, self._emitter.clock.monotonic())
             self._spans += [] if span is None else [span]
         else:
-            messages += self._sign(class_, confidence, window)
+            messages += self._spoken(self._muscles.observe(class_, confidence, window))
         return messages
 
     def _distance(self, window: Window, bundle: Bundle) -> float | None:
@@ -284,29 +289,11 @@ class Asset:
             return None
         return float(bundle.novelty.distances(window.samples[np.newaxis])[0]) / bundle.novelty.limit
 
-    def _sign(self, class_: str, confidence: float, window: Window) -> list[Publish]:
-        end = from_ns(window.time_ns)
-        start = end - timedelta(seconds=(self.settings.window.length - 1) / self.settings.rate_hz)
-        return self._spoken(self._signs.observe(class_, confidence, start, end))
-
-    def _spoken(self, sign: SignEvent | None) -> list[Publish]:
+    def _spoken(self, sign: dict[str, Any] | None) -> list[Publish]:
         """Publish a sign that has ended, if one has."""
         if sign is None or self.bundle is None:
             return []
-        return [
-            self._emitter.publish(
-                Sign,
-                self.settings.id,
-                Durability.SIGN,
-                event=sign.event,
-                class_=sign.class_,
-                confidence=round(sign.confidence, 4),
-                start=sign.start,
-                end=sign.end,
-                windows=sign.windows,
-                model=self.bundle.card.id,
-            )
-        ]
+        return [self._emitter.publish(Sign, self.settings.id, Durability.SIGN, **sign, model=self.bundle.card.id)]
 
     def _due(self, seconds: float) -> bool:
         """Whether ``classification_hz`` lets this window out."""

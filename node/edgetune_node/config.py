@@ -166,10 +166,19 @@ class AlarmSection(_Section):
 
 
 class SignSection(_Section):
-    """``[asset.sign]``: windows of one class in a row that make a sign."""
+    """``[asset.sign]``: windows of one class in a row that make a sign.
+
+    ``change_windows`` make two signs without rest between; by default four times ``min_windows``.
+    """
 
     min_windows: int = Field(3, ge=1)
+    change_windows: int | None = Field(None, ge=1)
     min_confidence: float = Field(0.6, ge=0, le=1)
+
+    @property
+    def lasting_windows(self) -> int:
+        """``change_windows`` or its default."""
+        return 4 * self.min_windows if self.change_windows is None else self.change_windows
 
 
 class BudgetSection(Budget):
@@ -195,6 +204,7 @@ class AssetSection(_Section):
     condition: str = ""
     classification_hz: float | None = Field(None, gt=0)
     vibration_s: float = Field(1.0, ge=0.1, le=60)
+    emg_s: float = Field(1.0, ge=0.1, le=60)
     recordings_max_bytes: int = Field(512 * 2**20, gt=0)
     novel_max_bytes: int = Field(32 * 2**20, ge=0)
     window: WindowSection = WindowSection()

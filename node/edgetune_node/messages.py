@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgetune_node.message_parts import (
+    AssetHealth,
+    AssetInfo,
+    DefectAmplitude,
+    Evidence,
+    Shelf,
+    SpeedOrigin,
+    TimeOrigin,
+    Timestamp,
+    TrendWord,
+)
 
 SearchPhase = Literal["loading", "closed_form", "training", "retraining", "exporting", "done"]
 Phase = Literal["uncalibrated", "monitoring", "recording", "queued", "searching", "deploying", "failed"]
@@ -22,22 +33,7 @@ CalibrationPhase = Literal[
     "failed",
     "cancelled",
 ]
-TrendWord = Literal["rising", "steady", "falling"]
-SpeedOrigin = Literal["context", "config", "estimated"]
-PhysicsWord = Literal["agrees", "disagrees", "suggests", "silent", "unavailable"]
 Reply = Literal["accepted", "progress", "done", "failed", "rejected"]
-
-
-def iso(time: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds: ``2026-01-31T12:00:00.000Z``."""
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-Timestamp = Annotated[
-    AwareDatetime,
-    PlainSerializer(iso, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
-]
 
 
 class Message(BaseModel):
@@ -81,19 +77,6 @@ class Status(Message):
     status: Literal["online", "stopped", "offline"]
 
 
-class AssetInfo(BaseModel):
-    """One asset in ``info``."""
-
-    id: str
-    task: Literal["fault", "sign"]
-    channels: int
-    rate_hz: float
-    unit: str
-    window: int
-    hop: int
-    source: str
-
-
 class Info(Message):
     """What the node is and can do."""
 
@@ -106,26 +89,6 @@ class Info(Message):
     capabilities: list[str]
     insecure: list[str]
     config: dict[str, Any]
-
-
-class AssetHealth(BaseModel):
-    """One asset in ``health``; ``sample_age_s`` is the time since its last samples.
-
-    ``novel_events`` are the ``novel`` faults of which signal is kept for ``cmd/label``, ``novel_kept_s`` in all.
-    """
-
-    id: str
-    samples: int
-    windows: int
-    dropped_chunks: int
-    gaps: int
-    sample_age_s: float | None
-    inference_p50_us: float | None
-    inference_p99_us: float | None
-    source_error: str | None
-    novel_kept_s: float = 0.0
-    novel_events: list[str] = []
-    novel_problem: str | None = None
 
 
 class Health(Message):
@@ -179,50 +142,6 @@ class Classification(Message):
     quality: list[str]
 
 
-class Evidence(BaseModel):
-    """What speaks for a fault, or against it.
-
-    Acceleration indicators are of the newest windows heard as ``class``, one value a channel; velocity, zone, defect
-    and speed are of the last seconds. ``physics`` holds the network's class against them, ``note`` says it in words.
-    """
-
-    model_config = ConfigDict(frozen=True, populate_by_name=True, json_schema_serialization_defaults_required=True)
-    rms: list[float | None] = []
-    peak: list[float | None] = []
-    crest_factor: list[float | None] = []
-    kurtosis: list[float | None] = []
-    unit: str | None = None
-    seconds: float | None = None
-    windows: int = 0
-    class_: str | None = Field(None, alias="class")
-    velocity_rms_mm_s: float | None = None
-    velocity_trend: TrendWord | None = None
-    velocity_trend_mm_s_per_h: float | None = None
-    zone: str | None = None
-    defect: str | None = None
-    defect_order: float | None = None
-    defect_hz: float | None = None
-    defect_amplitude: float | None = None
-    defect_over_floor: float | None = None
-    shaft_rpm: float | None = None
-    shaft_rpm_from: SpeedOrigin | None = None
-    novel_kept_s: float = 0.0
-    quality: list[str] = []
-    physics: PhysicsWord = "unavailable"
-    note: str = ""
-    action: str = ""
-
-
-class Shelf(BaseModel):
-    """A class whose faults shall alarm nobody until then, who said so, and why."""
-
-    model_config = ConfigDict(frozen=True, populate_by_name=True, json_schema_serialization_defaults_required=True)
-    class_: str = Field(alias="class")
-    until: Timestamp
-    by: str
-    comment: str = ""
-
-
 class Fault(Message):
     """The debounced condition of a machine; retained, sent on change and as a heartbeat.
 
@@ -256,7 +175,12 @@ class Fault(Message):
 
 
 class Sign(Message):
-    """One recognised sign, from its first window to its last."""
+    """One recognised sign, told when it has ended: one for each gesture, however long it is held.
+
+    ``start`` and ``end`` are when the muscles began and ended to be active (``signal``), or the edges of the windows
+    (``windows``) where the signal does not tell: without a class of rest, from sign to sign, at a gap. ``windows`` said
+    ``class``, of ``of`` that said some sign.
+    """
 
     topic: ClassVar[str] = "sign"
     schema_: Literal["sign/1"] = Field("sign/1", alias="schema")
@@ -264,19 +188,33 @@ class Sign(Message):
     class_: str = Field(alias="class")
     confidence: float
     start: Timestamp
+    start_from: TimeOrigin = "windows"
     end: Timestamp
+    end_from: TimeOrigin = "windows"
     windows: int
+    of: int | None = None
     model: str
 
 
-class DefectAmplitude(BaseModel):
-    """One defect's line in the envelope spectrum: its amplitude, those of its harmonics, its ratio to the floor."""
+class Emg(Message):
+    """Features of a person's muscles over the last ``seconds``, one value a channel; null where there is none.
 
-    order: float
-    frequency_hz: float
-    amplitude: float
-    harmonics: list[float]
-    over_floor: float
+    ``rms``, ``mean_absolute`` and ``envelope`` (its largest value) are in ``unit``, ``waveform_length`` in ``unit`` per
+    second, ``zero_crossings`` per second; signal/README.md defines them.
+    """
+
+    topic: ClassVar[str] = "emg"
+    qos: ClassVar[int] = 0
+    schema_: Literal["emg/1"] = Field("emg/1", alias="schema")
+    rms: list[float | None]
+    mean_absolute: list[float | None]
+    envelope: list[float | None]
+    waveform_length: list[float | None]
+    zero_crossings: list[float | None]
+    median_frequency_hz: list[float | None]
+    unit: str
+    seconds: float
+    quality: list[str]
 
 
 class Vibration(Message):
@@ -385,6 +323,7 @@ MESSAGES: tuple[type[Message], ...] = (
     Classification,
     Fault,
     Sign,
+    Emg,
     Vibration,
     Model,
     CalibrationStatus,

@@ -1,8 +1,8 @@
-"""Turns the verdicts of single windows into signs: one event for each run of windows of one class."""
+"""Turns the verdicts of single windows into signs: one event for each gesture, from rest to rest."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edgetune_node.alarm import UNKNOWN
@@ -25,11 +25,12 @@ class SignEvent:
     class_
         Which sign.
     confidence
-        Mean over its windows.
+        Mean over the windows that said so.
     start, end
-        Time of the first sample of its first window and of the last sample of its last one.
-    windows
-        How many windows said so.
+        Time of the first sample of its first window (never before the end of the sign before) and of the last sample of
+        its last one; where it passes into another sign without rest, the middle of the first window that said so.
+    windows, of
+        How many windows said so, of how many that said some sign.
     """
 
     event: str
@@ -38,25 +39,71 @@ class SignEvent:
     start: datetime
     end: datetime
     windows: int
+    of: int
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What the windows of one class said: how many, how many in a row at the most, and with what confidence."""
+
+    windows: int = 0
+    row: int = 0
+    confidence: float = 0.0
+
+    def add(self, windows: int, row: int, confidence: float) -> None:
+        self.windows += windows
+        self.row = max(self.row, row)
+        self.confidence += confidence
+
+
+@dataclass(slots=True)
+class _Row:
+    """Windows of one class in a row, uncertain ones left out; ``begin`` is the middle of the first."""
+
+    class_: str
+    begin: datetime
+    windows: int = 0
+    confidence: float = 0.0
 
 
 @dataclass(slots=True)
 class _Run:
-    class_: str
+    """What happens between two rests.
+
+    Attributes
+    ----------
+    lasting
+        The class of which enough windows came in a row that another would be a new sign.
+    quiet
+        Windows of rest, or uncertain ones, since the last that said a sign.
+    tally
+        What was said before ``row``.
+    row
+        The windows in a row that are running; None after rest.
+    """
+
     start: datetime
     end: datetime
-    confidence: float = 0.0
-    windows: int = 0
-    doubts: int = 0
-    """Uncertain windows since the last certain one."""
+    lasting: str = ""
+    quiet: int = 0
+    tally: dict[str, _Tally] = field(default_factory=dict)
+    row: _Row | None = None
+
+    def close_row(self) -> None:
+        """Count the running row."""
+        row, self.row = self.row, None
+        if row is not None and row.windows:
+            self.tally.setdefault(row.class_, _Tally()).add(row.windows, row.windows, row.confidence)
 
 
 class SignDetector:
     """Watches one person's verdicts.
 
-    ``min_windows`` windows of one class make a sign, which is told when the run ends: by another class, by rest, by a
-    gap in the samples, or by ``min_windows`` uncertain windows in a row (class ``unknown``, or confidence under
-    ``min_confidence``). Fewer uncertain windows do not cut a sign in two, and never count for it.
+    From one rest to the next there is one sign: the class whose windows were surest, if ``min_windows`` in a row said
+    so. It is told when it ends: by ``min_windows`` windows in a row of rest or doubt (class ``unknown``, or confidence
+    under ``min_confidence``), by a gap in the samples, or where one class has lasted ``change_windows`` in a row and
+    then another does, since people pass from sign to sign without rest. Fewer windows of another class are taken for
+    errors of the network. Doubtful windows never count for a sign.
 
     Parameters
     ----------
@@ -73,6 +120,12 @@ class SignDetector:
         self._rest = rest_class
         self._new_event_id = new_event_id
         self._run: _Run | None = None
+        self._told: datetime | None = None
+
+    @property
+    def since(self) -> datetime | None:
+        """Start of the first window of the running sign; None while there is none."""
+        return None if self._run is None else self._run.start
 
     def observe(self, class_: str, confidence: float, start: datetime, end: datetime) -> SignEvent | None:
         """Count one window's verdict.
@@ -91,34 +144,59 @@ class SignDetector:
         SignEvent or None
             The sign that this window ended.
         """
+        doubt = class_ == UNKNOWN or not confidence >= self._settings.min_confidence
+        if doubt or class_ == self._rest:
+            return self._quiet(rest=not doubt)
         run = self._run
-        if class_ == UNKNOWN or not confidence >= self._settings.min_confidence:
-            if run is None:
-                return None
-            run.doubts += 1
-            return self.gap() if run.doubts >= self._settings.min_windows else None
+        if run is None:
+            run = self._run = _Run(start if self._told is None else max(start, self._told), end)
+        run.quiet = 0
+        if run.row is None or run.row.class_ != class_:
+            run.close_row()
+            run.row = _Row(class_, start + (end - start) / 2)
+        row = run.row
+        row.windows += 1
+        row.confidence += confidence
         ended = None
-        if run is None or run.class_ != class_:
-            ended = self.gap()
-            if class_ == self._rest:
-                return ended
-            run = self._run = _Run(class_, start, end)
+        if row.windows >= self._settings.lasting_windows and class_ != run.lasting:
+            if run.lasting:
+                run.end = row.begin
+                ended = self._event(run)
+                run = self._run = _Run(row.begin, end, row=row)
+            run.lasting = class_
         run.end = end
-        run.confidence += confidence
-        run.windows += 1
-        run.doubts = 0
         return ended
 
     def gap(self) -> SignEvent | None:
         """End the running sign, if there is one: the samples break off here."""
         run, self._run = self._run, None
-        if run is None or run.windows < self._settings.min_windows:
+        if run is None:
             return None
+        run.close_row()
+        return self._event(run)
+
+    def _quiet(self, *, rest: bool) -> SignEvent | None:
+        run = self._run
+        if run is None:
+            return None
+        if rest:
+            run.close_row()
+        run.quiet += 1
+        return self.gap() if run.quiet >= self._settings.min_windows else None
+
+    def _event(self, run: _Run) -> SignEvent | None:
+        long_enough = {name: one for name, one in run.tally.items() if one.row >= self._settings.min_windows}
+        if not long_enough:
+            return None
+        self._told = run.end
+        class_ = max(long_enough, key=lambda name: long_enough[name].confidence)
+        tally = long_enough[class_]
         return SignEvent(
             event=self._new_event_id(),
-            class_=run.class_,
-            confidence=run.confidence / run.windows,
+            class_=class_,
+            confidence=tally.confidence / tally.windows,
             start=run.start,
             end=run.end,
-            windows=run.windows,
+            windows=tally.windows,
+            of=sum(one.windows for one in run.tally.values()),
         )

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from edgetune_nas.bundle import MODEL_FILES
-from edgetune_node.messages import AssetInfo
+from edgetune_node.message_parts import AssetInfo
 
 if TYPE_CHECKING:
     from edgetune_nas.bundle import Bundle

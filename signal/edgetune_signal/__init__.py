@@ -5,6 +5,7 @@ from edgetune_signal.condition import Condition, Machine, ShaftSpeed, diagnose
 from edgetune_signal.converters import CONVERTERS
 from edgetune_signal.dataset import Dataset, merge_library, recordings_dataset
 from edgetune_signal.datasets import load_dataset
+from edgetune_signal.emg import EmgFeatures, emg_features
 from edgetune_signal.errors import (
     BlockError,
     QuotaExceededError,
@@ -17,6 +18,7 @@ from edgetune_signal.errors import (
 from edgetune_signal.indicators import IndicatorBuffer, Indicators
 from edgetune_signal.mqtt_blocks import Block, decode_block, encode_block
 from edgetune_signal.mqtt_source import MqttSource
+from edgetune_signal.onset import Activity
 from edgetune_signal.quality import window_quality
 from edgetune_signal.recording_file import Recording, read_recording, write_recording
 from edgetune_signal.recordings import BrokenRecording, RecordingInfo, RecordingStore, held_out_start
@@ -33,6 +35,7 @@ __all__ = [
     "BEARING_CONDITIONS",
     "CONVERTERS",
     "DEEP_GROOVE_6205",
+    "Activity",
     "ArmbandSimulator",
     "BearingGeometry",
     "BearingSimulator",
@@ -43,6 +46,7 @@ __all__ = [
     "Condition",
     "Dataset",
     "DefectOrders",
+    "EmgFeatures",
     "IndicatorBuffer",
     "Indicators",
     "Machine",
@@ -64,6 +68,7 @@ __all__ = [
     "Windower",
     "decode_block",
     "diagnose",
+    "emg_features",
     "encode_block",
     "held_out_start",
     "load_dataset",

@@ -1,16 +1,30 @@
-"""What the indicators cost, per second of signal: three channels at 25.6 kHz, one core. Run by ``make bench``."""
+"""What indicators cost per second of signal, one core: vibration and surface EMG. Run by ``make bench``."""
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from edgetune_signal import DEEP_GROOVE_6205, BearingSimulator, Machine, ShaftSpeed, StreamSpec, diagnose
+from edgetune_node.config import AssetSection
+from edgetune_node.muscles import MuscleWatch
+from edgetune_signal import (
+    DEEP_GROOVE_6205,
+    BearingSimulator,
+    Machine,
+    ShaftSpeed,
+    StreamSpec,
+    Window,
+    diagnose,
+    emg_features,
+)
 from edgetune_signal.defects import defect_lines
+from edgetune_signal.emg import envelope
 from edgetune_signal.envelope import envelope_spectrum, kurtosis_band
 from edgetune_signal.indicators import indicators
 from edgetune_signal.quality import window_quality
@@ -20,7 +34,10 @@ from edgetune_signal.velocity import velocity_rms
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edgetune_signal.types import Samples
+
 RATE, CHANNELS = 25_600, 3
+EMG_RATE, EMG_CHANNELS, HOP = 2000, 8, 100
 BAND = (2000.0, 4000.0)
 ORDERS = DEEP_GROOVE_6205.orders()
 
@@ -55,7 +72,45 @@ def main() -> None:
             samples, spec, Machine(ORDERS, None, None, (1.4, 2.8, 4.5)), ShaftSpeed(1797, "config")
         ),
     }
-    table = Table(title=f"cost of one second of {CHANNELS} channels at {RATE / 1000:g} kHz, one core")
+    show(f"cost of one second of {CHANNELS} channels at {RATE / 1000:g} kHz, one core", works)
+    muscles = np.random.default_rng(0).normal(0, 20, (EMG_CHANNELS, EMG_RATE)).astype(np.float32)
+    emg: dict[str, Callable[[], object]] = {
+        "EMG features": lambda: emg_features(muscles, "uV", EMG_RATE),
+        "of them the envelope": lambda: envelope(muscles, EMG_RATE),
+        "windows to signs, begin and end (20 a second)": Signs(muscles),
+    }
+    show(f"cost of one second of {EMG_CHANNELS} channels at {EMG_RATE / 1000:g} kHz, one core", emg)
+
+
+class Signs:
+    """A second of windows after the other, each with one sign."""
+
+    def __init__(self, second: Samples) -> None:
+        length = EMG_RATE // 4
+        settings = AssetSection(
+            id="arm", task="sign", channels=EMG_CHANNELS, rate_hz=EMG_RATE, window={"length": length, "hop": HOP}
+        )
+        self._watch = MuscleWatch(settings, lambda: "e")
+        self._windows = itertools.count()
+        self._cut = np.lib.stride_tricks.sliding_window_view(np.tile(second, 2), length, axis=1).transpose(1, 0, 2)
+        self._second(louder=1.0)
+        self._second(louder=1.0)
+
+    def __call__(self) -> None:
+        """Two thirds of a gesture, one of rest."""
+        self._second(louder=10.0)
+
+    def _second(self, louder: float) -> None:
+        for at in range(0, EMG_RATE, HOP):
+            number = next(self._windows)
+            gesture = louder > 1 and 3 * at < 2 * EMG_RATE
+            window = Window(self._cut[at] * (louder if gesture else 1), number * HOP * 10**9 // EMG_RATE, number)
+            self._watch.observe("fist" if gesture else "rest", 0.9, window)
+
+
+def show(title: str, works: dict[str, Callable[[], object]]) -> None:
+    """Print a table."""
+    table = Table(title=title)
     for name in ("indicator", "ms", "times real time"):
         table.add_column(name, justify="left" if name == "indicator" else "right")
     for name, work in works.items():

@@ -11,7 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from edgetune_node.messages import MESSAGES, Classification, Fault, Message, Response, Status, Vibration, iso
+from edgetune_node.message_parts import iso
+from edgetune_node.messages import MESSAGES, Classification, Fault, Message, Response, Status, Vibration
 
 UNTIMED = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TS = datetime(2026, 1, 31, 12, 0, 0, 123_456, tzinfo=UTC)
@@ -45,7 +46,7 @@ def test_what_is_retained_is_what_a_late_subscriber_needs() -> None:
     retained = {model.topic for model in MESSAGES if model.retained}
     assert retained == {"status", "info", "health", "state", "fault", "model", "calibration"}
     at_most_once = {model.topic for model in MESSAGES if model.qos == 0}
-    assert at_most_once == {"health", "classification", "vibration"}
+    assert at_most_once == {"health", "classification", "vibration", "emg"}
 
 
 def test_a_time_without_a_zone_is_refused() -> None:

@@ -9,12 +9,12 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from edgetune_node.commands import COMMANDS, parse_command
+from edgetune_node.message_parts import AssetHealth, AssetInfo
 from edgetune_node.messages import (
     MESSAGES,
-    AssetHealth,
-    AssetInfo,
     CalibrationStatus,
     Classification,
+    Emg,
     Fault,
     Health,
     Info,
@@ -85,6 +85,18 @@ EXAMPLES: tuple[Message, ...] = (
         evidence={"rms": [0.1]},
     ),
     Sign(**AT, event="s1", class_="fist", confidence=0.9, start=TS, end=TS, windows=5, model="m"),
+    Emg(
+        **AT,
+        rms=[1.0],
+        mean_absolute=[0.8],
+        envelope=[1.5],
+        waveform_length=[200.0],
+        zero_crossings=[90.0],
+        median_frequency_hz=[None],
+        unit="counts",
+        seconds=1.0,
+        quality=[],
+    ),
     Vibration(**AT, rms=[0.1], peak=[0.4], crest_factor=[4.0], kurtosis=[3.0], unit="g", seconds=1.0, quality=[]),
     Model(**AT),
     CalibrationStatus(**AT, phase="waiting", instruction="Put it into condition 'inner'", percent=12.5, class_="inner"),

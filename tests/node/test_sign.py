@@ -36,8 +36,8 @@ def play(signs: SignDetector, classes: Iterable[str | tuple[str, float]]) -> lis
 
 
 def test_a_sign_is_told_once_when_the_person_rests_again() -> None:
-    (event,) = play(detector(), ["rest", "fist", ("fist", 0.7), ("fist", 0.8), "rest", "rest"])
-    assert (event.event, event.class_, event.windows) == ("s1", "fist", 3)
+    (event,) = play(detector(), ["rest", "fist", ("fist", 0.7), ("fist", 0.8), *["rest"] * 6])
+    assert (event.event, event.class_, event.windows, event.of) == ("s1", "fist", 3, 3)
     assert event.confidence == pytest.approx(0.8)
     assert (event.start, event.end) == (START + STEP, START + 3 * STEP + LENGTH)
 
@@ -46,12 +46,34 @@ def test_too_few_windows_are_no_sign() -> None:
     assert play(detector(), ["fist", "fist", "rest", "fist", "fist", "rest"]) == []
 
 
-def test_another_sign_ends_the_one_before() -> None:
+def test_another_sign_that_lasts_ends_the_one_before_where_it_begins() -> None:
     signs = detector()
-    assert [event.class_ for event in play(signs, ["fist"] * 4 + ["pinch"] * 4)] == ["fist"]
+    (first,) = play(signs, ["fist"] * 12 + ["pinch"] * 14)
     last = signs.gap()
     assert last is not None
-    assert (last.event, last.class_, last.windows) == ("s2", "pinch", 4)
+    assert [(one.event, one.class_, one.windows, one.of) for one in (first, last)] == [
+        ("s1", "fist", 12, 12),
+        ("s2", "pinch", 14, 14),
+    ]
+    assert first.end == last.start == START + 12 * STEP + LENGTH / 2
+    assert last.end == START + 25 * STEP + LENGTH
+
+
+def test_errors_of_the_network_make_no_second_sign() -> None:
+    (event,) = play(detector(), ["pinch"] * 4 + (["fist"] * 12 + ["pinch"] * 11) * 3 + ["fist"] * 2 + ["rest"] * 3)
+    assert (event.class_, event.windows, event.of) == ("fist", 38, 75)
+
+
+def test_two_windows_of_rest_do_not_cut_a_sign_in_two() -> None:
+    (event,) = play(detector(), ["fist"] * 3 + ["rest"] * 2 + ["fist"] * 3 + ["rest"] * 3)
+    assert (event.windows, event.end) == (6, START + 7 * STEP + LENGTH)
+
+
+def test_where_a_window_is_a_whole_gesture_each_is_a_sign() -> None:
+    settings = SignSection(min_windows=1, change_windows=1)
+    signs = SignDetector(settings, "rest", lambda: "s")
+    events = play(signs, ["a", "b", "b", "c", "rest", "c"])
+    assert [(event.class_, event.windows) for event in events] == [("a", 1), ("b", 2), ("c", 1)]
 
 
 def test_a_gap_ends_the_sign_and_only_once() -> None:
@@ -69,7 +91,7 @@ def test_a_gap_in_a_short_run_is_no_sign() -> None:
 
 @pytest.mark.parametrize("doubt", ["unknown", ("fist", 0.5), ("rest", 0.1)])
 def test_a_moment_of_doubt_does_not_cut_a_sign_in_two(doubt: str | tuple[str, float]) -> None:
-    (event,) = play(detector(), ["fist"] * 3 + [doubt] * 2 + ["fist"] * 3 + ["rest"])
+    (event,) = play(detector(), ["fist"] * 3 + [doubt] * 2 + ["fist"] * 3 + ["rest"] * 3)
     assert event.windows == 6
 
 
@@ -99,4 +121,5 @@ def test_signs_are_distinct_long_enough_and_in_order(min_windows: int, verdicts:
     assert all(event.confidence >= 0.6 for event in events)
     assert [event.start for event in events] == sorted(event.start for event in events)
     certain = sum(class_ in {"fist", "pinch"} and confidence >= 0.6 for class_, confidence in verdicts)
-    assert sum(event.windows for event in events) <= certain
+    assert sum(event.windows for event in events) <= sum(event.of for event in events) <= certain
+    assert all(one.end <= two.start for one, two in itertools.pairwise(events))

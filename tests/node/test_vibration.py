@@ -16,7 +16,8 @@ from edgetune_node.config import AssetSection
 from edgetune_node.config_machine import MachineSection
 from edgetune_node.emitter import Emitter
 from edgetune_node.evidence import physics_verdict, recommended_action
-from edgetune_node.messages import Evidence, Fault, Vibration
+from edgetune_node.message_parts import Evidence
+from edgetune_node.messages import Fault, Vibration
 from edgetune_node.topics import Topics
 from edgetune_node.trend import FIRST_STEP_S, MOST_POINTS, Trend
 from edgetune_node.vibration import VibrationWatch

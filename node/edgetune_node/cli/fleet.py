@@ -9,7 +9,7 @@ from edgetune_node.cli.reading import read_message
 from edgetune_node.messages import Classification, Fault, Health, Info, Message, Model, Sign, State, Status
 
 NODE_LEAVES = ("status", "info", "health")
-ASSET_LEAVES = ("state", "classification", "fault", "sign", "vibration", "model", "calibration")
+ASSET_LEAVES = ("state", "classification", "fault", "sign", "vibration", "emg", "model", "calibration")
 _READ: dict[str, type[Message]] = {
     "state": State,
     "classification": Classification,

@@ -24,7 +24,7 @@ from edgetune_node.topics import Topics
 
 if TYPE_CHECKING:
     from edgetune_node.config import Settings
-    from edgetune_node.messages import AssetHealth
+    from edgetune_node.message_parts import AssetHealth
 
 MAX_AGE_S = 10.0
 START_S = 60.0

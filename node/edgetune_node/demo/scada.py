@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from edgetune_node.commands import problems
 from edgetune_node.demo.errors import DemoError
-from edgetune_node.messages import Classification, Fault, Message, Model, State, Status, iso
+from edgetune_node.message_parts import iso
+from edgetune_node.messages import Classification, Fault, Message, Model, State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

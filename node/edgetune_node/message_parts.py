@@ -1,0 +1,112 @@
+"""What messages are made of: how times are written, words with a meaning, and what stands inside a payload."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+TrendWord = Literal["rising", "steady", "falling"]
+SpeedOrigin = Literal["context", "config", "estimated"]
+TimeOrigin = Literal["signal", "windows"]
+PhysicsWord = Literal["agrees", "disagrees", "suggests", "silent", "unavailable"]
+
+
+def iso(time: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds: ``2026-01-31T12:00:00.000Z``."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Timestamp = Annotated[
+    AwareDatetime,
+    PlainSerializer(iso, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+
+
+class AssetInfo(BaseModel):
+    """One asset in ``info``."""
+
+    id: str
+    task: Literal["fault", "sign"]
+    channels: int
+    rate_hz: float
+    unit: str
+    window: int
+    hop: int
+    source: str
+
+
+class AssetHealth(BaseModel):
+    """One asset in ``health``; ``sample_age_s`` is the time since its last samples.
+
+    ``novel_events`` are the ``novel`` faults of which signal is kept for ``cmd/label``, ``novel_kept_s`` in all.
+    """
+
+    id: str
+    samples: int
+    windows: int
+    dropped_chunks: int
+    gaps: int
+    sample_age_s: float | None
+    inference_p50_us: float | None
+    inference_p99_us: float | None
+    source_error: str | None
+    novel_kept_s: float = 0.0
+    novel_events: list[str] = []
+    novel_problem: str | None = None
+
+
+class Evidence(BaseModel):
+    """What speaks for a fault, or against it.
+
+    Acceleration indicators are of the newest windows heard as ``class``, one value a channel; velocity, zone, defect
+    and speed are of the last seconds. ``physics`` holds the network's class against them, ``note`` says it in words.
+    """
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, json_schema_serialization_defaults_required=True)
+    rms: list[float | None] = []
+    peak: list[float | None] = []
+    crest_factor: list[float | None] = []
+    kurtosis: list[float | None] = []
+    unit: str | None = None
+    seconds: float | None = None
+    windows: int = 0
+    class_: str | None = Field(None, alias="class")
+    velocity_rms_mm_s: float | None = None
+    velocity_trend: TrendWord | None = None
+    velocity_trend_mm_s_per_h: float | None = None
+    zone: str | None = None
+    defect: str | None = None
+    defect_order: float | None = None
+    defect_hz: float | None = None
+    defect_amplitude: float | None = None
+    defect_over_floor: float | None = None
+    shaft_rpm: float | None = None
+    shaft_rpm_from: SpeedOrigin | None = None
+    novel_kept_s: float = 0.0
+    quality: list[str] = []
+    physics: PhysicsWord = "unavailable"
+    note: str = ""
+    action: str = ""
+
+
+class Shelf(BaseModel):
+    """A class whose faults shall alarm nobody until then, who said so, and why."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, json_schema_serialization_defaults_required=True)
+    class_: str = Field(alias="class")
+    until: Timestamp
+    by: str
+    comment: str = ""
+
+
+class DefectAmplitude(BaseModel):
+    """One defect's line in the envelope spectrum: its amplitude, those of its harmonics, its ratio to the floor."""
+
+    order: float
+    frequency_hz: float
+    amplitude: float
+    harmonics: list[float]
+    over_floor: float

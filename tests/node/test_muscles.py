@@ -1,0 +1,193 @@
+"""A person's gestures as the node tells them: one sign each, from a real model on simulated and on real signals."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from edgetune_nas.bundle import load_bundle
+from edgetune_nas.card import Budget
+from edgetune_nas.search import search
+from edgetune_node.asset import Asset
+from edgetune_node.clock import from_ns
+from edgetune_node.config import AssetSection
+from edgetune_node.emitter import Emitter
+from edgetune_node.topics import Topics
+from edgetune_signal import ArmbandSimulator, Chunk, Recording, recordings_dataset
+from edgetune_signal.converters import read_myo
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from edgetune_nas.bundle import Bundle
+    from edgetune_signal.types import Samples
+
+RATE, LENGTH, HOP = 200, 52, 13
+AT_NS = 1_767_225_600_000_000_000
+GESTURES = ("fist", "open_hand", "wrist_flexion")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def utc(self) -> datetime:
+        return from_ns(AT_NS + round(self.now * 1e9))
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def synced(self) -> bool:
+        return True
+
+
+class Person:
+    """An asset with a model, which hears what a test plays to it and keeps what it says."""
+
+    def __init__(self, bundle: Bundle, rest: str = "rest", **settings: Any) -> None:
+        section = {"id": "arm", "task": "sign", "channels": 8, "rate_hz": RATE, "unit": "counts", "rest_class": rest}
+        section |= {"window": {"length": LENGTH, "hop": HOP}, **settings}
+        self.clock = Clock()
+        numbers = itertools.count()
+        emitter = Emitter(Topics("edgetune", "n"), "boot", self.clock)
+        self.asset = Asset(AssetSection(**section), emitter, lambda: f"e{next(numbers)}")
+        self.asset.swap(bundle, None)
+        self.said: list[Any] = []
+        self.gap = False
+        self._sequence = 0
+
+    def hears(self, samples: Samples) -> None:
+        for start in range(0, samples.shape[1], 20):
+            part = samples[:, start : start + 20]
+            chunk = Chunk(part, AT_NS + round(self.clock.now * 1e9), RATE, self._sequence, gap=self.gap)
+            self.gap = False
+            self._sequence += 1
+            self.clock.now += part.shape[1] / RATE
+            self.said += [effect.message for effect in self.asset.listen(chunk)]
+
+    def signs(self) -> list[Any]:
+        return [message for message in self.said if message.topic == "sign"]
+
+    def seconds(self, time: datetime) -> float:
+        return (time - from_ns(AT_NS)).total_seconds()
+
+
+def learned(recordings: list[Recording], folder: Path) -> Bundle:
+    data = recordings_dataset(recordings, LENGTH, HOP)
+    return load_bundle(search(data, task="sign", budget=Budget(ram_bytes=4096), out=folder, candidates=3).bundle)
+
+
+def recorded(gesture: str, take: int) -> Recording:
+    armband = ArmbandSimulator(subject="3", gesture=gesture, seed=10 + take)
+    armband.generate(200)
+    return Recording(armband.generate(1000), RATE, gesture, "counts", group=f"{gesture} {take}")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    takes = [recorded(gesture, take) for gesture in ("rest", *GESTURES) for take in range(3)]
+    return learned(takes, tmp_path_factory.mktemp("search"))
+
+
+def played(*script: tuple[str, float], seed: int = 1) -> Samples:
+    armband = ArmbandSimulator(subject="3", seed=seed)
+    parts = []
+    for gesture, seconds in script:
+        armband.select(gesture)
+        parts.append(armband.generate(round(seconds * RATE)))
+    return np.concatenate(parts, axis=1)
+
+
+def test_each_gesture_of_a_simulated_person_is_one_sign_with_its_beginning_and_end(model: Bundle) -> None:
+    person = Person(model)
+    person.hears(played(("rest", 3), ("fist", 2), ("rest", 2), ("open_hand", 1), ("rest", 2), ("fist", 2), ("rest", 2)))
+    signs = person.signs()
+    assert [sign.class_ for sign in signs] == ["fist", "open_hand", "fist"]
+    for sign, begin_s, end_s in zip(signs, (3, 7, 10), (5, 8, 12), strict=True):
+        assert (sign.start_from, sign.end_from) == ("signal", "signal")
+        assert person.seconds(sign.start) == pytest.approx(begin_s, abs=0.06)
+        assert 0 < person.seconds(sign.end) - end_s < 0.4  # contractions relax with a time constant of 0.09 s
+        assert sign.windows <= sign.of
+        assert sign.model == model.card.id
+
+
+def test_rest_is_no_sign_and_a_gesture_held_for_a_minute_is_one(model: Bundle) -> None:
+    person = Person(model)
+    person.hears(played(("rest", 60)))
+    assert person.signs() == []
+    person.hears(played(("fist", 60), ("rest", 2)))
+    (sign,) = person.signs()
+    assert sign.class_ == "fist"
+    assert person.seconds(sign.end) - person.seconds(sign.start) == pytest.approx(60, abs=0.5)
+
+
+def test_a_person_who_passes_from_sign_to_sign_makes_two_that_touch(model: Bundle) -> None:
+    person = Person(model)
+    person.hears(played(("rest", 3), ("fist", 3), ("wrist_flexion", 3), ("rest", 2)))
+    first, second = person.signs()
+    assert (first.class_, second.class_) == ("fist", "wrist_flexion")
+    assert (first.end, first.end_from) == (second.start, second.start_from) == (first.end, "windows")
+    assert person.seconds(first.end) == pytest.approx(6, abs=0.4)
+
+
+def test_a_gap_ends_a_sign_where_the_samples_end(model: Bundle) -> None:
+    person = Person(model)
+    samples = played(("rest", 3), ("fist", 4), ("rest", 2))
+    person.hears(samples[:, :1000])
+    person.gap = True
+    person.hears(samples[:, 1000:])
+    before, after = person.signs()
+    assert (before.end_from, after.start_from) == ("windows", "windows")
+    assert person.seconds(before.end) <= 5 <= person.seconds(after.start)
+
+
+def test_features_are_told_every_emg_s_and_nothing_of_vibration(model: Bundle) -> None:
+    person = Person(model, emg_s=0.5)
+    person.hears(played(("rest", 3)))
+    quiet = [message for message in person.said if message.topic == "emg"]
+    assert len(quiet) == 5  # after 1 s, and then every half second
+    person.said.clear()
+    person.hears(played(("fist", 3)))
+    loud = [message for message in person.said if message.topic == "emg"]
+    assert {message.topic for message in person.said} == {"classification", "emg"}
+    assert (loud[-1].unit, loud[-1].seconds, loud[-1].quality) == ("counts", 1.0, [])
+    assert all(len(values) == 8 for values in (loud[-1].rms, loud[-1].zero_crossings, loud[-1].median_frequency_hz))
+    assert max(loud[-1].envelope) > 5 * max(quiet[-1].envelope)
+    assert all(20 < frequency < 92 for frequency in loud[-1].median_frequency_hz)  # the simulator's band
+
+
+def test_a_channel_that_is_flat_or_broken_has_null(model: Bundle) -> None:
+    person = Person(model)
+    samples = played(("rest", 3))
+    samples[2] = 4
+    samples[3, 500:] = np.nan
+    person.hears(samples)
+    last = [message for message in person.said if message.topic == "emg"][-1]
+    assert set(last.quality) == {"flat", "nan"}
+    assert last.median_frequency_hz[2] is None
+    assert last.rms[3] is None
+    assert last.rms[2] == 0
+
+
+def test_each_gesture_of_a_real_person_is_one_sign(recordings_dir: Path, tmp_path: Path) -> None:
+    takes = read_myo(recordings_dir / "myo_gestures" / "male0.npz")
+    wearer = Person(learned([take.recording for take in takes if take.cycle < 2], tmp_path), rest="neutral")
+    unheard = {(take.cycle, take.recording.label): take.recording.samples for take in takes if take.cycle >= 2}
+    gestures, borders_s = [], []
+    for (cycle, label), samples in unheard.items():
+        if label == "neutral":
+            continue
+        for part in (unheard[cycle, "neutral"], samples):
+            wearer.hears(part)
+            borders_s.append(wearer.clock.now)
+        gestures.append(label)
+    wearer.hears(unheard[3, "neutral"])
+    signs = wearer.signs()
+    assert [sign.class_ for sign in signs] == gestures
+    for sign, begin_s, end_s in zip(signs, borders_s[::2], borders_s[1::2], strict=True):
+        assert wearer.seconds(sign.start) == pytest.approx(begin_s, abs=0.15)
+        assert wearer.seconds(sign.end) == pytest.approx(end_s, abs=0.3)
