@@ -7,7 +7,7 @@ EXTRA ?= [train]
 export OMP_NUM_THREADS ?= 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo install test chaos test-containers lint check bench bench-search format clean help
+.PHONY: demo install test chaos test-containers lint check load quiet-disk bench bench-search format clean help
 
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -26,6 +26,13 @@ test-containers: $(VENV)/.installed  ## Build and run the containers, where `doc
 
 chaos: $(VENV)/.installed  ## Kill, cut, freeze and restart a plant, and count what is lost, a few minutes: CHAOS='--seed 7'
 	$(BIN)/python tests/chaos/chaos.py $(CHAOS)
+
+load: $(VENV)/.installed  ## One node at many times real time, a gateway of up to 100 assets: half an hour
+	$(BIN)/python tests/load/one_node.py
+	$(BIN)/python tests/load/gateway.py
+
+quiet-disk: $(VENV)/.installed  ## What a node writes to its disk in ten minutes of monitoring
+	$(BIN)/python tests/load/quiet_disk.py
 
 lint: $(VENV)/.installed  ## Format, lint and types
 	$(BIN)/ruff format --check .

@@ -14,7 +14,7 @@ from edgetune_node.clock import from_ns
 from edgetune_node.commands import Context
 from edgetune_node.events import Durability
 from edgetune_node.evidence import physics_verdict, recommended_action
-from edgetune_node.labelling import novel_recording
+from edgetune_node.labelling import Recent, novel_recording
 from edgetune_node.message_parts import AssetHealth
 from edgetune_node.messages import Classification, Emg, Fault, Model, Sign, Vibration
 from edgetune_node.muscles import MuscleWatch
@@ -46,7 +46,6 @@ UNKNOWN = "unknown"
 UNUSABLE = frozenset({"nan", "flat"})
 LATENCIES_KEPT = 512
 EVIDENCE_WINDOWS = 16
-RECENT_S = 10.0
 STALE_S = 5.0
 
 
@@ -80,7 +79,7 @@ class Asset:
         self.refused: str | None = None
         self.last_sample = self.last_usable = emitter.clock.monotonic()
         self.quality: tuple[str, ...] = ()
-        self.recent: deque[Chunk] = deque()
+        self.recent = Recent(settings.rate_hz)
         self._emitter = emitter
         self._windower = Windower(
             settings.channels, settings.window.length, settings.window.hop, clip_level=settings.clip_level
@@ -105,10 +104,10 @@ class Asset:
         now = self._emitter.clock.monotonic()
         self.last_sample = now
         self._samples += chunk.samples.shape[1]
-        self._remember(chunk)
+        anew = self.recent.push(chunk)
         if chunk.gap:
             self._gaps += 1
-        if len(self.recent) == 1:
+        if anew:
             self.novelty.forget()
         messages = self._spoken(self._muscles.gap()) if chunk.gap else []
         for window in self._windower.push(chunk):
@@ -138,7 +137,7 @@ class Asset:
         found = [
             (
                 novel_recording(
-                    self.recent, self.settings, span, subject=subject, condition=condition, shaft_rpm=speed
+                    self.recent.chunks, self.settings, span, subject=subject, condition=condition, shaft_rpm=speed
                 ),
                 span.distance,
             )
@@ -359,12 +358,3 @@ class Asset:
     def _model(self, durability: Durability) -> Publish:
         fields = {} if self.bundle is None else model_fields(self.bundle)
         return self._emitter.publish(Model, self.settings.id, durability, previous=self.previous, **fields)
-
-    def _remember(self, chunk: Chunk) -> None:
-        """Keep the last seconds without a gap, for ``cmd/label``."""
-        if chunk.gap or (self.recent and chunk.sequence != self.recent[-1].sequence + 1):
-            self.recent.clear()
-        self.recent.append(chunk)
-        kept = sum(part.samples.shape[1] for part in self.recent)
-        while kept - self.recent[0].samples.shape[1] >= RECENT_S * self.settings.rate_hz:
-            kept -= self.recent.popleft().samples.shape[1]

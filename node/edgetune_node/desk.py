@@ -292,7 +292,7 @@ class Desk:
             wanted = LabelNovel(asset.settings.id, command.id, command.event, command.label)
             return Answer("accepted", final=False), [wanted]
         found = recent_recording(
-            list(asset.recent),
+            asset.recent.chunks,
             asset.settings,
             command.seconds or 0.0,
             label=command.label,

@@ -15,18 +15,19 @@ if TYPE_CHECKING:
 class Inbox:
     """Events in the order they came; chunks that do not fit are dropped oldest first and counted, nothing else is.
 
-    One order for all: a take that ``continue`` starts never holds samples that came before it.
+    One order for all: a take that ``continue`` starts never holds samples that came before it. Each asset has room of
+    its own, so that one that floods takes none of the others'.
 
     Parameters
     ----------
     capacity
-        Chunks that may wait.
+        Chunks of an asset that may wait.
     """
 
     def __init__(self, capacity: int = 256) -> None:
         self._capacity = capacity
         self._events: deque[Event] = deque()
-        self._chunks = 0
+        self._chunks: Counter[str] = Counter()
         self._ready = threading.Condition()
         self.dropped: Counter[str] = Counter()
 
@@ -34,9 +35,9 @@ class Inbox:
         """Add an event; never blocks."""
         with self._ready:
             if isinstance(event, ChunkArrived):
-                if self._chunks >= self._capacity:
-                    self._drop_oldest()
-                self._chunks += 1
+                if self._chunks[event.asset] >= self._capacity:
+                    self._drop_oldest(event.asset)
+                self._chunks[event.asset] += 1
             self._events.append(event)
             self._ready.notify()
 
@@ -47,17 +48,17 @@ class Inbox:
                 return None
             event = self._events.popleft()
             if isinstance(event, ChunkArrived):
-                self._chunks -= 1
+                self._chunks[event.asset] -= 1
             return event
 
     def __len__(self) -> int:
         """Events that wait."""
         return len(self._events)
 
-    def _drop_oldest(self) -> None:
+    def _drop_oldest(self, asset: str) -> None:
         for index, event in enumerate(self._events):
-            if isinstance(event, ChunkArrived):
+            if isinstance(event, ChunkArrived) and event.asset == asset:
                 del self._events[index]
-                self.dropped[event.asset] += 1
-                self._chunks -= 1
+                self.dropped[asset] += 1
+                self._chunks[asset] -= 1
                 return

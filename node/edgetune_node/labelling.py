@@ -1,7 +1,8 @@
-"""Makes recordings of what the stream has just said: labelled ones (``cmd/label``), and novel ones to be labelled."""
+"""Remembers what the stream has just said, and makes recordings of it: labelled (``cmd/label``) or to be labelled."""
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,35 @@ if TYPE_CHECKING:
     from edgetune_signal.types import Samples
 
 UNUSABLE = frozenset({"nan", "flat"})
+RECENT_S = 10.0
+
+
+class Recent:
+    """The chunks of the last ten seconds without a gap, at ``rate_hz`` samples a second."""
+
+    def __init__(self, rate_hz: float) -> None:
+        self._wanted = RECENT_S * rate_hz
+        self._chunks: deque[Chunk] = deque()
+        self._samples = 0
+
+    @property
+    def chunks(self) -> list[Chunk]:
+        """Oldest first."""
+        return list(self._chunks)
+
+    def push(self, chunk: Chunk) -> bool:
+        """Take in a chunk, and forget what is too old; gives whether nothing of before is left.
+
+        The cost does not grow with what is remembered.
+        """
+        if chunk.gap or (self._chunks and chunk.sequence != self._chunks[-1].sequence + 1):
+            self._chunks.clear()
+            self._samples = 0
+        self._chunks.append(chunk)
+        self._samples += chunk.samples.shape[1]
+        while self._samples - self._chunks[0].samples.shape[1] >= self._wanted:
+            self._samples -= self._chunks.popleft().samples.shape[1]
+        return len(self._chunks) == 1
 
 
 def recent_recording(

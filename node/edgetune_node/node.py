@@ -182,7 +182,7 @@ class Node:
                 effects = self.desks[event.asset].model_ready(event)
             case StopRequested():
                 effects = self._stop()
-        return self._settle(effects)
+        return self._settle(effects, event)
 
     def announce(self) -> list[Effect]:
         """Say everything that is retained; ``online`` last, so that what it vouches for is already there."""
@@ -301,8 +301,8 @@ class Node:
 
     # ---- inside ------------------------------------------------------------------------------------------------
 
-    def _settle(self, effects: list[Effect]) -> list[Effect]:
-        """Let one search run at a time, and say what changed."""
+    def _settle(self, effects: list[Effect], event: Event | None = None) -> list[Effect]:
+        """Let one search run at a time, and say what changed; samples change nothing but their own asset."""
         settled: list[Effect] = []
         for effect in effects:
             if isinstance(effect, StartSearch):
@@ -315,7 +315,7 @@ class Node:
                 self._waiting = deque(waiting for waiting in self._waiting if waiting.job != effect.job)
                 continue
             settled.append(effect)
-        for desk in self.desks.values():
+        for desk in [self.desks[event.asset]] if isinstance(event, ChunkArrived) else self.desks.values():
             settled += desk.state()
             settled += desk.progress()
         return settled

@@ -44,6 +44,16 @@ def test_only_the_oldest_chunks_are_dropped_and_each_is_counted(kinds: list[bool
     assert inbox.dropped["a"] == len(chunks) - len(kept)
 
 
+def test_an_asset_that_floods_takes_no_room_from_another() -> None:
+    inbox = Inbox(2)
+    quiet = [chunk(number, "quiet") for number in range(2)]
+    flood = [chunk(number, "flood") for number in range(50)]
+    for event in [quiet[0], *flood, quiet[1]]:
+        inbox.put(event)
+    assert drain(inbox) == [quiet[0], *flood[-2:], quiet[1]]
+    assert inbox.dropped == {"flood": 48}
+
+
 def test_a_waiting_reader_is_woken_by_an_event() -> None:
     inbox = Inbox()
     found: list[object] = []

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+SWITCH_S = 0.0005
+
 
 def run(
     config: Annotated[Path, typer.Option(help="The node's configuration; config.example.toml documents it.")],
@@ -22,6 +24,9 @@ def run(
     from edgetune_node.config import load_settings
     from edgetune_node.service import Service
 
+    # Where two threads compute, each waits this long at every lock and copy of the other; 5 ms by default, which at the
+    # end of a search and at many times real time made the thread that classifies too slow for its samples.
+    sys.setswitchinterval(SWITCH_S)
     settings = load_settings(config)
     logs.configure(verbose=verbose)
     code = Service(settings, SystemClock()).run()

@@ -1,0 +1,35 @@
+"""What is kept for ``cmd/label`` are the last seconds without a gap, whatever the size of the chunks."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgetune_node.labelling import RECENT_S, Recent
+from edgetune_signal import Chunk
+
+RATE_HZ = 10.0
+
+
+@given(st.lists(st.tuples(st.integers(1, 40), st.booleans()), min_size=1, max_size=60))
+def test_the_newest_chunks_are_kept_that_reach_back_far_enough(arrivals: list[tuple[int, bool]]) -> None:
+    recent = Recent(RATE_HZ)
+    chunks: list[Chunk] = []
+    for number, (size, gap) in enumerate(arrivals):
+        chunk = Chunk(np.zeros((1, size), np.float32), number, RATE_HZ, number, gap=gap)
+        chunks = [chunk] if gap else [*chunks, chunk]
+        recent.push(chunk)
+    expected: list[Chunk] = []
+    for chunk in reversed(chunks):
+        if sum(part.samples.shape[1] for part in expected) >= RECENT_S * RATE_HZ:
+            break
+        expected.insert(0, chunk)
+    assert [part.sequence for part in recent.chunks] == [part.sequence for part in expected]
+
+
+def test_a_missing_chunk_is_a_gap() -> None:
+    recent = Recent(RATE_HZ)
+    for number in (0, 1, 3):
+        recent.push(Chunk(np.zeros((1, 5), np.float32), number, RATE_HZ, number))
+    assert [part.sequence for part in recent.chunks] == [3]
