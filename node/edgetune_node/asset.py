@@ -12,6 +12,7 @@ import numpy as np
 from edgetune_node.alarm import NOVEL, Alarm
 from edgetune_node.clock import from_ns
 from edgetune_node.commands import Context
+from edgetune_node.drift import DriftWatch
 from edgetune_node.events import Durability
 from edgetune_node.evidence import physics_verdict, recommended_action
 from edgetune_node.labelling import Recent, novel_recording
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from edgetune_node.events import Publish
     from edgetune_node.evidence import Physics as PhysicsVerdict
     from edgetune_node.novel import Span
+    from edgetune_node.restoring import Restored
     from edgetune_signal import Chunk, Recording, Window
     from edgetune_signal.defects import Defect
     from edgetune_signal.types import Samples
@@ -61,7 +63,7 @@ class Asset:
     new_id
         Gives a fresh identifier for each fault or sign event.
     restored
-        Alarm as it was when the node stopped, so that a fault keeps its event id.
+        What was said last before the node stopped, so that a fault keeps its event id.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class Asset:
         settings: AssetSection,
         emitter: Emitter,
         new_id: Callable[[], str],
-        restored: AlarmState | None = None,
+        restored: Restored | None = None,
     ) -> None:
         self.settings = settings
         self.bundle: Bundle | None = None
@@ -86,9 +88,12 @@ class Asset:
         )
         self._vibration = VibrationWatch(settings)
         self._running = Running(settings.machine)
-        self._alarm = Alarm(settings.alarm, settings.healthy_class, new_id, restored)
+        self._alarm = Alarm(
+            settings.alarm, settings.healthy_class, new_id, None if restored is None else restored.alarm
+        )
         self._muscles = MuscleWatch(settings, new_id)
         self.novelty = NovelWatch(settings)
+        self.drift = DriftWatch(settings, None if restored is None else restored.drift)
         self._spans: list[Span] = []
         self._latencies: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self._heard: deque[tuple[str, Samples]] = deque(maxlen=min(settings.alarm.window, EVIDENCE_WINDOWS))
@@ -149,7 +154,7 @@ class Asset:
     def suggested(self) -> tuple[str, ...]:
         """Why a recalibration is suggested, for people; empty where it is not."""
         novel = self.novelty.suggestion
-        return () if novel is None else (novel,)
+        return (*(() if novel is None else (novel,)), *self.drift.reasons)
 
     @property
     def heard(self) -> bool:
@@ -191,6 +196,7 @@ class Asset:
         self.bundle = bundle
         self.previous = previous
         self._latencies.clear()
+        self.drift.swap(None if bundle is None else bundle.card.id)
         return [self._model(Durability.RARE)]
 
     def acknowledge(self, event: str | None, by: str, comment: str) -> list[Publish]:
@@ -277,6 +283,8 @@ class Asset:
             messages += [self._fault(state, Durability.RARE) for state in self._alarm.observe(*vote, end)]
             span = self.novelty.hear(window, ratio, self._alarm.state, self._emitter.clock.monotonic())
             self._spans += [] if span is None else [span]
+            if shares and not self._alarm.state.active:
+                self.drift.hear(shares.get(self.settings.healthy_class, confidence), ratio)
         else:
             messages += self._spoken(self._muscles.observe(class_, confidence, window))
         return messages
@@ -307,6 +315,8 @@ class Asset:
         found = self._vibration.look(now, self.context)
         if found is None:
             return []
+        if not self._alarm.state.active:
+            self.drift.look(found)
         fields = self._vibration.fields(found)
         messages = [self._emitter.publish(Vibration, self.settings.id, Durability.TELEMETRY, **fields)]
         verdict = self._verdict(self._alarm.state)

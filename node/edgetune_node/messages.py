@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgetune_node.drift import Drift
 from edgetune_node.message_parts import (
     AssetHealth,
     AssetInfo,
@@ -280,7 +281,10 @@ class Model(Message):
 
 
 class CalibrationStatus(Message):
-    """Where a recalibration stands, and what the operator should do now; ``suggested`` says why there should be one."""
+    """Where a recalibration stands, and what the operator should do now; ``suggested`` says why there should be one.
+
+    ``drift`` is how the healthy machine was after the last one, null until that is known; of ratios the logarithm.
+    """
 
     topic: ClassVar[str] = "calibration"
     retained: ClassVar[bool] = True
@@ -300,6 +304,7 @@ class CalibrationStatus(Message):
     best_accuracy: float | None = None
     best_arena_bytes: int | None = None
     suggested: list[str] = []
+    drift: Drift | None = None
 
 
 class Response(Message):

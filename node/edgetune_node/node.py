@@ -47,11 +47,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from edgetune_node.alarm import AlarmState
     from edgetune_node.clock import Clock
     from edgetune_node.config import Settings
     from edgetune_node.emitter import Emitter
     from edgetune_node.requests import Stored
+    from edgetune_node.restoring import Restored
 
 SEARCH_ENDED = frozenset({"done", "failed"})
 REJECTIONS_KEPT = 256
@@ -92,8 +92,8 @@ class Node:
         Names this life of the process.
     emitter
         Stamps messages.
-    alarms
-        Alarms as they were when the process ended, by asset.
+    restored
+        What was said last before the process ended, by asset.
     capabilities
         What ``info`` says the node can do.
     """
@@ -106,7 +106,7 @@ class Node:
         new_id: Callable[[], str],
         surroundings: Surroundings,
         first_use: Callable[[str, datetime], bool],
-        alarms: Mapping[str, AlarmState],
+        restored: Mapping[str, Restored],
         capabilities: Sequence[str],
     ) -> None:
         self._settings = settings
@@ -119,7 +119,7 @@ class Node:
         self._last_health = float("-inf")
         self._connected = False
         self.assets = {
-            section.id: Asset(section, emitter, new_id, alarms.get(section.id)) for section in settings.asset
+            section.id: Asset(section, emitter, new_id, restored.get(section.id)) for section in settings.asset
         }
         self.desks = {
             name: Desk(asset, emitter, lambda name=name: surroundings.stored(name))  # type: ignore[misc]

@@ -12,11 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from pydantic import ValidationError
 
 from edgetune_nas.errors import NasError
 from edgetune_node import insecure
-from edgetune_node.alarm import AlarmState
 from edgetune_node.audit import AuditLog
 from edgetune_node.emitter import Emitter
 from edgetune_node.errors import NodeError
@@ -50,10 +48,11 @@ from edgetune_node.inbox import Inbox
 from edgetune_node.link import Link
 from edgetune_node.listening import SourceReader, open_sources
 from edgetune_node.logs import log_rare
-from edgetune_node.messages import Fault, Status
+from edgetune_node.messages import Status
 from edgetune_node.node import Node
 from edgetune_node.novel_store import NovelStore
 from edgetune_node.outbox import Outbox
+from edgetune_node.restoring import restored
 from edgetune_node.resumption import Interrupted
 from edgetune_node.searches import SearchRunner
 from edgetune_node.stock import take_stock
@@ -141,7 +140,10 @@ class Service:
             new_id=lambda: uuid.uuid4().hex[:12],
             surroundings=self,
             first_use=self._outbox.first_use,
-            alarms=self._restored_alarms(topics),
+            restored={
+                asset: restored(asset, lambda leaf, asset=asset: self._outbox.current(topics.asset(asset, leaf)))  # type: ignore[misc]
+                for asset in self._stores
+            },
             capabilities=_capabilities(),
         )
         will = self._emitter.publish(Status, None, Durability.TELEMETRY, status="offline")
@@ -380,17 +382,6 @@ class Service:
             self._carry_out(self._node.handle(NovelChanged(name, self._novel[name].kept())))
             if bundle is not None:
                 self._carry_out(self._node.handle(ModelReady(name, "", bundle, store.previous_id())))
-
-    def _restored_alarms(self, topics: Topics) -> dict[str, AlarmState]:
-        alarms = {}
-        for section in self._settings.asset:
-            payload = self._outbox.current(topics.asset(section.id, Fault.topic))
-            if payload is not None:
-                try:
-                    alarms[section.id] = AlarmState.from_message(Fault.model_validate_json(payload))
-                except ValidationError as error:  # written by another version
-                    log.warning("last fault not understood", asset=section.id, reason=str(error))
-        return alarms
 
 
 def _capabilities() -> list[str]:

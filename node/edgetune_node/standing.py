@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from edgetune_node.asset import Asset
+    from edgetune_node.drift import Drift
     from edgetune_node.emitter import Emitter
     from edgetune_node.events import Publish
 
@@ -38,7 +39,7 @@ class Standing:
         self._last_phase = ""
         self._last_view: tuple[Any, ...] = ()
         self._last_progress = float("-inf")
-        self._suggested: tuple[str, ...] = ()
+        self._suggested: tuple[tuple[str, ...], Drift | None] = (asset.suggested, asset.drift.known)
 
     def state(self, phase: str, reason: str, job: str | None, *, always: bool) -> list[Publish]:
         """State of the asset, where it changed since it was last said."""
@@ -71,8 +72,8 @@ class Standing:
 
         ``view`` has the fields of a running job, None where none runs.
         """
-        suggested = self._asset.suggested
-        news = suggested != self._suggested
+        suggested, drift = self._asset.suggested, self._asset.drift.known
+        news = (suggested, drift) != self._suggested
         if view is None:
             if not always and not news:
                 return []
@@ -80,7 +81,9 @@ class Standing:
         key = tuple(view.get(name) for name in SHOWN_AT_ONCE)
         if not always and not news and key == self._last_view and now - self._last_progress < PROGRESS_S:
             return []
-        self._last_view, self._last_progress, self._suggested = key, now, suggested
+        self._last_view, self._last_progress, self._suggested = key, now, (suggested, drift)
         durability = Durability.RARE if news else Durability.TELEMETRY
         asset = self._asset.settings.id
-        return [self._emitter.publish(CalibrationStatus, asset, durability, **view, suggested=list(suggested))]
+        return [
+            self._emitter.publish(CalibrationStatus, asset, durability, **view, suggested=list(suggested), drift=drift)
+        ]

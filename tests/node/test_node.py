@@ -46,6 +46,7 @@ from edgetune_node.events import (
 from edgetune_node.node import Node
 from edgetune_node.novel import Kept
 from edgetune_node.requests import Stored
+from edgetune_node.restoring import restored
 from edgetune_node.resumption import MAX_RESUMPTIONS, Interrupted, JobNote
 from edgetune_node.signing import seal, sign
 from edgetune_node.topics import Topics
@@ -117,6 +118,7 @@ class Bench:
         task: str = "fault",
         assets: tuple[str, ...] = ("bearing",),
         mqtt: dict[str, Any] | None = None,
+        last: Mapping[str, bytes] | None = None,
         **asset: Any,
     ) -> None:
         self.clock = Clock()
@@ -136,7 +138,7 @@ class Bench:
             new_id=lambda: f"e{next(numbers)}",
             surroundings=self.world,
             first_use=self.world.first_use,
-            alarms={},
+            restored={name: restored(name, (last or {}).get) for name in assets},
             capabilities=[],
         )
         self.random = np.random.default_rng(0)
@@ -909,3 +911,45 @@ def test_a_disk_that_keeps_nothing_of_the_novel_is_named_and_monitoring_goes_on(
         "no room",
     )
     assert {found["class"] for found in said(bench.samples(), "classification")} == {"normal"}
+
+
+SLOWLY: dict[str, Any] = {"window": {"length": 64, "hop": 10_000}, "vibration_s": 10}
+
+
+def minutes(bench: Bench, count: int, loudness: float) -> list[Publish]:
+    """Let a machine grow louder or quieter; give what is said on ``calibration``."""
+    effects: list[Effect] = []
+    for step in range(6 * count):
+        bench.loudness += (loudness - bench.loudness) / (6 * count - step)
+        effects += bench.samples(10_000)
+    return [effect for effect in effects if isinstance(effect, Publish) and effect.topic.endswith("/calibration")]
+
+
+def test_a_slow_change_is_said_once_and_ends_with_it(healthy_bundle: Bundle) -> None:
+    bench = Bench(**SLOWLY)
+    bench.handle(ModelReady("bearing", "", healthy_bundle, None))
+    (baseline,) = said(minutes(bench, 32, 1.0), "calibration")
+    assert (baseline["suggested"], baseline["drift"]["model"]) == ([], healthy_bundle.card.id)
+    assert minutes(bench, 30, 1.0) == []
+    (told,) = minutes(bench, 60, 1.6)
+    assert minutes(bench, 30, 1.6) == []
+    (announced,) = said(bench.handle(LinkChanged(connected=True)), "calibration")
+    assert "RMS of the acceleration has risen from 1 to 1." in announced["suggested"][0]
+    assert announced["instruction"] == announced["suggested"][0]
+
+    again = Bench(**SLOWLY, last={"calibration": told.message.json_bytes()})
+    again.handle(ModelReady("bearing", "", healthy_bundle, None))
+    again.loudness = 1.6
+    assert minutes(again, 40, 1.6) == []
+    (announced_again,) = said(again.handle(LinkChanged(connected=True)), "calibration")
+    assert (announced_again["suggested"], announced_again["drift"]) == (announced["suggested"], announced["drift"])
+
+    bench.loudness = 1.0
+    (over,) = said(minutes(bench, 20, 1.0), "calibration")
+    assert (over["suggested"], over["instruction"]) == ([], "Nothing to do.")
+
+
+@pytest.mark.parametrize("leaf", ["calibration", "fault"])
+def test_what_another_version_said_last_is_no_reason_not_to_start(leaf: str) -> None:
+    bench = Bench(last={leaf: b'{"schema": "other/9"}'})
+    assert said(bench.handle(LinkChanged(connected=True)), "status")[0]["status"] == "online"
