@@ -50,7 +50,10 @@ def read_csv(path: Path, *, rate_hz: float, columns: Sequence[str], channels: in
     """
     text = _text(path)
     skipped, separator, names, count = _layout(path, text)
-    chosen = [_number(path, column, names, count) for column in columns] or list(range(count))
+    try:
+        chosen = [column_number(column, names, count) for column in columns] or list(range(count))
+    except ValueError as error:
+        raise RecordingError(f"{path}: {error}") from None
     if len(chosen) != channels:
         named = ", ".join(names or (str(number + 1) for number in range(count)))
         raise RecordingError(
@@ -108,10 +111,11 @@ def _is_number(word: str) -> bool:
     return re.fullmatch(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*|\s*[-+]?(nan|inf)\s*", word) is not None
 
 
-def _number(path: Path, column: str, names: list[str], count: int) -> int:
+def column_number(column: str, names: Sequence[str], count: int) -> int:
+    """Return the index of a column given by its name, or by its number from 1; `ValueError` names those there are."""
     if column in names:
-        return names.index(column)
+        return list(names).index(column)
     if column.isdecimal() and 1 <= int(column) <= count:
         return int(column) - 1
     there = f"{', '.join(names)}, or " if names else ""
-    raise RecordingError(f"{path}: has no column {column!r}: set columns of the source to some of {there}1 to {count}")
+    raise ValueError(f"there is no column {column!r}: set columns of the source to some of {there}1 to {count}")

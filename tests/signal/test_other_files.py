@@ -176,8 +176,8 @@ def test_columns_are_chosen_by_name_or_number(tmp_path: Path) -> None:
     ("text", "columns", "message"),
     [
         ("t,x,y\n1,2,3\n", (), r"3 columns \(t, x, y\) where the stream has 2 channels: set columns"),
-        ("1,2\n", ("x", "2"), "no column 'x': set columns of the source to some of 1 to 2"),
-        ("t,x\n1,2\n", ("t", "y"), "no column 'y': set columns of the source to some of t, x, or 1 to 2"),
+        ("1,2\n", ("x", "2"), "there is no column 'x': set columns of the source to some of 1 to 2"),
+        ("t,x\n1,2\n", ("t", "y"), "there is no column 'y': set columns of the source to some of t, x, or 1 to 2"),
         ("1,2\n3,x\n", (), r"could not convert string 'x' to float64 at row 1, column 2"),
         ("1,2\n3\n", (), "after its first 0 lines: .* at row 2 with 1 columns"),
         ("1,2\nnan,4\n", (), "sample 1 of channel 0 is nan"),

@@ -1,0 +1,190 @@
+"""Lab Streaming Layer over the loopback: found by name, checked against the asset, and lost without a hang."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from edgetune_signal import SourceError, SourceOptionsError, StreamSpec, open_source
+from edgetune_signal.testing import CHECKS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from edgetune_signal import Chunk, Source
+
+CONFIG = Path(tempfile.gettempdir()) / f"edgetune-lsl-{os.getpid()}.cfg"
+CONFIG.write_text(  # nothing leaves this machine, and test processes beside this one hear nothing
+    "[ports]\nIPv6 = disable\n[multicast]\nResolveScope = machine\nAddressesOverride = {127.0.0.1}\n"
+    f"[lab]\nKnownPeers = {{127.0.0.1}}\nSessionID = edgetune{os.getpid()}\n[log]\nlevel = -3\n"
+)
+os.environ["LSLAPICFG"] = str(CONFIG)
+try:
+    pylsl: Any = pytest.importorskip("pylsl", reason="pylsl is not installed: pip install 'edgetune[lsl]'")
+except RuntimeError as error:
+    pytest.skip(f"liblsl is not installed: {error}", allow_module_level=True)
+
+SPEC = StreamSpec(2, 1000.0, "uV")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tidy() -> Iterator[None]:
+    yield
+    CONFIG.unlink()
+
+
+def outlet(name: str, *, rate_hz: float = 1000.0, channels: int = 2, unit: str = "microvolts") -> Any:
+    info = pylsl.StreamInfo(name, "EMG", channels, rate_hz, "float32", f"{name}-source")
+    described = info.desc().append_child("channels")
+    for number in range(channels):
+        channel = described.append_child("channel")
+        channel.append_child_value("label", f"e{number + 1}")
+        channel.append_child_value("unit", unit)
+    return pylsl.StreamOutlet(info)
+
+
+def opened(name: str, spec: StreamSpec = SPEC, **options: Any) -> Source:
+    source = open_source("lsl", spec, {"stream": name, **options})
+    assert source.read(0.0) is None  # the first read subscribes
+    return source
+
+
+def read(source: Source) -> Chunk:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        chunk = source.read(1.0)
+        if chunk is not None:
+            return chunk
+    pytest.fail("no chunk came")
+
+
+def ramp(first: int, n: int, channels: int = 2) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return np.repeat(np.arange(first, first + n, dtype=np.float32)[:, None], channels, axis=1)
+
+
+@pytest.fixture
+def streaming() -> Iterator[None]:
+    """Sends until the test ends, whoever listens."""
+    stop = threading.Event()
+    sender = outlet("stream")
+
+    def run() -> None:
+        first = 0
+        while not stop.wait(0.01):
+            sender.push_chunk(ramp(first, 10))
+            first += 10
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield
+    stop.set()
+    thread.join()
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.usefixtures("streaming")
+def test_lsl_keeps_the_contract(check: Callable[[Callable[[], Source]], None]) -> None:
+    check(lambda: open_source("lsl", SPEC, {"stream": "stream"}))
+
+
+def test_samples_come_as_they_were_sent() -> None:
+    sender = outlet("plain")
+    with closing(opened("plain", stream_type="EMG")) as source:
+        sender.push_chunk(ramp(0, 20))
+        chunk = read(source)
+        np.testing.assert_array_equal(chunk.samples, ramp(0, 20).T)
+
+
+def test_channels_are_chosen_by_label_or_number() -> None:
+    sender = outlet("many", channels=4)
+    with closing(opened("many", columns=["e4", "1"])) as source:
+        sender.push_chunk(ramp(0, 20, 4) * np.array([1, 2, 3, 4], np.float32))
+        assert read(source).samples[:, 1].tolist() == [4.0, 1.0]
+
+
+def test_time_stamps_that_jump_are_a_gap() -> None:
+    sender = outlet("jumping")
+    with closing(opened("jumping")) as source:
+        now = pylsl.local_clock()
+        sender.push_chunk(ramp(0, 20), now)
+        assert not read(source).gap
+        sender.push_chunk(ramp(20, 20), now + 0.025)  # five late: a sender takes its time
+        assert not read(source).gap
+        sender.push_chunk(ramp(60, 20), now + 0.5)
+        assert read(source).gap
+
+
+def test_a_stream_that_ends_is_an_error_and_what_follows_its_return_a_gap() -> None:
+    sender = outlet("ending")
+    with closing(opened("ending")) as source:
+        sender.push_chunk(ramp(0, 20))
+        read(source)
+        del sender
+        with pytest.raises(SourceError, match="the LSL stream ended"):
+            source.read(30.0)
+        again = outlet("ending")
+        assert source.read(0.0) is None
+        again.push_chunk(ramp(0, 20))
+        assert read(source).gap
+
+
+@pytest.mark.parametrize(
+    ("made", "options", "message"),
+    [
+        ({}, {"stream": "nobody"}, r"no LSL stream has name='nobody': there are (.*, )?sender \(EMG, "),
+        ({"rate_hz": 500.0}, {}, "has 500 Hz where the asset has 1000 Hz: set rate_hz, or sensor_rate_hz"),
+        ({"rate_hz": 0.0}, {}, "has no constant rate"),
+        ({"channels": 3}, {}, r"has 3 channels \(e1, e2, e3\) where the asset has 2: set columns"),
+        ({"unit": "volts"}, {}, "is in V where the asset has uV: set unit, or sensor_unit"),
+        (
+            {},
+            {"columns": ["e1", "e9"]},
+            "there is no column 'e9': set columns of the source to some of e1, e2, or 1 to 2",
+        ),
+    ],
+)
+def test_a_stream_that_does_not_fit_is_refused_with_what_to_do(
+    made: dict[str, Any], options: dict[str, Any], message: str
+) -> None:
+    sender = outlet("sender", **made)
+    with (
+        closing(open_source("lsl", SPEC, {"stream": "sender", **options})) as source,
+        pytest.raises(SourceError, match=message),
+    ):
+        source.read(0.0)
+    del sender
+
+
+def test_of_two_streams_of_a_type_one_has_to_be_named() -> None:
+    senders = [outlet("left"), outlet("right")]
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:  # until both are heard in time
+        with closing(open_source("lsl", SPEC, {"stream_type": "EMG"})) as source:
+            try:
+                source.read(0.0)
+            except SourceError as error:
+                refused = str(error)
+                break
+    assert refused.startswith("several LSL streams have type='EMG': there are ")
+    del senders
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({}, {"stream"}),
+        ({"stream": "it's", "columns": ["e1"], "colour": 1}, {"stream", "columns", "colour"}),
+    ],
+)
+def test_all_wrong_options_are_named(options: dict[str, Any], names: set[str]) -> None:
+    with pytest.raises(SourceOptionsError) as caught:
+        open_source("lsl", SPEC, options)
+    assert {problem.split()[0] for problem in caught.value.problems} == names
