@@ -27,7 +27,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edgetune_node.signing import PROPERTY
 from edgetune_node.sockets import send_at_once
-from edgetune_node.tls import distrust
+from edgetune_node.tls import distrust, own_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -241,8 +241,8 @@ class Connection:
         if stopper.is_alive():
             self.abandon()
             stopper.join(max(timeout_s, 0.2) / 2)
-        if self.dead and (left := client.socket()) is not None:
-            left.close()  # paho leaves it open where it was just reconnecting
+        if self.dead:
+            client._reset_sockets()  # noqa: SLF001 - it leaves its own pair open, and the connection where it reconnects
 
     def abandon(self) -> None:
         """Cut the connection as it is; the broker publishes the will."""
@@ -291,8 +291,9 @@ class Connection:
             self._delay_reconnects()
             self._signal(Down(self.flapping or f"the connection was lost: {reason}"))
         elif not self._refused:  # else this only repeats the refusal
-            tls = "" if self._settings.tls else "; does it expect TLS?"
-            self._signal(Down(f"the broker closed the connection before answering: {reason}{tls}"))
+            tls = self._settings.tls
+            hint = "does it expect TLS?" if tls is None else own_certificate(tls)
+            self._signal(Down(f"the broker closed the connection before answering: {reason}; {hint}"))
         self._up = False
 
     def _delay_reconnects(self) -> None:
