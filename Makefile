@@ -43,6 +43,7 @@ check: lint  ## Format, lint, types and the quick tests
 	$(BIN)/python -m pytest -m "not slow and not containers" -q -n 2
 
 bench: $(VENV)/.installed  ## Benchmarks: throughput, latency, memory, search
+	$(BIN)/python tests/bench/bench_sources.py
 	$(BIN)/python tests/bench/bench_indicators.py
 	$(BIN)/python tests/bench/bench_novelty.py
 	$(BIN)/python tests/bench/bench_drift.py

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SIGNALS = {"emg": "uV", "eeg": "uV", "ecg": "uV", "accel": "g"}
 """What a board measures, and the unit in which BrainFlow gives it."""
 PRESETS = ("default", "auxiliary", "ancillary")
-POLL_S = 0.01
+POLL_S = 0.02
 SILENT_S = 5.0
 """BrainFlow says nothing of a board that was switched off."""
 BUFFER_SAMPLES = 45_000

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgetune_signal.errors import RecordingError
+from edgetune_signal.options import column_number
 from edgetune_signal.recording_file import Recording, check_recording
 
 if TYPE_CHECKING:
@@ -109,13 +110,3 @@ def _words(line: str, separator: str | None) -> list[str]:
 
 def _is_number(word: str) -> bool:
     return re.fullmatch(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*|\s*[-+]?(nan|inf)\s*", word) is not None
-
-
-def column_number(column: str, names: Sequence[str], count: int) -> int:
-    """Return the index of a column given by its name, or by its number from 1; `ValueError` names those there are."""
-    if column in names:
-        return list(names).index(column)
-    if column.isdecimal() and 1 <= int(column) <= count:
-        return int(column) - 1
-    there = f"{', '.join(names)}, or " if names else ""
-    raise ValueError(f"there is no column {column!r}: set columns of the source to some of {there}1 to {count}")

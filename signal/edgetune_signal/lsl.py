@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgetune_signal.csv_file import column_number
 from edgetune_signal.errors import SourceError
 from edgetune_signal.live import LiveSource, Piece
-from edgetune_signal.options import OptionReader
+from edgetune_signal.options import OptionReader, column_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -107,3 +107,13 @@ class OptionReader:
     def _take(self, name: str, default: object) -> object:
         self._known.append(name)
         return self._options.get(name, default)
+
+
+def column_number(column: str, names: Sequence[str], count: int) -> int:
+    """Return the index of a column given by its name, or by its number from 1; `ValueError` names those there are."""
+    if column in names:
+        return list(names).index(column)
+    if column.isdecimal() and 1 <= int(column) <= count:
+        return int(column) - 1
+    there = f"{', '.join(names)}, or " if names else ""
+    raise ValueError(f"there is no column {column!r}: set columns of the source to some of {there}1 to {count}")
