@@ -11,7 +11,7 @@ import numpy as np
 
 from edgetune_node.alarm import NOVEL, Alarm
 from edgetune_node.clock import from_ns
-from edgetune_node.commands import Context
+from edgetune_node.context import Context
 from edgetune_node.drift import DriftWatch
 from edgetune_node.events import Durability
 from edgetune_node.evidence import physics_verdict, recommended_action
@@ -79,6 +79,7 @@ class Asset:
         self.context = Context()
         self.source_error: str | None = None
         self.refused: str | None = None
+        self.misunderstood: str | None = None
         self.last_sample = self.last_usable = emitter.clock.monotonic()
         self.quality: tuple[str, ...] = ()
         self.recent = Recent(settings.rate_hz)

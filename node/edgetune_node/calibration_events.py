@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from edgetune_nas.card import ModelCard
-from edgetune_node.commands import problems
 from edgetune_node.messages import SearchPhase
+from edgetune_node.payloads import problems
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime  # noqa: TC003 - pydantic reads it
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -18,12 +17,9 @@ from pydantic import (
 )
 
 from edgetune_nas.card import Budget
-from edgetune_node.errors import CommandError
+from edgetune_node.errors import CommandError, PayloadError
+from edgetune_node.payloads import parse_object, problems
 
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
-
-MAX_COMMAND_BYTES = 16 * 1024
 Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
 Text = Annotated[str, Field(max_length=500)]
 
@@ -181,15 +177,6 @@ COMMANDS: dict[str, type[Command]] = {
 }
 
 
-class Context(BaseModel):
-    """What the plant says of a machine on its ``context`` topic; every field is optional."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-    shaft_rpm: float | None = Field(None, ge=0, le=1e6)
-    load: float | None = None
-    running: bool | None = None
-
-
 def parse_command(name: str, payload: bytes, *, now: datetime, retained: bool = False) -> Command:
     """Read one command.
 
@@ -198,7 +185,7 @@ def parse_command(name: str, payload: bytes, *, now: datetime, retained: bool = 
     name
         Last level of its topic.
     payload
-        Bytes as they came; of too long a one the first `MAX_COMMAND_BYTES` and one more are enough.
+        Bytes as they came; of too long a one the first `MAX_PAYLOAD_BYTES` and one more are enough.
     now
         Against which ``expires`` is held.
     retained
@@ -209,9 +196,10 @@ def parse_command(name: str, payload: bytes, *, now: datetime, retained: bool = 
     CommandError
         With every problem named, and the command's ``id`` where one could be read.
     """
-    if len(payload) > MAX_COMMAND_BYTES:
-        raise CommandError(name, None, [f"payload has more than {MAX_COMMAND_BYTES} bytes, the most for a command"])
-    data = _parse_object(name, payload)
+    try:
+        data = parse_object(payload)
+    except PayloadError as error:
+        raise CommandError(name, None, [str(error)]) from None
     given = data.get("id")
     command_id = given if isinstance(given, str) and 1 <= len(given) <= 64 else None  # noqa: PLR2004 - the field's bounds
     model = COMMANDS.get(name)
@@ -226,55 +214,3 @@ def parse_command(name: str, payload: bytes, *, now: datetime, retained: bool = 
     if command.expires is not None and command.expires <= now:
         raise CommandError(name, command_id, [f"expires: it expired at {command.expires.isoformat()}"])
     return command
-
-
-def problems(error: ValidationError) -> list[str]:
-    """One sentence for each thing that a validation found, starting with the field's name."""
-    return [
-        f"{'.'.join(str(part) for part in item['loc']) or 'payload'}: {_sentence(item)}"
-        for item in error.errors(include_url=False, include_input=False)
-    ]
-
-
-def _sentence(item: ErrorDetails) -> str:
-    """Say what is wrong; of a name that is not one, what a name may hold in place of the pattern."""
-    pattern = str(item.get("ctx", {}).get("pattern", ""))
-    begins, _, rest = pattern.removeprefix("^[").removesuffix("]*$").partition("][")
-    if item["type"] != "string_pattern_mismatch" or begins != "A-Za-z0-9" or not rest.startswith(begins):
-        return item["msg"].removeprefix("Value error, ")
-    signs = " ".join(rest.removeprefix(begins))
-    return f"must begin with a letter or digit and hold only letters, digits and {signs}"
-
-
-def _parse_object(name: str, payload: bytes) -> dict[str, Any]:
-    try:
-        data = json.loads(
-            payload.decode("utf-8"),
-            object_pairs_hook=_unique_keys,
-            parse_constant=_refuse_constant,
-        )
-        json.dumps(data, ensure_ascii=False).encode()
-    except UnicodeDecodeError as error:
-        raise CommandError(name, None, [f"payload is not UTF-8 (byte {error.start})"]) from None
-    except UnicodeEncodeError:
-        raise CommandError(
-            name, None, ["payload has half of a surrogate pair (\\ud800 to \\udfff) in a text"]
-        ) from None
-    except RecursionError:
-        raise CommandError(name, None, ["payload is nested too deeply"]) from None
-    except ValueError as error:
-        raise CommandError(name, None, [f"payload is not JSON: {error}"]) from None
-    if not isinstance(data, dict):
-        raise CommandError(name, None, [f"payload must be a JSON object, not {type(data).__name__}"])
-    return data
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("an object names a key twice")
-    return result
-
-
-def _refuse_constant(constant: str) -> Any:
-    raise ValueError(f"{constant} is not a JSON number")

@@ -28,9 +28,9 @@ from pydantic_settings import (
 )
 
 from edgetune_nas.card import Budget
-from edgetune_node.commands import problems
 from edgetune_node.config_machine import MachineSection
 from edgetune_node.errors import ConfigError
+from edgetune_node.payloads import problems
 from edgetune_signal import StreamSpec
 
 SECRETS_DIR = Path("/run/secrets")

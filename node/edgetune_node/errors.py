@@ -3,6 +3,7 @@
 NodeError
 ├── ConfigError      the configuration is wrong (every problem is named); exit code 2
 ├── CommandError     a command is refused (every problem is named)
+├── PayloadError     a payload is not what its topic takes
 ├── StoreError       the model store cannot do what was asked
 └── OutboxError      the outbox file cannot be used
 """
@@ -47,6 +48,10 @@ class CommandError(NodeError):
         self.command_id = command_id
         self.problems = problems
         super().__init__(f"{command}: " + "; ".join(problems))
+
+
+class PayloadError(NodeError):
+    """A payload is not what its topic takes; the message says why."""
 
 
 class StoreError(NodeError):

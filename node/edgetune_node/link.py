@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from edgetune_node.commands import MAX_COMMAND_BYTES
 from edgetune_node.connection import MAX_INFLIGHT, Connection
 from edgetune_node.delivery import Telemetry
 from edgetune_node.errors import OutboxError
 from edgetune_node.events import CommandArrived, ContextArrived, Durability, LinkChanged
 from edgetune_node.outbox import Entry
+from edgetune_node.payloads import MAX_PAYLOAD_BYTES
 from edgetune_node.sender import Kept, Sender
 from edgetune_node.tls import tls_context
 
@@ -277,7 +277,7 @@ class Link:
                 CommandArrived(
                     asset,
                     leaf.removeprefix("cmd/"),
-                    incoming.payload[: MAX_COMMAND_BYTES + 1],
+                    incoming.payload[: MAX_PAYLOAD_BYTES + 1],
                     retained=incoming.retained,
                     response_topic=self._usable(incoming.response_topic),
                     correlation=incoming.correlation,
@@ -291,7 +291,7 @@ class Link:
                 if not incoming.retained:  # else nobody can tell how old they are
                     self._sample_feeds[asset](incoming.payload)
             elif asset is not None and leaf == "context":
-                self._post(ContextArrived(asset, incoming.payload[: MAX_COMMAND_BYTES + 1]))
+                self._post(ContextArrived(asset, incoming.payload[: MAX_PAYLOAD_BYTES + 1]))
         finally:
             if incoming.ack is not None:
                 self._sender.connection.ack(incoming.ack)

@@ -7,13 +7,12 @@ from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pydantic import ValidationError
-
 from edgetune_node import insecure
 from edgetune_node.asset import Asset
-from edgetune_node.commands import Command, Context, Ping, parse_command
+from edgetune_node.commands import Command, Ping, parse_command
+from edgetune_node.context import parse_context
 from edgetune_node.desk import Desk
-from edgetune_node.errors import CommandError, OutboxError
+from edgetune_node.errors import CommandError, OutboxError, PayloadError
 from edgetune_node.events import (
     AckCommand,
     CancelSearch,
@@ -55,6 +54,7 @@ if TYPE_CHECKING:
 
 SEARCH_ENDED = frozenset({"done", "failed"})
 REJECTIONS_KEPT = 256
+MAX_TOLD = 500
 
 
 class Surroundings(Protocol):
@@ -280,9 +280,9 @@ class Node:
         asset = self.assets.get(event.asset)
         if asset is not None:
             try:
-                asset.context = Context.model_validate_json(event.payload or b"{}")
-            except ValidationError:
-                asset.context = Context()
+                asset.context, asset.misunderstood = parse_context(event.payload), None
+            except PayloadError as error:
+                asset.misunderstood = f"context refused, what it said before still counts: {error}"[:MAX_TOLD]
         return []
 
     def _searched(self, event: SearchReported) -> list[Effect]:
@@ -379,7 +379,12 @@ class Node:
     def _health(self) -> Effect:
         self._last_health = self._clock.monotonic()
         vitals = dict(self._world.vitals())
-        refused = [f"{name}: {asset.refused}" for name, asset in self.assets.items() if asset.refused]
+        refused = [
+            f"{name}: {problem}"
+            for name, asset in self.assets.items()
+            for problem in (asset.refused, asset.misunderstood)
+            if problem
+        ]
         vitals["problems"] = [*vitals.get("problems", []), *refused, *insecure.unasked(self._settings.mqtt)]
         return self._emitter.publish(
             Health,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgetune_node.commands import Context
     from edgetune_node.config_machine import MachineSection
+    from edgetune_node.context import Context
     from edgetune_signal.types import Samples
 
 RESUMES_AT = 1.5

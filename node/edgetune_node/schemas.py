@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import models_json_schema
 
-from edgetune_node.commands import COMMANDS, Context
+from edgetune_node.commands import COMMANDS
+from edgetune_node.context import Context
 from edgetune_node.messages import MESSAGES, Response
 from edgetune_node.topics import ASSET_COMMANDS, NODE_COMMANDS
 

@@ -11,8 +11,8 @@ from edgetune_node.trend import Trend
 from edgetune_signal import IndicatorBuffer, ShaftSpeed, diagnose
 
 if TYPE_CHECKING:
-    from edgetune_node.commands import Context
     from edgetune_node.config import AssetSection
+    from edgetune_node.context import Context
     from edgetune_node.trend import Slope
     from edgetune_signal import Chunk, Condition, Indicators
     from edgetune_signal.defects import DefectLine

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import string
 from datetime import UTC, datetime, timedelta
@@ -10,9 +11,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from edgetune_node.commands import COMMANDS, MAX_COMMAND_BYTES, Command, Context, Deploy, Recalibrate, parse_command
-from edgetune_node.errors import CommandError
+from edgetune_node.commands import COMMANDS, Command, Deploy, Recalibrate, parse_command
+from edgetune_node.context import Context, parse_context
+from edgetune_node.errors import CommandError, PayloadError
 from edgetune_node.messages import Response
+from edgetune_node.payloads import MAX_PAYLOAD_BYTES
 
 UNTIMED = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -195,14 +198,14 @@ def test_a_command_without_a_time_zone_in_expires_is_refused() -> None:
 
 def test_a_mebibyte_of_json_is_refused_by_its_size() -> None:
     payload = json.dumps({"id": "j1", "x": "y" * 2**20}).encode()
-    for came in (payload, payload[: MAX_COMMAND_BYTES + 1]):  # the link passes no more on
+    for came in (payload, payload[: MAX_PAYLOAD_BYTES + 1]):  # the link passes no more on
         assert "more than 16384 bytes" in refusal("record", came).problems[0]
 
 
 def test_the_largest_command_is_read() -> None:
     payload = b'{"id": "p"}'
-    assert parse("ping", payload + b" " * (MAX_COMMAND_BYTES - len(payload))).id == "p"
-    refusal("ping", payload + b" " * (MAX_COMMAND_BYTES - len(payload) + 1))
+    assert parse("ping", payload + b" " * (MAX_PAYLOAD_BYTES - len(payload))).id == "p"
+    refusal("ping", payload + b" " * (MAX_PAYLOAD_BYTES - len(payload) + 1))
 
 
 @pytest.mark.parametrize(
@@ -303,5 +306,40 @@ def test_a_name_that_is_none_is_told_what_a_name_may_hold(name: str, fields: dic
 
 
 def test_the_plant_may_tell_more_than_the_node_knows() -> None:
-    context = Context.model_validate_json(b'{"shaft_rpm": 1797, "shift": "night"}')
+    context = parse_context(b'{"shaft_rpm": 1797, "shift": "night"}')
     assert (context.shaft_rpm, context.load, context.running) == (1797.0, None, None)
+    assert parse_context(b"") == Context()
+
+
+@pytest.mark.parametrize(
+    ("payload", "told"),
+    [
+        (b'{"shaft_rpm": 1797, "shaft_rpm": 0}', "an object names a key twice"),
+        (b'{"shaft_rpm": NaN}', "NaN is not a JSON number"),
+        (b'{"shaft_rpm": 1e999}', "shaft_rpm: "),
+        (b'{"shaft_rpm": -1, "running": "perhaps"}', "shaft_rpm: .*; running: "),
+        (b"[]", "must be a JSON object, not list"),
+        (b'{"load": ' + b"[" * 9000, "nested too deeply|not JSON"),
+        (b"\xff", "not UTF-8"),
+        (b" " * MAX_PAYLOAD_BYTES + b"{}", "more than 16384 bytes"),
+        (b'{"load": ' + b"9" * 9000 + b"}", "not JSON"),
+    ],
+)
+def test_what_is_no_context_is_refused_with_the_reason(payload: bytes, told: str) -> None:
+    with pytest.raises(PayloadError, match=told):
+        parse_context(payload)
+
+
+@given(
+    st.binary(max_size=64)
+    | st.text(max_size=64).map(str.encode)
+    | st.builds(
+        json.dumps,
+        st.fixed_dictionaries(
+            {}, optional={name: st.none() | st.booleans() | st.floats() | st.text() for name in Context.model_fields}
+        ),
+    ).map(str.encode)
+)
+def test_any_context_is_read_or_refused(payload: bytes) -> None:
+    with contextlib.suppress(PayloadError):
+        parse_context(payload)

@@ -656,6 +656,27 @@ def context(bench: Bench, **said_of_it: Any) -> list[Effect]:
     return bench.handle(ContextArrived("bearing", json.dumps(said_of_it).encode()))
 
 
+def test_an_invalid_context_is_named_in_health_and_the_last_good_one_still_counts() -> None:
+    bench = Bench(machine={"min_rpm": 600})
+    context(bench, running=False)
+
+    bench.handle(ContextArrived("bearing", b'{"running": true, "running": true}'))
+    assert bench.node.assets["bearing"].context.running is False
+    [problem] = health_problems(bench)
+    assert problem == (
+        "bearing: context refused, what it said before still counts: payload is not JSON: an object names a key twice"
+    )
+
+    context(bench, running=True)
+    assert bench.node.assets["bearing"].context.running is True
+    assert health_problems(bench) == []
+
+
+def health_problems(bench: Bench) -> list[str]:
+    problems: list[str] = said(bench.handle(LinkChanged(connected=True)), "health")[0]["problems"]
+    return problems
+
+
 def test_a_machine_that_does_not_run_is_not_judged_and_the_state_says_why(bundle: Bundle) -> None:
     bench = Bench(machine={"min_rpm": 600})
     bench.handle(ModelReady("bearing", "", bundle, None))

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from edgetune_node.alarm import AlarmState
 from edgetune_node.asset import Asset
-from edgetune_node.commands import Context
 from edgetune_node.config import AssetSection
 from edgetune_node.config_machine import MachineSection
+from edgetune_node.context import Context
 from edgetune_node.emitter import Emitter
 from edgetune_node.evidence import physics_verdict, recommended_action
 from edgetune_node.message_parts import Evidence

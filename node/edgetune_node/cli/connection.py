@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import typer
 from pydantic import SecretStr, ValidationError
 
-from edgetune_node.commands import problems
 from edgetune_node.config import MqttSection, NodeSection, Settings, TlsSection, load_settings
+from edgetune_node.payloads import problems
 from edgetune_node.topics import Topics
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from pydantic import ValidationError
 
 from edgetune_node.cli.broker_errors import BrokerError
 from edgetune_node.cli.client import OperatorClient
-from edgetune_node.commands import problems
 from edgetune_node.config import load_settings
 from edgetune_node.errors import ConfigError
 from edgetune_node.messages import Health, Status
+from edgetune_node.payloads import problems
 from edgetune_node.topics import Topics
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from edgetune_node.cli.job import Job, follow, summary
 from edgetune_node.cli.lines import InputLines
 from edgetune_node.cli.progress import open_progress, request
 from edgetune_node.cli.sizes import parse_count, parse_seconds, parse_size
-from edgetune_node.commands import Command, Recalibrate, Record, problems
+from edgetune_node.commands import Command, Recalibrate, Record
 from edgetune_node.errors import NodeError
+from edgetune_node.payloads import problems
 
 if TYPE_CHECKING:
     from edgetune_node.cli.progress import Progress

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from edgetune_node.commands import problems
 from edgetune_node.demo.errors import DemoError
 from edgetune_node.message_parts import iso
 from edgetune_node.messages import Classification, Fault, Message, Model, State, Status
+from edgetune_node.payloads import problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgetune_node.commands import MAX_COMMAND_BYTES
 from edgetune_node.events import (
     ContextArrived,
     FinishCommand,
     KeepCommand,
 )
+from edgetune_node.payloads import MAX_PAYLOAD_BYTES
 from edgetune_node.topics import Topics
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def test_a_retained_command_is_not_refused_anew_on_each_reconnect(fresh_broker: 
 def test_a_huge_command_is_cut_to_one_byte_more_than_allowed(fresh_broker: Any, bench: Any, recorder: Any) -> None:
     node = bench(fresh_broker).start()
     recorder(fresh_broker).publish(TOPICS.asset("a", "cmd/record"), b"x" * 2**20)
-    assert len(node.command().payload) == MAX_COMMAND_BYTES + 1
+    assert len(node.command().payload) == MAX_PAYLOAD_BYTES + 1
     node.link.ack(node.command().ack)
 
 
