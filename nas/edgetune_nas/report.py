@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import subprocess
 import sys
@@ -12,30 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from edgetune_nas.card import ModelCard
 from edgetune_nas.errors import BundleError
+from edgetune_nas.page import ACCENT, INK, QUIET, figure_of, image, page, table
 from edgetune_nas.progress import FrontPoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from collections.abc import Sequence
 
     from edgetune_nas.card import Measured, Metrics
 
-INK, ACCENT, QUIET = "#1f2937", "#0f766e", "#9ca3af"
 MAX_ANNOTATED_CLASSES = 30
 FRONT_CAPTION = (
     "Validation accuracy against arena. On the line: candidates that no other beats in both. Faint: candidates that "
     "the search kept because it compares the calibrated certainty on validation windows, a finer measure than accuracy."
 )
-
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1f2937; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-table { border-collapse: collapse; margin: .5rem 0; } td, th { padding: .2rem .8rem .2rem 0; text-align: left; }
-td { border-top: 1px solid #e5e7eb; } td.n { text-align: right; font-variant-numeric: tabular-nums; }
-.lead { font-size: 1.1rem; } figure { margin: 1rem 0; } img { max-width: 100%; } figcaption { color: #6b7280; }
-"""
 
 
 def render(card: ModelCard, front: Sequence[FrontPoint], curve: Sequence[float]) -> str:
@@ -61,21 +48,20 @@ def render(card: ModelCard, front: Sequence[FrontPoint], curve: Sequence[float])
         *([f"<p>Note: {escape(str(card.notes['training']))}.</p>"] if "training" in card.notes else []),
         *(f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>" for caption, picture in pictures),
         "<h2>Network</h2>",
-        _table((str(number), layer) for number, layer in enumerate(card.layers, 1)),
+        table((str(number), layer) for number, layer in enumerate(card.layers, 1)),
         "<h2>Cost</h2>",
-        _table((name.replace("_", " "), value) for name, value in card.cost.model_dump().items()),
+        table((name.replace("_", " "), value) for name, value in card.cost.model_dump().items()),
         "<h2>Measured where it was made</h2>",
         _measured(card),
         f"<p>Deployed: {escape(card.deployed)}. {escape(card.deployed_because)}.</p>",
         "<h2>Test windows</h2>",
         _metrics(card),
         "<h2>Search</h2>",
-        _table((name.replace("_", " "), value) for name, value in card.search.model_dump().items()),
-        _table((f"limit: {name.replace('_', ' ')}", value) for name, value in card.budget.model_dump().items()),
+        table((name.replace("_", " "), value) for name, value in card.search.model_dump().items()),
+        table((f"limit: {name.replace('_', ' ')}", value) for name, value in card.budget.model_dump().items()),
         f"<p>Data {escape(card.data_fingerprint)}</p>",
     ]
-    head = f"<meta charset='utf-8'><title>{escape(title)}</title><style>{_STYLE}</style>"
-    return f"<!doctype html><html lang='en'><head>{head}</head><body>{''.join(body)}</body></html>\n"
+    return page(title, body)
 
 
 def render_apart(card: ModelCard, curve: Sequence[float]) -> str:
@@ -119,7 +105,7 @@ def _measured(card: ModelCard) -> str:
     names = list(next(iter(card.measured.values())).model_dump())
     rows = [["", *card.measured]]
     rows += [[name.replace("_", " "), *(_taken(name, each) for each in card.measured.values())] for name in names]
-    return _table(rows)
+    return table(rows)
 
 
 def _taken(name: str, measured: Measured) -> Any:
@@ -136,19 +122,7 @@ def _metrics(card: ModelCard) -> str:
     for condition in card.metrics.accuracy_by_condition:
         values = [each.accuracy_by_condition.get(condition, "") for each in columns.values()]
         rows.append([f"accuracy, {condition}", *values])
-    return _table(rows)
-
-
-def _table(rows: Iterable[Iterable[Any]]) -> str:
-    return "<table>" + "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows) + "</table>"
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, int | float):
-        fine = isinstance(value, float) and abs(value) < 1000  # noqa: PLR2004 - beyond it, decimals are noise
-        text = f"{value:.4g}" if fine else f"{value:,.0f}".replace(",", "\u2009")
-        return f"<td class='n'>{text}</td>"
-    return f"<td>{escape('none' if value is None else str(value))}</td>"
+    return table(rows)
 
 
 def unbeaten(front: Sequence[FrontPoint]) -> list[FrontPoint]:
@@ -161,7 +135,7 @@ def unbeaten(front: Sequence[FrontPoint]) -> list[FrontPoint]:
 
 
 def _front_picture(card: ModelCard, front: Sequence[FrontPoint]) -> str:
-    figure, axes = _figure(6.5, 3.4)
+    figure, [axes] = figure_of(6.5, 3.4)
     memory = [point.arena_bytes for point in front]
     line = unbeaten(front)
     axes.step(
@@ -200,13 +174,13 @@ def _front_picture(card: ModelCard, front: Sequence[FrontPoint]) -> str:
     axes.set_xlabel("arena, bytes (int8)")
     axes.set_ylabel("validation accuracy, %")
     figure.legend(frameon=False, loc="outside upper center", ncols=6, fontsize=8)
-    return _image(figure)
+    return image(figure)
 
 
 def _confusion_picture(metrics: Metrics, classes: Sequence[str]) -> str:
     count = len(classes)
     size = min(9.0, 3.0 + 0.3 * count)
-    figure, axes = _figure(size + 1, size)
+    figure, [axes] = figure_of(size + 1, size)
     shares = [[value / max(1, sum(row)) for value in row] for row in metrics.confusion]
     axes.imshow(shares, cmap="GnBu", vmin=0, vmax=1)
     axes.set_xticks(range(count), classes, rotation=90)
@@ -221,35 +195,16 @@ def _confusion_picture(metrics: Metrics, classes: Sequence[str]) -> str:
                     axes.text(
                         column, row, str(value), ha="center", va="center", fontsize=7, color="white" if dark else INK
                     )
-    return _image(figure)
+    return image(figure)
 
 
 def _curve_picture(curve: Sequence[float]) -> str:
-    figure, axes = _figure(6.5, 2.6)
+    figure, [axes] = figure_of(6.5, 2.6)
     axes.plot(range(1, len(curve) + 1), curve, color=ACCENT)
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss, nats")
     axes.set_ylim(bottom=0)
-    return _image(figure)
-
-
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _image(figure: Figure) -> str:
-    """Return the figure as an SVG image in the page; names from the data stay inert in an image."""
-    import matplotlib as mpl
-
-    buffer = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "edgetune", "svg.fonttype": "none", "text.parse_math": False}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return f"<img alt='' src='data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}'>"
+    return image(figure)
 
 
 if __name__ == "__main__":

@@ -76,7 +76,8 @@ class Condition:
         The line of a defect that stands out, None where none does.
     quality
         What is wrong: the flags of the samples, ``velocity_unit``, ``velocity_rate``, ``velocity_length``,
-        ``no_shaft_speed``, ``envelope_rate`` (no band is wide enough), and ``bpfo_unresolved`` and the like.
+        ``no_shaft_speed``, ``envelope_rate`` (no band is wide enough), ``envelope_band`` (the configured one does not
+        fit rate and length), and ``bpfo_unresolved`` and the like.
     """
 
     indicators: Indicators
@@ -164,7 +165,10 @@ def _defects(samples: Samples, spec: StreamSpec, machine: Machine, orders: Defec
         band = machine.band_hz or kurtosis_band(channel, spec.rate_hz, narrowest)
         if band is None:
             continue
-        spectrum = envelope_spectrum(channel, spec.rate_hz, band)
+        try:
+            spectrum = envelope_spectrum(channel, spec.rate_hz, band)
+        except ValueError:  # a band that was configured without a look at rate and length
+            return _Found(None, 0, (), None, ("envelope_band",))
         lines, unresolved = defect_lines(spectrum, shaft_hz, orders)
         problems = tuple(f"{defect}_unresolved" for defect in unresolved)
         found = _Found(spectrum.band_hz, number, tuple(lines), matched(lines), problems)

@@ -268,7 +268,7 @@ def test_a_report_is_one_json_object_where_that_is_asked_for(bundle: Path, recor
     assert set(heard) == {"normal", "inner", "off"}
     assert heard["normal"]["rms"] > 0
     assert heard["off"]["kurtosis"] is None
-    failed = run("report", tmp_path, "--json")
+    failed = run("report", tmp_path / "nothing", "--json")
     assert "neither a bundle" in json.loads(failed.stdout)["error"]
 
 

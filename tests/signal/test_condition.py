@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -144,6 +145,9 @@ def test_what_the_signal_does_not_allow_is_said_and_not_published() -> None:
     low = StreamSpec(1, 1000.0, "g")
     dull = diagnose(simulated("inner_severe")[:, :1000], low, MACHINE, ShaftSpeed(1797, "config"))
     assert (dull.velocity_rms_mm_s, dull.zone, dull.quality) == (None, None, ("velocity_rate", "envelope_rate"))
+    beyond = replace(MACHINE, band_hz=(RATE / 2, RATE))
+    outside = diagnose(simulated("inner_severe"), SPEC, beyond, ShaftSpeed(1797, "config"))
+    assert (outside.lines, outside.quality) == ((), ("envelope_band",))
     raw = diagnose(simulated("inner_severe"), StreamSpec(1, RATE, "counts"), Machine())
     assert (raw.velocity_rms_mm_s, raw.quality) == (None, ("velocity_unit",))
     broken = simulated("inner_severe")
