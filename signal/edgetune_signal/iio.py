@@ -285,7 +285,7 @@ def open_iio(spec: StreamSpec, options: Mapping[str, object]) -> Source:
     trigger = reader.text("trigger", None)
     root = reader.text("root", "/") or "/"
     elements = reader.texts("elements", AXES[: spec.channels])
-    full_scale = reader.number("full_scale", 0.0, minimum=1e-9, maximum=1e9) if reader.given("full_scale") else None
+    full_scale = reader.optional_number("full_scale", minimum=1e-9, maximum=1e9)
     if len(elements) != spec.channels or len(set(elements)) != len(elements):
         reader.problem("elements", f"must name {spec.channels} different scan elements, one per channel")
     for kind in sorted({_kind(name) for name in elements}):

@@ -165,7 +165,7 @@ def open_lsl(spec: StreamSpec, options: Mapping[str, object]) -> Source:
     """
     reader = OptionReader("lsl", options)
     stream, stream_type = reader.text("stream", None), reader.text("stream_type", None)
-    columns = reader.texts("columns", ()) if reader.given("columns") else ()
+    columns = reader.texts("columns", ())
     if not reader.given("stream") and not reader.given("stream_type"):
         reader.problem("stream", "is missing: give the stream's name, or its stream_type")
     for name, value in (("stream", stream), ("stream_type", stream_type)):

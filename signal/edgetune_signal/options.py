@@ -46,6 +46,11 @@ class OptionReader:
             return default
         return float(value)
 
+    def optional_number(self, name: str, *, minimum: float, maximum: float) -> float | None:
+        """Read a finite number from ``minimum`` to ``maximum``; None where the option is absent."""
+        value = self.number(name, minimum, minimum=minimum, maximum=maximum)
+        return value if self.given(name) else None
+
     def integer(self, name: str, default: int) -> int:
         """Read a whole number that is not negative."""
         value = self._take(name, default)
@@ -84,6 +89,8 @@ class OptionReader:
     def texts(self, name: str, default: Sequence[str]) -> tuple[str, ...]:
         """Read a list of texts, none of them empty."""
         value = self._take(name, default)
+        if value is default:
+            return tuple(default)
         if not isinstance(value, (list, tuple)) or not value or not all(isinstance(t, str) and t for t in value):
             self.problem(name, f"must be a list of texts, not {value!r}")
             return tuple(default)

@@ -175,13 +175,11 @@ def open_replay(spec: StreamSpec, options: Mapping[str, object]) -> Source:
     select_file = reader.text("select_file", None)
     reading = _Reading(
         spec=spec,
-        rate_hz=reader.number("rate_hz", 1.0, minimum=1e-3, maximum=1e7) if reader.given("rate_hz") else None,
+        rate_hz=reader.optional_number("rate_hz", minimum=1e-3, maximum=1e7),
         channel_key=reader.choice("channel_key", "DE", CHANNEL_KEYS),
         variable=reader.text("variable", None),
-        columns=reader.texts("columns", ()) if reader.given("columns") else (),
-        full_scale=reader.number("full_scale", 1.0, minimum=1e-12, maximum=1e12)
-        if reader.given("full_scale")
-        else None,
+        columns=reader.texts("columns", ()),
+        full_scale=reader.optional_number("full_scale", minimum=1e-12, maximum=1e12),
     )
     files = _find(path) if path else {}
     if path is None and not reader.given("path"):
