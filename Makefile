@@ -7,10 +7,10 @@ EXTRA ?= [train]
 export OMP_NUM_THREADS ?= 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo install test chaos test-containers lint check load quiet-disk bench bench-search format clean help
+.PHONY: demo install test chaos test-containers container-figures lint check load quiet-disk bench bench-search format clean help
 
 help:  ## What there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.installed  ## A machine breaks, a node learns to hear it: three minutes in the terminal
 	@$(BIN)/edgetune demo
@@ -23,6 +23,9 @@ test: $(VENV)/.installed  ## Every test that needs no container engine
 
 test-containers: $(VENV)/.installed  ## Build and run the containers, where `docker info` finds an engine
 	$(BIN)/python -m pytest -m containers -v tests/docker
+
+container-figures: $(VENV)/.installed  ## Sizes, start and memory of the containers, a few minutes: FIGURES=node-slim
+	@$(BIN)/python tests/docker/figures.py $(FIGURES)
 
 chaos: $(VENV)/.installed  ## Kill, cut, freeze and restart a plant, and count what is lost, a few minutes: CHAOS='--seed 7'
 	$(BIN)/python tests/chaos/chaos.py $(CHAOS)

@@ -157,14 +157,19 @@ def wait_for(client: OperatorClient, leaf: str, **fields: Any) -> dict[str, Any]
     pytest.fail(f"no {fields} on {leaf} within {FAULT_S} s; the last were {seen[-5:]}")
 
 
-@contextmanager
-def running(stack: Stack) -> Iterator[Stack]:
-    """Build the image and start all containers; afterwards nothing is left of them. Skips where no engine answers."""
+def need_engine() -> None:
+    """Skip where no container engine answers, and say what was tried."""
     if shutil.which("docker") is None:
         pytest.skip("no docker command on PATH")
     answer = subprocess.run(["docker", "info"], capture_output=True, text=True, timeout=30, check=False)
     if answer.returncode:
         pytest.skip(f"no container engine answers (docker info: {(answer.stderr or answer.stdout).strip()[-200:]})")
+
+
+@contextmanager
+def running(stack: Stack) -> Iterator[Stack]:
+    """Build the image and start all containers; afterwards nothing is left of them. Skips where no engine answers."""
+    need_engine()
     stack.compose("build", "node", seconds=BUILD_S)
     try:
         stack.up()

@@ -19,6 +19,7 @@ from compose_stack import (
     wait_for,
 )
 
+from edgetune_nas.card import FORMAT
 from edgetune_node.cli.broker_errors import BrokerError
 from edgetune_node.cli.client import OperatorClient
 from edgetune_node.config import MqttSection
@@ -211,3 +212,4 @@ def test_the_image_says_what_it_is(stack: Stack) -> None:
     ).strip()
     assert labels["org.opencontainers.image.version"] == version
     assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+    assert labels["io.edgetune.bundle-format"] == str(FORMAT)

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgetune_nas.card import FORMAT
 from edgetune_node.config import load_settings
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ COMPOSE = "".join((ROOT / "docker" / name).read_text() for name in ("compose.yam
 def test_the_image_is_labelled_with_the_version_of_the_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert f"ARG VERSION={project['version']}\n" in DOCKERFILE
+
+
+def test_the_image_is_labelled_with_the_format_of_its_bundles() -> None:
+    assert f'LABEL io.edgetune.bundle-format="{FORMAT}" ' in DOCKERFILE
 
 
 def test_building_asks_no_registry_for_a_dockerfile_syntax() -> None:
