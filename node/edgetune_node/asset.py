@@ -76,6 +76,7 @@ class Asset:
         self.settings = settings
         self.bundle: Bundle | None = None
         self.previous: str | None = None
+        self.subject = settings.subject
         self.context = Context()
         self.source_error: str | None = None
         self.refused: str | None = None
@@ -84,6 +85,7 @@ class Asset:
         self.quality: tuple[str, ...] = ()
         self.recent = Recent(settings.rate_hz)
         self._emitter = emitter
+        self._new_id = new_id
         self._windower = Windower(
             settings.channels, settings.window.length, settings.window.hop, clip_level=settings.clip_level
         )
@@ -200,6 +202,13 @@ class Asset:
         self.drift.swap(None if bundle is None else bundle.card.id)
         return [self._model(Durability.RARE)]
 
+    def wear(self, subject: str, bundle: Bundle | None, previous: str | None) -> list[Publish]:
+        """Listen to another person, with their model; what was learned of the one before is forgotten."""
+        ended = self._spoken(self._muscles.gap())
+        self.subject = subject
+        self._muscles = MuscleWatch(self.settings, self._new_id)
+        return [*ended, *self.swap(bundle, previous)]
+
     def acknowledge(self, event: str | None, by: str, comment: str) -> list[Publish]:
         """Note that a person has seen the fault; ``ValueError`` where there is none to acknowledge."""
         state = self._alarm.acknowledge(event, by, comment, self._emitter.clock.utc())
@@ -301,7 +310,11 @@ class Asset:
         """Publish a sign that has ended, if one has."""
         if sign is None or self.bundle is None:
             return []
-        return [self._emitter.publish(Sign, self.settings.id, Durability.SIGN, **sign, model=self.bundle.card.id)]
+        return [
+            self._emitter.publish(
+                Sign, self.settings.id, Durability.SIGN, **sign, model=self.bundle.card.id, subject=self.subject
+            )
+        ]
 
     def _due(self, seconds: float) -> bool:
         """Whether ``classification_hz`` lets this window out."""
@@ -368,4 +381,5 @@ class Asset:
 
     def _model(self, durability: Durability) -> Publish:
         fields = {} if self.bundle is None else model_fields(self.bundle)
-        return self._emitter.publish(Model, self.settings.id, durability, previous=self.previous, **fields)
+        fields |= {"previous": self.previous, "subject": self.subject}
+        return self._emitter.publish(Model, self.settings.id, durability, **fields)

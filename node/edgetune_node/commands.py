@@ -150,7 +150,10 @@ class LabelCommand(Command):
 
 
 class Profile(Command):
-    """Who wears the sensor or which machine it is on, and under which condition; marks recordings from now on."""
+    """Who wears the sensor or which machine it is on, and under which condition; marks recordings from now on.
+
+    Of signs, ``subject``'s model is in use at once; somebody who has none is calibrated, guided.
+    """
 
     subject: Label | None = None
     condition: Label | None = None

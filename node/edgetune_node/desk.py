@@ -37,7 +37,7 @@ from edgetune_node.events import (
 )
 from edgetune_node.labelling import recent_recording
 from edgetune_node.requests import Answer, Origin, Stored
-from edgetune_node.resumption import JobNote
+from edgetune_node.resumption import JobNote, newcomer
 from edgetune_node.standing import Standing
 from edgetune_node.zone_check import zone_doubt
 
@@ -48,6 +48,10 @@ if TYPE_CHECKING:
     from edgetune_node.asset import Asset
     from edgetune_node.emitter import Emitter
     from edgetune_signal import Chunk
+
+
+SEARCHING = ("recalibrate", "profile")
+"""Commands that may end with a search."""
 
 
 class Desk:
@@ -69,7 +73,6 @@ class Desk:
         self._stored = stored
         self._calibration: Calibration | None = None
         self._origin: Origin | None = None
-        self._subject = asset.settings.subject
         self._condition = asset.settings.condition
         self._job_note = JobNote()
         self._note = ""
@@ -94,26 +97,17 @@ class Desk:
             case Acknowledge() | Shelve():
                 return self._about_fault(command)
             case Profile():
-                return self._profile(command)
+                return self._profile(command, origin)
         if self._origin is not None:
             return self._busy(self._origin), []
         self._note = ""
         match command:
             case Recalibrate() | Record():
-                note = JobNote(
-                    subject=self._subject,
-                    condition=self._condition,
-                    response_topic=origin.response_topic,
-                    correlation=origin.correlation,
-                )
-                return self._start(command, origin, note), []
+                return self._start(command, origin, self._marked(origin)), []
             case Rollback():
-                self._origin = origin
-                return Answer("accepted", final=False), [Install(self.asset.settings.id, command.id, "rollback")]
+                return self._change(origin, Install(self.asset.settings.id, command.id, "rollback"))
             case Deploy():
-                self._origin = origin
-                install = Install(self.asset.settings.id, command.id, "deploy", name=command.model)
-                return Answer("accepted", final=False), [install]
+                return self._change(origin, Install(self.asset.settings.id, command.id, "deploy", name=command.model))
             case LabelCommand():
                 return self._label(command, origin)
         return Answer("rejected", f"an asset does not know {origin.name}"), []
@@ -127,13 +121,13 @@ class Desk:
         """What a restart must know of the running job."""
         return b"" if self._origin is None else self._job_note.json_bytes()
 
-    def take_up(self, command: Recalibrate, note: JobNote) -> list[Effect] | str:
-        """Go on with a job that a restart interrupted; or say why that cannot be."""
+    def take_up(self, name: str, command: Recalibrate, note: JobNote) -> list[Effect] | str:
+        """Go on with the job of a command called ``name``, that a restart interrupted; or say why that cannot be."""
         files = {path.name: path for path in self._stored().files}
         gone = [name for name in note.recordings if name not in files]
         if gone:
             return f"interrupted by a restart, and {', '.join(gone)} of it cannot be read any more"
-        origin = Origin("recalibrate", command.id, note.response_topic, note.correlation)
+        origin = Origin(name, command.id, note.response_topic, note.correlation)
         note = note.model_copy(update={"resumptions": note.resumptions + 1})
         answer = self._start(command, origin, note, tuple(files[name] for name in note.recordings))
         if answer.status == "rejected":
@@ -148,7 +142,7 @@ class Desk:
         """Let a running take have the samples, and keep what is to be kept of the unknown among them."""
         asset = self.asset
         effects = self._feed(cal.Samples(chunk, asset.context.shaft_rpm)) if self._calibration is not None else []
-        stretches = asset.novel_stretches(self._subject, self._condition)
+        stretches = asset.novel_stretches(**self._marks)
         return [*effects, *(KeepNovel(asset.settings.id, *stretch) for stretch in stretches)]
 
     def tick(self) -> list[Effect]:
@@ -182,23 +176,29 @@ class Desk:
     def model_ready(self, event: ModelReady) -> list[Effect]:
         """Take in how a model change ended; a new model classifies from the next window on."""
         effects: list[Effect] = []
-        if event.bundle is not None:
+        classes = () if self.asset.bundle is None else tuple(self.asset.bundle.card.classes)
+        if event.subject is not None:
+            effects += self.asset.wear(event.subject, event.bundle, event.previous)
+        elif event.bundle is not None:
             effects += self.asset.swap(event.bundle, event.previous)
-        if event.job != self.job:
+        if event.job != self.job or self._origin is None:
             return effects
+        if event.subject is not None and event.bundle is None:
+            return effects + self._welcome(self._origin, classes)
         if self._calibration is not None:
             deployed = event.bundle
             result = cal.DeployFailed(event.error or "") if deployed is None else cal.Deployed(deployed.card.id)
             return effects + self._feed(result)
         if event.bundle is None:
             return effects + self._finish("failed", event.error or "", {})
-        return effects + self._finish("done", "", {"model": event.bundle.card.id})
+        return effects + self._finish("done", "", {"model": event.bundle.card.id, **self._marks})
 
     # ---- what it says ------------------------------------------------------------------------------------------
 
     def state(self, *, always: bool = False) -> list[Effect]:
         """State of the asset, where it changed since it was last said."""
-        return list(self._standing.state(*self._phase(), self.job, always=always))
+        phase = None if self._calibration is None else self._calibration.state_phase
+        return list(self._standing.state(phase, self._origin, self._note, always=always))
 
     def progress(self, *, always: bool = False) -> list[Effect]:
         """Calibration's standing, and whether one is suggested."""
@@ -244,6 +244,18 @@ class Desk:
         )
         return Answer("accepted", final=False)
 
+    @property
+    def _marks(self) -> dict[str, str]:
+        """What recordings are marked with."""
+        return {"subject": self.asset.subject, "condition": self._condition}
+
+    def _marked(self, origin: Origin) -> JobNote:
+        return JobNote(response_topic=origin.response_topic, correlation=origin.correlation, **self._marks)
+
+    def _change(self, origin: Origin, install: Install) -> tuple[Answer, list[Effect]]:
+        self._origin, self._job_note = origin, self._marked(origin)
+        return Answer("accepted", final=False), [install]
+
     def _noted(self, recording: str) -> list[Effect]:
         """Keep that a take is stored, so that a restart need not ask for it again."""
         self._job_note = self._job_note.model_copy(update={"recordings": (*self._job_note.recordings, recording)})
@@ -275,12 +287,30 @@ class Desk:
         except ValueError as error:
             return Answer("rejected", str(error)), []
 
-    def _profile(self, command: Profile) -> tuple[Answer, list[Effect]]:
+    def _profile(self, command: Profile, origin: Origin) -> tuple[Answer, list[Effect]]:
         if self._origin is not None:
             return self._busy(self._origin), []
-        self._subject = self._subject if command.subject is None else command.subject
+        asset = self.asset
         self._condition = self._condition if command.condition is None else command.condition
-        return Answer("done", detail={"subject": self._subject, "condition": self._condition}), []
+        if command.subject is not None and asset.settings.task == "sign" and command.subject != asset.subject:
+            self._note = ""
+            return self._change(origin, Install(asset.settings.id, command.id, "profile", name=command.subject))
+        asset.subject = asset.subject if command.subject is None else command.subject
+        return Answer("done", detail=dict(self._marks)), []
+
+    def _welcome(self, origin: Origin, before: tuple[str, ...]) -> list[Effect]:
+        """Calibrate a person who has no model, for the signs of the one before, or of all who are recorded."""
+        settings, subject = self.asset.settings, self.asset.subject
+        known = {*before} or {*self._stored().elsewhere, *self._stored().seconds}
+        classes = tuple(sorted(known, key=lambda name: (name != settings.healthy_class, name)))
+        if not classes:
+            reason = f"{subject} has no model, and no signs are known: publish recalibrate with source live and classes"
+            return self._finish("done", reason, {"model": None, **self._marks})
+        note = self._marked(origin).model_copy(update={"calibrate": classes})
+        answer = self._start(newcomer(origin.command_id, classes), origin, note)
+        if answer.status == "rejected":
+            return self._finish("failed", f"{subject} has no model, and cannot be calibrated: {answer.reason}", {})
+        return [NoteCommand(settings.id, origin.command_id, self.job_note), *self.tick()]
 
     def _label(self, command: LabelCommand, origin: Origin) -> tuple[Answer, list[Effect]]:
         asset = self.asset
@@ -297,8 +327,7 @@ class Desk:
             command.seconds or 0.0,
             label=command.label,
             group=f"label-{command.id}",
-            subject=self._subject,
-            condition=self._condition,
+            **self._marks,
             shaft_rpm=asset.context.shaft_rpm,
         )
         if isinstance(found, str):
@@ -329,7 +358,7 @@ class Desk:
                 case cal.Save():
                     effects.append(SaveRecording(asset, job, output.recording))
                 case cal.StartSearch():
-                    effects.append(StartSearch(asset, job, output.classes, output.budget))
+                    effects.append(StartSearch(asset, job, output.classes, output.budget, self.asset.subject))
                 case cal.StopSearch():
                     effects.append(CancelSearch(asset, job))
                 case cal.Install():
@@ -349,9 +378,9 @@ class Desk:
             return []
         if status != "done":
             self._note = f"{origin.name} {status}: {reason}"
-        elif origin.name == "recalibrate":
+        elif origin.name in SEARCHING:
             self._note = reason
-        if origin.name == "recalibrate" and self._passed_over:
+        if origin.name in SEARCHING and self._passed_over:
             detail = {**detail, "warnings": [*detail.get("warnings", []), *self._passed_over]}
         self._calibration = self._origin = None
         if status == "cancelled":
@@ -368,14 +397,3 @@ class Desk:
             response_topic=origin.response_topic,
             correlation=origin.correlation,
         )
-
-    def _phase(self) -> tuple[str, str]:
-        if self._calibration is not None:
-            return self._calibration.state_phase, "" if self._origin is None else self._origin.name
-        if self._origin is not None and self._origin.name in {"rollback", "deploy"}:
-            return "deploying", self._origin.name
-        asset = self.asset
-        trouble = asset.trouble
-        if asset.bundle is None:
-            return "uncalibrated", trouble or self._note or "no model yet: publish recalibrate"
-        return ("failed", trouble) if trouble else ("monitoring", asset.paused or self._note)

@@ -110,13 +110,17 @@ class NovelChanged:
 
 @dataclass(frozen=True, slots=True)
 class ModelReady:
-    """A bundle is installed, verified and warm, or could not be (``error``); ``job`` asked for it."""
+    """A bundle is installed, verified and warm, or could not be (``error``); ``job`` asked for it.
+
+    ``subject`` is set where another person wears the sensor now; without a bundle they have no model yet.
+    """
 
     asset: str
     job: str
     bundle: Bundle | None
     previous: str | None
     error: str | None = None
+    subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,12 +245,13 @@ class LabelNovel:
 
 @dataclass(frozen=True, slots=True)
 class StartSearch:
-    """Search a network on the asset's recordings; answered by `SearchReported` events."""
+    """Search a network on the asset's recordings, of signs ``subject``'s; answered by `SearchReported` events."""
 
     asset: str
     job: str
     classes: tuple[str, ...]
     budget: Budget
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,11 +264,11 @@ class CancelSearch:
 
 @dataclass(frozen=True, slots=True)
 class Install:
-    """Move a bundle into the store, make it current, open and warm it; answered by `ModelReady`."""
+    """Change the model in use, or (``profile``) whose models are used; answered by `ModelReady`."""
 
     asset: str
     job: str
-    action: Literal["install", "rollback", "deploy"]
+    action: Literal["install", "rollback", "deploy", "profile"]
     bundle: Path | None = None
     name: str | None = None
 

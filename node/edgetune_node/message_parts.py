@@ -36,6 +36,7 @@ class AssetInfo(BaseModel):
     window: int
     hop: int
     source: str
+    subject: str = ""
 
 
 class AssetHealth(BaseModel):

@@ -116,7 +116,10 @@ class Health(Message):
 
 
 class State(Message):
-    """What an asset is doing, why, and since when; ``job`` is the command id of the running job."""
+    """What an asset is doing, why, and since when; ``job`` is the command id of the running job.
+
+    ``subject`` is the person who wears the sensor, or the machine it is on.
+    """
 
     topic: ClassVar[str] = "state"
     retained: ClassVar[bool] = True
@@ -126,6 +129,7 @@ class State(Message):
     since: Timestamp
     job: str | None = None
     model: str | None = None
+    subject: str = ""
     classifying: bool = False
 
 
@@ -195,6 +199,7 @@ class Sign(Message):
     windows: int
     of: int | None = None
     model: str
+    subject: str = ""
 
 
 class Emg(Message):
@@ -251,7 +256,10 @@ class Vibration(Message):
 
 
 class Model(Message):
-    """The model in use; every figure is null while there is none. Never one number called RAM."""
+    """The model in use; every figure is null while there is none. Never one number called RAM.
+
+    Of signs it is ``subject``'s, and so is ``previous``.
+    """
 
     topic: ClassVar[str] = "model"
     retained: ClassVar[bool] = True
@@ -278,6 +286,7 @@ class Model(Message):
     accuracy_high: float | None = None
     macro_f1: float | None = None
     previous: str | None = None
+    subject: str = ""
 
 
 class CalibrationStatus(Message):

@@ -40,7 +40,7 @@ from edgetune_node.messages import Health, Info, Response, Status
 from edgetune_node.requests import Answer, Origin
 from edgetune_node.resumption import NO_ASSET, Interrupted, resumable
 from edgetune_node.signing import refusal, unseal
-from edgetune_node.telling import asset_info
+from edgetune_node.telling import info_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -137,7 +137,7 @@ class Node:
             outcome: list[Effect] | str = NO_ASSET
             if desk is not None:
                 found = resumable(job)
-                outcome = found if isinstance(found, str) else desk.take_up(*found)
+                outcome = found if isinstance(found, str) else desk.take_up(job.name, *found)
             if not isinstance(outcome, str):
                 effects += outcome
                 continue
@@ -179,7 +179,7 @@ class Node:
             case RecordingSaved() | NovelChanged():
                 effects = self.desks[event.asset].saved(event)
             case ModelReady():
-                effects = self.desks[event.asset].model_ready(event)
+                effects = self._model_ready(event)
             case StopRequested():
                 effects = self._stop()
         return self._settle(effects, event)
@@ -294,6 +294,10 @@ class Node:
             effects.append(self._waiting.popleft())
         return effects
 
+    def _model_ready(self, event: ModelReady) -> list[Effect]:
+        effects = self.desks[event.asset].model_ready(event)
+        return [*effects, self._info()] if event.subject is not None and self._connected else effects
+
     @staticmethod
     def _stop() -> list[Effect]:
         """End; a search is not asked to finish early, since the next start goes on with it."""
@@ -365,16 +369,8 @@ class Node:
         return [] if event.ack is None else [AckCommand(event.ack)]
 
     def _info(self) -> Effect:
-        return self._emitter.publish(
-            Info,
-            None,
-            Durability.TELEMETRY,
-            versions={name: version(name) for name in ("edgetune", "onnxruntime", "paho-mqtt", "numpy")},
-            assets=[asset_info(asset.settings) for asset in self.assets.values()],
-            capabilities=self._capabilities,
-            insecure=insecure.described(self._settings.mqtt),
-            config=self._settings.redacted(),
-        )
+        fields = info_fields(self._settings, {name: asset.subject for name, asset in self.assets.items()})
+        return self._emitter.publish(Info, None, Durability.TELEMETRY, capabilities=self._capabilities, **fields)
 
     def _health(self) -> Effect:
         self._last_health = self._clock.monotonic()

@@ -24,13 +24,15 @@ class Origin:
 class Stored:
     """Recordings of an asset: seconds per class of those that fit the stream, their files, why others are left out.
 
-    ``doubts`` names healthy recordings that lie in ISO zone C or D.
+    ``doubts`` names healthy recordings that lie in ISO zone C or D. Of signs it is all of one person; ``elsewhere`` are
+    the classes of other people's recordings.
     """
 
     seconds: Mapping[str, float]
     passed_over: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     doubts: tuple[str, ...] = ()
+    elsewhere: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

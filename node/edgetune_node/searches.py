@@ -85,7 +85,9 @@ class SearchRunner:
             return
         begun_with = _recordings_of(out)
         fitting = begun_with or tuple(
-            info.path for info in recordings.list() if info.label in wanted.classes and misfit(info, section) is None
+            info.path
+            for info in recordings.list()
+            if info.label in wanted.classes and misfit(info, section) is None and is_of(info, section, wanted.subject)
         )
         if not fitting:
             raise NodeError(f"no recording in {recordings.folder} fits the stream; record again with this sensor")
@@ -203,6 +205,11 @@ def misfit(info: RecordingInfo, section: AssetSection) -> str | None:
     found = {"channels": info.channels, "rate_hz": info.rate_hz, "unit": info.unit}
     wrong = [f"{name} is {value}" for name, value in found.items() if value != getattr(section, name)]
     return f"{info.path.name} ({info.label}) is left out: {', '.join(wrong)}" if wrong else None
+
+
+def is_of(info: RecordingInfo, section: AssetSection, subject: str) -> bool:
+    """Whether a recording is ``subject``'s; what names nobody is of the configured person, and a machine is one."""
+    return section.task != "sign" or (info.subject or section.subject) == subject
 
 
 def _recordings_of(out: Path) -> tuple[Path, ...] | None:

@@ -52,11 +52,11 @@ from edgetune_node.messages import Status
 from edgetune_node.node import Node
 from edgetune_node.novel_store import NovelStore
 from edgetune_node.outbox import Outbox
+from edgetune_node.profiles import Profiles, worn
 from edgetune_node.restoring import restored
 from edgetune_node.resumption import Interrupted
 from edgetune_node.searches import SearchRunner
 from edgetune_node.stock import take_stock
-from edgetune_node.store import ModelStore
 from edgetune_node.topics import Topics
 from edgetune_node.vitals import Vitals, free_bytes
 from edgetune_node.watchdog import Reading, Watchdog
@@ -119,11 +119,8 @@ class Service:
         self._defect: str | None = None
         topics = Topics(settings.node.namespace, settings.node.id)
         self._audit = AuditLog(self._data, topics, self._boot)
-        self._stores = {
-            section.id: ModelStore(
-                self._folder(section.id, "models"), section.spec, section.window.length, section.task
-            )
-            for section in settings.asset
+        self._profiles = {
+            section.id: Profiles(self._data / "assets" / section.id, section) for section in settings.asset
         }
         self._recordings = {
             section.id: RecordingStore(self._folder(section.id, "recordings"), section.recordings_max_bytes)
@@ -142,7 +139,7 @@ class Service:
             first_use=self._outbox.first_use,
             restored={
                 asset: restored(asset, lambda leaf, asset=asset: self._outbox.current(topics.asset(asset, leaf)))  # type: ignore[misc]
-                for asset in self._stores
+                for asset in self._profiles
             },
             capabilities=_capabilities(),
         )
@@ -191,7 +188,7 @@ class Service:
     def stored(self, asset: str) -> Stored:
         """Give what is stored of an asset."""
         [section] = [section for section in self._settings.asset if section.id == asset]
-        return take_stock(self._recordings[asset], section)
+        return take_stock(self._recordings[asset], section, self._profiles[asset].subject)
 
     # ---- the loop ------------------------------------------------------------------------------------------------
 
@@ -334,7 +331,9 @@ class Service:
         return NovelChanged(asset, self._novel[asset].kept(), job, error=reason)
 
     def _install(self, effect: Install) -> Event:
-        store = self._stores[effect.asset]
+        store = self._profiles[effect.asset].store
+        if effect.action == "profile":
+            return worn(effect, self._profiles[effect.asset])
         if effect.action == "rollback":
             bundle = store.rollback()
         elif effect.bundle is not None:
@@ -346,7 +345,7 @@ class Service:
     def _search(self, effect: StartSearch) -> None:
         try:
             self._check_space(0)
-            self._searches.start(effect, self._recordings[effect.asset], self._stores[effect.asset])
+            self._searches.start(effect, self._recordings[effect.asset], self._profiles[effect.asset].store)
         except (NasError, NodeError, SignalError, OSError) as error:
             failed = {"event": "failed", "error": type(error).__name__, "message": str(error)}
             self._inbox.put(SearchReported(effect.asset, effect.job, failed))
@@ -373,15 +372,17 @@ class Service:
         self._carry_out(self._node.start(interrupted))
 
     def _open_models(self) -> None:
-        for name, store in self._stores.items():
-            bundle, warnings = store.open_current()
+        for name, profiles in self._profiles.items():
+            bundle, warnings = profiles.open()
             for warning in warnings:
                 log.warning("model store", asset=name, problem=warning)
             if warnings:
                 self._node.desks[name].remark("; ".join(warnings))
             self._carry_out(self._node.handle(NovelChanged(name, self._novel[name].kept())))
-            if bundle is not None:
-                self._carry_out(self._node.handle(ModelReady(name, "", bundle, store.previous_id())))
+            if bundle is not None or profiles.people:
+                previous = profiles.store.previous_id()
+                subject = profiles.subject if profiles.people else None
+                self._carry_out(self._node.handle(ModelReady(name, "", bundle, previous, subject=subject)))
 
 
 def _capabilities() -> list[str]:

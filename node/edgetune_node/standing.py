@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edgetune_node.drift import Drift
     from edgetune_node.emitter import Emitter
     from edgetune_node.events import Publish
+    from edgetune_node.requests import Origin
 
 PROGRESS_S = 0.5
 SHOWN_AT_ONCE = ("phase", "class_", "take", "instruction", "search_phase")
@@ -41,12 +42,17 @@ class Standing:
         self._last_progress = float("-inf")
         self._suggested: tuple[tuple[str, ...], Drift | None] = (asset.suggested, asset.drift.known)
 
-    def state(self, phase: str, reason: str, job: str | None, *, always: bool) -> list[Publish]:
-        """State of the asset, where it changed since it was last said."""
+    def state(self, phase: str | None, origin: Origin | None, note: str, *, always: bool) -> list[Publish]:
+        """State of the asset, where it changed since it was last said.
+
+        ``phase`` is that of a running calibration, ``origin`` of any job, ``note`` what was said of the last one.
+        """
+        phase, reason = self._phase(phase, "" if origin is None else origin.name, note)
+        job = None if origin is None else origin.command_id
         bundle = self._asset.bundle
         model = None if bundle is None else bundle.card.id
         classifying = bundle is not None and not self._asset.paused
-        shown = (phase, reason, job, model, classifying)
+        shown = (phase, reason, job, model, classifying, self._asset.subject)
         if shown == self._shown and not always:
             return []
         if phase != self._last_phase:
@@ -63,9 +69,22 @@ class Standing:
                 since=self._since,
                 job=job,
                 model=model,
+                subject=self._asset.subject,
                 classifying=classifying,
             )
         ]
+
+    def _phase(self, calibration: str | None, job: str, note: str) -> tuple[str, str]:
+        """Phase, and its reason."""
+        asset = self._asset
+        if calibration is not None:
+            return calibration, job
+        if job in {"rollback", "deploy", "profile"}:
+            return "deploying", job
+        trouble = asset.trouble
+        if asset.bundle is None:
+            return "uncalibrated", trouble or note or "no model yet: publish recalibrate"
+        return ("failed", trouble) if trouble else ("monitoring", asset.paused or note)
 
     def calibration(self, view: Mapping[str, Any] | None, now: float, *, always: bool) -> list[Publish]:
         """Calibration's standing: at once where it or what is suggested changed, else twice a second while it runs.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgetune_node.requests import Stored
-from edgetune_node.searches import misfit
+from edgetune_node.searches import is_of, misfit
 from edgetune_node.zone_check import zone_doubt
 from edgetune_signal import RecordingError, read_recording
 
@@ -16,16 +16,23 @@ if TYPE_CHECKING:
     from edgetune_signal import RecordingStore
 
 
-def take_stock(store: RecordingStore, section: AssetSection) -> Stored:
-    """Look through a store; of healthy recordings of a machine whose zone limits are known, read the samples too."""
+def take_stock(store: RecordingStore, section: AssetSection, subject: str) -> Stored:
+    """Look through a store, for signs at what is ``subject``'s.
+
+    Of healthy recordings of a machine whose zone limits are known, read the samples too.
+    """
     seconds: dict[str, float] = {}
     passed_over: list[str] = []
     files: list[Path] = []
     doubts: list[str] = []
+    elsewhere: set[str] = set()
     for info in store.list():
         reason = misfit(info, section)
         if reason is not None:
             passed_over.append(reason)
+            continue
+        if not is_of(info, section, subject):
+            elsewhere.add(info.label)
             continue
         if info.label == section.healthy_class and section.machine.machine.zone_limits_mm_s is not None:
             try:
@@ -38,4 +45,4 @@ def take_stock(store: RecordingStore, section: AssetSection) -> Stored:
         seconds[info.label] = seconds.get(info.label, 0.0) + info.seconds
         files.append(info.path)
     passed_over += [f"{broken.path.name} is left out: {broken.reason}" for broken in store.broken]
-    return Stored(seconds, tuple(passed_over), tuple(files), tuple(doubts))
+    return Stored(seconds, tuple(passed_over), tuple(files), tuple(doubts), frozenset(elsewhere))

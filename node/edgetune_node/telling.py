@@ -1,20 +1,34 @@
-"""Turns what an asset knows into the fields of the messages that tell it."""
+"""Turns what a node knows into the fields of the messages that tell it."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from edgetune_nas.bundle import MODEL_FILES
+from edgetune_node import insecure
 from edgetune_node.message_parts import AssetInfo
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edgetune_nas.bundle import Bundle
     from edgetune_node.alarm import AlarmState
-    from edgetune_node.config import AssetSection
+    from edgetune_node.config import AssetSection, Settings
 
 
-def asset_info(settings: AssetSection) -> AssetInfo:
+def info_fields(settings: Settings, subjects: Mapping[str, str]) -> dict[str, Any]:
+    """Give the fields of `Info` that a configuration knows; ``subjects`` are who wears each asset's sensor."""
+    return {
+        "versions": {name: version(name) for name in ("edgetune", "onnxruntime", "paho-mqtt", "numpy")},
+        "assets": [_asset_info(section, subjects[section.id]) for section in settings.asset],
+        "insecure": insecure.described(settings.mqtt),
+        "config": settings.redacted(),
+    }
+
+
+def _asset_info(settings: AssetSection, subject: str) -> AssetInfo:
     """Describe the asset for ``info``."""
     return AssetInfo(
         id=settings.id,
@@ -25,6 +39,7 @@ def asset_info(settings: AssetSection) -> AssetInfo:
         window=settings.window.length,
         hop=settings.window.hop,
         source=settings.source.type,
+        subject=subject,
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from edgetune_nas.bundle import load_bundle
 from edgetune_nas.errors import BundleError
+from edgetune_node.profiles import model_folders
 from edgetune_node.vitals import free_bytes
 
 if TYPE_CHECKING:
@@ -114,9 +115,15 @@ def check_packages() -> list[Finding]:
 
 
 def check_models(section: AssetSection, data_dir: Path) -> list[Finding]:
-    """Whether every bundle of an asset is whole and fits its stream; nothing in the store is touched."""
-    name = f"models {section.id}"
-    folder = data_dir / "assets" / section.id / "models"
+    """Whether every bundle of an asset, of every person, is whole and fits its stream; nothing is touched."""
+    wearer, *others = model_folders(data_dir / "assets" / section.id)
+    return [
+        *_store(f"models {section.id}", wearer, section),
+        *(finding for each in others for finding in _store(f"models {section.id} {each.parent.name}", each, section)),
+    ]
+
+
+def _store(name: str, folder: Path, section: AssetSection) -> list[Finding]:
     bundles = sorted(path for path in folder.glob("model-*") if path.is_dir())
     links = {link: folder / link for link in ("current", "previous") if (folder / link).is_symlink()}
     findings = [_bundle(name, path, section, in_use=_is(links.get("current"), path)) for path in bundles]

@@ -1,0 +1,120 @@
+"""Whose models an asset uses: a model store for each person, and who wears the sensor now, remembered over restarts."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import structlog
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from edgetune_node.commands import Label
+from edgetune_node.events import ModelReady
+from edgetune_node.store import ModelStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgetune_nas.bundle import Bundle
+    from edgetune_node.config import AssetSection
+    from edgetune_node.events import Install
+
+log = structlog.get_logger()
+
+WEARER_FILE = "wearer.json"
+PEOPLE = "people"
+
+
+class _Wearer(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    subject: Label
+
+
+class Profiles:
+    """The people of one asset.
+
+    The person of the configuration has the folder ``models``, every other one ``people/<person>/models``.
+
+    Parameters
+    ----------
+    folder
+        The asset's folder.
+    section
+        Its configuration.
+
+    Attributes
+    ----------
+    subject
+        Who wears the sensor; of a machine what the configuration says.
+    store
+        That person's models.
+    problem
+        Why it is not known who wore it last; empty where it is.
+    """
+
+    def __init__(self, folder: Path, section: AssetSection) -> None:
+        self._folder = folder
+        self._section = section
+        self.problem = ""
+        self.subject = self._remembered()
+        self.store = self._store_of(self.subject)
+
+    def switch(self, subject: str) -> ModelStore:
+        """Remember that ``subject`` wears the sensor now, and give their models.
+
+        Raises
+        ------
+        OSError
+            Where it cannot be remembered; nothing has changed then.
+        """
+        store = self._store_of(subject)
+        path = self._folder / WEARER_FILE
+        temporary = path.with_name(f".tmp-{path.name}")
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump({"subject": subject}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        self.subject, self.store = subject, store
+        return store
+
+    def open(self) -> tuple[Bundle | None, list[str]]:
+        """Load the model in use; the warnings say what was wrong."""
+        bundle, warnings = self.store.open_current()
+        return bundle, [*([self.problem] if self.problem else []), *warnings]
+
+    @property
+    def people(self) -> bool:
+        """Whether there are people at all."""
+        return self._section.task == "sign"
+
+    def _store_of(self, subject: str) -> ModelStore:
+        section = self._section
+        folder = self._folder if subject == section.subject else self._folder / PEOPLE / subject
+        return ModelStore(folder / "models", section.spec, section.window.length, section.task)
+
+    def _remembered(self) -> str:
+        path = self._folder / WEARER_FILE
+        if self._section.task != "sign" or not path.exists():
+            return self._section.subject
+        try:
+            return _Wearer.model_validate_json(path.read_bytes()).subject
+        except (OSError, ValidationError):
+            self.problem = f"{path} cannot be read, so that nobody knows who wore it last; publish cmd/profile"
+            return self._section.subject
+
+
+def worn(wanted: Install, profiles: Profiles) -> ModelReady:
+    """Let another person wear the sensor; a damaged model of theirs is told, and they begin anew."""
+    subject = wanted.name or ""
+    store = profiles.switch(subject)
+    bundle, warnings = store.open_current()
+    for warning in warnings:
+        log.warning("model store", asset=wanted.asset, subject=subject, problem=warning)
+    return ModelReady(wanted.asset, wanted.job, bundle, store.previous_id(), subject=subject)
+
+
+def model_folders(folder: Path) -> list[Path]:
+    """Give the folders of models of all people of an asset, whose folder is ``folder``."""
+    return [folder / "models", *sorted((folder / PEOPLE).glob("*/models"))]

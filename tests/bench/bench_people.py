@@ -1,0 +1,145 @@
+"""Whose model knows whose gestures: six people of the Myo recordings. Run by ``make bench-people``.
+
+Every person's last cycle (seven gestures of 5 s) is the test, whatever a model learned from; nothing is chosen by it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from edgetune_nas.bundle import evaluate, load_bundle
+from edgetune_nas.card import Budget
+from edgetune_nas.search import search
+from edgetune_signal.converters import MYO_WINDOW, MyoTake, read_myo
+from edgetune_signal.datasets import Dataset, recordings_dataset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from edgetune_nas.bundle import Bundle
+
+HOP = MYO_WINDOW // 2
+LAST = 3
+RAM = 4096
+
+Takes = dict[str, list[MyoTake]]
+
+
+def cut(takes: Sequence[MyoTake], *, held_out: Sequence[MyoTake] = (), hop: int = HOP) -> Dataset:
+    """Windows to learn from, and others that are held out for the test."""
+    learned = [take.recording for take in takes]
+    return recordings_dataset(
+        [*learned, *(replace(take.recording, held_out_from=0) for take in held_out)], MYO_WINDOW, hop
+    )
+
+
+def cycles(takes: Sequence[MyoTake], first: int, end: int) -> list[MyoTake]:
+    """Takes of cycles ``first`` to ``end - 1``."""
+    return [take for take in takes if first <= take.cycle < end]
+
+
+class Bench:
+    """Makes models and asks them about the last cycle of a person."""
+
+    def __init__(self, people: Takes, folder: Path, seconds: float, console: Console) -> None:
+        self.people = people
+        self.accuracies: dict[str, list[float]] = {}
+        self.took_s: list[float] = []
+        self._folder = folder
+        self._seconds = seconds
+        self._console = console
+        self._tests = {name: cut(cycles(takes, LAST, LAST + 1), hop=MYO_WINDOW) for name, takes in people.items()}
+
+    def model(self, data: Dataset, library: Dataset | None = None) -> Bundle:
+        """Search a network on ``data``."""
+        started = time.monotonic()
+        out = self._folder / f"search-{len(self.took_s)}"
+        budget = Budget(ram_bytes=RAM, search_seconds=self._seconds)
+        found = search(data, task="sign", budget=budget, out=out, library=library)
+        self.took_s.append(time.monotonic() - started)
+        return load_bundle(found.bundle)
+
+    def ask(self, row: str, bundle: Bundle, person: str) -> None:
+        """Note the accuracy on a person's last cycle."""
+        test = self._tests[person]
+        accuracy = evaluate(bundle, test.x, test.label, test.classes).accuracy
+        self.accuracies.setdefault(row, []).append(accuracy)
+        self._console.print(f"{row}, {person}: {accuracy:.2%}", highlight=False)
+
+    def others(self, person: str) -> list[MyoTake]:
+        """Every take of everybody else."""
+        return [take for name, takes in self.people.items() if name != person for take in takes]
+
+    def for_all(self) -> None:
+        """One model that learned from everybody, and one for each person that learned from the others."""
+        learned = [take for takes in self.people.values() for take in cycles(takes, 0, LAST)]
+        last = [take for takes in self.people.values() for take in cycles(takes, LAST, LAST + 1)]
+        bundle = self.model(cut(learned, held_out=last))
+        for person, takes in self.people.items():
+            self.ask("one for all, everybody's 3 cycles in it", bundle, person)
+            held_out = cycles(takes, LAST, LAST + 1)
+            self.ask("one made of the five others", self.model(cut(self.others(person), held_out=held_out)), person)
+
+    def own(self) -> None:
+        """Each person's own model after so many cycles, alone and with a library of the others; and about others."""
+        for person, takes in self.people.items():
+            library = cut(self.others(person), hop=MYO_WINDOW)
+            held_out = cycles(takes, LAST, LAST + 1)
+            for count in range(1, LAST + 1):
+                data = cut(cycles(takes, 0, count), held_out=held_out)
+                alone = self.model(data)
+                self.ask(f"own, {count} cycle(s)", alone, person)
+                self.ask(f"own, {count} cycle(s), others as library", self.model(data, library), person)
+            for other in self.people:
+                if other != person:
+                    self.ask("another person's (3 cycles)", alone, other)
+
+
+def table(accuracies: Mapping[str, Sequence[float]]) -> Table:
+    """Mean, spread and worst of each row."""
+    shown = Table(title="accuracy on the last cycle of six people, windows of 260 ms, through onnxruntime")
+    for name in ("model", "mean", "standard deviation", "worst", "of"):
+        shown.add_column(name, justify="left" if name == "model" else "right")
+    for row in sorted(accuracies):
+        values = np.array(accuracies[row])
+        shown.add_row(row, f"{values.mean():.1%}", f"{values.std(ddof=1):.1%}", f"{values.min():.1%}", str(len(values)))
+    return shown
+
+
+def main() -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=20.0, help="what each search may take")
+    parser.add_argument("--people", type=int, default=6, help="so many of the six")
+    wanted = parser.parse_args()
+    console = Console(width=110)
+    folder = Path(os.environ.get("EDGETUNE_DATA", "data")) / "myo_gestures"
+    files = sorted(folder.glob("*.npz"))[: wanted.people]
+    if not files:
+        console.print(f"no recordings in {folder}; set EDGETUNE_DATA")
+        return 1
+    with tempfile.TemporaryDirectory() as temporary:
+        people = {path.stem: read_myo(path) for path in files}
+        bench = Bench(people, Path(temporary), wanted.seconds, console)
+        parts: tuple[Callable[[], None], ...] = (bench.own, bench.for_all)
+        for part in parts:
+            part()
+    console.print(table(bench.accuracies))
+    took = np.array(bench.took_s)
+    console.print(f"{len(took)} searches of {took.mean():.0f} s on the mean, {took.max():.0f} s at the most")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

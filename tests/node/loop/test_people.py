@@ -1,0 +1,111 @@
+"""Two people share an armband, as users see it: a process, a broker, and what each of them signs."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edgetune_signal import ArmbandSimulator, Recording, write_recording
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
+ARMBAND = """
+[[asset]]
+id = "arm"
+task = "sign"
+channels = 8
+rate_hz = 200
+unit = "counts"
+subject = "anna"
+window = {{ length = 52, hop = 13 }}
+budget = {{ search_seconds = 3 }}
+[asset.source]
+type = "replay"
+path = 'FOLDER'
+select = "anna-rest"
+loop = true
+speed = 8
+select_file = '{playing}'
+"""
+GESTURES = ("rest", "fist")
+
+
+@pytest.fixture
+def arm(node: Callable[..., Any], tmp_path: Path) -> Any:
+    """A node that hears half a minute of each person's gestures, again and again."""
+    folder = tmp_path / "people"
+    folder.mkdir()
+    for person in ("anna", "ben"):
+        for number, gesture in enumerate(GESTURES):
+            armband = ArmbandSimulator(subject=person, gesture=gesture, seed=number)
+            armband.generate(200)
+            write_recording(
+                folder / f"{person}-{gesture}.npz", Recording(armband.generate(6000), 200.0, gesture, "counts")
+            )
+    return node(ARMBAND.replace("FOLDER", str(folder)))
+
+
+def take(arm: Any, job: str, person: str, class_: str, number: int) -> None:
+    """Make a sign when the node asks for it."""
+    arm.wait(
+        "calibration",
+        lambda found: (found["job"], found["phase"], found["class"], found["take"]) == (job, "waiting", class_, number),
+    )
+    if number == 1:
+        arm.play(f"{person}-{class_}")
+        arm.settle()
+    arm.reply(arm.command("continue", "arm"), "done")
+
+
+def test_each_person_has_a_calibration_and_a_model_of_their_own_over_kills(arm: Any) -> None:
+    arm.start()
+    arm.wait("info", lambda found: found["assets"][0]["subject"] == "anna")
+    job = arm.command("recalibrate", "arm", source="live", classes=list(GESTURES), seconds_per_take=4)
+    for class_ in GESTURES:
+        take(arm, job, "anna", class_, 1)
+    answer = arm.reply(job)
+    assert answer["status"] == "done", answer
+    annas = answer["detail"]["model"]
+
+    arm.forget()
+    job = arm.command("profile", "arm", subject="ben")
+    arm.wait("state", lambda found: found["subject"] == "ben" and not found["classifying"])
+    arm.wait("info", lambda found: found["assets"][0]["subject"] == "ben")
+    assert "busy: profile" in arm.reply(arm.command("profile", "arm", subject="anna"), "rejected")["reason"]
+    take(arm, job, "ben", "rest", 1)
+    arm.wait("calibration", lambda found: (found["job"], found["take"], found["phase"]) == (job, 2, "waiting"))
+    arm.send(signal.SIGKILL)
+    arm.ended()
+    arm.forget()
+    arm.start()
+    resumed = arm.reply(job, "progress")
+    assert (resumed["command"], resumed["reason"]) == ("profile", "resumed after a restart")
+    assert resumed["detail"]["stored_takes"] == 1
+    for class_, number in (("rest", 2), ("fist", 1), ("fist", 2)):
+        take(arm, job, "ben", class_, number)
+    answer = arm.reply(job)
+    assert answer["status"] == "done", answer
+    bens = answer["detail"]["model"]
+    arm.wait("model", lambda found: (found["id"], found["subject"], found["previous"]) == (bens, "ben", None))
+    assert "no previous model" in arm.reply(arm.command("rollback", "arm"), "failed")["reason"]
+    for gesture in ("rest", "fist", "rest"):
+        arm.play(f"ben-{gesture}")
+        arm.settle()
+    arm.wait("sign", lambda found: (found["class"], found["subject"], found["model"]) == ("fist", "ben", bens))
+
+    arm.send(signal.SIGKILL)
+    arm.ended()
+    arm.forget()
+    arm.start()
+    arm.wait("classification", lambda found: found["model"] == bens)
+    arm.wait("state", lambda found: (found["subject"], found["model"]) == ("ben", bens))
+    done = arm.reply(arm.command("profile", "arm", subject="anna"))
+    assert (done["status"], done["detail"]["model"]) == ("done", annas)
+    arm.wait("classification", lambda found: found["model"] == annas)
+    arm.wait("model", lambda found: (found["id"], found["subject"]) == (annas, "anna"))
