@@ -253,6 +253,14 @@ class Link:
         """What it looks like where connections never last, as where two nodes have one client id."""
         return self._sender.connection.flapping
 
+    @property
+    def incident(self) -> str | None:
+        """What went wrong in here since the start and was mended; it should be told to the makers."""
+        times = self._sender.replaced
+        return (
+            f"mqtt: the network thread ended by itself and was replaced, times: {times}; see the log" if times else None
+        )
+
     # ---- the network's side --------------------------------------------------------------------------------------
 
     def _connect(self, on_signal: Callable[[Signal], None]) -> Connection:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from edgetune_signal import Source
 
 READ_S = 0.2
+REFUSED_S = 10.0
+"""What a source refused is past when chunks have come for so long and it has refused nothing more."""
 FIRST_RETRY_S, LAST_RETRY_S = 0.5, 30.0
 
 log = structlog.get_logger()
@@ -38,6 +40,11 @@ class SourceReader(threading.Thread):
         Where its chunks go.
     source
         The opened source, or None to open it here.
+
+    Attributes
+    ----------
+    came_back
+        Whether the source has come back from a read.
     """
 
     def __init__(self, section: AssetSection, inbox: Inbox, source: Source | None = None) -> None:
@@ -48,11 +55,8 @@ class SourceReader(threading.Thread):
         self._stopping = threading.Event()
         self._asked_s: float | None = None
         self._retry_s = FIRST_RETRY_S
-
-    @property
-    def asset(self) -> str:
-        """The asset's id."""
-        return self._section.id
+        self._named = False
+        self.came_back = False
 
     @property
     def stuck_s(self) -> float:
@@ -72,12 +76,15 @@ class SourceReader(threading.Thread):
                 self._inbox.put(SourceChanged(self._section.id, None, ended=True))
                 return
             except Exception as error:  # noqa: BLE001 - a plug-in's defect must not silence the other assets
+                if self._stopping.is_set():
+                    break
                 log.warning("source failed", asset=self._section.id, error=str(error), retry_s=self._retry_s)
                 self._inbox.put(SourceChanged(self._section.id, f"{type(error).__name__}: {error}"))
                 self._close()
                 self._asked_s = None
                 self._stopping.wait(self._retry_s)
                 self._retry_s = min(2 * self._retry_s, LAST_RETRY_S)
+        self._close()
 
     @property
     def fed(self) -> bool:
@@ -94,16 +101,31 @@ class SourceReader(threading.Thread):
         """Ask the thread to end, without waiting for it; a source that blocks for ever is left behind with it."""
         self._stopping.set()
 
+    def name_hanging(self) -> None:
+        """Say, once, that the source hangs; when it comes back that is taken back. To be called by another thread."""
+        if not self._named:
+            self._named = True
+            told = f"the source hangs: it has not come back for {self.stuck_s:.0f} s; look at the sensor and its driver"
+            log.warning("source hangs", asset=self._section.id)
+            self._inbox.put(SourceChanged(self._section.id, told))
+
     def _read_on(self) -> None:
         section = self._section
         failed = reopened = self._source is None
         if self._source is None:
             self._source = open_source(section.source.type, section.spec, section.source.options)
         refused = None
+        refusals = Refusals()
         while not self._stopping.is_set():
             self._asked_s = time.monotonic()
             chunk = self._source.read(READ_S)
-            refusal = getattr(self._source, "last_error", None)
+            if self._stopping.is_set():  # perhaps after hanging for so long that another reader has taken over
+                return
+            self.came_back = True
+            if self._named:
+                self._named = False
+                self._inbox.put(SourceChanged(section.id, None))
+            refusal = refusals.look(self._source, time.monotonic(), heard=chunk is not None)
             if refusal != refused:
                 refused = refusal
                 log.warning("source", asset=section.id, refused=refusal)
@@ -121,7 +143,6 @@ class SourceReader(threading.Thread):
             if reopened:  # nobody knows what was missed
                 chunk, reopened = replace(chunk, gap=True), False
             self._inbox.put(ChunkArrived(section.id, chunk))
-        self._close()
 
     def _close(self) -> None:
         source, self._source = self._source, None
@@ -130,6 +151,35 @@ class SourceReader(threading.Thread):
                 source.close()
             except Exception as error:  # noqa: BLE001 - it is given up anyway
                 log.warning("source did not close", asset=self._section.id, error=str(error))
+
+
+class Refusals:
+    """What a source would not take although it goes on: told until nothing more has been refused for a while."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[str | None, int] = (None, 0)
+        self._from_s = 0.0
+        self._past = False
+
+    def look(self, source: Source, now_s: float, *, heard: bool) -> str | None:
+        """Give what was refused and is not past.
+
+        Parameters
+        ----------
+        source
+            Its ``last_error`` and its count ``refused``, where it has them, are looked at.
+        now_s
+            Monotonic time.
+        heard
+            Whether it has just delivered a chunk.
+        """
+        found = getattr(source, "last_error", None), getattr(source, "refused", 0)
+        if found != self._seen:
+            self._seen, self._from_s = found, now_s
+            self._past = False
+        elif heard and now_s - self._from_s >= REFUSED_S:
+            self._past = True
+        return None if self._past else found[0]
 
 
 def open_sources(sections: Sequence[AssetSection]) -> dict[str, Source | None]:

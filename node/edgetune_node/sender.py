@@ -110,6 +110,7 @@ class Sender:
         self._rebuild_from_s = 0.0
         self.connected = False
         self.connections = 0
+        self.replaced = 0
         self._left_s = time.monotonic()
 
     def start(self) -> None:
@@ -269,6 +270,8 @@ class Sender:
             self.connection.abandon()
             self.connection = self._new_connection()
             self.connection.start()
+            self.replaced += 1
+            _log.error("mqtt_thread_ended", replaced=self.replaced)
 
     def _try_on_disk(self, action: Callable[[], None]) -> None:
         """Do what can be done later as well: while the disk fails, messages go on from memory."""

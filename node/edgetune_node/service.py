@@ -46,20 +46,21 @@ from edgetune_node.events import (
 from edgetune_node.folders import prepare_folders
 from edgetune_node.inbox import Inbox
 from edgetune_node.link import Link
-from edgetune_node.listening import SourceReader, open_sources
+from edgetune_node.listening import open_sources
 from edgetune_node.logs import log_rare
 from edgetune_node.messages import Status
 from edgetune_node.node import Node
 from edgetune_node.novel_store import NovelStore
 from edgetune_node.outbox import Outbox
 from edgetune_node.profiles import Profiles, worn
+from edgetune_node.readers import Readers
 from edgetune_node.restoring import restored
 from edgetune_node.resumption import Interrupted
 from edgetune_node.searches import SearchRunner
 from edgetune_node.stock import take_stock
 from edgetune_node.topics import Topics
-from edgetune_node.vitals import Vitals, free_bytes
-from edgetune_node.watchdog import Reading, Watchdog
+from edgetune_node.vitals import Vitals, disk_problem, free_bytes
+from edgetune_node.watchdog import Watchdog
 from edgetune_signal import RecordingStore, SignalError
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Service:
             clock=time.time_ns,
         )
         self._inbox = Inbox()
-        self._readers = [SourceReader(section, self._inbox, sources[section.id]) for section in settings.asset]
+        self._readers = Readers(settings.asset, self._inbox, sources)
         self._vitals = Vitals(self._data)
         self._defect: str | None = None
         topics = Topics(settings.node.namespace, settings.node.id)
@@ -150,7 +151,7 @@ class Service:
             self._outbox,
             post=self._inbox.put,
             boot=self._boot,
-            sample_feeds={reader.asset: reader.feed for reader in self._readers if reader.fed},
+            sample_feeds=self._readers.feeds(),
             will=will.message.json_bytes(),
         )
         self._searches = SearchRunner(settings, self._folder, self._inbox.put)
@@ -166,15 +167,17 @@ class Service:
     def vitals(self) -> Mapping[str, Any]:
         """Give the figures of ``health`` that the process and the machine know."""
         link, outbox, audit = self._link, self._outbox, self._audit
-        problems = (*outbox.problems, link.disk_error, link.refusal, link.flapping, audit.failure, self._defect)
+        vitals = self._vitals.read()
+        disk = disk_problem(vitals["disk_free_bytes"], self._settings.node.disk_reserve_bytes)
+        told = (*outbox.problems, disk, link.disk_error, link.refusal, link.flapping, link.incident, audit.failure)
         return {
-            **self._vitals.read(),
+            **vitals,
             "queue_depth": len(self._inbox),
             "reconnects": link.reconnects,
             "outbox_depth": link.depth,
             "outbox_dropped": link.dropped,
             "outbox_dropped_faults": outbox.dropped_faults,
-            "problems": [problem for problem in problems if problem],
+            "problems": [problem for problem in (*told, self._defect) if problem],
         }
 
     def dropped(self, asset: str) -> int:
@@ -199,8 +202,7 @@ class Service:
         self._open_models()
         self._take_up_jobs()
         self._link.start()
-        for reader in self._readers:
-            reader.start()
+        self._readers.start()
         for problem in insecure.unasked(self._settings.mqtt):
             log.warning("insecure", problem=problem)
         self._watchdog.ready()
@@ -214,7 +216,9 @@ class Service:
                 if self._clock.monotonic() >= next_tick:
                     next_tick = self._clock.monotonic() + TICK_S
                     self._take(Tick())
-                    self._watchdog.check(self._readings(), self._link.publishing, self._clock.monotonic())
+                    self._readers.check()
+                    heard = {name: asset.heard for name, asset in self._node.assets.items()}
+                    self._watchdog.check(self._readers.readings(heard), self._link.publishing, self._clock.monotonic())
         finally:
             self._watchdog.stopping()
             self._close()
@@ -235,9 +239,6 @@ class Service:
             self._defect = defect
             self._carry_out(self._node.broken(event, repr(error)))
 
-    def _readings(self) -> list[Reading]:
-        return [Reading(each.asset, each.stuck_s, self._node.assets[each.asset].heard) for each in self._readers]
-
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del frame
         log.info("stopping", signal=signal.Signals(number).name)
@@ -246,12 +247,10 @@ class Service:
     def _close(self) -> None:
         """End what runs, each within its time, so that all of it ends in less than five seconds."""
         began = self._clock.monotonic()
-        for reader in self._readers:
-            reader.stop()
+        self._readers.stop()
         self._searches.close()
         self._worker.shutdown(wait=False, cancel_futures=True)
-        for reader in self._readers:
-            reader.join(max(0.0, began + READERS_S - self._clock.monotonic()))
+        self._readers.join(READERS_S)
         stopped = self._emitter.publish(Status, None, Durability.TELEMETRY, status="stopped")
         self._link.stop(stopped, DRAIN_S)
         wait(self._work, timeout=max(0.0, began + CLOSED_S - self._clock.monotonic()))

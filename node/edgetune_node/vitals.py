@@ -35,6 +35,17 @@ class Vitals:
         }
 
 
+def disk_problem(free: int, reserve: int) -> str | None:
+    """Say that the disk is filling up, before writes fail: from twice the reserve on; None while there is room."""
+    if free >= 2 * reserve:
+        return None
+    now = "nothing is recorded or searched" if free < reserve else "at the reserve recordings and searches stop"
+    return (
+        f"disk: {free / 2**20:,.0f} MiB free, {reserve / 2**20:,.0f} MiB kept in reserve (disk_reserve_bytes); {now}: "
+        "delete recordings or old models, or use a larger disk"
+    )
+
+
 def free_bytes(folder: Path) -> int:
     """Bytes that an unprivileged process may still write below ``folder``; 0 where it is gone."""
     try:

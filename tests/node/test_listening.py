@@ -14,7 +14,7 @@ from edgetune_node.config import AssetSection
 from edgetune_node.errors import ConfigError
 from edgetune_node.events import ChunkArrived, SourceChanged, SourceRefused
 from edgetune_node.inbox import Inbox
-from edgetune_node.listening import SourceReader, open_sources
+from edgetune_node.listening import Refusals, SourceReader, open_sources
 from edgetune_signal import Block, Chunk, Recording, SourceEnded, StreamSpec, encode_block, write_recording
 from edgetune_signal.mqtt_source import MqttSource
 
@@ -41,6 +41,7 @@ class Scripted:
     def __init__(self, *script: Any) -> None:
         self.script = list(script)
         self.last_error: str | None = None
+        self.refused = 0
         self.closed = False
 
     def read(self, timeout_s: float) -> Chunk | None:
@@ -129,6 +130,41 @@ def test_a_refusal_beside_good_samples_is_told_and_is_no_failure(heard: Any) -> 
     told = [event.reason for event in events if isinstance(event, SourceRefused)]
     assert told == ["no such recording", None]
     assert [event for event in events if isinstance(event, SourceChanged) and event.error] == []
+
+
+def test_a_refusal_is_past_when_nothing_more_was_refused_for_a_while_of_good_chunks() -> None:
+    refusals, source = Refusals(), Scripted()
+    assert refusals.look(source, 0.0, heard=True) is None
+    source.last_error, source.refused = "wrong rate", 1
+    assert refusals.look(source, 1.0, heard=False) == "wrong rate"
+    assert refusals.look(source, 10.9, heard=True) == "wrong rate"
+    source.refused = 2  # the same again
+    assert refusals.look(source, 11.0, heard=False) == "wrong rate"
+    assert refusals.look(source, 20.9, heard=True) == "wrong rate"
+    assert refusals.look(source, 99.0, heard=False) == "wrong rate"  # silence proves nothing
+    assert refusals.look(source, 99.1, heard=True) is None
+    assert refusals.look(source, 99.2, heard=False) is None
+    source.refused = 3
+    assert refusals.look(source, 99.3, heard=True) == "wrong rate"
+
+
+def test_a_refused_block_is_forgotten_once_good_blocks_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "REFUSED_S", 0.0)
+    inbox = Inbox()
+    source = MqttSource(StreamSpec(1, 1000.0, "g"))
+    reader = SourceReader(SECTION, inbox, source)
+    reader.feed(b"no block")
+    reader.start()
+    refused = inbox.get(30)
+    assert isinstance(refused, SourceRefused)
+    assert refused.reason is not None
+    events: list[Any] = []
+    for sequence in range(2):
+        reader.feed(encode_block(Block(np.zeros((1, 4), np.float32), sequence, sequence, 1000.0, "g")))
+    while SourceRefused("a", None) not in events:
+        events.append(inbox.get(30))
+        assert events[-1] is not None, events
+    reader.stop()
 
 
 def test_samples_are_fed_to_the_source_that_was_opened_last(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -268,6 +268,8 @@ def test_a_dead_network_thread_is_noticed_and_replaced(
     plant.publish(TOPICS.node("cmd/ping"), b"deadly", qos=0)
     node.until_up(2)
     assert "network thread" in node.reasons()[0]
+    node.until(lambda: node.link.incident is not None)
+    assert "the network thread ended by itself and was replaced, times: 1" in node.link.incident
     node.link.publish(say.state(7))
     assert plant.wait_for(lambda seen: seen.topic.endswith("state")).json()["seq"] == 7
     assert json.loads(plant.on(TOPICS.node("status"))[0].payload)["status"] == "offline"

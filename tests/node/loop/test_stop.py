@@ -60,7 +60,7 @@ def test_a_stop_waits_for_no_stuck_source_frozen_broker_or_search(
     loop.start()
     job = loop.collect({"normal": "normal", "inner": "inner_severe"}, 3, budget={"search_seconds": 40})
     loop.wait("state", lambda state: state["phase"] == "searching")
-    loop.wait("state", lambda state: "no samples" in state["reason"], asset="stuck0")
+    loop.wait("state", lambda state: "the source hangs" in state["reason"], asset="stuck0")
     child = loop.searching_pid()
     loop.broker.freeze()
     began_s = time.monotonic()
