@@ -16,13 +16,17 @@ class Interrupted(Exception):  # noqa: N818 - the caller asked for it, nothing w
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A network to evaluate; ``steps`` of training (0 for a closed form), ``seed`` for its weights and batches."""
+    """A network to evaluate; ``steps`` of training (0 for a closed form), ``seed`` for its weights and batches.
+
+    More than one of ``members`` asks for a committee of so many trainings of it.
+    """
 
     number: int
     genotype: Genotype
     cost: Cost
     steps: int
     seed: int
+    members: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Result:
     temperature
         Found on the same windows.
     seconds
-        What the evaluation took; of a cross-validated training, one of its fits.
+        What the evaluation took; of a cross-validated training or a committee, one of its fits.
     steadiness
         Share of windows that are right when another condition is imitated (`edgetune_nas.shift`); 0 where none is.
     """

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from edgetune_nas import space
 from edgetune_nas.candidate import Candidate, Result, Scored
+from edgetune_nas.committee import widened
 from edgetune_nas.cost import plan
 from edgetune_nas.errors import BudgetError
 
@@ -32,6 +34,10 @@ EQUALLY_STEADY = 0.005
 """Differences in steadiness that say nothing."""
 PATIENCE = 1
 """Brackets without a better score after which the search has converged."""
+MOST_MEMBERS = 4
+"""Networks of a committee at the most; each one costs another training."""
+CHALLENGERS = 2
+"""Members of a committee that is only compared; it may be larger when it wins."""
 _PARENTS = 4
 _TRIES = 400
 _SMALLER_THAN_ANY = 2**40
@@ -157,6 +163,20 @@ class Engine:
         """Different networks that were trained."""
         return len({scored.candidate.genotype for scored in self.scored if scored.candidate.steps})
 
+    def members(self, genotype: Genotype) -> int:
+        """Largest committee of a network that fits the budget and needs no larger arena than one of it."""
+        if genotype.closed_form:
+            return 1
+        layers = space.expand(genotype, self._input_shape, self._classes)
+        for members in range(MOST_MEMBERS, 1, -1):
+            wide = widened(layers, members)
+            cost = None if wide is None else plan(self._input_shape, wide)
+            if cost is None or excess(cost, self._budget):
+                continue
+            if cost.arena_bytes <= self._cost(genotype).arena_bytes:
+                return members
+        return 1
+
     def rng_state(self) -> dict[str, Any]:
         """State of the random generator, JSON-able; two engines in the same state ask the same."""
         state: dict[str, Any] = dict(self._rng.bit_generator.state)["state"]
@@ -169,11 +189,8 @@ class Engine:
         ]
         bracket = idle = 0
         rungs = RUNGS[self._task]
-        while self._trains and idle < PATIENCE:
+        while self._trains and idle < PATIENCE and (genotypes := self._bracket(bracket)):
             before = self._standing()
-            genotypes = self._bracket(bracket)
-            if not genotypes:
-                return
             for size, steps in rungs:
                 ranked = self._promoted(genotypes)[:size] if steps > rungs[0][1] else genotypes
                 first = len(self.scored)
@@ -181,6 +198,23 @@ class Engine:
                 genotypes = [scored.candidate.genotype for scored in self.scored[first:]]
             idle = 0 if self._standing() > before + self._tolerance else idle + 1
             bracket += 1
+        if (challenger := self._challenger()) is not None:
+            yield [challenger]
+
+    def _challenger(self) -> Candidate | None:
+        """Best network that would become a committee, as one, where a network leads that would not.
+
+        A committee does better than one network of its shape, so it is not left out for what one network scored.
+        """
+        best = self.best
+        if best is None or self._holding or self.members(best.candidate.genotype) > 1:
+            return None
+        trained = [scored for scored in self.scored if scored.candidate.steps]
+        for scored in sorted(trained, key=lambda scored: (scored.candidate.steps, scored.result.score), reverse=True):
+            genotype = scored.candidate.genotype
+            if (members := min(CHALLENGERS, self.members(genotype))) > 1:
+                return replace(self._candidate(genotype, RUNGS[self._task][-1][1]), members=members)
+        return None
 
     def _bracket(self, number: int) -> list[Genotype]:
         """Different networks that fit, none of them trained before: known good shapes first, then half mutants."""

@@ -87,7 +87,7 @@ def evaluate(problem: Problem, candidate: Candidate, stop: Callable[[], bool] = 
         return _cross_trained(problem, candidate, problem.fold, stop)
     began = time.perf_counter()
     if candidate.steps:
-        network, curve = fit(problem, candidate.genotype, steps=candidate.steps, seed=candidate.seed, stop=stop)
+        network, curve = _trained(problem, candidate, stop)
     else:
         network, curve = _solve(problem, candidate.genotype, _thinned(problem, candidate)), ()
     scores = logits(network, problem.x_validation)
@@ -97,7 +97,8 @@ def evaluate(problem: Problem, candidate: Candidate, stop: Callable[[], bool] = 
         accuracy, score, temperature = _cross_validated(problem, candidate, problem.fold)
     network = closed_form.with_temperature(network, temperature)
     steady = steadiness(network, problem)
-    result = Result(candidate.number, accuracy, score, temperature, time.perf_counter() - began, steady)
+    seconds = (time.perf_counter() - began) / candidate.members
+    result = Result(candidate.number, accuracy, score, temperature, seconds, steady)
     return Evaluation(result, network, curve)
 
 
@@ -110,12 +111,18 @@ def refit(
     one, so `Evaluation.network` still lacks it.
     """
     both = with_validation(problem)
-    fits = [
-        fit(both, candidate.genotype, steps=steps, seed=candidate.seed + member, stop=stop) for member in range(members)
-    ]
-    network, curve = merge([network for network, _ in fits]), fits[0][1]
+    network, curve = _trained(both, replace(candidate, steps=steps, members=members), stop)
     accuracy, score = worst_condition(logits(network, problem.x_validation), problem, 1.0)
     return Evaluation(Result(candidate.number, accuracy, score, 1.0, 0.0), network, curve)
+
+
+def _trained(problem: Problem, candidate: Candidate, stop: Callable[[], bool]) -> tuple[Network, tuple[float, ...]]:
+    """Train each member of a candidate and merge them; also the first one's loss by epoch."""
+    fits = [
+        fit(problem, candidate.genotype, steps=candidate.steps, seed=candidate.seed + member, stop=stop)
+        for member in range(candidate.members)
+    ]
+    return merge([network for network, _ in fits]), fits[0][1]
 
 
 def fit(
@@ -180,11 +187,11 @@ def _cross_trained(
     for number in np.unique(fold[fold >= 0]):  # a few windows do not fill every fold
         out = fold == number
         rest = replace(both, x=both.x[~out], y=both.y[~out])
-        fits.append(fit(rest, candidate.genotype, steps=candidate.steps, seed=candidate.seed, stop=stop))
+        fits.append(_trained(rest, candidate, stop))
         scores[out] = logits(fits[-1][0], both.x[out])
     accuracy, score, temperature = _judged(problem, scores, both.y, fold)
     network = closed_form.with_temperature(fits[0][0], temperature)
-    seconds = (time.perf_counter() - began) / len(fits)
+    seconds = (time.perf_counter() - began) / len(fits) / candidate.members
     result = Result(candidate.number, accuracy, score, temperature, seconds, steadiness(network, problem))
     return Evaluation(result, network, fits[0][1])
 

@@ -13,9 +13,7 @@ from edgetune_nas import space
 from edgetune_nas.candidate import Interrupted, Scored
 from edgetune_nas.card import SearchSummary
 from edgetune_nas.closed_form import origins, with_temperature
-from edgetune_nas.committee import widened
-from edgetune_nas.cost import plan
-from edgetune_nas.engine import Engine, excess
+from edgetune_nas.engine import Engine
 from edgetune_nas.errors import DataError, NasError
 from edgetune_nas.evaluation import FEW_WINDOWS, FOLDS, Evaluation, Problem, evaluate, refit
 from edgetune_nas.exploration import EXPORT_SECONDS, FINAL_STEPS, Exploration
@@ -48,8 +46,6 @@ SHIFTED_WINDOWS, SHIFTED_BYTES = 1000, 8_000_000
 """Shifted validation windows: so many, as far as they fit in so many bytes."""
 TAKES = 3
 """Takes of each sign that it needs before networks are trained."""
-MOST_MEMBERS = 4
-"""Networks of a committee at the most; each one costs another training."""
 WORSE = 0.02
 """A last training that loses this much on windows it has now seen went wrong; the network before it is kept."""
 
@@ -175,7 +171,7 @@ def search(
     if stopped_by != "cancelled":
         monitor.reserve = EXPORT_SECONDS
         monitor.enter("retraining")
-        members = 1 if goal.latency_us is not None else _members(best, problem, budget)
+        members = 1 if goal.latency_us is not None else engine.members(best.candidate.genotype)
         found = _retrained(found, best, problem, monitor, members)
         if cancelled():
             stopped_by = "cancelled"
@@ -289,20 +285,6 @@ def _folds(data: Dataset, chosen: NDArray[np.int64], seed: int) -> NDArray[np.in
         own = own if data.library is None else own[~data.library[chosen][own]]
         fold[own] = np.arange(len(own)) * FOLDS // max(1, len(own))
     return fold
-
-
-def _members(best: Scored, problem: Problem, budget: Budget) -> int:
-    """Largest committee of the winner that fits the budget and needs no larger arena than one network of its shape."""
-    if not best.candidate.steps:
-        return 1
-    layers = space.expand(best.candidate.genotype, problem.input_shape, problem.classes)
-    one = best.candidate.cost.arena_bytes
-    for members in range(MOST_MEMBERS, 1, -1):
-        wide = widened(layers, members)
-        cost = None if wide is None else plan(problem.input_shape, wide)
-        if cost is not None and cost.arena_bytes <= one and not excess(cost, budget):
-            return members
-    return 1
 
 
 def _retrained(found: Evaluation, best: Scored, problem: Problem, monitor: Monitor, members: int) -> Evaluation:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from edgetune_nas.card import Task
 
-VERSION = 3
+VERSION = 4
 """Counts changes of the space or of its sampling; a journal of another version cannot be resumed."""
 
 LOW = 0.05
@@ -218,12 +218,13 @@ def anchors(input_shape: Shape, task: Task) -> tuple[Genotype, ...]:
         frame = max(2, length // 10)
         front = Envelope(frame, max(1, frame // 2))
         short = Envelope(max(2, length // 16), max(2, length // 16))
+        fine = max(2, length // 20)
         found = [
             Genotype(front, None, (Block("full", 24, 3), Block("full", 32, 3)), "both"),
             Genotype(front, None, (Block("full", 32, 3), Block("full", 32, 3)), "both"),
             Genotype(front, None, (Block("full", 16, 3), Block("full", 24, 3)), "both"),
             Genotype(short, None, (Block("full", 24, 3), Block("full", 32, 3)), "both"),
-            Genotype(Envelope(max(2, length // 20), max(2, length // 20)), None, (Block("full", 32, 3),), "flat"),
+            Genotype(Envelope(fine, fine), None, (Block("full", 24, 3), Block("full", 32, 3)), "both"),
         ]
     else:
         taps = _power_of_two(length / 4, MAX_TAPS)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edgetune_nas.candidate import Candidate, Result
 from edgetune_nas.card import Budget
-from edgetune_nas.engine import BATCH, RUNGS, Engine
+from edgetune_nas.engine import BATCH, CHALLENGERS, RUNGS, Engine
 from edgetune_nas.errors import BudgetError
 
 if TYPE_CHECKING:
@@ -166,6 +166,42 @@ def test_a_search_goes_on_while_it_finds_better_ones() -> None:
     _run(engine, lambda candidate: candidate.number / 1000)
     assert engine.stopped_by == "candidates"
     assert len({scored.candidate.genotype for scored in engine.scored}) == 60
+
+
+def closed_forms_lead(candidate: Candidate) -> float:
+    return 0.5 if candidate.steps else 0.9
+
+
+def small_stems_lead(candidate: Candidate) -> float:
+    return 0.9 if candidate.genotype.stem is not None else 0.5
+
+
+@pytest.mark.parametrize("leads", [closed_forms_lead, small_stems_lead])
+def test_where_a_network_leads_that_is_no_committee_the_best_that_can_be_one_is_compared_as_one(
+    leads: Callable[[Candidate], float],
+) -> None:
+    engine = _engine((8, 400), task="sign", budget=Budget(ram_bytes=6000))
+    asked = _run(engine, leads)
+    assert engine.best is not None
+    assert engine.members(engine.best.candidate.genotype) == 1
+    assert [candidate.members for candidate in asked if candidate.members > 1] == [CHALLENGERS]
+    challenger = asked[-1]
+    assert challenger.members == CHALLENGERS <= engine.members(challenger.genotype)
+    assert challenger.steps == RUNGS["sign"][-1][1]
+    assert challenger.genotype in [candidate.genotype for candidate in asked[:-1] if candidate.steps]
+
+
+def test_a_committee_that_wins_the_comparison_is_the_best() -> None:
+    engine = _engine((8, 400), task="sign", budget=Budget(ram_bytes=6000))
+    asked = _run(engine, lambda candidate: 0.95 if candidate.members > 1 else closed_forms_lead(candidate))
+    assert engine.best is not None
+    assert engine.best.candidate == asked[-1]
+
+
+def test_where_a_committee_leads_anyway_none_is_compared() -> None:
+    engine = _engine((8, 400), task="sign", budget=Budget(ram_bytes=6000))
+    asked = _run(engine, lambda candidate: 0.9 if candidate.steps and engine.members(candidate.genotype) > 1 else 0.5)
+    assert {candidate.members for candidate in asked} == {1}
 
 
 def test_without_training_only_closed_forms_are_asked() -> None:
