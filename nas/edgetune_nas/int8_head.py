@@ -19,13 +19,16 @@ from edgetune_nas.onnx_writer import write_onnx
 from edgetune_nas.runtime import BATCH_WINDOWS, INPUT, open_session
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from edgetune_nas.layers import Network
     from edgetune_nas.quantise import Adapt
     from edgetune_signal.datasets import Dataset
 
 MACS = 2e9
-"""Work that the features may take; beyond it, evenly spaced windows are used."""
-MIN_WINDOWS = 256
+"""Work that the features may take; beyond it, fewer windows are used."""
+MIN_WINDOWS, MAX_WINDOWS = 256, 2048
+"""Windows that are used of the new ones, and of a library's."""
 
 
 def head_for_int8(network: Network, learned: Dataset) -> Adapt | None:
@@ -39,8 +42,9 @@ def head_for_int8(network: Network, learned: Dataset) -> Adapt | None:
     if not is_closed_form(network):
         return None
     head = next(index for index, layer in enumerate(network.layers) if isinstance(layer, Dense))
-    count = min(len(learned), max(MIN_WINDOWS, int(MACS / max(1, plan(network.input_shape, network.layers).macs))))
-    known = learned.select(np.linspace(0, len(learned) - 1, count).astype(np.int64))
+    affordable = int(MACS / max(1, plan(network.input_shape, network.layers).macs))
+    count = min(MAX_WINDOWS, max(MIN_WINDOWS, affordable))
+    known = learned.select(_spread(learned, count))
 
     def adapt(quantised: onnx.ModelProto) -> onnx.ModelProto:
         dense = next(node for node in quantised.graph.node if node.op_type == "Gemm")
@@ -62,3 +66,13 @@ def head_for_int8(network: Network, learned: Dataset) -> Adapt | None:
         return write_onnx(replace(network, weights=tuple(weights)))
 
     return adapt
+
+
+def _spread(learned: Dataset, count: int) -> NDArray[np.int64]:
+    """About ``count`` windows of the new ones and of a library, evenly spaced within each class."""
+    origin = origins(learned)
+    part = 2 * learned.label + (0 if origin is None else origin != 0)
+    share = -(-count // len(learned.classes))
+    of_each = [np.flatnonzero(part == each) for each in np.unique(part)]
+    picked = [index[np.linspace(0, len(index) - 1, min(len(index), share)).astype(np.int64)] for index in of_each]
+    return np.sort(np.concatenate(picked))

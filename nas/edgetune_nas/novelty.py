@@ -27,6 +27,8 @@ QUANTILE, MARGIN = 0.99, 1.45
 """The limit is this quantile of the validation windows' distances, times a margin for other loads and speeds."""
 SILENCE: Final = 1e-30
 QUIET_RHYTHM: Final = 1e-12
+BLOCK_BYTES: Final = 1_000_000
+"""Windows are described by so many bytes at a time; what is computed on the way takes twenty times as much."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,6 +148,10 @@ def features(x: NDArray[np.float32], edges: NDArray[np.int64], rhythm_edges: NDA
     Per channel: log of the mean power in each band; of the rectified signal over its mean, log of the mean power in
     each band (the rhythm of impacts, whatever their strength); log of kurtosis and of crest factor.
     """
+    step = max(1, BLOCK_BYTES // x[0].nbytes) if len(x) else 1
+    if len(x) > step:
+        blocks = (x[at : at + step] for at in range(0, len(x), step))
+        return np.concatenate([features(block, edges, rhythm_edges) for block in blocks])
     wide = x.astype(np.float64)
     wide -= wide.mean(axis=2, keepdims=True)
     rectified = np.abs(wide)

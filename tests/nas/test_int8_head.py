@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgetune_nas import closed_form, space
-from edgetune_nas.int8_head import head_for_int8
+from edgetune_nas.int8_head import _spread, head_for_int8
 from edgetune_nas.onnx_writer import write_onnx
 from edgetune_nas.quantise import quantise
 from edgetune_nas.runtime import Classifier, open_session
@@ -92,3 +93,12 @@ def test_where_int8_says_what_float_says_nothing_is_solved_again() -> None:
 
 def test_a_trained_network_has_no_discriminant(vibration_network: Network) -> None:
     assert head_for_int8(vibration_network, loud_machine(0, 8)) is None
+
+
+def test_the_few_new_windows_beside_a_large_library_are_all_looked_at() -> None:
+    learned = loud_machine(0, 4 * 3000)
+    new = np.arange(len(learned)) % 1000 < 8
+    mixed = replace(learned, library=~new)
+    picked = _spread(mixed, 400)
+    assert set(np.flatnonzero(new)) <= set(picked)
+    assert np.bincount(mixed.label[picked][~new[picked]]).tolist() == [100] * 4
