@@ -50,6 +50,7 @@ bench: $(VENV)/.installed  ## Benchmarks: throughput, latency, memory, search
 	$(BIN)/python tests/bench/bench_indicators.py
 	$(BIN)/python tests/bench/bench_novelty.py
 	$(BIN)/python tests/bench/bench_drift.py
+	$(BIN)/python tests/bench/bench_replay.py
 	$(BIN)/python tests/bench/bench_node.py
 	$(BIN)/python tests/bench/bench_search.py
 

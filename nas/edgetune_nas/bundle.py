@@ -262,7 +262,8 @@ def load_bundle(folder: Path, precision: Precision | Literal["deployed"] = "depl
     if not np.isfinite(tried).all():
         raise BundleError(f"{folder / MODEL_FILES[chosen]} gives probabilities that are not finite; restore the bundle")
     distance = files.get(NOVELTY)
-    novelty = None if distance is None else Novelty.from_bytes(distance, card.input.channels, card.input.length)
+    shape = (card.input.channels, card.input.length, len(card.classes))
+    novelty = None if distance is None else Novelty.from_bytes(distance, *shape)
     return Bundle(card, folder, chosen, classifier, novelty)
 
 
@@ -299,7 +300,7 @@ def evaluate(bundle: Bundle, x: NDArray[np.float32], label: NDArray[np.integer],
     matrix = confusion(truth, guess, len(names))
     unknown = np.zeros(len(x), bool)
     if bundle.novelty is not None:
-        parts = [bundle.novelty.unknown(x[at : at + BATCH]) for at in range(0, len(x), BATCH)]
+        parts = [bundle.novelty.unknown(x[at : at + BATCH], guess[at : at + BATCH]) for at in range(0, len(x), BATCH)]
         unknown = np.concatenate(parts)
     p50, p99 = latency_us(bundle.classifier, x[:MAX_CALIBRATION_WINDOWS])
     return Evaluation(

@@ -23,7 +23,7 @@ HIGHEST_RHYTHM: Final = 0.4
 SHRINKAGE: Final = 0.1
 OWN_SPREAD: Final = 3
 """A class needs this many windows a feature for its own spread to count as much as that of all classes together."""
-QUANTILE, MARGIN = 0.99, 1.45
+QUANTILE, MARGIN = 0.9, 1.75
 """The limit is this quantile of the validation windows' distances, times a margin for other loads and speeds."""
 SILENCE: Final = 1e-30
 QUIET_RHYTHM: Final = 1e-12
@@ -33,12 +33,14 @@ BLOCK_BYTES: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Novelty:
-    """Distance to the nearest class, in standard deviations within that class.
+    """Distance to a class, in standard deviations within that class.
 
     Attributes
     ----------
     edges, rhythm_edges
         First bin of each band of the spectrum, and of the envelope's, and the end of the last; ``(bands + 1,)``.
+    labels
+        Index of each class among the model's, ``int64 (classes,)``, rising.
     centres
         Mean features of each class, ``float32 (classes, features)``.
     whitenings
@@ -49,23 +51,37 @@ class Novelty:
 
     edges: NDArray[np.int64]
     rhythm_edges: NDArray[np.int64]
+    labels: NDArray[np.int64]
     centres: NDArray[np.float32]
     whitenings: NDArray[np.float32]
     limit: float
 
-    def distances(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Mahalanobis distance of windows ``(windows, channels, length)`` to the nearest class, ``(windows,)``."""
-        found = features(x, self.edges, self.rhythm_edges)
-        apart = [
-            np.linalg.norm((found - centre) @ whitening, axis=1)
-            for centre, whitening in zip(self.centres, self.whitenings, strict=True)
-        ]
-        nearest: NDArray[np.float64] = np.array(apart).min(axis=0)
-        return nearest
+    def distances(self, x: NDArray[np.float32], said: NDArray[np.integer] | None = None) -> NDArray[np.float64]:
+        """Mahalanobis distance of windows to the class that each is said to be, or to the nearest, ``(windows,)``.
 
-    def unknown(self, x: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Tell which windows are unlike everything known, ``(windows,)``."""
-        return self.distances(x) > self.limit
+        Parameters
+        ----------
+        x
+            ``(windows, channels, length)``.
+        said
+            ``(windows,)``, indices of classes; of one that had no training windows the nearest class counts.
+        """
+        found = features(x, self.edges, self.rhythm_edges)
+        apart = np.array(
+            [
+                np.linalg.norm((found - centre) @ whitening, axis=1)
+                for centre, whitening in zip(self.centres, self.whitenings, strict=True)
+            ]
+        )
+        nearest: NDArray[np.float64] = apart.min(axis=0)
+        if said is None:
+            return nearest
+        place = np.minimum(np.searchsorted(self.labels, said), len(self.labels) - 1)
+        return np.where(self.labels[place] == said, apart[place, np.arange(len(x))], nearest)
+
+    def unknown(self, x: NDArray[np.float32], said: NDArray[np.integer] | None = None) -> NDArray[np.bool_]:
+        """Tell which windows are unlike the class that each is said to be, or unlike all, ``(windows,)``."""
+        return self.distances(x, said) > self.limit
 
     def to_bytes(self) -> bytes:
         """Give the file of a bundle."""
@@ -74,6 +90,7 @@ class Novelty:
             file,
             edges=self.edges,
             rhythm_edges=self.rhythm_edges,
+            labels=self.labels,
             centres=self.centres,
             whitenings=self.whitenings,
             limit=np.float64(self.limit),
@@ -81,27 +98,30 @@ class Novelty:
         return file.getvalue()
 
     @classmethod
-    def from_bytes(cls, data: bytes, channels: int, length: int) -> Novelty:
-        """Read the file of a bundle whose windows are so shaped; `BundleError` where it is none of them."""
+    def from_bytes(cls, data: bytes, channels: int, length: int, classes: int) -> Novelty:
+        """Read the file of a bundle of so many classes and windows so shaped; `BundleError` where it is none."""
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 edges, rhythm_edges = file["edges"], file["rhythm_edges"]
-                centres, whitenings = file["centres"], file["whitenings"]
+                labels, centres, whitenings = file["labels"], file["centres"], file["whitenings"]
                 limit = float(file["limit"])
         except (BadZipFile, OSError, ValueError, KeyError, TypeError, EOFError) as error:
             raise BundleError(f"{NOVELTY} cannot be read ({error}); restore the bundle or search again") from error
         size = channels * (edges.size + rhythm_edges.size - 2 + SHAPES)
         fits = (
-            all(_are_edges(each, length // 2 + 1) for each in (edges, rhythm_edges))
+            all(_rising(each, length // 2 + 1) and each.size > 1 for each in (edges, rhythm_edges))
+            and _rising(labels, classes - 1)
             and centres.shape[1:] == (size,)
-            and len(centres) > 0
+            and len(centres) == len(labels)
             and whitenings.shape == (len(centres), size, size)
             and all(each.dtype == np.float32 and np.isfinite(each).all() for each in (centres, whitenings))
             and 0 < limit < float("inf")
         )
         if not fits:
-            raise BundleError(f"{NOVELTY} does not fit windows of {channels} channels and {length} samples")
-        return cls(edges, rhythm_edges, centres, whitenings, limit)
+            raise BundleError(
+                f"{NOVELTY} does not fit {classes} classes of windows of {channels} channels and {length} samples"
+            )
+        return cls(edges, rhythm_edges, labels, centres, whitenings, limit)
 
 
 def fit_novelty(x: NDArray[np.float32], label: NDArray[np.integer], validation: NDArray[np.float32]) -> Novelty:
@@ -137,7 +157,13 @@ def fit_novelty(x: NDArray[np.float32], label: NDArray[np.integer], validation: 
         own = spread[index == at]
         weight = len(own) / (len(own) + OWN_SPREAD * known.shape[1])
         whitenings.append(_whitening(weight * (own.T @ own) / len(own) + (1 - weight) * together))
-    fitted = (edges, rhythm_edges, centres.astype(np.float32), np.array(whitenings, np.float32))
+    fitted = (
+        edges,
+        rhythm_edges,
+        classes.astype(np.int64),
+        centres.astype(np.float32),
+        np.array(whitenings, np.float32),
+    )
     within = Novelty(*fitted, limit=1.0).distances(validation)
     return Novelty(*fitted, limit=MARGIN * float(np.quantile(within, QUANTILE)))
 
@@ -182,8 +208,9 @@ def _whitening(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.linalg.inv(np.linalg.cholesky((1 - SHRINKAGE) * covariance + SHRINKAGE * mean * np.eye(size))).T
 
 
-def _are_edges(edges: NDArray[np.generic], bins: int) -> bool:
-    if edges.ndim != 1 or edges.size < 2 or edges.dtype != np.int64:  # noqa: PLR2004 - a band has two ends
+def _rising(values: NDArray[np.generic], last: int) -> bool:
+    """Whether an array is a list of rising indices from 0 to ``last``."""
+    if values.ndim != 1 or not values.size or values.dtype != np.int64:
         return False
-    whole = edges.astype(np.int64)
-    return bool(whole[0] >= 0 and whole[-1] <= bins and (np.diff(whole) > 0).all())
+    whole = values.astype(np.int64)
+    return bool(whole[0] >= 0 and whole[-1] <= last and (np.diff(whole) > 0).all())

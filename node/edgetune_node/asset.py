@@ -261,7 +261,7 @@ class Asset:
             self._latencies.append((time.perf_counter_ns() - started) / 1000)
             best = int(probabilities.argmax())
             class_, confidence = bundle.card.classes[best], float(probabilities[best])
-            ratio = self._distance(window, bundle)
+            ratio = self._distance(window, bundle, best)
             if ratio is not None and ratio > 1:
                 class_, confidence, quality, vote = UNKNOWN, 0.0, [*quality, NOVEL], (NOVEL, 1.0)
             else:
@@ -299,12 +299,12 @@ class Asset:
             messages += self._spoken(self._muscles.observe(class_, confidence, window))
         return messages
 
-    def _distance(self, window: Window, bundle: Bundle) -> float | None:
-        """Distance of a window to everything known, over the limit; None where nobody wants to hear of it."""
+    def _distance(self, window: Window, bundle: Bundle, said: int) -> float | None:
+        """Distance of a window to the class it is said to be, over the limit; None where nobody wants to hear of it."""
         wanted = self.settings.task == "fault" and self.settings.alarm.severity.get(NOVEL) != "none"
         if not wanted or bundle.novelty is None:
             return None
-        return float(bundle.novelty.distances(window.samples[np.newaxis])[0]) / bundle.novelty.limit
+        return float(bundle.novelty.distances(window.samples[np.newaxis], np.array([said]))[0]) / bundle.novelty.limit
 
     def _spoken(self, sign: dict[str, Any] | None) -> list[Publish]:
         """Publish a sign that has ended, if one has."""

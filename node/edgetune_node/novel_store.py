@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -104,7 +105,11 @@ class NovelStore:
         return tuple(labelled)
 
     def _stretches(self) -> list[_Stretch]:
-        return [_Stretch(info, info.path.stat().st_size) for info in self._store.list()]
+        found = []
+        for info in self._store.list():
+            with suppress(FileNotFoundError):  # somebody has just deleted it
+                found.append(_Stretch(info, info.path.stat().st_size))
+        return found
 
     def _trim(self) -> None:
         stretches = self._stretches()

@@ -66,7 +66,7 @@ def window_quality(samples: Samples, clip_level: float | None) -> tuple[str, ...
 
 
 def _is_clipped(channel: Samples, few: int) -> bool:
-    values, counts = np.unique(channel, return_counts=True)
+    values, counts = np.unique(channel.astype(np.float64), return_counts=True)  # float32 may overflow in differences
     if values[-1] - values[0] < COARSE_STEPS * np.diff(values).min():
         return False
     return any(
@@ -75,7 +75,7 @@ def _is_clipped(channel: Samples, few: int) -> bool:
     )
 
 
-def _has_plateau(channel: Samples, level: np.float32) -> bool:
+def _has_plateau(channel: Samples, level: np.float64) -> bool:
     here = channel == level
     run = here[: -PLATEAU + 1].copy()
     for step in range(1, PLATEAU):

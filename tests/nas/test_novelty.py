@@ -75,8 +75,17 @@ def test_each_class_has_its_own_spread_the_more_windows_the_more() -> None:
     assert np.median(own[0]) > 1.2 * np.median(own[1])
 
 
+def test_a_window_that_is_said_to_be_what_it_is_not_is_as_far_as_that_class(novelty: Novelty) -> None:
+    x = windows("inner_severe", 20, seed=4)
+    inner, normal = np.ones(20, int), np.zeros(20, int)
+    assert not novelty.unknown(x, inner).any()
+    assert novelty.unknown(x, normal).all()
+    assert np.array_equal(novelty.distances(x, inner), novelty.distances(x))
+    assert np.array_equal(novelty.distances(x, np.full(20, 7)), novelty.distances(x))  # never trained on
+
+
 def test_it_is_read_back_as_it_was_written(novelty: Novelty) -> None:
-    back = Novelty.from_bytes(novelty.to_bytes(), 1, LENGTH)
+    back = Novelty.from_bytes(novelty.to_bytes(), 1, LENGTH, 2)
     x = windows("outer_severe", 5)
     assert np.array_equal(back.distances(x), novelty.distances(x))
     assert back.limit == novelty.limit
@@ -88,10 +97,10 @@ def test_what_is_no_such_file_is_refused(novelty: Novelty) -> None:
     np.savez(other, edges=np.arange(3))
     for broken in (b"", b"PK", data[: len(data) // 2], other.getvalue()):
         with pytest.raises(BundleError, match=r"novelty\.npz cannot be read"):
-            Novelty.from_bytes(broken, 1, LENGTH)
-    for channels, length in ((2, LENGTH), (1, 64)):
+            Novelty.from_bytes(broken, 1, LENGTH, 2)
+    for channels, length, classes in ((2, LENGTH, 2), (1, 64, 2), (1, LENGTH, 1)):
         with pytest.raises(BundleError, match="does not fit"):
-            Novelty.from_bytes(data, channels, length)
+            Novelty.from_bytes(data, channels, length, classes)
 
 
 @pytest.mark.parametrize(("channels", "length"), [(1, 4), (8, 52), (64, 64)])
@@ -101,7 +110,7 @@ def test_every_shape_of_window_will_do(channels: int, length: int) -> None:
     x[:, 0] = 1.0  # a channel that says nothing
     novelty = fit_novelty(x[:30], np.arange(30) % 2, x[30:])
     assert np.isfinite(novelty.distances(x)).all()
-    Novelty.from_bytes(novelty.to_bytes(), channels, length)
+    Novelty.from_bytes(novelty.to_bytes(), channels, length, 2)
 
 
 def test_on_real_recordings_other_faults_are_unknown(recordings_dir: Path) -> None:

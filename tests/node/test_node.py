@@ -974,3 +974,46 @@ def test_a_slow_change_is_said_once_and_ends_with_it(healthy_bundle: Bundle) -> 
 def test_what_another_version_said_last_is_no_reason_not_to_start(leaf: str) -> None:
     bench = Bench(last={leaf: b'{"schema": "other/9"}'})
     assert said(bench.handle(LinkChanged(connected=True)), "status")[0]["status"] == "online"
+
+
+DAMAGE: dict[str, Callable[[Any], Any]] = {
+    "not a number now and then": lambda x: np.where(np.arange(x.shape[1]) % 500 == 7, np.nan, x),
+    "infinite": lambda x: np.where(np.arange(x.shape[1]) % 500 == 7, -np.inf, x),
+    "nothing": np.zeros_like,
+    "one value": np.ones_like,
+    "the largest numbers": lambda x: 3e38 * np.sign(x),
+    "hardly anything": lambda x: 1e-38 * x,
+    "another unit": lambda x: 9.80665 * x,
+    "cut off": lambda x: np.clip(x, -0.3, 0.3),
+    "few steps": np.round,
+    "spikes": lambda x: np.where(np.arange(x.shape[1]) % 500 == 7, 1e4, x),
+    "half of the rate": lambda x: np.repeat(x[:, ::2], 2, axis=1),
+    "holes": lambda x: np.where(np.arange(x.shape[1]) // 100 % 2, x, 0),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_whatever_a_sensor_says_the_node_goes_on_and_knows_what_it_knew(damage: str, healthy_bundle: Bundle) -> None:
+    bench = Bench(machine={"bearing": "6205-2RS", "shaft_rpm": 1797, "group": 2}, vibration_s=1)
+    bench.handle(ModelReady("bearing", "", with_novelty(healthy_bundle), None))
+
+    def hear(samples: Any) -> list[Effect]:
+        effects: list[Effect] = []
+        for part in np.array_split(samples.astype(np.float32), 100, axis=1):
+            number = bench.sequence["bearing"]
+            bench.sequence["bearing"] += 1
+            bench.clock.now += part.shape[1] / RATE
+            time_ns = 1_767_225_600_000_000_000 + round(bench.clock.now * 1e9)
+            effects += bench.handle(ChunkArrived("bearing", Chunk(part, time_ns, RATE, number)))
+        return effects
+
+    sound = bench.random.normal(0, 1, (1, 6400))
+    assert {found["class"] for found in said(hear(sound), "classification")} == {"normal"}
+    broken = said(hear(DAMAGE[damage](sound)), "classification")
+    assert len(broken) == 100
+    assert {found["class"] for found in broken} <= {"normal", "unknown"}
+    after = hear(bench.random.normal(0, 1, (1, 6400)))
+    assert {found["class"] for found in said(after, "classification")[1:]} == {"normal"}
+    bench.clock.now += 60
+    (fault,) = said(bench.handle(Tick()), "fault")
+    assert fault["active"] is False
