@@ -30,9 +30,10 @@ container-figures: $(VENV)/.installed  ## Sizes, start and memory of the contain
 chaos: $(VENV)/.installed  ## Kill, cut, freeze and restart a plant, and count what is lost, a few minutes: CHAOS='--seed 7'
 	$(BIN)/python tests/chaos/chaos.py $(CHAOS)
 
-load: $(VENV)/.installed  ## One node at many times real time, a gateway of up to 100 assets: half an hour
+load: $(VENV)/.installed  ## One node at many times real time, a gateway of up to 100 assets, 200 nodes on a broker: half an hour
 	$(BIN)/python tests/load/one_node.py
 	$(BIN)/python tests/load/gateway.py
+	$(BIN)/python tests/load/fleet.py
 
 quiet-disk: $(VENV)/.installed  ## What a node writes to its disk in ten minutes of monitoring
 	$(BIN)/python tests/load/quiet_disk.py

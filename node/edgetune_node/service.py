@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import signal
 import time
 import uuid
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -66,7 +65,6 @@ from edgetune_signal import RecordingStore, SignalError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
-    from types import FrameType
 
     from edgetune_node.clock import Clock
     from edgetune_node.config import Settings
@@ -196,9 +194,7 @@ class Service:
     # ---- the loop ------------------------------------------------------------------------------------------------
 
     def run(self) -> int:
-        """Run until SIGTERM or SIGINT; give the exit code."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
+        """Run until `stop`; give the exit code."""
         self._open_models()
         self._take_up_jobs()
         self._link.start()
@@ -239,9 +235,9 @@ class Service:
             self._defect = defect
             self._carry_out(self._node.broken(event, repr(error)))
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        log.info("stopping", signal=signal.Signals(number).name)
+    def stop(self, reason: str) -> None:
+        """Ask it to end; from any thread, and from a signal's handler."""
+        log.info("stopping", reason=reason)
         self._inbox.put(StopRequested())
 
     def _close(self) -> None:

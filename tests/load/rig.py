@@ -112,14 +112,14 @@ source = {{ type = "simulated", condition = "normal", speed = {speed}, {source}s
 """
 
 
-def node_section(name: str, data: Path, port: int) -> str:
+def node_section(name: str, data: Path, port: int, health_s: float = 1.0) -> str:
     """Give ``[node]`` and ``[mqtt]``."""
     return f"""
 [node]
 id = "{name}"
 namespace = "load"
 data_dir = '{data}'
-health_interval_s = 1
+health_interval_s = {health_s}
 [mqtt]
 host = "{HOST}"
 port = {port}

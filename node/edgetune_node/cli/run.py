@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import Annotated
@@ -29,6 +30,9 @@ def run(
     sys.setswitchinterval(SWITCH_S)
     settings = load_settings(config)
     logs.configure(verbose=verbose)
-    code = Service(settings, SystemClock()).run()
+    service = Service(settings, SystemClock())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _frame: service.stop(signal.Signals(number).name))
+    code = service.run()
     sys.stderr.flush()
     os._exit(code)  # everything is on disk; a thread that some driver or disk holds up would keep the process alive
