@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from edgetune_node import insecure
 from edgetune_node.asset import Asset
+from edgetune_node.clock_watch import ClockWatch
 from edgetune_node.commands import Command, Ping, parse_command
 from edgetune_node.context import parse_context
 from edgetune_node.desk import Desk
@@ -112,6 +113,7 @@ class Node:
         self._settings = settings
         self._emitter = emitter
         self._clock: Clock = emitter.clock
+        self._clock_watch = ClockWatch(emitter.clock)
         self._world = surroundings
         self._first_use = first_use
         self._capabilities = list(capabilities)
@@ -200,8 +202,8 @@ class Node:
         for name, asset in self.assets.items():
             effects += asset.tick()
             effects += self.desks[name].tick()
-        now = self._clock.monotonic()
-        if now - self._last_health >= self._settings.node.health_interval_s:
+        due = self._clock.monotonic() - self._last_health >= self._settings.node.health_interval_s
+        if self._clock_watch.look() or due:
             effects.append(self._health())
         return effects
 
@@ -381,7 +383,8 @@ class Node:
             for problem in (asset.refused, asset.misunderstood)
             if problem
         ]
-        vitals["problems"] = [*vitals.get("problems", []), *refused, *insecure.unasked(self._settings.mqtt)]
+        problems = *vitals.get("problems", ()), *self._clock_watch.problems, *refused
+        vitals["problems"] = [*problems, *insecure.unasked(self._settings.mqtt)]
         return self._emitter.publish(
             Health,
             None,

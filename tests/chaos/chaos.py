@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hardships import FAKETIME, Disk, Memory, Sensor, full_disk, no_memory, other_time, unplugged, waiting
 from ledger import Account, Said, account, logged_faults, outbox_faults
 from plant import Broker, Machine, Node, PlantError, Watcher, Wire, wait_until
 from rich.console import Console
@@ -33,7 +34,9 @@ from edgetune_signal.simulated_bearing import BearingSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
+SHORT = {"search_seconds": 5}
 RATE_HZ = 12_000.0
 WINDOW = 512
 CONDITIONS = ("normal", "inner_severe")
@@ -41,6 +44,8 @@ CONFIG = """
 [node]
 id = "n1"
 data_dir = '{data}'
+health_interval_s = 1
+disk_reserve_bytes = 1048576
 [mqtt]
 port = {port}
 keepalive_s = 5
@@ -55,6 +60,10 @@ source = {{ type = "simulated", condition = "normal", speed = 4, select_file = '
 id = "press"
 rate_hz = 12000
 source = {{ type = "simulated", condition = "normal" }}
+[[asset]]
+id = "pump"
+rate_hz = 2560
+source = {{ type = "udp", host = "127.0.0.1", port = {sensor} }}
 """
 FAULT = "edgetune/n1/bearing/fault"
 
@@ -67,10 +76,32 @@ class Plan:
     restarts: int
     freezes_s: tuple[float, ...]
     cuts: int
+    full_s: tuple[float, ...]
+    unplugged: int
+    starved_mib: tuple[int, ...]
+    jumps_s: tuple[int, ...]
 
 
-FULL = Plan({"monitoring": 20, "recording": 10, "searching": 10, "deploying": 10}, 10, (2, 5, 10, 60), 30)
-QUICK = Plan({"monitoring": 1, "recording": 1, "searching": 1, "deploying": 1}, 1, (2,), 2)
+FULL = Plan(
+    kills={"monitoring": 20, "recording": 10, "collecting": 10, "searching": 10, "deploying": 10},
+    restarts=10,
+    freezes_s=(2, 5, 10, 60),
+    cuts=30,
+    full_s=(0, 5, 15, 30),
+    unplugged=5,
+    starved_mib=(48, 64, 80),
+    jumps_s=(3600, -3600),
+)
+QUICK = Plan(
+    kills={"monitoring": 1, "recording": 1, "collecting": 1, "searching": 1, "deploying": 1},
+    restarts=1,
+    freezes_s=(2,),
+    cuts=2,
+    full_s=(1,),
+    unplugged=1,
+    starved_mib=(),
+    jumps_s=(),
+)
 
 
 def prepare(folder: Path) -> None:
@@ -87,9 +118,10 @@ def prepare(folder: Path) -> None:
         for seed in range(2)
     ]
     data = folder / "data"
-    kept = RecordingStore(data / "assets" / "bearing" / "recordings", 2**28)
-    for recording in recordings:
-        kept.add(recording)
+    for asset in ("bearing", "press"):
+        kept = RecordingStore(data / "assets" / asset / "recordings", 2**28)
+        for recording in recordings:
+            kept.add(recording)
     dataset = recordings_dataset(recordings, window=WINDOW, hop=WINDOW)
     for number in range(2):
         budget = Budget(ram_bytes=4096, search_seconds=20)
@@ -102,7 +134,7 @@ def prepare(folder: Path) -> None:
 class Chaos:
     """One plant from its start to the reckoning."""
 
-    def __init__(self, folder: Path, mosquitto: str, seed: int) -> None:
+    def __init__(self, folder: Path, mosquitto: str, seed: int, disk: Disk) -> None:
         self._folder = folder
         self._data = folder / "data"
         self._random = random.Random(seed)
@@ -110,8 +142,12 @@ class Chaos:
         self._broker.start()
         self._wire = Wire(self._broker.port)
         self._machine = Machine(folder / "playing.txt", CONDITIONS, seed)
+        self._disk = disk
+        self._sensor = Sensor()
+        self.memory = Memory()
         config = folder / "config.toml"
-        config.write_text(CONFIG.format(data=self._data, port=self._wire.port, playing=folder / "playing.txt"))
+        places = {"data": self._data, "playing": folder / "playing.txt"}
+        config.write_text(CONFIG.format(port=self._wire.port, sensor=self._sensor.port, **places))
         self._log = folder / "node.log"
         self._node = Node(config, self._log)
         self._watcher = Watcher(self._broker.port, "edgetune/n1/#", name="scada")
@@ -133,10 +169,12 @@ class Chaos:
         """Kill the node at a random moment of a phase, and start it; give the seconds until it classifies again."""
         self._watcher.phases.clear()
         command = self._command(phase)
-        if phase in ("recording", "searching"):
-            wait_until(lambda: phase in self._watcher.phases or command in self._watcher.said, f"phase {phase}")
+        if phase in ("recording", "collecting", "searching"):
+            seen = "recording" if phase == "collecting" else phase
+            wait_until(lambda: seen in self._watcher.phases or command in self._watcher.said, f"phase {seen}")
         self._wait(0.4 if phase == "deploying" else 2.0)
         self._node.kill()
+        self._watcher.newest.clear()
         self._read_log()
         for said in outbox_faults(self._data / "outbox.sqlite", self._folder):
             self._expected.setdefault(said)
@@ -146,6 +184,10 @@ class Chaos:
         self._node.start()
         wait_until(lambda: set(self._watcher.boots) - known, "the node classifies after a kill")
         took_s = time.monotonic() - began_s
+        if phase == "collecting":
+            wait_until(lambda: waiting(self._watcher, "press") or command in self._watcher.said, "the take waits")
+            if waiting(self._watcher, "press"):
+                self._give("press", "continue")
         if command is not None:
             wait_until(lambda: command in self._watcher.said, f"the fate of {command.name} is told")
         return took_s
@@ -176,6 +218,30 @@ class Chaos:
         self._until_heard(time.monotonic())
         return time.monotonic() - began_s
 
+    def fill(self, seconds: float) -> float:
+        """Leave the node no room on its disk for a while."""
+        self._wait(1.0)
+        return full_disk(self._disk, self._watcher, seconds)
+
+    def unplug(self) -> float:
+        """Take an asset's sensor away until that is told."""
+        self._wait(1.0)
+        return unplugged(self._sensor, self._watcher)
+
+    def starve(self, spare_mib: int) -> float:
+        """Let a search run out of memory."""
+        return no_memory(self.memory, self._node, self._watcher, lambda: self._command("searching"), spare_mib * 2**20)
+
+    def jump(self, by_s: int) -> float:
+        """Let the time of day jump, and back, under a node that was started for it."""
+        self._node.stop()
+        took_s = other_time(self._node, self._watcher, self._folder, by_s)
+        self._node.stop()
+        known = set(self._watcher.boots)
+        self._node.start()
+        wait_until(lambda: set(self._watcher.boots) - known, "the node classifies")
+        return took_s
+
     def end(self) -> None:
         """Stop the node, and look at what is left behind."""
         code = self._node.stop()
@@ -198,7 +264,9 @@ class Chaos:
     def close(self) -> None:
         """End every process."""
         self._machine.close()
+        self._sensor.close()
         self._node.close()
+        self.memory.close()
         self._watcher.close()
         self._broker.stop()
 
@@ -216,18 +284,22 @@ class Chaos:
 
     def _command(self, phase: str) -> Said | None:
         """Give the command that brings the node into a phase; give the answer to expect."""
-        self._commands += 1
-        command_id = f"c{self._commands}"
         match phase:
             case "recording":
-                asset, name, fields = "press", "record", {"label": "normal", "seconds": 1}
+                return self._give("press", "record", label="normal", seconds=1)
+            case "collecting":
+                take = {"classes": ["normal"], "takes": 1, "seconds_per_take": 2, "pace": "countdown", "countdown_s": 1}
+                return self._give("press", "recalibrate", source="live", deploy="never", budget=SHORT, **take)
             case "searching":
-                asset, name = "bearing", "recalibrate"
-                fields = {"source": "stored", "deploy": "always", "budget": {"search_seconds": 5}}
+                return self._give("bearing", "recalibrate", source="stored", deploy="always", budget=SHORT)
             case "deploying":
-                asset, name, fields = "bearing", "deploy", {"model": f"model-{self._commands % 2}"}
-            case _:
-                return None
+                return self._give("bearing", "deploy", model=f"model-{self._commands % 2}")
+        return None
+
+    def _give(self, asset: str, name: str, **fields: Any) -> Said:
+        """Give a command; give the answer to expect."""
+        self._commands += 1
+        command_id = f"c{self._commands}"
         said = Said(f"edgetune/n1/{asset}/resp/{name}", command_id, "answered")
         self._expected[said] = None
         self._watcher.publish(f"edgetune/n1/{asset}/cmd/{name}", {"id": command_id, **fields})
@@ -292,8 +364,9 @@ def main() -> int:
     plan = QUICK if arguments.quick else FULL
     with tempfile.TemporaryDirectory(prefix="edgetune-chaos-") as name:
         folder = Path(name)
+        disk = Disk(folder / "data")
         prepare(folder)
-        chaos = Chaos(folder, mosquitto, arguments.seed)
+        chaos = Chaos(folder, mosquitto, arguments.seed, disk)
         try:
             chaos.begin()
             for phase, count in plan.kills.items():
@@ -301,11 +374,19 @@ def main() -> int:
             chaos.row("broker restarted", [chaos.restart] * plan.restarts)
             chaos.row("broker frozen", [partial(chaos.freeze, seconds) for seconds in plan.freezes_s])
             chaos.row("cut mid-message", [chaos.cut] * plan.cuts)
+            chaos.row("sensor unplugged", [chaos.unplug] * plan.unplugged)
+            if disk.there:
+                chaos.row("disk full", [partial(chaos.fill, seconds) for seconds in plan.full_s])
+            if chaos.memory.there and plan.starved_mib:
+                chaos.row("no memory to search", [partial(chaos.starve, spare) for spare in plan.starved_mib])
+            if FAKETIME is not None and plan.jumps_s:
+                chaos.row("clock jumped an hour", [partial(chaos.jump, by_s) for by_s in plan.jumps_s])
             chaos.end()
         except PlantError as error:
             chaos.defects.append(f"{error}; the node's log ends with\n{chr(10).join(log_tail(folder))}")
         finally:
             chaos.close()
+            disk.close()
     show(chaos, arguments.seed)
     return 1 if chaos.defects else 0
 

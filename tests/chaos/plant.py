@@ -146,6 +146,7 @@ class Watcher:
         self.classified_s = 0.0
         self.defects: list[str] = []
         self.phases: set[str] = set()
+        self.newest: dict[str, dict[str, Any]] = {}
         self._filters = filters
         self._subscribed = threading.Event()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, name, protocol=mqtt.MQTTv5)
@@ -180,8 +181,10 @@ class Watcher:
         if leaf == "classification":
             self.classified_s = time.monotonic()
             self.boots.setdefault(json.loads(message.payload)["boot"], self.classified_s)
-        elif leaf == "state":
-            self.phases.add(json.loads(message.payload)["phase"])
+        elif leaf in ("state", "health", "calibration"):
+            told = self.newest[message.topic] = json.loads(message.payload)
+            if leaf == "state":
+                self.phases.add(told["phase"])
         said = said_by(message.topic, message.payload)
         if said is not None:
             self.said.append(said)
@@ -195,7 +198,14 @@ class Node:
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self, **environment: str) -> None:
+        """Start it, with more in its environment."""
         with self._log.open("ab") as log:
             log.write(b"\n")  # a kill may have cut the last line
             log.flush()
@@ -203,7 +213,8 @@ class Node:
                 self._command,
                 stdout=log,
                 stderr=log,
-                env={name: value for name, value in os.environ.items() if not name.startswith("EDGETUNE_")},
+                env={name: value for name, value in os.environ.items() if not name.startswith("EDGETUNE_")}
+                | environment,
             )
 
     def kill(self) -> None:

@@ -1,7 +1,7 @@
 """Two hundred nodes on one broker: all their machines break at once and heal, and ten are commanded meanwhile.
 
 ``python tests/load/fleet.py`` (part of ``make load``): 20 nodes a process, for memory's sake, each with one machine
-(1 channel at 2.56 kHz), one `classification` a second, indicators and health every 10 s. A SCADA is subscribed
+(1 channel at 6.4 kHz), about three windows a second, indicators and health every 10 s. A SCADA is subscribed
 to every `fault`, an operator to every answer. What must arrive is what the nodes' logs say was decided.
 """
 
@@ -19,9 +19,9 @@ from typing import Any, TypeAlias
 
 from rich.console import Console
 from rich.table import Table
-from rig import Listener, LoadError, Machine, Process, bench, broker_process, node_section, wait_until
+from rig import LENGTH, Listener, LoadError, Machine, Process, bench, broker_process, node_section, wait_until
 
-RATE_HZ = 2560.0
+RATE_HZ, HOP = 6400.0, 4 * LENGTH
 A_PROCESS = 20
 COMMANDED = 10
 MIB = 2**20
@@ -106,7 +106,7 @@ def configure(folder: Path, port: int, names: list[str], playing: Path) -> None:
         data = folder / name
         machine.equip(data, "pump")
         section = machine.section("pump", vibration_s=10, source=f"block_s = 0.2, select_file = '{playing}', ")
-        section = section.replace('id = "pump"', 'id = "pump"\nclassification_hz = 1')
+        section = section.replace(f"hop = {LENGTH}", f"hop = {HOP}")
         (folder / f"{name}.toml").write_text(node_section(name, data, port, health_s=10) + section)
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHANNELS, RATE_HZ = 3, 25_600.0
+BLOCK = 512
+"""Samples of a chunk of a simulated machine, 20 ms."""
 SPEEDS = (1, 2, 4, 8, 12, 16, 24, 32)
 SHORTEST_VIBRATION_S = 0.1
 MIB = 2**20
@@ -107,8 +109,7 @@ def play(folder: Path, machine: Machine, port: int, *, speed: float, signal_s: f
         last = heard.health[-1]
     listener.close()
     [asset] = last["assets"]
-    lost_chunks = last["dropped_chunks"]
-    lost = lost_chunks + asset["gaps"] + (asset["samples"] // LENGTH - asset["windows"])
+    lost = (asset["samples"] + BLOCK * asset["dropped_chunks"]) // LENGTH - asset["windows"]
     numbers = [number for number, _, _ in heard.windows]
     latencies_ms = heard.latencies_s(speed)[len(numbers) // 20 :] * 1e3
     p50, p99 = np.percentile(latencies_ms, (50, 99))

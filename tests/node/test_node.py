@@ -61,9 +61,10 @@ RATE = 1000.0
 class Clock:
     def __init__(self) -> None:
         self.now = 0.0
+        self.ahead_s = 0.0
 
     def utc(self) -> datetime:
-        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.now)
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.now + self.ahead_s)
 
     def monotonic(self) -> float:
         return self.now
@@ -1017,3 +1018,13 @@ def test_whatever_a_sensor_says_the_node_goes_on_and_knows_what_it_knew(damage: 
     bench.clock.now += 60
     (fault,) = said(bench.handle(Tick()), "fault")
     assert fault["active"] is False
+
+
+def test_a_jump_of_the_clock_is_told_at_once() -> None:
+    bench = Bench()
+    bench.clock.now += 0.25
+    assert not any(isinstance(effect, Publish) and effect.topic.endswith("/health") for effect in bench.handle(Tick()))
+    bench.clock.ahead_s = -3600
+    bench.clock.now += 0.25
+    [told] = [each for each in bench.handle(Tick()) if isinstance(each, Publish) and each.topic.endswith("/health")]
+    assert "-3600 s" in json.dumps(told.message.model_dump(mode="json")["problems"])
