@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from zipfile import BadZipFile
 
@@ -67,17 +68,26 @@ class Novelty:
             ``(windows,)``, indices of classes; of one that had no training windows the nearest class counts.
         """
         found = features(x, self.edges, self.rhythm_edges)
-        apart = np.array(
-            [
-                np.linalg.norm((found - centre) @ whitening, axis=1)
-                for centre, whitening in zip(self.centres, self.whitenings, strict=True)
-            ]
-        )
-        nearest: NDArray[np.float64] = apart.min(axis=0)
         if said is None:
-            return nearest
-        place = np.minimum(np.searchsorted(self.labels, said), len(self.labels) - 1)
-        return np.where(self.labels[place] == said, apart[place, np.arange(len(x))], nearest)
+            return self._nearest(found)
+        places = np.minimum(np.searchsorted(self.labels, said), len(self.labels) - 1)
+        trained = self.labels[places] == said
+        result = np.empty(len(x))
+        for place in set(places[trained].tolist()):
+            mine = trained & (places == place)
+            result[mine] = self._apart(found[mine], place)
+        if not trained.all():
+            result[~trained] = self._nearest(found[~trained])
+        return result
+
+    def _nearest(self, found: NDArray[np.float64]) -> NDArray[np.float64]:
+        apart = np.array([self._apart(found, place) for place in range(len(self.labels))])
+        nearest: NDArray[np.float64] = apart.min(axis=0)
+        return nearest
+
+    def _apart(self, found: NDArray[np.float64], place: int) -> NDArray[np.float64]:
+        distance: NDArray[np.float64] = np.linalg.norm((found - self.centres[place]) @ self.whitenings[place], axis=1)
+        return distance
 
     def unknown(self, x: NDArray[np.float32], said: NDArray[np.integer] | None = None) -> NDArray[np.bool_]:
         """Tell which windows are unlike the class that each is said to be, or unlike all, ``(windows,)``."""
@@ -182,9 +192,10 @@ def features(x: NDArray[np.float32], edges: NDArray[np.int64], rhythm_edges: NDA
     wide -= wide.mean(axis=2, keepdims=True)
     rectified = np.abs(wide)
     beat = rectified / (rectified.mean(axis=2, keepdims=True) + SILENCE)
-    square = (wide**2).mean(axis=2) + SILENCE
-    kurtosis = (wide**4).mean(axis=2) / square**2
-    crest = rectified.max(axis=2) / np.sqrt(square)
+    square = wide * wide
+    power = square.mean(axis=2) + SILENCE
+    kurtosis = (square * square).mean(axis=2) / (power * power)
+    crest = rectified.max(axis=2) / np.sqrt(power)
     parts = [
         np.log(_levels(wide, edges) + SILENCE),
         np.log(_levels(beat - beat.mean(axis=2, keepdims=True), rhythm_edges) + QUIET_RHYTHM),
@@ -196,9 +207,14 @@ def features(x: NDArray[np.float32], edges: NDArray[np.int64], rhythm_edges: NDA
 
 def _levels(wide: NDArray[np.float64], edges: NDArray[np.int64]) -> NDArray[np.float64]:
     """Mean power in each band of signals ``(windows, channels, length)``, ``(windows, channels, bands)``."""
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(wide.shape[2]) / wide.shape[2])
-    power = np.abs(np.fft.rfft(wide * hann)) ** 2
+    power = np.abs(np.fft.rfft(wide * _hann(wide.shape[2]))) ** 2
     result: NDArray[np.float64] = np.add.reduceat(power[:, :, : edges[-1]], edges[:-1], axis=2) / np.diff(edges)
+    return result
+
+
+@lru_cache(maxsize=8)
+def _hann(length: int) -> NDArray[np.float64]:
+    result: NDArray[np.float64] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
     return result
 
 

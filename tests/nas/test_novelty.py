@@ -81,6 +81,10 @@ def test_a_window_that_is_said_to_be_what_it_is_not_is_as_far_as_that_class(nove
     assert not novelty.unknown(x, inner).any()
     assert novelty.unknown(x, normal).all()
     assert np.array_equal(novelty.distances(x, inner), novelty.distances(x))
+    mixed = np.arange(20) % 2
+    assert np.array_equal(
+        novelty.distances(x, mixed), np.where(mixed, novelty.distances(x, inner), novelty.distances(x, normal))
+    )
     assert np.array_equal(novelty.distances(x, np.full(20, 7)), novelty.distances(x))  # never trained on
 
 
