@@ -7,7 +7,7 @@ EXTRA ?= [train]
 export OMP_NUM_THREADS ?= 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo install test chaos test-containers container-figures lint check load quiet-disk bench bench-search format clean help
+.PHONY: demo install test chaos test-containers container-figures lint check load quiet-disk bench bench-search bench-people format clean help
 
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -57,6 +57,9 @@ bench: $(VENV)/.installed  ## Benchmarks: throughput, latency, memory, search
 
 bench-search: $(VENV)/.bench-installed  ## Our search against others: BENCH='--quick --out FOLDER', else all of it, half an hour
 	$(BIN)/python tests/bench/bench_systems.py $(BENCH)
+
+bench-people: $(VENV)/.installed  ## Whose model knows whose gestures, seven minutes: BENCH='--seconds 20'
+	$(BIN)/python tests/bench/bench_people.py $(BENCH)
 
 format: $(VENV)/.installed  ## Format and mend what the linter can mend
 	$(BIN)/ruff format .

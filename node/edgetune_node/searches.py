@@ -83,18 +83,13 @@ class SearchRunner:
             log.info("search had ended before the restart", asset=wanted.asset, job=wanted.job)
             self._post(SearchReported(wanted.asset, wanted.job, ended))
             return
-        begun_with = _recordings_of(out)
-        fitting = begun_with or tuple(
-            info.path
-            for info in recordings.list()
-            if info.label in wanted.classes and misfit(info, section) is None and is_of(info, section, wanted.subject)
-        )
-        if not fitting:
-            raise NodeError(f"no recording in {recordings.folder} fits the stream; record again with this sensor")
-        if begun_with is None:
+        begun = _begun(out)
+        if begun is None:
             shutil.rmtree(out, ignore_errors=True)
+        data, library = _sources(wanted, recordings, section) if begun is None else (begun.data, begun.library)
         job = Job(
-            data=Source(recordings=fitting, window=section.window.length, hop=section.window.hop),
+            data=data,
+            library=library,
             task=section.task,
             budget=wanted.budget,
             out=out,
@@ -108,8 +103,9 @@ class SearchRunner:
             "search started",
             asset=wanted.asset,
             job=wanted.job,
-            recordings=len(fitting),
-            resumed=begun_with is not None,
+            recordings=len(data.recordings),
+            library=0 if library is None else len(library.recordings),
+            resumed=begun is not None,
             pid=self._running.pid,
         )
         self._reader = threading.Thread(target=self._read, args=(self._running, wanted, out, store), daemon=True)
@@ -212,13 +208,26 @@ def is_of(info: RecordingInfo, section: AssetSection, subject: str) -> bool:
     return section.task != "sign" or (info.subject or section.subject) == subject
 
 
-def _recordings_of(out: Path) -> tuple[Path, ...] | None:
-    """Give the recordings that an earlier child began its search with; None where there was none or they are gone."""
+def _sources(wanted: StartSearch, store: RecordingStore, section: AssetSection) -> tuple[Source, Source | None]:
+    """Give what a search learns from, and as its library what other people recorded of the same signs."""
+    fitting = [info for info in store.list() if info.label in wanted.classes and misfit(info, section) is None]
+    own = tuple(info.path for info in fitting if is_of(info, section, wanted.subject))
+    if not own:
+        raise NodeError(f"no recording in {store.folder} fits the stream; record again with this sensor")
+    length, hop = section.window.length, section.window.hop
+    data = Source(recordings=own, window=length, hop=hop)
+    others = tuple(info.path for info in fitting if not is_of(info, section, wanted.subject))
+    return data, Source(recordings=others, window=length, hop=max(length, hop)) if others else None
+
+
+def _begun(out: Path) -> Job | None:
+    """Give the job that an earlier child began; None where there was none or its recordings are gone."""
     try:
-        begun = Job.model_validate_json((out / JOB_FILE).read_bytes()).data.recordings
+        job = Job.model_validate_json((out / JOB_FILE).read_bytes())
     except (OSError, ValidationError):  # none, or cut short by the kill: nothing was searched yet
         return None
-    return begun if begun and all(path.is_file() for path in begun) else None
+    used = (*job.data.recordings, *(() if job.library is None else job.library.recordings))
+    return job if job.data.recordings and all(path.is_file() for path in used) else None
 
 
 def _kept(event: Mapping[str, Any], out: Path, store: ModelStore) -> Mapping[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import queue
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 
 from edgetune_nas.card import Budget
 from edgetune_node import searches
-from edgetune_node.config import Settings
+from edgetune_node.config import AssetSection, Settings
 from edgetune_node.errors import NodeError
 from edgetune_node.events import SearchReported, StartSearch
 from edgetune_node.searches import SearchRunner
@@ -166,6 +168,31 @@ def test_what_no_job_needs_is_swept_away(tmp_path: Path) -> None:
     assert bench.left() == [bench.runner._place("a", "job") / "journal.jsonl"]
     bench.runner.forget("a", "job")
     assert list((tmp_path / "a" / "search").iterdir()) == []
+
+
+def test_a_person_s_recordings_are_the_data_and_those_of_others_the_library(tmp_path: Path) -> None:
+    section = AssetSection(
+        id="a", task="sign", subject="anna", rate_hz=RATE, window={"length": 64, "hop": 16}, source={"type": "mqtt"}
+    )
+    store = RecordingStore(tmp_path, 10**8)
+    paths = {
+        (subject, label): store.add(
+            Recording(np.full((1, 200), number, np.float32), RATE, label, "g", subject=subject, time_ns=number)
+        )
+        for number, (subject, label) in enumerate(itertools.product(("anna", "ben", ""), ("fist", "rest", "wave")))
+    }
+    wanted = StartSearch("a", "job", ("fist", "rest"), Budget(), subject="ben")
+    data, library = searches._sources(wanted, store, section)
+    assert library is not None
+    assert (data.hop, library.hop) == (16, 64)
+    assert set(data.recordings) == {paths["ben", "fist"], paths["ben", "rest"]}
+    assert set(library.recordings) == {paths[who, label] for who in ("anna", "") for label in ("fist", "rest")}
+    data, _ = searches._sources(replace(wanted, subject="anna"), store, section)
+    assert set(data.recordings) == set(library.recordings)
+    data, library = searches._sources(replace(wanted, subject=""), store, section.model_copy(update={"task": "fault"}))
+    assert (len(data.recordings), library) == (6, None)
+    with pytest.raises(NodeError, match="fits the stream"):
+        searches._sources(replace(wanted, subject="carl"), store, section)
 
 
 def test_recordings_of_another_stream_are_no_data(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,9 @@ def take(arm: Any, job: str, person: str, class_: str, number: int) -> None:
     arm.reply(arm.command("continue", "arm"), "done")
 
 
-def test_each_person_has_a_calibration_and_a_model_of_their_own_over_kills(arm: Any) -> None:
+def test_each_person_has_a_calibration_and_a_model_of_their_own_over_kills(
+    arm: Any, card_of: Callable[[Path], dict[str, Any]]
+) -> None:
     arm.start()
     arm.wait("info", lambda found: found["assets"][0]["subject"] == "anna")
     job = arm.command("recalibrate", "arm", source="live", classes=list(GESTURES), seconds_per_take=4)
@@ -92,6 +95,10 @@ def test_each_person_has_a_calibration_and_a_model_of_their_own_over_kills(arm: 
     answer = arm.reply(job)
     assert answer["status"] == "done", answer
     bens = answer["detail"]["model"]
+    card = card_of(arm.data / "assets" / "arm" / "people" / "ben" / "models" / "current")
+    assert card["id"] == bens
+    (searched,) = [line for line in map(json.loads, arm.log().splitlines()) if line.get("job") == job and "pid" in line]
+    assert (searched["recordings"], searched["library"]) == (4, 2)
     arm.wait("model", lambda found: (found["id"], found["subject"], found["previous"]) == (bens, "ben", None))
     assert "no previous model" in arm.reply(arm.command("rollback", "arm"), "failed")["reason"]
     for gesture in ("rest", "fist", "rest"):
