@@ -74,8 +74,8 @@ class _Run:
     ----------
     lasting
         The class of which enough windows came in a row that another would be a new sign.
-    quiet
-        Windows of rest, or uncertain ones, since the last that said a sign.
+    rest, doubt
+        Windows of rest and uncertain ones since the last that said a sign.
     tally
         What was said before ``row``.
     row
@@ -85,7 +85,8 @@ class _Run:
     start: datetime
     end: datetime
     lasting: str = ""
-    quiet: int = 0
+    rest: int = 0
+    doubt: int = 0
     tally: dict[str, _Tally] = field(default_factory=dict)
     row: _Row | None = None
 
@@ -100,10 +101,10 @@ class SignDetector:
     """Watches one person's verdicts.
 
     From one rest to the next there is one sign: the class whose windows were surest, if ``min_windows`` in a row said
-    so. It is told when it ends: by ``min_windows`` windows in a row of rest or doubt (class ``unknown``, or confidence
-    under ``min_confidence``), by a gap in the samples, or where one class has lasted ``change_windows`` in a row and
-    then another does, since people pass from sign to sign without rest. Fewer windows of another class are taken for
-    errors of the network. Doubtful windows never count for a sign.
+    so. It is told when it ends: by ``min_windows`` windows of rest, by ``change_windows`` of rest or doubt (class
+    ``unknown``, or confidence under ``min_confidence``), by a gap in the samples, or where one class has lasted
+    ``change_windows`` in a row and then another does, since people pass from sign to sign without rest. Fewer windows
+    of another class are taken for errors of the network. Doubtful windows never count for a sign.
 
     Parameters
     ----------
@@ -150,7 +151,7 @@ class SignDetector:
         run = self._run
         if run is None:
             run = self._run = _Run(start if self._told is None else max(start, self._told), end)
-        run.quiet = 0
+        run.rest = run.doubt = 0
         if run.row is None or run.row.class_ != class_:
             run.close_row()
             run.row = _Row(class_, start + (end - start) / 2)
@@ -181,8 +182,11 @@ class SignDetector:
             return None
         if rest:
             run.close_row()
-        run.quiet += 1
-        return self.gap() if run.quiet >= self._settings.min_windows else None
+            run.rest += 1
+        else:
+            run.doubt += 1
+        over = run.rest >= self._settings.min_windows or run.rest + run.doubt >= self._settings.lasting_windows
+        return self.gap() if over else None
 
     def _event(self, run: _Run) -> SignEvent | None:
         long_enough = {name: one for name, one in run.tally.items() if one.row >= self._settings.min_windows}

@@ -21,6 +21,9 @@ from rich.table import Table
 from edgetune_nas.bundle import evaluate, load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.search import search
+from edgetune_node.config import AssetSection
+from edgetune_node.muscles import MuscleWatch
+from edgetune_signal import Window
 from edgetune_signal.converters import MYO_WINDOW, MyoTake, read_myo
 from edgetune_signal.datasets import Dataset, recordings_dataset
 
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
     from edgetune_nas.bundle import Bundle
 
 HOP = MYO_WINDOW // 2
+SIGN_HOP = MYO_WINDOW // 4
+RATE = 200.0
+REST = "neutral"
 LAST = 3
 RAM = 4096
 
@@ -68,6 +74,26 @@ def discriminant(
     return weights, -0.5 * (weights * means).sum(axis=1)
 
 
+def signs(bundle: Bundle, samples: NDArray[np.float32]) -> list[str]:
+    """Signs that a node tells of a stretch of signal."""
+    settings = AssetSection(
+        id="arm",
+        task="sign",
+        channels=len(samples),
+        rate_hz=RATE,
+        rest_class=REST,
+        window={"length": MYO_WINDOW, "hop": SIGN_HOP},
+    )
+    watch = MuscleWatch(settings, lambda: "")
+    cuts = np.lib.stride_tricks.sliding_window_view(samples, MYO_WINDOW, axis=1)[:, ::SIGN_HOP].transpose(1, 0, 2)
+    found = []
+    for number, (window, shares) in enumerate(zip(cuts, bundle.classifier.probabilities(cuts.copy()), strict=True)):
+        best = int(shares.argmax())
+        time_ns = round((number * SIGN_HOP + MYO_WINDOW) * 1e9 / RATE)
+        found.append(watch.observe(bundle.card.classes[best], float(shares[best]), Window(window, time_ns, number)))
+    return [sign["class_"] for sign in [*found, watch.gap()] if sign is not None]
+
+
 class Bench:
     """Makes models and asks them about the last cycle of a person."""
 
@@ -75,6 +101,7 @@ class Bench:
         self.people = people
         self.accuracies: dict[str, list[float]] = {}
         self.took_s: list[float] = []
+        self.signs: list[tuple[str, list[str]]] = []
         self._folder = folder
         self._seconds = seconds
         self._console = console
@@ -105,6 +132,14 @@ class Bench:
         truth = np.array([data.classes.index(name) for name in test.classes])[test.label]
         self.accuracies.setdefault(row, []).append(float((guess == truth).mean()))
 
+    def replay(self, bundle: Bundle, takes: Sequence[MyoTake]) -> None:
+        """Note the signs of each gesture, played between rest, and of rest alone."""
+        by_label = {take.recording.label: take.recording.samples for take in takes}
+        rest = by_label[REST]
+        for label, samples in by_label.items():
+            played = rest if label == REST else np.concatenate([rest, samples, rest], axis=1)
+            self.signs.append((label, signs(bundle, played)))
+
     def others(self, person: str) -> list[MyoTake]:
         """Every take of everybody else."""
         return [take for name, takes in self.people.items() if name != person for take in takes]
@@ -130,6 +165,7 @@ class Bench:
                 self.ask(f"own, {count} cycle(s)", alone, person)
                 self.plainly(f"own, {count} cycle(s), levels and discriminant", data, person)
                 self.ask(f"own, {count} cycle(s), others as library", self.model(data, library), person)
+            self.replay(alone, held_out)
             for other in self.people:
                 if other != person:
                     self.ask("another person's (3 cycles)", alone, other)
@@ -165,6 +201,13 @@ def main() -> int:
         for part in parts:
             part()
     console.print(table(bench.accuracies))
+    gestures = [(label, told) for label, told in bench.signs if label != REST]
+    right = sum(told == [label] for label, told in gestures)
+    resting = [len(told) for label, told in bench.signs if label == REST]
+    console.print(
+        f"own model of 3 cycles: {right} of {len(gestures)} gestures, held for 5 s between rest, are one sign, theirs;"
+    )
+    console.print(f"in rest alone {sum(resting)} signs, of {sum(count > 0 for count in resting)} people")
     took = np.array(bench.took_s)
     console.print(f"{len(took)} searches of {took.mean():.0f} s on the mean, {took.max():.0f} s at the most")
     return 0

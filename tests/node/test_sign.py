@@ -89,6 +89,11 @@ def test_a_gap_in_a_short_run_is_no_sign() -> None:
     assert signs.gap() is None
 
 
+def test_doubt_for_less_than_a_change_takes_does_not_cut_a_sign_in_two() -> None:
+    (event,) = play(detector(), ["fist"] * 3 + ["unknown"] * 9 + ["rest"] * 2 + ["fist"] * 3 + ["rest"] * 3)
+    assert event.windows == 6
+
+
 @pytest.mark.parametrize("doubt", ["unknown", ("fist", 0.5), ("rest", 0.1)])
 def test_a_moment_of_doubt_does_not_cut_a_sign_in_two(doubt: str | tuple[str, float]) -> None:
     (event,) = play(detector(), ["fist"] * 3 + [doubt] * 2 + ["fist"] * 3 + ["rest"] * 3)
@@ -96,7 +101,7 @@ def test_a_moment_of_doubt_does_not_cut_a_sign_in_two(doubt: str | tuple[str, fl
 
 
 def test_lasting_doubt_ends_a_sign_at_its_last_certain_window() -> None:
-    (event,) = play(detector(), ["fist"] * 3 + ["unknown"] * 3)
+    (event,) = play(detector(), ["fist"] * 3 + ["unknown"] * 12)
     assert event.end == START + 2 * STEP + LENGTH
 
 
