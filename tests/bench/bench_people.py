@@ -173,7 +173,7 @@ class Bench:
 
 def table(accuracies: Mapping[str, Sequence[float]]) -> Table:
     """Mean, spread and worst of each row."""
-    shown = Table(title="accuracy on the last cycle of six people, windows of 260 ms, through onnxruntime")
+    shown = Table(title="accuracy on the last cycle of each person, windows of 260 ms")
     for name in ("model", "mean", "standard deviation", "worst", "of"):
         shown.add_column(name, justify="left" if name == "model" else "right")
     for row in sorted(accuracies):
