@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PREFIX ?= /opt/edgetune
-EXTRA ?= [train]
+EXTRA ?= [serial,train]
 export OMP_NUM_THREADS ?= 1
 export ORT_DISABLE_TELEMETRY := 1
 
@@ -15,7 +15,7 @@ help:  ## What there is to make
 demo: $(VENV)/.installed  ## A machine breaks, a node learns to hear it: three minutes in the terminal
 	@$(BIN)/edgetune demo
 
-install:  ## A service of systemd, as root, in PREFIX=/opt/edgetune (docker/pi.md); EXTRA= leaves out torch
+install:  ## A service of systemd, as root, in PREFIX=/opt/edgetune (docker/pi.md); EXTRA=[serial] leaves out torch
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" EXTRA="$(EXTRA)" PYTHON="$(PYTHON)" sh node/systemd/install.sh
 
 test: $(VENV)/.installed  ## Every test that needs no container engine

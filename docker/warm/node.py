@@ -23,6 +23,7 @@ for name in (
     "rich.markup",
     "rich.progress_bar",
     "rich.table",
+    "serial",
     "structlog",
     "typer",
 ):

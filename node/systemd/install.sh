@@ -2,12 +2,13 @@
 # Installs a node as a service of systemd; `make install` runs it, docker/pi.md says what to do then.
 #   PREFIX    where the virtual environment goes (/opt/edgetune)
 #   DESTDIR   put in front of every path, to look at an installation or to package it
-#   EXTRA     "[train]" brings torch and the whole search; nothing: closed-form candidates only
+#   EXTRA     "[serial,train]" brings the source for serial lines, and torch and the whole search; without train: closed-form
+#             candidates only
 #   PYTHON    Python 3.11 or newer (python3)
 # Run again it upgrades: configuration and data stay. Services are not touched.
 set -eu
 umask 022
-prefix=${PREFIX:-/opt/edgetune} destdir=${DESTDIR:-} extra=${EXTRA-[train]} python=${PYTHON:-python3}
+prefix=${PREFIX:-/opt/edgetune} destdir=${DESTDIR:-} extra=${EXTRA-[serial,train]} python=${PYTHON:-python3}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 case $prefix in
   /*) ;;
