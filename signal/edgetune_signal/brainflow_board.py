@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import threading
 import warnings
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgetune_signal.clock import Clock
 from edgetune_signal.errors import SourceError
-from edgetune_signal.live import LiveSource, Piece
+from edgetune_signal.live import LiveSource, cut_at_gaps
 from edgetune_signal.options import OptionReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from edgetune_signal.live import Piece
     from edgetune_signal.sources import Source
     from edgetune_signal.types import StreamSpec
 
@@ -105,9 +105,7 @@ class BrainflowDevice:
             return []
         self._heard_s = self._clock.monotonic()
         samples = np.ascontiguousarray(data[self._rows], dtype=np.float32)
-        cuts = self._gaps(data[self._counter])
-        edges = [0, *(cut for cut in cuts if cut), samples.shape[1]]
-        return [Piece(samples[:, a:b], gap=a in cuts) for a, b in pairwise(edges)]
+        return cut_at_gaps(samples, self._gaps(data[self._counter]))
 
     def wake(self) -> None:
         """Let a waiting `receive` return."""

@@ -7,7 +7,6 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ from edgetune_signal.iio_tree import (
     scan_elements,
     set_rate,
 )
-from edgetune_signal.live import BLOCK_S, LiveSource, Piece, Waiter
+from edgetune_signal.live import BLOCK_S, LiveSource, Piece, Waiter, cut_at_gaps
 from edgetune_signal.options import OptionReader
 from edgetune_signal.units import unit_factor, units_like
 
@@ -152,9 +151,8 @@ class IioDevice:
         values = layout.decoder.decode(records)
         raw = np.stack([values[at] for at in layout.channels]).astype(np.float64)
         samples = ((raw + layout.offset) * layout.scale).astype(np.float32)
-        cuts = [] if layout.timestamp is None else self._steps.gaps(values[layout.timestamp].astype(np.int64))
-        edges = [0, *(cut for cut in cuts if cut), samples.shape[1]]
-        return [Piece(samples[:, start:end], gap=start in cuts) for start, end in pairwise(edges)]
+        gaps = [] if layout.timestamp is None else self._steps.gaps(values[layout.timestamp].astype(np.int64))
+        return cut_at_gaps(samples, gaps)
 
     def _set_range(self, device: Attributes, elements: Attributes) -> None:
         if self._full_scale is None:

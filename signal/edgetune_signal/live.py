@@ -9,6 +9,7 @@ import weakref
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -44,6 +45,12 @@ class Piece:
     samples: Samples
     gap: bool = False
     time_ns: int | None = None
+
+
+def cut_at_gaps(samples: Samples, gaps: Sequence[int]) -> list[Piece]:
+    """Cut ``samples (channels, n)``, n of at least 1, at the indices before which others are missing."""
+    edges = [0, *(gap for gap in gaps if gap), samples.shape[1]]
+    return [Piece(samples[:, start:end], gap=start in gaps) for start, end in pairwise(edges)]
 
 
 class Device(Protocol):

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import importlib
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgetune_signal.errors import SourceError
-from edgetune_signal.live import LiveSource, Piece
+from edgetune_signal.live import LiveSource, cut_at_gaps
 from edgetune_signal.options import OptionReader, column_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from edgetune_signal.live import Piece
     from edgetune_signal.sources import Source
     from edgetune_signal.types import StreamSpec
 
@@ -100,10 +100,8 @@ class LslDevice:
             return []
         steps = np.diff(times_s, prepend=times_s[0] if self._last_s is None else self._last_s)
         self._last_s = float(times_s[-1])
-        cuts = np.flatnonzero(steps > LOST_S + 1 / self._spec.rate_hz).tolist()
         samples = np.ascontiguousarray(values.T[self._chosen], dtype=np.float32)
-        edges = [0, *(cut for cut in cuts if cut), samples.shape[1]]
-        return [Piece(samples[:, a:b], gap=a in cuts) for a, b in pairwise(edges)]
+        return cut_at_gaps(samples, np.flatnonzero(steps > LOST_S + 1 / self._spec.rate_hz).tolist())
 
     def wake(self) -> None:
         """Do nothing: `receive` returns after a tenth of a second anyway."""

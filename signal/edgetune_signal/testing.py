@@ -13,7 +13,7 @@ import itertools
 import queue
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -22,7 +22,7 @@ from edgetune_signal.clock import offset_ns
 from edgetune_signal.errors import SourceEnded, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from edgetune_signal.sources import Source
     from edgetune_signal.types import Chunk
@@ -72,9 +72,9 @@ def check_time_stamps_follow_the_samples(make: MakeSource) -> None:
 def check_chunks_own_their_samples(make: MakeSource) -> None:
     """Check that neither reading on nor writing into a chunk changes another."""
     with closing(make()) as source:
-        first = _read(source)
+        first = read_chunk(source)
         kept = first.samples.copy()
-        rest = [_read(source) for _ in range(CHUNKS - 1)]
+        rest = [read_chunk(source) for _ in range(CHUNKS - 1)]
         _demand(np.array_equal(first.samples, kept, equal_nan=True), "an earlier chunk changed while reading on")
         shared = any(np.shares_memory(first.samples, other.samples) for other in rest)
         _demand(not shared, "two chunks share their samples")
@@ -90,14 +90,14 @@ def check_reading_with_no_time_returns_at_once(make: MakeSource) -> None:
 def check_a_wrong_name_is_refused_and_the_stream_goes_on(make: MakeSource) -> None:
     """Check that ``select`` of an unknown name raises `SourceError` that names it, and changes nothing."""
     with closing(make()) as source:
-        _read(source)
+        read_chunk(source)
         try:
             source.select(NO_SUCH_NAME)
         except SourceError as error:
             _demand(NO_SUCH_NAME in str(error), f"the refusal does not name what was asked for: {error}")
         else:
             _demand(fine=False, problem="select of an unknown name was accepted")
-        _read(source)
+        read_chunk(source)
 
 
 def check_a_closed_source_ends(make: MakeSource) -> None:
@@ -157,22 +157,47 @@ def check_source(make: MakeSource) -> None:
         check(make)
 
 
-def _demand(fine: bool, problem: str) -> None:  # noqa: FBT001 - reads as a sentence
-    if not fine:
-        raise AssertionError(problem)
-
-
-def _chunks(source: Source) -> list[Chunk]:
-    return [_read(source) for _ in range(CHUNKS)]
-
-
-def _read(source: Source) -> Chunk:
+def read_chunk(source: Source) -> Chunk:
+    """Return the source's next chunk; `AssertionError` where none comes within twenty seconds."""
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
         chunk = _in_time(lambda: source.read(0.1), "read hangs")
         if chunk is not None:
             return chunk
     raise AssertionError(f"no chunk came within {DEADLINE_S:g} s")
+
+
+@contextmanager
+def sending(send: Callable[[int], object], *, every_s: float = 0.01) -> Iterator[None]:
+    """Call ``send`` with 0, 1, 2 ... in a thread, as a device would go on measuring, until the block ends.
+
+    Where it raises `BlockingIOError` nobody takes what is sent, and it is lost.
+    """
+    stop = threading.Event()
+
+    def run() -> None:
+        for number in itertools.count():
+            if stop.wait(every_s):
+                return
+            with suppress(BlockingIOError):
+                send(number)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _demand(fine: bool, problem: str) -> None:  # noqa: FBT001 - reads as a sentence
+    if not fine:
+        raise AssertionError(problem)
+
+
+def _chunks(source: Source) -> list[Chunk]:
+    return [read_chunk(source) for _ in range(CHUNKS)]
 
 
 def _ends(source: Source) -> bool:

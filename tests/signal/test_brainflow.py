@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import pytest
 from edgetune_signal import SourceError, SourceOptionsError, StreamSpec, open_source
 from edgetune_signal.brainflow_board import BrainflowDevice, _brainflow
 from edgetune_signal.clock import Clock
-from edgetune_signal.testing import CHECKS
+from edgetune_signal.testing import CHECKS, read_chunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,9 +34,7 @@ def test_brainflow_keeps_the_contract(check: Callable[[Callable[[], Source]], No
 
 def test_signals_are_chosen_by_name() -> None:
     with closing(open_source("brainflow", StreamSpec(3, 250.0, "g"), SYNTHETIC | {"signal": "accel"})) as source:
-        deadline = time.monotonic() + 30
-        while (chunk := source.read(1.0)) is None:
-            assert time.monotonic() < deadline
+        chunk = read_chunk(source)
     assert chunk.samples.shape[0] == 3
     assert np.abs(chunk.samples).max() < 10
 

@@ -7,9 +7,7 @@ import re
 import shutil
 import struct
 import tempfile
-import threading
-import time
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +19,12 @@ from hypothesis import strategies as st
 from edgetune_signal import SourceError, SourceOptionsError, StreamSpec, open_source
 from edgetune_signal.iio import TimeSteps
 from edgetune_signal.iio_format import STORAGE_BITS, ScanDecoder, ScanFormat
-from edgetune_signal.testing import CHECKS
+from edgetune_signal.testing import CHECKS, read_chunk, sending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from edgetune_signal import Chunk, Source
+    from edgetune_signal import Source
 
 SPEC = StreamSpec(3, 3200.0, "g")
 PERIOD_NS = 312_500
@@ -96,15 +94,6 @@ def tree(tmp_path: Path) -> Iterator[Tree]:
     os.close(made.writer)
 
 
-def read(source: Source) -> Chunk:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        chunk = source.read(1.0)
-        if chunk is not None:
-            return chunk
-    pytest.fail("no chunk came")
-
-
 scan_formats = st.builds(
     lambda big, signed, storage, shift, part: ScanFormat(
         big, signed, max(1, round(part * (storage - shift % storage))), storage, shift % storage
@@ -165,21 +154,9 @@ def test_a_format_that_is_none_is_refused(text: str) -> None:
 
 @pytest.fixture
 def streaming(tree: Tree) -> Iterator[None]:
-    """Measures until the test ends, whoever reads; what does not fit is lost, as in the kernel's buffer."""
-    stop = threading.Event()
-
-    def run() -> None:
-        first = 0
-        while not stop.wait(0.01):
-            with suppress(BlockingIOError):
-                tree.measure(first, 32)
-            first += 32
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
+    """Measures until the test ends, whoever reads."""
+    with sending(lambda number: tree.measure(32 * number, 32)):
+        yield
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -199,7 +176,7 @@ def test_a_device_is_set_up_read_and_stopped(tree: Tree) -> None:
         assert tree.value("buffer/watermark") == "64"
         assert tree.value("buffer/enable") == "1"
         tree.measure(0, 64)
-        chunk = read(source)
+        chunk = read_chunk(source)
     assert tree.value("buffer/enable") == "0"
     expected = np.stack([np.arange(64), np.full(64, -1), np.full(64, 100)]) * 0.0383 / STANDARD_GRAVITY
     np.testing.assert_allclose(chunk.samples, expected, rtol=1e-6)
@@ -214,14 +191,14 @@ def test_offset_and_scale_of_an_axis_come_before_those_of_all(tree: Tree, unit: 
         assert tree.value("scan_elements/in_accel_y_en") == "0"
         record = struct.Struct("<hxxxxxxq")
         os.write(tree.writer, b"".join(record.pack(300, k * PERIOD_NS) for k in range(64)))
-        assert read(source).samples[0, 0] == pytest.approx(value)
+        assert read_chunk(source).samples[0, 0] == pytest.approx(value)
 
 
 def test_axes_may_be_chosen_and_their_order_is_the_configurations(tree: Tree) -> None:
     with closing(tree.opened(StreamSpec(2, 3200.0, "counts"), elements=["accel_z", "accel_x"])) as source:
         record = struct.Struct("<hhxxxxq")
         os.write(tree.writer, b"".join(record.pack(1, 3, k * PERIOD_NS) for k in range(64)))
-        assert read(source).samples[:, 0].tolist() == [3.0, 1.0]
+        assert read_chunk(source).samples[:, 0].tolist() == [3.0, 1.0]
 
 
 def test_an_adc_measures_volts(tree: Tree) -> None:
@@ -231,7 +208,7 @@ def test_an_adc_measures_volts(tree: Tree) -> None:
     tree.add(tree.device, attributes | {f"buffer0/in_{name}": value for name, value in elements.items()})
     with closing(tree.opened(StreamSpec(1, 1000.0, "V"), elements=["voltage0"])) as source:
         os.write(tree.writer, struct.pack(">20H", *[2048 << 4] * 20))
-        np.testing.assert_allclose(read(source).samples, 2048 * 0.805664e-3, rtol=1e-6)
+        np.testing.assert_allclose(read_chunk(source).samples, 2048 * 0.805664e-3, rtol=1e-6)
 
 
 def test_records_that_arrive_in_pieces_are_put_together(tree: Tree) -> None:
@@ -249,7 +226,7 @@ def test_what_the_kernels_buffer_lost_is_a_gap(tree: Tree) -> None:
         tree.measure(0, 64)
         tree.measure(64, 30)
         tree.measure(95, 98)  # sample 94 is missing
-        chunks = [read(source) for _ in range(2)]
+        chunks = [read_chunk(source) for _ in range(2)]
     assert [chunk.samples.shape[1] for chunk in chunks] == [94, 98]
     assert [chunk.gap for chunk in chunks] == [False, True]
 
@@ -265,14 +242,14 @@ def test_a_fifo_whose_samples_share_a_time_stamp_loses_nothing_until_it_does() -
 def test_a_device_that_goes_is_an_error_and_what_follows_its_return_a_gap(tree: Tree) -> None:
     with closing(tree.opened()) as source:
         tree.measure(0, 64)
-        read(source)
+        read_chunk(source)
         os.close(tree.writer)
         with pytest.raises(SourceError, match="has gone"):
             source.read(30.0)
         tree.writer = os.open(tree.fifo, os.O_RDWR | os.O_NONBLOCK)
         assert source.read(0.0) is None
         tree.measure(0, 64)
-        assert read(source).gap
+        assert read_chunk(source).gap
 
 
 def test_a_range_is_chosen_by_what_it_has_to_reach(tree: Tree) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -14,12 +13,12 @@ import numpy as np
 import pytest
 
 from edgetune_signal import SourceError, SourceOptionsError, StreamSpec, open_source
-from edgetune_signal.testing import CHECKS
+from edgetune_signal.testing import CHECKS, read_chunk, sending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from edgetune_signal import Chunk, Source
+    from edgetune_signal import Source
 
 CONFIG = Path(tempfile.gettempdir()) / f"edgetune-lsl-{os.getpid()}.cfg"
 CONFIG.write_text(  # nothing leaves this machine, and test processes beside this one hear nothing
@@ -57,15 +56,6 @@ def opened(name: str, spec: StreamSpec = SPEC, **options: Any) -> Source:
     return source
 
 
-def read(source: Source) -> Chunk:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        chunk = source.read(1.0)
-        if chunk is not None:
-            return chunk
-    pytest.fail("no chunk came")
-
-
 def ramp(first: int, n: int, channels: int = 2) -> np.ndarray[Any, np.dtype[np.float32]]:
     return np.repeat(np.arange(first, first + n, dtype=np.float32)[:, None], channels, axis=1)
 
@@ -73,20 +63,9 @@ def ramp(first: int, n: int, channels: int = 2) -> np.ndarray[Any, np.dtype[np.f
 @pytest.fixture
 def streaming() -> Iterator[None]:
     """Sends until the test ends, whoever listens."""
-    stop = threading.Event()
     sender = outlet("stream")
-
-    def run() -> None:
-        first = 0
-        while not stop.wait(0.01):
-            sender.push_chunk(ramp(first, 10))
-            first += 10
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
+    with sending(lambda number: sender.push_chunk(ramp(10 * number, 10))):
+        yield
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -99,7 +78,7 @@ def test_samples_come_as_they_were_sent() -> None:
     sender = outlet("plain")
     with closing(opened("plain", stream_type="EMG")) as source:
         sender.push_chunk(ramp(0, 20))
-        chunk = read(source)
+        chunk = read_chunk(source)
         np.testing.assert_array_equal(chunk.samples, ramp(0, 20).T)
 
 
@@ -107,7 +86,7 @@ def test_channels_are_chosen_by_label_or_number() -> None:
     sender = outlet("many", channels=4)
     with closing(opened("many", columns=["e4", "1"])) as source:
         sender.push_chunk(ramp(0, 20, 4) * np.array([1, 2, 3, 4], np.float32))
-        assert read(source).samples[:, 1].tolist() == [4.0, 1.0]
+        assert read_chunk(source).samples[:, 1].tolist() == [4.0, 1.0]
 
 
 def test_time_stamps_that_jump_are_a_gap() -> None:
@@ -115,25 +94,25 @@ def test_time_stamps_that_jump_are_a_gap() -> None:
     with closing(opened("jumping")) as source:
         now = pylsl.local_clock()
         sender.push_chunk(ramp(0, 20), now)
-        assert not read(source).gap
+        assert not read_chunk(source).gap
         sender.push_chunk(ramp(20, 20), now + 0.025)  # five late: a sender takes its time
-        assert not read(source).gap
+        assert not read_chunk(source).gap
         sender.push_chunk(ramp(60, 20), now + 0.5)
-        assert read(source).gap
+        assert read_chunk(source).gap
 
 
 def test_a_stream_that_ends_is_an_error_and_what_follows_its_return_a_gap() -> None:
     sender = outlet("ending")
     with closing(opened("ending")) as source:
         sender.push_chunk(ramp(0, 20))
-        read(source)
+        read_chunk(source)
         del sender
         with pytest.raises(SourceError, match="the LSL stream ended"):
             source.read(30.0)
         again = outlet("ending")
         assert source.read(0.0) is None
         again.push_chunk(ramp(0, 20))
-        assert read(source).gap
+        assert read_chunk(source).gap
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import threading
-import time
 import tty
 import zlib
 from contextlib import closing
@@ -21,12 +19,12 @@ from hypothesis import strategies as st
 
 from edgetune_signal import Block, SourceError, SourceOptionsError, StreamSpec, encode_block, open_source
 from edgetune_signal.serial_formats import MAX_FRAME_BYTES, BlockParser, LineParser
-from edgetune_signal.testing import CHECKS
+from edgetune_signal.testing import CHECKS, read_chunk, sending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from edgetune_signal import Chunk, Source
+    from edgetune_signal import Source
     from edgetune_signal.live import Piece
 
 pyserial = pytest.importorskip("serial", reason="pyserial is not installed: pip install 'edgetune[serial]'")
@@ -80,36 +78,12 @@ def opened(line: Line, spec: StreamSpec = SPEC, **options: Any) -> Source:
     return source
 
 
-def read(source: Source) -> Chunk:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        chunk = source.read(1.0)
-        if chunk is not None:
-            return chunk
-    pytest.fail("no chunk came")
-
-
 @pytest.fixture
 def streaming(line: Line) -> Iterator[None]:
-    """Sends frames until the test ends, whoever listens; what does not fit is lost."""
-    stop = threading.Event()
+    """Sends frames until the test ends, whoever listens; some are torn where nobody does."""
     os.set_blocking(line.end, False)
-
-    def run() -> None:
-        number, rest = 0, b""
-        while not stop.wait(0.005):
-            rest = rest or frame(number)
-            try:
-                rest = rest[os.write(line.end, rest) :]
-            except BlockingIOError:
-                continue
-            number += 1
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
+    with sending(lambda number: os.write(line.end, frame(number))):
+        yield
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -201,7 +175,7 @@ def test_damage_on_the_line_is_reported_and_the_stream_goes_on(line: Line) -> No
         broken = bytearray(frame(1))
         broken[60] ^= 1
         line.send(frame(0) + broken + frame(2) + frame(3))
-        chunks = [read(source) for _ in range(3)]
+        chunks = [read_chunk(source) for _ in range(3)]
         assert [int(chunk.samples[0, 0]) for chunk in chunks] == [0, 2, 3]
         assert [chunk.gap for chunk in chunks] == [False, True, False]
         assert "1 frames or lines damaged, 1 lost" in str(getattr(source, "last_error", None))
@@ -210,7 +184,7 @@ def test_damage_on_the_line_is_reported_and_the_stream_goes_on(line: Line) -> No
 def test_lines_come_over_a_serial_line(line: Line) -> None:
     with closing(opened(line, format="lines", scale=0.001)) as source:
         line.send(b"booting...\n" + b"".join(b"%d,%d\n" % (k, -k) for k in range(40)))
-        np.testing.assert_allclose(read(source).samples[1, :20], -np.arange(20) / 1000, rtol=1e-6)
+        np.testing.assert_allclose(read_chunk(source).samples[1, :20], -np.arange(20) / 1000, rtol=1e-6)
 
 
 def test_a_port_that_speaks_something_else_is_told_from_a_silent_one(line: Line) -> None:
@@ -225,7 +199,7 @@ def test_a_port_that_speaks_something_else_is_told_from_a_silent_one(line: Line)
 def test_a_port_pulled_out_is_an_error_and_put_in_again_goes_on_after_a_gap(line: Line) -> None:
     with closing(opened(line)) as source:
         line.send(frame(0))
-        assert not read(source).gap
+        assert not read_chunk(source).gap
         line.pull_out()
         with pytest.raises(SourceError, match=rf"serial port {line.port} was unplugged"):
             source.read(30.0)
@@ -234,7 +208,7 @@ def test_a_port_pulled_out_is_an_error_and_put_in_again_goes_on_after_a_gap(line
         line.plug_in()
         assert source.read(0.0) is None
         line.send(frame(0))
-        assert read(source).gap
+        assert read_chunk(source).gap
 
 
 def test_a_port_that_another_program_has_is_named(line: Line) -> None:
@@ -263,7 +237,7 @@ def test_the_c_sender_of_the_readme_is_heard(line: Line, tmp_path: Path) -> None
     subprocess.run(["gcc", *flags, "-o", str(program), str(tmp_path / "sender.c")], check=True, timeout=60)
     with closing(opened(line)) as source:
         line.send(subprocess.run([str(program)], check=True, capture_output=True, timeout=60).stdout)
-        chunks = [read(source) for _ in range(3)]
+        chunks = [read_chunk(source) for _ in range(3)]
         assert [chunk.gap for chunk in chunks] == [False] * 3
         expected = np.stack([np.arange(0, 40, 2), -np.arange(1, 40, 2)]) / 1000
         np.testing.assert_allclose(chunks[2].samples, expected, rtol=1e-6)

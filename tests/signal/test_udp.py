@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
@@ -13,12 +12,12 @@ import numpy as np
 import pytest
 
 from edgetune_signal import Block, SourceError, SourceOptionsError, StreamSpec, encode_block, open_source
-from edgetune_signal.testing import CHECKS
+from edgetune_signal.testing import CHECKS, read_chunk, sending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from edgetune_signal import Chunk, Source
+    from edgetune_signal import Source
 
 SPEC = StreamSpec(3, 1000.0, "g")
 N = 25
@@ -58,31 +57,11 @@ def opened(port: int, **options: Any) -> Source:
     return source
 
 
-def read(source: Source) -> Chunk:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        chunk = source.read(1.0)
-        if chunk is not None:
-            return chunk
-    pytest.fail("no chunk came")
-
-
 @pytest.fixture
 def streaming(send: Callable[..., None]) -> Iterator[None]:
     """Sends blocks until the test ends, whoever listens."""
-    stop = threading.Event()
-
-    def run() -> None:
-        number = 0
-        while not stop.wait(0.005):
-            send(datagram(number))
-            number += 1
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
+    with sending(lambda number: send(datagram(number))):
+        yield
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -94,7 +73,7 @@ def test_udp_keeps_the_contract(check: Callable[[Callable[[], Source]], None], p
 def test_a_lost_a_late_and_a_repeated_datagram_are_told_apart(port: int, send: Callable[..., None]) -> None:
     with closing(opened(port)) as source:
         send(*(datagram(number) for number in (0, 1, 3, 2, 3, 4)))
-        chunks = [read(source) for _ in range(4)]
+        chunks = [read_chunk(source) for _ in range(4)]
         assert [int(chunk.samples[0, 0]) for chunk in chunks] == [0, 1, 3, 4]
         assert [chunk.gap for chunk in chunks] == [False, False, True, False]
         assert chunks[1].time_ns - chunks[0].time_ns == N * 10**6
@@ -104,14 +83,14 @@ def test_a_lost_a_late_and_a_repeated_datagram_are_told_apart(port: int, send: C
 def test_a_sender_that_starts_again_leaves_a_gap_and_nothing_else(port: int, send: Callable[..., None]) -> None:
     with closing(opened(port)) as source:
         send(datagram(7), datagram(8), datagram(0, start_ns=2 * 10**18))
-        assert [read(source).gap for _ in range(3)] == [False, False, True]
+        assert [read_chunk(source).gap for _ in range(3)] == [False, False, True]
 
 
 def test_blocks_of_a_sender_without_a_clock_get_the_time_of_their_arrival(port: int, send: Callable[..., None]) -> None:
     with closing(opened(port)) as source:
         before = time.time_ns()
         send(datagram(0, start_ns=0))
-        chunk = read(source)
+        chunk = read_chunk(source)
         end_ns = chunk.time_ns + N * 10**6
         assert before - 10**6 <= end_ns <= time.time_ns() + 10**6
 
@@ -125,7 +104,7 @@ def test_what_does_not_fit_is_refused_and_the_stream_goes_on(
 ) -> None:
     with closing(opened(port)) as source:
         send(datagram(0), payload, datagram(2))
-        assert [read(source).gap for _ in range(2)] == [False, True]
+        assert [read_chunk(source).gap for _ in range(2)] == [False, True]
         assert reason in str(getattr(source, "last_error", None))
 
 
@@ -135,7 +114,7 @@ def test_only_the_configured_sender_is_heard(port: int, send: Callable[..., None
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
             other.bind(("127.0.0.2", 0))
             other.sendto(datagram(5), ("127.0.0.1", port))
-        assert read(source).samples[0, 0] == 5
+        assert read_chunk(source).samples[0, 0] == 5
 
 
 def test_a_port_that_is_taken_is_an_error_and_can_be_tried_again(port: int, send: Callable[..., None]) -> None:
@@ -145,7 +124,7 @@ def test_a_port_that_is_taken_is_an_error_and_can_be_tried_again(port: int, send
     with closing(second):
         assert second.read(0.0) is None
         send(datagram(0))
-        assert read(second).samples[0, 0] == 0
+        assert read_chunk(second).samples[0, 0] == 0
 
 
 @pytest.mark.parametrize("options", [{}, {"port": 0}, {"port": 70000}, {"port": "x"}])
