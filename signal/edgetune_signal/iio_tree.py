@@ -35,7 +35,7 @@ class Attributes:
     def read(self, name: str) -> str:
         """Return the content; `SourceError` where it cannot be read."""
         try:
-            return (self.folder / name).read_text(encoding="ascii").strip()
+            return (self.folder / name).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise SourceError(_explained(self.folder / name, "read", error)) from error
 
@@ -51,8 +51,8 @@ class Attributes:
         """Write a value unless it stands there already; `SourceError` where the device does not take it."""
         path = self.folder / name
         try:
-            if path.read_text(encoding="ascii").strip() != value:
-                path.write_text(value, encoding="ascii")
+            if path.read_text(encoding="utf-8").strip() != value:
+                path.write_text(value, encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise SourceError(_explained(path, f"set to {value!r}", error)) from error
 

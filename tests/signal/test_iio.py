@@ -82,9 +82,13 @@ class Tree:
 
     def refusal(self, spec: StreamSpec = SPEC, **options: Any) -> str:
         with closing(open_source("iio", spec, {"root": str(self.root), **options})) as source:
-            with pytest.raises(SourceError) as caught:
-                source.read(0.0)
-            return str(caught.value)
+            return refusal(source)
+
+
+def refusal(source: Source) -> str:
+    with pytest.raises(SourceError) as caught:
+        source.read(0.0)
+    return str(caught.value)
 
 
 @pytest.fixture
@@ -310,6 +314,7 @@ def test_a_device_node_that_is_not_there_is_named(tree: Tree) -> None:
 
 @contextmanager
 def as_nobody() -> Iterator[None]:
+    """Nothing may be imported meanwhile: nobody can perhaps not read where it is."""
     if os.geteuid() != 0:
         yield
         return
@@ -328,14 +333,17 @@ def test_missing_rights_are_named_with_what_gives_them() -> None:
             root.chmod(0o755)
             for path in root.rglob("*"):
                 path.chmod(0o555 if path.is_dir() else 0o444)
+            source = open_source("iio", SPEC, {"root": name})
             with as_nobody():
-                refused = tree.refusal()
-                assert f"{tree.device}/buffer/enable cannot be set to '0': Permission denied; let the node's" in refused
+                refused = refusal(source)
+            assert f"{tree.device}/buffer/enable cannot be set to '0': Permission denied; let the node's" in refused
             for path in tree.device.rglob("*"):
                 path.chmod(0o777)
             tree.fifo.chmod(0)
             with as_nobody():
-                assert f"{tree.fifo} cannot be opened: Permission denied; let the node's user" in tree.refusal()
+                refused = refusal(source)
+            assert f"{tree.fifo} cannot be opened: Permission denied; let the node's user" in refused
+            source.close()
         finally:
             os.close(tree.writer)
             for path in [root, *(path for path in root.rglob("*") if path.is_dir())]:
