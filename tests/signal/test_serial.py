@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetune_signal import Block, SourceError, SourceOptionsError, StreamSpec, encode_block, open_source
@@ -105,6 +105,7 @@ def test_frames_are_found_however_the_bytes_are_cut_and_wherever_listening_begin
     assert (parser.damaged, parser.lost) == (0, 0)
 
 
+@settings(max_examples=30)
 @given(at=st.integers(129, 5 * 129 - 1), flip=st.integers(1, 255))
 def test_one_damaged_byte_costs_one_frame_which_is_a_gap_and_counted(at: int, flip: int) -> None:
     parser = BlockParser(SPEC)
@@ -117,6 +118,7 @@ def test_one_damaged_byte_costs_one_frame_which_is_a_gap_and_counted(at: int, fl
     assert (parser.damaged, parser.lost) == (1, 1)
 
 
+@settings(max_examples=30)
 @given(garbage=st.binary(max_size=300))
 def test_any_garbage_costs_nothing_behind_it_and_memory_stays_bounded(garbage: bytes) -> None:
     parser = BlockParser(SPEC)
