@@ -7,7 +7,7 @@ EXTRA ?= [serial,train]
 export OMP_NUM_THREADS ?= 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo install test chaos test-containers container-figures lint check load quiet-disk bench bench-search bench-people format clean help
+.PHONY: demo install test chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people format clean help
 
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,9 @@ load: $(VENV)/.installed  ## One node at many times real time, a gateway of up t
 quiet-disk: $(VENV)/.installed  ## What a node writes to its disk in ten minutes of monitoring
 	$(BIN)/python tests/load/quiet_disk.py
 
+fuzz: $(VENV)/.fuzz-installed  ## Feed damaged bytes to all that reads them, a minute each: FUZZ='--seconds 600 network'
+	$(BIN)/python tests/fuzz/fuzz.py $(FUZZ)
+
 lint: $(VENV)/.installed  ## Format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -66,7 +69,7 @@ format: $(VENV)/.installed  ## Format and mend what the linter can mend
 	$(BIN)/ruff check --fix .
 
 clean:  ## Remove everything that was set up or built
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .fuzz
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -75,6 +78,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "Python's venv module is missing; on Debian: apt install python3-venv"; exit 1; }
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,cluster]'
+	@touch $@
+
+$(VENV)/.fuzz-installed: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,cluster,fuzz]'
 	@touch $@
 
 # aeon's numba wants an older numpy than the pinned one, so that only torch is held

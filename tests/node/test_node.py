@@ -1028,3 +1028,51 @@ def test_a_jump_of_the_clock_is_told_at_once() -> None:
     bench.clock.now += 0.25
     [told] = [each for each in bench.handle(Tick()) if isinstance(each, Publish) and each.topic.endswith("/health")]
     assert "-3600 s" in json.dumps(told.message.model_dump(mode="json")["problems"])
+
+
+@pytest.mark.parametrize("jump_s", [3600.0, -3600.0])
+def test_a_clock_that_jumps_by_an_hour_changes_time_stamps_and_nothing_else(bundle: Bundle, jump_s: float) -> None:
+    bench = Bench(alarm={"votes": 3, "window": 4, "clear_votes": 2, "heartbeat_s": 5})
+    bench.handle(ModelReady("bearing", "", bundle, None))
+
+    def beats(seconds: int) -> list[dict[str, Any]]:
+        heard: list[dict[str, Any]] = []
+        for _ in range(seconds * 4):
+            for _ in range(4):
+                heard += said(bench.samples(), "fault")
+            heard += said(bench.handle(Tick()), "fault")
+        return heard
+
+    before = beats(20)
+    bench.clock.ahead_s = jump_s
+    after = beats(20)
+    assert abs(len(after) - 4) <= 1  # one each 5 s, neither a burst nor silence
+    assert {message["event"] for message in before + after if message["active"]} == {before[0]["event"]}
+    stamps = [datetime.fromisoformat(message["ts"]) for message in (before[-1], after[0])]
+    assert abs((stamps[1] - stamps[0]).total_seconds() - jump_s) < 10
+
+
+@pytest.mark.parametrize("jump_s", [3600.0, -3600.0])
+def test_a_clock_that_jumps_does_not_break_off_a_take_or_a_silence(jump_s: float) -> None:
+    bench = Bench()
+    bench.command(
+        "recalibrate", id="r", source="live", classes=["normal", "inner"], seconds_per_take=0.5, pace="continue"
+    )
+    bench.command("continue", id="c")
+    bench.samples()
+    bench.clock.ahead_s = jump_s
+    saved: list[SaveRecording] = []
+    for _ in range(20):
+        effects = [*bench.samples(), *bench.handle(Tick())]
+        saved += [effect for effect in effects if isinstance(effect, SaveRecording)]
+        assert not [state for state in said(effects, "state") if state["phase"] == "failed"]
+    assert [each.recording.samples.shape for each in saved] == [(1, 500)]
+
+
+def test_a_command_expires_by_the_clock_as_it_is_now() -> None:
+    bench = Bench()
+    expires = (bench.clock.utc() + timedelta(minutes=5)).isoformat()
+    bench.clock.ahead_s = 3600.0
+    assert "expired" in said(bench.command("ping", None, id="p", expires=expires), "resp/ping")[0]["reason"]
+    bench.clock.ahead_s = -3600.0
+    assert said(bench.command("ping", None, id="p", expires=expires), "resp/ping")[0]["status"] == "done"

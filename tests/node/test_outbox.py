@@ -496,3 +496,19 @@ def test_only_the_newest_thousand_finished_commands_are_remembered(path: Path) -
     assert outbox.answer_of("a", "2") == b"done"
     assert outbox.answer_of("a", "running") == b"accepted"
     outbox.close()
+
+
+@pytest.mark.parametrize("jump_s", [3600, -3600])
+def test_a_clock_that_jumps_by_an_hour_gives_up_nothing_and_keeps_the_order(path: Path, jump_s: int) -> None:
+    clock = Clock()
+    outbox = open_outbox(path, clock=clock)
+    put(outbox, payload=b"1")
+    assert outbox.first_use("signature", datetime.fromtimestamp(clock.now_ns / 1e9, UTC) + timedelta(minutes=5))
+    clock.now_ns += jump_s * 10**9
+    put(outbox, payload=b"2")
+    outbox.expire()
+    assert payloads(outbox) == [b"1", b"2"]
+    assert outbox.dropped == 0
+    assert not outbox.first_use("signature", datetime.fromtimestamp(clock.now_ns / 1e9, UTC) + timedelta(minutes=5))
+    outbox.close()
+    assert payloads(open_outbox(path, clock=clock)) == [b"1", b"2"]

@@ -1,0 +1,230 @@
+"""What reads bytes from outside, each as a function that lets through its own error alone, and bytes to begin with."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgetune_nas.archive import export_bundle, import_bundle
+from edgetune_nas.bundle import CARD, MODEL_FILES, load_bundle, read_card, write_bundle
+from edgetune_nas.card import Budget, InputSpec, SearchSummary
+from edgetune_nas.errors import BundleError, JournalError
+from edgetune_nas.journal import Journal
+from edgetune_nas.layers import Conv, Dense, GlobalPool, Log, LpPool, Network, Softmax
+from edgetune_nas.onnx_check import check_network
+from edgetune_node.commands import COMMANDS, parse_command
+from edgetune_node.context import parse_context
+from edgetune_node.errors import CommandError, PayloadError
+from edgetune_signal import Block, Recording, encode_block, read_recording, write_recording
+from edgetune_signal.errors import BlockError, RecordingError
+from edgetune_signal.mqtt_blocks import decode_block
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+HEADER = {"seed": 1, "fingerprint": "f"}
+CLASSES = ("normal", "inner")
+
+
+@dataclass(frozen=True)
+class Target:
+    """``read`` returns, whatever it is given; every other end is a finding."""
+
+    read: Callable[[bytes], None]
+    seeds: Callable[[], list[bytes]]
+
+
+@cache
+def folder() -> Path:
+    """A folder of this process; whoever asks for it first removes it in the end."""
+    return Path(tempfile.mkdtemp(prefix="edgetune-fuzz-"))
+
+
+@cache
+def bundle() -> Path:
+    """A small bundle with every kind of operation in it."""
+    random = np.random.default_rng(0)
+    layers = (Conv(4, 8, 4), LpPool(3, 2), Log(0.5), GlobalPool("both"), Dense(2), Softmax())
+    weights = {
+        0: {"weight": random.normal(size=(4, 1, 8)), "bias": random.normal(size=4)},
+        4: {"weight": random.normal(size=(2, 8)), "bias": random.normal(size=2)},
+    }
+    network = Network(
+        (1, 64),
+        layers,
+        tuple({name: x.astype(np.float32) for name, x in weights.get(at, {}).items()} for at in range(len(layers))),
+    )
+    windows = random.normal(size=(16, 1, 64)).astype(np.float32)
+    search = SearchSummary(
+        seed=1,
+        candidates=1,
+        rejected=0,
+        trained=0,
+        seconds=1.0,
+        cpu_seconds=1.0,
+        peak_rss_bytes=1,
+        stopped_by="converged",
+        validation_accuracy=1.0,
+    )
+    card = write_bundle(
+        folder() / "made",
+        task="fault",
+        classes=CLASSES,
+        input_spec=InputSpec(channels=1, length=64, rate_hz=1000.0, unit="g"),
+        network=network,
+        calibration=windows,
+        validation=windows,
+        test_x=windows,
+        test_label=np.arange(16) % 2,
+        budget=Budget(),
+        search=search,
+        data_fingerprint="none",
+        report="<p>none</p>",
+        created=NOW,
+    )
+    return folder() / "made" / f"model-{card.id}"
+
+
+@cache
+def victim() -> Path:
+    """A copy of the bundle whose card is written over."""
+    copy: Path = shutil.copytree(bundle(), folder() / "victim" / bundle().name)
+    return copy
+
+
+def read_command(data: bytes) -> None:
+    """Read it as every command."""
+    for name in COMMANDS:
+        with contextlib.suppress(CommandError):
+            parse_command(name, data, now=NOW)
+
+
+def command_seeds() -> list[bytes]:
+    """Give a command of each kind of field."""
+    return [
+        b'{"id": "j1", "source": "live", "classes": ["normal"], "pace": {"countdown_s": 3}, "budget": {"macs": 1e6}}',
+        b'{"id": "j1", "expires": "2026-01-31T13:00:00+00:00", "label": "inner", "seconds": 2}',
+        b'{"id": "j1", "by": "operator", "seconds": 60.0, "class": "inner", "comment": "\\u00e9"}',
+    ]
+
+
+def read_context(data: bytes) -> None:
+    """Read it as a context."""
+    with contextlib.suppress(PayloadError):
+        parse_context(data)
+
+
+def read_recording_file(data: bytes) -> None:
+    """Read it as a recording."""
+    path = folder() / "recording.npz"
+    path.write_bytes(data)
+    with contextlib.suppress(RecordingError):
+        read_recording(path)
+
+
+def recording_seeds() -> list[bytes]:
+    """Give a recording as it is written, and one that is compressed."""
+    samples = np.ones((1, 32), np.float32)
+    path = folder() / "seed.npz"
+    write_recording(path, Recording(samples, 1000.0, "normal", unit="g", shaft_rpm=1797.0))
+    packed = io.BytesIO()
+    np.savez_compressed(packed, samples=samples, rate_hz=1000.0, label="normal")
+    return [path.read_bytes(), packed.getvalue()]
+
+
+def read_bundle_card(data: bytes) -> None:
+    """Load a bundle with this card."""
+    (victim() / CARD).write_bytes(data)
+    with contextlib.suppress(BundleError):
+        load_bundle(victim())
+
+
+def read_network(data: bytes) -> None:
+    """Check it as the network of a card."""
+    with contextlib.suppress(BundleError):
+        check_network(data, read_card(bundle()), "model.onnx")
+
+
+def read_archive(data: bytes) -> None:
+    """Import it."""
+    path = folder() / "archive.zip"
+    path.write_bytes(data)
+    incoming = folder() / "incoming"
+    with contextlib.suppress(BundleError):
+        import_bundle(path, incoming, None)
+    shutil.rmtree(incoming, ignore_errors=True)
+
+
+def archive_seeds() -> list[bytes]:
+    """Give an exported bundle."""
+    path = folder() / "seed.zip"
+    path.unlink(missing_ok=True)
+    export_bundle(bundle(), path, None)
+    return [path.read_bytes()]
+
+
+def read_journal(data: bytes) -> None:
+    """Open it as the journal of a search, append, and find the same and the new record when it is opened again."""
+    path = folder() / "journal.jsonl"
+    path.write_bytes(data)
+    try:
+        with Journal(path, HEADER) as journal:
+            before = journal.records
+            journal.append({"candidate": 9})
+    except JournalError:
+        return
+    with Journal(path, HEADER) as journal:
+        if repr(journal.records) != repr([*before, {"candidate": 9}]):
+            raise AssertionError(f"{before} became {journal.records}")
+
+
+def journal_seeds() -> list[bytes]:
+    """Give a journal of two records, and one with a torn tail."""
+    path = folder() / "seed.jsonl"
+    path.unlink(missing_ok=True)
+    with Journal(path, HEADER) as journal:
+        journal.append({"candidate": 1, "accuracy": 0.5})
+        journal.append({"candidate": 2, "state": [1, 2.5, None]})
+    return [path.read_bytes(), path.read_bytes() + b'{"candidate": 3']
+
+
+def read_block(data: bytes) -> None:
+    """Read it as a block of samples; what is not finite in it is a matter of the windows' quality."""
+    try:
+        block = decode_block(data)
+    except BlockError:
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        samples = block.physical()
+    if samples.dtype != np.float32 or samples.shape != block.samples.shape or not samples.size:
+        raise AssertionError(f"a block became {samples.dtype} {samples.shape}")
+
+
+def block_seeds() -> list[bytes]:
+    """Give blocks of both kinds of samples."""
+    return [
+        encode_block(Block(samples, 7, 10**18, 1000.0, "g"))
+        for samples in (np.ones((2, 5), np.float32), np.ones((1, 3), np.int16))
+    ]
+
+
+TARGETS = {
+    "command": Target(read_command, command_seeds),
+    "context": Target(read_context, lambda: [b'{"shaft_rpm": 1797.0, "load": 0.5, "running": true}']),
+    "recording": Target(read_recording_file, recording_seeds),
+    "card": Target(read_bundle_card, lambda: [(bundle() / CARD).read_bytes()]),
+    "network": Target(read_network, lambda: [(bundle() / name).read_bytes() for name in MODEL_FILES.values()]),
+    "archive": Target(read_archive, archive_seeds),
+    "journal": Target(read_journal, journal_seeds),
+    "block": Target(read_block, block_seeds),
+}
