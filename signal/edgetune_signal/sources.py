@@ -102,6 +102,10 @@ def open_source(kind: str, spec: StreamSpec, options: Mapping[str, object]) -> S
         source = factory(conversion.sensor if conversion else spec, own)
     except SourceOptionsError as error:
         raise SourceOptionsError(kind, [*reader.problems, *error.problems]) from None
+    except SourceError as error:
+        if conversion is None:
+            raise SourceOptionsError(kind, reader.problems) from error
+        raise
     if conversion is None:
         source.close()
         raise SourceOptionsError(kind, reader.problems)

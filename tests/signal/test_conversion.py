@@ -204,6 +204,15 @@ def test_all_wrong_options_are_named_with_the_sources_own(options: dict[str, Any
     assert {problem.split()[0] for problem in caught.value.problems} == names
 
 
+def test_wrong_options_are_named_even_where_the_source_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "torn.npz").write_bytes(b"half written")
+    options = {"path": str(tmp_path)}
+    with pytest.raises(SourceOptionsError, match="sensor_rate_hz must be at least"):
+        open_source("replay", StreamSpec(1, 12000.0, "g"), options | {"sensor_rate_hz": 100.0})
+    with pytest.raises(SourceError, match="torn"):
+        open_source("replay", StreamSpec(1, 12000.0, "g"), options | {"sensor_rate_hz": 24000.0})
+
+
 def test_a_chunk_of_another_rate_or_channel_count_is_refused() -> None:
     with closing(simulated_at_another_rate_and_unit()) as source:
         assert isinstance(source, ConvertedSource)
