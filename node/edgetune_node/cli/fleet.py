@@ -6,7 +6,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edgetune_node.cli.reading import read_message
-from edgetune_node.messages import Classification, Fault, Health, Info, Message, Model, Sign, State, Status
+from edgetune_node.messages import (
+    CalibrationStatus,
+    Classification,
+    Fault,
+    Health,
+    Info,
+    Message,
+    Model,
+    Sign,
+    State,
+    Status,
+)
 
 NODE_LEAVES = ("status", "info", "health")
 ASSET_LEAVES = ("state", "classification", "fault", "sign", "vibration", "emg", "model", "calibration")
@@ -16,6 +27,7 @@ _READ: dict[str, type[Message]] = {
     "sign": Sign,
     "fault": Fault,
     "model": Model,
+    "calibration": CalibrationStatus,
 }
 
 
@@ -33,6 +45,8 @@ class Row:
         Age of the last samples when the node said so, and the monotonic second at which it did.
     classified_at
         Monotonic second at which that came.
+    suggested
+        Why a recalibration is suggested.
     """
 
     node: str
@@ -43,6 +57,7 @@ class Row:
     classified_at: float | None = None
     fault: Fault | None = None
     model: Model | None = None
+    suggested: tuple[str, ...] = ()
     sample_age_s: float | None = None
     heard_at: float = 0.0
 
@@ -132,6 +147,12 @@ def fault_text(fault: Fault | None) -> str:
     return f"{fault.severity.upper()} {fault.class_}{since}, {seen}"
 
 
+def phase_text(row: Row) -> str:
+    """Say what an asset is doing, and whether it should be recalibrated."""
+    phase = row.state.phase if row.state else ""
+    return ", ".join(part for part in (phase, "recalibrate suggested" if row.suggested else "") if part)
+
+
 def model_text(model: Model | None) -> str:
     """Say which model is in use, its arena and its accuracy."""
     if model is None:
@@ -162,4 +183,6 @@ def _updated(row: Row, leaf: str, payload: dict[str, Any], now: float) -> Row:
             return replace(row, fault=message)
         case Model():
             return replace(row, model=message)
+        case CalibrationStatus():
+            return replace(row, suggested=tuple(message.suggested))
     return row

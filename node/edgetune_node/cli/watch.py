@@ -16,7 +16,7 @@ from rich.text import Text
 
 from edgetune_node.cli.client import OperatorClient
 from edgetune_node.cli.connection import Target, takes_target
-from edgetune_node.cli.fleet import Fleet, Row, fault_text, filters, heard_text, model_text, sample_age
+from edgetune_node.cli.fleet import Fleet, Row, fault_text, filters, heard_text, model_text, phase_text, sample_age
 from edgetune_node.cli.sizes import parse_seconds
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _cells(row: Row, now: float) -> dict[str, Text]:
     return {
         "asset": Text(f"{row.node}/{row.asset}" if row.asset else row.node, style="bold"),
         "status": Text(row.status or "not heard", style="green" if row.status == "online" else ""),
-        "phase": Text(row.state.phase if row.state else ""),
+        "phase": Text(phase_text(row)),
         "heard": Text(heard_text(row.heard)),
         "fault": Text(fault_text(row.fault), style=fault_style),
         "model": Text(model_text(row.model)),
@@ -121,14 +121,14 @@ def _print_changes(client: OperatorClient, fleet: Fleet, seconds: float | None) 
         row = fleet.take(topic, payload, time.monotonic())
         if row is not None:
             name = f"{row.node}/{row.asset}"
-            say(name, _line(row))
+            say(name, line_text(row))
         elif topic.endswith("/status"):
             say(topic.removesuffix("/status"), str(payload.get("status")))
 
     _listen(client, seconds, take, None)
 
 
-def _line(row: Row) -> str:
+def line_text(row: Row) -> str:
     """Give what changes rarely; the confidence of each window is left out."""
     state = row.state
     parts = {
@@ -136,6 +136,7 @@ def _line(row: Row) -> str:
         "hears ": row.heard.class_ if row.heard else "",
         "fault ": fault_text(row.fault),
         "model ": model_text(row.model),
+        "suggested: ": " / ".join(row.suggested),
     }
     return "; ".join(f"{name}{text}" for name, text in parts.items() if text)
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from edgetune_node.cli.fleet import Fleet, fault_text, sample_age
-from edgetune_node.cli.watch import table
-from edgetune_node.messages import Classification, Fault, Health, Info, Message, Model, State, Status
+from edgetune_node.cli.fleet import Fleet, fault_text, phase_text, sample_age
+from edgetune_node.cli.watch import line_text, table
+from edgetune_node.messages import CalibrationStatus, Classification, Fault, Health, Info, Message, Model, State, Status
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 FAULT: dict[str, Any] = {
@@ -138,6 +138,16 @@ def test_the_table_fits_the_terminal_and_loses_nothing(width: int) -> None:
     words = " ".join(shown.split())
     for text in ("n1/press", "n1/saw", "n2/mill", "n3", "offline", "stopped", "monitoring", "ALARM", "2,144", "98.7%"):
         assert text in words
+
+
+def test_a_recalibration_that_is_suggested_is_seen_until_it_is_not() -> None:
+    line = fleet()
+    for suggested, shown in ((["the RMS has risen"], True), ([], False)):
+        said = payload(CalibrationStatus, phase="idle", instruction="", percent=0, suggested=suggested)
+        row = line.take("acme/plant/n1/press/calibration", said, 0.0)
+        assert row is not None
+        assert phase_text(row) == ("monitoring, recalibrate suggested" if shown else "monitoring")
+        assert ("the RMS has risen" in line_text(row)) is shown
 
 
 def test_offline_nodes_are_greyed() -> None:
