@@ -131,12 +131,12 @@ class NovelWatch:
 
     @property
     def suggestion(self) -> str | None:
-        """What to do about what is kept, for people."""
+        """What to do about what is kept, for people; the same words however much it is."""
         if not self.kept:
             return None
         newest = self.kept[-1].event
         return (
-            f"{self.seconds_of(newest):.0f} s unlike everything known are kept of event {newest}: name them "
+            f"a signal unlike everything known is kept of event {newest}: name it "
             f'(cmd/label with event "{newest}"), then recalibrate'
         )
 
