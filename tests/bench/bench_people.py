@@ -152,7 +152,7 @@ class Bench:
         for person, takes in self.people.items():
             self.ask("one for all, everybody's 3 cycles in it", bundle, person)
             held_out = cycles(takes, LAST, LAST + 1)
-            self.ask("one made of the five others", self.model(cut(self.others(person), held_out=held_out)), person)
+            self.ask("one made of all the others", self.model(cut(self.others(person), held_out=held_out)), person)
 
     def own(self) -> None:
         """Each person's own model after so many cycles, alone and with a library of the others; and about others."""
