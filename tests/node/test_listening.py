@@ -185,7 +185,9 @@ def test_samples_are_fed_to_the_source_that_was_opened_last(monkeypatch: pytest.
             break
     reader.stop()
     assert arrived == SourceChanged("a", None)
-    assert isinstance(inbox.get(30), ChunkArrived)
+    first = inbox.get(30)
+    assert isinstance(first, ChunkArrived)
+    assert first.chunk.gap
 
 
 def test_wrong_options_of_every_asset_are_named_at_once() -> None:
