@@ -160,11 +160,12 @@ def show(outcomes: list[Outcome]) -> None:
 
 
 def main() -> None:
-    """Raise the pace until windows drop, then play the hour at three quarters of the last pace that was kept."""
+    """Raise the pace until windows drop, then play the long run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hour-s", type=float, default=3600.0, help="signal of the long run; 0 leaves it out")
     parser.add_argument("--step-s", type=float, default=10.0, help="seconds that each pace is tried for")
-    parser.add_argument("--speeds", type=float, nargs="+", default=SPEEDS)
+    parser.add_argument("--speeds", type=float, nargs="*", default=SPEEDS)
+    parser.add_argument("--pace", type=float, help="of the long run; else three quarters of the last that was kept")
     arguments = parser.parse_args()
     outcomes = []
     with bench() as (folder, port):
@@ -176,7 +177,7 @@ def main() -> None:
             if not outcome.kept:
                 break
         if arguments.hour_s:
-            steady = 0.75 * max((each.speed for each in outcomes if each.kept), default=1.0)
+            steady = arguments.pace or 0.75 * max((each.speed for each in outcomes if each.kept), default=1.0)
             outcomes.append(play(folder, machine, port, speed=steady, signal_s=arguments.hour_s))
     show(outcomes)
 
