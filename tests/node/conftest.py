@@ -318,8 +318,7 @@ class Recorder:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
-        if (left := self._client.socket()) is not None:
-            left.close()  # paho leaves it open where it was just reconnecting
+        self._client._reset_sockets()  # paho leaves its own pair open, and the connection where it reconnects
 
 
 class MakeBroker(Protocol):

@@ -235,6 +235,8 @@ class OperatorClient:
         thread = threading.Thread(target=self._client.loop_stop, daemon=True)  # hangs on a frozen broker
         thread.start()
         thread.join(STOPPED_S)
+        if not thread.is_alive():
+            self._client._reset_sockets()  # noqa: SLF001 - as above, and the connection where it was just reconnecting
 
     def __enter__(self) -> Self:
         return self
@@ -275,6 +277,7 @@ class OperatorClient:
         try:
             self._client.connect(self._mqtt.host, self._mqtt.port, keepalive=self._mqtt.keepalive_s)
         except OSError as error:
+            self._client._reset_sockets()  # noqa: SLF001 - else a pair of its own stays open
             raise unreachable(self._where, error, tls=self._mqtt.tls is not None) from None
         self._client.loop_start()
         with self._changed:
