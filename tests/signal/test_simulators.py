@@ -17,6 +17,7 @@ from edgetune_signal import (
     window_quality,
 )
 from edgetune_signal.indicators import indicators
+from edgetune_signal.simulated_bearing import BEARING_MIN_RATE_HZ
 
 RATE_HZ = 12000.0
 RPM = 1797.0
@@ -194,3 +195,10 @@ def test_people_wear_the_armband_turned_by_any_angle() -> None:
 def test_an_unknown_gesture_is_refused_with_what_there_is() -> None:
     with pytest.raises(SourceError, match=r"no gesture 'wave'.*pinch"):
         ArmbandSimulator().select("wave")
+
+
+def test_at_its_lowest_rate_a_bearing_still_rings() -> None:
+    simulator = BearingSimulator(rate_hz=BEARING_MIN_RATE_HZ, condition="outer_severe")
+    assert np.abs(simulator.generate(2700)).max() > 0.5  # a healthy one gives 0.2
+    with pytest.raises(SourceError, match=f"{BEARING_MIN_RATE_HZ:g} Hz or more"):
+        BearingSimulator(rate_hz=BEARING_MIN_RATE_HZ - 1)
