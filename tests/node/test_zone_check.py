@@ -88,6 +88,6 @@ def test_stock_names_stored_recordings_that_are_doubtful(tmp_path: Path) -> None
     store = RecordingStore(tmp_path, 10**7)
     store.add(recording(1.0))
     sick = store.add(recording(5.0))
-    stock = take_stock(store, SECTION)
+    stock = take_stock(store, SECTION, "")
     assert stock.seconds == {"normal": 4.0}
     assert [doubt.split(":")[0] for doubt in stock.doubts] == [sick.name]
