@@ -34,6 +34,8 @@ EQUALLY_STEADY = 0.005
 """Differences in steadiness that say nothing."""
 PATIENCE = 1
 """Brackets without a better score after which the search has converged."""
+PROGRESS: dict[Task, float] = {"fault": 0.0, "sign": 0.005}
+"""Gain below which a score is not better: gestures are few, and that much is luck."""
 MOST_MEMBERS = 4
 """Networks of a committee at the most; each one costs another training."""
 CHALLENGERS = 2
@@ -196,18 +198,18 @@ class Engine:
                 first = len(self.scored)
                 yield [self._candidate(genotype, steps) for genotype in ranked]
                 genotypes = [scored.candidate.genotype for scored in self.scored[first:]]
-            idle = 0 if self._standing() > before + self._tolerance else idle + 1
+            enough = max(self._tolerance, PROGRESS[self._task])
+            idle = 0 if self._standing() > before + enough else idle + 1
             bracket += 1
         if (challenger := self._challenger()) is not None:
             yield [challenger]
 
     def _challenger(self) -> Candidate | None:
-        """Best network that would become a committee, as one, where a network leads that would not.
+        """Best trained network as a committee, where a closed form leads and the winner would become one.
 
         A committee does better than one network of its shape, so it is not left out for what one network scored.
         """
-        best = self.best
-        if best is None or self._holding or self.members(best.candidate.genotype) > 1:
+        if self.best is None or self.best.candidate.steps or self._holding:
             return None
         trained = [scored for scored in self.scored if scored.candidate.steps]
         for scored in sorted(trained, key=lambda scored: (scored.candidate.steps, scored.result.score), reverse=True):
