@@ -281,6 +281,7 @@ class Chaos:
         found = account(since, self._watcher.said)
         self.rows.append((name, len(recoveries_s), found, max(recoveries_s)))
         self.defects += [f"{name}: lost {said}" for said in found.lost]
+        sys.stderr.write(f"{name}: {len(recoveries_s)} times, {found.expected} expected, {len(found.lost)} lost\n")
 
     def _command(self, phase: str) -> Said | None:
         """Give the command that brings the node into a phase; give the answer to expect."""
