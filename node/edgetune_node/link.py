@@ -155,9 +155,9 @@ class Link:
         with self._disk:
             try:
                 if effect.final:
-                    self._outbox.finish_command(effect.asset, effect.name, effect.command_id, effect.answer)
+                    self._outbox.commands.finish(effect.asset, effect.name, effect.command_id, effect.answer)
                 else:
-                    self._outbox.keep_command(
+                    self._outbox.commands.keep(
                         effect.asset, effect.name, effect.command_id, effect.payload, effect.answer, effect.note
                     )
             except OutboxError as error:
@@ -173,7 +173,7 @@ class Link:
         """Keep what a restart must know of a running command."""
         with self._disk:
             try:
-                self._outbox.note_command(effect.asset, effect.command_id, effect.note)
+                self._outbox.commands.note(effect.asset, effect.command_id, effect.note)
             except OutboxError as error:
                 self._disk_failed(error)
 
@@ -181,7 +181,7 @@ class Link:
         """Keep a command's final answer."""
         with self._disk:
             try:
-                self._outbox.finish_command(effect.asset, effect.name, effect.command_id, effect.answer)
+                self._outbox.commands.finish(effect.asset, effect.name, effect.command_id, effect.answer)
             except OutboxError as error:
                 self._disk_failed(error)
 

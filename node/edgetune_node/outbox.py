@@ -1,23 +1,22 @@
-"""What must survive a power cut: messages the broker has not acknowledged yet, last states, and accepted commands."""
+"""What must survive a power cut: messages the broker has not acknowledged yet, and last states."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from edgetune_node.errors import OutboxError
+from edgetune_node.kept_commands import KeptCommands
 from edgetune_node.outbox_file import OutboxFile
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable
-    from datetime import datetime
+    from collections.abc import Callable
     from pathlib import Path
 
 ENTRY_OVERHEAD_BYTES = 64
-FINISHED_COMMANDS = 1000
 CLOCK_SET_NS = 1_577_836_800 * 10**9
 """2020-01-01: an earlier time stamp is that of a clock not yet set, so the entry's age is unknown."""
 PROBE_BYTES = 8192
@@ -46,44 +45,8 @@ class Entry:
     time_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class KeptCommand:
-    """A command that was accepted; ``answer`` is the newest answer worth repeating, ``time_ns`` when it was kept.
-
-    ``note`` is what its owner wants to find again.
-    """
-
-    asset: str | None
-    name: str
-    command_id: str
-    payload: bytes
-    answer: bytes
-    time_ns: int
-    note: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Command:
-    """A row of the table of commands."""
-
-    asset: str
-    command_id: str
-    name: str
-    payload: bytes
-    answer: bytes
-    time_ns: int
-    finished: bool
-    note: bytes = b""
-
-    def then(self, later: _Command) -> _Command:
-        """Give what is to be written when ``later`` is known too: the first final answer, else the first answer."""
-        if self.finished or not later.finished:
-            return self
-        return replace(self, payload=b"", answer=later.answer, finished=True, note=b"")
-
-
 class Outbox:
-    """Messages and commands in one SQLite file, on disk when a method returns; usable from any thread.
+    """Messages, and `KeptCommands`, in one SQLite file, on disk when a method returns; usable from any thread.
 
     What goes when the bounds are reached: signs first, then everything else, then faults (topics ending in ``fault``),
     within each the oldest first. So no fault goes while anything lesser is there. Age removes signs and everything
@@ -103,6 +66,11 @@ class Outbox:
     clock
         UTC nanoseconds, as `time.time_ns` gives them.
 
+    Attributes
+    ----------
+    commands
+        The accepted commands, in the same file.
+
     Raises
     ------
     OutboxError
@@ -115,7 +83,7 @@ class Outbox:
         self._max_age_ns = round(max_age_s * 1e9)
         self._clock = clock
         self._lock = threading.RLock()  # what is kept in memory must agree with the file
-        self._unwritten: dict[tuple[str, str], _Command] = {}
+        self.commands = KeptCommands(self._file, self._lock, clock)
         self._unwritten_states: set[str] = set()
         with self._file.reading() as db:
             self._dropped: dict[int, int] = dict(db.execute("SELECT rank, count FROM dropped"))
@@ -268,86 +236,6 @@ class Outbox:
         for _, rank in gone:
             self._dropped[rank] = self._dropped.get(rank, 0) + 1
 
-    # ---- commands ------------------------------------------------------------------------------------------------
-
-    def keep_command(
-        self, asset: str | None, name: str, command_id: str, payload: bytes, answer: bytes, note: bytes = b""
-    ) -> None:
-        """Keep an accepted command with its first answer; a repeated id changes nothing.
-
-        Raises
-        ------
-        OutboxError
-            If it cannot be written. `answer_of` knows it all the same until the process ends.
-        """
-        self._write(_Command(asset or "", command_id, name, payload, answer, self._clock(), finished=False, note=note))
-
-    def note_command(self, asset: str | None, command_id: str, note: bytes) -> None:
-        """Replace the note of a command that has not finished; an unknown one is no error.
-
-        Raises
-        ------
-        OutboxError
-            If it cannot be written. It is, with the command, where that waits for room too; else it is forgotten.
-        """
-        with self._lock:
-            waiting = self._unwritten.get((asset or "", command_id))
-            if waiting is not None and not waiting.finished:
-                self._unwritten[asset or "", command_id] = replace(waiting, note=note)
-            with self._file.transaction() as db:
-                db.execute(
-                    "UPDATE command SET note = ? WHERE asset = ? AND id = ? AND NOT finished",
-                    (note, asset or "", command_id),
-                )
-
-    def finish_command(self, asset: str | None, name: str, command_id: str, answer: bytes) -> None:
-        """Keep a command's final answer; the first one counts. The newest 1000 finished commands are remembered.
-
-        Raises
-        ------
-        OutboxError
-            If it cannot be written. `answer_of` knows it all the same until the process ends.
-        """
-        self._write(_Command(asset or "", command_id, name, b"", answer, self._clock(), finished=True))
-
-    def answer_of(self, asset: str | None, command_id: str) -> bytes | None:
-        """First final answer to a command, the first answer while it runs, None if it was never kept."""
-        with self._lock:
-            unwritten = self._unwritten.get((asset or "", command_id))
-            if unwritten is not None:
-                return unwritten.answer
-            with self._file.reading() as db:
-                row = db.execute(
-                    "SELECT answer FROM command WHERE asset = ? AND id = ?", (asset or "", command_id)
-                ).fetchone()
-        return None if row is None else bytes(row[0])
-
-    def first_use(self, signature: str, expires: datetime) -> bool:
-        """Remember a signature; False where it was known already. `OutboxError` if it cannot be written."""
-        return self._file.first_use(signature, int(expires.timestamp()) * 10**9, self._clock())
-
-    def interrupted(self) -> list[KeptCommand]:
-        """Commands that were kept and never finished, oldest first."""
-        with self._file.reading() as db:
-            rows = db.execute(
-                "SELECT asset, name, id, payload, answer, time_ns, note FROM command WHERE NOT finished ORDER BY key"
-            ).fetchall()
-        return [KeptCommand(asset or None, *rest) for asset, *rest in rows]
-
-    def _write(self, command: _Command) -> None:
-        key = command.asset, command.command_id
-        with self._lock:
-            known = self._unwritten.pop(key, None)
-            whole = command if known is None else known.then(command)
-            try:
-                with self._file.transaction() as db:
-                    _write_commands(db, [whole])
-            except OutboxError:
-                self._unwritten[key] = whole
-                if len(self._unwritten) > FINISHED_COMMANDS:
-                    del self._unwritten[next(iter(self._unwritten))]
-                raise
-
     # ---- after a full disk ---------------------------------------------------------------------------------------
 
     def recover(self) -> None:
@@ -362,27 +250,13 @@ class Outbox:
         """
         with self._lock:
             with self._file.transaction() as db:
-                _write_commands(db, self._unwritten.values())
+                self.commands.rewrite(db)
                 states = [(topic, self._current[topic]) for topic in self._unwritten_states]
                 db.executemany("INSERT OR REPLACE INTO current VALUES (?, ?)", states)
                 probe = db.execute(INSERT_ENTRY, ("", bytes(PROBE_BYTES), 1, False, None, "", self._clock(), 0, 0))
                 _delete(db, probe.lastrowid or 0)
-            self._unwritten.clear()
+            self.commands.rewritten()
             self._unwritten_states.clear()
-
-
-def _write_commands(db: sqlite3.Connection, commands: Iterable[_Command]) -> None:
-    db.executemany(
-        "INSERT INTO command (asset, id, name, payload, answer, time_ns, finished, note)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (asset, id) DO UPDATE SET answer = excluded.answer, finished = 1, note = x''"
-        " WHERE NOT finished AND excluded.finished",
-        [(c.asset, c.command_id, c.name, c.payload, c.answer, c.time_ns, c.finished, c.note) for c in commands],
-    )
-    db.execute(
-        "DELETE FROM command WHERE key IN (SELECT key FROM command WHERE finished ORDER BY key DESC LIMIT -1 OFFSET ?)",
-        (FINISHED_COMMANDS,),
-    )
 
 
 def _delete(db: sqlite3.Connection, key: int) -> list[_Gone]:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT = 3
-DAY_NS = 86_400 * 10**9
 LOCK_TIMEOUT_S = 3.0
 FULL = {errno.ENOSPC, errno.EDQUOT}
 UPGRADES = {1: "ALTER TABLE command ADD COLUMN note BLOB NOT NULL DEFAULT x''"}
@@ -99,18 +98,6 @@ class OutboxFile:
                 yield self._connection
             except sqlite3.Error as error:
                 raise OutboxError(f"outbox {self.path} cannot be read: {error}; {_advice(error)}") from error
-
-    def first_use(self, signature: str, expires_ns: int, now_ns: int) -> bool:
-        """Remember a command's signature until a day after it expires (clocks jump); False where it was known already.
-
-        Raises
-        ------
-        OutboxError
-            If it cannot be written.
-        """
-        with self.transaction() as db:
-            db.execute("DELETE FROM signed WHERE expires_ns < ?", (now_ns - DAY_NS,))
-            return db.execute("INSERT OR IGNORE INTO signed VALUES (?, ?)", (signature, expires_ns)).rowcount == 1
 
     def close(self) -> None:
         """Close the file; nothing gets lost without it."""

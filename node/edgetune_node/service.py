@@ -135,7 +135,7 @@ class Service:
             emitter=self._emitter,
             new_id=lambda: uuid.uuid4().hex[:12],
             surroundings=self,
-            first_use=self._outbox.first_use,
+            first_use=self._outbox.commands.first_use,
             restored={
                 asset: restored(asset, lambda leaf, asset=asset: self._outbox.current(topics.asset(asset, leaf)))  # type: ignore[misc]
                 for asset in self._profiles
@@ -184,7 +184,7 @@ class Service:
 
     def answer_of(self, asset: str | None, command_id: str) -> bytes | None:
         """Give the answer that a command of this id got, if there was one."""
-        return self._outbox.answer_of(asset, command_id)
+        return self._outbox.commands.answer_of(asset, command_id)
 
     def stored(self, asset: str) -> Stored:
         """Give what is stored of an asset."""
@@ -361,7 +361,7 @@ class Service:
     def _take_up_jobs(self) -> None:
         interrupted = [
             Interrupted(kept.asset, kept.name, kept.command_id, kept.payload, kept.note)
-            for kept in self._outbox.interrupted()
+            for kept in self._outbox.commands.interrupted()
         ]
         self._searches.sweep({(job.asset, job.command_id) for job in interrupted})
         self._carry_out(self._node.start(interrupted))

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetune_node.errors import OutboxError
-from edgetune_node.outbox import CLOCK_SET_NS, ENTRY_OVERHEAD_BYTES, FINISHED_COMMANDS, Entry, Outbox
+from edgetune_node.kept_commands import FINISHED_COMMANDS
+from edgetune_node.outbox import CLOCK_SET_NS, ENTRY_OVERHEAD_BYTES, Entry, Outbox
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder that needs no disk, where the system has one
 DAY_S = 86_400.0
@@ -172,7 +173,7 @@ def test_a_file_of_a_newer_format_is_refused_and_left_alone(path: Path) -> None:
 def test_a_file_of_the_first_format_is_taken_over_with_all_it_holds(path: Path) -> None:
     outbox = open_outbox(path)
     put(outbox, payload=b"waits")
-    outbox.keep_command("a", "recalibrate", "1", b"payload", b"accepted")
+    outbox.commands.keep("a", "recalibrate", "1", b"payload", b"accepted")
     with outbox._file.transaction() as db:
         db.execute("DROP TABLE dropped")
         db.execute("DROP TABLE signed")
@@ -183,7 +184,7 @@ def test_a_file_of_the_first_format_is_taken_over_with_all_it_holds(path: Path) 
         outbox = open_outbox(path)
         assert outbox.warning is None
         assert payloads(outbox) == [b"waits"]
-        assert [(kept.payload, kept.note) for kept in outbox.interrupted()] == [(b"payload", b"")]
+        assert [(kept.payload, kept.note) for kept in outbox.commands.interrupted()] == [(b"payload", b"")]
         outbox.close()
 
 
@@ -192,14 +193,14 @@ def test_a_signature_is_new_once_also_after_a_restart_until_a_day_after_it_expir
     path = tmp_path / "outbox.sqlite"
     expires = datetime.fromtimestamp(CLOCK_SET_NS / 1e9, UTC) + timedelta(minutes=5)
     outbox = Outbox(path, max_bytes=10**6, max_age_s=1.0, clock=lambda: now[0])
-    assert outbox.first_use("a", expires)
-    assert not outbox.first_use("a", expires)
+    assert outbox.commands.first_use("a", expires)
+    assert not outbox.commands.first_use("a", expires)
     outbox.close()
     now[0] += 86_000 * 10**9
     outbox = Outbox(path, max_bytes=10**6, max_age_s=1.0, clock=lambda: now[0])
-    assert not outbox.first_use("a", expires)
+    assert not outbox.commands.first_use("a", expires)
     now[0] += 1000 * 10**9
-    assert outbox.first_use("b", expires)
+    assert outbox.commands.first_use("b", expires)
     with outbox._file.reading() as db:
         assert db.execute("SELECT signature FROM signed").fetchall() == [("b",)]
     outbox.close()
@@ -221,13 +222,13 @@ def test_a_full_disk_is_an_error_that_changes_nothing_but_the_current_state(path
     assert outbox.depth == 1
     assert outbox.current("n/a/fault") == b"x" * 10_000
     with pytest.raises(OutboxError):
-        outbox.keep_command("a", "record", "1", b"x" * 10_000, b"accepted")
-    assert outbox.answer_of("a", "1") == b"accepted"
+        outbox.commands.keep("a", "record", "1", b"x" * 10_000, b"accepted")
+    assert outbox.commands.answer_of("a", "1") == b"accepted"
     with outbox._file.reading() as db:
         db.execute("PRAGMA max_page_count=100000")
     put(outbox, payload=b"after")
-    outbox.finish_command("a", "record", "1", b"done")
-    assert outbox.answer_of("a", "1") == b"done"
+    outbox.commands.finish("a", "record", "1", b"done")
+    assert outbox.commands.answer_of("a", "1") == b"done"
     assert payloads(outbox) == [b"before", b"after"]
     outbox.close()
 
@@ -239,10 +240,10 @@ def test_what_a_full_disk_would_not_take_is_written_once_there_is_room(path: Pat
     big = b"x" * 10_000
     for attempt in (
         lambda: put(outbox, "n/a/fault", b"cleared" + big, retain=True),
-        lambda: outbox.keep_command("a", "record", "running", big, b"accepted"),
-        lambda: outbox.keep_command("a", "profile", "ended", big, b"accepted"),
-        lambda: outbox.finish_command("a", "profile", "ended", b"done" + big),
-        lambda: outbox.finish_command("a", "profile", "ended", b"done again" + big),
+        lambda: outbox.commands.keep("a", "record", "running", big, b"accepted"),
+        lambda: outbox.commands.keep("a", "profile", "ended", big, b"accepted"),
+        lambda: outbox.commands.finish("a", "profile", "ended", b"done" + big),
+        lambda: outbox.commands.finish("a", "profile", "ended", b"done again" + big),
         outbox.recover,
     ):
         with pytest.raises(OutboxError, match="free some space"):
@@ -254,8 +255,8 @@ def test_what_a_full_disk_would_not_take_is_written_once_there_is_room(path: Pat
     outbox.close()
     again = open_outbox(path)
     assert again.current("n/a/fault") == b"cleared" + big
-    assert again.answer_of("a", "ended") == b"done" + big
-    assert [(one.command_id, one.answer) for one in again.interrupted()] == [("running", b"accepted")]
+    assert again.commands.answer_of("a", "ended") == b"done" + big
+    assert [(one.command_id, one.answer) for one in again.commands.interrupted()] == [("running", b"accepted")]
     assert payloads(again) == [b"raised"]
     again.close()
 
@@ -292,9 +293,9 @@ def test_where_there_is_no_room_for_a_file_memory_takes_its_place(small_disk: An
     assert outbox.warning is not None
     assert "free some space and restart" in outbox.warning
     put(outbox, payload=b"told all the same")
-    outbox.keep_command("a", "record", "1", b"", b"accepted")
+    outbox.commands.keep("a", "record", "1", b"", b"accepted")
     assert payloads(outbox) == [b"told all the same"]
-    assert outbox.answer_of("a", "1") == b"accepted"
+    assert outbox.commands.answer_of("a", "1") == b"accepted"
     outbox.close()
 
 
@@ -429,28 +430,28 @@ def test_order_bounds_and_policy_hold_for_any_history(steps: list[tuple[str, Any
 
 def test_a_command_is_answered_the_same_while_it_runs_and_after(path: Path) -> None:
     outbox = open_outbox(path)
-    assert outbox.answer_of("a", "1") is None
-    outbox.keep_command("a", "record", "1", b"payload", b"accepted")
-    outbox.keep_command("a", "record", "1", b"other", b"other")
-    assert outbox.answer_of("a", "1") == b"accepted"
-    assert outbox.answer_of(None, "1") is None
-    outbox.finish_command("a", "record", "1", b"done")
-    outbox.finish_command("a", "record", "1", b"again")
-    assert outbox.answer_of("a", "1") == b"done"
+    assert outbox.commands.answer_of("a", "1") is None
+    outbox.commands.keep("a", "record", "1", b"payload", b"accepted")
+    outbox.commands.keep("a", "record", "1", b"other", b"other")
+    assert outbox.commands.answer_of("a", "1") == b"accepted"
+    assert outbox.commands.answer_of(None, "1") is None
+    outbox.commands.finish("a", "record", "1", b"done")
+    outbox.commands.finish("a", "record", "1", b"again")
+    assert outbox.commands.answer_of("a", "1") == b"done"
     outbox.close()
 
 
 def test_what_is_noted_beside_a_command_is_there_until_it_ends(path: Path) -> None:
     outbox = open_outbox(path)
-    outbox.keep_command("a", "recalibrate", "1", b"payload", b"accepted", b"first")
-    assert [kept.note for kept in outbox.interrupted()] == [b"first"]
-    outbox.note_command("a", "1", b"second")
-    outbox.note_command("a", "unknown", b"none")
+    outbox.commands.keep("a", "recalibrate", "1", b"payload", b"accepted", b"first")
+    assert [kept.note for kept in outbox.commands.interrupted()] == [b"first"]
+    outbox.commands.note("a", "1", b"second")
+    outbox.commands.note("a", "unknown", b"none")
     outbox.close()
     outbox = open_outbox(path)
-    assert [kept.note for kept in outbox.interrupted()] == [b"second"]
-    outbox.finish_command("a", "recalibrate", "1", b"done")
-    outbox.note_command("a", "1", b"third")
+    assert [kept.note for kept in outbox.commands.interrupted()] == [b"second"]
+    outbox.commands.finish("a", "recalibrate", "1", b"done")
+    outbox.commands.note("a", "1", b"third")
     with outbox._file.reading() as db:
         assert db.execute("SELECT note FROM command").fetchall() == [(b"",)]
     outbox.close()
@@ -460,27 +461,27 @@ def test_a_note_that_met_a_full_disk_is_written_with_its_command(path: Path) -> 
     outbox = open_outbox(path)
     fill_disk(outbox)
     with pytest.raises(OutboxError):
-        outbox.keep_command("a", "recalibrate", "1", bytes(100_000), b"accepted")
-    outbox.note_command("a", "1", b"note")
+        outbox.commands.keep("a", "recalibrate", "1", bytes(100_000), b"accepted")
+    outbox.commands.note("a", "1", b"note")
     with outbox._file.reading() as db:
         db.execute("PRAGMA max_page_count=1000000")
     outbox.recover()
-    assert outbox.interrupted()[-1].note == b"note"
+    assert outbox.commands.interrupted()[-1].note == b"note"
     outbox.close()
 
 
 def test_commands_that_never_finished_are_reported_as_interrupted(path: Path) -> None:
     outbox = open_outbox(path)
-    outbox.keep_command("a", "record", "1", b"p1", b"accepted")
-    outbox.keep_command(None, "ping", "1", b"p2", b"accepted")
-    outbox.finish_command(None, "ping", "1", b"done")
+    outbox.commands.keep("a", "record", "1", b"p1", b"accepted")
+    outbox.commands.keep(None, "ping", "1", b"p2", b"accepted")
+    outbox.commands.finish(None, "ping", "1", b"done")
     outbox.close()
     again = open_outbox(path)
-    (command,) = again.interrupted()
+    (command,) = again.commands.interrupted()
     assert (command.asset, command.name, command.command_id) == ("a", "record", "1")
     assert (command.payload, command.answer) == (b"p1", b"accepted")
-    again.finish_command("a", "record", "1", b"failed")
-    assert again.interrupted() == []
+    again.commands.finish("a", "record", "1", b"failed")
+    assert again.commands.interrupted() == []
     again.close()
 
 
@@ -488,13 +489,13 @@ def test_only_the_newest_thousand_finished_commands_are_remembered(path: Path) -
     outbox = open_outbox(path)
     with outbox._file.reading() as db:
         db.execute("PRAGMA synchronous=OFF")  # a thousand of them would wear this disk too
-    outbox.keep_command("a", "record", "running", b"", b"accepted")
+    outbox.commands.keep("a", "record", "running", b"", b"accepted")
     for number in range(FINISHED_COMMANDS + 2):
-        outbox.finish_command("a", "cancel", str(number), b"done")
-    assert outbox.answer_of("a", "0") is None
-    assert outbox.answer_of("a", "1") is None
-    assert outbox.answer_of("a", "2") == b"done"
-    assert outbox.answer_of("a", "running") == b"accepted"
+        outbox.commands.finish("a", "cancel", str(number), b"done")
+    assert outbox.commands.answer_of("a", "0") is None
+    assert outbox.commands.answer_of("a", "1") is None
+    assert outbox.commands.answer_of("a", "2") == b"done"
+    assert outbox.commands.answer_of("a", "running") == b"accepted"
     outbox.close()
 
 
@@ -503,12 +504,16 @@ def test_a_clock_that_jumps_by_an_hour_gives_up_nothing_and_keeps_the_order(path
     clock = Clock()
     outbox = open_outbox(path, clock=clock)
     put(outbox, payload=b"1")
-    assert outbox.first_use("signature", datetime.fromtimestamp(clock.now_ns / 1e9, UTC) + timedelta(minutes=5))
+    assert outbox.commands.first_use(
+        "signature", datetime.fromtimestamp(clock.now_ns / 1e9, UTC) + timedelta(minutes=5)
+    )
     clock.now_ns += jump_s * 10**9
     put(outbox, payload=b"2")
     outbox.expire()
     assert payloads(outbox) == [b"1", b"2"]
     assert outbox.dropped == 0
-    assert not outbox.first_use("signature", datetime.fromtimestamp(clock.now_ns / 1e9, UTC) + timedelta(minutes=5))
+    assert not outbox.commands.first_use(
+        "signature", datetime.fromtimestamp(clock.now_ns / 1e9, UTC) + timedelta(minutes=5)
+    )
     outbox.close()
     assert payloads(open_outbox(path, clock=clock)) == [b"1", b"2"]

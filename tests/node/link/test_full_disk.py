@@ -35,15 +35,15 @@ def test_commands_keep_coming_while_the_disk_is_full_and_are_done_once(
         carry_out(node, node.command(number))
     assert "free some space" in node.link.disk_error
     assert "in memory only" in node.link.disk_error
-    assert node.outbox.answer_of("a", "0") == b"done"
+    assert node.outbox.commands.answer_of("a", "0") == b"done"
     small_disk.free()
     node.until(lambda: node.link.disk_error is None, what="the disk works again")
     node.close()
     again = bench(fresh_broker, folder=small_disk.folder, protocol=protocol).start()
     plant.publish(TOPICS.asset("a", "cmd/profile"), "after")
     assert again.command().payload == b"after"
-    assert {again.outbox.answer_of("a", str(number)) for number in range(MORE_THAN_IN_FLIGHT)} == {b"done"}
-    assert again.outbox.interrupted() == []
+    assert {again.outbox.commands.answer_of("a", str(number)) for number in range(MORE_THAN_IN_FLIGHT)} == {b"done"}
+    assert again.outbox.commands.interrupted() == []
 
 
 def test_a_command_on_a_full_disk_is_acknowledged_only_after_the_disk_was_tried_again(

@@ -154,10 +154,10 @@ threading.Event().wait()
     node = bench(fresh_broker, protocol=protocol).start()
     command = node.command()
     assert command.payload == b"second"
-    assert node.outbox.answer_of("a", "first") == b"accepted"
+    assert node.outbox.commands.answer_of("a", "first") == b"accepted"
     node.link.keep_command(KeepCommand("a", "record", "second", command.payload, b"accepted", command.ack))
     node.link.finish_command(FinishCommand("a", "record", "second", b"done"))
-    assert node.outbox.answer_of("a", "second") == b"done"
+    assert node.outbox.commands.answer_of("a", "second") == b"done"
     node.close()
 
 
