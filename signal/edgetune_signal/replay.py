@@ -181,11 +181,17 @@ def open_replay(spec: StreamSpec, options: Mapping[str, object]) -> Source:
         columns=reader.texts("columns", ()),
         full_scale=reader.optional_number("full_scale", minimum=1e-12, maximum=1e12),
     )
-    files = _find(path) if path else {}
+    found = _find(path) if path else []
+    files = {file.stem: file for file in found}
     if path is None and not reader.given("path"):
         reader.problem("path", "is missing: name a recording or a folder of recordings")
     elif path is not None and not files:
         reader.problem("path", f"{path} is neither a recording (.npz, .mat, .wav, .csv) nor a folder that holds one")
+    for file in found:
+        if files[file.stem] != file:
+            reader.problem(
+                "path", f"{path} holds two recordings {file.stem!r}: rename {file.name} or {files[file.stem].name}"
+            )
     if select is not None and files and select not in files:
         reader.problem("select", f"must be one of {', '.join(files)}, not {select!r}")
     first = select or next(iter(files), "")
@@ -201,8 +207,8 @@ def open_replay(spec: StreamSpec, options: Mapping[str, object]) -> Source:
     return PacedSource(player, spec, speed=speed, block_s=block_s, select_file=select_file)
 
 
-def _find(path: str) -> dict[str, Path]:
-    """Return the recordings at ``path`` by stem, sorted."""
+def _find(path: str) -> list[Path]:
+    """Return the recordings at ``path``, sorted by name."""
     place = Path(path).expanduser()
     candidates = sorted(place.iterdir()) if place.is_dir() else [place]
-    return {file.stem: file for file in candidates if file.suffix.lower() in SUFFIXES and file.is_file()}
+    return [file for file in candidates if file.suffix.lower() in SUFFIXES and file.is_file()]

@@ -90,16 +90,22 @@ def test_a_folder_may_hold_files_of_every_kind(tmp_path: Path) -> None:
             np.testing.assert_allclose(chunk.samples, RAMP[:, :20], atol=1 / 32768)
 
 
+def test_two_recordings_of_one_name_are_refused_for_nobody_could_say_which_is_meant(tmp_path: Path) -> None:
+    options = write(tmp_path, "wav") | write(tmp_path, "csv") | {"path": str(tmp_path)}
+    with pytest.raises(SourceOptionsError, match=r"two recordings 'ramp': rename ramp\.csv or ramp\.wav"):
+        open_source("replay", SPEC, options)
+    (tmp_path / "ramp.csv").unlink()
+    np.testing.assert_allclose(played(open_source("replay", SPEC, options)), RAMP, atol=1 / 32768)
+
+
 @pytest.mark.parametrize(("kind", "missing"), [("wav", "full_scale"), ("csv", "rate_hz"), ("mat", "rate_hz")])
 def test_what_a_file_does_not_say_is_asked_for_with_its_name(kind: str, missing: str, tmp_path: Path) -> None:
     options = write(tmp_path, kind)
     del options[missing]
     with pytest.raises(SourceOptionsError, match=rf"{missing} is missing: .*ramp\.{kind}"):
         open_source("replay", SPEC, options)
-    write(tmp_path, "wav")
     np.savez(tmp_path / "a.npz", samples=RAMP.astype(np.float32), rate_hz=1000, label="a")
     with closing(open_source("replay", SPEC, options | {"path": str(tmp_path)})) as source:
-        (tmp_path / f"ramp.{'csv' if kind == 'wav' else 'wav'}").unlink(missing_ok=True)
         assert source.read(30.0) is not None  # a file that is not played may lack what it likes
 
 
