@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgetune_signal.clock import NS_PER_S, Clock
 from edgetune_signal.errors import SourceError
 from edgetune_signal.live import LiveSource, cut_at_gaps
 from edgetune_signal.options import OptionReader, column_number
@@ -29,6 +31,10 @@ BUFFER_S = 10
 LOST_S = 0.1
 """Time stamps that jump by more than this are a loss; by less, a sender that was late."""
 MAX_AT_ONCE_S = 1.0
+ANSWERS_S = 1.0
+"""A sender's clock is asked for so long; where it does not answer, samples get the time of their arrival."""
+SOONEST_S = 0.1
+"""Stamps further ahead of this machine's clock than this, or longer ago than `BUFFER_S`, are of another clock."""
 UNITS = {
     "microvolts": "uV",
     "microvolt": "uV",
@@ -51,10 +57,21 @@ class LslDevice:
         Its name and its type (``EMG``); one may be None.
     columns
         Labels or numbers of its channels; empty for all.
+    clock
+        Where UTC comes from.
+
+    Notes
+    -----
+    Stamps are of the sender's clock. liblsl measures how far that is from this machine's (``time_correction``), as NTP
+    does it and again and again, so that a sample's time is when it was taken, whatever the way took.
     """
 
-    def __init__(self, spec: StreamSpec, stream: str | None, stream_type: str | None, columns: tuple[str, ...]) -> None:
+    def __init__(
+        self, spec: StreamSpec, stream: str | None, stream_type: str | None, columns: tuple[str, ...], clock: Clock
+    ) -> None:
         self._spec = spec
+        self._clock = clock
+        self._corrected = False
         self._wanted = {key: value for key, value in (("name", stream), ("type", stream_type)) if value is not None}
         self._columns = columns
         self._inlet: Any = None
@@ -84,6 +101,11 @@ class LslDevice:
         except (LostError, LateError) as error:
             raise SourceError(f"the LSL stream with {predicate} does not answer: {error}") from error
         self._last_s = None
+        try:
+            self._inlet.time_correction(ANSWERS_S)
+            self._corrected = True
+        except (LostError, LateError):  # its clock is asked over UDP, which a firewall may keep out
+            self._corrected = False
 
     def receive(self, timeout_s: float) -> list[Piece]:
         """Return what has come."""
@@ -101,7 +123,26 @@ class LslDevice:
         steps = np.diff(times_s, prepend=times_s[0] if self._last_s is None else self._last_s)
         self._last_s = float(times_s[-1])
         samples = np.ascontiguousarray(values.T[self._chosen], dtype=np.float32)
-        return cut_at_gaps(samples, np.flatnonzero(steps > LOST_S + 1 / self._spec.rate_hz).tolist())
+        pieces = cut_at_gaps(samples, np.flatnonzero(steps > LOST_S + 1 / self._spec.rate_hz).tolist())
+        starts = np.cumsum([0, *(piece.samples.shape[1] for piece in pieces[:-1])])
+        return [
+            replace(piece, time_ns=self._taken_ns(float(times_s[start])))
+            for piece, start in zip(pieces, starts, strict=True)
+        ]
+
+    def _taken_ns(self, stamp_s: float) -> int | None:
+        """UTC of a stamp; None where the sender's clock is not known."""
+        import pylsl  # an extra
+        from pylsl.util import LostError
+        from pylsl.util import TimeoutError as LateError
+
+        if not self._corrected:
+            return None
+        try:
+            ago_s = pylsl.local_clock() - stamp_s - self._inlet.time_correction(ANSWERS_S)
+        except (LostError, LateError):
+            return None
+        return self._clock.utc_ns() - round(ago_s * NS_PER_S) if -SOONEST_S <= ago_s <= BUFFER_S else None
 
     def wake(self) -> None:
         """Do nothing: `receive` returns after a tenth of a second anyway."""
@@ -181,4 +222,4 @@ def open_lsl(spec: StreamSpec, options: Mapping[str, object]) -> Source:
             "source lsl needs the library liblsl, which pylsl did not find: install it (github.com/sccn/liblsl), "
             "or set PYLSL_LIB to its path"
         ) from error
-    return LiveSource(LslDevice(spec, stream, stream_type, columns), spec, f"lsl {stream or stream_type}")
+    return LiveSource(LslDevice(spec, stream, stream_type, columns, Clock()), spec, f"lsl {stream or stream_type}")

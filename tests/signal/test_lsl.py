@@ -167,3 +167,36 @@ def test_all_wrong_options_are_named(options: dict[str, Any], names: set[str]) -
     with pytest.raises(SourceOptionsError) as caught:
         open_source("lsl", SPEC, options)
     assert {problem.split()[0] for problem in caught.value.problems} == names
+
+
+def check_time(source: Source, sender: Any, *, ahead_s: float) -> None:
+    """Send what was taken 3 s ago by a clock that is ``ahead_s`` behind, and see that its time says so."""
+    before_ns, now_s = time.time_ns(), pylsl.local_clock()
+    sender.push_chunk(ramp(0, 20), now_s - ahead_s - 3.0)  # the time of the last one
+    chunk = read_chunk(source)
+    taken_ns = before_ns - 3 * 10**9
+    assert abs(chunk.time_ns + 19 * 10**6 - taken_ns) <= time.time_ns() - before_ns  # no more than all this took
+
+
+def test_a_sample_has_the_time_at_which_it_was_taken_not_that_of_its_arrival() -> None:
+    sender = outlet("late")
+    with closing(opened("late")) as source:
+        check_time(source, sender, ahead_s=0.0)
+
+
+def test_a_senders_clock_is_brought_to_this_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another machine's clock cannot run here: what liblsl would measure of one is played."""
+    monkeypatch.setattr(pylsl.StreamInlet, "time_correction", lambda *_: 1000.0)
+    sender = outlet("elsewhere")
+    with closing(opened("elsewhere")) as source:
+        check_time(source, sender, ahead_s=1000.0)
+
+
+@pytest.mark.parametrize("stamp_s", [-1e5, 1e9])
+def test_stamps_of_no_clock_that_is_known_give_way_to_the_time_of_arrival(stamp_s: float) -> None:
+    sender = outlet("strange")
+    with closing(opened("strange")) as source:
+        before_ns = time.time_ns()
+        sender.push_chunk(ramp(0, 20), stamp_s)
+        chunk = read_chunk(source)
+        assert before_ns - 10**6 <= chunk.time_ns + 20 * 10**6 <= time.time_ns() + 10**6
