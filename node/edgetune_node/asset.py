@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from edgetune_node.events import Publish
     from edgetune_node.evidence import Physics as PhysicsVerdict
     from edgetune_node.novel import Span
+    from edgetune_node.requests import Missed
     from edgetune_node.restoring import Restored
     from edgetune_signal import Chunk, Recording, Window
     from edgetune_signal.defects import Defect
@@ -232,7 +233,7 @@ class Asset:
             messages.append(self._fault(self._alarm.state, Durability.TELEMETRY))
         return messages
 
-    def health(self, dropped_chunks: int) -> AssetHealth:
+    def health(self, missed: Missed) -> AssetHealth:
         """Give the asset's part of ``health``."""
         now = self._emitter.clock.monotonic()
         p50, p99 = np.percentile(self._latencies, (50, 99)) if self._latencies else (None, None)
@@ -240,8 +241,9 @@ class Asset:
             id=self.settings.id,
             samples=self._samples,
             windows=self._windows,
-            dropped_chunks=dropped_chunks,
+            dropped_chunks=missed.dropped_chunks,
             gaps=self._gaps,
+            lost_blocks=missed.lost_blocks,
             sample_age_s=round(now - self.last_sample, 2) if self._samples else None,
             inference_p50_us=None if p50 is None else round(float(p50), 1),
             inference_p99_us=None if p99 is None else round(float(p99), 1),

@@ -56,6 +56,7 @@ class SourceReader(threading.Thread):
         self._asked_s: float | None = None
         self._retry_s = FIRST_RETRY_S
         self._named = False
+        self._lost_before = 0
         self.came_back = False
 
     @property
@@ -63,6 +64,11 @@ class SourceReader(threading.Thread):
         """Seconds that the source has not come back from being opened or read; 0 where nothing is asked of it."""
         asked_s = self._asked_s
         return 0.0 if asked_s is None else time.monotonic() - asked_s
+
+    @property
+    def lost(self) -> int:
+        """Blocks, frames or lines that never came, of every source that was opened here."""
+        return self._lost_before + int(getattr(self._source, "lost", 0))
 
     def run(self) -> None:
         """Read until `stop`."""
@@ -147,6 +153,7 @@ class SourceReader(threading.Thread):
     def _close(self) -> None:
         source, self._source = self._source, None
         if source is not None:
+            self._lost_before += int(getattr(source, "lost", 0))
             try:
                 source.close()
             except Exception as error:  # noqa: BLE001 - it is given up anyway

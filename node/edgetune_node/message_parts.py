@@ -42,6 +42,8 @@ class AssetInfo(BaseModel):
 class AssetHealth(BaseModel):
     """One asset in ``health``; ``sample_age_s`` is the time since its last samples.
 
+    ``gaps`` counts places where samples are missing, ``lost_blocks`` the blocks, frames or lines that never came, as
+    the sender's numbers tell, ``dropped_chunks`` what came and could not be taken in time.
     ``novel_events`` are the ``novel`` faults of which signal is kept for ``cmd/label``, ``novel_kept_s`` in all.
     """
 
@@ -50,6 +52,7 @@ class AssetHealth(BaseModel):
     windows: int
     dropped_chunks: int
     gaps: int
+    lost_blocks: int = 0
     sample_age_s: float | None
     inference_p50_us: float | None
     inference_p99_us: float | None

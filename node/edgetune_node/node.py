@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from edgetune_node.clock import Clock
     from edgetune_node.config import Settings
     from edgetune_node.emitter import Emitter
-    from edgetune_node.requests import Stored
+    from edgetune_node.requests import Missed, Stored
     from edgetune_node.restoring import Restored
 
 SEARCH_ENDED = frozenset({"done", "failed"})
@@ -65,8 +65,8 @@ class Surroundings(Protocol):
         """Give the fields of ``health`` that the process and the machine know."""
         ...
 
-    def dropped(self, asset: str) -> int:
-        """Give how many chunks of an asset did not fit the inbox."""
+    def missed(self, asset: str) -> Missed:
+        """Give what of an asset's samples was never taken in."""
         ...
 
     def answer_of(self, asset: str | None, command_id: str) -> bytes | None:
@@ -385,12 +385,13 @@ class Node:
         ]
         problems = *vitals.get("problems", ()), *self._clock_watch.problems, *refused
         vitals["problems"] = [*problems, *insecure.unasked(self._settings.mqtt)]
+        missed = {name: self._world.missed(name) for name in self.assets}
         return self._emitter.publish(
             Health,
             None,
             Durability.TELEMETRY,
             uptime_s=round(self._clock.monotonic() - self._started, 1),
-            dropped_chunks=sum(self._world.dropped(name) for name in self.assets),
-            assets=[asset.health(self._world.dropped(name)) for name, asset in self.assets.items()],
+            dropped_chunks=sum(each.dropped_chunks for each in missed.values()),
+            assets=[asset.health(missed[name]) for name, asset in self.assets.items()],
             **vitals,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -47,10 +48,15 @@ class Readers:
         self._readers = {section.id: SourceReader(section, inbox, sources[section.id]) for section in sections}
         self._left: dict[str, list[SourceReader]] = {name: [] for name in self._readers}
         self._hung_from_s: dict[str, float] = {}
+        self._lost_before: Counter[str] = Counter()
 
     def feeds(self) -> dict[str, Callable[[bytes], None]]:
         """Give what takes the samples that the broker brings, for each asset whose source at the start wants them."""
         return {name: partial(self._feed, name) for name, reader in self._readers.items() if reader.fed}
+
+    def lost(self, name: str) -> int:
+        """Give how many blocks, frames or lines of an asset never came, as the sender's numbers tell."""
+        return self._lost_before[name] + self._readers[name].lost
 
     def start(self) -> None:
         """Begin to read."""
@@ -95,6 +101,7 @@ class Readers:
             return
         log.warning("source opened anew", asset=name, left_behind=len(left) + 1)
         reader.stop()
+        self._lost_before[name] += reader.lost
         self._left[name] = [*left, reader]
         self._readers[name] = SourceReader(self._sections[name], self._inbox)
         self._readers[name].start()

@@ -1,4 +1,4 @@
-"""What stands around a command at an asset's desk: where it came from, what is stored, and the first answer."""
+"""What stands around a command at an asset's desk: where it came from, what is stored or missed, and the answer."""
 
 from __future__ import annotations
 
@@ -33,6 +33,14 @@ class Stored:
     files: tuple[Path, ...] = ()
     doubts: tuple[str, ...] = ()
     elsewhere: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Samples of an asset that never came in: chunks that found no room, blocks that were lost on the way."""
+
+    dropped_chunks: int = 0
+    lost_blocks: int = 0
 
 
 @dataclass(frozen=True, slots=True)

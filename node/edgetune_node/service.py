@@ -53,6 +53,7 @@ from edgetune_node.novel_store import NovelStore
 from edgetune_node.outbox import Outbox
 from edgetune_node.profiles import Profiles, worn
 from edgetune_node.readers import Readers
+from edgetune_node.requests import Missed
 from edgetune_node.restoring import restored
 from edgetune_node.resumption import Interrupted
 from edgetune_node.searches import SearchRunner
@@ -178,9 +179,9 @@ class Service:
             "problems": [problem for problem in (*told, self._defect) if problem],
         }
 
-    def dropped(self, asset: str) -> int:
-        """Give how many chunks of an asset did not fit the inbox."""
-        return self._inbox.dropped[asset]
+    def missed(self, asset: str) -> Missed:
+        """Give what of an asset's samples was never taken in."""
+        return Missed(self._inbox.dropped[asset], self._readers.lost(asset))
 
     def answer_of(self, asset: str | None, command_id: str) -> bytes | None:
         """Give the answer that a command of this id got, if there was one."""

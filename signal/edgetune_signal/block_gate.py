@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from edgetune_signal.types import StreamSpec
 
 RATE_TOLERANCE = 1e-6
+MOST_LOST = 1 << 20
+"""A sequence that jumps farther is another count, not so many lost blocks."""
 OVERTAKEN = 32
 """Blocks by which one may be late; a sender that started again counts from 0, which is never taken for late."""
 
@@ -56,7 +58,8 @@ class BlockGate:
             return None
         gap = self._last is not None and block.sequence != self._last[0] + 1
         if self._last is not None:
-            self.lost += max(0, block.sequence - self._last[0] - 1)
+            missing = block.sequence - self._last[0] - 1
+            self.lost += missing if 0 < missing <= MOST_LOST else 0
         self._last = (block.sequence, block.time_ns)
         return block, gap
 

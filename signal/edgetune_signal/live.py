@@ -56,7 +56,8 @@ def cut_at_gaps(samples: Samples, gaps: Sequence[int]) -> list[Piece]:
 class Device(Protocol):
     """What a `LiveSource` reads; one thread calls everything but `wake`.
 
-    It may have an attribute ``last_error: str | None``: what it last refused without failing.
+    It may have an attribute ``last_error: str | None``: what it last refused without failing; and a count ``lost``:
+    blocks, frames or lines that never came.
     """
 
     def open(self) -> None:
@@ -120,6 +121,11 @@ class LiveSource:
     def last_error(self) -> str | None:
         """What the device last refused without failing, or None."""
         return getattr(self._device, "last_error", None)
+
+    @property
+    def lost(self) -> int:
+        """Blocks, frames or lines that never came; 0 where they bear no numbers."""
+        return getattr(self._device, "lost", 0)
 
     def read(self, timeout_s: float) -> Chunk | None:
         """Return the next chunk (at least 20 ms, or what lies before a gap), or None when none came in time.

@@ -64,6 +64,11 @@ class MqttSource:
         """Why the last one was refused, or None."""
         return self._gate.last_error
 
+    @property
+    def lost(self) -> int:
+        """Blocks that never came, or were dropped."""
+        return self._gate.lost
+
     def feed(self, payload: bytes | bytearray) -> None:
         """Take a block as it came from the broker; only queues it, from any thread, and never raises."""
         with self._lock:

@@ -24,7 +24,8 @@ class Source(Protocol):
     """A stream of chunks, read by one thread and switched or closed by any.
 
     `edgetune_signal.testing` holds the checks every source must pass. A source may have an attribute
-    ``last_error: str | None``: what it last refused without ending the stream.
+    ``last_error: str | None``: what it last refused without ending the stream, and a count ``lost``: blocks, frames or
+    lines that never came, as the sender's numbers tell.
     """
 
     @property

@@ -49,6 +49,11 @@ class UdpDevice:
         """Why the last datagram was refused, or None."""
         return self._gate.last_error
 
+    @property
+    def lost(self) -> int:
+        """Blocks that never came."""
+        return self._gate.lost
+
     def open(self) -> None:
         """Bind the port."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

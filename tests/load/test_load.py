@@ -19,6 +19,7 @@ from edgetune_node.config_machine import MachineSection
 from edgetune_node.demo.broker import find_mosquitto
 from edgetune_node.emitter import Emitter
 from edgetune_node.messages import Classification, Vibration
+from edgetune_node.requests import Missed
 from edgetune_node.topics import Topics
 from edgetune_signal import Chunk
 from edgetune_signal.simulated_bearing import BearingSimulator
@@ -75,7 +76,7 @@ def test_a_fast_stream_loses_no_window_and_grows_no_memory(
                 said = asset.listen(Chunk(samples, round(number * LENGTH / RATE_HZ * 1e9), RATE_HZ, number))
                 windows += sum(isinstance(each.message, Classification) for each in said)
                 looks += sum(isinstance(each.message, Vibration) for each in said)
-            asset.health(0)
+            asset.health(Missed())
         return windows, looks
 
     tracemalloc.start()

@@ -41,7 +41,7 @@ class Scripted:
     def __init__(self, *script: Any) -> None:
         self.script = list(script)
         self.last_error: str | None = None
-        self.refused = 0
+        self.refused = self.lost = 0
         self.closed = False
 
     def read(self, timeout_s: float) -> Chunk | None:
@@ -108,6 +108,17 @@ def test_a_source_that_breaks_is_reported_closed_and_opened_again(heard: Any) ->
 def test_what_comes_after_a_failure_follows_a_gap(heard: Any) -> None:
     events = heard(Scripted(0, OSError("unplugged")), Scripted(0, 1))
     assert [event.chunk.gap for event in events if isinstance(event, ChunkArrived)] == [False, True, False]
+
+
+def test_what_sources_lost_is_counted_on_when_one_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = Scripted(0, OSError("unplugged")), Scripted(0)
+    first.lost, second.lost = 5, 2
+    monkeypatch.setattr(listening, "FIRST_RETRY_S", 0.01)
+    monkeypatch.setattr(listening, "open_source", lambda *_: second)
+    reader = SourceReader(SECTION, Inbox(), first)
+    reader.start()
+    reader.join(30)
+    assert reader.lost == 7
 
 
 def test_the_patience_with_a_source_starts_anew_once_it_has_delivered(

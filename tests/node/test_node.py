@@ -45,7 +45,7 @@ from edgetune_node.events import (
 )
 from edgetune_node.node import Node
 from edgetune_node.novel import Kept
-from edgetune_node.requests import Stored
+from edgetune_node.requests import Missed, Stored
 from edgetune_node.restoring import restored
 from edgetune_node.resumption import MAX_RESUMPTIONS, Interrupted, JobNote
 from edgetune_node.signing import seal, sign
@@ -94,9 +94,9 @@ class World:
             "outbox_dropped": 0,
         }
 
-    def dropped(self, asset: str) -> int:
+    def missed(self, asset: str) -> Missed:
         del asset
-        return 0
+        return Missed(2, 3)
 
     def answer_of(self, asset: str | None, command_id: str) -> bytes | None:
         return self.answers.get((asset, command_id))
@@ -671,6 +671,13 @@ def test_an_invalid_context_is_named_in_health_and_the_last_good_one_still_count
     context(bench, running=True)
     assert bench.node.assets["bearing"].context.running is True
     assert health_problems(bench) == []
+
+
+def test_samples_that_never_came_in_are_counted_in_health() -> None:
+    health = said(Bench().handle(LinkChanged(connected=True)), "health")[0]
+    [asset] = health["assets"]
+    assert health["dropped_chunks"] == asset["dropped_chunks"] == 2
+    assert asset["lost_blocks"] == 3
 
 
 def health_problems(bench: Bench) -> list[str]:

@@ -26,6 +26,7 @@ class Source:
     """Hangs in its first read until it is released; then it delivers one chunk, and is silent."""
 
     spec = SPEC
+    lost = 2
 
     def __init__(self, *, hangs: bool) -> None:
         self.released = threading.Event()
@@ -114,6 +115,7 @@ def test_a_source_that_hangs_for_long_is_opened_anew_and_its_first_chunk_follows
     assert first.chunk.gap
     assert [text is None for text in heard.told()] == [False, True]
     assert not hangs.closed  # whoever closes it could hang too
+    assert heard.readers.lost("hanging") == 4  # both sources' counts
     hangs.released.set()
     until(lambda: hangs.closed)  # by its own thread, which tells nothing any more
     assert len(heard.told()) == 2

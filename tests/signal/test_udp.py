@@ -80,6 +80,13 @@ def test_a_lost_a_late_and_a_repeated_datagram_are_told_apart(port: int, send: C
         assert "came twice" in str(getattr(source, "last_error", None))
 
 
+def test_blocks_that_never_came_are_counted_and_another_count_is_none(port: int, send: Callable[..., None]) -> None:
+    with closing(opened(port)) as source:
+        send(*(datagram(number) for number in (0, 3, 4, 6)), datagram(1, sequence=2**24), datagram(0))
+        assert [read_chunk(source).gap for _ in range(6)] == [False, True, False, True, True, True]
+        assert getattr(source, "lost", None) == 3
+
+
 def test_a_sender_that_starts_again_leaves_a_gap_and_nothing_else(port: int, send: Callable[..., None]) -> None:
     with closing(opened(port)) as source:
         send(datagram(7), datagram(8), datagram(0, start_ns=2 * 10**18))
