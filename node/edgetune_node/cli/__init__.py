@@ -29,6 +29,8 @@ COMMANDS = {
     "bundle": "edgetune_node.cli.bundle:app",
     "recalibrate": "edgetune_node.cli.operator:recalibrate",
     "record": "edgetune_node.cli.operator:record",
+    "label": "edgetune_node.cli.answers:label",
+    "acknowledge": "edgetune_node.cli.answers:acknowledge",
     "watch": "edgetune_node.cli.watch:watch",
     "doctor": "edgetune_node.cli.doctor:doctor",
     "schema": "edgetune_node.cli.schema:schema",

@@ -144,7 +144,8 @@ def fault_text(fault: Fault | None) -> str:
         return "none"
     since = "" if fault.first_seen is None else f" since {fault.first_seen.astimezone():%H:%M:%S}"
     seen = f"acknowledged by {fault.acknowledged_by}" if fault.acknowledged else "not acknowledged"
-    return f"{fault.severity.upper()} {fault.class_}{since}, {seen}"
+    event = "" if fault.event is None else f", event {fault.event}"
+    return f"{fault.severity.upper()} {fault.class_}{since}{event}, {seen}"
 
 
 def phase_text(row: Row) -> str:

@@ -94,8 +94,8 @@ def recalibrate(
         "accept_zone": accept_zone or None,
         "budget": {name: value for name, value in budget.items() if value is not None} or None,
     }
-    _check(Recalibrate, fields)
-    _operate(target, "recalibrate", fields, yes=yes, as_json=as_json, timeout=timeout)
+    check(Recalibrate, fields)
+    operate(target, "recalibrate", fields, yes=yes, as_json=as_json, timeout=timeout)
 
 
 @takes_target
@@ -111,8 +111,8 @@ def record(
 ) -> None:
     """Make a node keep a labelled recording of what it hears now."""
     fields = {"label": label, "seconds": seconds}
-    _check(Record, fields)
-    _operate(target, "record", fields, yes=False, as_json=as_json, timeout=timeout)
+    check(Record, fields)
+    operate(target, "record", fields, yes=False, as_json=as_json, timeout=timeout)
 
 
 def find_asset(client: OperatorClient, topics: Topics, asset: str | None) -> str:
@@ -164,7 +164,7 @@ def find_asset(client: OperatorClient, topics: Topics, asset: str | None) -> str
     return asset
 
 
-def _check(command: type[Command], fields: dict[str, Any]) -> None:
+def check(command: type[Command], fields: dict[str, Any]) -> None:
     """Find what the node would refuse before anything is sent."""
     given = {name: value for name, value in fields.items() if value is not None}
     try:
@@ -173,9 +173,10 @@ def _check(command: type[Command], fields: dict[str, Any]) -> None:
         raise typer.BadParameter("; ".join(problems(error))) from None
 
 
-def _operate(
+def operate(
     target: Target, name: str, fields: dict[str, Any], *, yes: bool, as_json: bool, timeout: float | None
 ) -> None:
+    """Send a command, follow it to its end and say that; `typer.Exit` where it comes to nothing."""
     started = time.monotonic()
     job = Job(id="", command=name)
     try:

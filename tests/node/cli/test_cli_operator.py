@@ -84,6 +84,32 @@ def test_a_command_says_where_it_wants_its_answer(broker: Any, scripted_node: An
 
 
 @pytest.mark.parametrize(
+    ("arguments", "sent"),
+    [
+        (("label", "--label", "outer", "--event", "e7"), {"label": "outer", "event": "e7"}),
+        (("label", "--label", "outer", "--seconds", "8s"), {"label": "outer", "seconds": 8.0}),
+        (("acknowledge", "--by", "anna"), {"by": "anna"}),
+        (
+            ("acknowledge", "--by", "anna", "--event", "e7", "--comment", "seen on site"),
+            {"by": "anna", "event": "e7", "comment": "seen on site"},
+        ),
+    ],
+)
+def test_a_fault_is_answered_from_the_command_line(
+    broker: Any, scripted_node: Any, cli: Any, arguments: tuple[str, ...], sent: dict[str, Any]
+) -> None:
+    node = scripted_node(broker)
+    node.online()
+    name = arguments[0]
+    node.play(lambda node: node.reply(node.command(name), name, "done", reason="it is noted"))
+    ended = cli(*arguments, *node.target)
+    node.finish()
+    assert (ended.code, ended.out.startswith(f"{name} done"), "it is noted" in ended.out) == (0, True, True), ended.err
+    [command] = node.seen.on(f"{node.base}/press/cmd/{name}")
+    assert {key: value for key, value in command.json().items() if key != "id"} == sent
+
+
+@pytest.mark.parametrize(
     ("reply", "status"),
     [
         ({"status": "rejected", "reason": "busy: record 7 is running; cancel it first"}, "rejected"),
@@ -200,6 +226,10 @@ def test_which_asset_is_asked_where_a_node_has_several(broker: Any, scripted_nod
         (("recalibrate", "--ram", "much", "--node", "n"), "much"),
         (("recalibrate", "--source", "stored"), "--node"),
         (("record", "--label", "a", "--seconds", "0", "--node", "n"), "more than zero"),
+        (("label", "--label", "a", "--node", "n"), "give either it"),
+        (("label", "--label", "a", "--seconds", "5", "--event", "e", "--node", "n"), "give either it"),
+        (("label", "--label", "unknown", "--seconds", "5", "--node", "n"), "choose another name"),
+        (("acknowledge", "--by", "a b", "--node", "n"), "by"),
         (("record", "--label", "a", "--seconds", "9h", "--node", "n"), "seconds"),
         (("record", "--label", "a", "--seconds", "1", "--node", "n", "--broker", "http://x"), "mqtt://"),
         (("record", "--label", "a", "--seconds", "1", "--node", "n", "--broker", "mqtt://x:99999"), "port"),
