@@ -165,6 +165,8 @@ def _read_archive(path: Path, key: bytes | None) -> tuple[HashList, dict[str, by
 
 
 def _read_entry(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+    if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise BundleError(f"{archive.filename}: {name!r} is packed in another way than edgetune packs; export it again")
     with archive.open(name) as file:
         data = file.read(limit + 1)
     if len(data) > limit:

@@ -73,7 +73,7 @@ def digest(data: bytes) -> str:
 def read_file(folder: Path, name: str, limit: int = MAX_FILE_BYTES) -> bytes:
     """Contents of a file directly in ``folder``, of at most ``limit`` bytes; `BundleError` for anything else."""
     path = folder / name
-    if not PLAIN_NAME.fullmatch(name) or path.is_symlink():
+    if not PLAIN_NAME.fullmatch(name) or path.is_symlink() or (path.exists() and not path.is_file()):
         raise BundleError(f"{folder}: {name!r} is not a file of its own in this folder; do not use this bundle")
     try:
         with path.open("rb") as file:

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
 
 from edgetune_nas.bundle import CARD, MODEL_FILES, REPORT, choose_precision, free_id, load_bundle, versions
 from edgetune_nas.bundle_files import digest, read_verified, write_folder
 from edgetune_nas.card import Cost, Metrics, ModelCard, Precision
 from edgetune_nas.errors import BundleError
 from edgetune_nas.novelty import NOVELTY
+from edgetune_nas.onnx_check import check_network
 from edgetune_nas.runtime import Classifier, measure, open_session
+from edgetune_signal.errors import RecordingError
+from edgetune_signal.npz import open_npz
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -47,7 +49,7 @@ class Kept:
 class _Point(BaseModel):
     """What is known of a point without running it; figures of each precision."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     layers: list[str]
     cost: dict[Precision, Cost]
@@ -58,10 +60,19 @@ class _Point(BaseModel):
     agreement: float
     validation_windows: int
 
+    @model_validator(mode="after")
+    def _both(self) -> _Point:
+        if not set(MODEL_FILES) == self.cost.keys() == self.metrics.keys():
+            raise ValueError(f"has {', '.join(self.cost)} where it must have {' and '.join(MODEL_FILES)}")
+        return self
+
     @property
     def arena_bytes(self) -> int:
         """Int8 arena, by which points are picked."""
         return self.cost["int8"].arena_bytes
+
+
+_POINTS: Final = TypeAdapter(list[_Point])
 
 
 def pack(
@@ -162,6 +173,9 @@ def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> Mod
         raise BundleError(f"{bundle.name} keeps no network of at most {arena_bytes} B; it has arenas of {arenas} B")
     index = max(fitting, key=lambda each: (points[each].validation_accuracy, -points[each].arena_bytes))
     point, files = points[index], models[index]
+    for precision, data in files.items():
+        said = base.model_copy(update={"cost": point.cost[precision]})
+        check_network(data, said, f"{bundle / FRONT}, {index}.{precision}")
     noise = np.random.default_rng(0).normal(size=(MEASURED_WINDOWS, base.input.channels, base.input.length))
     measured = {precision: measure(data, noise.astype(np.float32)) for precision, data in files.items()}
     deployed, because = choose_precision(point.agreement, point.validation_windows, measured)
@@ -202,14 +216,19 @@ def _read(bundle: Path, card: ModelCard) -> tuple[list[_Point], list[dict[Precis
             f"{bundle.name} keeps no front to pick from (a search that was cancelled or ran out of time writes none); "
             "search again with more time"
         )
-    data = read_verified(bundle, {FRONT: card.sha256[FRONT]}, {})[FRONT]
+    return read_points(read_verified(bundle, {FRONT: card.sha256[FRONT]}, {})[FRONT], bundle / FRONT)
+
+
+def read_points(data: bytes, path: Path) -> tuple[list[_Point], list[dict[Precision, bytes]]]:
+    """Points of a front, and the networks of each as they lie there; `BundleError` naming ``path`` where it is none."""
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as npz:
-            points = [_Point.model_validate(value) for value in json.loads(str(npz["points"]))]
+        with open_npz(path, data) as npz:
+            npz.require("points")
+            points = _POINTS.validate_json(str(npz.array("points", max_bytes=len(data))))
             models: list[dict[Precision, bytes]] = [
-                {precision: npz[f"{index}.{precision}"].tobytes() for precision in point.cost}
+                {each: npz.array(f"{index}.{each}", max_bytes=len(data)).tobytes() for each in point.cost}
                 for index, point in enumerate(points)
             ]
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile, ValidationError) as error:
-        raise BundleError(f"{bundle / FRONT} is no front that this edgetune reads ({error}); search again") from error
+    except (RecordingError, ValueError) as error:
+        raise BundleError(f"{path} is no front that this edgetune reads ({error}); search again") from error
     return points, models

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from zipfile import BadZipFile
 
 import numpy as np
 
 from edgetune_nas.errors import BundleError
+from edgetune_signal.errors import RecordingError
+from edgetune_signal.npz import open_npz
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +28,8 @@ OWN_SPREAD: Final = 3
 """A class needs this many windows a feature for its own spread to count as much as that of all classes together."""
 QUANTILE, MARGIN = 0.9, 1.75
 """The limit is this quantile of the validation windows' distances, times a margin for other loads and speeds."""
+LEAST_LIMIT: Final = 1e-9
+"""No limit is lower: distances are told in multiples of it, and these must stay finite numbers."""
 SILENCE: Final = 1e-30
 QUIET_RHYTHM: Final = 1e-12
 BLOCK_BYTES: Final = 1_000_000
@@ -110,13 +114,16 @@ class Novelty:
     @classmethod
     def from_bytes(cls, data: bytes, channels: int, length: int, classes: int) -> Novelty:
         """Read the file of a bundle of so many classes and windows so shaped; `BundleError` where it is none."""
+        names = ("edges", "rhythm_edges", "labels", "centres", "whitenings")
         try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as file:
-                edges, rhythm_edges = file["edges"], file["rhythm_edges"]
-                labels, centres, whitenings = file["labels"], file["centres"], file["whitenings"]
-                limit = float(file["limit"])
-        except (BadZipFile, OSError, ValueError, KeyError, TypeError, EOFError) as error:
-            raise BundleError(f"{NOVELTY} cannot be read ({error}); restore the bundle or search again") from error
+            with open_npz(Path(NOVELTY), data) as file:
+                file.require(*names, "limit")
+                edges, rhythm_edges, labels, centres, whitenings = (
+                    file.array(name, max_bytes=len(data)) for name in names
+                )
+                limit = file.number("limit")
+        except RecordingError as error:
+            raise BundleError(f"{error}; restore the bundle or search again") from error
         size = channels * (edges.size + rhythm_edges.size - 2 + SHAPES)
         fits = (
             all(_rising(each, length // 2 + 1) and each.size > 1 for each in (edges, rhythm_edges))
@@ -125,7 +132,7 @@ class Novelty:
             and len(centres) == len(labels)
             and whitenings.shape == (len(centres), size, size)
             and all(each.dtype == np.float32 and np.isfinite(each).all() for each in (centres, whitenings))
-            and 0 < limit < float("inf")
+            and LEAST_LIMIT < limit < float("inf")
         )
         if not fits:
             raise BundleError(

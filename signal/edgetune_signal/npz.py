@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import lzma
+import io
 import math
+import stat
 import tokenize
 import zipfile
 import zlib
@@ -28,6 +29,10 @@ SMALL_ARRAY_BYTES = 64 << 20
 text and labels, which may, are small."""
 MAX_SCALAR_BYTES = 1 << 16
 """No name, rate or other single value may take more."""
+MAX_HEADER_BYTES = 1 << 14
+"""Of an array's header no more is unpacked, whatever length it claims; numpy takes less."""
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""What numpy writes; other ways to pack claim memory of their own."""
 
 _HEADER_READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -39,11 +44,10 @@ _BROKEN = (
     KeyError,
     TypeError,
     ValueError,
-    RuntimeError,  # an encrypted member; NotImplementedError, an unknown compression, is one
+    RuntimeError,  # an encrypted member
     OverflowError,
     zipfile.BadZipFile,
     zlib.error,
-    lzma.LZMAError,
     tokenize.TokenError,  # numpy reads headers as Python literals
 )
 
@@ -54,8 +58,9 @@ class Npz:
     Every failure is a `RecordingError` that names the file and the array. No array is ever unpickled.
     """
 
-    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
+    def __init__(self, path: Path, archive: zipfile.ZipFile, size: int) -> None:
         self.path = path
+        self._size = size
         self._archive = archive
         self.names = tuple(
             name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy") and name != ".npy"
@@ -79,7 +84,7 @@ class Npz:
             shape, dtype = self._header(name, file)
             size = math.prod(shape) * dtype.itemsize
             info = self._archive.getinfo(f"{name}.npy")
-            stored, packed = info.file_size, min(info.compress_size, self.path.stat().st_size)
+            stored, packed = info.file_size, min(info.compress_size, self._size)
             if size > max_bytes or size > stored:
                 limit = f"at most {max_bytes} are read" if size > max_bytes else f"the archive holds {stored}"
                 raise RecordingError(f"{self.path}: {name} {shape} {dtype} would take {size} bytes, {limit}")
@@ -129,12 +134,15 @@ class Npz:
     @contextmanager
     def _member(self, name: str) -> Iterator[IO[bytes]]:
         try:
+            if self._archive.getinfo(f"{name}.npy").compress_type not in COMPRESSIONS:
+                raise RecordingError(f"{self.path}: {name} is packed in another way than numpy.savez packs")
             with self._archive.open(f"{name}.npy") as file:
                 yield file
         except _BROKEN as error:
             raise RecordingError(f"{self.path}: {name} cannot be read: {error}") from error
 
-    def _header(self, name: str, file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    def _header(self, name: str, member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        file = io.BytesIO(member.read(MAX_HEADER_BYTES))
         reader = _HEADER_READERS.get(np.lib.format.read_magic(file))
         if reader is None:
             raise RecordingError(f"{self.path}: {name} has an unknown array format: write it with numpy.savez")
@@ -145,8 +153,15 @@ class Npz:
 
 
 @contextmanager
-def open_npz(path: Path) -> Iterator[Npz]:
+def open_npz(path: Path, content: bytes | None = None) -> Iterator[Npz]:
     """Open an ``.npz`` archive for reading.
+
+    Parameters
+    ----------
+    path
+        The file.
+    content
+        What it holds, where that was read already.
 
     Raises
     ------
@@ -154,9 +169,18 @@ def open_npz(path: Path) -> Iterator[Npz]:
         The file is absent or no archive; inside the block, an array cannot be read.
     """
     try:
-        archive = zipfile.ZipFile(path)
+        size = _regular_size(path) if content is None else len(content)
+        archive = zipfile.ZipFile(path if content is None else io.BytesIO(content))
     except _BROKEN as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise RecordingError(f"{path}: cannot be read as an .npz archive: {reason}") from error
     with archive:
-        yield Npz(path, archive)
+        yield Npz(path, archive, size)
+
+
+def _regular_size(path: Path) -> int:
+    """Bytes of a file; what is none, such as a pipe, could keep a reader waiting for ever."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise RecordingError(f"{path}: is no file")
+    return found.st_size

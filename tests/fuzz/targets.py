@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -18,8 +19,10 @@ from edgetune_nas.archive import export_bundle, import_bundle
 from edgetune_nas.bundle import CARD, MODEL_FILES, load_bundle, read_card, write_bundle
 from edgetune_nas.card import Budget, InputSpec, SearchSummary
 from edgetune_nas.errors import BundleError, JournalError
+from edgetune_nas.front import read_points
 from edgetune_nas.journal import Journal
 from edgetune_nas.layers import Conv, Dense, GlobalPool, Log, LpPool, Network, Softmax
+from edgetune_nas.novelty import Novelty, fit_novelty
 from edgetune_nas.onnx_check import check_network
 from edgetune_node.commands import COMMANDS, parse_command
 from edgetune_node.context import parse_context
@@ -31,9 +34,12 @@ from edgetune_signal.mqtt_blocks import decode_block
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 HEADER = {"seed": 1, "fingerprint": "f"}
 CLASSES = ("normal", "inner")
+LENGTH = 64
 
 
 @dataclass(frozen=True)
@@ -60,11 +66,11 @@ def bundle() -> Path:
         4: {"weight": random.normal(size=(2, 8)), "bias": random.normal(size=2)},
     }
     network = Network(
-        (1, 64),
+        (1, LENGTH),
         layers,
         tuple({name: x.astype(np.float32) for name, x in weights.get(at, {}).items()} for at in range(len(layers))),
     )
-    windows = random.normal(size=(16, 1, 64)).astype(np.float32)
+    windows = random.normal(size=(16, 1, LENGTH)).astype(np.float32)
     search = SearchSummary(
         seed=1,
         candidates=1,
@@ -80,7 +86,7 @@ def bundle() -> Path:
         folder() / "made",
         task="fault",
         classes=CLASSES,
-        input_spec=InputSpec(channels=1, length=64, rate_hz=1000.0, unit="g"),
+        input_spec=InputSpec(channels=1, length=LENGTH, rate_hz=1000.0, unit="g"),
         network=network,
         calibration=windows,
         validation=windows,
@@ -155,6 +161,65 @@ def read_network(data: bytes) -> None:
         check_network(data, read_card(bundle()), "model.onnx")
 
 
+def read_novelty(data: bytes) -> None:
+    """Read it as the distance file of a bundle, and measure with it."""
+    with contextlib.suppress(BundleError):
+        novelty = Novelty.from_bytes(data, 1, LENGTH, len(CLASSES))
+        if not np.isfinite(novelty.distances(fuzzed_windows()) / novelty.limit).all():
+            raise AssertionError("a distance is no number")
+
+
+@cache
+def fuzzed_windows() -> NDArray[np.float32]:
+    """Noise, silence and the largest that a sensor may give."""
+    windows = np.random.default_rng(1).normal(size=(32, 1, LENGTH)).astype(np.float32)
+    windows[0], windows[1] = 0, 1e18
+    return windows
+
+
+def novelty_seeds() -> list[bytes]:
+    """Give a distance file, and one that is compressed."""
+    windows = fuzzed_windows()[2:]
+    fitted = fit_novelty(windows, np.arange(len(windows)) % 2, windows)
+    return [fitted.to_bytes(), compressed(fitted.to_bytes())]
+
+
+def compressed(data: bytes) -> bytes:
+    """Pack the arrays of an ``.npz`` file."""
+    packed = io.BytesIO()
+    with np.load(io.BytesIO(data)) as arrays:
+        np.savez_compressed(packed, **arrays)
+    return packed.getvalue()
+
+
+def read_front(data: bytes) -> None:
+    """Read it as the front of a bundle."""
+    with contextlib.suppress(BundleError):
+        read_points(data, Path("front.npz"))
+
+
+def front_seeds() -> list[bytes]:
+    """Give a front of one point, and one that is compressed."""
+    card = read_card(bundle())
+    point = {
+        "layers": card.layers,
+        "cost": dict.fromkeys(MODEL_FILES, card.cost.model_dump()),
+        "metrics": dict.fromkeys(MODEL_FILES, card.metrics.model_dump()),
+        "validation_accuracy": 0.5,
+        "trained": False,
+        "variant": "per channel",
+        "agreement": 1.0,
+        "validation_windows": 16,
+    }
+    networks = {
+        f"0.{name}": np.frombuffer((bundle() / file).read_bytes(), np.uint8) for name, file in MODEL_FILES.items()
+    }
+    front = io.BytesIO()
+    np.savez(front, points=np.array(json.dumps([point])), **networks)
+    read_points(front.getvalue(), Path("front.npz"))  # else nothing would be fuzzed but its refusal
+    return [front.getvalue(), compressed(front.getvalue())]
+
+
 def read_archive(data: bytes) -> None:
     """Import it."""
     path = folder() / "archive.zip"
@@ -224,6 +289,8 @@ TARGETS = {
     "recording": Target(read_recording_file, recording_seeds),
     "card": Target(read_bundle_card, lambda: [(bundle() / CARD).read_bytes()]),
     "network": Target(read_network, lambda: [(bundle() / name).read_bytes() for name in MODEL_FILES.values()]),
+    "novelty": Target(read_novelty, novelty_seeds),
+    "front": Target(read_front, front_seeds),
     "archive": Target(read_archive, archive_seeds),
     "journal": Target(read_journal, journal_seeds),
     "block": Target(read_block, block_seeds),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import shutil
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -126,6 +128,30 @@ def test_a_torn_archive_is_refused(tmp_path: Path, archive: Path, share: float) 
     whole = archive.read_bytes()
     archive.write_bytes(whole[: int(len(whole) * share)])
     refused(archive, tmp_path / "in", KEY, "damaged or no exported bundle")
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_an_archive_that_is_packed_in_another_way_is_refused(tmp_path: Path, archive: Path, packing: int) -> None:
+    with zipfile.ZipFile(archive) as old:
+        kept = {name: old.read(name) for name in old.namelist()}
+    with zipfile.ZipFile(archive, "w", packing) as new:
+        for name, data in kept.items():
+            new.writestr(name, data)
+    refused(archive, tmp_path / "incoming", KEY, "packed in another way")
+
+
+def test_any_damaged_byte_of_an_archive_is_found_or_harmless(tmp_path: Path, bundle: Path, archive: Path) -> None:
+    whole = archive.read_bytes()
+    files = {path.name: path.read_bytes() for path in bundle.iterdir()}
+    for place in random.Random(0).sample(range(len(whole)), 150):
+        archive.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        try:
+            arrived = import_bundle(archive, tmp_path / "incoming", KEY)
+        except BundleError as error:
+            assert str(archive) in str(error)  # noqa: PT017 - one of many
+            continue
+        assert {path.name: path.read_bytes() for path in arrived.iterdir()} == files
+        shutil.rmtree(arrived)
 
 
 def test_nothing_that_is_there_is_written_over(tmp_path: Path, bundle: Path, archive: Path) -> None:

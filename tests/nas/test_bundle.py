@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -347,6 +348,13 @@ def test_a_link_out_of_the_folder_is_refused(bundle: Path) -> None:
     (bundle / "model.onnx").symlink_to(bundle.parent / "outside")
 
     with pytest.raises(BundleError, match="is not a file of its own in this folder"):
+        load_bundle(bundle)
+
+
+def test_a_pipe_in_place_of_a_file_is_refused_and_keeps_nobody_waiting(bundle: Path) -> None:
+    (bundle / "model.onnx").unlink()
+    os.mkfifo(bundle / "model.onnx")
+    with pytest.raises(BundleError, match=r"'model\.onnx' is not a file of its own"):
         load_bundle(bundle)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from edgetune_nas.bundle import load_bundle
+from edgetune_nas.bundle_files import digest
 from edgetune_nas.candidate import Candidate, Result, Scored
 from edgetune_nas.card import Budget
 from edgetune_nas.engine import Engine
@@ -237,6 +239,45 @@ def test_a_front_that_was_damaged_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(BundleError, match="SHA-256 differs"):
         pick(found.bundle, arena_bytes=9999, out=tmp_path, created=CREATED)
+
+
+def _with_front(bundle: Path, **arrays: np.ndarray[Any, Any]) -> Path:
+    """Give the bundle other arrays in its front, and a hash that says so."""
+    with np.load(bundle / FRONT) as front:
+        np.savez(bundle / FRONT, **(dict(front) | arrays))
+    card = json.loads((bundle / "card.json").read_bytes())
+    card["sha256"][FRONT] = digest((bundle / FRONT).read_bytes())
+    (bundle / "card.json").write_text(json.dumps(card))
+    return bundle
+
+
+@pytest.mark.usefixtures("_no_torch")
+def test_a_foreign_network_in_a_front_is_refused_before_it_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = _search(tmp_path)
+    foreign = np.frombuffer(b"\x08\x08 whatever this is", np.uint8)
+    bundle = _with_front(found.bundle, **{f"{index}.int8": foreign for index in range(len(found.front))})
+    monkeypatch.setattr("edgetune_nas.front.measure", lambda *_: pytest.fail("it was run"))
+    with pytest.raises(BundleError, match=r"front\.npz, \d+\.int8 is no network that edgetune wrote"):
+        pick(bundle, arena_bytes=found.front[0].arena_bytes, out=tmp_path, created=CREATED)
+
+
+@pytest.mark.usefixtures("_no_torch")
+@pytest.mark.parametrize(
+    "points",
+    ["[", "[" * 100_000, '[{"layers": []}]', "missing a precision", "an accuracy that is no number"],
+)
+def test_a_front_that_is_none_is_refused(tmp_path: Path, points: str) -> None:
+    found = _search(tmp_path)
+    with np.load(found.bundle / FRONT) as front:
+        told = json.loads(str(front["points"]))
+    if points.startswith("missing"):
+        del told[0]["cost"]["int8"]
+    told[0]["validation_accuracy"] = float("nan") if points.startswith("an") else 0.5
+    bundle = _with_front(found.bundle, points=np.array(points if points.startswith("[") else json.dumps(told)))
+    with pytest.raises(BundleError, match="is no front that this edgetune reads"):
+        pick(bundle, arena_bytes=9999, out=tmp_path, created=CREATED)
 
 
 @pytest.mark.usefixtures("_no_torch")

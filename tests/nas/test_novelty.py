@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import random
+import tracemalloc
+import zipfile
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -100,11 +105,50 @@ def test_what_is_no_such_file_is_refused(novelty: Novelty) -> None:
     other = io.BytesIO()
     np.savez(other, edges=np.arange(3))
     for broken in (b"", b"PK", data[: len(data) // 2], other.getvalue()):
-        with pytest.raises(BundleError, match=r"novelty\.npz cannot be read"):
+        with pytest.raises(BundleError, match=r"novelty\.npz: (cannot be read|rhythm_edges and labels .* missing)"):
             Novelty.from_bytes(broken, 1, LENGTH, 2)
     for channels, length, classes in ((2, LENGTH, 2), (1, 64, 2), (1, LENGTH, 1)):
         with pytest.raises(BundleError, match="does not fit"):
             Novelty.from_bytes(data, channels, length, classes)
+
+
+def packed(arrays: dict[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in arrays.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("length", [10**8, 10**13])
+def test_a_file_that_would_unpack_to_more_than_it_is_costs_no_memory(novelty: Novelty, length: int) -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (2, length)})
+    with zipfile.ZipFile(io.BytesIO(novelty.to_bytes())) as archive:
+        arrays = {name: archive.read(name) for name in archive.namelist()}
+    bomb = packed(arrays | {"centres.npy": header.getvalue() + bytes(20_000_000)})
+    tracemalloc.start()
+    try:
+        with pytest.raises(BundleError, match=r"centres .* would take"):
+            Novelty.from_bytes(bomb, 1, LENGTH, 2)
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_any_damage_is_refused_or_unnoticed(novelty: Novelty) -> None:
+    with zipfile.ZipFile(io.BytesIO(novelty.to_bytes())) as archive:
+        whole = packed({name: archive.read(name) for name in archive.namelist()})
+    for number in range(300):
+        chance, damaged = random.Random(number), bytearray(whole)
+        damaged[chance.randrange(len(whole))] ^= chance.randint(1, 255)
+        with contextlib.suppress(BundleError):
+            Novelty.from_bytes(bytes(damaged), 1, LENGTH, 2)
+
+
+def test_a_limit_that_makes_every_distance_infinite_is_refused(novelty: Novelty) -> None:
+    with pytest.raises(BundleError, match="does not fit"):
+        Novelty.from_bytes(replace(novelty, limit=5e-324).to_bytes(), 1, LENGTH, 2)
 
 
 @pytest.mark.parametrize(("channels", "length"), [(1, 4), (8, 52), (64, 64)])
