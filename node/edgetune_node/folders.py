@@ -1,4 +1,4 @@
-"""Makes the data folder ready, or says why it cannot be used."""
+"""What lies where in the data folder; makes it ready, or says why it cannot be used."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ from edgetune_node.errors import NodeError
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+INCOMING = "incoming"
+"""Bundles laid there can be deployed by name."""
+
+
+def asset_folder(data: Path, asset: str) -> Path:
+    """Give the folder of all that is kept of an asset."""
+    return data / "assets" / asset
 
 
 def prepare_folders(data: Path, folders: Iterable[Path]) -> None:

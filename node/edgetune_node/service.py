@@ -6,8 +6,6 @@ import importlib.util
 import os
 import time
 import uuid
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -35,23 +33,21 @@ from edgetune_node.events import (
     NoteCommand,
     NovelChanged,
     Publish,
-    RecordingSaved,
     SaveRecording,
     SearchReported,
     StartSearch,
     StopRequested,
     Tick,
 )
-from edgetune_node.folders import prepare_folders
+from edgetune_node.file_work import FileWork
+from edgetune_node.folders import INCOMING, asset_folder, prepare_folders
 from edgetune_node.inbox import Inbox
 from edgetune_node.link import Link
 from edgetune_node.listening import open_sources
 from edgetune_node.logs import log_rare
 from edgetune_node.messages import Status
 from edgetune_node.node import Node
-from edgetune_node.novel_store import NovelStore
 from edgetune_node.outbox import Outbox
-from edgetune_node.profiles import Profiles, worn
 from edgetune_node.readers import Readers
 from edgetune_node.requests import Missed
 from edgetune_node.restoring import restored
@@ -59,12 +55,12 @@ from edgetune_node.resumption import Interrupted
 from edgetune_node.searches import SearchRunner
 from edgetune_node.stock import take_stock
 from edgetune_node.topics import Topics
-from edgetune_node.vitals import Vitals, disk_problem, free_bytes
+from edgetune_node.vitals import Vitals, disk_problem
 from edgetune_node.watchdog import Watchdog
-from edgetune_signal import RecordingStore, SignalError
+from edgetune_signal import SignalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from edgetune_node.clock import Clock
@@ -102,11 +98,10 @@ class Service:
         self._clock = clock
         self._boot = uuid.uuid4().hex[:8]
         self._data = settings.node.data_dir
-        self._incoming = self._data / "incoming"
         sources = open_sources(settings.asset)
         kinds = ("models", "recordings", "novel")
         folders = [self._folder(section.id, kind) for section in settings.asset for kind in kinds]
-        prepare_folders(self._data, [self._incoming, *folders])
+        prepare_folders(self._data, [self._data / INCOMING, *folders])
         self._outbox = Outbox(  # first of all files: it is locked, so a second node on this folder ends here
             self._data / "outbox.sqlite",
             max_bytes=settings.mqtt.outbox_max_bytes,
@@ -119,17 +114,7 @@ class Service:
         self._defect: str | None = None
         topics = Topics(settings.node.namespace, settings.node.id)
         self._audit = AuditLog(self._data, topics, self._boot)
-        self._profiles = {
-            section.id: Profiles(self._data / "assets" / section.id, section) for section in settings.asset
-        }
-        self._recordings = {
-            section.id: RecordingStore(self._folder(section.id, "recordings"), section.recordings_max_bytes)
-            for section in settings.asset
-        }
-        self._novel = {
-            section.id: NovelStore(self._folder(section.id, "novel"), section.novel_max_bytes)
-            for section in settings.asset
-        }
+        self._files = FileWork(settings, self._inbox.put)
         self._emitter = Emitter(topics, self._boot, clock)
         self._node = Node(
             settings,
@@ -139,7 +124,7 @@ class Service:
             first_use=self._outbox.commands.first_use,
             restored={
                 asset: restored(asset, lambda leaf, asset=asset: self._outbox.current(topics.asset(asset, leaf)))  # type: ignore[misc]
-                for asset in self._profiles
+                for asset in self._files.profiles
             },
             capabilities=_capabilities(),
         )
@@ -154,8 +139,6 @@ class Service:
             will=will.message.json_bytes(),
         )
         self._searches = SearchRunner(settings, self._folder, self._inbox.put)
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="files")
-        self._work: set[Future[None]] = set()
         self._watchdog = Watchdog(
             os.environ, health_interval_s=settings.node.health_interval_s, keepalive_s=settings.mqtt.keepalive_s
         )
@@ -190,7 +173,7 @@ class Service:
     def stored(self, asset: str) -> Stored:
         """Give what is stored of an asset."""
         [section] = [section for section in self._settings.asset if section.id == asset]
-        return take_stock(self._recordings[asset], section, self._profiles[asset].subject)
+        return take_stock(self._files.recordings[asset], section, self._files.profiles[asset].subject)
 
     # ---- the loop ------------------------------------------------------------------------------------------------
 
@@ -246,11 +229,11 @@ class Service:
         began = self._clock.monotonic()
         self._readers.stop()
         self._searches.close()
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        self._files.stop()
         self._readers.join(READERS_S)
         stopped = self._emitter.publish(Status, None, Durability.TELEMETRY, status="stopped")
         self._link.stop(stopped, DRAIN_S)
-        wait(self._work, timeout=max(0.0, began + CLOSED_S - self._clock.monotonic()))
+        self._files.join(max(0.0, began + CLOSED_S - self._clock.monotonic()))
         self._outbox.close()
         log.info("node stopped")
 
@@ -273,7 +256,7 @@ class Service:
                 case AckCommand():
                     self._link.ack(effect.ack)
                 case SaveRecording() | KeepNovel() | LabelNovel() | Install():
-                    self._on_files(effect)
+                    self._files.take(effect)
                 case StartSearch():
                     self._search(effect)
                 case CancelSearch():
@@ -281,83 +264,18 @@ class Service:
                 case Exit():
                     self._exit = effect.code
 
-    def _on_files(self, effect: SaveRecording | KeepNovel | LabelNovel | Install) -> None:
-        asset = effect.asset
-        match effect:
-            case SaveRecording():
-                self._later(partial(self._save, effect), partial(RecordingSaved, asset, effect.job, None))
-            case KeepNovel():
-                self._later(partial(self._keep_novel, effect), partial(self._novel_failed, asset, ""))
-            case LabelNovel():
-                self._later(partial(self._label_novel, effect), partial(self._novel_failed, asset, effect.job))
-            case Install():
-                self._later(partial(self._install, effect), partial(ModelReady, asset, effect.job, None, None))
-
-    def _later(self, work: Callable[[], Event], failed: Callable[[str], Event]) -> None:
-        """Do slow file work on the one worker thread; its result, whatever it is, comes back through the inbox."""
-
-        def run() -> None:
-            try:
-                event = work()
-            except (SignalError, NasError, NodeError, OSError) as error:
-                event = failed(str(error))
-            except Exception as error:  # a job whose end nobody hears of would be busy for ever
-                log.exception("file work failed")
-                event = failed(repr(error))
-            self._inbox.put(event)
-
-        self._work = {future for future in self._work if not future.done()} | {self._worker.submit(run)}
-
-    def _save(self, effect: SaveRecording) -> Event:
-        self._check_space(effect.recording.samples.nbytes)
-        return RecordingSaved(effect.asset, effect.job, self._recordings[effect.asset].add(effect.recording))
-
-    def _keep_novel(self, effect: KeepNovel) -> Event:
-        self._check_space(effect.recording.samples.nbytes)
-        self._novel[effect.asset].keep(effect.recording, effect.distance)
-        return NovelChanged(effect.asset, self._novel[effect.asset].kept())
-
-    def _label_novel(self, effect: LabelNovel) -> Event:
-        store = self._novel[effect.asset]
-        self._check_space(store.largest_bytes())
-        paths = store.label(effect.event, effect.label, self._recordings[effect.asset])
-        return NovelChanged(effect.asset, store.kept(), effect.job, tuple(path.name for path in paths))
-
-    def _novel_failed(self, asset: str, job: str, reason: str) -> Event:
-        return NovelChanged(asset, self._novel[asset].kept(), job, error=reason)
-
-    def _install(self, effect: Install) -> Event:
-        store = self._profiles[effect.asset].store
-        if effect.action == "profile":
-            return worn(effect, self._profiles[effect.asset])
-        if effect.action == "rollback":
-            bundle = store.rollback()
-        elif effect.bundle is not None:
-            bundle = store.install(effect.bundle)
-        else:
-            bundle = store.install(store.find(effect.name or "", self._incoming))
-        return ModelReady(effect.asset, effect.job, bundle, store.previous_id())
-
     def _search(self, effect: StartSearch) -> None:
         try:
-            self._check_space(0)
-            self._searches.start(effect, self._recordings[effect.asset], self._profiles[effect.asset].store)
+            self._files.check_space(0)
+            self._searches.start(effect, self._files.recordings[effect.asset], self._files.profiles[effect.asset].store)
         except (NasError, NodeError, SignalError, OSError) as error:
             failed = {"event": "failed", "error": type(error).__name__, "message": str(error)}
             self._inbox.put(SearchReported(effect.asset, effect.job, failed))
 
-    def _check_space(self, wanted: int) -> None:
-        free, reserve = free_bytes(self._data), self._settings.node.disk_reserve_bytes
-        if free - wanted < reserve:
-            raise NodeError(
-                f"{self._data}: {free} bytes free, {wanted} wanted and {reserve} kept in reserve (disk_reserve_bytes);"
-                " delete recordings or old models, or use a larger disk"
-            )
-
     # ---- start ---------------------------------------------------------------------------------------------------
 
     def _folder(self, asset: str, name: str) -> Path:
-        return self._data / "assets" / asset / name
+        return asset_folder(self._data, asset) / name
 
     def _take_up_jobs(self) -> None:
         interrupted = [
@@ -368,13 +286,13 @@ class Service:
         self._carry_out(self._node.start(interrupted))
 
     def _open_models(self) -> None:
-        for name, profiles in self._profiles.items():
+        for name, profiles in self._files.profiles.items():
             bundle, warnings = profiles.open()
             for warning in warnings:
                 log.warning("model store", asset=name, problem=warning)
             if warnings:
                 self._node.desks[name].remark("; ".join(warnings))
-            self._carry_out(self._node.handle(NovelChanged(name, self._novel[name].kept())))
+            self._carry_out(self._node.handle(NovelChanged(name, self._files.novel[name].kept())))
             if bundle is not None or profiles.people:
                 previous = profiles.store.previous_id()
                 subject = profiles.subject if profiles.people else None

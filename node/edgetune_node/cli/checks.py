@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from edgetune_nas.bundle import load_bundle
 from edgetune_nas.errors import BundleError
+from edgetune_node.folders import asset_folder
 from edgetune_node.profiles import model_folders
 from edgetune_node.vitals import free_bytes
 
@@ -116,7 +117,7 @@ def check_packages() -> list[Finding]:
 
 def check_models(section: AssetSection, data_dir: Path) -> list[Finding]:
     """Whether every bundle of an asset, of every person, is whole and fits its stream; nothing is touched."""
-    wearer, *others = model_folders(data_dir / "assets" / section.id)
+    wearer, *others = model_folders(asset_folder(data_dir, section.id))
     return [
         *_store(f"models {section.id}", wearer, section),
         *(finding for each in others for finding in _store(f"models {section.id} {each.parent.name}", each, section)),
