@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgetune_node import insecure
 from edgetune_node.asset import Asset
 from edgetune_node.clock_watch import ClockWatch
-from edgetune_node.commands import Command, Ping, parse_command
 from edgetune_node.context import parse_context
 from edgetune_node.desk import Desk
-from edgetune_node.errors import CommandError, OutboxError, PayloadError
+from edgetune_node.errors import PayloadError
 from edgetune_node.events import (
-    AckCommand,
     CancelSearch,
     ChunkArrived,
     CommandArrived,
@@ -25,7 +22,6 @@ from edgetune_node.events import (
     Event,
     Exit,
     FinishCommand,
-    KeepCommand,
     LinkChanged,
     ModelReady,
     NovelChanged,
@@ -37,10 +33,10 @@ from edgetune_node.events import (
     StopRequested,
     Tick,
 )
-from edgetune_node.messages import Health, Info, Response, Status
+from edgetune_node.gate import Gate
+from edgetune_node.messages import Health, Info, Status
 from edgetune_node.requests import Answer, Origin
 from edgetune_node.resumption import NO_ASSET, Interrupted, resumable
-from edgetune_node.signing import refusal, unseal
 from edgetune_node.telling import info_fields
 
 if TYPE_CHECKING:
@@ -54,7 +50,6 @@ if TYPE_CHECKING:
     from edgetune_node.restoring import Restored
 
 SEARCH_ENDED = frozenset({"done", "failed"})
-REJECTIONS_KEPT = 256
 MAX_TOLD = 500
 
 
@@ -115,7 +110,6 @@ class Node:
         self._clock: Clock = emitter.clock
         self._clock_watch = ClockWatch(emitter.clock)
         self._world = surroundings
-        self._first_use = first_use
         self._capabilities = list(capabilities)
         self._started = emitter.clock.monotonic()
         self._last_health = float("-inf")
@@ -127,9 +121,11 @@ class Node:
             name: Desk(asset, emitter, lambda name=name: surroundings.stored(name))  # type: ignore[misc]
             for name, asset in self.assets.items()
         }
+        self._gate = Gate(
+            settings.mqtt.command_key, self.assets, emitter, answer_of=surroundings.answer_of, first_use=first_use
+        )
         self._searching: tuple[str, str] | None = None
         self._waiting: deque[StartSearch] = deque()
-        self._rejected: dict[tuple[str | None, str], bytes] = {}
 
     def start(self, interrupted: Sequence[Interrupted]) -> list[Effect]:
         """Go on with the jobs of the process' last life, or say how they ended."""
@@ -208,75 +204,18 @@ class Node:
         return effects
 
     def _command(self, event: CommandArrived) -> list[Effect]:
-        key = self._settings.mqtt.command_key
-        if key is not None and event.signature is None:
-            payload, signature = unseal(event.payload)
-            event = replace(event, payload=payload, signature=signature)
-        try:
-            command = parse_command(event.name, event.payload, now=self._clock.utc(), retained=event.retained)
-        except CommandError as error:
-            return self._reject(event, error.command_id, error.problems)
-        if key is not None:
-            refused = self._unproven(key.get_secret_value().encode(), event, command)
-            if refused is not None:
-                return self._reject(event, command.id, [refused])
-        if event.asset is not None and event.asset not in self.assets:
-            return self._reject(
-                event, command.id, [f"no asset is called {event.asset!r}; there are: {', '.join(self.assets)}"]
-            )
-        if isinstance(command, Ping) != (event.asset is None):
-            place = "its asset" if event.asset is None else "the node"
-            return self._reject(event, command.id, [f"{event.name} is a command to {place}, not to this topic"])
-        origin = Origin(event.name, command.id, event.response_topic, event.correlation)
-        before = self._world.answer_of(event.asset, command.id) or self._rejected.get((event.asset, command.id))
-        if before is not None:
-            return [*self._repeat(event, before), *self._acknowledge(event)]
-        replayed = self._replayed(event, command)
-        if replayed is not None:
-            return self._reject(event, command.id, [replayed])
+        admitted = self._gate.admit(event)
+        if isinstance(admitted, list):
+            return admitted
+        event, command = admitted
         if event.asset is None:
             detail = {"version": version("edgetune"), "uptime_s": round(self._clock.monotonic() - self._started, 1)}
-            answer = Answer("done", detail=detail)
-            effects: list[Effect] = []
-        else:
-            answer, effects = self.desks[event.asset].command(command, origin)
-        if answer.status == "rejected":
-            return [*self._reject(event, command.id, [answer.reason], remember=True), *effects]
-        replies = self._emitter.respond(
-            event.asset,
-            {
-                "id": command.id,
-                "command": event.name,
-                "status": answer.status,
-                "reason": answer.reason,
-                "detail": answer.detail or {},
-            },
-            response_topic=event.response_topic,
-            correlation=event.correlation,
-        )
-        payload = replies[0].message.json_bytes()
-        keep = KeepCommand(event.asset, event.name, command.id, event.payload, payload, event.ack, final=answer.final)
-        if answer.final:  # kept last: after a kill in between the broker sends it again, and it is done again
-            return [*effects, *replies, keep]
-        desk = self.desks[event.asset or ""]
-        return [replace(keep, note=desk.job_note), *replies, *effects, *desk.tick()]
-
-    def _unproven(self, key: bytes, event: CommandArrived, command: Command) -> str | None:
-        topics, leaf = self._emitter.topics, f"cmd/{event.name}"
-        topic = topics.node(leaf) if event.asset is None else topics.asset(event.asset, leaf)
-        return refusal(key, topic, event.payload, event.signature, command, self._clock.utc())
-
-    def _replayed(self, event: CommandArrived, command: Command) -> str | None:
-        """Say why a signed command is not carried out a second time; one that was accepted gets its answer again."""
-        if self._settings.mqtt.command_key is None or event.signature is None or command.expires is None:
-            return None
-        try:
-            first = self._first_use(event.signature, command.expires)
-        except OutboxError as error:
-            return f"whether it is a replay cannot be remembered: {error}"
-        return (
-            None if first else "it came before, and was not accepted or was interrupted; send it anew, under a new id"
-        )
+            return self._gate.answer(event, command, Answer("done", detail=detail), [], bytes)
+        desk = self.desks[event.asset]
+        origin = Origin(event.name, command.id, event.response_topic, event.correlation)
+        answer, effects = desk.command(command, origin)
+        told = self._gate.answer(event, command, answer, effects, lambda: desk.job_note)
+        return told if answer.final else [*told, *desk.tick()]
 
     def _context(self, event: ContextArrived) -> list[Effect]:
         asset = self.assets.get(event.asset)
@@ -326,49 +265,11 @@ class Node:
             settled += desk.progress()
         return settled
 
-    def _reject(
-        self, event: CommandArrived, command_id: str | None, errors: list[str], *, remember: bool = False
-    ) -> list[Effect]:
-        """Refuse a command; one that was well-formed gets the same answer when its id comes again."""
-        replies = self._emitter.respond(
-            event.asset,
-            {
-                "id": command_id,
-                "command": event.name[:64],
-                "status": "rejected",
-                "reason": "; ".join(errors)[:1000],
-                "errors": errors[:20],
-            },
-            response_topic=event.response_topic,
-            correlation=event.correlation,
-        )
-        if remember and command_id is not None:
-            self._rejected[event.asset, command_id] = replies[0].message.json_bytes()
-            while len(self._rejected) > REJECTIONS_KEPT:
-                del self._rejected[next(iter(self._rejected))]
-        return [*replies, *self._acknowledge(event)]
-
     def broken(self, event: Event, reason: str) -> list[Effect]:
         """Answer a command that a defect of ours kept from being carried out, so that its sender does not wait."""
         if not isinstance(event, CommandArrived):
             return []
-        return self._reject(event, None, [f"the node failed over it: {reason}; its log says more"])
-
-    def _repeat(self, event: CommandArrived, answer: bytes) -> list[Effect]:
-        first = Response.model_validate_json(answer)
-        fields = first.model_dump(include={"id", "command", "status", "reason", "errors", "detail"})
-        return list(
-            self._emitter.respond(
-                event.asset,
-                fields,
-                name=event.name,
-                response_topic=event.response_topic,
-                correlation=event.correlation,
-            )
-        )
-
-    def _acknowledge(self, event: CommandArrived) -> list[Effect]:
-        return [] if event.ack is None else [AckCommand(event.ack)]
+        return self._gate.reject(event, None, [f"the node failed over it: {reason}; its log says more"])
 
     def _info(self) -> Effect:
         fields = info_fields(self._settings, {name: asset.subject for name, asset in self.assets.items()})

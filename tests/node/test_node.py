@@ -856,7 +856,7 @@ def test_a_signature_that_the_disk_cannot_remember_is_refused() -> None:
     def full(signature: str, expires: datetime) -> bool:
         raise OutboxError(f"the disk is full for {signature[:0]}{expires.year}")
 
-    bench.node._first_use = full
+    bench.node._gate._first_use = full
     assert "cannot be remembered: the disk is full" in reason(bench, signed(bench))
 
 
