@@ -14,7 +14,7 @@ from edgetune_node.clock import from_ns
 from edgetune_node.context import Context
 from edgetune_node.drift import DriftWatch
 from edgetune_node.events import Durability
-from edgetune_node.evidence import physics_verdict, recommended_action
+from edgetune_node.evidence import EvidenceWatch
 from edgetune_node.labelling import Recent, novel_recording
 from edgetune_node.message_parts import AssetHealth
 from edgetune_node.messages import Classification, Emg, Fault, Model, Sign, Vibration
@@ -22,9 +22,8 @@ from edgetune_node.muscles import MuscleWatch
 from edgetune_node.novel import NovelWatch
 from edgetune_node.running import NOT_RUNNING, Running
 from edgetune_node.telling import fault_fields, model_fields
-from edgetune_node.vibration import VibrationWatch, rounded
+from edgetune_node.vibration import VibrationWatch
 from edgetune_signal import Windower
-from edgetune_signal.indicators import indicators
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,19 +35,14 @@ if TYPE_CHECKING:
     from edgetune_node.config import AssetSection
     from edgetune_node.emitter import Emitter
     from edgetune_node.events import Publish
-    from edgetune_node.evidence import Physics as PhysicsVerdict
     from edgetune_node.novel import Span
     from edgetune_node.requests import Missed
     from edgetune_node.restoring import Restored
     from edgetune_signal import Chunk, Recording, Window
-    from edgetune_signal.defects import Defect
-    from edgetune_signal.types import Samples
-    from edgetune_signal.velocity import Zone
 
 UNKNOWN = "unknown"
 UNUSABLE = frozenset({"nan", "flat"})
 LATENCIES_KEPT = 512
-EVIDENCE_WINDOWS = 16
 STALE_S = 5.0
 
 
@@ -100,10 +94,8 @@ class Asset:
         self.drift = DriftWatch(settings, None if restored is None else restored.drift)
         self._spans: list[Span] = []
         self._latencies: deque[float] = deque(maxlen=LATENCIES_KEPT)
-        self._heard: deque[tuple[str, Samples]] = deque(maxlen=min(settings.alarm.window, EVIDENCE_WINDOWS))
-        self._last_evidence: dict[str, Any] = {}
+        self._evidence = EvidenceWatch(settings, self._vibration)
         self._last_fault = self._last_classification = float("-inf")
-        self._last_verdict: tuple[PhysicsVerdict, str, Defect | None, Zone | None] | None = None
         self._samples = self._windows = self._gaps = 0
 
     # ---- samples -----------------------------------------------------------------------------------------------
@@ -291,7 +283,7 @@ class Asset:
             )
         if self.settings.task == "fault":
             if NOT_RUNNING not in quality:
-                self._heard.append((vote[0], window.samples))
+                self._evidence.hear(vote[0], window.samples)
             messages += [self._fault(state, Durability.RARE) for state in self._alarm.observe(*vote, end)]
             span = self.novelty.hear(window, ratio, self._alarm.state, self._emitter.clock.monotonic())
             self._spans += [] if span is None else [span]
@@ -335,51 +327,21 @@ class Asset:
             self.drift.look(found)
         fields = self._vibration.fields(found)
         messages = [self._emitter.publish(Vibration, self.settings.id, Durability.TELEMETRY, **fields)]
-        verdict = self._verdict(self._alarm.state)
-        if self._last_verdict is not None and verdict != self._last_verdict:
+        if self._evidence.turned(self._alarm.state, heard=self.bundle is not None):
             messages.append(self._fault(self._alarm.state, Durability.TELEMETRY))
-        self._last_verdict = verdict
         return messages
-
-    def _verdict(self, state: AlarmState) -> tuple[PhysicsVerdict, str, Defect | None, Zone | None]:
-        physics = self._vibration.physics
-        defect = None if physics.match is None else physics.match.defect
-        heard = self.bundle is not None
-        word, note = physics_verdict(state, defect, physics.zone, looked=physics.looked, heard=heard)
-        return word, note, defect, physics.zone
 
     def _fault(self, state: AlarmState, durability: Durability) -> Publish:
         self._last_fault = self._emitter.clock.monotonic()
+        novel_s = self.novelty.seconds_of(state.event)
         return self._emitter.publish(
             Fault,
             self.settings.id,
             durability,
             model=None if self.bundle is None else self.bundle.card.id,
             **fault_fields(state),
-            evidence=self._evidence(state),
+            evidence=self._evidence.fields(state, heard=self.bundle is not None, novel_s=novel_s),
         )
-
-    def _evidence(self, state: AlarmState) -> dict[str, Any]:
-        """Give indicators of the newest windows heard as the state's class (what was, where none is), and physics."""
-        windows = [samples for heard, samples in self._heard if heard == state.class_]
-        if windows:
-            value = indicators(np.concatenate(windows, axis=1), self.settings.unit, self.settings.rate_hz)
-            self._last_evidence = {
-                **rounded(value),
-                "unit": value.unit,
-                "seconds": round(value.seconds, 4),
-                "windows": len(windows),
-                "class_": state.class_,
-            }
-        word, note, defect, zone = self._verdict(state)
-        return {
-            **self._last_evidence,
-            **self._vibration.evidence(),
-            "novel_kept_s": round(self.novelty.seconds_of(state.event), 3),
-            "physics": word,
-            "note": note,
-            "action": recommended_action(state, word, defect, zone),
-        }
 
     def _model(self, durability: Durability) -> Publish:
         fields = {} if self.bundle is None else model_fields(self.bundle)

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
 
 from edgetune_node.alarm import NOVEL
+from edgetune_node.vibration import rounded
 from edgetune_signal.condition import defect_of_class
+from edgetune_signal.indicators import indicators
 
 if TYPE_CHECKING:
     from edgetune_node.alarm import AlarmState
+    from edgetune_node.config import AssetSection
+    from edgetune_node.vibration import VibrationWatch
     from edgetune_signal.defects import Defect
+    from edgetune_signal.types import Samples
     from edgetune_signal.velocity import Zone
+
+WINDOWS = 16
+"""Indicators are given of so many windows at the most."""
 
 Physics: TypeAlias = Literal["agrees", "disagrees", "suggests", "silent", "unavailable"]
 
@@ -20,6 +32,76 @@ PARTS: dict[str, str] = {
     "bsf2": "rolling element",
     "ftf": "cage",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What physics says to the network's condition, in a word and in a sentence, and what that rests on."""
+
+    word: Physics
+    note: str
+    defect: Defect | None
+    zone: Zone | None
+
+
+class EvidenceWatch:
+    """Keeps what speaks for the alarm's state, and says it.
+
+    Parameters
+    ----------
+    settings
+        The asset's configuration.
+    vibration
+        What physics sees.
+    """
+
+    def __init__(self, settings: AssetSection, vibration: VibrationWatch) -> None:
+        self._settings = settings
+        self._vibration = vibration
+        self._windows: deque[tuple[str, Samples]] = deque(maxlen=min(settings.alarm.window, WINDOWS))
+        self._indicators: dict[str, Any] = {}
+        self._last: Verdict | None = None
+
+    def hear(self, class_: str, samples: Samples) -> None:
+        """Keep a window that the alarm has counted for ``class_``; shape ``(channels, length)``."""
+        self._windows.append((class_, samples))
+
+    def turned(self, state: AlarmState, *, heard: bool) -> bool:
+        """Whether physics says another thing than when this was asked last; ``heard`` as of `physics_verdict`."""
+        verdict, before = self._verdict(state, heard=heard), self._last
+        self._last = verdict
+        return before is not None and verdict != before
+
+    def fields(self, state: AlarmState, *, heard: bool, novel_s: float) -> dict[str, Any]:
+        """Give the fields of `Evidence`, the indicators of the newest windows that were heard as the state's class.
+
+        Where none was, the indicators stay those told last. ``novel_s`` is how many seconds of its event are kept.
+        """
+        windows = [samples for class_, samples in self._windows if class_ == state.class_]
+        if windows:
+            value = indicators(np.concatenate(windows, axis=1), self._settings.unit, self._settings.rate_hz)
+            self._indicators = {
+                **rounded(value),
+                "unit": value.unit,
+                "seconds": round(value.seconds, 4),
+                "windows": len(windows),
+                "class_": state.class_,
+            }
+        verdict = self._verdict(state, heard=heard)
+        return {
+            **self._indicators,
+            **self._vibration.evidence(),
+            "novel_kept_s": round(novel_s, 3),
+            "physics": verdict.word,
+            "note": verdict.note,
+            "action": recommended_action(state, verdict.word, verdict.defect, verdict.zone),
+        }
+
+    def _verdict(self, state: AlarmState, *, heard: bool) -> Verdict:
+        physics = self._vibration.physics
+        defect = None if physics.match is None else physics.match.defect
+        word, note = physics_verdict(state, defect, physics.zone, looked=physics.looked, heard=heard)
+        return Verdict(word, note, defect, physics.zone)
 
 
 def physics_verdict(
