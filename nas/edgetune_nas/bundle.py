@@ -40,7 +40,6 @@ REPORT: Final = "report.html"
 MODEL_FILES: Final[dict[Precision, str]] = {"float": "model.onnx", "int8": "model.int8.onnx"}
 MAX_CARD_BYTES: Final = 4 * 2**20
 MAX_CALIBRATION_WINDOWS: Final = 256
-BATCH: Final = 1024
 MIN_AGREEMENT: Final = 0.995
 
 
@@ -300,8 +299,7 @@ def evaluate(bundle: Bundle, x: NDArray[np.float32], label: NDArray[np.integer],
     matrix = confusion(truth, guess, len(names))
     unknown = np.zeros(len(x), bool)
     if bundle.novelty is not None:
-        parts = [bundle.novelty.unknown(x[at : at + BATCH], guess[at : at + BATCH]) for at in range(0, len(x), BATCH)]
-        unknown = np.concatenate(parts)
+        unknown = bundle.novelty.unknown(x, guess)
     p50, p99 = latency_us(bundle.classifier, x[:MAX_CALIBRATION_WINDOWS])
     return Evaluation(
         accuracy=float((guess == truth).mean()),

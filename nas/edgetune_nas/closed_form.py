@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgetune_nas.layers import Conv, Dense, Flatten, Layer, Log, LpPool, Network, Softmax
+from edgetune_nas.portions import PORTION_BYTES, portions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +23,6 @@ LOG_FLOOR, BANK_LOG_FLOOR = 3e-2, 2e-3
 """The log's offset as a share of the mean pooled value: quieter frames (bands) than this say nothing more."""
 LIBRARY_WINDOWS = 4
 """New windows of a class that weigh as much as all the library has of it."""
-_BLOCK_BYTES = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,7 @@ def front_features(front: tuple[Layer, ...], x: Floats) -> Floats:
     if not front or not len(x):
         return x
     copies = max((layer.kernel / layer.stride for layer in front if isinstance(layer, Conv | LpPool)), default=1.0)
-    step = max(1, int(_BLOCK_BYTES / (x[0].size * 4 * max(1.0, copies))))
-    return np.concatenate([_apply(front, x[at : at + step]) for at in range(0, len(x), step)])
+    return np.concatenate([_apply(front, portion) for portion in portions(x, int(PORTION_BYTES / max(1.0, copies)))])
 
 
 def fit_front(front: tuple[Layer, ...], x: Floats) -> tuple[tuple[Layer, ...], Floats]:

@@ -16,7 +16,8 @@ from edgetune_nas.closed_form import discriminant, expected_drift, is_closed_for
 from edgetune_nas.cost import plan
 from edgetune_nas.layers import Dense
 from edgetune_nas.onnx_writer import write_onnx
-from edgetune_nas.runtime import BATCH_WINDOWS, INPUT, open_session
+from edgetune_nas.portions import portions
+from edgetune_nas.runtime import INPUT, open_session
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,8 +53,7 @@ def head_for_int8(network: Network, learned: Dataset) -> Adapt | None:
         opened.CopyFrom(quantised)
         opened.graph.output.append(onnx.helper.make_tensor_value_info(dense.input[0], onnx.TensorProto.FLOAT, None))
         session = open_session(opened.SerializeToString())
-        blocks = (known.x[at : at + BATCH_WINDOWS] for at in range(0, len(known), BATCH_WINDOWS))
-        features = np.concatenate([session.run(dense.input[:1], {INPUT: block})[0] for block in blocks])
+        features = np.concatenate([session.run(dense.input[:1], {INPUT: portion})[0] for portion in portions(known.x)])
         weight, bias = discriminant(
             features,
             known.label,

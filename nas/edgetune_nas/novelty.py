@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edgetune_nas.errors import BundleError
+from edgetune_nas.portions import portions
 from edgetune_signal.errors import RecordingError
 from edgetune_signal.npz import open_npz
 
@@ -32,8 +33,6 @@ LEAST_LIMIT: Final = 1e-9
 """No limit is lower: distances are told in multiples of it, and these must stay finite numbers."""
 SILENCE: Final = 1e-30
 QUIET_RHYTHM: Final = 1e-12
-BLOCK_BYTES: Final = 1_000_000
-"""Windows are described by so many bytes at a time; what is computed on the way takes twenty times as much."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,10 +190,10 @@ def features(x: NDArray[np.float32], edges: NDArray[np.int64], rhythm_edges: NDA
     Per channel: log of the mean power in each band; of the rectified signal over its mean, log of the mean power in
     each band (the rhythm of impacts, whatever their strength); log of kurtosis and of crest factor.
     """
-    step = max(1, BLOCK_BYTES // x[0].nbytes) if len(x) else 1
-    if len(x) > step:
-        blocks = (x[at : at + step] for at in range(0, len(x), step))
-        return np.concatenate([features(block, edges, rhythm_edges) for block in blocks])
+    return np.concatenate([_features(portion, edges, rhythm_edges) for portion in portions(x)])
+
+
+def _features(x: NDArray[np.float32], edges: NDArray[np.int64], rhythm_edges: NDArray[np.int64]) -> NDArray[np.float64]:
     wide = x.astype(np.float64)
     wide -= wide.mean(axis=2, keepdims=True)
     rectified = np.abs(wide)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from edgetune_nas.card import Measured
+from edgetune_nas.portions import portions
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 INPUT: Final = "window"
 OUTPUT: Final = "probabilities"
-BATCH_WINDOWS: Final = 256
 WARM_UP_RUNS: Final = 20
 MAX_RUNS: Final = 2000
 MEASURE_SECONDS: Final = 0.4
@@ -56,9 +56,11 @@ class Classifier:
 
     def probabilities(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
         """Probabilities ``float32 (windows, classes)`` of ``x``, ``(windows, channels, length)``."""
-        if len(x) > BATCH_WINDOWS:
-            starts = range(0, len(x), BATCH_WINDOWS)
-            return np.concatenate([self.probabilities(x[start : start + BATCH_WINDOWS]) for start in starts])
+        if len(x) > 1:
+            return np.concatenate([self._run(portion) for portion in portions(x)])
+        return self._run(x)
+
+    def _run(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
         result: NDArray[np.float32] = self._session.run([OUTPUT], {INPUT: np.ascontiguousarray(x, np.float32)})[0]
         return result
 

@@ -14,6 +14,7 @@ from edgetune_nas.candidate import Interrupted
 from edgetune_nas.closed_form import fit_front, front_features, front_weights, split_front
 from edgetune_nas.layers import Network
 from edgetune_nas.optimiser import OneCycleAdamW
+from edgetune_nas.portions import portions
 from edgetune_nas.torch_net import LayerNet, from_network, to_network
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from edgetune_nas.layers import Layer
 
 LABEL_SMOOTHING = 0.1
+LOGITS_BYTES = 1 << 18
+"""Input that logits are computed of at a time: frames of a stem overlap, and torch keeps a copy of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +111,9 @@ def logits(network: Network, x: NDArray[np.float32]) -> NDArray[np.float32]:
     features = front_features(front, x)
     tail = Network((features.shape[1], features.shape[2]), rest, network.weights[len(front) :])
     with torch.inference_mode():
-        blocks = torch.from_numpy(np.ascontiguousarray(features)).split(512)  # type: ignore[no-untyped-call]
         net = from_network(tail)
-        result: NDArray[np.float32] = torch.cat([net(block) for block in blocks]).numpy()
+        parts = [net(torch.from_numpy(np.ascontiguousarray(portion))) for portion in portions(features, LOGITS_BYTES)]
+        result: NDArray[np.float32] = torch.cat(parts).numpy()
     return result
 
 
