@@ -12,15 +12,15 @@ while the broker is there, and what a full disk would not take. Telemetry follow
 
 from __future__ import annotations
 
-import json
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from edgetune_node.connection import MAX_INFLIGHT
 from edgetune_node.errors import OutboxError
 from edgetune_node.outbox import Entry
+from edgetune_node.sending import Sending, Telemetry, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,46 +42,6 @@ class Stage(Enum):
     BACKLOG = "backlog"
     RESTATING = "restating"
     LIVE = "live"
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A message in memory only, to be sent after the entry with key ``after``; made in connection ``number``."""
-
-    entry: Entry
-    after: int
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Telemetry:
-    """A message that is not worth a disk; of a retained topic only the newest counts."""
-
-    topic: str
-    payload: bytes
-    qos: int
-    retain: bool
-    correlation: bytes | None
-
-
-Item: TypeAlias = Entry | Waiting | Telemetry
-
-
-@dataclass(frozen=True, slots=True)
-class Sending:
-    """One message as it goes out, and what it was made of (None: a restated payload)."""
-
-    topic: str
-    payload: bytes
-    qos: int
-    retain: bool
-    correlation: bytes | None
-    item: Item | None
-
-    @property
-    def size(self) -> int:
-        """Upper bound of the MQTT packet's bytes."""
-        return len(self.payload) + len(self.topic.encode()) + len(self.correlation or b"") + 32
 
 
 class Delivery:
@@ -246,12 +206,12 @@ class Delivery:
         if self.stage is Stage.LIVE and may_confirm:
             item = self._next_ordered(None)
             if item is not None:
-                return self._as_sending(item, historical=False)
+                return Sending.of(item, historical=False)
         if self._readings and self._may_read(self._readings[0], may_confirm=may_confirm, may_tell=may_tell):
-            return self._as_sending(self._readings.popleft(), historical=False)
+            return Sending.of(self._readings.popleft(), historical=False)
         if self.stage is Stage.LIVE and may_confirm and may_tell and self._states:
             topic = next((topic for topic in self._states if topic != self._last_topic), self._last_topic)
-            return self._as_sending(self._states.pop(topic), historical=False)
+            return Sending.of(self._states.pop(topic), historical=False)
         return None
 
     def wait_s(self, now_s: float) -> float | None:
@@ -318,7 +278,7 @@ class Delivery:
             self.stage = Stage.RESTATING
             return None
         self._next_backlog_s = max(self._next_backlog_s + self._pause_s, now_s)
-        return self._as_sending(item, historical=True)
+        return Sending.of(item, historical=True)
 
     def _next_ordered(self, until: int | None) -> Entry | Waiting | None:
         """Next of the entries on disk and the messages in memory; with ``until``, of those before this connection."""
@@ -341,14 +301,6 @@ class Delivery:
             if not self._page:
                 self._cursor = last  # the rest was dropped
         return self._page[0] if self._page else None
-
-    def _as_sending(self, item: Item, *, historical: bool) -> Sending:
-        if isinstance(item, Telemetry):
-            return Sending(item.topic, item.payload, item.qos, item.retain, item.correlation, item)
-        entry = item.entry if isinstance(item, Waiting) else item
-        payload = mark_historical(entry.payload) if historical else entry.payload
-        retain = entry.retain and not historical
-        return Sending(entry.topic, payload, entry.qos, retain, entry.correlation, item)
 
     def _finish(self, sending: Sending) -> None:
         if isinstance(sending.item, Entry):
@@ -385,14 +337,3 @@ class Delivery:
         if reading.qos == 0:
             return may_tell and self.stage is not Stage.AWAY
         return may_confirm and self.stage is Stage.LIVE  # it may share its topic with what the backlog holds
-
-
-def mark_historical(payload: bytes) -> bytes:
-    """Set ``historical`` in a message's JSON; anything else stays as it is."""
-    try:
-        data = json.loads(payload)
-    except ValueError:
-        return payload
-    if not isinstance(data, dict):
-        return payload
-    return json.dumps({**data, "historical": True}, separators=(",", ":"), ensure_ascii=False).encode()

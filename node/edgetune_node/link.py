@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from edgetune_node.connection import MAX_INFLIGHT, Connection
-from edgetune_node.delivery import Telemetry
 from edgetune_node.errors import OutboxError
 from edgetune_node.events import CommandArrived, ContextArrived, Durability, LinkChanged
 from edgetune_node.outbox import Entry
 from edgetune_node.payloads import MAX_PAYLOAD_BYTES
 from edgetune_node.sender import Kept, Sender
+from edgetune_node.sending import Telemetry
 from edgetune_node.tls import tls_context
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import structlog
 
 from edgetune_node.connection import Down, Sent, Up
-from edgetune_node.delivery import Delivery, Sending, Stage, Telemetry
+from edgetune_node.delivery import Delivery, Stage
 from edgetune_node.errors import OutboxError
 from edgetune_node.outbox import Entry
+from edgetune_node.sending import Sending, Telemetry
 from edgetune_node.watchdog import Publishing
 
 if TYPE_CHECKING:
