@@ -87,7 +87,7 @@ class EvidenceWatch:
                 "windows": len(windows),
                 "class_": state.class_,
             }
-        verdict = self._verdict(state, heard=heard)
+        verdict = self._last = self._verdict(state, heard=heard)
         return {
             **self._indicators,
             **self._vibration.evidence(),

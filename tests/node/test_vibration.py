@@ -161,6 +161,16 @@ def test_the_state_is_repeated_when_physics_changes_its_mind() -> None:
     assert repeated.evidence.action.startswith("look at the machine")
 
 
+def test_a_fault_raised_before_physics_has_looked_is_repeated_once_it_has() -> None:
+    section = AssetSection(id="b", rate_hz=RATE, machine=MachineSection(group=2, bearing="6205-2RS", shaft_rpm=1797.0))
+    asset = Asset(section, Emitter(Topics("edgetune", "n"), "boot", Clock()), lambda: "e1")
+    [said] = [each.message for each in asset.announce() if isinstance(each.message, Fault)]
+    assert said.evidence.physics == "unavailable"
+    chunk = Chunk(BearingSimulator().generate(RATE), 0, float(RATE), 0)
+    [said] = [each.message for each in asset.listen(chunk) if isinstance(each.message, Fault)]
+    assert (said.evidence.physics, said.evidence.zone) == ("silent", "A")
+
+
 @pytest.mark.parametrize(
     ("state", "physics", "defect", "zone", "words"),
     [
