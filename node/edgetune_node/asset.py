@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_node.alarm import NOVEL, Alarm
+from edgetune_node.alarm import NOVEL, UNKNOWN, Alarm
 from edgetune_node.clock import from_ns
 from edgetune_node.context import Context
 from edgetune_node.drift import DriftWatch
 from edgetune_node.events import Durability
 from edgetune_node.evidence import EvidenceWatch
-from edgetune_node.labelling import Recent, novel_recording
+from edgetune_node.labelling import UNUSABLE, Recent, novel_recording
 from edgetune_node.message_parts import AssetHealth
 from edgetune_node.messages import Classification, Emg, Fault, Model, Sign, Vibration
 from edgetune_node.muscles import MuscleWatch
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from edgetune_node.restoring import Restored
     from edgetune_signal import Chunk, Recording, Window
 
-UNKNOWN = "unknown"
-UNUSABLE = frozenset({"nan", "flat"})
 LATENCIES_KEPT = 512
 STALE_S = 5.0
 

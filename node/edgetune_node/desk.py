@@ -27,7 +27,6 @@ from edgetune_node.events import (
     FinishCommand,
     Install,
     KeepNovel,
-    LabelNovel,
     ModelReady,
     NoteCommand,
     NovelChanged,
@@ -35,7 +34,7 @@ from edgetune_node.events import (
     SaveRecording,
     StartSearch,
 )
-from edgetune_node.labelling import recent_recording
+from edgetune_node.labelling import labelled
 from edgetune_node.requests import Answer, Origin, Stored
 from edgetune_node.resumption import JobNote, newcomer
 from edgetune_node.standing import Standing
@@ -313,27 +312,11 @@ class Desk:
         return [NoteCommand(settings.id, origin.command_id, self.job_note), *self.tick()]
 
     def _label(self, command: LabelCommand, origin: Origin) -> tuple[Answer, list[Effect]]:
-        asset = self.asset
-        if command.event is not None:
-            refused = asset.novelty.refuses(command.event)
-            if refused is not None:
-                return Answer("rejected", refused), []
-            self._origin = origin
-            wanted = LabelNovel(asset.settings.id, command.id, command.event, command.label)
-            return Answer("accepted", final=False), [wanted]
-        found = recent_recording(
-            asset.recent.chunks,
-            asset.settings,
-            command.seconds or 0.0,
-            label=command.label,
-            group=f"label-{command.id}",
-            **self._marks,
-            shaft_rpm=asset.context.shaft_rpm,
-        )
-        if isinstance(found, str):
-            return Answer("rejected", found), []
+        wanted = labelled(self.asset, command, **self._marks)
+        if isinstance(wanted, str):
+            return Answer("rejected", wanted), []
         self._origin = origin
-        return Answer("accepted", final=False), [SaveRecording(asset.settings.id, command.id, found)]
+        return Answer("accepted", final=False), [wanted]
 
     def _novel_changed(self, event: NovelChanged) -> list[Effect]:
         """Take in what is kept of the unknown now; where some of it was to be labelled, how that ended."""

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgetune_node.alarm import NOVEL
+from edgetune_node.events import LabelNovel, SaveRecording
 from edgetune_signal import Recording, held_out_start, window_quality
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edgetune_node.asset import Asset
+    from edgetune_node.commands import LabelCommand
     from edgetune_node.config import AssetSection
     from edgetune_node.novel import Span
     from edgetune_signal import Chunk
@@ -48,6 +51,24 @@ class Recent:
         while self._samples - self._chunks[0].samples.shape[1] >= self._wanted:
             self._samples -= self._chunks.popleft().samples.shape[1]
         return len(self._chunks) == 1
+
+
+def labelled(asset: Asset, command: LabelCommand, *, subject: str, condition: str) -> LabelNovel | SaveRecording | str:
+    """Give what shall be done so that samples of the past have a label; or why that cannot be."""
+    if command.event is not None:
+        refused = asset.novelty.refuses(command.event)
+        return refused or LabelNovel(asset.settings.id, command.id, command.event, command.label)
+    found = recent_recording(
+        asset.recent.chunks,
+        asset.settings,
+        command.seconds or 0.0,
+        label=command.label,
+        group=f"label-{command.id}",
+        subject=subject,
+        condition=condition,
+        shaft_rpm=asset.context.shaft_rpm,
+    )
+    return found if isinstance(found, str) else SaveRecording(asset.settings.id, command.id, found)
 
 
 def recent_recording(
