@@ -24,7 +24,8 @@ from edgetune_signal.recording_file import Recording, read_recording, write_reco
 from edgetune_signal.recordings import BrokenRecording, RecordingInfo, RecordingStore, held_out_start
 from edgetune_signal.simulated_armband import ARMBAND_GESTURES, ArmbandSimulator
 from edgetune_signal.simulated_bearing import BEARING_CONDITIONS, BearingSimulator
-from edgetune_signal.sources import Source, open_source, source_kinds
+from edgetune_signal.source import Source
+from edgetune_signal.sources import open_source, source_kinds
 from edgetune_signal.splits import Split, split_dataset
 from edgetune_signal.types import Chunk, StreamSpec, Window
 from edgetune_signal.windowing import Windower

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from edgetune_signal.options import OptionReader
-    from edgetune_signal.sources import Source
+    from edgetune_signal.source import Source
     from edgetune_signal.types import Samples, StreamSpec
 
 CONVERSION_OPTIONS = ("sensor_rate_hz", "sensor_unit", "sensitivity", "zero")

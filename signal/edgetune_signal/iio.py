@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgetune_signal.sources import Source
+    from edgetune_signal.source import Source
     from edgetune_signal.types import StreamSpec
 
 BASE_UNITS = {"accel": "m/s2", "voltage": "mV"}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edgetune_signal.recording_file import Recording
-    from edgetune_signal.sources import Source
+    from edgetune_signal.source import Source
     from edgetune_signal.types import Samples, StreamSpec
 
 DEFAULT_BLOCK_S = 0.02

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from edgetune_signal.live import Piece
     from edgetune_signal.serial_formats import Parser
-    from edgetune_signal.sources import Source
+    from edgetune_signal.source import Source
     from edgetune_signal.types import StreamSpec
 
 FORMATS = ("block", "lines")

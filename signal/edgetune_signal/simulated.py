@@ -24,7 +24,7 @@ from edgetune_signal.simulated_bearing import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgetune_signal.sources import Source
+    from edgetune_signal.source import Source
     from edgetune_signal.types import Samples, StreamSpec
 
 DEFAULT_BLOCK_S = 0.02

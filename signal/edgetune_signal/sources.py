@@ -1,9 +1,9 @@
-"""What a source of samples is, and how one is opened by its kind."""
+"""Opens a source of samples by its kind."""
 
 from __future__ import annotations
 
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, cast
 
 from edgetune_signal.conversion import CONVERSION_OPTIONS, ConvertedSource, read_conversion
 from edgetune_signal.errors import SourceError, SourceOptionsError
@@ -12,53 +12,12 @@ from edgetune_signal.options import OptionReader
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from edgetune_signal.types import Chunk, StreamSpec
+    from edgetune_signal.source import Source
+    from edgetune_signal.types import StreamSpec
 
-    SourceFactory = Callable[[StreamSpec, Mapping[str, object]], "Source"]
+    SourceFactory = Callable[[StreamSpec, Mapping[str, object]], Source]
 
 ENTRY_POINT_GROUP = "edgetune.sources"
-
-
-@runtime_checkable
-class Source(Protocol):
-    """A stream of chunks, read by one thread and switched or closed by any.
-
-    `edgetune_signal.testing` holds the checks every source must pass. A source may have an attribute
-    ``last_error: str | None``: what it last refused without ending the stream, and a count ``lost``: blocks, frames or
-    lines that never came, as the sender's numbers tell.
-    """
-
-    @property
-    def spec(self) -> StreamSpec:
-        """What every chunk keeps to."""
-        ...
-
-    def read(self, timeout_s: float) -> Chunk | None:
-        """Return the next chunk, or None when none came within ``timeout_s`` seconds.
-
-        Raises
-        ------
-        SourceEnded
-            There is nothing more to come, or the source was closed.
-        SourceError
-            The source broke.
-        """
-        ...
-
-    def select(self, name: str) -> None:
-        """Switch to another recording or condition while running.
-
-        Raises
-        ------
-        SourceError
-            ``name`` names none (the message lists what can be selected), or the source cannot switch.
-            The stream goes on as before.
-        """
-        ...
-
-    def close(self) -> None:
-        """Release what the source holds and wake a waiting reader; closing twice is fine."""
-        ...
 
 
 def source_kinds() -> tuple[str, ...]:

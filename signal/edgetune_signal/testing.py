@@ -24,7 +24,7 @@ from edgetune_signal.errors import SourceEnded, SourceError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from edgetune_signal.sources import Source
+    from edgetune_signal.source import Source
     from edgetune_signal.types import Chunk
 
     MakeSource = Callable[[], Source]

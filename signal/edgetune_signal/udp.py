@@ -13,7 +13,7 @@ from edgetune_signal.options import OptionReader
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgetune_signal.sources import Source
+    from edgetune_signal.source import Source
     from edgetune_signal.types import StreamSpec
 
 MAX_DATAGRAM_BYTES = 65_535
