@@ -26,7 +26,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edgetune_node.signing import PROPERTY
-from edgetune_node.sockets import send_at_once
+from edgetune_node.sockets import ended_by_peer, prepare
+from edgetune_node.takeover import MAX_RECONNECT_S, Takeovers
 from edgetune_node.tls import distrust, own_certificate
 
 if TYPE_CHECKING:
@@ -39,11 +40,8 @@ MAX_INFLIGHT = 20
 """Messages on their way at once; also the least that a broker's Receive Maximum usually is."""
 MAX_INCOMING_BYTES = 4 * 2**20
 """Larger packets are dropped by an MQTT 5 broker."""
-MIN_RECONNECT_S = 0.5
-MAX_RECONNECT_S = 30
-FLAPPING_LOSSES = 5
-FLAPPING_S = 60.0
-"""So many connections in a row that each lasted for less than this look like two clients of one id."""
+MAX_UNREACHABLE_S = 2.0
+"""A broker that cannot be reached is tried again at least so often, so that a node is soon back when its network is."""
 MID_BITS = 16
 
 _log = structlog.get_logger(__name__)
@@ -149,9 +147,10 @@ class Connection:
         self._deliver = on_message
         self._number = 0
         self._up = False
-        self._up_s = 0.0
         self._jitter = jitter
-        self._short = 0
+        self._takeovers = Takeovers()
+        self._hung_up = False
+        self._waits_s: tuple[float, float] | None = None
         self._refused = False
         self._limits: tuple[int, int | None] = (MAX_INFLIGHT, None)
         self._thread: threading.Thread | None = None
@@ -163,10 +162,11 @@ class Connection:
             protocol=mqtt.MQTTv5 if self._five else mqtt.MQTTv311,
             manual_ack=True,
         )
-        client.on_socket_open = send_at_once
+        client.on_socket_open = prepare
+        client.on_socket_close = self._on_socket_close
         client.max_inflight_messages_set(MAX_INFLIGHT)
         client.max_queued_messages_set(2 * MAX_INFLIGHT)
-        self._delay_reconnects()
+        self._delay_reconnects(MAX_UNREACHABLE_S)
         if settings.username is not None:
             password = settings.password
             client.username_pw_set(settings.username, None if password is None else password.get_secret_value())
@@ -202,11 +202,12 @@ class Connection:
 
     @property
     def flapping(self) -> str | None:
-        """What it looks like where connections never last; None where they do, or this one does by now."""
-        if self._short < FLAPPING_LOSSES or (self._up and time.monotonic() - self._up_s >= FLAPPING_S):
+        """What it looks like where the broker ends connections again and again; None once this one lasts."""
+        times = self._takeovers.seen(time.monotonic())
+        if not times:
             return None
         return (
-            f"the connection was lost {self._short} times in a row, each within a minute: does another client use the"
+            f"the broker ended {times} connections in a row, each within a minute: does another client use the"
             f" client id {self._client_id}? Give each node its own node.id or mqtt.client_id"
         )
 
@@ -264,6 +265,7 @@ class Connection:
     def _on_connect(self, client: mqtt.Client, _userdata: Any, _flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
             self._refused = True
+            self._delay_reconnects(MAX_RECONNECT_S)
             self._signal(Down(f"the broker refused the connection: {reason}"))
             return
         client.drop_out_messages()
@@ -281,25 +283,33 @@ class Connection:
     def _on_connect_fail(self, *_: Any) -> None:
         error = sys.exc_info()[1]  # paho calls this while it handles the error, and does not pass it on
         told = distrust(error) if isinstance(error, ssl.SSLCertVerificationError) else str(error)
+        self._takeovers.down(time.monotonic(), hung_up=False)
+        self._delay_reconnects(MAX_RECONNECT_S if isinstance(error, ssl.SSLError) else MAX_UNREACHABLE_S)
         self._signal(Down(f"no connection to {self._settings.host}:{self._settings.port}: {told}"))
 
     @_guarded
+    def _on_socket_close(self, _client: Any, _userdata: Any, connection: Any) -> None:
+        self._hung_up = ended_by_peer(connection)
+
+    @_guarded
     def _on_disconnect(self, _client: Any, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        self._takeovers.down(time.monotonic(), hung_up=self._hung_up)
         if self._up:
-            self._short = self._short + 1 if time.monotonic() - self._up_s < FLAPPING_S else 0
-            self._up = False
-            self._delay_reconnects()
+            self._delay_reconnects(MAX_UNREACHABLE_S)
             self._signal(Down(self.flapping or f"the connection was lost: {reason}"))
         elif not self._refused:  # else this only repeats the refusal
+            self._delay_reconnects(MAX_RECONNECT_S)
             tls = self._settings.tls
             hint = "does it expect TLS?" if tls is None else own_certificate(tls)
             self._signal(Down(f"the broker closed the connection before answering: {reason}; {hint}"))
         self._up = False
 
-    def _delay_reconnects(self) -> None:
-        """Wait ever longer where connections do not last: two clients of one id must not fight without end."""
-        delay_s = reconnect_s(self._short) + self._jitter
-        self._client.reconnect_delay_set(delay_s, MAX_RECONNECT_S + 1)  # type: ignore[arg-type] # it only adds
+    def _delay_reconnects(self, longest_s: float) -> None:
+        """Wait as long as takeovers ask for, then ever longer while nothing comes of it, up to ``longest_s``."""
+        waits_s = self._takeovers.wait_s + self._jitter, max(longest_s, self._takeovers.wait_s) + self._jitter
+        if waits_s != self._waits_s:  # else paho would begin anew with the shortest
+            self._waits_s = waits_s
+            self._client.reconnect_delay_set(*waits_s)  # type: ignore[arg-type] # it only adds
 
     @_guarded
     def _on_subscribe(self, _client: Any, _userdata: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
@@ -308,7 +318,8 @@ class Connection:
         ]
         for name, why in refused:
             _log.error("mqtt_subscription_refused", filter=name, reason=why)
-        self._up, self._up_s = True, time.monotonic()
+        self._up = True
+        self._takeovers.up(time.monotonic())
         told = "; ".join(f"subscription to {name}: {why}" for name, why in refused)
         self._signal(Up(self._number, *self._limits, told or None))
 
@@ -330,11 +341,6 @@ class Connection:
                 signature=dict(getattr(properties, "UserProperty", [])).get(PROPERTY),
             )
         )
-
-
-def reconnect_s(short: int) -> float:
-    """Seconds to wait before connecting again after so many short connections in a row; jitter comes on top."""
-    return float(min(MIN_RECONNECT_S * 2 ** max(0, short - FLAPPING_LOSSES + 1), MAX_RECONNECT_S))
 
 
 def client_id(topics: Topics) -> str:

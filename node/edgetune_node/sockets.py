@@ -1,14 +1,33 @@
-"""What every MQTT connection of ours asks of its socket."""
+"""What every MQTT connection of ours asks of its socket, and what a socket tells of its end."""
 
 from __future__ import annotations
 
 import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
 
+UNHEARD_S = 5.0
+"""Where nothing that was sent is acknowledged for so long, the network is cut: a connection half open would else be
+waited for, minutes if need be, when the network has long come back."""
+CLOSE_WAIT = 8
+"""Of Linux's ``tcp_info``: the other side has ended the connection in good order, this one has not."""
 
-def send_at_once(_client: Client, _userdata: Any, connection: Any) -> None:
-    """Turn Nagle's algorithm off: with it a message may wait 40 ms for the acknowledgement of the one before."""
+
+def prepare(_client: Client, _userdata: Any, connection: Any) -> None:
+    """Turn Nagle's algorithm off (with it a message may wait 40 ms), and bound the wait for a network that is cut."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if sys.platform == "linux":
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNHEARD_S * 1000))
+
+
+def ended_by_peer(connection: Any) -> bool:
+    """Whether the other side hung up: no reset, no silence; true as well where that cannot be told."""
+    if sys.platform != "linux":
+        return True
+    if connection.fileno() < 0:
+        return False  # closed here already
+    state: int = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    return state == CLOSE_WAIT

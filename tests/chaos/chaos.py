@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hardships import FAKETIME, Disk, Memory, Sensor, full_disk, no_memory, other_time, unplugged, waiting
+from hardships import FAKETIME, Disk, Memory, Sensor, full_disk, named, no_memory, other_time, unplugged, waiting
 from ledger import Account, Said, account, logged_faults, outbox_faults
 from plant import Broker, Machine, Node, PlantError, Watcher, Wire, wait_until
 from rich.console import Console
@@ -96,7 +96,7 @@ QUICK = Plan(
     kills={"monitoring": 1, "recording": 1, "collecting": 1, "searching": 1, "deploying": 1},
     restarts=1,
     freezes_s=(2,),
-    cuts=2,
+    cuts=7,
     full_s=(1,),
     unplugged=1,
     starved_mib=(),
@@ -216,6 +216,8 @@ class Chaos:
         began_s = time.monotonic()
         wait_until(lambda: self._wire.connections > connections, "the node connects again")
         self._until_heard(time.monotonic())
+        if named(self._watcher, "another client"):
+            self.defects.append("a cut was taken for another client of the same id")
         return time.monotonic() - began_s
 
     def fill(self, seconds: float) -> float:

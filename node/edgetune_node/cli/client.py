@@ -18,7 +18,7 @@ from paho.mqtt.properties import Properties
 from edgetune_node.cli.broker_errors import BrokerError, unreachable
 from edgetune_node.errors import NodeError
 from edgetune_node.signing import PROPERTY, seal, sign
-from edgetune_node.sockets import send_at_once
+from edgetune_node.sockets import prepare
 from edgetune_node.tls import tls_context
 from edgetune_node.topics import NODE_COMMANDS
 
@@ -265,7 +265,7 @@ class OperatorClient:
             client.will_set(*will, qos=1, retain=True)
         if self._mqtt.tls:
             client.tls_set_context(tls_context(self._mqtt.tls))
-        client.on_socket_open = send_at_once
+        client.on_socket_open = prepare
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message

@@ -11,7 +11,7 @@ import structlog
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edgetune_node import connection
+from edgetune_node import takeover
 from edgetune_node.config import TlsSection
 from edgetune_node.errors import ConfigError
 from edgetune_node.tls import own_certificate, tls_context
@@ -62,42 +62,6 @@ def test_a_refused_subscription_is_told(fresh_broker: Any, bench: Any) -> None:
     codes = [ReasonCode(PacketTypes.SUBACK, name) for name in ("Granted QoS 1", "Not authorized")]
     node.connection._on_subscribe(None, None, 1, codes, None)  # mosquitto grants whatever its rules say
     node.until(lambda: node.link.refusal == f"subscription to {TOPICS.base}/+/cmd/+: Not authorized")
-
-
-def test_two_clients_of_one_id_are_suspected(fresh_broker: Any, bench: Any) -> None:
-    node = bench(fresh_broker).start()
-    for times in range(2, 6):
-        node.connection.abandon()
-        node.until_up(times)
-    node.connection.abandon()
-    node.until(lambda: len(node.reasons()) == 5)
-    assert "another client" in node.reasons()[-1]
-    assert "another client" not in node.reasons()[-2]
-
-
-def test_the_wait_before_connecting_again_grows_only_where_connections_do_not_last() -> None:
-    waits_s = [connection.reconnect_s(short) for short in range(100)]
-    assert set(waits_s[: connection.FLAPPING_LOSSES]) == {connection.MIN_RECONNECT_S}
-    assert waits_s == sorted(waits_s)
-    assert waits_s[5:8] == [1.0, 2.0, 4.0]
-    assert waits_s[-1] == connection.MAX_RECONNECT_S
-
-
-def test_two_nodes_of_one_id_both_say_so_until_one_of_them_is_gone(
-    fresh_broker: Any, bench: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    nodes = [bench(fresh_broker, client_id="the-same") for _ in range(2)]
-    for node in nodes:
-        node.link.start()
-    for node in nodes:
-        node.until(lambda node=node: node.link.flapping is not None, 60)
-        assert "client id the-same" in node.link.flapping
-    stays, leaves = nodes
-    leaves.close()
-    stays.until(lambda: stays.link.connected, 60)
-    assert stays.link.flapping is not None
-    monkeypatch.setattr(connection, "FLAPPING_S", 0.0)  # as when a minute has passed
-    assert stays.link.flapping is None
 
 
 # ---- TLS -----------------------------------------------------------------------------------------------------------
@@ -156,7 +120,7 @@ def tls_broker(make_broker: Any, authority: Path) -> Any:
 def waits_longer(node: Any) -> bool:
     """Whether the node has tried three times at least, and waits longer than before the second."""
     waits_s: float | None = node.connection._client._reconnect_delay
-    return waits_s is not None and waits_s >= 4 * connection.MIN_RECONNECT_S
+    return waits_s is not None and waits_s >= 4 * takeover.MIN_RECONNECT_S
 
 
 def test_a_broker_with_a_known_certificate_is_trusted(

@@ -1,0 +1,51 @@
+"""When it looks as if another client used this one's client id, and how long to wait then before connecting again.
+
+A broker knows one connection a client id: who connects throws the other out. With MQTT 5 it should say so ("session
+taken over"); mosquitto 2.0.11 does not, and MQTT 3.1.1 has no words for it. What always shows is that the broker hangs
+up in an orderly way (a network that is cut does not) and takes the next connection at once (a broker that is stopped
+does not).
+"""
+
+from __future__ import annotations
+
+TAKEOVERS = 5
+LASTING_S = 60.0
+"""So many connections in a row that a broker ended within this time look like two clients of one id."""
+MIN_RECONNECT_S = 0.5
+MAX_RECONNECT_S = 30.0
+
+
+class Takeovers:
+    """Counts the connections that a broker ended soon, and that it would take again."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._up_s: float | None = None
+        self._hung_up = False
+
+    def up(self, now_s: float) -> None:
+        """Take in that a connection stands."""
+        self.count += self._hung_up
+        self._hung_up = False
+        self._up_s = now_s
+
+    def down(self, now_s: float, *, hung_up: bool) -> None:
+        """Take in that it is gone, or that there was none to be had; ``hung_up``: the broker ended it in good order."""
+        lasted = self.lasts(now_s)
+        self._hung_up = hung_up and self._up_s is not None and not lasted
+        self._up_s = None
+        if lasted:
+            self.count = 0
+
+    def lasts(self, now_s: float) -> bool:
+        """Whether there is a connection, and for so long that nobody takes it over."""
+        return self._up_s is not None and now_s - self._up_s >= LASTING_S
+
+    def seen(self, now_s: float) -> int:
+        """How many there were in a row; 0 where they are too few to tell, or over."""
+        return self.count if self.count >= TAKEOVERS and not self.lasts(now_s) else 0
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds to wait before connecting again: two clients of one id must not fight without end."""
+        return float(min(MIN_RECONNECT_S * 2 ** max(0, self.count - TAKEOVERS + 1), MAX_RECONNECT_S))

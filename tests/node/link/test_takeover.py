@@ -1,0 +1,123 @@
+"""Two clients of one id are told from a network that is cut and from a broker that is restarted."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Any
+
+import pytest
+
+from edgetune_node import sockets, takeover
+from edgetune_node.takeover import Takeovers
+
+RESET = struct.pack("ii", 1, 0)
+
+
+def ended(times: int, *, hung_up: bool = True, back: bool = True, after_s: float = 1.0) -> Takeovers:
+    """Give what is counted when so many connections have ended in a row, each ``after_s`` old, and the next stands."""
+    takeovers, now_s = Takeovers(), 0.0
+    for _ in range(times):
+        takeovers.up(now_s)
+        now_s += after_s
+        takeovers.down(now_s, hung_up=hung_up)
+        if not back:
+            takeovers.down(now_s, hung_up=False)
+    takeovers.up(now_s)
+    return takeovers
+
+
+def test_five_connections_that_the_broker_ends_and_takes_again_look_like_a_takeover() -> None:
+    assert [ended(times).seen(now_s=times) for times in range(8)] == [0, 0, 0, 0, 0, 5, 6, 7]
+
+
+def test_the_wait_before_connecting_again_grows_only_with_takeovers() -> None:
+    waits_s = [ended(times).wait_s for times in range(100)]
+    assert set(waits_s[: takeover.TAKEOVERS]) == {takeover.MIN_RECONNECT_S}
+    assert waits_s == sorted(waits_s)
+    assert waits_s[5:8] == [1.0, 2.0, 4.0]
+    assert waits_s[-1] == takeover.MAX_RECONNECT_S
+
+
+def test_a_network_that_is_cut_again_and_again_is_no_takeover() -> None:
+    assert ended(50, hung_up=False).wait_s == takeover.MIN_RECONNECT_S
+
+
+def test_a_broker_that_was_away_after_it_hung_up_is_no_takeover() -> None:
+    assert ended(50, back=False).wait_s == takeover.MIN_RECONNECT_S
+
+
+def test_connections_that_last_are_no_takeover() -> None:
+    assert ended(50, after_s=takeover.LASTING_S).wait_s == takeover.MIN_RECONNECT_S
+
+
+def test_one_connection_that_lasts_ends_the_suspicion_and_the_waits() -> None:
+    takeovers = ended(7)
+    assert takeovers.seen(7.0 + takeover.LASTING_S) == 0
+    takeovers.down(7.0 + takeover.LASTING_S, hung_up=True)
+    takeovers.up(70.0)
+    assert (takeovers.count, takeovers.wait_s) == (0, takeover.MIN_RECONNECT_S)
+
+
+def test_a_cut_among_takeovers_does_not_hide_them() -> None:
+    takeovers = ended(4)
+    takeovers.down(5.0, hung_up=False)
+    takeovers.up(6.0)
+    takeovers.down(7.0, hung_up=True)
+    takeovers.up(8.0)
+    assert takeovers.seen(8.0) == takeover.TAKEOVERS
+
+
+def test_a_socket_tells_a_goodbye_from_a_reset_and_from_silence(until: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def connect() -> tuple[socket.socket, socket.socket]:
+            return socket.create_connection(listener.getsockname()), listener.accept()[0]
+
+        near, far = connect()
+        with near:
+            far.close()
+            until(lambda: sockets.ended_by_peer(near))
+        near, far = connect()
+        with near:
+            far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            far.close()
+            with pytest.raises(ConnectionResetError):
+                near.recv(1)
+            assert not sockets.ended_by_peer(near)
+        near, far = connect()
+        with near, far:
+            assert not sockets.ended_by_peer(near)
+        assert not sockets.ended_by_peer(near)  # closed here
+
+
+def test_two_nodes_of_one_id_both_say_so_until_one_of_them_is_gone(
+    fresh_broker: Any, bench: Any, protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(takeover, "TAKEOVERS", 3)
+    nodes = [bench(fresh_broker, client_id="the-same", protocol=protocol) for _ in range(2)]
+    for node in nodes:
+        node.link.start()
+    for node in nodes:
+        node.until(lambda node=node: node.link.flapping is not None, 60)
+        assert "client id the-same" in node.link.flapping
+    stays, leaves = nodes
+    leaves.close()
+    stays.until(lambda: stays.link.connected, 60)
+    assert stays.link.flapping is not None
+    monkeypatch.setattr(takeover, "LASTING_S", 0.0)  # as when a minute has passed
+    assert stays.link.flapping is None
+
+
+def test_a_broker_that_is_stopped_and_started_is_not_taken_for_another_client(
+    fresh_broker: Any, bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(takeover, "TAKEOVERS", 1)
+    node = bench(fresh_broker).start()
+    fresh_broker.stop()
+    node.until(lambda: any("no connection to" in reason for reason in node.reasons()))
+    fresh_broker.start()
+    node.until_up(2)
+    assert node.link.flapping is None
+    bench(fresh_broker).link.start()  # another client of the same id
+    node.until(lambda: node.link.flapping is not None)
