@@ -312,7 +312,9 @@ class Desk:
         return [NoteCommand(settings.id, origin.command_id, self.job_note), *self.tick()]
 
     def _label(self, command: LabelCommand, origin: Origin) -> tuple[Answer, list[Effect]]:
-        wanted = labelled(self.asset, command, **self._marks)
+        asset = self.asset
+        speed = asset.context.shaft_rpm
+        wanted = labelled(command, asset.settings, asset.recent, asset.novelty, **self._marks, shaft_rpm=speed)
         if isinstance(wanted, str):
             return Answer("rejected", wanted), []
         self._origin = origin

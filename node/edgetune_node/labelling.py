@@ -14,10 +14,9 @@ from edgetune_signal import Recording, held_out_start, window_quality
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgetune_node.asset import Asset
     from edgetune_node.commands import LabelCommand
     from edgetune_node.config import AssetSection
-    from edgetune_node.novel import Span
+    from edgetune_node.novel import NovelWatch, Span
     from edgetune_signal import Chunk
     from edgetune_signal.types import Samples
 
@@ -53,22 +52,31 @@ class Recent:
         return len(self._chunks) == 1
 
 
-def labelled(asset: Asset, command: LabelCommand, *, subject: str, condition: str) -> LabelNovel | SaveRecording | str:
+def labelled(
+    command: LabelCommand,
+    settings: AssetSection,
+    recent: Recent,
+    novelty: NovelWatch,
+    *,
+    subject: str,
+    condition: str,
+    shaft_rpm: float | None,
+) -> LabelNovel | SaveRecording | str:
     """Give what shall be done so that samples of the past have a label; or why that cannot be."""
     if command.event is not None:
-        refused = asset.novelty.refuses(command.event)
-        return refused or LabelNovel(asset.settings.id, command.id, command.event, command.label)
+        refused = novelty.refuses(command.event)
+        return refused or LabelNovel(settings.id, command.id, command.event, command.label)
     found = recent_recording(
-        asset.recent.chunks,
-        asset.settings,
+        recent.chunks,
+        settings,
         command.seconds or 0.0,
         label=command.label,
         group=f"label-{command.id}",
         subject=subject,
         condition=condition,
-        shaft_rpm=asset.context.shaft_rpm,
+        shaft_rpm=shaft_rpm,
     )
-    return found if isinstance(found, str) else SaveRecording(asset.settings.id, command.id, found)
+    return found if isinstance(found, str) else SaveRecording(settings.id, command.id, found)
 
 
 def recent_recording(
