@@ -20,6 +20,7 @@ OLD_FILES = 3
 MAX_PAYLOAD_BYTES = 4096
 """So much of a command is logged: more than any but a defective one has."""
 MAX_NAME = 64
+ANSWERED = ("command", "id", "status", "reason", "errors", "detail")
 
 
 class AuditLog:
@@ -67,7 +68,7 @@ class AuditLog:
                 message.ts,
                 "answered",
                 asset=_short(place[0]),
-                **message.model_dump(mode="json", include={"command", "id", "status", "reason", "errors", "detail"}),
+                **{name: value for name, value in json.loads(message.json_bytes()).items() if name in ANSWERED},
             )
 
     def _append(self, now: datetime, event: str, **fields: Any) -> None:

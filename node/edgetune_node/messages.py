@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticSerializationError
 
 from edgetune_node.drift import Drift
 from edgetune_node.message_parts import (
@@ -64,8 +65,22 @@ class Message(BaseModel):
     historical: bool = False
 
     def json_bytes(self) -> bytes:
-        """UTF-8 JSON as it goes to the broker."""
-        return self.model_dump_json(by_alias=True).encode()
+        """UTF-8 JSON as it goes to the broker, with question marks for what is none, as in the name of some file."""
+        try:
+            return self.model_dump_json(by_alias=True).encode()
+        except PydanticSerializationError:
+            return self.model_validate(_readable(self.model_dump())).model_dump_json(by_alias=True).encode()
+
+
+def _readable(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case dict():
+            return {_readable(name): _readable(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_readable(each) for each in value]
+    return value
 
 
 class Status(Message):

@@ -268,7 +268,9 @@ class Service:
         try:
             self._files.check_space(0)
             self._searches.start(effect, self._files.recordings[effect.asset], self._files.profiles[effect.asset].store)
-        except (NasError, NodeError, SignalError, OSError) as error:
+        except Exception as error:  # whatever it is, a job whose end nobody hears of would be busy for ever
+            if not isinstance(error, NasError | NodeError | SignalError | OSError):
+                log.exception("search failed to start")
             failed = {"event": "failed", "error": type(error).__name__, "message": str(error)}
             self._inbox.put(SearchReported(effect.asset, effect.job, failed))
 

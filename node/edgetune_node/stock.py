@@ -44,5 +44,5 @@ def take_stock(store: RecordingStore, section: AssetSection, subject: str) -> St
                 doubts.append(f"{info.path.name}: {doubt}; remove the file, or send accept_zone: true")
         seconds[info.label] = seconds.get(info.label, 0.0) + info.seconds
         files.append(info.path)
-    passed_over += [f"{broken.path.name} is left out: {broken.reason}" for broken in store.broken]
+    passed_over += [f"{broken.name} is left out: {broken.reason}" for broken in store.broken]
     return Stored(seconds, tuple(passed_over), tuple(files), tuple(doubts), frozenset(elsewhere))

@@ -95,6 +95,8 @@ class Npz:
                 )
         with self._member(name) as file:
             values: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+            if values.dtype.kind == "U" and not _is_text(values):
+                raise RecordingError(f"{self.path}: {name} has half of a surrogate pair in it: write it anew")
             return values
 
     def numbers(self, name: str) -> NDArray[np.float32]:
@@ -176,6 +178,14 @@ def open_npz(path: Path, content: bytes | None = None) -> Iterator[Npz]:
         raise RecordingError(f"{path}: cannot be read as an .npz archive: {reason}") from error
     with archive:
         yield Npz(path, archive, size)
+
+
+def _is_text(values: NDArray[np.str_]) -> bool:
+    try:
+        "".join(values.flat).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _regular_size(path: Path) -> int:

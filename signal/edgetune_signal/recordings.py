@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -82,6 +83,11 @@ class BrokenRecording:
     path: Path
     reason: str
 
+    @property
+    def name(self) -> str:
+        """The file's name, with escapes for what is no UTF-8 in it."""
+        return os.fsencode(self.path.name).decode("utf-8", "backslashreplace")
+
 
 class RecordingStore:
     """A folder of recordings that never grows beyond its quota.
@@ -138,6 +144,10 @@ class RecordingStore:
         found: list[RecordingInfo] = []
         self.broken = []
         for path in sorted(self.folder.glob("*.npz")):
+            broken = BrokenRecording(path, "its name is no UTF-8; rename it")
+            if broken.name != path.name:
+                self.broken.append(broken)
+                continue
             try:
                 with open_npz(path) as npz:
                     metadata = read_metadata(npz)

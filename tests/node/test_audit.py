@@ -26,9 +26,9 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def answer(topic: str, status: str = "done") -> Publish:
+def answer(topic: str, status: str = "done", reason: str = "") -> Publish:
     stamp = {"ts": NOW, "boot": "b", "seq": 0, "clock_synced": True}
-    return Publish(topic, Response(id="c1", command="cancel", status=status, **stamp), Durability.RARE)
+    return Publish(topic, Response(id="c1", command="cancel", status=status, reason=reason, **stamp), Durability.RARE)
 
 
 def test_a_command_and_its_answer_become_two_lines(tmp_path: Path) -> None:
@@ -53,6 +53,13 @@ def test_a_command_and_its_answer_become_two_lines(tmp_path: Path) -> None:
         "c1",
         "done",
     )
+
+
+def test_an_answer_is_noted_as_it_is_sent(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path, TOPICS, "b")
+    log.published(answer("edgetune/n/bearing/resp/cancel", "failed", "m\udcfchle.npz cannot be read"))
+    [answered] = lines(tmp_path / "audit.jsonl")
+    assert (answered["status"], answered["reason"]) == ("failed", "m?hle.npz cannot be read")
 
 
 def test_copies_for_the_asker_and_other_messages_leave_no_line(tmp_path: Path) -> None:

@@ -36,6 +36,22 @@ def test_a_payload_says_its_schema_time_life_and_number() -> None:
     }
 
 
+def test_nothing_that_a_message_speaks_of_keeps_it_from_being_said() -> None:
+    told = Response(
+        **ENVELOPE,
+        id="c1",
+        command="record",
+        status="failed",
+        reason="m\udcfchle.npz",
+        detail={"a\ud800": ["\udfff", 1]},
+    )
+    assert json.loads(told.json_bytes()) == json.loads(
+        Response(
+            **ENVELOPE, id="c1", command="record", status="failed", reason="m?hle.npz", detail={"a?": ["?", 1]}
+        ).json_bytes()
+    )
+
+
 @pytest.mark.parametrize("model", MESSAGES)
 def test_every_message_names_its_schema_and_its_topic(model: type[Message]) -> None:
     name = model.topic.split("/")[0]

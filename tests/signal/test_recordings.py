@@ -77,6 +77,8 @@ def test_only_samples_rate_and_label_are_needed(tmp_path: Path) -> None:
         ({"rate_hz": np.ones(2)}, "rate_hz must be one number"),
         ({"label": 3}, "label must be one text"),
         ({"label": ""}, "label must not be empty"),
+        ({"label": np.array("in\ud800ner")}, "label has half of a surrogate pair"),
+        ({"group": np.array("\udcff")}, "group has half of a surrogate pair"),
         ({"held_out_from": -3}, "held_out_from must be from 0 on"),
         ({"held_out_from": 2.5}, "held_out_from must be one whole number"),
         ({"unit": np.array(["g", "V"])}, "unit must be one text"),
@@ -357,3 +359,13 @@ def test_a_link_to_nothing_among_the_recordings_is_broken_and_hinders_nobody(tmp
     store.add(Recording(samples=np.ones((1, 8), np.float32), rate_hz=100.0, label="a"))
     assert [info.label for info in store.list()] == ["a"]
     assert [broken.path.name for broken in store.broken] == ["gone.npz"]
+
+
+def test_a_file_whose_name_is_no_text_is_broken_and_can_be_spoken_of(tmp_path: Path) -> None:
+    store = RecordingStore(tmp_path, 10**7)
+    path = store.add(Recording(samples=np.ones((1, 8), np.float32), rate_hz=100.0, label="a"))
+    path.rename(os.fsdecode(os.fsencode(tmp_path) + b"/m\xfchle.npz"))
+    assert store.list() == []
+    [broken] = store.broken
+    assert broken.name == r"m\xfchle.npz"
+    assert "rename it" in broken.reason
