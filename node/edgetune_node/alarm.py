@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from edgetune_node.messages import Fault
 
 UNKNOWN, NOVEL = "unknown", "novel"
+NO_CLASSES = (UNKNOWN, NOVEL)
+"""What the node says where it cannot tell; no network may learn it."""
 MOST_SHELVED = 16
 
 

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from edgetune_nas.card import Budget
+from edgetune_node.alarm import NO_CLASSES
 from edgetune_node.errors import CommandError, PayloadError
 from edgetune_node.payloads import parse_object, problems
 
@@ -25,7 +26,7 @@ Text = Annotated[str, Field(max_length=500)]
 
 
 def _not_unknown(label: str) -> str:
-    if label in ("unknown", "novel"):
+    if label in NO_CLASSES:
         raise ValueError(f"{label!r} is what the node says where it cannot tell; choose another name")
     return label
 

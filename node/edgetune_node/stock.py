@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgetune_node.alarm import NO_CLASSES
 from edgetune_node.requests import Stored
 from edgetune_node.searches import is_of, misfit
 from edgetune_node.zone_check import zone_doubt
@@ -28,6 +29,8 @@ def take_stock(store: RecordingStore, section: AssetSection, subject: str) -> St
     elsewhere: set[str] = set()
     for info in store.list():
         reason = misfit(info, section)
+        if info.label in NO_CLASSES:
+            reason = f"{info.path.name} is left out: nothing can be called {info.label}; store it under another label"
         if reason is not None:
             passed_over.append(reason)
             continue

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from edgetune_nas.bundle import Bundle, load_bundle, read_card
 from edgetune_nas.errors import BundleError
+from edgetune_node.alarm import NO_CLASSES
 from edgetune_node.errors import StoreError
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class ModelStore:
         )
         if bundle.card.task != self._task:
             raise BundleError(f"{folder.name} is for task {bundle.card.task!r}, this asset has task {self._task!r}")
+        if taken := [name for name in NO_CLASSES if name in bundle.card.classes]:
+            raise BundleError(f"{folder.name} has a class called {taken[0]!r}, which is what a node says by itself")
         return bundle
 
     def open_current(self) -> tuple[Bundle | None, list[str]]:
@@ -131,11 +134,24 @@ class ModelStore:
             target = bundle
         else:
             target = self.folder / f"model-{opened.card.id}"
-            self._copy(bundle, target)
-            opened = self.open(target)
+            opened = self._take_in(opened, target)
         self._make_current(target)
         self._prune(target)
         return opened
+
+    def _take_in(self, opened: Bundle, target: Path) -> Bundle:
+        """Copy a bundle to ``target``; one that is there and whole may be in use, and is never taken away for that."""
+        if target.exists():
+            try:
+                there = self.open(target)
+            except BundleError:
+                pass  # damaged, and of no use to anybody
+            else:
+                if there.card != opened.card:
+                    raise StoreError(f"{opened.path} has the id of another model, {target}; do not use it")
+                return there
+        self._copy(opened.path, target)
+        return self.open(target)
 
     def find(self, name: str, incoming: Path) -> Path:
         """Folder of the model called ``name``: an id of the store, or a folder in ``incoming``.

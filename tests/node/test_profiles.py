@@ -267,6 +267,18 @@ def test_recordings_of_others_are_nobody_else_s(tmp_path: Path) -> None:
     assert dict(machine.seconds) == {"rest": 2.0, "fist": 1.0, "wave": 1.0}
 
 
+@pytest.mark.parametrize("label", ["unknown", "novel"])
+def test_what_the_node_says_by_itself_is_learnt_from_no_recording(tmp_path: Path, label: str) -> None:
+    store = RecordingStore(tmp_path, 10**7)
+    for name in ("normal", label):
+        store.add(Recording(np.ones((1, 1000), np.float32), 1000.0, name, "g"))
+    stock = take_stock(store, section("fault"), "")
+    assert dict(stock.seconds) == {"normal": 1.0}
+    assert stock.passed_over == (
+        f"{label}-0-0.npz is left out: nothing can be called {label}; store it under another label",
+    )
+
+
 def test_a_calibration_by_hand_is_the_new_person_s_too(bundle: Bundle) -> None:
     counter = Counter(section(subject="anna"))
     counter.profile(subject="ben")

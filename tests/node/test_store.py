@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import shutil
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,47 @@ def test_a_bundle_that_does_not_fit_the_stream_is_refused_and_the_current_one_st
     current = store.current()
     assert current is not None
     assert current.name == f"model-{first}"
+
+
+@pytest.mark.parametrize("name", ["unknown", "novel"])
+def test_a_class_called_as_what_the_node_says_by_itself_is_refused(
+    store: ModelStore, tmp_path: Path, write_tiny_bundle: Callable[..., Path], name: str
+) -> None:
+    with pytest.raises(BundleError, match=f"has a class called '{name}'"):
+        store.install(write_tiny_bundle(tmp_path / "out", classes=("normal", name)))
+
+
+def test_a_model_that_is_there_stays_while_the_same_is_put_in_again(
+    store: ModelStore, tmp_path: Path, write_tiny_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = write_tiny_bundle(tmp_path / "out")
+    first = store.install(made).card.id
+    monkeypatch.setattr(ModelStore, "_copy", lambda *_: pytest.fail("a kill in here would lose the model in use"))
+    assert store.install(made).path == store.folder / f"model-{first}"
+    assert store.open_current()[1] == []
+
+
+def test_a_damaged_model_is_put_in_again(
+    store: ModelStore, tmp_path: Path, write_tiny_bundle: Callable[..., Path]
+) -> None:
+    made = write_tiny_bundle(tmp_path / "out")
+    first = store.install(made)
+    (first.path / "model.onnx").write_bytes(b"")
+    assert store.install(made).path == first.path
+    assert store.open_current()[1] == []
+
+
+def test_another_model_of_the_same_id_is_refused(
+    store: ModelStore, tmp_path: Path, write_tiny_bundle: Callable[..., Path]
+) -> None:
+    first = store.install(write_tiny_bundle(tmp_path / "out", seed=1))
+    other = write_tiny_bundle(tmp_path / "out", seed=2)
+    card = json.loads((other / "card.json").read_bytes())
+    (other / "card.json").write_text(json.dumps(card | {"id": first.card.id}))
+    with pytest.raises(StoreError, match="has the id of another model"):
+        store.install(other)
+    opened, warnings = store.open_current()
+    assert (opened is None or opened.card, warnings) == (first.card, [])
 
 
 def test_a_foreign_network_is_refused_and_the_current_model_stays(
