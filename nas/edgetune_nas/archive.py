@@ -29,6 +29,7 @@ from edgetune_nas.bundle_files import (
     write_folder,
 )
 from edgetune_nas.errors import BundleError
+from edgetune_signal.durable import sync
 
 if TYPE_CHECKING:
     from edgetune_nas.card import ModelCard
@@ -97,6 +98,7 @@ def export_bundle(bundle: Path, out: Path, key: bytes | None) -> ModelCard:
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(out)
+        sync(out.parent)
     except OSError as error:
         raise BundleError(f"cannot write {out}: {error.strerror or error}; make room or permit it") from error
     finally:
@@ -134,6 +136,7 @@ def import_bundle(archive: Path, into: Path, key: bytes | None) -> Path:
             if card.id != hashes.id:
                 raise BundleError(f"{archive} holds model {card.id} where its list says {hashes.id}; do not use it")
             (Path(temporary) / target.name).rename(target)
+            sync(into)
     except OSError as error:
         raise BundleError(f"cannot write {target}: {error.strerror or error}; make room or permit it") from error
     return target

@@ -9,6 +9,7 @@ import shutil
 from typing import TYPE_CHECKING, Final
 
 from edgetune_nas.errors import BundleError
+from edgetune_signal.durable import sync
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,9 +37,9 @@ def write_folder(parent: Path, name: str, files: Mapping[str, bytes]) -> None:
         try:
             for file, data in files.items():
                 _write_synced(temporary / file, data)
-            _sync_folder(temporary)
+            sync(temporary)
             temporary.rename(parent / name)
-            _sync_folder(parent)
+            sync(parent)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
@@ -102,11 +103,3 @@ def _write_synced(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, Self
 
 from edgetune_nas.errors import JournalError
+from edgetune_signal.durable import sync
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +46,7 @@ class Journal:
         self._file.truncate(size)
         if not lines:
             self.append(wanted)
-            _sync_folder(path.parent)
+            sync(path.parent)
 
     def append(self, record: dict[str, Any]) -> None:
         """Add a record; it is on disk when this returns."""
@@ -101,11 +102,3 @@ def _check_header(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> 
         raise JournalError(
             f"{path} belongs to another search ({'; '.join(wrong)}); take another output folder or move it away"
         )
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from edgetune_node.messages import Response
+from edgetune_signal.durable import sync
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -103,11 +104,7 @@ class AuditLog:
         finally:
             os.close(descriptor)
         if new:
-            folder = os.open(self._path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync(self._path.parent)
 
     def _rotate(self) -> None:
         """Make ``audit.jsonl`` the newest of the old files; the oldest goes."""

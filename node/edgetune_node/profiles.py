@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from edgetune_node.commands import Label
 from edgetune_node.events import ModelReady
 from edgetune_node.store import ModelStore
+from edgetune_signal.durable import sync
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +77,7 @@ class Profiles:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        sync(path.parent)
         self.subject, self.store = subject, store
         return store
 

@@ -11,6 +11,7 @@ from edgetune_nas.bundle import Bundle, load_bundle, read_card
 from edgetune_nas.errors import BundleError
 from edgetune_node.alarm import NO_CLASSES
 from edgetune_node.errors import StoreError
+from edgetune_signal.durable import sync
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,7 +125,7 @@ class ModelStore:
         with self._changing:
             target = self.folder / bundle.name
             bundle.rename(target)
-            _sync(self.folder)
+            sync(self.folder)
             self._prune(target)
         return target
 
@@ -203,7 +204,7 @@ class ModelStore:
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(target.name)
         temporary.replace(self.folder / name)
-        _sync(self.folder)
+        sync(self.folder)
 
     def _copy(self, bundle: Path, target: Path) -> None:
         temporary = self.folder / f"{_TEMPORARY}{target.name}"
@@ -213,12 +214,12 @@ class ModelStore:
             temporary.mkdir()
             for name in names:
                 shutil.copyfile(bundle / name, temporary / name)
-                _sync(temporary / name)
-            _sync(temporary)
+                sync(temporary / name)
+            sync(temporary)
             if target.exists():
                 shutil.rmtree(target)
             temporary.rename(target)
-            _sync(self.folder)
+            sync(self.folder)
         except OSError as error:
             shutil.rmtree(temporary, ignore_errors=True)
             raise StoreError(
@@ -230,11 +231,3 @@ class ModelStore:
         loose = [path for path in self.models() if path.name not in linked]
         for path in loose[: max(0, len(loose) - (KEPT - len(linked)))]:
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgetune_signal.durable import sync
 from edgetune_signal.errors import RecordingError
 from edgetune_signal.npz import Npz, open_npz
 
@@ -106,7 +107,7 @@ def write_recording(path: Path, recording: Recording) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync(path.parent)
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -215,11 +216,3 @@ def _check_shape(where: str, shape: tuple[int, ...]) -> None:
         raise RecordingError(f"{where}: samples must be (channels, n), not {shape}; one channel is (1, n)")
     if shape[0] > MAX_CHANNELS:
         raise RecordingError(f"{where}: samples {shape} would be {shape[0]} channels: transpose them to (channels, n)")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
