@@ -67,7 +67,7 @@ class EvidenceWatch:
         self._windows.append((class_, samples))
 
     def turned(self, state: AlarmState, *, heard: bool) -> bool:
-        """Whether physics says another thing than when this was asked last; ``heard`` as of `physics_verdict`."""
+        """Whether physics says another thing than was said or asked last; ``heard`` as of `physics_verdict`."""
         verdict, before = self._verdict(state, heard=heard), self._last
         self._last = verdict
         return before is not None and verdict != before
