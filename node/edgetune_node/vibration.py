@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import dataclass, replace
 from math import isfinite
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from edgetune_node.trend import Trend
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from edgetune_node.trend import Slope
     from edgetune_signal import Chunk, Condition, Indicators
     from edgetune_signal.defects import DefectLine
+    from edgetune_signal.types import Samples
     from edgetune_signal.velocity import Zone
 
 SHORTEST_S = 1.0
@@ -67,6 +69,7 @@ class VibrationWatch:
         self._buffer = IndicatorBuffer(settings.spec, seconds=max(SHORTEST_S, settings.vibration_s))
         self._looks: deque[Condition] = deque(maxlen=LOOKED_BACK)
         self._speeds: deque[float] = deque(maxlen=AGREEING)
+        self._unsure = 0
         self._trend = Trend()
         self._last = float("-inf")
 
@@ -82,9 +85,10 @@ class VibrationWatch:
         if samples is None:
             return None
         self._last = now
-        found = diagnose(samples, self._settings.spec, self._machine, self._speed(context))
-        if found.shaft is not None and found.shaft.origin == "estimated":
-            found = self._steady(found)
+        told = self._speed(context)
+        found = diagnose(samples, self._settings.spec, self._machine, told)
+        if told is None and self._machine.shaft_range_rpm is not None:
+            found = self._estimated(found, samples)
         self._looks.append(found)
         if found.velocity_rms_mm_s is not None:
             self._trend.add(now, max(found.velocity_rms_mm_s))
@@ -94,6 +98,7 @@ class VibrationWatch:
         """Look anew: the machine stood still, or was changed."""
         self._looks.clear()
         self._speeds.clear()
+        self._unsure = 0
 
     @property
     def physics(self) -> Physics:
@@ -156,11 +161,18 @@ class VibrationWatch:
         configured = self._settings.machine.shaft_rpm
         return None if configured is None else ShaftSpeed(configured, "config")
 
-    def _steady(self, found: Condition) -> Condition:
-        """Believe an estimated speed only where it stays."""
-        assert found.shaft is not None  # noqa: S101 - the caller has looked
-        self._speeds.append(found.shaft.rpm)
-        if len(self._speeds) == AGREEING and max(self._speeds) <= (1 + SPEED_SPREAD) * min(self._speeds):
+    def _estimated(self, found: Condition, samples: Samples) -> Condition:
+        """Believe an estimated speed only where it stays; then also in the few looks that show none."""
+        self._unsure = self._unsure + 1 if found.shaft is None else 0
+        if self._unsure >= LOOKED_BACK:
+            self._speeds.clear()
+        if found.shaft is not None:
+            self._speeds.append(found.shaft.rpm)
+        steady = len(self._speeds) == AGREEING and max(self._speeds) <= (1 + SPEED_SPREAD) * min(self._speeds)
+        if steady and found.shaft is None:
+            speed = ShaftSpeed(median(self._speeds), "estimated")
+            return diagnose(samples, self._settings.spec, self._machine, speed)
+        if steady or found.shaft is None:
             return found
         quality = (*found.quality, "no_shaft_speed")
         return replace(found, shaft=None, band_hz=None, lines=(), match=None, quality=quality)

@@ -19,6 +19,8 @@ CLEAR = 4.0
 """Times the floor that a line must reach to be one."""
 CLEAR_LINES = 2
 """Lines there must be, the shaft's own among them where the range is wider than an octave."""
+LINE_BINS = 3
+"""So far does a line reach under the window and the look at its neighbours: what is farther off is another speed."""
 FEWEST_BINS = 4
 """Bins that tell a slow shaft from 0 Hz."""
 
@@ -40,8 +42,9 @@ def estimate_shaft_hz(
     Notes
     -----
     A harmonic sum: of every frequency between the two the logarithms of amplitude over floor at its first multiples are
-    added; the largest sum wins, and the interpolated peaks of its multiples give the speed. It is a guess: a machine
-    without unbalance, or a line of another origin, misleads it, so who uses it says so.
+    added; the largest sum wins, where it is larger than that of any other speed by a clear line, and the interpolated
+    peaks of its multiples give the speed. It is a guess: a machine without unbalance, or a line of another origin,
+    misleads it, so who uses it says so.
     """
     n = len(samples)
     step = rate_hz / n
@@ -56,6 +59,9 @@ def estimate_shaft_hz(
     places = np.rint(candidates[:, None] * np.arange(1, HARMONICS + 1) / step).astype(int)
     score = np.clip(peaks[places], 0, np.log(30)).sum(axis=1)
     best = candidates[int(score.argmax())]
+    rivals = score[np.abs(candidates - best) > LINE_BINS * step]
+    if rivals.size and score.max() - rivals.max() < np.log(CLEAR):
+        return None
     found = [_peak(amplitude, over, harmonic * best / step) for harmonic in range(1, HARMONICS + 1)]
     clear = [(harmonic, place) for harmonic, place in enumerate(found, start=1) if place is not None]
     if len(clear) < CLEAR_LINES or (clear[0][0] != 1 and fastest >= 2 * slowest):

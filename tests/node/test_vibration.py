@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -21,7 +21,10 @@ from edgetune_node.messages import Fault, Vibration
 from edgetune_node.topics import Topics
 from edgetune_node.trend import FIRST_STEP_S, MOST_POINTS, Trend
 from edgetune_node.vibration import VibrationWatch
-from edgetune_signal import DEEP_GROOVE_6205, BearingSimulator, Chunk, DefectOrders
+from edgetune_signal import DEEP_GROOVE_6205, BearingSimulator, Chunk, DefectOrders, read_recording
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RATE = 12_000
 
@@ -101,6 +104,39 @@ def test_an_estimated_speed_is_believed_when_it_stays() -> None:
     fields = seconds.play("normal", 2)
     assert fields["shaft_rpm_from"] == "estimated"
     assert fields["shaft_rpm"] == pytest.approx(1797, rel=0.01)
+
+
+def test_a_speed_that_stayed_is_believed_through_a_few_looks_that_show_none() -> None:
+    seconds = Seconds(shaft_rpm_range=(1500.0, 2500.0))
+    seconds.play("normal", 3)
+    noise = np.random.default_rng(0).normal(0, 0.1, (1, RATE)).astype(np.float32)
+    shown = []
+    for _ in range(5):
+        seconds.watch.push(Chunk(noise, seconds.count * 10**9, float(RATE), seconds.count))
+        seconds.count += 1
+        found = seconds.watch.look(float(seconds.count), seconds.context)
+        assert found is not None
+        shown.append(None if found.shaft is None else (round(found.shaft.rpm, -2), found.shaft.origin))
+    assert shown == [(1800.0, "estimated")] * 4 + [None]
+
+
+@pytest.mark.parametrize("speeds", [(1500.0, 2500.0), (1700.0, 3300.0)])
+@pytest.mark.parametrize("rpm", [1797, 1772])
+def test_of_real_machines_no_wrong_speed_is_told(recordings_dir: Path, rpm: int, speeds: tuple[float, float]) -> None:
+    """The speeds that the recordings are named by are nominal, within a percent."""
+    machine = MachineSection(bearing="6205-2RS", shaft_rpm_range=speeds)
+    told: list[float | None] = []
+    for path in sorted((recordings_dir / f"cwru_de_{rpm}rpm").glob("*.npz")):
+        samples = read_recording(path).samples
+        watch = VibrationWatch(AssetSection(id="b", rate_hz=RATE, machine=machine))
+        for second in range(samples.shape[1] // RATE):
+            watch.push(Chunk(samples[:, second * RATE :][:, :RATE], second * 10**9, float(RATE), second))
+            found = watch.look(float(second), Context())
+            assert found is not None
+            told.append(None if found.shaft is None else found.shaft.rpm)
+    known = [speed for speed in told if speed is not None]
+    assert [speed for speed in known if abs(speed / rpm - 1) > 0.015] == []
+    assert len(known) > len(told) / 3
 
 
 def test_without_a_bearing_nothing_is_looked_for() -> None:

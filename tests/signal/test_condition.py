@@ -130,6 +130,15 @@ def test_an_estimated_speed_is_marked_and_serves_the_orders() -> None:
     assert found.match.defect == "bpfi"
 
 
+@pytest.mark.parametrize(("other", "expected"), [(0.5, None), (0.05, 27.0)])
+def test_of_two_speeds_that_stand_out_alike_none_is_taken(other: float, expected: float | None) -> None:
+    t = np.arange(RATE) / RATE
+    noise = np.random.default_rng(6).normal(0, 0.5, t.size)
+    trains = [sum(np.sin(2 * np.pi * k * hz * t) for k in (1, 2, 3)) for hz in (27.0, 34.0)]
+    found = estimate_shaft_hz(0.5 * trains[0] + other * trains[1] + noise, RATE, (22, 43))
+    assert found == (None if expected is None else pytest.approx(expected, rel=0.01))
+
+
 def test_noise_has_no_speed() -> None:
     noise = np.random.default_rng(5).normal(size=12_000)
     assert estimate_shaft_hz(noise, RATE, (24, 36)) is None
