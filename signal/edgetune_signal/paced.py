@@ -13,6 +13,7 @@ from edgetune_signal.types import Chunk
 if TYPE_CHECKING:
     from edgetune_signal.types import Samples, StreamSpec
 
+DEFAULT_BLOCK_S = 0.02
 SELECT_INTERVAL_S = 0.1
 LATE_S = 10.0
 MAX_NAME_BYTES = 256

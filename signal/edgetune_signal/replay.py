@@ -10,7 +10,7 @@ from edgetune_signal.csv_file import read_csv
 from edgetune_signal.errors import RecordingError, SourceEnded, SourceError, SourceOptionsError
 from edgetune_signal.mat_file import CHANNEL_KEYS, CWRU_RATE_HZ, read_cwru_mat, read_mat_variable
 from edgetune_signal.options import OptionReader
-from edgetune_signal.paced import PacedSource
+from edgetune_signal.paced import DEFAULT_BLOCK_S, PacedSource
 from edgetune_signal.recording_file import read_recording
 from edgetune_signal.wav_file import read_wav
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from edgetune_signal.source import Source
     from edgetune_signal.types import Samples, StreamSpec
 
-DEFAULT_BLOCK_S = 0.02
 SUFFIXES = (".npz", ".mat", ".wav", ".csv")
 
 

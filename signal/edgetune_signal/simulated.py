@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from edgetune_signal.options import OptionReader
-from edgetune_signal.paced import PacedSource
+from edgetune_signal.paced import DEFAULT_BLOCK_S, PacedSource
 from edgetune_signal.simulated_armband import (
     ARMBAND_CHANNELS,
     ARMBAND_GESTURES,
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from edgetune_signal.source import Source
     from edgetune_signal.types import Samples, StreamSpec
 
-DEFAULT_BLOCK_S = 0.02
 MACHINES = ("bearing", "armband")
 
 
@@ -56,7 +55,7 @@ def open_simulated(spec: StreamSpec, options: Mapping[str, object]) -> Source:
     Parameters
     ----------
     spec
-        Bearing: 1 or 3 channels in ``g`` or ``m/s2``, 2560 Hz or more. Armband: 8 channels at 200 Hz in ``counts``.
+        Bearing: 1 or 3 channels in ``g`` or ``m/s2``, 2700 Hz or more. Armband: 8 channels at 200 Hz in ``counts``.
     options
         ``machine`` (``bearing`` | ``armband``), ``condition`` (``normal``, ``inner_slight`` ...; for an armband a
         gesture), ``seed``, ``speed`` (1 = real time, 0 = as fast as consumed), ``block_s`` (duration of a chunk),

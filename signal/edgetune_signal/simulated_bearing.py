@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from edgetune_signal.bearing import DEEP_GROOVE_6205, BearingGeometry
 from edgetune_signal.errors import SourceError
+from edgetune_signal.units import STANDARD_GRAVITY
 
 Float64 = NDArray[np.float64]
 
-G_IN_M_PER_S2 = 9.80665
-BEARING_UNITS = {"g": 1.0, "m/s2": G_IN_M_PER_S2}
+BEARING_UNITS = {"g": 1.0, "m/s2": STANDARD_GRAVITY}
 BEARING_CHANNELS = (1, 3)
-BEARING_MIN_RATE_HZ = 2700.0  # its lowest mode needs that much
+BEARING_MIN_RATE_HZ = 2700.0
 """Below this no resonance of the housing is left to see."""
 
 
@@ -78,7 +78,7 @@ class BearingSimulator:
     Parameters
     ----------
     rate_hz
-        Samples per second, at least 2560.
+        Samples per second, at least `BEARING_MIN_RATE_HZ`.
     channels
         1, or 3 for vertical, horizontal and axial.
     condition

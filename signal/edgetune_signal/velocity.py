@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
+from edgetune_signal.units import STANDARD_GRAVITY
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -21,7 +23,7 @@ VELOCITY_MIN_RATE_HZ = 2560.0
 """An anti-alias filter leaves nothing trustworthy above 1/2.56 of the rate."""
 VELOCITY_MIN_SECONDS = 1.0
 """Ten periods of the lowest frequency."""
-TO_M_PER_S2 = {"m/s2": 1.0, "g": 9.80665}
+TO_M_PER_S2 = {"m/s2": 1.0, "g": STANDARD_GRAVITY}
 """Units of acceleration, in metres per second squared."""
 
 ZONE_LIMITS_MM_S: dict[tuple[int, Support], tuple[float, float, float]] = {

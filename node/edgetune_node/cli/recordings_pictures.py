@@ -11,6 +11,7 @@ from edgetune_nas.page import ACCENT, INK, QUIET, figure_of, image
 from edgetune_node.cli.recordings_figures import LOOKED_AT_S, condition_of
 from edgetune_signal.defects import HARMONICS, defect_orders
 from edgetune_signal.envelope import envelope_spectrum, kurtosis_band
+from edgetune_signal.velocity import hann
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +88,7 @@ def amplitude_spectrum(samples: Float64, rate_hz: float) -> tuple[Float64, Float
     The peak of a sine reads its own amplitude (P. D. Welch, IEEE Trans. Audio Electroacoust. 15 (1967) 70).
     """
     n = min(len(samples), max(2, round(SEGMENT_S * rate_hz)))
-    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)
+    window = hann(n)
     power = np.zeros(n // 2 + 1)
     starts = range(0, len(samples) - n + 1, max(1, n // 2))
     for start in starts:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgetune_signal import Recording, RecordingError, StreamSpec, open_source, read_recording
-from edgetune_signal.paced import PacedSource
+from edgetune_signal.paced import DEFAULT_BLOCK_S, PacedSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,6 @@ SIMULATED_CONDITIONS = {
     "ball": "ball_moderate",
 }
 SIMULATED_FAULTS = ("inner", "outer")
-BLOCK_S = 0.02
 MIN_FAULTS = 2
 SHORTEST_S = 1.0
 
@@ -53,7 +52,7 @@ class Scene:
 
 def simulated(seed: int) -> Scene:
     """Give the simulated bearing in four conditions; ``seed`` picks one of many."""
-    source = open_source("simulated", SIMULATED_SPEC, {"machine": "bearing", "seed": seed, "block_s": BLOCK_S})
+    source = open_source("simulated", SIMULATED_SPEC, {"machine": "bearing", "seed": seed, "block_s": DEFAULT_BLOCK_S})
     return Scene(source, SIMULATED_CONDITIONS, HEALTHY, SIMULATED_FAULTS)
 
 
@@ -83,7 +82,7 @@ def recorded(folder: Path) -> Scene:
             f"the demo needs one labelled {HEALTHY!r} and at least {MIN_FAULTS} others"
         )
     spec = _common_spec(folder, recordings)
-    source = PacedSource(RecordingsPlayer(recordings), spec, speed=1.0, block_s=BLOCK_S)
+    source = PacedSource(RecordingsPlayer(recordings), spec, speed=1.0, block_s=DEFAULT_BLOCK_S)
     return Scene(source, {label: label for label in recordings}, HEALTHY, (others[0], others[len(others) // 2]))
 
 
