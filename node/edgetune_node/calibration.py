@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from edgetune_signal import Recording
     from edgetune_signal.types import StreamSpec
 
-__all__ = ["Calibration", "check"]
-
 DEPLOY_S = 2.0
 """What installing a model is expected to take; only the percentage and the ETA use it."""
 COLLECTING = ("waiting", "countdown", "recording", "saving")

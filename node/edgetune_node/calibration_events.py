@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edgetune_nas.card import Budget
-    from edgetune_signal.recordings import Recording
-    from edgetune_signal.types import Chunk
+    from edgetune_signal import Chunk, Recording
 
 MALFORMED = "MalformedEvent"
 """Name of the error when the search's process says something that nobody understands."""

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_signal.quality import window_quality
-from edgetune_signal.recordings import Recording, held_out_start
+from edgetune_signal import Recording, held_out_start, window_quality
 
 if TYPE_CHECKING:
-    from edgetune_signal.types import Chunk, StreamSpec
+    from edgetune_signal import Chunk, StreamSpec
 
 MAX_TAKE_BYTES = 64 * 2**20
 """What a take may occupy; more would push a small computer into swapping."""

@@ -12,24 +12,11 @@ from edgetune_signal.recording_file import (
     TEMPORARY_SUFFIX,
     Recording,
     read_metadata,
-    read_recording,
     write_recording,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-__all__ = [
-    "BrokenRecording",
-    "QuotaExceededError",
-    "Recording",
-    "RecordingError",
-    "RecordingInfo",
-    "RecordingStore",
-    "held_out_start",
-    "read_recording",
-    "write_recording",
-]
 
 WHOLE_TAKES = 3
 """With this many takes of a class the last one is held out whole."""

@@ -18,9 +18,7 @@ from edgetune_nas.job import Job, SearchJob, Source
 from edgetune_node.calibration_events import SearchDone, SearchProgress, input_of
 from edgetune_node.cli.bars import open_bar
 from edgetune_node.cli.bundle import card_table
-from edgetune_node.cli.evaluate import evaluate
 from edgetune_node.cli.json_output import json_errors, print_json
-from edgetune_node.cli.report import report
 from edgetune_node.cli.sizes import parse_count, parse_seconds, parse_size
 from edgetune_node.config import WindowSection
 
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edgetune_nas.card import ModelCard
-
-__all__ = ["evaluate", "report", "search"]
 
 WINDOW = WindowSection().length
 SHOWN_NOTES = ("training", "goal", "int8")
