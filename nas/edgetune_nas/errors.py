@@ -20,7 +20,7 @@ class BudgetError(NasError):
     Attributes
     ----------
     limit
-        The budget's field that nothing fits: ``ram_bytes``, ``flash_bytes`` or ``macs``.
+        The budget's field that nothing fits: ``ram_bytes``, ``flash_bytes`` or ``macs``; or ``latency_us`` of the goal.
     smallest
         The smallest value of that field that would admit a network.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from edgetune_signal.indicators import indicators
 if TYPE_CHECKING:
     from edgetune_node.alarm import AlarmState
     from edgetune_node.config import AssetSection
+    from edgetune_node.message_parts import PhysicsWord
     from edgetune_node.vibration import VibrationWatch
     from edgetune_signal.defects import Defect
     from edgetune_signal.types import Samples
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 WINDOWS = 16
 """Indicators are given of so many windows at the most."""
 
-Physics: TypeAlias = Literal["agrees", "disagrees", "suggests", "silent", "unavailable"]
 
 PARTS: dict[str, str] = {
     "bpfo": "outer race",
@@ -38,7 +38,7 @@ PARTS: dict[str, str] = {
 class Verdict:
     """What physics says to the network's condition, in a word and in a sentence, and what that rests on."""
 
-    word: Physics
+    word: PhysicsWord
     note: str
     defect: Defect | None
     zone: Zone | None
@@ -106,7 +106,7 @@ class EvidenceWatch:
 
 def physics_verdict(
     state: AlarmState, defect: Defect | None, zone: Zone | None, *, looked: bool, heard: bool = True
-) -> tuple[Physics, str]:
+) -> tuple[PhysicsWord, str]:
     """Hold the network's condition against the lines of the envelope and the velocity's zone.
 
     Parameters
@@ -151,7 +151,7 @@ def physics_verdict(
     return ("silent", "") if looked else ("unavailable", "")
 
 
-def recommended_action(state: AlarmState, physics: Physics, defect: Defect | None, zone: Zone | None) -> str:
+def recommended_action(state: AlarmState, physics: PhysicsWord, defect: Defect | None, zone: Zone | None) -> str:
     """Say in one sentence what a maintenance engineer should do."""
     if not state.active:
         if physics in ("disagrees", "suggests"):

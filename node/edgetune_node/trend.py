@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from edgetune_node.message_parts import TrendWord
 
 FEWEST_POINTS = 12
 MOST_POINTS = 64
@@ -22,7 +25,7 @@ class Slope:
 
     per_hour: float
     seconds: float
-    word: Literal["rising", "steady", "falling"]
+    word: TrendWord
 
 
 class Trend:
@@ -32,12 +35,6 @@ class Trend:
         self._step_s = FIRST_STEP_S
         self._points: list[tuple[float, float]] = []
         self._open: list[tuple[float, float]] = []
-
-    def clear(self) -> None:
-        """Begin anew."""
-        self._step_s = FIRST_STEP_S
-        self._points.clear()
-        self._open.clear()
 
     def add(self, time_s: float, value: float) -> None:
         """Take in a value at a monotonic time."""

@@ -18,6 +18,7 @@ from edgetune_nas.errors import BundleError
 from edgetune_nas.front import pick as pick_from
 from edgetune_node.cli.sizes import parse_size
 from edgetune_node.config import AssetSection, load_settings
+from edgetune_node.folders import INCOMING
 
 if TYPE_CHECKING:
     from edgetune_nas.card import ModelCard, Precision
@@ -143,7 +144,7 @@ def import_(
     """Check an exported bundle and put it where the node's `cmd/deploy` finds it."""
     secret = _key(key, unsigned=unsigned)
     settings = load_settings(config)
-    folder = import_bundle(archive, settings.node.data_dir / "incoming", secret)
+    folder = import_bundle(archive, settings.node.data_dir / INCOMING, secret)
     card = read_card(folder)
     misfits = {each.id: misfit(card, each) for each in settings.asset}
     base = f"{settings.node.namespace}/{settings.node.id}"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from edgetune_node.cli.job import COLLECTING
 from edgetune_signal import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-COLLECTING = frozenset({"waiting", "countdown", "recording", "saving"})
 
 
 def find_condition(name: str, conditions: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from edgetune_node.messages import CalibrationStatus
 
 JobStatus = Literal["sent", "running", "done", "failed", "cancelled", "rejected"]
 ENDED: frozenset[JobStatus] = frozenset({"done", "failed", "cancelled", "rejected"})
+COLLECTING = frozenset({"waiting", "countdown", "recording", "saving"})
 SEARCHING = frozenset({"queued", "searching", "deploying"})
 _ENDS: dict[str, JobStatus] = {"done": "done", "failed": "failed", "cancelled": "cancelled"}
 

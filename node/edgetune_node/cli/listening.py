@@ -12,13 +12,14 @@ from edgetune_node.cli.checks import Finding
 from edgetune_signal import SourceEnded, SourceError, window_quality
 
 if TYPE_CHECKING:
+    from edgetune_node.cli.checks import Level
     from edgetune_node.config import AssetSection
     from edgetune_signal import Chunk, Source, StreamSpec
 
 READ_S = 0.2
 FIRST_CHUNK_S = 3.0
 RATE_DOUBTFUL, RATE_WRONG = 0.03, 0.10
-_QUALITY = {
+_QUALITY: dict[str, tuple[Level, str, str]] = {
     "nan": ("problem", "some samples are not finite (NaN)", "look at the sensor's driver"),
     "flat": ("problem", "a channel is constant", "look at the sensor, its cable and its supply"),
     "clipped": ("warning", "samples are clipped", "choose a larger range or less gain"),
@@ -89,7 +90,7 @@ def judge(section: AssetSection, heard: Heard) -> list[Finding]:
     samples = np.concatenate([chunk.samples for chunk in heard.chunks], axis=1)
     for flaw in window_quality(samples, section.clip_level):
         level, seen, advice = _QUALITY[flaw]
-        findings.append(Finding(name, "problem" if level == "problem" else "warning", seen, advice))
+        findings.append(Finding(name, level, seen, advice))
     gaps = sum(chunk.gap for chunk in heard.chunks[1:])
     if gaps:
         seen = f"{gaps} gaps in {heard.seconds:.1f} s: samples are lost on the way"
@@ -109,9 +110,9 @@ def _rate(name: str, spec: StreamSpec, heard: Heard) -> Finding:
     )
     if deviation <= RATE_DOUBTFUL:
         return Finding(name, "ok", seen)
-    level = "warning" if deviation <= RATE_WRONG else "problem"
+    level: Level = "warning" if deviation <= RATE_WRONG else "problem"
     advice = "correct rate_hz of this asset, or the source (a speed other than 1, lost samples, a wrong clock divider)"
-    return Finding(name, "warning" if level == "warning" else "problem", seen, advice)
+    return Finding(name, level, seen, advice)
 
 
 def _silent_advice(section: AssetSection) -> str:

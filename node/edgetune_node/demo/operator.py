@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from edgetune_node.cli.job import SEARCHING, Job, follow
+from edgetune_node.cli.job import COLLECTING, SEARCHING, Job, follow
 from edgetune_node.demo.errors import DemoError
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Operator:
 
 def chapter_of(calibration: CalibrationStatus | None, before: str) -> str:
     """Which part of the job a calibration status belongs to: ``collect``, ``search`` or ``deploy``."""
-    if calibration is None or calibration.phase not in SEARCHING | {"waiting", "countdown", "recording", "saving"}:
+    if calibration is None or calibration.phase not in SEARCHING | COLLECTING:
         return before
     if calibration.phase == "deploying":
         return "deploy"
