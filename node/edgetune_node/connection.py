@@ -188,6 +188,7 @@ class Connection:
             properties = _properties(PacketTypes.CONNECT)
             properties.SessionExpiryInterval = settings.session_expiry_s
             properties.MaximumPacketSize = MAX_INCOMING_BYTES
+            properties.ReceiveMaximum = MAX_INFLIGHT
             self._client.connect_async(
                 settings.host, settings.port, settings.keepalive_s, clean_start=False, properties=properties
             )

@@ -159,7 +159,7 @@ class Service:
             "outbox_depth": link.depth,
             "outbox_dropped": link.dropped,
             "outbox_dropped_faults": outbox.dropped_faults,
-            "problems": [problem for problem in (*told, self._defect) if problem],
+            "problems": [problem for problem in (*told, self._inbox.problem, self._defect) if problem],
         }
 
     def missed(self, asset: str) -> Missed:
@@ -192,7 +192,10 @@ class Service:
             while self._exit is None:
                 event = self._inbox.get(max(0.0, next_tick - self._clock.monotonic()))
                 if event is not None:
+                    began = self._clock.monotonic()
                     self._take(event)
+                    if isinstance(event, CommandArrived):
+                        self._inbox.took(self._clock.monotonic() - began)
                 if self._clock.monotonic() >= next_tick:
                     next_tick = self._clock.monotonic() + TICK_S
                     self._take(Tick())

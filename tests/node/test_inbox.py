@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetune_node.events import ChunkArrived, LinkChanged, Tick
-from edgetune_node.inbox import Inbox
+from edgetune_node.events import ChunkArrived, CommandArrived, LinkChanged, Tick
+from edgetune_node.inbox import MAX_COMMANDS, Inbox
 from edgetune_signal import Chunk
 
 
@@ -52,6 +52,50 @@ def test_an_asset_that_floods_takes_no_room_from_another() -> None:
         inbox.put(event)
     assert drain(inbox) == [quiet[0], *flood[-2:], quiet[1]]
     assert inbox.dropped == {"flood": 48}
+
+
+def command(number: int, ack: int | None = None) -> CommandArrived:
+    return CommandArrived("a", "cancel", str(number).encode(), ack=ack)
+
+
+def test_a_flood_of_commands_takes_a_quarter_of_the_time_from_samples() -> None:
+    now_s = 0.0
+    inbox = Inbox(now=lambda: now_s)
+    for number in range(80):
+        inbox.put(command(number, ack=number))
+        inbox.put(chunk(number))
+    handled = []
+    for _ in range(100):  # a command takes a second, and so do the samples of a chunk
+        event = inbox.get(0)
+        now_s += 1.0
+        if isinstance(event, CommandArrived):
+            inbox.took(1.0)
+        handled.append(event)
+    assert [event for event in handled if isinstance(event, CommandArrived)] == [command(n, n) for n in range(25)]
+    assert [event.chunk.sequence for event in handled if isinstance(event, ChunkArrived)] == list(range(75))
+
+
+def test_where_only_commands_wait_none_of_them_waits_for_anything() -> None:
+    inbox = Inbox(now=lambda: 0.0)
+    for number in range(3):
+        inbox.put(command(number))
+    inbox.took(60.0)
+    assert drain(inbox) == [command(number) for number in range(3)]
+
+
+def test_of_commands_that_nobody_waits_to_have_acknowledged_only_so_many_wait() -> None:
+    inbox = Inbox()
+    assert inbox.problem is None
+    for number in range(MAX_COMMANDS + 50):
+        inbox.put(command(number))
+    asked = [command(number, ack=number) for number in range(3)]
+    for event in asked:
+        inbox.put(event)
+    assert drain(inbox) == [command(number) for number in range(MAX_COMMANDS)] + asked
+    assert inbox.problem is not None
+    assert inbox.problem.startswith("50 commands of QoS 0 were dropped")
+    inbox.put(command(0))
+    assert drain(inbox) == [command(0)]
 
 
 def test_a_waiting_reader_is_woken_by_an_event() -> None:
