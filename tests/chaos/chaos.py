@@ -8,127 +8,45 @@ from __future__ import annotations
 
 import argparse
 import random
-import shutil
+import resource
 import signal
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hardships import FAKETIME, Disk, Memory, Sensor, full_disk, named, no_memory, other_time, unplugged, waiting
+from cable import Cable
+from hardships import (
+    FAKETIME,
+    Disk,
+    Memory,
+    Sensor,
+    full_disk,
+    named,
+    no_memory,
+    no_network,
+    other_time,
+    unplugged,
+    waiting,
+)
 from ledger import Account, Said, account, logged_faults, outbox_faults
+from plans import FULL, QUICK, Plan
 from plant import Broker, Machine, Node, PlantError, Watcher, Wire, wait_until
 from rich.console import Console
 from rich.table import Table
+from stage import CONDITIONS, CONFIG, prepare
 
 from edgetune_nas.bundle import load_bundle
-from edgetune_nas.card import Budget
-from edgetune_nas.search import search
 from edgetune_node.demo.broker import find_mosquitto
-from edgetune_node.store import ModelStore
-from edgetune_signal import Recording, RecordingStore, StreamSpec, recordings_dataset
-from edgetune_signal.simulated_bearing import BearingSimulator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 SHORT = {"search_seconds": 5}
-RATE_HZ = 12_000.0
-WINDOW = 512
-CONDITIONS = ("normal", "inner_severe")
-CONFIG = """
-[node]
-id = "n1"
-data_dir = '{data}'
-health_interval_s = 1
-disk_reserve_bytes = 1048576
-[mqtt]
-port = {port}
-keepalive_s = 5
-replay_per_second = 500
-[[asset]]
-id = "bearing"
-rate_hz = 12000
-classification_hz = 10
-alarm = {{ heartbeat_s = 3600 }}
-source = {{ type = "simulated", condition = "normal", speed = 4, select_file = '{playing}' }}
-[[asset]]
-id = "press"
-rate_hz = 12000
-source = {{ type = "simulated", condition = "normal" }}
-[[asset]]
-id = "pump"
-rate_hz = 2560
-source = {{ type = "udp", host = "127.0.0.1", port = {sensor} }}
-"""
 FAULT = "edgetune/n1/bearing/fault"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How often each fault is tried."""
-
-    kills: dict[str, int]
-    restarts: int
-    freezes_s: tuple[float, ...]
-    cuts: int
-    full_s: tuple[float, ...]
-    unplugged: int
-    starved_mib: tuple[int, ...]
-    jumps_s: tuple[int, ...]
-
-
-FULL = Plan(
-    kills={"monitoring": 20, "recording": 10, "collecting": 10, "searching": 10, "deploying": 10},
-    restarts=10,
-    freezes_s=(2, 5, 10, 60),
-    cuts=30,
-    full_s=(0, 5, 15, 30),
-    unplugged=5,
-    starved_mib=(48, 64, 80),
-    jumps_s=(3600, -3600),
-)
-QUICK = Plan(
-    kills={"monitoring": 1, "recording": 1, "collecting": 1, "searching": 1, "deploying": 1},
-    restarts=1,
-    freezes_s=(2,),
-    cuts=7,
-    full_s=(1,),
-    unplugged=1,
-    starved_mib=(),
-    jumps_s=(),
-)
-
-
-def prepare(folder: Path) -> None:
-    """Put recordings and a model where the node has them, and two models where it may be told to take them."""
-    recordings = [
-        Recording(
-            samples=BearingSimulator(condition=condition, rate_hz=RATE_HZ, seed=seed).generate(int(4 * RATE_HZ)),
-            rate_hz=RATE_HZ,
-            label=condition,
-            unit="g",
-            group=f"{condition}-{seed}",
-        )
-        for condition in CONDITIONS
-        for seed in range(2)
-    ]
-    data = folder / "data"
-    for asset in ("bearing", "press"):
-        kept = RecordingStore(data / "assets" / asset / "recordings", 2**28)
-        for recording in recordings:
-            kept.add(recording)
-    dataset = recordings_dataset(recordings, window=WINDOW, hop=WINDOW)
-    for number in range(2):
-        budget = Budget(ram_bytes=4096, search_seconds=20)
-        found = search(dataset, task="fault", budget=budget, out=folder / f"out-{number}", candidates=2, seed=number)
-        shutil.copytree(found.bundle, data / "incoming" / f"model-{number}")
-    models = ModelStore(data / "assets" / "bearing" / "models", StreamSpec(1, RATE_HZ, "g"), WINDOW, "fault")
-    models.install(data / "incoming" / "model-0")
 
 
 class Chaos:
@@ -140,14 +58,15 @@ class Chaos:
         self._random = random.Random(seed)
         self._broker = Broker(mosquitto, folder)
         self._broker.start()
-        self._wire = Wire(self._broker.port)
+        self.cable = Cable()
+        self._wire = Wire(self.cable.listen(), self._broker.port)
         self._machine = Machine(folder / "playing.txt", CONDITIONS, seed)
         self._disk = disk
         self._sensor = Sensor()
         self.memory = Memory()
         config = folder / "config.toml"
         places = {"data": self._data, "playing": folder / "playing.txt"}
-        config.write_text(CONFIG.format(port=self._wire.port, sensor=self._sensor.port, **places))
+        config.write_text(CONFIG.format(host=self.cable.host, port=self._wire.port, sensor=self._sensor.port, **places))
         self._log = folder / "node.log"
         self._node = Node(config, self._log)
         self._watcher = Watcher(self._broker.port, "edgetune/n1/#", name="scada")
@@ -156,6 +75,7 @@ class Chaos:
         self._commands = 0
         self.defects: list[str] = []
         self.rows: list[tuple[str, int, Account, float]] = []
+        self.skipped: list[tuple[str, str]] = []
 
     def begin(self) -> None:
         """Start the node, and see that it hears the machine break and heal."""
@@ -220,6 +140,11 @@ class Chaos:
             self.defects.append("a cut was taken for another client of the same id")
         return time.monotonic() - began_s
 
+    def pull(self, seconds: float) -> float:
+        """Let no packet through between node and broker for a while."""
+        self._wait(1.0)
+        return no_network(self.cable, self._watcher, seconds)
+
     def fill(self, seconds: float) -> float:
         """Leave the node no room on its disk for a while."""
         self._wait(1.0)
@@ -269,21 +194,27 @@ class Chaos:
         self._sensor.close()
         self._node.close()
         self.memory.close()
+        self.cable.close()
         self._watcher.close()
         self._broker.stop()
 
     def row(self, name: str, tries: list[Callable[[], float]]) -> None:
         """Try a fault while the machine breaks and heals, wait until nothing is under way, and reckon."""
-        before, heard = len(self._expected), len(self._watcher.said)
+        before, heard, began_s = len(self._expected), len(self._watcher.said), time.monotonic()
+        tell(f"{name} ")
         self._machine.live()
         wait_until(lambda: any("raised" in said.what for said in self._watcher.said[heard:]), "a fault is raised")
-        recoveries_s = [each() for each in tries]
+        recoveries_s = []
+        for each in tries:
+            recoveries_s.append(each())
+            tell(".")
         self._settle()
         since = list(self._expected)[before:]
         found = account(since, self._watcher.said)
         self.rows.append((name, len(recoveries_s), found, max(recoveries_s)))
         self.defects += [f"{name}: lost {said}" for said in found.lost]
-        sys.stderr.write(f"{name}: {len(recoveries_s)} times, {found.expected} expected, {len(found.lost)} lost\n")
+        took_s = time.monotonic() - began_s
+        tell(f" {len(recoveries_s)} times, {found.expected} expected, {len(found.lost)} lost, {took_s:.0f} s\n")
 
     def _command(self, phase: str) -> Said | None:
         """Give the command that brings the node into a phase; give the answer to expect."""
@@ -336,6 +267,29 @@ class Chaos:
             self.defects.append(str(error))
 
 
+def tell(words: str) -> None:
+    sys.stderr.write(words)
+    sys.stderr.flush()
+
+
+def faults(chaos: Chaos, plan: Plan, disk: Disk) -> Iterator[tuple[str, list[Callable[[], float]], str]]:
+    """Give each fault, what tries it, and what is missing here for that."""
+    for phase, count in plan.kills.items():
+        yield f"kill -9 while {phase}", [partial(chaos.kill, phase)] * count, ""
+    yield "broker restarted", [chaos.restart] * plan.restarts, ""
+    yield "broker frozen", [partial(chaos.freeze, seconds) for seconds in plan.freezes_s], ""
+    yield "cut mid-message", [chaos.cut] * plan.cuts, ""
+    missing = "" if chaos.cable.there else "network namespaces cannot be made (as root they can, with iproute2)"
+    yield "cable pulled", [partial(chaos.pull, seconds) for seconds in plan.pulled_s], missing
+    yield "sensor unplugged", [chaos.unplug] * plan.unplugged, ""
+    missing = "" if disk.there else "a file system can only be mounted by root"
+    yield "disk full", [partial(chaos.fill, seconds) for seconds in plan.full_s], missing
+    missing = "" if chaos.memory.there else "memory cgroups cannot be made"
+    yield "no memory to search", [partial(chaos.starve, spare) for spare in plan.starved_mib], missing
+    missing = "" if FAKETIME is not None else "libfaketime is not installed"
+    yield "clock jumped an hour", [partial(chaos.jump, by_s) for by_s in plan.jumps_s], missing
+
+
 def leftovers(data: Path) -> list[Path]:
     """Files that only a write under way may leave."""
     return [each for each in data.rglob("*") if each.name.startswith((".writing", ".tmp")) or each.suffix == ".part"]
@@ -349,8 +303,12 @@ def show(chaos: Chaos, seed: int) -> None:
     for name, tried, found, recovery_s in chaos.rows:
         counts = (tried, found.expected, found.delivered, found.duplicated, len(found.lost))
         table.add_row(name, *map(str, counts), f"{recovery_s:.1f}")
+    for name, _ in chaos.skipped:
+        table.add_row(name, "-", *[""] * 4, "not tried")
     console = Console(width=110)
     console.print(table)
+    for name, missing in chaos.skipped:
+        console.print(f"{name} was not tried: {missing}", markup=False, highlight=False)
     for defect in chaos.defects:
         console.print(defect, markup=False, highlight=False)
 
@@ -364,7 +322,7 @@ def main() -> int:
     mosquitto = find_mosquitto()
     if mosquitto is None:
         parser.error("mosquitto is not installed: apt install mosquitto")
-    plan = QUICK if arguments.quick else FULL
+    plan, began_s = QUICK if arguments.quick else FULL, time.monotonic()
     with tempfile.TemporaryDirectory(prefix="edgetune-chaos-") as name:
         folder = Path(name)
         disk = Disk(folder / "data")
@@ -372,18 +330,12 @@ def main() -> int:
         chaos = Chaos(folder, mosquitto, arguments.seed, disk)
         try:
             chaos.begin()
-            for phase, count in plan.kills.items():
-                chaos.row(f"kill -9 while {phase}", [partial(chaos.kill, phase)] * count)
-            chaos.row("broker restarted", [chaos.restart] * plan.restarts)
-            chaos.row("broker frozen", [partial(chaos.freeze, seconds) for seconds in plan.freezes_s])
-            chaos.row("cut mid-message", [chaos.cut] * plan.cuts)
-            chaos.row("sensor unplugged", [chaos.unplug] * plan.unplugged)
-            if disk.there:
-                chaos.row("disk full", [partial(chaos.fill, seconds) for seconds in plan.full_s])
-            if chaos.memory.there and plan.starved_mib:
-                chaos.row("no memory to search", [partial(chaos.starve, spare) for spare in plan.starved_mib])
-            if FAKETIME is not None and plan.jumps_s:
-                chaos.row("clock jumped an hour", [partial(chaos.jump, by_s) for by_s in plan.jumps_s])
+            for fault, tries, missing in faults(chaos, plan, disk):
+                if missing:
+                    chaos.skipped.append((fault, missing))
+                    tell(f"{fault}: not tried, {missing}\n")
+                elif tries:
+                    chaos.row(fault, tries)
             chaos.end()
         except PlantError as error:
             chaos.defects.append(f"{error}; the node's log ends with\n{chr(10).join(log_tail(folder))}")
@@ -391,6 +343,9 @@ def main() -> int:
             chaos.close()
             disk.close()
     show(chaos, arguments.seed)
+    cpu_s = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    took_s = time.monotonic() - began_s
+    tell(f"{took_s / 60:.1f} minutes, {cpu_s / took_s:.0%} of a core\n")
     return 1 if chaos.defects else 0
 
 

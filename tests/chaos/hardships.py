@@ -1,4 +1,4 @@
-"""What the surroundings do to a node: no room on the disk, no sensor, no memory, another time of day.
+"""What the surroundings do to a node: no network, no room on the disk, no sensor, no memory, another time of day.
 
 Each function does it to a plant that runs, sees that the node names it, undoes it, and gives the seconds until the node
 is as before.
@@ -23,6 +23,8 @@ from edgetune_signal import Block, encode_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from cable import Cable
 
 DISK = "size=48m,nr_inodes=4096"
 PUMP_RATE_HZ = 2560.0
@@ -136,6 +138,16 @@ class Memory:
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._folder.rmdir()
+
+
+def no_network(cable: Cable, watcher: Watcher, seconds: float) -> float:
+    """Pull the cable between node and broker for a while."""
+    cable.pull()
+    time.sleep(seconds)
+    cable.plug()
+    began_s = time.monotonic()
+    wait_until(lambda: watcher.classified_s > began_s, "the node is heard again")
+    return watcher.classified_s - began_s
 
 
 def full_disk(disk: Disk, watcher: Watcher, seconds: float) -> float:

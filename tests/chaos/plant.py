@@ -86,11 +86,11 @@ class Broker:
 
 
 class Wire:
-    """The cable between node and broker: a proxy that can be cut after any byte."""
+    """What lies between node and broker: a proxy whose connections can be cut after any byte."""
 
-    def __init__(self, to_port: int) -> None:
+    def __init__(self, listener: socket.socket, to_port: int) -> None:
         self._to_port = to_port
-        self._listener = socket.create_server((HOST, 0))
+        self._listener = listener
         self.port: int = self._listener.getsockname()[1]
         self.connections = 0
         self.cuts = 0

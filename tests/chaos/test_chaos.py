@@ -50,6 +50,7 @@ def test_nothing_is_lost_invented_or_out_of_order_whatever_breaks() -> None:
         "broker restarted",
         "broker frozen",
         "cut mid-message",
+        "cable pulled",
         "sensor unplugged",
     ):
         assert fault in said

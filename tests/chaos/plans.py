@@ -1,0 +1,44 @@
+"""How often each fault is tried: by ``make chaos``, and by the quick part of it in ``make test``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How often each fault is tried."""
+
+    kills: dict[str, int]
+    restarts: int
+    freezes_s: tuple[float, ...]
+    cuts: int
+    pulled_s: tuple[float, ...]
+    full_s: tuple[float, ...]
+    unplugged: int
+    starved_mib: tuple[int, ...]
+    jumps_s: tuple[int, ...]
+
+
+FULL = Plan(
+    kills={"monitoring": 20, "recording": 10, "collecting": 10, "searching": 10, "deploying": 10},
+    restarts=10,
+    freezes_s=(2, 5, 10, 60),
+    cuts=30,
+    pulled_s=(1, 3, 8, 20, 45),
+    full_s=(0, 5, 15, 30),
+    unplugged=5,
+    starved_mib=(48, 64, 80),
+    jumps_s=(3600, -3600),
+)
+QUICK = Plan(
+    kills={"monitoring": 1, "recording": 1, "collecting": 1, "searching": 1, "deploying": 1},
+    restarts=1,
+    freezes_s=(2,),
+    cuts=7,
+    pulled_s=(6,),
+    full_s=(1,),
+    unplugged=1,
+    starved_mib=(),
+    jumps_s=(),
+)
