@@ -45,6 +45,7 @@ class AlarmState:
         ``warning`` or ``alarm``; ``none`` while not ``active``.
     first_seen, last_seen
         Of the occurrence: time of its oldest vote when it was raised, and of the last fault vote while it was active.
+        Where the clock is set back behind them they go with it: `last_seen` is never before `first_seen`.
     cleared
         When it ended; None while ``active``.
     votes, of
@@ -166,6 +167,7 @@ class Alarm:
         if class_ == UNKNOWN or not confidence >= self._settings.min_confidence:
             return []
         fault = None if self._is_healthy(class_) else class_
+        self._set_back(time)
         self._votes.append(_Vote(fault, confidence, time))
         self._state = self._counted(self._state)
         if self._state.active and fault is not None:
@@ -293,9 +295,19 @@ class Alarm:
         )
 
     def _ended(self, state: AlarmState, time: datetime) -> AlarmState:
+        cleared = time if state.last_seen is None else max(time, state.last_seen)  # a sensor's clock may be ahead
         return self._counted(
-            replace(state, active=False, class_=self._healthy, severity="none", cleared=time, latched=False)
+            replace(state, active=False, class_=self._healthy, severity="none", cleared=cleared, latched=False)
         )
+
+    def _set_back(self, time: datetime) -> None:
+        """Bring what is remembered before ``time``, where the clock was set back behind it."""
+        self._state = _set_back(self._state, time)
+        newest = max((vote.time for vote in self._votes if vote.time is not None), default=time)
+        if newest > time:
+            back = newest - time
+            kept = [vote if vote.time is None else replace(vote, time=vote.time - back) for vote in self._votes]
+            self._votes = deque(kept, maxlen=self._votes.maxlen)
 
     # ---- counting ----------------------------------------------------------------------------------------------
 
@@ -320,3 +332,11 @@ class Alarm:
 
     def _is_healthy(self, class_: str) -> bool:
         return class_ == self._healthy or self._settings.severity.get(class_) == "none"
+
+
+def _set_back(state: AlarmState, time: datetime) -> AlarmState:
+    """Bring an active event's times before ``time``; where all of it would be later, it keeps its duration."""
+    first, last = state.first_seen, state.last_seen
+    if not state.active or first is None or last is None or last <= time:
+        return state
+    return replace(state, first_seen=first if first <= time else first - (last - time), last_seen=time)

@@ -87,6 +87,49 @@ def test_last_seen_follows_the_last_fault_vote_while_active() -> None:
     assert alarm.state.last_seen == at(3)
 
 
+def test_a_clock_set_back_behind_an_event_moves_its_times_and_leaves_its_duration() -> None:
+    alarm = alarm_of()
+    play(alarm, ["inner"] * 5)
+    alarm.observe("inner", 0.9, at(4 - 3600))
+    assert (alarm.state.first_seen, alarm.state.last_seen) == (at(-3600), at(4 - 3600))
+    alarm.observe("inner", 0.9, at(6 - 3600))
+    assert (alarm.state.first_seen, alarm.state.last_seen) == (at(-3600), at(6 - 3600))
+
+
+def test_a_clock_set_back_within_an_event_leaves_its_beginning() -> None:
+    alarm = alarm_of()
+    play(alarm, ["inner"] * 60)
+    alarm.observe("inner", 0.9, at(30))
+    assert (alarm.state.first_seen, alarm.state.last_seen) == (at(0), at(30))
+
+
+def test_a_clock_set_back_while_a_node_was_away_does_not_end_a_fault_before_it_began() -> None:
+    alarm = alarm_of()
+    play(alarm, ["inner"] * 5)
+    restored = alarm_of(restored=alarm.state)
+    (cleared,) = [state for _ in range(4) for state in restored.observe("normal", 0.9, at(-100))]
+    assert (cleared.first_seen, cleared.last_seen, cleared.cleared) == (at(-104), at(-100), at(-100))
+
+
+@given(
+    votes=st.lists(st.tuples(st.sampled_from(["normal", "inner", "ball"]), st.integers(-50, 50)), max_size=60),
+    latch=st.booleans(),
+)
+def test_no_event_ends_before_it_was_last_seen_or_is_last_seen_before_it_began(
+    votes: list[tuple[str, int]], *, latch: bool
+) -> None:
+    alarm = alarm_of(AlarmSection(votes=3, window=5, clear_votes=2, latch=latch))
+    second = 0
+    for class_, step in votes:
+        second += step
+        states = alarm.observe(class_, 0.9, at(second))
+        if alarm.state.latched:
+            states.append(alarm.acknowledge(None, "anna", "", at(second - 1)))
+        for state in (*states, alarm.state):
+            times = [time for time in (state.first_seen, state.last_seen, state.cleared) if time is not None]
+            assert times == sorted(times)
+
+
 def test_the_next_fault_is_another_event() -> None:
     alarm = alarm_of()
     states = play(alarm, ["inner"] * 5 + ["normal"] * 5 + ["inner"] * 5)
