@@ -35,6 +35,22 @@ SCHEMA = (
     "CREATE TABLE IF NOT EXISTS signed (signature TEXT PRIMARY KEY, expires_ns INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS dropped (rank INTEGER PRIMARY KEY, count INTEGER NOT NULL)",
 )
+TYPES: dict[str, dict[str, tuple[str, ...]]] = {
+    "entry": {
+        "text": ("topic", "boot"),
+        "blob": ("payload",),
+        "integer": ("qos", "retain", "time_ns", "rank", "size"),
+    },
+    "current": {"text": ("topic",), "blob": ("payload",)},
+    "command": {
+        "text": ("asset", "id", "name"),
+        "blob": ("payload", "answer", "note"),
+        "integer": ("time_ns", "finished"),
+    },
+    "signed": {"text": ("signature",), "integer": ("expires_ns",)},
+    "dropped": {"integer": ("rank", "count")},
+}
+"""What each column holds. SQLite takes anything anywhere, so that damage can go unseen by its own check."""
 
 
 class OutboxFile:
@@ -170,6 +186,7 @@ def _open(path: Path | None) -> sqlite3.Connection:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version={FORMAT}")
             connection.execute("COMMIT")
+        _check_content(connection)
     except BaseException:
         connection.close()
         raise
@@ -182,11 +199,32 @@ def _checked(connection: sqlite3.Connection, path: Path | None) -> int:
     if verdict != "ok":
         raise sqlite3.DatabaseError(verdict)
     made_by: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if made_by < 0:
+        raise sqlite3.DatabaseError(f"format {made_by}")
     if made_by > FORMAT:
         raise OutboxError(
             f"outbox {path} has format {made_by}, and this version knows {FORMAT}; update, or move the file away"
         )
     return made_by
+
+
+def _check_content(connection: sqlite3.Connection) -> None:
+    """Raise `sqlite3.DatabaseError` where SQLite would find nothing wrong, but these are not what this class wrote."""
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE type NOT IN ('table', 'index')").fetchone():
+        raise sqlite3.DatabaseError("it does things by itself")
+    for table, types in TYPES.items():
+        texts = ", ".join(types.get("text", ("rowid",)))
+        others = " OR ".join(f"typeof({name}) != '{kind}'" for kind, names in types.items() for name in names)
+        try:
+            for _ in connection.execute(f"SELECT {texts} FROM {table}"):  # noqa: S608 - names of ours; decodes each
+                pass
+            wrong = connection.execute(f"SELECT 1 FROM {table} WHERE {others}").fetchone()  # noqa: S608 - names of ours
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorname", "SQLITE_ERROR") != "SQLITE_ERROR":
+                raise
+            raise sqlite3.DatabaseError(str(error)) from error
+        if wrong:
+            raise sqlite3.DatabaseError(f"wrong types in table {table}")
 
 
 def _says_full(error: sqlite3.Error, path: Path) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -141,6 +143,39 @@ def test_a_damaged_file_is_set_aside_with_a_warning(path: Path, damage: str) -> 
     assert again.pending() == []
     put(again)
     assert again.depth == 1
+    again.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE entry SET payload = 'text'",
+        "UPDATE entry SET topic = CAST(x'ff' AS TEXT)",
+        "UPDATE entry SET qos = 'one'",
+        "UPDATE current SET payload = 1.5",
+        "UPDATE command SET payload = 'text'",
+        "UPDATE command SET note = 'text'",
+        "INSERT INTO dropped VALUES (0, 'many')",
+        "INSERT INTO signed VALUES ('f', 'late')",
+        "DROP TABLE entry",
+        "ALTER TABLE command DROP COLUMN note",
+        "CREATE TRIGGER evil BEFORE INSERT ON entry BEGIN SELECT RAISE(ABORT, 'no'); END",
+        "PRAGMA user_version = -1",
+    ],
+)
+def test_a_file_that_sqlite_finds_whole_but_that_holds_something_else_is_set_aside(path: Path, damage: str) -> None:
+    outbox = open_outbox(path)
+    put(outbox, retain=True)
+    outbox.commands.keep("a", "record", "c1", b"{}", b"{}")
+    outbox.close()
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        file.execute(damage)
+        file.commit()
+    again = open_outbox(path)
+    assert again.warning is not None
+    assert "damaged" in again.warning
+    assert (again.depth, again.dropped, again.commands.interrupted()) == (0, 0, [])
+    put(again)
     again.close()
 
 
