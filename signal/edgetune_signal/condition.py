@@ -63,7 +63,8 @@ class Condition:
     velocity_rms_mm_s
         From 10 to 1000 Hz, one value a channel; None where rate, unit or length do not allow it.
     zone
-        Of the channel that moves most; None without a velocity or without limits.
+        Of the channel that moves most; None without a velocity or limits, or where a channel is ``flat``: nobody knows
+        how much it moves.
     shaft
         None where the speed is not known.
     band_hz
@@ -126,7 +127,7 @@ def diagnose(samples: Samples, spec: StreamSpec, machine: Machine, shaft: ShaftS
     return Condition(
         indicators=basic,
         velocity_rms_mm_s=velocity,
-        zone=None if velocity is None or limits is None else zone(max(velocity), limits),
+        zone=None if velocity is None or limits is None or "flat" in quality else zone(max(velocity), limits),
         shaft=shaft,
         band_hz=found.band_hz,
         channel=found.channel,

@@ -139,6 +139,15 @@ def test_of_two_speeds_that_stand_out_alike_none_is_taken(other: float, expected
     assert found == (None if expected is None else pytest.approx(expected, rel=0.01))
 
 
+@pytest.mark.parametrize("dead", [[0], [0, 1]])
+def test_a_sensor_that_measures_nothing_is_in_no_zone(dead: list[int]) -> None:
+    samples = np.concatenate([simulated("normal"), simulated("normal")])
+    assert diagnose(samples, StreamSpec(2, RATE, "g"), MACHINE).zone == "A"
+    samples[dead] = 0.3
+    found = diagnose(samples, StreamSpec(2, RATE, "g"), MACHINE)
+    assert (found.zone, found.quality[0]) == (None, "flat")
+
+
 def test_noise_has_no_speed() -> None:
     noise = np.random.default_rng(5).normal(size=12_000)
     assert estimate_shaft_hz(noise, RATE, (24, 36)) is None
