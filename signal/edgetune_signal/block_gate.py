@@ -19,6 +19,12 @@ OVERTAKEN = 32
 """Blocks by which one may be late; a sender that started again counts from 0, which is never taken for late."""
 
 
+def lost_between(before: int, now: int) -> int:
+    """How many were lost between two numbers that a sender gave; 0 where they are not of one count."""
+    missing = now - before - 1
+    return missing if 0 < missing <= MOST_LOST else 0
+
+
 class BlockGate:
     """Let the blocks of one stream through.
 
@@ -58,8 +64,7 @@ class BlockGate:
             return None
         gap = self._last is not None and block.sequence != self._last[0] + 1
         if self._last is not None:
-            missing = block.sequence - self._last[0] - 1
-            self.lost += missing if 0 < missing <= MOST_LOST else 0
+            self.lost += lost_between(self._last[0], block.sequence)
         self._last = (block.sequence, block.time_ns)
         return block, gap
 

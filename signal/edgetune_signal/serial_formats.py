@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from edgetune_signal.block_gate import BlockGate
+from edgetune_signal.block_gate import BlockGate, lost_between
 from edgetune_signal.live import Piece
 from edgetune_signal.mqtt_blocks import BLOCK_VERSION, HEADER_BYTES, MAGIC, block_bytes
 
@@ -177,7 +177,7 @@ class LineParser:
     def _follow(self, count: int) -> None:
         if self._count is not None and count != self._count + 1:
             self._gap = self._gap or not (count == 0 and self._count + 1 in WRAPS)
-            self.lost += max(0, count - self._count - 1)
+            self.lost += lost_between(self._count, count)
         self._count = count
 
     def _refuse(self, reason: str) -> None:

@@ -164,6 +164,13 @@ def test_a_line_that_is_none_is_a_gap_and_counted(bad: bytes) -> None:
     assert parser.damaged >= 1
 
 
+def test_a_digit_too_many_in_a_counter_is_a_gap_and_not_a_million_lost_lines() -> None:
+    parser = LineParser(StreamSpec(1, 1000.0, "V"), scale=1.0, counter=True)
+    pieces = parser.push(b"\n1,1\n22222222222222222222,2\n3,3\n")
+    assert [piece.gap for piece in pieces] == [False, True, True]
+    assert (parser.damaged, parser.lost) == (0, 0)
+
+
 def test_a_counter_tells_lost_lines_and_may_wrap() -> None:
     parser = LineParser(StreamSpec(1, 1000.0, "V"), scale=1.0, counter=True)
     pieces = parser.push(b"\n253,1\n254,2\n255,3\n0,4\n1,5\n4,6\n5,7\n")
