@@ -27,7 +27,6 @@ SOLVE_MACS = 4e8
 MIN_WINDOWS_A_CLASS = 40
 FEW_WINDOWS = 200
 """With fewer validation windows than this, closed forms are cross-validated, which costs them next to nothing."""
-FOLDS = 5
 MIN_EPOCHS, MAX_EPOCHS = 3, 120
 THOROUGH_STEPS = 120
 """Trainings of so many steps are cross-validated as well then, to be compared with closed forms on equal terms."""

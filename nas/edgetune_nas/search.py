@@ -15,16 +15,17 @@ from edgetune_nas.card import SearchSummary
 from edgetune_nas.closed_form import origins, with_temperature
 from edgetune_nas.engine import Engine
 from edgetune_nas.errors import DataError, NasError
-from edgetune_nas.evaluation import FEW_WINDOWS, FOLDS, Evaluation, Problem, evaluate, refit
+from edgetune_nas.evaluation import FEW_WINDOWS, Evaluation, Problem, evaluate, refit
 from edgetune_nas.exploration import EXPORT_SECONDS, FINAL_STEPS, Exploration
 from edgetune_nas.export import export, front_points
 from edgetune_nas.finalists import first_quick_enough, kept_points, latency_of
+from edgetune_nas.folds import MANY_TAKES, TAKES, fewest_takes, folds
 from edgetune_nas.goal import Goal
 from edgetune_nas.journal import Journal
 from edgetune_nas.progress import FrontPoint, Monitor, SearchEvent
-from edgetune_nas.shift import shifted
+from edgetune_nas.shift import made_again, shifted
 from edgetune_nas.usage import peak_rss_bytes
-from edgetune_signal.datasets import INDEPENDENT, merge_library
+from edgetune_signal.datasets import merge_library
 from edgetune_signal.errors import RecordingError
 from edgetune_signal.splits import split_dataset
 
@@ -44,8 +45,6 @@ HASTE = 0.85
 """Share of the time left that the last training may plan to use; its windows are more, and machines are noisy."""
 SHIFTED_WINDOWS, SHIFTED_BYTES = 1000, 8_000_000
 """Shifted validation windows: so many, as far as they fit in so many bytes."""
-TAKES = 3
-"""Takes of each sign that it needs before networks are trained."""
 WORSE = 0.02
 """A last training that loses this much on windows it has now seen went wrong; the network before it is kept."""
 
@@ -127,7 +126,7 @@ def search(
     data, split = _divided(dataset, library, seed)
     problem = _problem(data, split, task, seed)
     torch = find_spec("torch") is not None
-    trains = torch and not _one_take_tells_nothing(data, task)
+    trains = torch and (task != "sign" or fewest_takes(data, split) >= TAKES)
     engine = Engine(
         problem.input_shape,
         problem.classes,
@@ -246,45 +245,17 @@ def _problem(data: Dataset, split: Split, task: Task, seed: int) -> Problem:
         validation.condition,
         origins(train),
     )
-    if len(validation) < FEW_WINDOWS and len(np.unique(validation.condition)) == 1:
-        problem = replace(problem, fold=_folds(data, np.concatenate([split.train, split.validation]), seed))
-    if task != "fault":  # the condition of a person is the person, and that cannot be imitated
+    few = len(validation) < FEW_WINDOWS or (task == "sign" and 1 < fewest_takes(data, split) < MANY_TAKES)
+    if few and len(np.unique(validation.condition)) == 1:
+        problem = replace(problem, fold=folds(data, split, seed=seed))
+    if task == "sign" and fewest_takes(data, split) >= TAKES:  # they show how one take differs from the next
         return problem
     wanted = max(1, min(SHIFTED_WINDOWS, SHIFTED_BYTES // validation.x[0].nbytes))
     copies = np.arange(len(validation) * -(-wanted // len(validation))) % len(validation)
     rng = np.random.default_rng(seed)
     copies = np.sort(rng.permutation(copies)[:wanted])
-    return replace(problem, x_shifted=shifted(validation.x[copies], rng), y_shifted=validation.label[copies])
-
-
-def _one_take_tells_nothing(data: Dataset, task: Task) -> bool:
-    """Whether a person made fewer than `TAKES` takes of a sign.
-
-    Takes differ more than windows of one take do, so validation then cannot tell a network that has learned the take
-    from one that has learned the sign. Closed forms have too few parameters to learn the take.
-    """
-    if task != "sign" or (data.start == INDEPENDENT).all():
-        return False
-    new = np.ones(len(data), np.bool_) if data.library is None else ~data.library
-    new &= data.start != INDEPENDENT
-    new &= True if data.held_out is None else ~data.held_out
-    takes = [len(np.unique(data.group[new & (data.label == label)])) for label in np.unique(data.label[new])]
-    return bool(takes) and min(takes) < TAKES
-
-
-def _folds(data: Dataset, chosen: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Cut each class's chosen windows into `FOLDS` parts, by time within their groups; a library's stay out (-1)."""
-    order = np.random.default_rng(seed).permutation(len(chosen))
-    order = order[np.lexsort((data.start[chosen][order], data.group[chosen][order]))]
-    if (data.start[chosen] == INDEPENDENT).all():
-        order = np.random.default_rng(seed).permutation(len(chosen))
-    label = data.label[chosen]
-    fold = np.full(len(chosen), -1, np.int64)
-    for name in np.unique(label):
-        own = order[label[order] == name]
-        own = own if data.library is None else own[~data.library[chosen][own]]
-        fold[own] = np.arange(len(own)) * FOLDS // max(1, len(own))
-    return fold
+    imitate = shifted if task == "fault" else made_again
+    return replace(problem, x_shifted=imitate(validation.x[copies], rng), y_shifted=validation.label[copies])
 
 
 def _retrained(found: Evaluation, best: Scored, problem: Problem, monitor: Monitor, members: int) -> Evaluation:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 LEVEL, LOWEST, LOUDNESS = 0.4, 1.0, 0.5
 """Standard deviations in nepers (8.7 dB) of single bands, of the lowest (hum, unbalance), and of all together."""
+ELECTRODE = 0.3
+"""The same of single electrodes, when a person makes the sign again."""
 KNOTS = 24
 """Bands whose levels move by themselves; in between they are interpolated."""
 SPEED = 0.01
@@ -36,4 +38,11 @@ def shifted(x: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
         for channel in range(channels):
             slower = np.interp(at, np.arange(length), x[index, channel], period=length)
             result[index, channel] = np.fft.irfft(np.fft.rfft(slower) * gain, length)
+    return result
+
+
+def made_again(x: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
+    """Change the level of each electrode and the loudness of each window ``(windows, channels, length)`` at random."""
+    nepers = rng.normal(0, ELECTRODE, x.shape[:2]) + rng.normal(0, LOUDNESS, (len(x), 1))
+    result: NDArray[np.float32] = x * np.exp(nepers)[:, :, None].astype(np.float32)
     return result

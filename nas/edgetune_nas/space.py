@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from edgetune_nas.card import Task
 
-VERSION = 4
+VERSION = 5
 """Counts changes of the space or of its sampling; a journal of another version cannot be resumed."""
 
 LOW = 0.05
@@ -187,8 +187,8 @@ def closed_forms(input_shape: Shape) -> tuple[Genotype, ...]:
     """List fixed fronts with a linear discriminant, from rich to tiny, sized by the window's length alone.
 
     A bank's taps are an eighth and a quarter of the window (at most 128, so that a filter still spans many cycles of
-    its band); many overlapping bands without the lowest hold best when the machine's load changes. An envelope's frames
-    are an eighth of the window and near.
+    its band); many overlapping bands without the lowest hold best when the machine's load changes, three or four tell
+    a sign where the window is too short for more. An envelope's frames are an eighth of the window and near.
     """
     length = input_shape[1]
     taps = [k for k in (_power_of_two(length / 8, 128), _power_of_two(length / 4, 128)) if k >= MIN_BANK_TAPS]
@@ -197,12 +197,12 @@ def closed_forms(input_shape: Shape) -> tuple[Genotype, ...]:
         fine = kernel // 4
         sizes = [
             (40, fine // 2, LOW), (36, fine, LOW), (24, fine, LOW), (24, fine, 0.0),
-            (16, fine, 0.0), (8, 2 * fine, 0.0), (6, kernel, 0.0),
+            (16, fine, 0.0), (8, 2 * fine, 0.0), (6, kernel, 0.0), (4, fine // 2, 0.0), (3, fine // 2, 0.0),
         ]  # fmt: skip
         fronts += [
             Bank(bands, kernel, stride, low=low)
             for bands, stride, low in sizes
-            if bands <= kernel // 2 and (bands != FEW_BANDS or kernel <= MAX_FEW_TAPS)
+            if bands <= kernel // 2 and kernel <= MOST_TAPS.get(bands, kernel)
         ]
     for parts, overlap in ((10, 2), (16, 1), (8, 1), (5, 1), (3, 1), (1, 1)):
         kernel = max(1, length // parts)
@@ -271,8 +271,8 @@ def mutate(genotype: Genotype, rng: Generator, input_shape: Shape, task: Task) -
 
 _TRIES = 64
 MIN_BANK_TAPS = 8
-FEW_BANDS, MAX_FEW_TAPS = 16, 64
-"""Sixteen bands of more taps than this leave gaps between them: steady in float, not in int8."""
+MOST_TAPS = {16: 64, 4: 8, 3: 8}
+"""Of more taps than these, so few bands leave gaps between them: steady in float, not in int8."""
 
 
 def _mutated(genotype: Genotype, rng: Generator, input_shape: Shape, task: Task) -> Genotype:
@@ -323,11 +323,12 @@ def _sample_front(rng: Generator, length: int, kind: int) -> Bank | Envelope | N
         return None
     p: Literal[1, 2] = 1 if rng.random() < 0.7 else 2  # noqa: PLR2004 - rectifying is the usual way
     if kind == 1:
-        kernel = _power_of_two(length / (4, 8, 16)[_integer(rng, range(3))], 128)
+        kernel = max(MIN_BANK_TAPS, _power_of_two(length / (4, 8, 16)[_integer(rng, range(3))], 128))
         stride = max(1, kernel // (2, 4)[_integer(rng, range(2))])
         outputs = (length - kernel) // stride + 1
         frame = max(1, outputs // (4, 8, 14)[_integer(rng, range(3))])
-        return Bank((8, 12, 16, 24)[_integer(rng, range(4))], kernel, stride, p, frame, max(1, frame // 2))
+        bands = min((8, 12, 16, 24)[_integer(rng, range(4))], kernel // 2)
+        return Bank(bands, kernel, stride, p, frame, max(1, frame // 2))
     frame = max(2, length // (32, 20, 16, 10, 8)[_integer(rng, range(5))])
     return Envelope(frame, frame if rng.random() < 0.5 else max(1, frame // 2), p)  # noqa: PLR2004 - a fair coin
 

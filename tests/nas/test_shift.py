@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgetune_nas.shift import KNOTS, LEVEL, LOUDNESS, SPEED, shifted
+from edgetune_nas.shift import ELECTRODE, KNOTS, LEVEL, LOUDNESS, SPEED, made_again, shifted
 
 
 def _noise(windows: int, channels: int = 1, length: int = 512) -> np.ndarray:
@@ -44,3 +44,12 @@ def test_equal_seeds_change_windows_equally_and_nothing_is_changed_in_place() ->
 @pytest.mark.parametrize("length", [1, 2, 3, 16])
 def test_short_windows_can_be_shifted(length: int) -> None:
     assert np.isfinite(shifted(_noise(2, 1, length), np.random.default_rng(0))).all()
+
+
+def test_a_sign_made_again_differs_in_the_level_of_its_electrodes_alone() -> None:
+    x = _noise(400, 8, 52)
+    change = made_again(x, np.random.default_rng(4)) / x
+    np.testing.assert_allclose(change, change[:, :, :1].repeat(52, axis=2), rtol=1e-5)
+    nepers = np.log(change[:, :, 0])
+    assert nepers.mean(axis=1).std() == pytest.approx(np.hypot(LOUDNESS, ELECTRODE / np.sqrt(8)), rel=0.2)
+    assert (nepers - nepers.mean(axis=1, keepdims=True)).std() == pytest.approx(ELECTRODE, rel=0.1)

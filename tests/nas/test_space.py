@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edgetune_nas import space
 from edgetune_nas.cost import plan
 from edgetune_nas.layers import Conv, Softmax, shapes
-from edgetune_nas.space import Block, Envelope, Genotype, Stem
+from edgetune_nas.space import Bank, Block, Envelope, Genotype, Stem
 
 if TYPE_CHECKING:
     from edgetune_nas.card import Task
@@ -66,6 +66,19 @@ def test_any_window_has_closed_forms_and_starting_points(channels: int, length: 
     if length >= 32:
         assert space.anchors((channels, length), task)
         assert space.fits_input(space.sample(rng, (channels, length), task), (channels, length))
+
+
+def test_a_short_window_of_many_electrodes_has_banks_of_a_few_bands() -> None:
+    fronts = [genotype.front for genotype in space.closed_forms((8, 52))]
+    assert [front.bands for front in fronts if isinstance(front, Bank)] == [4, 3]
+
+
+@anything
+def test_no_bank_has_more_bands_than_its_taps_can_tell_apart(shape: Shape, task: Task, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    drawn = [*space.closed_forms(shape), *(space.sample(rng, shape, task) for _ in range(20))]
+    banks = [genotype.front for genotype in drawn if isinstance(genotype.front, Bank)]
+    assert all(bank.bands <= bank.kernel // 2 for bank in banks)
 
 
 @pytest.mark.parametrize(
