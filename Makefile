@@ -61,8 +61,9 @@ bench: $(VENV)/.installed  ## Benchmarks: throughput, latency, memory, search
 bench-search: $(VENV)/.bench-installed  ## Our search against others: BENCH='--quick --out FOLDER', else all of it, half an hour
 	$(BIN)/python tests/bench/bench_systems.py $(BENCH)
 
-bench-people: $(VENV)/.installed  ## Whose model knows whose gestures, seven minutes: BENCH='--seconds 20'
+bench-people: $(VENV)/.installed  ## Whose model knows whose gestures, ten minutes: BENCH='--seconds 20'
 	$(BIN)/python tests/bench/bench_people.py $(BENCH)
+	$(BIN)/python tests/bench/bench_unknown_signs.py
 
 format: $(VENV)/.installed  ## Format and mend what the linter can mend
 	$(BIN)/ruff format .

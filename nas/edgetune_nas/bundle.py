@@ -270,7 +270,8 @@ def evaluate(bundle: Bundle, x: NDArray[np.float32], label: NDArray[np.integer],
     """Score a bundle on labelled windows, by argmax over all of them; classes are matched by name.
 
     A window of a class that the model does not know counts as wrong. ``macro_f1`` is over the classes that occur. The
-    distance to the training data alters neither; it is in ``unknown`` (0 of a bundle that has none, as of signs).
+    distance to the training data alters neither; it is in ``unknown`` (0 of a bundle that has none); of signs
+    a node takes the mean distance of a gesture's windows.
 
     Parameters
     ----------

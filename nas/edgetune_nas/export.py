@@ -13,7 +13,9 @@ import numpy as np
 from edgetune_nas.card import InputSpec
 from edgetune_nas.errors import BundleError
 from edgetune_nas.layers import describe
+from edgetune_nas.novelty import NOVELTY, fit_novelty
 from edgetune_nas.progress import FrontPoint
+from edgetune_nas.sign_novelty import fit_sign_novelty
 from edgetune_nas.space import expand
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from edgetune_nas.engine import Engine
     from edgetune_nas.evaluation import Evaluation
     from edgetune_nas.front import Kept
+    from edgetune_nas.novelty import Novelty
     from edgetune_signal.datasets import Dataset
     from edgetune_signal.splits import Split
 
@@ -68,7 +71,6 @@ def export(
     from edgetune_nas.bundle import write_bundle
     from edgetune_nas.front import FRONT, pack
     from edgetune_nas.int8_head import head_for_int8
-    from edgetune_nas.novelty import NOVELTY, fit_novelty
     from edgetune_nas.report import render_apart
 
     train, validation, test = (data.select(part) for part in (split.train, split.validation, split.test))
@@ -77,10 +79,10 @@ def export(
     said = {**notes, "windows": windows, "front": [{**asdict(point), "layers": list(point.layers)} for point in front]}
     if note is not None:
         said["replaced"] = note
-    extra = {}
-    if task == "fault":
-        extra[NOVELTY] = fit_novelty(train.x, train.label, validation.x).to_bytes()
-    adapt = partial(head_for_int8, learned=data.select(np.sort(np.concatenate([split.train, split.validation]))))
+    learned = data.select(np.sort(np.concatenate([split.train, split.validation])))
+    novelty = _sign_novelty(learned) if task == "sign" else fit_novelty(train.x, train.label, validation.x)
+    extra = {} if novelty is None else {NOVELTY: novelty.to_bytes()}
+    adapt = partial(head_for_int8, learned=learned)
     kept_front = pack(kept, train=train, validation=validation, test=test, adapt=adapt, spare=spare)
     return write_bundle(
         out,
@@ -104,6 +106,12 @@ def export(
         adapt=adapt(found.network),
         extra=extra if kept_front is None else {**extra, FRONT: kept_front},
     )
+
+
+def _sign_novelty(learned: Dataset) -> Novelty | None:
+    """Where the gestures lie that the person made; others' count where the person made none of a class."""
+    own = np.ones(len(learned), np.bool_) if learned.library is None else ~learned.library
+    return fit_sign_novelty(learned.x, learned.label, learned.group, own)
 
 
 def _replaced_metrics(folder: Path, test: Dataset) -> tuple[Metrics | None, str | None]:

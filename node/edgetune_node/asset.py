@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from edgetune_node.muscles import MuscleWatch
 from edgetune_node.novel import NovelWatch
 from edgetune_node.running import NOT_RUNNING, Running
 from edgetune_node.telling import fault_fields, model_fields
+from edgetune_node.verdict import Verdict, judge
 from edgetune_node.vibration import VibrationWatch
 from edgetune_signal import Windower
 
@@ -196,6 +196,7 @@ class Asset:
     def wear(self, subject: str, bundle: Bundle | None, previous: str | None) -> list[Publish]:
         """Listen to another person, with their model; what was learned of the one before is forgotten."""
         ended = self._spoken(self._muscles.gap())
+        self._spans = []  # recordings are marked with who wears the sensor now
         self.subject = subject
         self._muscles = MuscleWatch(self.settings, self._new_id)
         return [*ended, *self.swap(bundle, previous)]
@@ -247,21 +248,15 @@ class Asset:
 
     def _classify(self, window: Window, bundle: Bundle) -> list[Publish]:
         quality = [*window.quality, *([NOT_RUNNING] if self.paused else [])]
+        verdict = Verdict()
         if UNUSABLE.isdisjoint(quality) and NOT_RUNNING not in quality:
-            started = time.perf_counter_ns()
-            probabilities = bundle.classifier.probabilities(window.samples[np.newaxis])[0]
-            self._latencies.append((time.perf_counter_ns() - started) / 1000)
-            best = int(probabilities.argmax())
-            class_, confidence = bundle.card.classes[best], float(probabilities[best])
-            ratio = self._distance(window, bundle, best)
-            if ratio is not None and ratio > 1:
-                class_, confidence, quality, vote = UNKNOWN, 0.0, [*quality, NOVEL], (NOVEL, 1.0)
-            else:
-                vote = (class_, confidence)
-            shares = {name: round(float(p), 4) for name, p in zip(bundle.card.classes, probabilities, strict=True)}
-        else:
-            class_, confidence, shares, ratio = UNKNOWN, 0.0, {}, None
-            vote = (UNKNOWN, 0.0)
+            distant = self.settings.alarm.severity.get(NOVEL) != "none"
+            verdict = judge(window, bundle, self.settings, distant=distant)
+        if verdict.inference_us is not None:
+            self._latencies.append(verdict.inference_us)
+        if verdict.novel:
+            quality.append(NOVEL)
+        class_, confidence = verdict.told
         end = from_ns(window.time_ns)
         messages: list[Publish] = []
         if self._due(end.timestamp()):
@@ -274,34 +269,34 @@ class Asset:
                     window=window.sequence,
                     class_=class_,
                     confidence=round(confidence, 4),
-                    probabilities=shares,
+                    probabilities=dict(verdict.shares),
                     model=bundle.card.id,
                     quality=quality,
                 )
             )
-        if self.settings.task == "fault":
-            if NOT_RUNNING not in quality:
-                self._evidence.hear(vote[0], window.samples)
-            messages += [self._fault(state, Durability.RARE) for state in self._alarm.observe(*vote, end)]
-            span = self.novelty.hear(window, ratio, self._alarm.state, self._emitter.clock.monotonic())
-            self._spans += [] if span is None else [span]
-            if shares and not self._alarm.state.active:
-                self.drift.hear(shares.get(self.settings.healthy_class, confidence), ratio)
-        else:
-            messages += self._spoken(self._muscles.observe(class_, confidence, window))
+        if self.settings.task == "sign":
+            return messages + self._spoken(self._muscles.observe(verdict, window))
+        vote = (NOVEL, 1.0) if verdict.novel else (class_, confidence)
+        if NOT_RUNNING not in quality:
+            self._evidence.hear(vote[0], window.samples)
+        messages += [self._fault(state, Durability.RARE) for state in self._alarm.observe(*vote, end)]
+        span = self.novelty.hear(window, verdict.distance, self._alarm.state, self._emitter.clock.monotonic())
+        self._spans += [] if span is None else [span]
+        if verdict.shares and not self._alarm.state.active:
+            self.drift.hear(verdict.shares.get(self.settings.healthy_class, confidence), verdict.distance)
         return messages
-
-    def _distance(self, window: Window, bundle: Bundle, said: int) -> float | None:
-        """Distance of a window to the class it is said to be, over the limit; None where nobody wants to hear of it."""
-        wanted = self.settings.task == "fault" and self.settings.alarm.severity.get(NOVEL) != "none"
-        if not wanted or bundle.novelty is None:
-            return None
-        return float(bundle.novelty.distances(window.samples[np.newaxis], np.array([said]))[0]) / bundle.novelty.limit
 
     def _spoken(self, sign: dict[str, Any] | None) -> list[Publish]:
         """Publish a sign that has ended, if one has."""
         if sign is None or self.bundle is None:
             return []
+        if sign["class_"] == UNKNOWN:
+            span = self.novelty.gesture(
+                sign["event"], sign["start"], sign["end"], sign["distance"], self._emitter.clock.monotonic()
+            )
+            self._spans += [] if span is None else [span]
+        else:
+            self.drift.hear_sign(sign["confidence"], sign["distance"])
         return [
             self._emitter.publish(
                 Sign, self.settings.id, Durability.SIGN, **sign, model=self.bundle.card.id, subject=self.subject

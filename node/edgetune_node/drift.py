@@ -1,4 +1,4 @@
-"""Notices that a healthy machine, or the network's opinion of it, slowly leaves what it was after calibration."""
+"""Notices that a healthy machine, a person's signs, or the network's opinion of them, slowly leave what they were."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from edgetune_signal import Condition
 
 BLOCK_S: Final = 60.0
+BLOCK_SIGNS: Final = 5
+"""As long as a block of minutes of a machine is one of so many signs of a person."""
 BASELINE_BLOCKS, RECENT_BLOCKS = 30, 10
 """Minutes of healthy signal: so many after calibration are the baseline, so many of late are held against it."""
 CLEAR_SPREADS: Final = 4.0
@@ -33,14 +35,23 @@ class _Rule:
     least: float
     way: Literal["both", "up", "down"]
     text: str
+    advice: str = (
+        "look whether the machine, its load or the sensor has changed; if it is sound as it is now, record it and "
+        "recalibrate"
+    )
 
 
+OF_SIGNS: Final = "look whether the electrodes have moved or the muscles are tired; if it is to stay so, recalibrate"
 RULES: Final[Mapping[str, _Rule]] = {
     "rms": _Rule(True, log(1.2), "both", "the RMS of the acceleration"),
     "kurtosis": _Rule(True, log(1.25), "both", "the kurtosis"),
     "velocity": _Rule(True, log(1.25), "both", "the velocity RMS (mm/s)"),
     "confidence": _Rule(False, 0.1, "down", "the probability that the network gives the healthy class"),
     "distance": _Rule(False, 0.15, "up", "the distance to the training data (1 is unknown)"),
+    "sign_confidence": _Rule(False, 0.1, "down", "the network's confidence in signs", OF_SIGNS),
+    "sign_distance": _Rule(
+        False, 0.15, "up", "the distance of signs to those of the calibration (1 is unknown)", OF_SIGNS
+    ),
 }
 
 
@@ -69,10 +80,10 @@ class Drift(BaseModel):
 class DriftWatch:
     """Holds the minutes of a healthy machine against those after calibration.
 
-    Figures are averaged over blocks of `BLOCK_S` seconds of signal in which no fault is active. The first
-    `BASELINE_BLOCKS` of a model are its baseline. A figure has changed where the mean of the last `RECENT_BLOCKS`
-    differs by more than `CLEAR_SPREADS` spreads and more than matters; that is over where it differs by less than half
-    of that.
+    Figures are averaged over blocks of `BLOCK_S` seconds of signal in which no fault is active, or of `BLOCK_SIGNS`
+    known signs of a person. The first `BASELINE_BLOCKS` of a model are its baseline. A figure has changed where the
+    mean of the last `RECENT_BLOCKS` differs by more than `CLEAR_SPREADS` spreads and more than matters; that is over
+    where it differs by less than half of that.
 
     Parameters
     ----------
@@ -112,9 +123,14 @@ class DriftWatch:
         self._add("confidence", confidence)
         if ratio is not None:
             self._add("distance", ratio)
-        self._seconds += self._hop_s
-        if self._seconds >= BLOCK_S:
-            self._end_block()
+        self._pass(self._hop_s)
+
+    def hear_sign(self, confidence: float, distance: float | None) -> None:
+        """Take in a known sign of a person; arguments as in `hear`, of that sign."""
+        self._add("sign_confidence", confidence)
+        if distance is not None:
+            self._add("sign_distance", distance)
+        self._pass(BLOCK_S / BLOCK_SIGNS)
 
     def look(self, found: Condition) -> None:
         """Take in the indicators of a machine without a fault."""
@@ -131,6 +147,11 @@ class DriftWatch:
     def reasons(self) -> tuple[str, ...]:
         """Why a recalibration is suggested; empty where it is not."""
         return () if self.known is None else self.known.reasons
+
+    def _pass(self, seconds: float) -> None:
+        self._seconds += seconds
+        if self._seconds >= BLOCK_S:
+            self._end_block()
 
     def _add(self, name: str, value: float) -> None:
         total, count = self._open.get(name, (0.0, 0))
@@ -184,7 +205,4 @@ def _changed(rule: _Rule, figure: Figure, now: float) -> str | None:
         return None
     word = "risen" if now > figure.mean else "fallen"
     before, after = (exp(value) if rule.ratio else value for value in (figure.mean, now))
-    return (
-        f"{rule.text} has {word} from {before:.3g} to {after:.3g} since calibration: look whether the machine, its "
-        "load or the sensor has changed; if it is sound as it is now, record it and recalibrate"
-    )
+    return f"{rule.text} has {word} from {before:.3g} to {after:.3g} since calibration: {rule.advice}"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from edgetune_node.config import AssetSection
     from edgetune_node.sign import SignEvent
+    from edgetune_node.verdict import Verdict
     from edgetune_signal import Chunk, Window
 
 SHORTEST_S = 1.0
@@ -62,15 +63,15 @@ class MuscleWatch:
         found = asdict(emg_features(samples, self._settings.unit, self._settings.rate_hz))
         return {name: _rounded(value) if isinstance(value, tuple) else value for name, value in found.items()}
 
-    def observe(self, class_: str, confidence: float, window: Window) -> dict[str, Any] | None:
+    def observe(self, verdict: Verdict, window: Window) -> dict[str, Any] | None:
         """Count one window's verdict; give the fields of `Sign` for the sign that it ended."""
         self._activity.push(window)
         end = from_ns(window.time_ns)
         before = self._signs.since
-        event = self._signs.observe(class_, confidence, end - self._length, end)
+        event = self._signs.observe(verdict.class_, verdict.confidence, end - self._length, end, verdict.distance)
         fields = None if event is None else self._timed(event, by_rest=self._signs.since is None)
         if self._signs.since is None:
-            if class_ == self._settings.healthy_class:
+            if verdict.class_ == self._settings.healthy_class:
                 self._activity.rest(window)
         elif self._signs.since != before:
             self._began = None if event is not None else self._onset(window.time_ns)
@@ -103,6 +104,7 @@ class MuscleWatch:
             "end_from": "windows" if ended is None or end == event.end else "signal",
             "windows": event.windows,
             "of": event.of,
+            "distance": None if event.distance is None else round(event.distance, 4),
         }
 
 

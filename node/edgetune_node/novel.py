@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from edgetune_node.alarm import NOVEL
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from edgetune_node.alarm import AlarmState
     from edgetune_node.config import AssetSection
     from edgetune_signal import Window
@@ -25,7 +27,7 @@ class Kept:
     Attributes
     ----------
     event
-        The ``novel`` fault it was heard in.
+        The ``novel`` fault, or the unknown sign, it was heard in.
     seconds
         Its duration.
     distance
@@ -48,7 +50,7 @@ class Span:
 
 
 class NovelWatch:
-    """Follows the novel windows of one asset, and knows what is kept of them.
+    """Follows the novel windows or unknown signs of one asset, and knows what is kept of them.
 
     Parameters
     ----------
@@ -66,7 +68,7 @@ class NovelWatch:
     def __init__(self, settings: AssetSection) -> None:
         self.kept: tuple[Kept, ...] = ()
         self.problem: str | None = None
-        self._wanted = settings.task == "fault" and settings.novel_max_bytes > 0
+        self._wanted = settings.novel_max_bytes > 0
         self._window_ns = round((settings.window.length - 1) / settings.rate_hz * 1e9)
         self._tokens = float(AT_ONCE)
         self._refilled_s: float | None = None
@@ -117,6 +119,12 @@ class NovelWatch:
             self.forget()
         return span
 
+    def gesture(self, event: str, start: datetime, end: datetime, distance: float, now: float) -> Span | None:
+        """Give what is to be kept of an unknown sign."""
+        if not self._wanted:
+            return None
+        return self._in_turn(Span(event, round(start.timestamp() * 1e9), round(end.timestamp() * 1e9), distance), now)
+
     def seconds_of(self, event: str | None) -> float:
         """Seconds kept of one event."""
         return sum(each.seconds for each in self.kept if each.event == event)
@@ -149,6 +157,10 @@ class NovelWatch:
         assert self._event is not None  # noqa: S101 - the caller has looked
         span = Span(self._event, self._start_ns, self._end_ns, sum(self._ratios) / len(self._ratios))
         self.forget()
+        return self._in_turn(span, now)
+
+    def _in_turn(self, span: Span, now: float) -> Span | None:
+        """Give the stretch where its turn has come."""
         if self._refilled_s is not None:
             self._tokens = min(float(AT_ONCE), self._tokens + (now - self._refilled_s) / REFILL_S)
         self._refilled_s = now

@@ -23,14 +23,16 @@ class SignEvent:
     event
         Its identifier.
     class_
-        Which sign.
+        Which sign; ``unknown`` where it is unlike the sign that the network takes it for.
     confidence
-        Mean over the windows that said so.
+        Mean over the windows that said so; 0 of an unknown one.
     start, end
         Time of the first sample of its first window (never before the end of the sign before) and of the last sample of
         its last one; where it passes into another sign without rest, the middle of the first window that said so.
     windows, of
-        How many windows said so, of how many that said some sign.
+        How many windows said so, of how many that said some sign; of an unknown one how many are what is unknown.
+    distance
+        Mean distance of these windows to the sign over its limit: unknown is more than 1; None where it is not known.
     """
 
     event: str
@@ -40,20 +42,28 @@ class SignEvent:
     end: datetime
     windows: int
     of: int
+    distance: float | None = None
 
 
 @dataclass(slots=True)
 class _Tally:
-    """What the windows of one class said: how many, how many in a row at the most, and with what confidence."""
+    """What windows of one class said: how many, in a row at the most, and the sums of confidence and distance."""
 
     windows: int = 0
     row: int = 0
     confidence: float = 0.0
+    distance: float | None = None
 
-    def add(self, windows: int, row: int, confidence: float) -> None:
-        self.windows += windows
-        self.row = max(self.row, row)
-        self.confidence += confidence
+    def add(self, other: _Tally) -> None:
+        self.windows += other.windows
+        self.row = max(self.row, other.row)
+        self.confidence += other.confidence
+        if other.distance is not None:
+            self.distance = other.distance + (self.distance or 0.0)
+
+    @property
+    def mean_distance(self) -> float | None:
+        return None if self.distance is None else self.distance / self.windows
 
 
 @dataclass(slots=True)
@@ -62,8 +72,12 @@ class _Row:
 
     class_: str
     begin: datetime
-    windows: int = 0
-    confidence: float = 0.0
+    tally: _Tally = field(default_factory=_Tally)
+
+    def add(self, confidence: float, distance: float | None) -> None:
+        """Count a window."""
+        row = self.tally.row + 1
+        self.tally.add(_Tally(windows=1, row=row, confidence=confidence, distance=distance))
 
 
 @dataclass(slots=True)
@@ -77,9 +91,9 @@ class _Run:
     rest, doubt
         Windows of rest and uncertain ones since the last that said a sign.
     tally
-        What was said before ``row``.
-    row
-        The windows in a row that are running; None after rest.
+        What was said before the running rows.
+    row, strange
+        The windows of one sign in a row that are running, and the strange ones; None after rest.
     """
 
     start: datetime
@@ -89,12 +103,21 @@ class _Run:
     doubt: int = 0
     tally: dict[str, _Tally] = field(default_factory=dict)
     row: _Row | None = None
+    strange: _Row | None = None
 
     def close_row(self) -> None:
         """Count the running row."""
         row, self.row = self.row, None
-        if row is not None and row.windows:
-            self.tally.setdefault(row.class_, _Tally()).add(row.windows, row.windows, row.confidence)
+        self._count(row)
+
+    def close_strange(self) -> None:
+        """Count the running strange row."""
+        row, self.strange = self.strange, None
+        self._count(row)
+
+    def _count(self, row: _Row | None) -> None:
+        if row is not None:
+            self.tally.setdefault(row.class_, _Tally()).add(row.tally)
 
 
 class SignDetector:
@@ -105,6 +128,10 @@ class SignDetector:
     ``unknown``, or confidence under ``min_confidence``), by a gap in the samples, or where one class has lasted
     ``change_windows`` in a row and then another does, since people pass from sign to sign without rest. Fewer windows
     of another class are taken for errors of the network. Doubtful windows never count for a sign.
+
+    Where distances are given, a sign is unknown if the mean distance of its windows is over the limit. Doubtful windows
+    over the limit are strange: ``min_windows`` in a row make an unknown sign where no other one is, and between
+    signs they count as a class of their own. Rest is never strange.
 
     Parameters
     ----------
@@ -128,7 +155,9 @@ class SignDetector:
         """Start of the first window of the running sign; None while there is none."""
         return None if self._run is None else self._run.start
 
-    def observe(self, class_: str, confidence: float, start: datetime, end: datetime) -> SignEvent | None:
+    def observe(
+        self, class_: str, confidence: float, start: datetime, end: datetime, distance: float | None = None
+    ) -> SignEvent | None:
         """Count one window's verdict.
 
         Parameters
@@ -139,6 +168,8 @@ class SignDetector:
             From 0 to 1.
         start, end
             Time of the window's first and last sample, UTC.
+        distance
+            Its distance to that class over the limit; None where it is not known.
 
         Returns
         -------
@@ -146,25 +177,32 @@ class SignDetector:
             The sign that this window ended.
         """
         doubt = class_ == UNKNOWN or not confidence >= self._settings.min_confidence
-        if doubt or class_ == self._rest:
+        strange = doubt and class_ != self._rest and distance is not None and distance > 1
+        if (doubt and not strange) or class_ == self._rest:
             return self._quiet(rest=not doubt)
         run = self._run
         if run is None:
             run = self._run = _Run(start if self._told is None else max(start, self._told), end)
         run.rest = run.doubt = 0
-        if run.row is None or run.row.class_ != class_:
-            run.close_row()
-            run.row = _Row(class_, start + (end - start) / 2)
-        row = run.row
-        row.windows += 1
-        row.confidence += confidence
+        middle = start + (end - start) / 2
+        if strange:
+            row = run.strange = run.strange or _Row(UNKNOWN, middle)
+        else:
+            run.close_strange()
+            if run.row is None or run.row.class_ != class_:
+                run.close_row()
+                run.row = _Row(class_, middle)
+            row = run.row
+        row.add(confidence, distance)
         ended = None
-        if row.windows >= self._settings.lasting_windows and class_ != run.lasting:
+        if row.tally.windows >= self._settings.lasting_windows and row.class_ != run.lasting:
             if run.lasting:
                 run.end = row.begin
+                if strange:
+                    run.close_row()
                 ended = self._event(run)
-                run = self._run = _Run(row.begin, end, row=row)
-            run.lasting = class_
+                run = self._run = _Run(row.begin, end, row=run.row, strange=run.strange)
+            run.lasting = row.class_
         run.end = end
         return ended
 
@@ -174,12 +212,14 @@ class SignDetector:
         if run is None:
             return None
         run.close_row()
+        run.close_strange()
         return self._event(run)
 
     def _quiet(self, *, rest: bool) -> SignEvent | None:
         run = self._run
         if run is None:
             return None
+        run.close_strange()
         if rest:
             run.close_row()
             run.rest += 1
@@ -193,14 +233,18 @@ class SignDetector:
         if not long_enough:
             return None
         self._told = run.end
-        class_ = max(long_enough, key=lambda name: long_enough[name].confidence)
+        class_ = max(long_enough, key=lambda name: (name != UNKNOWN, long_enough[name].confidence))
         tally = long_enough[class_]
+        distance = tally.mean_distance
+        known = class_ != UNKNOWN and (distance is None or distance <= 1)
+        of = sum(one.windows for name, one in run.tally.items() if name != UNKNOWN or not known)
         return SignEvent(
             event=self._new_event_id(),
-            class_=class_,
-            confidence=tally.confidence / tally.windows,
+            class_=class_ if known else UNKNOWN,
+            confidence=tally.confidence / tally.windows if known else 0.0,
             start=run.start,
             end=run.end,
             windows=tally.windows,
-            of=sum(one.windows for one in run.tally.values()),
+            of=of,
+            distance=distance,
         )

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from edgetune_node.config import AssetSection
 from edgetune_node.muscles import MuscleWatch
+from edgetune_node.verdict import Verdict
 from edgetune_signal import (
     DEEP_GROOVE_6205,
     BearingSimulator,
@@ -105,7 +106,7 @@ class Signs:
             number = next(self._windows)
             gesture = louder > 1 and 3 * at < 2 * EMG_RATE
             window = Window(self._cut[at] * (louder if gesture else 1), number * HOP * 10**9 // EMG_RATE, number)
-            self._watch.observe("fist" if gesture else "rest", 0.9, window)
+            self._watch.observe(Verdict("fist" if gesture else "rest", 0.9), window)
 
 
 def show(title: str, works: dict[str, Callable[[], object]]) -> None:

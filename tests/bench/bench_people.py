@@ -23,6 +23,7 @@ from edgetune_nas.card import Budget
 from edgetune_nas.search import search
 from edgetune_node.config import AssetSection
 from edgetune_node.muscles import MuscleWatch
+from edgetune_node.verdict import judge
 from edgetune_signal import Window
 from edgetune_signal.converters import MYO_WINDOW, MyoTake, read_myo
 from edgetune_signal.datasets import Dataset, recordings_dataset
@@ -87,10 +88,10 @@ def signs(bundle: Bundle, samples: NDArray[np.float32]) -> list[str]:
     watch = MuscleWatch(settings, lambda: "")
     cuts = np.lib.stride_tricks.sliding_window_view(samples, MYO_WINDOW, axis=1)[:, ::SIGN_HOP].transpose(1, 0, 2)
     found = []
-    for number, (window, shares) in enumerate(zip(cuts, bundle.classifier.probabilities(cuts.copy()), strict=True)):
-        best = int(shares.argmax())
+    for number, samples_of_window in enumerate(cuts.copy()):
         time_ns = round((number * SIGN_HOP + MYO_WINDOW) * 1e9 / RATE)
-        found.append(watch.observe(bundle.card.classes[best], float(shares[best]), Window(window, time_ns, number)))
+        window = Window(samples_of_window, time_ns, number)
+        found.append(watch.observe(judge(window, bundle, settings, distant=True), window))
     return [sign["class_"] for sign in [*found, watch.gap()] if sign is not None]
 
 

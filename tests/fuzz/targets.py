@@ -22,7 +22,8 @@ from edgetune_nas.errors import BundleError, JournalError
 from edgetune_nas.front import read_points
 from edgetune_nas.journal import Journal
 from edgetune_nas.layers import Conv, Dense, GlobalPool, Log, LpPool, Network, Softmax
-from edgetune_nas.novelty import Novelty, fit_novelty
+from edgetune_nas.novelty import Classes, Novelty, fit_novelty
+from edgetune_nas.novelty_features import Levels
 from edgetune_nas.onnx_check import check_network
 from edgetune_node.commands import COMMANDS, parse_command
 from edgetune_node.context import parse_context
@@ -178,10 +179,13 @@ def fuzzed_windows() -> NDArray[np.float32]:
 
 
 def novelty_seeds() -> list[bytes]:
-    """Give a distance file, and one that is compressed."""
+    """Give a distance file of each kind, and one that is compressed."""
     windows = fuzzed_windows()[2:]
-    fitted = fit_novelty(windows, np.arange(len(windows)) % 2, windows)
-    return [fitted.to_bytes(), compressed(fitted.to_bytes())]
+    label = np.arange(len(windows)) % 2
+    fitted = fit_novelty(windows, label, windows)
+    levels = Levels.fit(windows)
+    of_signs = Novelty(levels, Classes.fit(levels.of(windows), label), 1.0)
+    return [fitted.to_bytes(), compressed(fitted.to_bytes()), of_signs.to_bytes()]
 
 
 def compressed(data: bytes) -> bytes:

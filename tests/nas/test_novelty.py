@@ -16,6 +16,7 @@ import pytest
 
 from edgetune_nas.errors import BundleError
 from edgetune_nas.novelty import Novelty, fit_novelty
+from edgetune_nas.novelty_features import Spectra
 from edgetune_signal import BearingSimulator
 
 if TYPE_CHECKING:
@@ -47,11 +48,12 @@ def test_the_known_is_known_and_the_unknown_is_not(novelty: Novelty) -> None:
 
 def reference_features(window: NDArray[np.float64], novelty: Novelty) -> list[float]:
     """One channel, figure by figure."""
+    assert isinstance(novelty.describe, Spectra)
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(LENGTH) / LENGTH)
     swing = window - window.mean()
     beat = np.abs(swing) / np.abs(swing).mean()
     found = []
-    for signal, edges in ((swing, novelty.edges), (beat - beat.mean(), novelty.rhythm_edges)):
+    for signal, edges in ((swing, novelty.describe.edges), (beat - beat.mean(), novelty.describe.rhythm_edges)):
         power = np.abs(np.fft.rfft(signal * hann)) ** 2
         found += [np.log(power[a:b].mean()) for a, b in pairwise(edges)]
     rms = np.sqrt((swing**2).mean())
@@ -60,11 +62,11 @@ def reference_features(window: NDArray[np.float64], novelty: Novelty) -> list[fl
 
 def test_the_distance_is_mahalanobis_to_the_nearest_class_in_its_own_spread(novelty: Novelty) -> None:
     x = np.concatenate([windows("normal", 5, seed=3), windows("inner_severe", 5, seed=3)])
-    assert len(novelty.centres) == 2
+    assert len(novelty.classes.centres) == 2
     for window, distance in zip(x[:, 0].astype(float), novelty.distances(x), strict=True):
         found = np.array(reference_features(window, novelty))
         apart = []
-        for centre, whitening in zip(novelty.centres, novelty.whitenings.astype(float), strict=True):
+        for centre, whitening in zip(novelty.classes.centres, novelty.classes.whitenings.astype(float), strict=True):
             metric = whitening @ whitening.T
             apart.append(np.sqrt((found - centre) @ metric @ (found - centre)))
         assert distance == pytest.approx(min(apart), rel=1e-6)

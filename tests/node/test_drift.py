@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgetune_node.config import AssetSection
-from edgetune_node.drift import BASELINE_BLOCKS, BLOCK_S, RECENT_BLOCKS, RULES, Drift, DriftWatch
+from edgetune_node.drift import BASELINE_BLOCKS, BLOCK_S, BLOCK_SIGNS, RECENT_BLOCKS, RULES, Drift, DriftWatch
 from edgetune_signal import Condition, Indicators
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def test_a_steady_machine_is_left_alone_for_days(memory: float) -> None:
         machine = Machine(seed=seed, memory=memory)
         machine.live(48 * HOUR)
         assert machine.watch.known is not None
-        assert set(machine.watch.known.figures) == set(RULES)
+        assert set(machine.watch.known.figures) == {"rms", "kurtosis", "velocity", "confidence", "distance"}
         false += len(machine.states) - 2
     assert false == 0
 
@@ -101,6 +101,42 @@ def test_a_slow_change_suggests_once_and_a_return_ends_it(name: str, factor: flo
     assert machine.watch.reasons == ()
     machine.live(12 * HOUR)
     assert len(machine.states) == 4
+
+
+@pytest.mark.parametrize(("name", "factor"), [("sign_confidence", 0.8), ("sign_distance", 1.8)])
+def test_signs_that_slowly_become_less_sure_or_less_alike_suggest_once(name: str, factor: float) -> None:
+    random = np.random.default_rng(0)
+    watch = DriftWatch(SECTION.model_copy(update={"task": "sign"}))
+    watch.swap("m1")
+    reasons = []
+
+    def person_signs(count: int, change: Callable[[float], float]) -> None:
+        for number in range(count):
+            now = {"sign_confidence": 0.9 + random.normal(0, 0.05), "sign_distance": 0.45 + random.normal(0, 0.12)}
+            now[name] *= change(number / count)
+            watch.hear_sign(now["sign_confidence"], now["sign_distance"])
+            if watch.reasons not in reasons:
+                reasons.append(watch.reasons)
+
+    person_signs(1500, lambda _: 1.0)
+    assert watch.known is not None
+    assert reasons == [()]
+    person_signs(1500, lambda part: 1 + part * (factor - 1))
+    person_signs(500, lambda _: factor)
+    assert len(reasons) == 2
+    assert reasons[1][0].startswith(RULES[name].text)
+    assert "electrodes" in reasons[1][0]
+    person_signs(BLOCK_SIGNS * (RECENT_BLOCKS + 1), lambda _: 1.0)
+    assert watch.reasons == ()
+
+
+def test_a_model_without_distances_has_no_baseline_of_them() -> None:
+    watch = DriftWatch(SECTION.model_copy(update={"task": "sign"}))
+    watch.swap("m1")
+    for _ in range(BASELINE_BLOCKS * BLOCK_SIGNS):
+        watch.hear_sign(0.9, None)
+    assert watch.known is not None
+    assert set(watch.known.figures) == {"sign_confidence"}
 
 
 def test_only_what_is_worse_is_a_change_of_the_network() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from edgetune_node.asset import Asset
 from edgetune_node.clock import from_ns
 from edgetune_node.config import AssetSection
 from edgetune_node.emitter import Emitter
+from edgetune_node.novel import Kept
 from edgetune_node.topics import Topics
 from edgetune_signal import ArmbandSimulator, Chunk, Recording, recordings_dataset
 from edgetune_signal.converters import read_myo
@@ -49,7 +51,15 @@ class Person:
     """An asset with a model, which hears what a test plays to it and keeps what it says."""
 
     def __init__(self, bundle: Bundle, rest: str = "rest", **settings: Any) -> None:
-        section = {"id": "arm", "task": "sign", "channels": 8, "rate_hz": RATE, "unit": "counts", "rest_class": rest}
+        section = {
+            "id": "arm",
+            "task": "sign",
+            "channels": 8,
+            "rate_hz": RATE,
+            "unit": "counts",
+            "rest_class": rest,
+            "subject": "3",
+        }
         section |= {"window": {"length": LENGTH, "hop": HOP}, **settings}
         self.clock = Clock()
         numbers = itertools.count()
@@ -57,6 +67,7 @@ class Person:
         self.asset = Asset(AssetSection(**section), emitter, lambda: f"e{next(numbers)}")
         self.asset.swap(bundle, None)
         self.said: list[Any] = []
+        self.kept: list[tuple[Recording, float]] = []
         self.gap = False
         self._sequence = 0
 
@@ -68,6 +79,7 @@ class Person:
             self._sequence += 1
             self.clock.now += part.shape[1] / RATE
             self.said += [effect.message for effect in self.asset.listen(chunk)]
+            self.kept += self.asset.novel_stretches(self.asset.subject, "")
 
     def signs(self) -> list[Any]:
         return [message for message in self.said if message.topic == "sign"]
@@ -123,6 +135,74 @@ def test_rest_is_no_sign_and_a_gesture_held_for_a_minute_is_one(model: Bundle) -
     (sign,) = person.signs()
     assert sign.class_ == "fist"
     assert person.seconds(sign.end) - person.seconds(sign.start) == pytest.approx(60, abs=0.5)
+
+
+def test_a_gesture_that_the_model_never_learned_is_one_unknown_sign_and_is_kept_for_a_name(model: Bundle) -> None:
+    person = Person(model)
+    person.hears(played(("rest", 3), ("pinch", 3), ("rest", 2), ("fist", 2), ("rest", 2)))
+    unknown, known = person.signs()
+    assert (unknown.class_, unknown.confidence, known.class_) == ("unknown", 0.0, "fist")
+    assert unknown.distance > 1 > known.distance
+    assert person.seconds(unknown.start) == pytest.approx(3, abs=0.06)
+    assert 0 < person.seconds(unknown.end) - 6 < 0.4
+    held = [one for one in person.said if one.topic == "classification" and 3.5 <= person.seconds(one.ts) < 6]
+    verdicts = [(one.class_, one.confidence, tuple(one.quality)) for one in held if one.class_ != "rest"]
+    assert set(verdicts) == {("unknown", 0.0, ("novel",))}
+    assert len(verdicts) > 0.8 * len(held)
+    assert all(sum(one.probabilities.values()) == pytest.approx(1, abs=0.01) for one in held)
+    ((recording, distance),) = person.kept
+    assert (recording.label, recording.group, recording.subject) == ("novel", f"novel-{unknown.event}", "3")
+    assert recording.seconds == pytest.approx(person.seconds(unknown.end) - person.seconds(unknown.start), abs=0.02)
+    assert np.abs(recording.samples).mean() > 3 * np.abs(played(("rest", 3))).mean()
+    assert distance == pytest.approx(unknown.distance, abs=1e-3)
+    assert person.asset.suggested == ()  # until it is on disk
+    person.asset.novelty.kept = (Kept(unknown.event, recording.seconds, distance),)
+    assert unknown.event in person.asset.suggested[0]
+
+
+def test_without_the_distance_a_model_names_what_it_can_as_before(model: Bundle) -> None:
+    for plain in (Person(replace(model, novelty=None)), Person(model, alarm={"severity": {"novel": "none"}})):
+        plain.hears(played(("rest", 3), ("pinch", 3), ("rest", 2)))
+        assert {sign.class_ for sign in plain.signs()} <= set(GESTURES)
+        assert {sign.distance for sign in plain.signs()} <= {None}
+        assert plain.kept == []
+
+
+def test_rest_that_is_not_as_it_was_is_rest(model: Bundle) -> None:
+    person = Person(model)
+    louder = np.round(2.0 * played(("rest", 10)))
+    person.hears(louder)
+    told = [one for one in person.said if one.topic == "classification"]
+    assert model.novelty is not None
+    assert {(one.class_, tuple(one.quality)) for one in told} == {("rest", ())}
+    assert (person.signs(), person.kept) == ([], [])
+
+
+def test_what_one_person_began_is_not_kept_as_another_s(model: Bundle) -> None:
+    person = Person(model)
+    person.hears(played(("rest", 3), ("pinch", 3)))
+    (ended, *_) = person.asset.wear("4", model, None)
+    assert (ended.message.class_, ended.message.subject) == ("unknown", "3")
+    person.hears(played(("rest", 2)))
+    assert person.kept == []
+
+
+@pytest.mark.parametrize("garbage", ["flat", "clipped", "noise", "nan", "huge"])
+def test_garbage_is_no_known_sign(model: Bundle, garbage: str) -> None:
+    random = np.random.default_rng(0)
+    shape = (8, 1000)
+    samples = {
+        "flat": np.full(shape, 5.0),
+        "clipped": np.where(random.normal(size=shape) > 0, 127.0, -128.0),
+        "noise": random.normal(0, 60, shape),
+        "nan": np.where(random.random(shape) < 0.01, np.nan, random.normal(0, 10, shape)),
+        "huge": random.normal(0, 1e30, shape),
+    }[garbage].astype(np.float32)
+    person = Person(model)
+    person.hears(np.concatenate([played(("rest", 3)), samples, played(("rest", 2), ("fist", 2), ("rest", 2))], axis=1))
+    *before, last = person.signs()
+    assert last.class_ == "fist"
+    assert {sign.class_ for sign in before} <= {"unknown"}
 
 
 def test_a_person_who_passes_from_sign_to_sign_makes_two_that_touch(model: Bundle) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,6 +75,23 @@ def test_a_stretch_begins_with_the_first_novel_window_and_is_long_enough_to_lear
     assert span.distance == pytest.approx((8 * 3 + 43 * 5) / 51)
 
 
+def test_unknown_signs_are_kept_whole_but_not_all_of_them() -> None:
+    watch = NovelWatch(SECTION.model_copy(update={"task": "sign"}))
+    start = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    end = start + timedelta(seconds=2)
+
+    def kept(number: int, now: float) -> Span | None:
+        return watch.gesture(f"s{number}", start, end, 1.5, now)
+
+    first = kept(0, 0.0)
+    assert first == Span("s0", round(start.timestamp() * 1e9), round(end.timestamp() * 1e9), 1.5)
+    assert sum(kept(number, float(number)) is not None for number in range(1, 100)) == AT_ONCE - 1
+    assert kept(100, REFILL_S) is not None
+    assert kept(101, REFILL_S) is None
+    nothing = NovelWatch(SECTION.model_copy(update={"task": "sign", "novel_max_bytes": 0}))
+    assert nothing.gesture("s", start, end, 1.5, 0.0) is None
+
+
 def test_a_condition_that_ends_before_is_kept_up_to_its_last_novel_window() -> None:
     machine = Machine()
     machine.hear(2.0, raised(), 15)
@@ -118,9 +136,8 @@ def test_a_condition_that_stays_for_days_does_not_wear_the_disk() -> None:
     assert len(machine.hear(2.0, raised("e2"), round(2 * STRETCH_S / WINDOW_S) + 10)) == 2
 
 
-@pytest.mark.parametrize("settings", [{"novel_max_bytes": 0}, {"task": "sign"}])
-def test_who_wants_nothing_kept_keeps_nothing(settings: dict[str, Any]) -> None:
-    assert Machine(**settings).hear(9.0, raised(), 200) == []
+def test_who_wants_nothing_kept_keeps_nothing() -> None:
+    assert Machine(novel_max_bytes=0).hear(9.0, raised(), 200) == []
 
 
 def test_it_says_what_is_kept_and_what_to_do_with_it() -> None:

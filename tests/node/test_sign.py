@@ -111,7 +111,8 @@ def test_doubt_never_makes_a_sign() -> None:
     assert signs.gap() is None
 
 
-VERDICTS = st.lists(st.tuples(st.sampled_from(["rest", "fist", "pinch", "unknown"]), st.sampled_from([0.3, 0.9])))
+VERDICT = st.tuples(st.sampled_from(["rest", "fist", "pinch", "unknown"]), st.sampled_from([0.3, 0.9]))
+VERDICTS = st.lists(VERDICT)
 
 
 @UNTIMED
@@ -127,4 +128,86 @@ def test_signs_are_distinct_long_enough_and_in_order(min_windows: int, verdicts:
     assert [event.start for event in events] == sorted(event.start for event in events)
     certain = sum(class_ in {"fist", "pinch"} and confidence >= 0.6 for class_, confidence in verdicts)
     assert sum(event.windows for event in events) <= sum(event.of for event in events) <= certain
+    assert all(one.end <= two.start for one, two in itertools.pairwise(events))
+
+
+# ---- known and unknown ---------------------------------------------------------------------------------------------
+
+
+def play_at(signs: SignDetector, windows: Iterable[tuple[str, float, float]]) -> list[SignEvent]:
+    events = []
+    for index, (class_, confidence, distance) in enumerate(windows):
+        at = START + index * STEP
+        event = signs.observe(class_, confidence, at, at + LENGTH, distance)
+        events += [event] if event else []
+    return events
+
+
+def test_a_sign_that_is_far_from_what_the_network_takes_it_for_is_unknown() -> None:
+    (event,) = play_at(detector(), [*[("fist", 0.9, 1.4)] * 5, *[("rest", 0.9, 0.2)] * 3])
+    assert (event.class_, event.confidence, event.windows, event.of) == ("unknown", 0.0, 5, 5)
+    assert event.distance == pytest.approx(1.4)
+
+
+@pytest.mark.parametrize("odd", [("fist", 0.9, 3.0), ("fist", 0.3, 3.0), ("pinch", 0.9, 3.0)])
+def test_one_odd_window_makes_nothing_unknown(odd: tuple[str, float, float]) -> None:
+    windows = [*[("fist", 0.9, 0.4)] * 4, odd, *[("fist", 0.9, 0.4)] * 4, *[("rest", 0.9, 0.2)] * 3]
+    (event,) = play_at(detector(), windows)
+    assert event.class_ == "fist"
+    assert event.windows >= 8
+    assert event.distance is not None
+    assert event.distance < 0.8
+
+
+def test_what_the_network_doubts_and_is_far_is_an_unknown_sign_from_min_windows_on() -> None:
+    rest = [("rest", 0.9, 0.2)] * 3
+    assert play_at(detector(), [*[("fist", 0.3, 2.0)] * 2, *rest]) == []
+    assert play_at(detector(), [*[("fist", 0.3, 0.9)] * 8, *rest]) == []
+    strange = [("fist", 0.3, 2.0), ("pinch", 0.4, 3.0)] * 20
+    (event,) = play_at(detector(), [*strange, *rest])
+    assert (event.class_, event.windows, event.of) == ("unknown", 40, 40)
+    assert event.distance == pytest.approx(2.5)
+    assert (event.start, event.end) == (START, START + 39 * STEP + LENGTH)
+
+
+def test_strange_windows_at_the_borders_of_a_sign_belong_to_it() -> None:
+    border = [("pinch", 0.4, 2.0)] * 3
+    (event,) = play_at(detector(), [*border, *[("fist", 0.9, 0.4)] * 6, *border, *[("rest", 0.9, 0.1)] * 3])
+    assert (event.class_, event.windows, event.of) == ("fist", 6, 6)
+
+
+def test_an_unknown_sign_after_a_known_one_without_rest_is_a_second_one() -> None:
+    signs = detector()
+    (first,) = play_at(signs, [*[("fist", 0.9, 0.4)] * 12, *[("pinch", 0.3, 2.0)] * 14])
+    second = signs.gap()
+    assert second is not None
+    assert [(one.class_, one.windows) for one in (first, second)] == [("fist", 12), ("unknown", 14)]
+    assert first.end == second.start == START + 12 * STEP + LENGTH / 2
+    assert (first.distance, second.distance) == (pytest.approx(0.4), pytest.approx(2.0))
+
+
+def test_rest_is_never_unknown() -> None:
+    signs = detector()
+    assert play_at(signs, [("rest", 0.9, 5.0)] * 20 + [("rest", 0.3, 5.0)] * 20) == []
+    assert signs.gap() is None
+
+
+FAR = st.sampled_from([0.2, 1.1, 4.0])
+
+
+@UNTIMED
+@given(st.integers(1, 5), st.lists(st.tuples(VERDICT, FAR)))
+def test_distances_name_signs_unknown_and_change_no_other_law(
+    min_windows: int, verdicts: list[tuple[tuple[str, float], float]]
+) -> None:
+    signs = detector(min_windows)
+    events = play_at(signs, [(*verdict, distance) for verdict, distance in verdicts])
+    last = signs.gap()
+    events += [last] if last else []
+    assert len({event.event for event in events}) == len(events)
+    for event in events:
+        assert event.distance is not None
+        assert (event.class_ == "unknown") == (event.distance > 1)
+        assert event.windows >= min_windows
+        assert event.windows <= event.of
     assert all(one.end <= two.start for one, two in itertools.pairwise(events))

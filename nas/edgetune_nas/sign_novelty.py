@@ -1,0 +1,88 @@
+"""Learns where a person's known gestures lie, and how far from them what is none of them may be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from edgetune_nas.novelty import LEAST_LIMIT, Classes, Novelty
+from edgetune_nas.novelty_features import Levels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FEWEST: Final = 3
+"""Classes that it takes: one that is left out, and two that it is held against."""
+APART: Final = 0.75
+"""The limit is at most this part of the distance at which known gestures lie from one another."""
+ALIKE: Final = 2.0
+"""It is at most so many times the distance at which takes of a gesture lie from other takes of it."""
+FOLDS: Final = 5
+
+
+def fit_sign_novelty(
+    x: NDArray[np.float32], label: NDArray[np.integer], take: NDArray[np.integer], own: NDArray[np.bool_]
+) -> Novelty | None:
+    """Learn where known gestures lie.
+
+    Parameters
+    ----------
+    x, label
+        Windows ``(windows, channels, length)`` that may be learned from, and their classes ``(windows,)``.
+    take
+        The take of each window, ``(windows,)``.
+    own
+        Which windows are the person's, ``(windows,)``; others count for classes alone of which the person has none.
+
+    Returns
+    -------
+    Novelty or None
+        None where there are too few classes to set a limit by.
+
+    Notes
+    -----
+    The distance is that of `edgetune_nas.novelty.fit_novelty`, of `Levels`. Each class in turn is taken for an unknown
+    one: its windows' mean distance to the nearest of the others is what an unknown gesture is like. Then takes are left
+    out: their mean distance to their class is what a known one is like. `APART` of the median of the former or `ALIKE`
+    times the median of the latter is the limit, whichever is less; with one take of each class only the former. Both
+    numbers were chosen on the first three cycles of the Myo recordings and on validation gestures of the Italian signs.
+    """
+    counted = own | ~np.isin(label, label[own])
+    x, label, take = x[counted], label[counted], take[counted]
+    if len(np.unique(label)) < FEWEST:
+        return None
+    describe = Levels.fit(x)
+    known = describe.of(x)
+    limit = APART * float(np.median(_apart(known, label)))
+    alike = _alike(known, label, take)
+    if alike:
+        limit = min(limit, ALIKE * float(np.median(alike)))
+    return Novelty(describe, Classes.fit(known, label), max(limit, 2 * LEAST_LIMIT))
+
+
+def _apart(known: NDArray[np.float64], label: NDArray[np.integer]) -> list[float]:
+    """Mean distance of each class to the nearest of the others."""
+    found = []
+    for each in np.unique(label):
+        out = label == each
+        found.append(float(Classes.fit(known[~out], label[~out]).distances(known[out]).mean()))
+    return found
+
+
+def _alike(known: NDArray[np.float64], label: NDArray[np.integer], take: NDArray[np.integer]) -> list[float]:
+    """Mean distance of each take to its class as other takes show it, of classes that have several."""
+    pairs, part = np.unique(np.stack([label, take]), axis=1, return_inverse=True)
+    part = part.reshape(-1)
+    fold = np.full(pairs.shape[1], -1)
+    for each in np.unique(pairs[0]):
+        mine = np.flatnonzero(pairs[0] == each)
+        if len(mine) > 1:
+            fold[mine] = np.arange(len(mine)) % FOLDS
+    found = []
+    for each in range(FOLDS):
+        out = fold[part] == each
+        if out.any():
+            distances = Classes.fit(known[~out], label[~out]).distances(known[out], label[out])
+            found += [float(distances[part[out] == one].mean()) for one in np.unique(part[out])]
+    return found
