@@ -11,6 +11,7 @@ import numpy as np
 from edgetune_node.alarm import NOVEL, UNKNOWN, Alarm
 from edgetune_node.clock import from_ns
 from edgetune_node.context import Context
+from edgetune_node.doubt import DoubtWatch
 from edgetune_node.drift import DriftWatch
 from edgetune_node.events import Durability
 from edgetune_node.evidence import EvidenceWatch
@@ -90,6 +91,7 @@ class Asset:
         self._muscles = MuscleWatch(settings, new_id)
         self.novelty = NovelWatch(settings)
         self.drift = DriftWatch(settings, None if restored is None else restored.drift)
+        self._doubt = DoubtWatch(settings.alarm.min_confidence)
         self._spans: list[Span] = []
         self._latencies: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self._evidence = EvidenceWatch(settings, self._vibration)
@@ -147,8 +149,8 @@ class Asset:
     @property
     def suggested(self) -> tuple[str, ...]:
         """Why a recalibration is suggested, for people; empty where it is not."""
-        novel = self.novelty.suggestion
-        return (*(() if novel is None else (novel,)), *self.drift.reasons)
+        reasons = self.novelty.suggestion, self._doubt.reason, *self.drift.reasons
+        return tuple(reason for reason in reasons if reason is not None)
 
     @property
     def heard(self) -> bool:
@@ -191,6 +193,7 @@ class Asset:
         self.previous = previous
         self._latencies.clear()
         self.drift.swap(None if bundle is None else bundle.card.id)
+        self._doubt.forget()
         return [self._model(Durability.RARE)]
 
     def wear(self, subject: str, bundle: Bundle | None, previous: str | None) -> list[Publish]:
@@ -282,6 +285,8 @@ class Asset:
         messages += [self._fault(state, Durability.RARE) for state in self._alarm.observe(*vote, end)]
         span = self.novelty.hear(window, verdict.distance, self._alarm.state, self._emitter.clock.monotonic())
         self._spans += [] if span is None else [span]
+        if verdict.shares:
+            self._doubt.hear(vote[1])
         if verdict.shares and not self._alarm.state.active:
             self.drift.hear(verdict.shares.get(self.settings.healthy_class, confidence), verdict.distance)
         return messages
