@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -23,19 +24,50 @@ if TYPE_CHECKING:
 
 GOOD = Publishing(running=True, connected=True, quiet_s=0.1)
 LIMITS = {"samples_limit_s": 60.0, "publishing_limit_s": 90.0}
-CONFIG = """
+NODE = """
 [node]
 id = "n1"
 data_dir = '{folder}/data'
 health_interval_s = 1
 [mqtt]
 port = {port}
+"""
+BEARING = """
 [[asset]]
 id = "bearing"
 rate_hz = 12000
 [asset.source]
 type = "simulated"
 machine = "bearing"
+"""
+PRESS = """
+[[asset]]
+id = "press"
+rate_hz = 1000
+[asset.source]
+type = "moody"
+mood = '{folder}/mood'
+"""
+DRIVER = """
+import pathlib, threading, time
+import numpy as np
+from edgetune_signal import Chunk
+
+class Moody:
+    def __init__(self, spec, options):
+        self.spec, self.chunks, self.mood = spec, 0, pathlib.Path(options["mood"])
+
+    def read(self, timeout_s):
+        while self.mood.read_text() == "hangs":
+            threading.Event().wait(0.1)
+        threading.Event().wait(0.05)
+        if self.mood.read_text() != "delivers":
+            return None
+        self.chunks += 1
+        return Chunk(np.random.normal(0, 1, (1, 50)).astype(np.float32), time.time_ns(), 1000.0, self.chunks)
+
+    def close(self):
+        pass
 """
 
 
@@ -161,21 +193,32 @@ def test_a_reader_tells_how_long_its_source_has_not_come_back(until: Callable[..
     reader.stop()
 
 
+@contextlib.contextmanager
+def running(config: str, folder: Path, manager: Manager, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A node that is given to a service manager, and ends at the end."""
+    (folder / "config.toml").write_text(config)
+    known = {name: value for name, value in os.environ.items() if not name.startswith("EDGETUNE_")}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "edgetune_node", "run", "--config", str(folder / "config.toml")],
+            stderr=log,
+            env={**known, "NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "4000000", **environment},
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        manager.close()
+
+
 @pytest.mark.slow
 def test_a_node_lives_through_an_outage_of_the_broker_and_dies_when_it_is_frozen(
     fresh_broker: Any, tmp_path: Path, until: Callable[..., None]
 ) -> None:
     manager = Manager(str(tmp_path / "notify"))
-    config = tmp_path / "config.toml"
-    config.write_text(CONFIG.format(folder=tmp_path, port=fresh_broker.port))
-    known = {name: value for name, value in os.environ.items() if not name.startswith("EDGETUNE_")}
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "edgetune_node", "run", "--config", str(config)],
-            stderr=log,
-            env={**known, "NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "4000000"},
-        )
-    try:
+    config = (NODE + BEARING).format(folder=tmp_path, port=fresh_broker.port)
+    with running(config, tmp_path, manager) as process:
         assert manager.next() == "READY=1"
         assert manager.next() == "WATCHDOG=1"
         fresh_broker.kill()
@@ -192,7 +235,36 @@ def test_a_node_lives_through_an_outage_of_the_broker_and_dies_when_it_is_frozen
         process.send_signal(signal.SIGTERM)
         until(lambda: manager.next() == "STOPPING=1", 60)
         assert process.wait(60) == 0
-    finally:
-        process.kill()
-        process.wait()
-        manager.close()
+
+
+@pytest.mark.slow
+def test_a_node_lives_without_samples_and_dies_where_its_driver_hangs(
+    fresh_broker: Any, recorder: Any, tmp_path: Path, until: Callable[..., None]
+) -> None:
+    described = tmp_path / "moody-1.0.dist-info"
+    described.mkdir()
+    (tmp_path / "moody.py").write_text(DRIVER)
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: moody\nVersion: 1.0\n")
+    (described / "entry_points.txt").write_text("[edgetune.sources]\nmoody = moody:Moody\n")
+    scada = recorder(fresh_broker, "edgetune/n1/press/state")
+
+    def play(mood: str, reason: str) -> None:
+        """Let the sensor be so, until the state says it."""
+        (tmp_path / "mood").write_text(mood)
+        until(lambda: scada.messages and reason in scada.messages[-1].json()["reason"])
+
+    (tmp_path / "mood").write_text("delivers")
+    manager = Manager(str(tmp_path / "notify"))
+    config = (NODE + PRESS).format(folder=tmp_path, port=fresh_broker.port)
+    with running(config, tmp_path, manager, PYTHONPATH=str(tmp_path), WATCHDOG_USEC="2000000"):
+        assert [manager.next() for _ in range(4)] == ["READY=1", *3 * ["WATCHDOG=1"]]
+        play("silent", "no samples")
+        manager.drain()
+        assert [manager.next() for _ in range(6)] == 6 * ["WATCHDOG=1"]  # for longer than the manager would wait
+        play("delivers", "no model")
+        play("hangs", "the source hangs")
+        until(lambda: "the source of press has hung" in (tmp_path / "log").read_text())
+        manager.drain()
+        assert manager.next(3) is None
+        play("delivers", "no model")
+        assert manager.next() == "WATCHDOG=1"
