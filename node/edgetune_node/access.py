@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgetune_node.errors import ConfigError
 from edgetune_node.messages import MESSAGES
 from edgetune_node.topics import ASSET_COMMANDS, NODE_COMMANDS
 
 if TYPE_CHECKING:
     from edgetune_node.topics import Topics
 
+ROLES = ("machine", "scada", "operator")
 _ANSWERS = "resp/#"
 
 
@@ -25,7 +27,19 @@ def access_list(topics: Topics, node_user: str) -> str:
         The node's.
     node_user
         The user that it logs in as.
+
+    Raises
+    ------
+    ConfigError
+        Where that is one of the roles, or no name that a line of the list can hold.
     """
+    if node_user in ROLES:
+        raise ConfigError(
+            "mqtt.username (else node.id)",
+            [f"{node_user!r} is a role of the access list ({', '.join(ROLES)}); give each node a user of its own"],
+        )
+    if not node_user.isprintable() or node_user != node_user.strip():
+        raise ConfigError("mqtt.username", [f"{node_user!r} cannot stand in an access list; use printable characters"])
     said = [
         topics.node(leaf) if owner == "node" else topics.asset("+", leaf)
         for owner, leaf in [(kind.owner, _ANSWERS if kind.topic == "resp/+" else kind.topic) for kind in MESSAGES]

@@ -68,7 +68,9 @@ class NodeSection(_Section):
     """``[node]``: who the node is and where it keeps its files."""
 
     id: Name
-    namespace: str = Field("edgetune", min_length=1, max_length=200, pattern=r"^[^+#\x00/$][^+#\x00]*$")
+    namespace: str = Field(
+        "edgetune", min_length=1, max_length=200, pattern=r"^[^+#\x00-\x1f\x7f-\x9f/$][^+#\x00-\x1f\x7f-\x9f]*$"
+    )
     data_dir: Path = Path("data")
     health_interval_s: float = Field(10.0, ge=1, le=3600)
     disk_reserve_bytes: int = Field(64 * 2**20, ge=0)
@@ -78,6 +80,8 @@ class NodeSection(_Section):
     def _levels(cls, namespace: str) -> str:
         if "" in namespace.split("/"):
             raise ValueError("has an empty level; write it without a slash at the end and without double slashes")
+        if namespace != namespace.strip():
+            raise ValueError("begins or ends with a space, which no access list can say")
         return namespace
 
 
@@ -308,8 +312,12 @@ def load_settings(path: Path) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), [f"is not TOML: {error}"]) from None
     strangers = _unknown_variables()
+    secrets = _secret_folders()
+    unreadable = [problem for folder in secrets for problem in _unreadable(folder)]
+    if unreadable:
+        raise ConfigError("secret files", unreadable)
     try:
-        settings = Settings(_secrets_dir=_secret_folders() or None, **content)
+        settings = Settings(_secrets_dir=secrets or None, **content)
     except ValidationError as error:
         raise ConfigError(str(path), problems(error) + strangers) from None
     except SettingsError as error:
@@ -324,6 +332,20 @@ def _secret_folders() -> list[Path]:
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     folders = [SECRETS_DIR, *([Path(credentials)] if credentials else [])]
     return [folder for folder in folders if folder.is_dir()]
+
+
+def _unreadable(folder: Path) -> list[str]:
+    """Find secret files that cannot be read, and what stands in the place of one, as a folder that Docker has made."""
+    found = []
+    try:
+        for path in sorted(folder.iterdir()):
+            if path.name.lower().startswith(VARIABLES.lower()) and not path.read_text(encoding="utf-8").strip():
+                found.append(f"{path} is empty; write the secret into it, or remove it")
+    except UnicodeDecodeError:
+        found.append(f"{path} is no text; write the secret as UTF-8")
+    except OSError as error:
+        found.append(f"{error.filename} cannot be read: {error.strerror}; the node's user must be able to read it")
+    return found
 
 
 def _unknown_variables() -> list[str]:

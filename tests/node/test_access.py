@@ -12,6 +12,7 @@ from edgetune_node.access import access_list
 from edgetune_node.cli.broker_errors import BrokerError
 from edgetune_node.cli.client import OperatorClient
 from edgetune_node.config import MqttSection
+from edgetune_node.errors import ConfigError
 from edgetune_node.messages import MESSAGES
 from edgetune_node.topics import ASSET_COMMANDS, NODE_COMMANDS, Topics
 
@@ -91,3 +92,9 @@ def test_doctor_prints_the_list_of_its_node(tmp_path: Path, login: str, user: st
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert printed == access_list(NODES["edge1"], user)
     assert f"user {user}\n" in printed
+
+
+@pytest.mark.parametrize("user", ["operator", "scada", "machine", "edge1\nuser evil", "edge1 "])
+def test_a_node_whose_user_is_a_role_or_would_break_the_list_gets_none(user: str) -> None:
+    with pytest.raises(ConfigError, match="access list"):
+        access_list(NODES["edge1"], user)

@@ -226,7 +226,9 @@ def test_a_password_of_nobody_names_the_user_that_is_missing(tmp_path: Path) -> 
     assert "hunter2" not in problem
 
 
-@pytest.mark.parametrize("namespace", ["", "a+b", "a/#", "/a", "a/", "a//b", "$SYS", "a\\u0000"])
+@pytest.mark.parametrize(
+    "namespace", ["", "a+b", "a/#", "/a", "a/", "a//b", "$SYS", "a\\u0000", "a\\nuser evil", " a", "a "]
+)
 def test_a_namespace_that_is_no_topic_is_refused(tmp_path: Path, namespace: str) -> None:
     text = SMALL.replace('id = "edge1"', f'id = "edge1"\nnamespace = "{namespace}"')
     assert problems_of(tmp_path, text)[0].startswith("node.namespace")
@@ -264,6 +266,29 @@ def test_a_credential_of_systemd_is_a_secret_file(tmp_path: Path, monkeypatch: p
     mqtt = load(tmp_path, SMALL + '[mqtt]\nusername = "n1"\n').mqtt
     assert mqtt.password is not None
     assert mqtt.password.get_secret_value() == "credential"
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [("folder", "Is a directory"), ("link", "No such file"), ("bytes", "no text"), ("empty", "is empty")],
+)
+def test_a_secret_file_that_cannot_be_read_is_named_and_never_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, told: str
+) -> None:
+    secrets(monkeypatch, tmp_path)
+    secret = tmp_path / "secrets" / "edgetune_mqtt__password"
+    match kind:
+        case "folder":
+            secret.mkdir()
+        case "link":
+            secret.symlink_to("/nowhere")
+        case "bytes":
+            secret.write_bytes(b"\xff\xfe")
+        case _:
+            secret.write_bytes(b"\n")
+    [problem] = problems_of(tmp_path, SMALL)
+    assert str(secret) in problem
+    assert told in problem
 
 
 def test_a_whole_configuration_can_come_from_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from edgetune_node.cli.broker_errors import BrokerError, unreachable
 from edgetune_node.errors import NodeError
 from edgetune_node.signing import PROPERTY, seal, sign
 from edgetune_node.sockets import prepare
-from edgetune_node.tls import tls_context
+from edgetune_node.tls import own_certificate, tls_context
 from edgetune_node.topics import NODE_COMMANDS
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ CONNECT_S = 8.0
 ACKNOWLEDGE_S = 5.0
 STOPPED_S = 2.0
 FINAL = frozenset({"done", "failed", "rejected"})
+_HUNG_UP = "Unspecified error"
 _LOGIN = {"Bad user name or password", "Not authorized"}
 
 
@@ -294,8 +295,11 @@ class OperatorClient:
             )
         if refusal and "rotocol" in refusal:
             raise BrokerError(f"broker {self._where} does not speak MQTT {self._mqtt.protocol}", "try --protocol 3.1.1")
+        said = f"ended the connection: {refusal}" if refusal else "does not answer"
+        if self._mqtt.tls is not None and refusal == _HUNG_UP:
+            said = f"ended the connection without a word; {own_certificate(self._mqtt.tls)}"
         raise BrokerError(
-            f"broker {self._where} {f'ended the connection: {refusal}' if refusal else 'does not answer'}",
+            f"broker {self._where} {said}",
             "is it an MQTT broker, and is mqtt:// (plain) or mqtts:// (TLS) right for this port?",
             passing=True,
         )

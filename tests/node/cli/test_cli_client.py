@@ -129,6 +129,17 @@ def test_tls_is_checked_against_the_authority(
     assert "absent.pem" in absent.err
 
 
+def test_a_broker_that_hangs_up_for_want_of_a_certificate_is_explained(
+    make_broker: Any, certificates: tuple[Path, Path, Path]
+) -> None:
+    process = make_broker(tls=certificates)
+    process.more = ["require_certificate true"]
+    process.start()
+    with pytest.raises(BrokerError) as caught:
+        OperatorClient(section(process, tls=TlsSection(ca_file=certificates[0])))
+    assert "does it want a client certificate? give certificate_file and key_file" in caught.value.seen
+
+
 def test_a_tls_port_asked_in_plain_is_explained(make_broker: Any, certificates: tuple[Path, Path, Path]) -> None:
     process = make_broker(tls=certificates).start()
     with pytest.raises(BrokerError, match=r"mqtts:// \(TLS\) right for this port"):
