@@ -149,7 +149,8 @@ class Asset:
     @property
     def suggested(self) -> tuple[str, ...]:
         """Why a recalibration is suggested, for people; empty where it is not."""
-        reasons = self.novelty.suggestion, self._doubt.reason, *self.drift.reasons
+        novel = self.novelty.suggestion(self.subject if self.settings.task == "sign" else None)
+        reasons = novel, self._doubt.reason, *self.drift.reasons
         return tuple(reason for reason in reasons if reason is not None)
 
     @property
@@ -172,7 +173,8 @@ class Asset:
             return self.source_error
         if now - self.last_sample > moment:
             return f"no samples for more than {moment:g} s: check the sensor and its source"
-        if now - self.last_usable > moment and not self.paused:
+        unusable = not UNUSABLE.isdisjoint(self.quality)  # of the last window: there may be none yet after a silence
+        if unusable and now - self.last_usable > moment and not self.paused:
             return f"unusable samples ({', '.join(self.quality)}) for more than {moment:g} s: check the sensor"
         return ""
 

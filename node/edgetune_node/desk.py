@@ -141,6 +141,8 @@ class Desk:
         """Let a running take have the samples, and keep what is to be kept of the unknown among them."""
         asset = self.asset
         effects = self._feed(cal.Samples(chunk, asset.context.shaft_rpm)) if self._calibration is not None else []
+        if self._calibration is not None and self._calibration.phase == "recording":
+            asset.novelty.record(chunk.time_ns)
         stretches = asset.novel_stretches(**self._marks)
         return [*effects, *(KeepNovel(asset.settings.id, *stretch) for stretch in stretches)]
 

@@ -20,6 +20,10 @@ AT_ONCE, REFILL_S = 6, 1800.0
 """So many stretches may be kept one after the other, then one in so many seconds: SD cards wear."""
 
 
+NEAR_NS = 1_000_000_000
+"""As near to a sample that is recorded as this its signal has a name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A stretch on disk.
@@ -32,11 +36,14 @@ class Kept:
         Its duration.
     distance
         Mean distance of its windows to everything known; 1 is the limit between known and unknown.
+    subject
+        Who wore the sensor.
     """
 
     event: str
     seconds: float
     distance: float
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,7 @@ class NovelWatch:
     def __init__(self, settings: AssetSection) -> None:
         self.kept: tuple[Kept, ...] = ()
         self.problem: str | None = None
+        self._named_ns = 0
         self._wanted = settings.novel_max_bytes > 0
         self._window_ns = round((settings.window.length - 1) / settings.rate_hz * 1e9)
         self._tokens = float(AT_ONCE)
@@ -79,6 +87,10 @@ class NovelWatch:
         self._start_ns = self._end_ns = 0
         self._ratios: list[float] = []
         self._event: str | None = None
+
+    def record(self, time_ns: int) -> None:
+        """Hear that the sample at ``time_ns`` gets its name by being recorded, so that nothing near it need be kept."""
+        self._named_ns = time_ns + NEAR_NS
 
     def hear(self, window: Window, ratio: float | None, state: AlarmState, now: float) -> Span | None:
         """Take in a window.
@@ -104,6 +116,9 @@ class NovelWatch:
         if ratio is None:  # unusable samples, or a machine that does not run: a stretch has neither
             self.forget()
             return None
+        if window.time_ns <= self._named_ns:
+            self.forget()
+            return None
         active = state.event if state.active and state.class_ == NOVEL and not state.latched else None
         if ratio > 1:
             if not self._ratios:
@@ -121,9 +136,8 @@ class NovelWatch:
 
     def gesture(self, event: str, start: datetime, end: datetime, distance: float, now: float) -> Span | None:
         """Give what is to be kept of an unknown sign."""
-        if not self._wanted:
-            return None
-        return self._in_turn(Span(event, round(start.timestamp() * 1e9), round(end.timestamp() * 1e9), distance), now)
+        span = Span(event, round(start.timestamp() * 1e9), round(end.timestamp() * 1e9), distance)
+        return self._in_turn(span, now) if self._wanted and span.start_ns > self._named_ns else None
 
     def seconds_of(self, event: str | None) -> float:
         """Seconds kept of one event."""
@@ -137,15 +151,14 @@ class NovelWatch:
         there = f"there is something of {', '.join(events)}" if events else "nothing is kept at all"
         return f"event: nothing is kept of {event!r}; {there}"
 
-    @property
-    def suggestion(self) -> str | None:
-        """What to do about what is kept, for people; the same words however much it is."""
-        if not self.kept:
+    def suggestion(self, subject: str | None = None) -> str | None:
+        """Say what to do about what is kept, of one person where people differ; the same words however much it is."""
+        events = [each.event for each in self.kept if subject is None or each.subject in {"", subject}]
+        if not events:
             return None
-        newest = self.kept[-1].event
         return (
-            f"a signal unlike everything known is kept of event {newest}: name it "
-            f'(cmd/label with event "{newest}"), then recalibrate'
+            f"a signal unlike everything known is kept of event {events[-1]}: name it "
+            f'(cmd/label with event "{events[-1]}"), then recalibrate'
         )
 
     @property

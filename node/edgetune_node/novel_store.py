@@ -57,7 +57,9 @@ class NovelStore:
 
     def kept(self) -> tuple[Kept, ...]:
         """Give what is kept, oldest first."""
-        return tuple(Kept(each.event, each.info.seconds, each.distance) for each in self._stretches())
+        return tuple(
+            Kept(each.event, each.info.seconds, each.distance, each.info.subject) for each in self._stretches()
+        )
 
     def largest_bytes(self) -> int:
         """Give the size of the largest stretch: room that labelling needs."""

@@ -344,6 +344,16 @@ def test_a_source_that_says_only_the_same_is_named(bundle: Bundle) -> None:
     assert [(state["phase"], state["reason"][:23]) for state in states] == [("failed", "unusable samples (flat)")]
 
 
+def test_the_first_samples_after_a_silence_are_not_called_unusable_before_they_are_a_window(bundle: Bundle) -> None:
+    bench = Bench()
+    bench.handle(ModelReady("bearing", "", bundle, None))
+    bench.samples()
+    bench.clock.now += 60
+    assert said(bench.handle(Tick()), "state")[0]["phase"] == "failed"
+    (state,) = [state for _ in range(5) for state in said(bench.samples(n=10), "state")]
+    assert (state["phase"], state["reason"]) == ("monitoring", "")
+
+
 def test_a_defect_of_ours_is_answered_and_acknowledged() -> None:
     bench = Bench()
     event = CommandArrived("bearing", "rollback", b'{"id": "x"}', ack=3)
@@ -925,6 +935,22 @@ def test_the_novel_is_kept_named_and_learnt(healthy_bundle: Bundle) -> None:
     answer = said(effects, "resp/label")[-1]
     assert (answer["status"], answer["detail"]["recordings"]) == ("done", ["knock-1-0.npz"])
     assert said(effects, "calibration")[-1]["suggested"] == []
+
+
+def test_what_is_recorded_under_a_name_is_not_kept_for_one(healthy_bundle: Bundle) -> None:
+    bench = Bench()
+    bench.world.recordings["bearing"] = {"normal": 4.0}
+    bench.handle(ModelReady("bearing", "", with_novelty(healthy_bundle), None))
+    bench.command("recalibrate", id="r", source="live", classes=["knock"], seconds_per_take=10)
+    bench.command("continue", id="c")
+    bench.loudness = 100.0
+    effects: list[Effect] = []
+    while not [effect for effect in effects if isinstance(effect, SaveRecording)]:
+        effects += bench.samples()
+    assert said(effects, "fault")[-1]["class"] == "novel"  # the old model goes on telling
+    assert [effect for effect in effects if isinstance(effect, KeepNovel)] == []
+    effects = [effect for _ in range(120) for effect in bench.samples()]
+    assert len([effect for effect in effects if isinstance(effect, KeepNovel)]) == 1
 
 
 def test_a_disk_that_keeps_nothing_of_the_novel_is_named_and_monitoring_goes_on(healthy_bundle: Bundle) -> None:

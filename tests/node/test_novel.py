@@ -142,16 +142,26 @@ def test_who_wants_nothing_kept_keeps_nothing() -> None:
 
 def test_it_says_what_is_kept_and_what_to_do_with_it() -> None:
     watch = NovelWatch(SECTION)
-    assert watch.suggestion is None
+    assert watch.suggestion() is None
     assert "nothing is kept at all" in str(watch.refuses("e1"))
     watch.kept = (Kept("e1", 5.0, 2.0), Kept("e2", 3.0, 4.0), Kept("e2", 4.0, 4.0))
-    told = watch.suggestion
+    told = watch.suggestion()
     assert told is not None
     assert "event e2" in told
     watch.kept = (*watch.kept, Kept("e2", 5.0, 2.0))
-    assert watch.suggestion == told  # said once, not with every stretch
+    assert watch.suggestion() == told  # said once, not with every stretch
     assert watch.refuses("e1") is None
     assert "e1, e2" in str(watch.refuses("e3"))
+
+
+def test_what_a_person_left_unnamed_is_suggested_to_that_person_alone() -> None:
+    watch = NovelWatch(SECTION.model_copy(update={"task": "sign"}))
+    watch.kept = (Kept("e1", 5.0, 2.0, "anna"), Kept("e2", 3.0, 4.0, "ben"))
+    assert "event e1" in str(watch.suggestion("anna"))
+    assert "event e2" in str(watch.suggestion("ben"))
+    assert watch.suggestion("carla") is None
+    assert "event e2" in str(watch.suggestion())
+    assert watch.refuses("e1") is None
 
 
 # ---- samples ---------------------------------------------------------------------------------------------------------
