@@ -20,6 +20,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATIENCE_S = 60.0
+BEARING = """
+[[asset]]
+id = "bearing"
+rate_hz = 12000
+[asset.source]
+type = "simulated"
+condition = "normal"
+speed = 4
+select_file = '{playing}'
+"""
 
 
 class NodeProcess:
@@ -166,6 +176,12 @@ def node(tmp_path: Path, fresh_broker: Any, recorder: Callable[..., Any]) -> Ite
     yield make
     for process in made:
         process.close()
+
+
+@pytest.fixture
+def bearing() -> str:
+    """An asset of this name that hears a simulated bearing at four times real time, in the condition that plays."""
+    return BEARING
 
 
 @pytest.fixture

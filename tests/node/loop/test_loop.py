@@ -17,16 +17,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 BUDGET = {"ram_bytes": 4096, "search_seconds": 6}
-BEARING = """
-[[asset]]
-id = "bearing"
-rate_hz = 12000
-[asset.source]
-type = "simulated"
-condition = "normal"
-speed = 4
-select_file = '{playing}'
-"""
 REPLAY = """
 [[asset]]
 id = "bearing"
@@ -99,8 +89,10 @@ def test_a_recalibrated_node_follows_the_replayed_machine(
     assert leftovers(loop.data) == []
 
 
-def test_the_old_model_classifies_every_window_while_the_new_one_is_searched(node: Callable[..., Any]) -> None:
-    loop = node(BEARING)
+def test_the_old_model_classifies_every_window_while_the_new_one_is_searched(
+    node: Callable[..., Any], bearing: str
+) -> None:
+    loop = node(bearing)
     loop.start()
     first = loop.reply(loop.collect(CLASSES, 3, budget=BUDGET))["detail"]["model"]
     loop.wait("classification", lambda found: found["model"] == first)
@@ -116,8 +108,8 @@ def test_the_old_model_classifies_every_window_while_the_new_one_is_searched(nod
     loop.wait("model", lambda model: model["id"] == first and model["previous"] == second["detail"]["model"])
 
 
-def test_a_tie_keeps_the_old_model_and_says_so(node: Callable[..., Any]) -> None:
-    loop = node(BEARING)
+def test_a_tie_keeps_the_old_model_and_says_so(node: Callable[..., Any], bearing: str) -> None:
+    loop = node(bearing)
     loop.start()
     first = loop.reply(loop.collect(CLASSES, 3, budget=BUDGET))["detail"]["model"]
     answer = loop.reply(loop.command("recalibrate", source="stored", budget=BUDGET))
@@ -150,8 +142,8 @@ def test_an_armband_is_calibrated_and_its_signs_are_published_once(node: Callabl
     assert sign["windows"] >= 3
 
 
-def test_a_killed_search_is_reported_and_changes_nothing(node: Callable[..., Any]) -> None:
-    loop = node(BEARING)
+def test_a_killed_search_is_reported_and_changes_nothing(node: Callable[..., Any], bearing: str) -> None:
+    loop = node(bearing)
     loop.start()
     job = loop.collect(CLASSES, 3, budget={"ram_bytes": 4096, "search_seconds": 60})
     loop.wait("state", lambda state: state["phase"] == "searching")
@@ -164,8 +156,10 @@ def test_a_killed_search_is_reported_and_changes_nothing(node: Callable[..., Any
     assert leftovers(loop.data) == []
 
 
-def test_a_cancelled_search_ends_its_process(node: Callable[..., Any], until: Callable[..., None]) -> None:
-    loop = node(BEARING)
+def test_a_cancelled_search_ends_its_process(
+    node: Callable[..., Any], bearing: str, until: Callable[..., None]
+) -> None:
+    loop = node(bearing)
     loop.start()
     job = loop.collect(CLASSES, 3, budget={"ram_bytes": 4096, "search_seconds": 60})
     loop.wait("state", lambda state: state["phase"] == "searching")
@@ -177,9 +171,9 @@ def test_a_cancelled_search_ends_its_process(node: Callable[..., Any], until: Ca
 
 
 def test_a_broker_killed_during_a_search_hears_of_its_end_when_it_is_back(
-    node: Callable[..., Any], until: Callable[..., None]
+    node: Callable[..., Any], bearing: str, until: Callable[..., None]
 ) -> None:
-    loop = node(BEARING.replace("speed = 4", "speed = 20"))
+    loop = node(bearing.replace("speed = 4", "speed = 20"))
     loop.start()
     job = loop.collect(ALIKE, 60, budget={"ram_bytes": 4096, "search_seconds": 8}, deploy="always")
     loop.wait("state", lambda state: state["phase"] == "searching")
@@ -208,8 +202,10 @@ def killed(loop: Any) -> None:
     loop.start()
 
 
-def test_a_killed_node_goes_on_with_the_collection_and_remembers_its_commands(node: Callable[..., Any]) -> None:
-    loop = node(BEARING)
+def test_a_killed_node_goes_on_with_the_collection_and_remembers_its_commands(
+    node: Callable[..., Any], bearing: str
+) -> None:
+    loop = node(bearing)
     loop.start()
     job = loop.command("recalibrate", source="live", classes=list(CLASSES), seconds_per_take=3, budget=BUDGET)
     loop.wait("calibration", lambda found: (found["phase"], found["class"]) == ("waiting", "normal"))
@@ -237,9 +233,9 @@ def test_a_killed_node_goes_on_with_the_collection_and_remembers_its_commands(no
 
 
 def test_a_search_goes_on_after_a_kill_and_after_a_stop_and_leaves_nothing(
-    node: Callable[..., Any], until: Callable[..., None]
+    node: Callable[..., Any], bearing: str, until: Callable[..., None]
 ) -> None:
-    loop = node(BEARING.replace("speed = 4", "speed = 20"))
+    loop = node(bearing.replace("speed = 4", "speed = 20"))
     loop.start()
     job = loop.collect(ALIKE, 60, budget={"ram_bytes": 4096, "search_seconds": 15}, deploy="always")
     search = loop.data / "assets" / "bearing" / "search"
@@ -268,8 +264,8 @@ def test_a_search_goes_on_after_a_kill_and_after_a_stop_and_leaves_nothing(
     loop.wait("classification", lambda found: found["model"] == answer["detail"]["model"])
 
 
-def test_a_corrupted_bundle_at_start_gives_way_and_is_named(node: Callable[..., Any]) -> None:
-    loop = node(BEARING)
+def test_a_corrupted_bundle_at_start_gives_way_and_is_named(node: Callable[..., Any], bearing: str) -> None:
+    loop = node(bearing)
     loop.start()
     loop.reply(loop.collect(CLASSES, 3, budget=BUDGET))
     loop.send(signal.SIGTERM)
@@ -282,8 +278,8 @@ def test_a_corrupted_bundle_at_start_gives_way_and_is_named(node: Callable[..., 
     assert "model.onnx" in state["reason"]
 
 
-def test_a_budget_nothing_fits_is_answered_with_the_smallest_arena(node: Callable[..., Any]) -> None:
-    loop = node(BEARING)
+def test_a_budget_nothing_fits_is_answered_with_the_smallest_arena(node: Callable[..., Any], bearing: str) -> None:
+    loop = node(bearing)
     loop.start()
     answer = loop.reply(loop.collect(CLASSES, 3, budget={"ram_bytes": 100, "search_seconds": 6}))
     assert answer["status"] == "failed"
@@ -295,8 +291,8 @@ def test_a_budget_nothing_fits_is_answered_with_the_smallest_arena(node: Callabl
     assert again["status"] == "done", again
 
 
-def test_two_assets_share_a_node_and_search_one_after_the_other(node: Callable[..., Any]) -> None:
-    loop = node(BEARING + BEARING.replace('"bearing"', '"motor"').replace("'{playing}'", "'{playing}.motor'"))
+def test_two_assets_share_a_node_and_search_one_after_the_other(node: Callable[..., Any], bearing: str) -> None:
+    loop = node(bearing + bearing.replace('"bearing"', '"motor"').replace("'{playing}'", "'{playing}.motor'"))
     loop.start()
     for asset in ("bearing", "motor"):
         for label, condition in CLASSES.items():

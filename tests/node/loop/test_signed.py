@@ -21,19 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 KEY = "0123456789abcdef0123456789abcdef"
-CONFIG = (
-    f'command_key = "{KEY}"\n'
-    """
-[[asset]]
-id = "bearing"
-rate_hz = 12000
-[asset.source]
-type = "simulated"
-condition = "normal"
-speed = 4
-select_file = '{playing}'
-"""
-)
+SIGNED = f'command_key = "{KEY}"\n'
 
 
 def replay(loop: Any, message: Any) -> dict[str, Any]:
@@ -48,9 +36,9 @@ def replay(loop: Any, message: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 def test_only_who_has_the_key_commands_the_node_and_each_command_only_once(
-    node: Callable[..., Any], protocol: str
+    node: Callable[..., Any], bearing: str, protocol: str
 ) -> None:
-    loop = node(CONFIG, protocol)
+    loop = node(SIGNED + bearing, protocol)
     loop.start()
     section = MqttSection(port=loop.broker.port, protocol=protocol, command_key=KEY)
     with OperatorClient(section, Topics("edgetune", "n1"), "bearing") as operator:
@@ -83,8 +71,8 @@ def test_only_who_has_the_key_commands_the_node_and_each_command_only_once(
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-def test_the_command_line_signs_with_the_key_of_a_file(node: Callable[..., Any], protocol: str) -> None:
-    loop = node(CONFIG, protocol)
+def test_the_command_line_signs_with_the_key_of_a_file(node: Callable[..., Any], bearing: str, protocol: str) -> None:
+    loop = node(SIGNED + bearing, protocol)
     loop.start()
     loop.settle()
     key = loop.folder / "command.key"

@@ -13,20 +13,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 BUDGET = {"ram_bytes": 4096, "search_seconds": 6}
-BEARING = """
-[[asset]]
-id = "bearing"
-rate_hz = 12000
-[asset.source]
-type = "simulated"
-condition = "normal"
-speed = 4
-select_file = '{playing}'
-"""
 
 
-def test_the_unknown_is_raised_kept_named_and_known_after_a_recalibration(node: Callable[..., Any]) -> None:
-    loop = node(BEARING)
+def test_the_unknown_is_raised_kept_named_and_known_after_a_recalibration(
+    node: Callable[..., Any], bearing: str
+) -> None:
+    loop = node(bearing)
     loop.start()
     first = loop.reply(loop.collect({"normal": "normal", "inner": "inner_severe"}, 3, budget=BUDGET))
     assert first["detail"]["deployed"] is True

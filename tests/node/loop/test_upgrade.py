@@ -18,21 +18,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 ASSETS = Path(__file__).parent / "assets"
-BEARING = """
-[[asset]]
-id = "bearing"
-rate_hz = 12000
-[asset.source]
-type = "simulated"
-condition = "normal"
-speed = 4
-select_file = '{playing}'
-"""
 MODEL, FAULT, COMMAND = "20261125t130412-a13c", "0c6fc458b754", "recalibrate-0"
 
 
-def test_a_node_goes_on_with_the_data_of_version_0_1(node: Callable[..., Any]) -> None:
-    loop = node(BEARING)
+def test_a_node_goes_on_with_the_data_of_version_0_1(node: Callable[..., Any], bearing: str) -> None:
+    loop = node(bearing)
     with tarfile.open(ASSETS / "data-0.1.tar.gz") as frozen:
         frozen.extractall(loop.folder, filter="data")
     recordings = {path: path.read_bytes() for path in loop.data.rglob("recordings/*.npz")}
