@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 LISTEN_S = 3.0
 ECHO_S = 3.0
-RETAINED_S = 0.5
+RETAINED_S = 2.0
 SHAREABLE = frozenset({"mqtt", "simulated", "replay"})
 """Sources that may be opened a second time while the node runs; a sensor may not."""
 PROBE = "resp/doctor"
@@ -198,14 +198,19 @@ def _broker(mqtt: MqttSection) -> Finding:
 
 def _node(client: OperatorClient, topics: Topics) -> tuple[Finding, bool, dict[str, Any]]:
     """Whether the node runs, and its last ``health``."""
+    wanted = topics.node("status"), topics.node("health")
     try:
-        client.subscribe(topics.node("status"), topics.node("health"))
+        client.subscribe(*wanted)
     except BrokerError as error:
         return Finding("node", "warning", str(error), "give the node's user read access"), False, {}
-    latest = dict(client.messages(RETAINED_S))
-    status = latest.get(topics.node("status"), {}).get("status")
+    latest: dict[str, dict[str, Any]] = {}
+    for topic, payload in client.messages(RETAINED_S):
+        latest[topic] = payload
+        if latest.keys() >= set(wanted):
+            break
+    status = latest.get(wanted[0], {}).get("status")
     if status == "online":
-        return Finding("node", "ok", f"{topics.base} is running"), True, latest.get(topics.node("health"), {})
+        return Finding("node", "ok", f"{topics.base} is running"), True, latest.get(wanted[1], {})
     return Finding("node", "ok", f"{topics.base} is {status or 'not known to the broker yet'}"), False, {}
 
 

@@ -28,10 +28,12 @@ PRESS = AssetSection(id="press", rate_hz=1000)
 
 
 @pytest.fixture(autouse=True)
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+def pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait long for what comes, and not for what a test knows not to come."""
     monkeypatch.setattr(doctor, "LISTEN_S", 0.5)
-    monkeypatch.setattr(doctor, "ECHO_S", 0.5)
-    monkeypatch.setattr(listening, "FIRST_CHUNK_S", 0.5)
+    monkeypatch.setattr(doctor, "ECHO_S", 60.0)
+    monkeypatch.setattr(doctor, "RETAINED_S", 0.1)
+    monkeypatch.setattr(listening, "FIRST_CHUNK_S", 60.0)
 
 
 @pytest.fixture
@@ -110,7 +112,10 @@ def test_a_broker_that_is_down_does_not_hide_the_rest(make_broker: Any, cli: Any
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-def test_a_refusal_by_the_acl_is_noticed(make_broker: Any, cli: Any, configure: Any, protocol: str) -> None:
+def test_a_refusal_by_the_acl_is_noticed(
+    make_broker: Any, cli: Any, configure: Any, monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    monkeypatch.setattr(doctor, "ECHO_S", 3.0)
     acl = "user n\ntopic read edgetune/#\ntopic write edgetune/n/press/#\n"
     process = make_broker(users={"n": "secret"}, acl=acl).start()
     login = f'username = "n"\npassword = "secret"\nprotocol = "{protocol}"'
@@ -130,7 +135,10 @@ def test_a_wrong_password_is_a_problem(make_broker: Any, cli: Any, configure: An
     assert "--" not in broker["seen"]
 
 
-def test_samples_that_do_not_come_are_missed(broker: Any, cli: Any, configure: Any) -> None:
+def test_samples_that_do_not_come_are_missed(
+    broker: Any, cli: Any, configure: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "FIRST_CHUNK_S", 0.5)
     ended = cli("doctor", "--config", configure(broker, ASSET), "--json")
     assert ended.code == 1
     (source,) = of(ended, "source press")
@@ -139,7 +147,9 @@ def test_samples_that_do_not_come_are_missed(broker: Any, cli: Any, configure: A
 
 
 @pytest.mark.slow
-def test_samples_over_mqtt_are_measured(broker: Any, scripted_node: Any, cli: Any, configure: Any, spawn: Any) -> None:
+def test_samples_over_mqtt_are_measured(
+    broker: Any, scripted_node: Any, cli: Any, configure: Any, spawn: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     node = scripted_node(broker)
     spawn("simulate", "--asset", "press", *node.target)
     node.seen.wait_for_count(f"{node.base}/press/samples", 3)
@@ -147,6 +157,7 @@ def test_samples_over_mqtt_are_measured(broker: Any, scripted_node: Any, cli: An
     (source,) = of(ended, "source press")
     assert "samples/s measured, 12,000 configured" in source["seen"]
     node.seen.publish(f"{node.base}/press/samples", b"not a block", retain=True)
+    monkeypatch.setattr(listening, "FIRST_CHUNK_S", 3.0)
     ended = cli("doctor", "--config", configure(broker, ASSET.replace("12000", "48000"), node.id), "--json")
     node.seen.publish(f"{node.base}/press/samples", b"", retain=True)
     assert ended.code == 1
@@ -160,8 +171,9 @@ def test_wrong_options_of_a_source_are_named(broker: Any, cli: Any, configure: A
 
 
 def test_a_running_node_keeps_its_connection_and_its_sensor(
-    broker: Any, scripted_node: Any, cli: Any, configure: Any, recorder: Any
+    broker: Any, scripted_node: Any, cli: Any, configure: Any, recorder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(doctor, "RETAINED_S", 60.0)
     node = scripted_node(broker)
     watcher = recorder(broker, f"{node.base}/#")
     node.say(Status, status="online")
