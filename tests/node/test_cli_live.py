@@ -93,7 +93,7 @@ def test_each_asset_with_old_samples_or_a_failing_source_is_named() -> None:
 def settings(broker: Any, node: str = "edge-1", **mqtt: Any) -> Settings:
     return Settings.model_validate(
         {
-            "node": {"id": node, "namespace": "acme"},
+            "node": {"id": node, "namespace": "acme", "health_interval_s": 3600},
             "mqtt": MqttSection(host=broker.host, port=broker.port, **mqtt),
             "asset": [{"id": "press", "rate_hz": 12_000}],
         }
@@ -141,7 +141,7 @@ def test_a_broker_that_is_away_or_refuses_the_password_is_a_problem(make_broker:
 def config_file(folder: Path, broker: Any, node: str) -> Path:
     path = folder / "node.toml"
     path.write_text(
-        f'node = {{ id = "{node}", namespace = "acme" }}\n'
+        f'node = {{ id = "{node}", namespace = "acme", health_interval_s = 3600 }}\n'
         f"mqtt = {{ port = {broker.port} }}\n"
         'asset = [{ id = "press", rate_hz = 12000 }]\n'
     )

@@ -79,7 +79,7 @@ class Plant:
 def plant(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Plant]]:
     plants: list[Plant] = []
 
-    def make(*sources: Source, named_s: float = 0.1, reopened_s: float = 0.3) -> Plant:
+    def make(*sources: Source, named_s: float = 1.0, reopened_s: float = 2.0) -> Plant:  # a read takes 0.2 s
         monkeypatch.setattr(readers, "NAMED_S", named_s)
         monkeypatch.setattr(readers, "REOPENED_S", reopened_s)
         rest = iter(sources[1:])

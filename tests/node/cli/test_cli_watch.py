@@ -27,6 +27,13 @@ FAULT: dict[str, Any] = {
     "confidence": 0.97,
     "model": "m-1",
 }
+FIGURES: dict[str, Any] = {
+    **dict.fromkeys(("uptime_s", "rss_bytes", "cpu_percent", "queue_depth", "dropped_chunks", "reconnects"), 0),
+    "temperature_c": None,
+    "outbox_depth": 0,
+    "outbox_dropped": 0,
+    "disk_free_bytes": 0,
+}
 
 
 def populate(node: Any) -> None:
@@ -36,21 +43,29 @@ def populate(node: Any) -> None:
     node.say(Fault, **FAULT)
 
 
-def test_json_gives_every_message_and_nothing_else(broker: Any, scripted_node: Any, cli: Any) -> None:
+@pytest.mark.slow
+def test_json_gives_every_message_and_nothing_else(broker: Any, scripted_node: Any, spawn: Any) -> None:
     node = scripted_node(broker)
     populate(node)
     node.seen.publish(f"{node.base}/press/samples", b"\x00\xff", retain=True)
-    ended = cli("watch", "--json", "--seconds", "0.5", *node.target)
-    assert ended.code == 0
-    lines = [json.loads(line) for line in ended.out.splitlines()]
+    process = spawn("watch", "--json", *node.target)
+    lines = [json.loads(process.stdout.readline()) for _ in range(5)]
+    node.seen.publish(f"{node.base}/press/samples", b"\x00\xff")
+    node.say(Health, **FIGURES, assets=[])
+    lines.append(json.loads(process.stdout.readline()))
     assert {line["topic"].removeprefix(node.base + "/") for line in lines} == {
         "status",
         "info",
+        "health",
         "press/state",
         "press/model",
         "press/fault",
     }
     assert all(set(line) == {"topic", "payload"} for line in lines)
+
+
+def test_it_ends_after_its_time(broker: Any, scripted_node: Any, cli: Any) -> None:
+    assert cli("watch", "--json", "--seconds", "0.1", *scripted_node(broker).target).code == 0
 
 
 @pytest.mark.slow
@@ -167,9 +182,7 @@ def test_the_age_of_samples_grows_until_something_is_heard() -> None:
     line = Fleet("e")
     figures = dict.fromkeys(("samples", "windows", "dropped_chunks", "gaps"), 0)
     rest = {"sample_age_s": 1.0, "inference_p50_us": None, "inference_p99_us": None, "source_error": None}
-    node = dict.fromkeys(("uptime_s", "rss_bytes", "cpu_percent", "queue_depth", "dropped_chunks", "reconnects"), 0)
-    node |= {"temperature_c": None, "outbox_depth": 0, "outbox_dropped": 0, "disk_free_bytes": 0}
-    line.take("e/n/health", payload(Health, **node, assets=[{"id": "press", **figures, **rest}]), 10.0)
+    line.take("e/n/health", payload(Health, **FIGURES, assets=[{"id": "press", **figures, **rest}]), 10.0)
     (row,) = line.rows()
     assert sample_age(row, 15.0) == 6.0
     line.take("e/n/press/classification", heard("normal"), 14.5)

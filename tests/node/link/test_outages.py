@@ -76,23 +76,27 @@ def test_the_backlog_is_marked_unretained_and_in_the_order_it_was_said(
         assert all(seen.retain for seen in scada.messages if not seen.json()["historical"] and seen.topic != SIGN)
 
 
-def test_the_backlog_keeps_to_its_rate_without_holding_up_what_comes_in(
-    fresh_broker: Any, bench: Any, say: Any, recorder: Any
-) -> None:
+def test_the_backlog_keeps_to_its_rate(fresh_broker: Any, bench: Any, say: Any, recorder: Any) -> None:
     node = bench(fresh_broker, replay_per_second=20)
     for seq in range(20):
         node.link.publish(say.state(seq))
     scada = recorder(fresh_broker, "acme/#")
     began_s = time.monotonic()
+    node.start()
+    assert time.monotonic() - began_s >= 19 / 20
+    assert seqs(scada.wait_for_count(STATE, 21), historical=True) == list(range(20))
+
+
+def test_a_backlog_does_not_hold_up_what_comes_in(fresh_broker: Any, bench: Any, say: Any, recorder: Any) -> None:
+    node = bench(fresh_broker, replay_per_second=0.01)
+    for seq in range(20):
+        node.link.publish(say.state(seq))
     node.link.start()
     node.until(lambda: node.link.connected)
-    scada.publish(TOPICS.asset("a", "cmd/cancel"), b"now")
+    recorder(fresh_broker).publish(TOPICS.asset("a", "cmd/cancel"), b"now")
     command = node.command()
     assert LinkChanged(connected=True) not in node.events
     node.link.ack(command.ack)
-    node.until_up()
-    assert time.monotonic() - began_s >= 19 / 20
-    assert seqs(scada.wait_for_count(STATE, 21), historical=True) == list(range(20))
 
 
 def test_a_broker_that_is_down_at_the_start_is_waited_for(
@@ -166,12 +170,11 @@ def test_a_frozen_broker_does_not_hold_up_the_stop(fresh_broker: Any, bench: Any
     for seq in range(40):
         node.link.publish(say.state(seq))
     node.stopped = True
-    began_s = time.monotonic()
     node.link.stop(say.status("stopped"), 2.0)
-    taken_s = time.monotonic() - began_s
+    assert node.link.connected is False
+    assert node.reasons() == []  # it ended by itself, before the keepalive told that the broker is gone
     assert [entry.key for entry in node.outbox.pending()] == list(range(1, 41))
     node.outbox.close()
-    assert taken_s < 10  # five times the time it was given: not that it is quick, but that it ends
 
 
 @pytest.mark.slow
