@@ -28,6 +28,7 @@ from hardships import (
     no_memory,
     no_network,
     other_time,
+    twin,
     unplugged,
     waiting,
 )
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 SHORT = {"search_seconds": 5}
-FAULT = "edgetune/n1/bearing/fault"
+FAULT, STATUS = "edgetune/n1/bearing/fault", "edgetune/n1/status"
 
 
 class Chaos:
@@ -73,6 +74,7 @@ class Chaos:
         self._read_to = 0
         self._expected: dict[Said, None] = {}
         self._commands = 0
+        self.stops_s: list[float] = []
         self.defects: list[str] = []
         self.rows: list[tuple[str, int, Account, float]] = []
         self.skipped: list[tuple[str, str]] = []
@@ -85,15 +87,18 @@ class Chaos:
         wait_until(lambda: any("raised" in said.what for said in self._watcher.said), "a fault is raised")
         self._settle()
 
-    def kill(self, phase: str) -> float:
-        """Kill the node at a random moment of a phase, and start it; give the seconds until it classifies again."""
+    def end_in(self, phase: str, *, kill: bool) -> float:
+        """Kill or stop the node at a random moment of a phase, and start it; give the seconds until it classifies."""
         self._watcher.phases.clear()
         command = self._command(phase)
         if phase in ("recording", "collecting", "searching"):
             seen = "recording" if phase == "collecting" else phase
             wait_until(lambda: seen in self._watcher.phases or command in self._watcher.said, f"phase {seen}")
         self._wait(0.4 if phase == "deploying" else 2.0)
-        self._node.kill()
+        if kill:
+            self._node.kill()
+        else:
+            self._stop(phase)
         self._watcher.newest.clear()
         self._read_log()
         for said in outbox_faults(self._data / "outbox.sqlite", self._folder):
@@ -102,7 +107,7 @@ class Chaos:
         known = set(self._watcher.boots)
         began_s = time.monotonic()
         self._node.start()
-        wait_until(lambda: set(self._watcher.boots) - known, "the node classifies after a kill")
+        wait_until(lambda: set(self._watcher.boots) - known, "the node classifies again")
         took_s = time.monotonic() - began_s
         if phase == "collecting":
             wait_until(lambda: waiting(self._watcher, "press") or command in self._watcher.said, "the take waits")
@@ -144,6 +149,10 @@ class Chaos:
         """Let no packet through between node and broker for a while."""
         self._wait(1.0)
         return no_network(self.cable, self._watcher, seconds)
+
+    def twin(self) -> float:
+        """Let another client use the node's id."""
+        return twin(self._broker.port, self._watcher)
 
     def fill(self, seconds: float) -> float:
         """Leave the node no room on its disk for a while."""
@@ -239,6 +248,15 @@ class Chaos:
         self._watcher.publish(f"edgetune/n1/{asset}/cmd/{name}", {"id": command_id, **fields})
         return said
 
+    def _stop(self, phase: str) -> None:
+        """Tell the node to stop, and see that it says so, and that nothing went wrong."""
+        began_s = time.monotonic()
+        code = self._node.stop()
+        self.stops_s.append(time.monotonic() - began_s)
+        if code != 0:
+            self.defects.append(f"stopped while {phase}, the node ended with exit code {code}")
+        wait_until(lambda: self._watcher.newest.get(STATUS, {}).get("status") == "stopped", "`stopped` is heard")
+
     def _wait(self, at_most_s: float) -> None:
         time.sleep(self._random.uniform(0, at_most_s))
 
@@ -275,7 +293,9 @@ def tell(words: str) -> None:
 def faults(chaos: Chaos, plan: Plan, disk: Disk) -> Iterator[tuple[str, list[Callable[[], float]], str]]:
     """Give each fault, what tries it, and what is missing here for that."""
     for phase, count in plan.kills.items():
-        yield f"kill -9 while {phase}", [partial(chaos.kill, phase)] * count, ""
+        yield f"kill -9 while {phase}", [partial(chaos.end_in, phase, kill=True)] * count, ""
+    for phase, count in plan.stops.items():
+        yield f"SIGTERM while {phase}", [partial(chaos.end_in, phase, kill=False)] * count, ""
     yield "broker restarted", [chaos.restart] * plan.restarts, ""
     yield "broker frozen", [partial(chaos.freeze, seconds) for seconds in plan.freezes_s], ""
     yield "cut mid-message", [chaos.cut] * plan.cuts, ""
@@ -286,6 +306,7 @@ def faults(chaos: Chaos, plan: Plan, disk: Disk) -> Iterator[tuple[str, list[Cal
     yield "disk full", [partial(chaos.fill, seconds) for seconds in plan.full_s], missing
     missing = "" if chaos.memory.there else "memory cgroups cannot be made"
     yield "no memory to search", [partial(chaos.starve, spare) for spare in plan.starved_mib], missing
+    yield "another client of its id", [chaos.twin] * plan.twins, ""
     missing = "" if FAKETIME is not None else "libfaketime is not installed"
     yield "clock jumped an hour", [partial(chaos.jump, by_s) for by_s in plan.jumps_s], missing
 
@@ -307,6 +328,9 @@ def show(chaos: Chaos, seed: int) -> None:
         table.add_row(name, "-", *[""] * 4, "not tried")
     console = Console(width=110)
     console.print(table)
+    if chaos.stops_s:
+        worst_s = max(chaos.stops_s)
+        console.print(f"SIGTERM: {len(chaos.stops_s)} times, ended within {worst_s:.1f} s", highlight=False)
     for name, missing in chaos.skipped:
         console.print(f"{name} was not tried: {missing}", markup=False, highlight=False)
     for defect in chaos.defects:

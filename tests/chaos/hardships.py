@@ -1,4 +1,5 @@
-"""What the surroundings do to a node: no network, no room on the disk, no sensor, no memory, another time of day.
+"""What the surroundings do to a node: no network, another client of its id, no room on the disk, no sensor, no memory,
+another time of day.
 
 Each function does it to a plant that runs, sees that the node names it, undoes it, and gives the seconds until the node
 is as before.
@@ -17,8 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 from plant import HOST, Node, PlantError, Watcher, wait_until
 
+from edgetune_node.connection import client_id
+from edgetune_node.topics import Topics
 from edgetune_signal import Block, encode_block
 
 if TYPE_CHECKING:
@@ -145,6 +150,22 @@ def no_network(cable: Cable, watcher: Watcher, seconds: float) -> float:
     cable.pull()
     time.sleep(seconds)
     cable.plug()
+    began_s = time.monotonic()
+    wait_until(lambda: watcher.classified_s > began_s, "the node is heard again")
+    return watcher.classified_s - began_s
+
+
+def twin(port: int, watcher: Watcher) -> float:
+    """Let another client with the node's id into the broker, which throws the node out, and the other way round."""
+    other = mqtt.Client(CallbackAPIVersion.VERSION2, client_id(Topics("edgetune", "n1")), protocol=mqtt.MQTTv5)
+    other.reconnect_delay_set(1, 1)
+    other.connect(HOST, port)
+    other.loop_start()
+    try:
+        wait_until(lambda: named(watcher, "another client"), "health names another client of the same id")
+    finally:
+        other.disconnect()
+        other.loop_stop()
     began_s = time.monotonic()
     wait_until(lambda: watcher.classified_s > began_s, "the node is heard again")
     return watcher.classified_s - began_s

@@ -10,6 +10,7 @@ class Plan:
     """How often each fault is tried."""
 
     kills: dict[str, int]
+    stops: dict[str, int]
     restarts: int
     freezes_s: tuple[float, ...]
     cuts: int
@@ -17,11 +18,13 @@ class Plan:
     full_s: tuple[float, ...]
     unplugged: int
     starved_mib: tuple[int, ...]
+    twins: int
     jumps_s: tuple[int, ...]
 
 
 FULL = Plan(
     kills={"monitoring": 20, "recording": 10, "collecting": 10, "searching": 10, "deploying": 10},
+    stops={"monitoring": 5, "recording": 5, "collecting": 3, "searching": 5, "deploying": 5},
     restarts=10,
     freezes_s=(2, 5, 10, 60),
     cuts=30,
@@ -29,10 +32,12 @@ FULL = Plan(
     full_s=(0, 5, 15, 30),
     unplugged=5,
     starved_mib=(48, 64, 80),
+    twins=1,
     jumps_s=(3600, -3600),
 )
 QUICK = Plan(
     kills={"monitoring": 1, "recording": 1, "collecting": 1, "searching": 1, "deploying": 1},
+    stops={},
     restarts=1,
     freezes_s=(2,),
     cuts=7,
@@ -40,5 +45,6 @@ QUICK = Plan(
     full_s=(1,),
     unplugged=1,
     starved_mib=(),
+    twins=0,
     jumps_s=(),
 )
