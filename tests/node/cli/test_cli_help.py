@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
-from edgetune_node.cli import COMMANDS
+from edgetune_node.cli import COMMANDS, build
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def options(command: Any) -> set[str]:
+    own = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+    return own.union(*(options(child) for child in getattr(command, "commands", {}).values()))
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "bundle show"])
@@ -27,3 +36,10 @@ def test_the_help_names_limits_and_conditions(cli: Any) -> None:
     shown = " ".join(cli("simulate", "--help").out.split())
     for condition in ("normal", "outer_severe", "wrist_flexion"):
         assert condition in shown
+
+
+def test_a_page_tells_of_every_option() -> None:
+    pages = "".join((ROOT / folder / "README.md").read_text(encoding="utf-8") for folder in (".", "nas", "node"))
+    every = options(typer.main.get_command(build(list(COMMANDS))))
+    assert {"--config", "--ram"} < every
+    assert {option for option in every if option not in pages} == set()
