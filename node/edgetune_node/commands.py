@@ -1,4 +1,4 @@
-"""What a node can be told: every command's payload, and the rules by which one is read (DESIGN section 5)."""
+"""What a node can be told: every command's payload, and the rules by which one is read."""
 
 from __future__ import annotations
 

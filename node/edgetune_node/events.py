@@ -152,7 +152,7 @@ Event: TypeAlias = (
 
 
 class Durability(Enum):
-    """How much is done for a message to arrive (DESIGN section 5, Delivery)."""
+    """How much is done for a message to arrive."""
 
     RARE = "rare"
     """On disk before it is published and until the broker acknowledges it."""

@@ -1,4 +1,4 @@
-"""What a node says: the payload of every topic it publishes, as pydantic models (DESIGN section 5)."""
+"""What a node says: the payload of every topic it publishes, as pydantic models."""
 
 from __future__ import annotations
 

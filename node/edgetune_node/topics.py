@@ -1,4 +1,4 @@
-"""Where things stand on the broker: topic names of a node, its assets and their commands (DESIGN section 5)."""
+"""Where things stand on the broker: topic names of a node, its assets and their commands."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def figures(progress: SearchProgress) -> str:
 
 
 def result(bundle: Path, card: ModelCard) -> dict[str, Any]:
-    """Give what ``--json`` prints (DESIGN section 6)."""
+    """Give what ``--json`` prints: the bundle, the card's figures, and what the search took."""
     return {
         "bundle": str(bundle),
         "id": card.id,

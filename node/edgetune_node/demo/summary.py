@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What happened; `as_json` gives what ``--json`` prints (DESIGN section 6)."""
+    """What happened; `as_json` gives what ``--json`` prints."""
 
     faults: list[SeenFault]
     spans: list[tuple[float, str]]
