@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +15,8 @@ from edgetune_signal.errors import RecordingError
 from edgetune_signal.npz import open_npz
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 NOVELTY: Final = "novelty.npz"
@@ -130,6 +132,7 @@ class Novelty:
         known = self.classes
         arrays: dict[str, Any] = {
             **{name: getattr(self.describe, name) for name in self.describe.NAMES},
+            **({"floor": np.float64(self.describe.floor)} if isinstance(self.describe, Spectra) else {}),
             "labels": known.labels,
             "centres": known.centres,
             "whitenings": known.whitenings,
@@ -146,7 +149,10 @@ class Novelty:
             with open_npz(Path(NOVELTY), data) as file:
                 kind = Levels if "quiet" in file.names else Spectra
                 file.require(*kind.NAMES, *known, "limit")
-                describe = kind(*(file.array(name, max_bytes=len(data)) for name in kind.NAMES))
+                figures: Iterator[Any] = (file.array(name, max_bytes=len(data)) for name in kind.NAMES)
+                describe = kind(*figures)
+                if isinstance(describe, Spectra) and "floor" in file.names:
+                    describe = replace(describe, floor=file.number("floor"))
                 lie = Classes(*(file.array(name, max_bytes=len(data)) for name in known))
                 limit = file.number("limit")
         except RecordingError as error:

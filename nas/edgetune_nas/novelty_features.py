@@ -18,6 +18,9 @@ BANDS, RHYTHMS, SHAPES, MOST_FEATURES = 24, 13, 2, 120
 are many channels."""
 HIGHEST_RHYTHM: Final = 0.4
 """The envelope is looked at up to this part of half the rate: above it is the carrier's own double."""
+FLOOR: Final = 1e-4
+"""Of the mean level of a window's spectrum: what lies 40 dB under it in a band says what the sensor's noise and
+anti-alias filter are like, and nothing of the machine."""
 SILENCE: Final = 1e-30
 QUIET_RHYTHM: Final = 1e-12
 QUIET_QUANTILE, QUIET_SHARE = 0.05, 0.5
@@ -32,11 +35,14 @@ class Spectra:
     ----------
     edges, rhythm_edges
         First bin of each band of the spectrum, and of the envelope's, and the end of the last; ``(bands + 1,)``.
+    floor
+        Part of the mean level that is added to the level of every band of the spectrum; 0 in bundles that do not say.
     """
 
     NAMES: ClassVar = ("edges", "rhythm_edges")
     edges: NDArray[np.int64]
     rhythm_edges: NDArray[np.int64]
+    floor: float = 0.0
 
     @classmethod
     def fit(cls, x: NDArray[np.float32]) -> Spectra:
@@ -48,11 +54,13 @@ class Spectra:
         return cls(
             np.unique(np.linspace(1, bins, bands + 1).astype(np.int64)),
             np.unique(np.geomspace(1, highest, max(1, int(share * RHYTHMS)) + 1).astype(np.int64)),
+            FLOOR,
         )
 
     def fits(self, length: int) -> bool:
         """Whether windows of so many samples have such bands."""
-        return all(rising(each, length // 2 + 1) and each.size > 1 for each in (self.edges, self.rhythm_edges))
+        bands = all(rising(each, length // 2 + 1) and each.size > 1 for each in (self.edges, self.rhythm_edges))
+        return bands and 0 <= self.floor < 1
 
     def size(self, channels: int) -> int:
         """How many figures windows of so many channels have."""
@@ -75,8 +83,10 @@ class Spectra:
         power = square.mean(axis=2) + SILENCE
         kurtosis = (square * square).mean(axis=2) / (power * power)
         crest = rectified.max(axis=2) / np.sqrt(power)
+        levels = _powers(wide, self.edges)
+        levels += self.floor * np.average(levels, axis=2, weights=np.diff(self.edges), keepdims=True)
         parts = [
-            np.log(_powers(wide, self.edges) + SILENCE),
+            np.log(levels + SILENCE),
             np.log(_powers(beat - beat.mean(axis=2, keepdims=True), self.rhythm_edges) + QUIET_RHYTHM),
             np.log(np.stack([kurtosis, crest], axis=2) + SILENCE),
         ]

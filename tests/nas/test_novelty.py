@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import random
 import tracemalloc
 import zipfile
+from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from scipy.signal import resample_poly
 
 from edgetune_nas.errors import BundleError
 from edgetune_nas.novelty import Novelty, fit_novelty
 from edgetune_nas.novelty_features import Spectra
-from edgetune_signal import BearingSimulator
+from edgetune_signal import (
+    BearingSimulator,
+    SourceEnded,
+    StreamSpec,
+    open_source,
+    read_recording,
+    write_recording,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,9 +61,12 @@ def reference_features(window: NDArray[np.float64], novelty: Novelty) -> list[fl
     swing = window - window.mean()
     beat = np.abs(swing) / np.abs(swing).mean()
     found = []
-    for signal, edges in ((swing, novelty.describe.edges), (beat - beat.mean(), novelty.describe.rhythm_edges)):
+    for signal, edges, floor in (
+        (swing, novelty.describe.edges, novelty.describe.floor),
+        (beat - beat.mean(), novelty.describe.rhythm_edges, 0.0),
+    ):
         power = np.abs(np.fft.rfft(signal * hann)) ** 2
-        found += [np.log(power[a:b].mean()) for a, b in pairwise(edges)]
+        found += [np.log(power[a:b].mean() + floor * power[edges[0] : edges[-1]].mean()) for a, b in pairwise(edges)]
     rms = np.sqrt((swing**2).mean())
     return [*found, np.log((swing**4).mean() / rms**4), np.log(np.abs(swing).max() / rms)]
 
@@ -93,6 +104,63 @@ def test_a_window_that_is_said_to_be_what_it_is_not_is_as_far_as_that_class(nove
         novelty.distances(x, mixed), np.where(mixed, novelty.distances(x, inner), novelty.distances(x, normal))
     )
     assert np.array_equal(novelty.distances(x, np.full(20, 7)), novelty.distances(x))  # never trained on
+
+
+def sensed(condition: str, count: int, seed: int, *, down_db: float) -> NDArray[np.float32]:
+    """Windows of a sensor whose anti-alias filter leaves so little of the upper fifth of the spectrum."""
+    spectrum = np.fft.rfft(windows(condition, count, seed).astype(np.float64))
+    spectrum[:, :, int(0.8 * LENGTH / 2) :] *= 10 ** (-down_db / 20)
+    return np.fft.irfft(spectrum, LENGTH).astype(np.float32)
+
+
+def test_another_anti_alias_filter_makes_nothing_unknown() -> None:
+    x, validation = (
+        np.concatenate([sensed(condition, 80, seed, down_db=45) for condition in ("normal", "inner_severe")])
+        for seed in (0, 1)
+    )
+    novelty = fit_novelty(x, np.repeat([0, 1], 80), validation)
+    assert novelty.unknown(sensed("normal", 100, 5, down_db=80)).mean() <= 0.02
+    assert isinstance(novelty.describe, Spectra)
+    without = replace(novelty, describe=replace(novelty.describe, floor=0.0))
+    assert without.unknown(sensed("normal", 100, 5, down_db=80)).all()
+
+
+def test_a_recording_of_a_faster_sensor_that_is_lowered_is_still_known(recordings_dir: Path, tmp_path: Path) -> None:
+    recordings = [
+        read_recording(recordings_dir / "cwru_de_1797rpm" / f"{name}.npz") for name in ("normal", "inner_007")
+    ]
+    cut = [each.samples[:, : 200 * LENGTH].reshape(1, 200, LENGTH).swapaxes(0, 1) for each in recordings]
+    x, validation = np.concatenate([each[:120] for each in cut]), np.concatenate([each[120:] for each in cut])
+    novelty = fit_novelty(x, np.repeat([0, 1], 120), validation)
+    for number, recording in enumerate(recordings):
+        fast = resample_poly(recording.samples[:, :60_000], 4, 1, axis=1).astype(np.float32)
+        write_recording(tmp_path / "fast.npz", replace(recording, samples=fast, rate_hz=48_000.0))
+        options = {"path": str(tmp_path / "fast.npz"), "speed": 0, "sensor_rate_hz": 48_000}
+        lowered = []
+        with closing(open_source("replay", StreamSpec(1, 12_000.0, "g"), options)) as source, suppress(SourceEnded):
+            while (chunk := source.read(30.0)) is not None:
+                lowered.append(chunk.samples)
+        samples = np.concatenate(lowered, axis=1)
+        count = samples.shape[1] // LENGTH
+        found = samples[:, : count * LENGTH].reshape(1, count, LENGTH).swapaxes(0, 1)
+        assert count > 100
+        assert novelty.unknown(found, np.full(count, number)).mean() <= 0.05
+
+
+def test_a_bundle_that_says_no_floor_has_none(novelty: Novelty) -> None:
+    file = io.BytesIO()
+    with np.load(io.BytesIO(novelty.to_bytes())) as arrays:
+        np.savez(file, **{name: arrays[name] for name in arrays.files if name != "floor"})
+    before = Novelty.from_bytes(file.getvalue(), 1, LENGTH, 2)
+    assert isinstance(before.describe, Spectra)
+    assert before.describe.floor == 0
+
+
+@pytest.mark.parametrize("floor", [-1e-4, 1.0, np.inf, np.nan])
+def test_a_floor_that_is_none_is_refused(novelty: Novelty, floor: float) -> None:
+    wrong = replace(novelty, describe=replace(novelty.describe, floor=floor))  # type: ignore[type-var]
+    with pytest.raises(BundleError):
+        Novelty.from_bytes(wrong.to_bytes(), 1, LENGTH, 2)
 
 
 def test_it_is_read_back_as_it_was_written(novelty: Novelty) -> None:
@@ -144,7 +212,7 @@ def test_any_damage_is_refused_or_unnoticed(novelty: Novelty) -> None:
     for number in range(300):
         chance, damaged = random.Random(number), bytearray(whole)
         damaged[chance.randrange(len(whole))] ^= chance.randint(1, 255)
-        with contextlib.suppress(BundleError):
+        with suppress(BundleError):
             Novelty.from_bytes(bytes(damaged), 1, LENGTH, 2)
 
 
