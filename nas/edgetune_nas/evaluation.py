@@ -38,6 +38,12 @@ class Problem:
 
     Attributes
     ----------
+    x_learned, y_learned
+        Training windows, then validation windows: the winner is fitted on both, and no copy is made for that.
+    trained
+        How many of them are training windows.
+    condition
+        ``int64 (validation windows,)``.
     origin
         ``int64 (training windows,)``: 0 for the condition that counts, other numbers for a library's; None without one.
     fold
@@ -49,10 +55,9 @@ class Problem:
 
     task: Task
     classes: int
-    x: NDArray[np.float32]
-    y: NDArray[np.int64]
-    x_validation: NDArray[np.float32]
-    y_validation: NDArray[np.int64]
+    x_learned: NDArray[np.float32]
+    y_learned: NDArray[np.int64]
+    trained: int
     condition: NDArray[np.int64]
     origin: NDArray[np.int64] | None = None
     fold: NDArray[np.int64] | None = None
@@ -62,7 +67,27 @@ class Problem:
     @property
     def input_shape(self) -> tuple[int, int]:
         """``(channels, length)`` of a window."""
-        return int(self.x.shape[1]), int(self.x.shape[2])
+        return int(self.x_learned.shape[1]), int(self.x_learned.shape[2])
+
+    @property
+    def x(self) -> NDArray[np.float32]:
+        """Training windows."""
+        return self.x_learned[: self.trained]
+
+    @property
+    def y(self) -> NDArray[np.int64]:
+        """Labels of the training windows."""
+        return self.y_learned[: self.trained]
+
+    @property
+    def x_validation(self) -> NDArray[np.float32]:
+        """Validation windows."""
+        return self.x_learned[self.trained :]
+
+    @property
+    def y_validation(self) -> NDArray[np.int64]:
+        """Labels of the validation windows."""
+        return self.y_learned[self.trained :]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +116,7 @@ def evaluate(problem: Problem, candidate: Candidate, stop: Callable[[], bool] = 
         network, curve = _solve(problem, candidate.genotype, _thinned(problem, candidate)), ()
     scores = logits(network, problem.x_validation)
     temperature = closed_form.best_temperature(scores, problem.y_validation)
-    accuracy, score = worst_condition(scores, problem, temperature)
+    accuracy, score = worst_condition(scores, problem.y_validation, problem.condition, temperature)
     if problem.fold is not None and not candidate.steps:
         accuracy, score, temperature = _cross_validated(problem, candidate, problem.fold)
     network = closed_form.with_temperature(network, temperature)
@@ -111,7 +136,8 @@ def refit(
     """
     both = with_validation(problem)
     network, curve = _trained(both, replace(candidate, steps=steps, members=members), stop)
-    accuracy, score = worst_condition(logits(network, problem.x_validation), problem, 1.0)
+    scores = logits(network, problem.x_validation)
+    accuracy, score = worst_condition(scores, problem.y_validation, problem.condition, 1.0)
     return Evaluation(Result(candidate.number, accuracy, score, 1.0, 0.0), network, curve)
 
 
@@ -150,15 +176,17 @@ def logits(network: Network, x: NDArray[np.float32]) -> NDArray[np.float32]:
     return training.logits(network, x)
 
 
-def worst_condition(scores: NDArray[np.float32], problem: Problem, temperature: float) -> tuple[float, float]:
+def worst_condition(
+    scores: NDArray[np.float32], y: NDArray[np.int64], condition: NDArray[np.int64], temperature: float
+) -> tuple[float, float]:
     """Accuracy and score (see `Result`) of the worst condition; a network that diverged scores nothing."""
     if not np.isfinite(scores).all():
         return 0.0, 0.0
-    right = scores.argmax(axis=1) == problem.y_validation
-    sure = closed_form.true_probability(scores, problem.y_validation, temperature)
+    right = scores.argmax(axis=1) == y
+    sure = closed_form.true_probability(scores, y, temperature)
     accuracies, both = [], []
-    for condition in np.unique(problem.condition):
-        mask = problem.condition == condition
+    for each in np.unique(condition):
+        mask = condition == each
         accuracies.append(float(right[mask].mean()))
         both.append(float(right[mask].mean() + sure[mask].mean()) / 2)
     return min(accuracies), min(both)
@@ -172,7 +200,7 @@ def _cross_validated(problem: Problem, candidate: Candidate, fold: NDArray[np.in
     origin = None if both.origin is None else both.origin[keep]
     y, fold = both.y[keep], fold[keep]
     scores = closed_form.guessed_by_the_rest(layers, both.x[keep], y, fold, classes=problem.classes, origin=origin)
-    return _judged(problem, scores, y, fold)
+    return _judged(scores, y, fold)
 
 
 def _cross_trained(
@@ -185,33 +213,39 @@ def _cross_trained(
     fits = []
     for number in np.unique(fold[fold >= 0]):  # a few windows do not fill every fold
         out = fold == number
-        rest = replace(both, x=both.x[~out], y=both.y[~out])
-        fits.append(_trained(rest, candidate, stop))
+        fits.append(_trained(_only(both, ~out), candidate, stop))
         scores[out] = logits(fits[-1][0], both.x[out])
-    accuracy, score, temperature = _judged(problem, scores, both.y, fold)
+    accuracy, score, temperature = _judged(scores, both.y, fold)
     network = closed_form.with_temperature(fits[0][0], temperature)
     seconds = (time.perf_counter() - began) / len(fits) / candidate.members
     result = Result(candidate.number, accuracy, score, temperature, seconds, steadiness(network, problem))
     return Evaluation(result, network, fits[0][1])
 
 
-def _judged(
-    problem: Problem, scores: NDArray[np.float32], y: NDArray[np.int64], fold: NDArray[np.int64]
-) -> tuple[float, float, float]:
+def _judged(scores: NDArray[np.float32], y: NDArray[np.int64], fold: NDArray[np.int64]) -> tuple[float, float, float]:
     """Accuracy, score and temperature of cross-validated ``scores``."""
     asked = fold >= 0
     temperature = closed_form.best_temperature(scores[asked], y[asked])
-    together = replace(problem, y_validation=y[asked], condition=np.zeros_like(y[asked]))
-    return *worst_condition(scores[asked], together, temperature), temperature
+    return *worst_condition(scores[asked], y[asked], np.zeros_like(y[asked]), temperature), temperature
 
 
 def with_validation(problem: Problem) -> Problem:
-    """Add the validation windows to the training windows."""
+    """Make the validation windows training windows as well."""
     return replace(
         problem,
-        x=np.concatenate([problem.x, problem.x_validation]),
-        y=np.concatenate([problem.y, problem.y_validation]),
+        trained=len(problem.y_learned),
         origin=None if problem.origin is None else np.concatenate([problem.origin, 0 * problem.y_validation]),
+    )
+
+
+def _only(problem: Problem, keep: NDArray[np.bool_]) -> Problem:
+    """Keep some training windows, and no others."""
+    return replace(
+        problem,
+        x_learned=problem.x[keep],
+        y_learned=problem.y[keep],
+        trained=int(keep.sum()),
+        origin=None if problem.origin is None else problem.origin[keep],
     )
 
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from edgetune_nas.evaluation import Evaluation
     from edgetune_nas.front import Kept
     from edgetune_nas.novelty import Novelty
+    from edgetune_nas.parts import Parts
     from edgetune_signal.datasets import Dataset
-    from edgetune_signal.splits import Split
 
 
 def front_points(engine: Engine, input_shape: tuple[int, int], classes: int) -> tuple[FrontPoint, ...]:
@@ -46,8 +46,7 @@ def front_points(engine: Engine, input_shape: tuple[int, int], classes: int) -> 
 
 def export(
     found: Evaluation,
-    data: Dataset,
-    split: Split,
+    parts: Parts,
     *,
     task: Task,
     budget: Budget,
@@ -73,32 +72,31 @@ def export(
     from edgetune_nas.int8_head import head_for_int8
     from edgetune_nas.report import render_apart
 
-    train, validation, test = (data.select(part) for part in (split.train, split.validation, split.test))
+    train, validation, test = parts.train, parts.validation, parts.test
     metrics, note = (None, None) if replaced is None else _replaced_metrics(replaced, test)
     windows = {"train": len(train), "validation": len(validation), "test": len(test)}
     said = {**notes, "windows": windows, "front": [{**asdict(point), "layers": list(point.layers)} for point in front]}
     if note is not None:
         said["replaced"] = note
-    learned = data.select(np.sort(np.concatenate([split.train, split.validation])))
-    novelty = _sign_novelty(learned) if task == "sign" else fit_novelty(train.x, train.label, validation.x)
+    novelty = _sign_novelty(parts.learned) if task == "sign" else fit_novelty(train.x, train.label, validation.x)
     extra = {} if novelty is None else {NOVELTY: novelty.to_bytes()}
-    adapt = partial(head_for_int8, learned=learned)
+    adapt = partial(head_for_int8, learned=parts.learned)
     kept_front = pack(kept, train=train, validation=validation, test=test, adapt=adapt, spare=spare)
     return write_bundle(
         out,
         task=task,
-        classes=data.classes,
-        input_spec=InputSpec(channels=data.channels, length=data.length, rate_hz=data.rate_hz, unit=data.unit),
+        classes=train.classes,
+        input_spec=InputSpec(channels=train.channels, length=train.length, rate_hz=train.rate_hz, unit=train.unit),
         network=found.network,
         calibration=train.x,
         validation=validation.x,
         test_x=test.x,
         test_label=test.label,
-        test_condition=test.condition if len(data.conditions) > 1 else None,
-        conditions=data.conditions,
+        test_condition=test.condition if len(train.conditions) > 1 else None,
+        conditions=train.conditions,
         budget=budget,
         search=summary,
-        data_fingerprint=data.fingerprint(),
+        data_fingerprint=parts.fingerprint,
         report=lambda card: render_apart(card, found.curve),
         created=datetime.now(UTC),
         replaced=metrics,

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgetune_signal.datasets import Dataset
-    from edgetune_signal.splits import Split
 
 FOLDS = 5
 TAKES = 4
@@ -25,26 +24,24 @@ MANY_TAKES = 10
 """Of so many takes of each sign, the validation part alone has enough; of fewer, each take is asked about."""
 
 
-def fewest_takes(data: Dataset, split: Split) -> int:
-    """Count the takes of the class that has the fewest in training and validation windows; a library's do not count."""
-    chosen, take = _takes(data, split)
-    label = data.label[chosen]
-    return min((len(np.unique(take[own])) for own in _classes(label, take)), default=0)
+def fewest_takes(learned: Dataset) -> int:
+    """Count the takes of the class that has the fewest; a library's do not count."""
+    take = _takes(learned)
+    return min((len(np.unique(take[own])) for own in _classes(learned.label, take)), default=0)
 
 
-def folds(data: Dataset, split: Split, *, seed: int) -> NDArray[np.int64]:
-    """Fold ``(training and validation windows,)`` of each window, below `FOLDS`; -1 for a library's.
+def folds(learned: Dataset, *, seed: int) -> NDArray[np.int64]:
+    """Fold ``(windows,)`` of each training and validation window, below `FOLDS`; -1 for a library's.
 
     Folds are whole takes where each class has two or more, for windows of one take resemble each other; otherwise each
     class is cut by time within its takes.
     """
     rng = np.random.default_rng(seed)
-    chosen, take = _takes(data, split)
-    label = data.label[chosen]
-    order = np.lexsort((data.start[chosen], take))
-    whole_takes = fewest_takes(data, split) > 1
-    fold = np.full(len(chosen), -1, np.int64)
-    for own in _classes(label[order], take[order]):
+    take = _takes(learned)
+    order = np.lexsort((learned.start, take))
+    whole_takes = fewest_takes(learned) > 1
+    fold = np.full(len(learned), -1, np.int64)
+    for own in _classes(learned.label[order], take[order]):
         if whole_takes:
             takes, rank = np.unique(take[order[own]], return_inverse=True)
             fold[order[own]] = rng.permutation(len(takes))[rank] % FOLDS
@@ -53,12 +50,11 @@ def folds(data: Dataset, split: Split, *, seed: int) -> NDArray[np.int64]:
     return fold
 
 
-def _takes(data: Dataset, split: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Training and validation windows, and the take of each: a take of its own where a window tells no time."""
-    chosen = np.concatenate([split.train, split.validation])
-    own = data.group.max() + 1 + np.arange(len(chosen))
-    take = np.where(data.start[chosen] == INDEPENDENT, own, data.group[chosen])
-    return chosen, take if data.library is None else np.where(data.library[chosen], -1, take)
+def _takes(learned: Dataset) -> NDArray[np.int64]:
+    """Take of each window: one of its own where a window tells no time, -1 of a library's."""
+    own = learned.group.max() + 1 + np.arange(len(learned))
+    take = np.where(learned.start == INDEPENDENT, own, learned.group)
+    return take if learned.library is None else np.where(learned.library, -1, take)
 
 
 def _classes(label: NDArray[np.int64], take: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -90,17 +90,19 @@ def _run(path: Path, cancelled: _Cancelled, events: TextIO) -> dict[str, Any]:
     _limit(job.max_rss_bytes)
     from edgetune_nas.search import search
 
-    data = load(job.data)
-    library = None if job.library is None else load(job.library)
-    if cancelled():
-        raise NasError("the search was cancelled before it began")
+    def library() -> Dataset | None:
+        found = None if job.library is None else load(job.library)
+        if cancelled():
+            raise NasError("the search was cancelled before it began")
+        return found
+
     result = search(
-        data,
+        load(job.data),  # no name here, so that the search can let go of what it has copied
         task=job.task,
         budget=job.budget,
         out=job.out,
         seed=job.seed,
-        library=library,
+        library=library(),
         replaced=job.replaced,
         on_event=lambda event: _say(events, event.to_json()),
         cancelled=cancelled,

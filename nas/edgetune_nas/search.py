@@ -14,7 +14,7 @@ from edgetune_nas.candidate import Interrupted, Scored
 from edgetune_nas.card import SearchSummary
 from edgetune_nas.closed_form import origins, with_temperature
 from edgetune_nas.engine import Engine
-from edgetune_nas.errors import DataError, NasError
+from edgetune_nas.errors import NasError
 from edgetune_nas.evaluation import FEW_WINDOWS, Evaluation, Problem, evaluate, refit
 from edgetune_nas.exploration import EXPORT_SECONDS, FINAL_STEPS, Exploration
 from edgetune_nas.export import export, front_points
@@ -22,23 +22,18 @@ from edgetune_nas.finalists import first_quick_enough, kept_points, latency_of
 from edgetune_nas.folds import MANY_TAKES, TAKES, fewest_takes, folds
 from edgetune_nas.goal import Goal
 from edgetune_nas.journal import Journal
+from edgetune_nas.parts import Parts, divide
 from edgetune_nas.progress import FrontPoint, Monitor, SearchEvent
 from edgetune_nas.shift import made_again, shifted
-from edgetune_nas.usage import peak_rss_bytes
-from edgetune_signal.datasets import merge_library
-from edgetune_signal.errors import RecordingError
-from edgetune_signal.splits import split_dataset
+from edgetune_nas.usage import give_back, peak_rss_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from edgetune_nas.card import Budget, ModelCard, Task
     from edgetune_signal.datasets import Dataset
-    from edgetune_signal.splits import Split
 
 JOURNAL = "journal.jsonl"
 HASTE = 0.85
@@ -123,10 +118,11 @@ def search(
     goal = goal or Goal()
     monitor = Monitor(budget.search_seconds, spent=spent_seconds, on_event=on_event, cancelled=cancelled, clock=clock)
     monitor.enter("loading")
-    data, split = _divided(dataset, library, seed)
-    problem = _problem(data, split, task, seed)
+    parts = divide(dataset, library, seed)
+    del dataset, library  # the parts are copies: if the caller keeps no reference, nothing stands in memory twice
+    problem = _problem(parts, task, seed)
     torch = find_spec("torch") is not None
-    trains = torch and (task != "sign" or fewest_takes(data, split) >= TAKES)
+    trains = torch and (task != "sign" or fewest_takes(parts.learned) >= TAKES)
     engine = Engine(
         problem.input_shape,
         problem.classes,
@@ -135,14 +131,14 @@ def search(
         seed=seed,
         trains=trains,
         limit=candidates,
-        tolerance=0.25 / len(split.validation),
+        tolerance=0.25 / len(parts.validation),
         floor=goal.floor,
     )
     monitor.follow(engine)
     out.mkdir(parents=True, exist_ok=True)
     header = {
         "space": space.VERSION,
-        "fingerprint": data.fingerprint(),
+        "fingerprint": parts.fingerprint,
         "task": task,
         "budget": budget.model_dump(),
         "seed": seed,
@@ -175,6 +171,7 @@ def search(
         if cancelled():
             stopped_by = "cancelled"
     monitor.enter("exporting")
+    give_back()
     summary = SearchSummary(
         seed=seed,
         candidates=engine.considered,
@@ -197,8 +194,7 @@ def search(
     kept = kept_points(engine.front, best, found, exploration.found, problem)
     card = export(
         found,
-        data,
-        split,
+        parts,
         task=task,
         budget=budget,
         out=out,
@@ -213,42 +209,22 @@ def search(
     return SearchResult(out / f"model-{card.id}", card, front)
 
 
-def _divided(dataset: Dataset, library: Dataset | None, seed: int) -> tuple[Dataset, Split]:
-    try:
-        data = dataset if library is None else merge_library(dataset, library)
-        split = split_dataset(data, seed=seed)
-    except RecordingError as error:
-        raise DataError(str(error)) from error
-    return data, split if data.library is None else _validated_on_new(split, data.library)
-
-
-def _validated_on_new(split: Split, library: NDArray[np.bool_]) -> Split:
-    """Validate on the new windows alone, for they are what counts, and train on all the library has."""
-    old = library[split.validation]
-    if old.all():
-        return split
-    train = np.sort(np.concatenate([split.train, split.validation[old]]))
-    return replace(split, train=train, validation=split.validation[~old])
-
-
-def _problem(data: Dataset, split: Split, task: Task, seed: int) -> Problem:
-    if not np.isfinite(data.x).all():
-        raise DataError("the windows hold values that are no finite numbers; record those parts again")
-    train, validation = data.select(split.train), data.select(split.validation)
+def _problem(parts: Parts, task: Task, seed: int) -> Problem:
+    learned, validation = parts.learned, parts.validation
     problem = Problem(
         task,
-        len(data.classes),
-        train.x,
-        train.label,
-        validation.x,
-        validation.label,
+        len(learned.classes),
+        learned.x,
+        learned.label,
+        parts.trained,
         validation.condition,
-        origins(train),
+        origins(parts.train),
     )
-    few = len(validation) < FEW_WINDOWS or (task == "sign" and 1 < fewest_takes(data, split) < MANY_TAKES)
+    takes = fewest_takes(learned)
+    few = len(validation) < FEW_WINDOWS or (task == "sign" and 1 < takes < MANY_TAKES)
     if few and len(np.unique(validation.condition)) == 1:
-        problem = replace(problem, fold=folds(data, split, seed=seed))
-    if task == "sign" and fewest_takes(data, split) >= TAKES:  # they show how one take differs from the next
+        problem = replace(problem, fold=folds(learned, seed=seed))
+    if task == "sign" and takes >= TAKES:  # they show how one take differs from the next
         return problem
     wanted = max(1, min(SHIFTED_WINDOWS, SHIFTED_BYTES // validation.x[0].nbytes))
     copies = np.arange(len(validation) * -(-wanted // len(validation))) % len(validation)

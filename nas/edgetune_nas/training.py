@@ -18,7 +18,7 @@ from edgetune_nas.portions import portions
 from edgetune_nas.torch_net import LayerNet, from_network, to_network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -148,9 +148,10 @@ class _Batches:
             for xb, _ in self.epoch():
                 net(xb)
 
-    def epoch(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def epoch(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         order = torch.randperm(len(self._y), generator=self._rng)[: self.steps * self._batch]
-        return [(self._take(index), self._y[index]) for index in torch.split(order, self._batch)]
+        for index in torch.split(order, self._batch):
+            yield self._take(index), self._y[index]
 
     def _take(self, index: torch.Tensor) -> torch.Tensor:
         if not self._shift:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import resource
 from pathlib import Path
@@ -17,3 +18,10 @@ def peak_rss_bytes() -> int:
     except OSError:
         found = None
     return (int(found[1]) if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * 1024
+
+
+def give_back() -> None:
+    """Return freed memory to the system where the C library can; it would keep most of it for later."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -80,8 +80,11 @@ class Dataset:
         """Samples of a window per channel."""
         return int(self.x.shape[2])
 
-    def select(self, indices: NDArray[np.int64]) -> Dataset:
-        """Return the windows at ``indices``, in that order; classes, groups and conditions keep their numbers."""
+    def select(self, indices: NDArray[np.int64] | slice) -> Dataset:
+        """Return the windows at ``indices``, in that order; classes, groups and conditions keep their numbers.
+
+        Windows of a slice are views.
+        """
         return replace(
             self,
             x=self.x[indices],

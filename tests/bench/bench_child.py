@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +52,8 @@ def main() -> None:
     folder = Path(sys.argv[2])
     began = time.monotonic()
     try:
-        given = TASKS[spec.task].load(folder, Part(spec.split, spec.amount, spec.library))
-        found = SYSTEMS[spec.system](spec, given, began)
+        load = partial(TASKS[spec.task].load, folder, Part(spec.split, spec.amount, spec.library))
+        found = SYSTEMS[spec.system](spec, load, began)
     except (BudgetError, DataError, RecordingError, _nothing_fits()) as error:
         found = {"refused": str(error), **usage(began)}
     sys.stdout.write("\n" + json.dumps({**asdict(spec), **found}) + "\n")
@@ -73,7 +74,7 @@ def usage(began: float) -> dict[str, float]:
 # ---- systems -----------------------------------------------------------------------------------------------------
 
 
-def ours(spec: Spec, given: Material, began: float) -> dict[str, Any]:
+def ours(spec: Spec, load: Callable[[], Material], began: float) -> dict[str, Any]:
     """Search as `edgetune search` does, and score both files of the bundle through onnxruntime."""
     from edgetune_nas.bundle import evaluate, load_bundle
     from edgetune_nas.search import search
@@ -86,18 +87,22 @@ def ours(spec: Spec, given: Material, began: float) -> dict[str, Any]:
             first.append(time.monotonic() - began)
             anytime.append((round(time.process_time(), 2), event.best_accuracy, event.best_arena_bytes))
 
+    given = load()
+    windows = [given.library, given.data]
+    del given  # as in the child of `edgetune search`, nobody but the search holds the windows
     with tempfile.TemporaryDirectory(prefix="edgetune-bench-") as out:
         result = search(
-            given.data,
+            windows.pop(),
             task=TASKS[spec.task].kind,
             budget=Budget(ram_bytes=spec.ram_bytes, search_seconds=spec.seconds),
             out=Path(out),
             seed=spec.split,
-            library=given.library,
+            library=windows.pop(),
             on_event=follow,
             spent_seconds=time.monotonic() - began,
         )
         used = usage(began)
+        given = load()
         tests = {"": given.divided(spec.split)[2], "_elsewhere": given.elsewhere}
         accuracy = {
             f"{precision}{suffix}": evaluate(
@@ -122,10 +127,11 @@ def ours(spec: Spec, given: Material, began: float) -> dict[str, Any]:
     }
 
 
-def _searched(name: str) -> Callable[[Spec, Material, float], dict[str, Any]]:
-    def run(spec: Spec, given: Material, began: float) -> dict[str, Any]:
+def _searched(name: str) -> Callable[[Spec, Callable[[], Material], float], dict[str, Any]]:
+    def run(spec: Spec, load: Callable[[], Material], began: float) -> dict[str, Any]:
         import bench_networks
 
+        given = load()
         train, validation, test = given.divided(spec.split)
         problem = bench_networks.problem_of(TASKS[spec.task].kind, train, validation)
         network = getattr(bench_networks, name)(problem, spec.ram_bytes or sys.maxsize, spec.split)
@@ -164,10 +170,11 @@ def _exported(network: Network, train: Dataset, tests: dict[str, Dataset | None]
     }
 
 
-def _classical(name: str) -> Callable[[Spec, Material, float], dict[str, Any]]:
-    def run(spec: Spec, given: Material, began: float) -> dict[str, Any]:
+def _classical(name: str) -> Callable[[Spec, Callable[[], Material], float], dict[str, Any]]:
+    def run(spec: Spec, load: Callable[[], Material], began: float) -> dict[str, Any]:
         import bench_classical
 
+        given = load()
         train, validation, test = given.divided(spec.split)
         both = _joined(train, validation)
         kind = TASKS[spec.task].kind
@@ -201,14 +208,14 @@ def share_right(guess: NDArray[np.integer], classes: tuple[str, ...], test: Data
     return float((names == np.array(test.classes)[test.label]).mean())
 
 
-def executors(spec: Spec, given: Material, began: float) -> dict[str, Any]:
+def executors(spec: Spec, load: Callable[[], Material], began: float) -> dict[str, Any]:
     """Search the same candidates in this process, in a pool of two and on a Dask cluster of two workers."""
     from bench_executors import compare
 
-    return {**compare(spec, given), **usage(began)}
+    return {**compare(spec, load()), **usage(began)}
 
 
-SYSTEMS: dict[str, Callable[[Spec, Material, float], dict[str, Any]]] = {
+SYSTEMS: dict[str, Callable[[Spec, Callable[[], Material], float], dict[str, Any]]] = {
     "edgetune": ours,
     "paper's family": _searched("paper_family"),
     "random search": _searched("random_search"),

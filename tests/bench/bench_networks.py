@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from edgetune_nas import space, training
 from edgetune_nas.candidate import Candidate
 from edgetune_nas.closed_form import best_temperature, true_probability, with_temperature
 from edgetune_nas.cost import plan
-from edgetune_nas.evaluation import Problem, evaluate, refit
+from edgetune_nas.evaluation import Problem, evaluate, refit, with_validation
 from edgetune_nas.exploration import FINAL_STEPS
 from edgetune_nas.layers import Conv, Dense, GlobalPool, Layer, MaxPool, Network, Softmax
 
@@ -43,10 +43,9 @@ def problem_of(task: Task, train: Dataset, validation: Dataset) -> Problem:
     return Problem(
         task,
         len(train.classes),
-        train.x,
-        train.label,
-        validation.x,
-        validation.label,
+        np.concatenate([train.x, validation.x]),
+        np.concatenate([train.label, validation.label]),
+        len(train),
         np.zeros(len(validation), np.int64),
     )
 
@@ -101,12 +100,7 @@ def paper_family(problem: Problem, ram_bytes: int, seed: int) -> Network:
     network = _trained(problem, layers, STEPS[problem.task], seed)
     scores = training.logits(network, problem.x_validation)
     temperature = best_temperature(scores, problem.y_validation)
-    both = replace(
-        problem,
-        x=np.concatenate([problem.x, problem.x_validation]),
-        y=np.concatenate([problem.y, problem.y_validation]),
-    )
-    return with_temperature(_trained(both, layers, FINAL_STEPS[problem.task], seed), temperature)
+    return with_temperature(_trained(with_validation(problem), layers, FINAL_STEPS[problem.task], seed), temperature)
 
 
 def _best_cells(problem: Problem, kernels: int, ram_bytes: int, seed: int) -> Found | None:

@@ -33,8 +33,8 @@ class PowerCutError(Exception):
 
 
 def _problem() -> Problem:
-    x, y = np.zeros((4, 1, 512), np.float32), np.array([0, 1, 0, 1])
-    return Problem("fault", 2, x, y, x, y, y)
+    x, y = np.zeros((8, 1, 512), np.float32), np.array([0, 1, 0, 1, 0, 1, 0, 1])
+    return Problem("fault", 2, x, y, 4, y[4:])
 
 
 def _stub(_problem: Problem, candidate: Candidate, _stop: Callable[[], bool]) -> Evaluation:
