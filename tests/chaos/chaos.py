@@ -157,7 +157,7 @@ class Chaos:
     def fill(self, seconds: float) -> float:
         """Leave the node no room on its disk for a while."""
         self._wait(1.0)
-        return full_disk(self._disk, self._watcher, seconds)
+        return full_disk(self._disk, self._watcher, lambda: self._command("recording"), seconds)
 
     def unplug(self) -> float:
         """Take an asset's sensor away until that is told."""

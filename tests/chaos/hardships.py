@@ -171,14 +171,21 @@ def twin(port: int, watcher: Watcher) -> float:
     return watcher.classified_s - began_s
 
 
-def full_disk(disk: Disk, watcher: Watcher, seconds: float) -> float:
-    """Fill the disk for a while, then free it."""
+def full_disk(disk: Disk, watcher: Watcher, command: Callable[[], Any], seconds: float) -> float:
+    """Fill the disk for a while, give a command meanwhile, then free it."""
+
+    def told() -> bool:
+        """Whether health speaks of the disk; of a failed write only where the outbox has no old pages to write on."""
+        return named(watcher, "MiB free") or named(watcher, "full")
+
     disk.fill()
-    wait_until(lambda: named(watcher, "full"), "health names the full disk")
+    wait_until(told, "health names the full disk")
+    answer = command()
+    wait_until(lambda: answer in watcher.said, "a command is answered on a full disk")
     time.sleep(seconds)
     disk.free()
     began_s = time.monotonic()
-    wait_until(lambda: not named(watcher, "full"), "health is clear again")
+    wait_until(lambda: not told(), "health is clear again")
     return time.monotonic() - began_s
 
 
