@@ -8,6 +8,9 @@ import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from edgetune_node.errors import PayloadError
+from edgetune_node.payloads import parse_object
+
 if TYPE_CHECKING:
     from edgetune_node.commands import Command
 
@@ -31,15 +34,15 @@ def seal(key: bytes, topic: str, payload: bytes) -> bytes:
 def unseal(payload: bytes) -> tuple[bytes, str | None]:
     """Open an envelope; what is none comes back as it is, with no signature."""
     try:
-        found = json.loads(payload)
-    except (ValueError, RecursionError):
+        found = parse_object(payload)
+    except PayloadError:
         return payload, None
-    if not isinstance(found, dict) or set(found) != ENVELOPE:
+    if set(found) != ENVELOPE:
         return payload, None
     inner, signature = found["payload"], found["signature"]
     if not isinstance(inner, str) or not isinstance(signature, str):
         return payload, None
-    return inner.encode("utf-8", "surrogatepass"), signature
+    return inner.encode(), signature
 
 
 def refusal(

@@ -800,6 +800,8 @@ def test_a_signed_command_is_heard_by_property_and_by_envelope() -> None:
     assert reason(bench, sealed) == NOTHING_RUNS
     effects = bench.handle(replace(sealed, payload=seal(KEY.encode(), CANCEL, b'{"id": "e", "id": "e"}')))
     assert "names a key twice" in said(effects, "resp/cancel")[0]["reason"]
+    twice = b'{"signature": "0", ' + sealed.payload[1:]
+    assert "names a key twice" in said(bench.handle(replace(sealed, payload=twice)), "resp/cancel")[0]["reason"]
 
 
 @pytest.mark.parametrize(
