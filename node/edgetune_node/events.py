@@ -132,6 +132,8 @@ class Tick:
 class StopRequested:
     """SIGTERM or SIGINT."""
 
+    reason: str = ""
+
 
 Event: TypeAlias = (
     ChunkArrived

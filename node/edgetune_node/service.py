@@ -211,6 +211,8 @@ class Service:
         """Handle one event; a defect of ours is logged and shown in ``health``, and the next event is handled."""
         if isinstance(event, LinkChanged):
             log.info("broker", connected=event.connected, reason=event.reason)
+        if isinstance(event, StopRequested):
+            log.info("stopping", reason=event.reason)
         if isinstance(event, CommandArrived):
             self._audit.received(event, self._clock.utc())
         try:
@@ -223,9 +225,8 @@ class Service:
             self._carry_out(self._node.broken(event, repr(error)))
 
     def stop(self, reason: str) -> None:
-        """Ask it to end; from any thread, and from a signal's handler."""
-        log.info("stopping", reason=reason)
-        self._inbox.put(StopRequested())
+        """Ask it to end; from any thread, and from a handler of signals, which may have interrupted a log line."""
+        self._inbox.put(StopRequested(reason))
 
     def _close(self) -> None:
         """End what runs, each within its time, so that all of it ends in less than five seconds."""
