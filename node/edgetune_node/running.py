@@ -20,7 +20,8 @@ class Running:
     Parameters
     ----------
     machine
-        The asset's ``[asset.machine]``; without ``min_rpm`` and ``min_rms`` only the plant's ``running`` counts.
+        The asset's ``[asset.machine]``; without ``min_rpm`` and ``min_rms`` only the plant's ``running`` counts, and a
+        ``shaft_rpm`` of 0.
     """
 
     def __init__(self, machine: MachineSection) -> None:
@@ -38,6 +39,8 @@ class Running:
         least = self._machine.min_rpm
         if context.running is False:
             return "the machine does not run (context: running is false)"
+        if context.shaft_rpm == 0:
+            return "the machine stands still (context: shaft_rpm is 0)"
         if least is not None and context.shaft_rpm is not None and context.shaft_rpm < least:
             return f"the machine stands still or runs up (context: shaft_rpm is under min_rpm, {least:g})"
         if self._quiet:

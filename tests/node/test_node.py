@@ -703,6 +703,7 @@ def test_a_machine_that_does_not_run_is_not_judged_and_the_state_says_why(bundle
     for words, reason in (
         ({"running": False}, "context: running is false"),
         ({"shaft_rpm": 300.0}, "shaft_rpm is under min_rpm, 600"),
+        ({"shaft_rpm": 0.0}, "shaft_rpm is 0"),
     ):
         state = said(context(bench, **words), "state")[0]
         assert (state["phase"], state["classifying"], reason in state["reason"]) == ("monitoring", False, True)
@@ -714,6 +715,14 @@ def test_a_machine_that_does_not_run_is_not_judged_and_the_state_says_why(bundle
     state = said(context(bench, running=True, shaft_rpm=1797.0), "state")[0]
     assert (state["classifying"], state["reason"]) == (True, "")
     assert said(bench.samples(), "classification")[0]["class"] != "unknown"
+
+
+def test_a_shaft_that_does_not_turn_needs_no_limit_to_count_as_still(bundle: Bundle) -> None:
+    bench = Bench()
+    bench.handle(ModelReady("bearing", "", bundle, None))
+    state = said(context(bench, shaft_rpm=0), "state")[0]
+    assert (state["classifying"], state["reason"]) == (False, "the machine stands still (context: shaft_rpm is 0)")
+    assert said(context(bench, shaft_rpm=1), "state")[0]["classifying"]
 
 
 def test_the_signal_alone_pauses_and_noise_at_the_limit_does_not_toggle(bundle: Bundle) -> None:
