@@ -41,10 +41,15 @@ class Ticked:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """The asset's source delivered; ``shaft_rpm`` is what the plant says of the speed, None where it says nothing."""
+    """The asset's source delivered.
+
+    ``shaft_rpm`` is what the plant says of the speed, None where it says nothing; ``paused`` why the machine is taken
+    to stand still, empty while it runs.
+    """
 
     chunk: Chunk
     shaft_rpm: float | None = None
+    paused: str = ""
 
 
 @dataclass(frozen=True, slots=True)

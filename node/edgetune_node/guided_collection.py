@@ -106,6 +106,7 @@ class GuidedCollection:
         self._refusals = 0
         self._last_samples = now
         self._take = Take("", 0, spec)
+        self._paused = ""
         self._since = now
         self._confirm = stored is not None
         if not self._all_stored:
@@ -185,10 +186,12 @@ class GuidedCollection:
         self.phase = "recording"
         self._since = self._last_samples = now
         self._take = Take(self.class_, self._seconds, self._spec, clip_level=self._clip_level)
+        self._paused = ""
 
     def _take_in(self, samples: Samples, now: float) -> list[Save]:
         take = self._take
         self._last_samples = now
+        self._paused = samples.paused or self._paused
         take.push(samples.chunk)
         if take.refusal is not None:
             self._refuse(take.refusal, now)
@@ -203,6 +206,8 @@ class GuidedCollection:
         if doubt is not None:
             self.warnings.append(f"{self.class_!r}, take {self.take + 1}: {doubt}")
         self.warnings += [f"{self.class_!r}, take {self.take + 1}: {warning}" for warning in take.warnings]
+        if self._paused:
+            self.warnings.append(f"{self.class_!r}, take {self.take + 1}: while it was recorded {self._paused}")
         if take.restarts:
             again = f"started again {take.restarts} times, since {take.restarted_by}"
             self.warnings.append(f"{self.class_!r}, take {self.take + 1}: {again}")

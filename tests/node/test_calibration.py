@@ -277,6 +277,18 @@ def test_lost_samples_start_the_take_again_and_are_reported() -> None:
     assert running.finished.detail["warnings"] == ["'normal', take 1: started again 1 times, since samples were lost"]
 
 
+def test_a_take_of_a_machine_that_stood_still_is_warned_of() -> None:
+    running = job(stored={"x": 1.0})
+    running.tell(cal.Continue())
+    running.tell(cal.Samples(running.chunk(), paused="the machine stands still"))
+    running.stream(1.9)
+    running.tell(cal.TakeSaved(Path("/r.npz")))
+    running.take()
+    running.tell(DONE, cal.Deployed("model-new"))
+    [warning] = running.finished.detail["warnings"]
+    assert warning == "'normal', take 1: while it was recorded the machine stands still"
+
+
 def test_an_unusable_signal_is_asked_for_again() -> None:
     running = job()
     running.tell(cal.Continue())

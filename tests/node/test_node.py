@@ -725,6 +725,17 @@ def test_a_shaft_that_does_not_turn_needs_no_limit_to_count_as_still(bundle: Bun
     assert said(context(bench, shaft_rpm=1), "state")[0]["classifying"]
 
 
+def test_a_recording_of_a_machine_that_stands_still_is_warned_of() -> None:
+    bench = Bench()
+    context(bench, running=False)
+    bench.command("record", id="r", label="normal", seconds=0.2)
+    effects = [effect for _ in range(20) for effect in bench.samples()]
+    [saved] = [effect for effect in effects if isinstance(effect, SaveRecording)]
+    done = said(bench.handle(RecordingSaved("bearing", saved.job, path=Path("r.npz"))), "resp/record")[-1]
+    assert done["status"] == "done"
+    assert "while it was recorded the machine does not run (context: running is false)" in done["detail"]["warnings"][0]
+
+
 def test_the_signal_alone_pauses_and_noise_at_the_limit_does_not_toggle(bundle: Bundle) -> None:
     bench = Bench(machine={"min_rms": 0.5})
     bench.handle(ModelReady("bearing", "", bundle, None))
