@@ -26,7 +26,7 @@ from edgetune_node.commands import Recalibrate, Record
 from edgetune_node.guided_collection import GuidedCollection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from edgetune_nas.card import Task
@@ -64,8 +64,8 @@ class Calibration:
         Budget of the configuration; what the command's budget does not name is taken from it.
     stored
         Seconds of stored recordings per class.
-    current_model
-        Id of the model in use, None while there is none.
+    current_model, current_classes
+        Id of the model in use, None while there is none, and what it knows.
     subject, condition, sensor
         What recordings are marked with.
     clip_level
@@ -97,6 +97,7 @@ class Calibration:
         default_budget: Budget,
         stored: Mapping[str, float],
         current_model: str | None,
+        current_classes: Iterable[str] = (),
         subject: str = "",
         condition: str = "",
         sensor: str = "",
@@ -111,6 +112,7 @@ class Calibration:
         self._asset = asset
         self._task = task
         self._current_model = current_model
+        self._current_classes = tuple(current_classes)
         self._problems = check(command, stored, spec=spec, window=window)
         classes: tuple[str, ...]
         countdown_s: float | None
@@ -260,7 +262,7 @@ class Calibration:
     def _searched(self, result: SearchDone) -> list[Output]:
         card = result.card
         policy = self._command.deploy if isinstance(self._command, Recalibrate) else "never"
-        install, self._reason = decide_deployment(policy, card, self._current_model)
+        install, self._reason = decide_deployment(policy, card, self._current_model, self._current_classes)
         self._detail |= {
             "bundle": str(result.bundle),
             "model": card.id,
@@ -292,7 +294,8 @@ class Calibration:
         if self._later == "deploying":
             return []
         stop: list[Output] = [StopSearch()] if self._later in ("queued", "searching") else []
-        return stop + self._finish("cancelled", "what was recorded and the old model stay")
+        model = "; there is no model yet" if self._current_model is None else ", and so does the old model"
+        return stop + self._finish("cancelled", f"what was recorded stays{model}")
 
     def _finish(self, status: Literal["done", "failed", "cancelled"], reason: str, **detail: Any) -> list[Output]:
         self._later = status

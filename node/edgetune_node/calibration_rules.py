@@ -8,7 +8,7 @@ from edgetune_node.collection import MAX_TAKE_BYTES, take_bytes, take_samples
 from edgetune_node.commands import Recalibrate, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from edgetune_nas.card import ModelCard
     from edgetune_signal.types import StreamSpec
@@ -52,11 +52,14 @@ def check(command: Recalibrate | Record, stored: Mapping[str, float], *, spec: S
     return reasons
 
 
-def decide_deployment(policy: str, card: ModelCard, current_model: str | None) -> tuple[bool, str]:
+def decide_deployment(
+    policy: str, card: ModelCard, current_model: str | None, current_classes: Iterable[str] = ()
+) -> tuple[bool, str]:
     """Decide whether a search's winner replaces the current model, and say why.
 
-    ``if_better`` asks for proof: a higher accuracy on the same held-out data. A tie keeps the old model, and so does a
-    comparison that could not be made.
+    ``if_better`` asks for proof: a higher accuracy on the same held-out data. A tie keeps the old model, unless the new
+    one knows all of its classes (``current_classes``) and others besides, of which little may be held out. A comparison
+    that could not be made keeps it too.
     """
     if policy == "always":
         return True, "the new model is in use, as asked (deploy: always)"
@@ -71,7 +74,12 @@ def decide_deployment(policy: str, card: ModelCard, current_model: str | None) -
         )
     new, old = card.metrics.accuracy, card.replaced.accuracy
     figures = f"accuracy {new:.4f} against {old:.4f} of {current_model} on the same held-out data"
-    return (True, f"better: {figures}") if new > old else (False, f"no better: {figures}")
+    if new > old:
+        return True, f"better: {figures}"
+    before, after = {*current_classes}, {*card.classes}
+    if new == old and before and before < after:
+        return True, f"no worse, and it knows {', '.join(sorted(after - before))} besides: {figures}"
+    return False, f"no better: {figures}"
 
 
 def _length_problems(field: str, seconds: float, spec: StreamSpec, window: int) -> list[str]:

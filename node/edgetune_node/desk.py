@@ -239,6 +239,7 @@ class Desk:
             default_budget=settings.budget,
             stored=stored,
             current_model=None if bundle is None else bundle.card.id,
+            current_classes=() if bundle is None else bundle.card.classes,
             subject=note.subject,
             condition=note.condition,
             sensor=settings.sensor,

@@ -75,8 +75,8 @@ def discriminant(
     return weights, -0.5 * (weights * means).sum(axis=1)
 
 
-def signs(bundle: Bundle, samples: NDArray[np.float32]) -> list[str]:
-    """Signs that a node tells of a stretch of signal."""
+def signs(bundle: Bundle, samples: NDArray[np.float32], *, distant: bool = True) -> list[str]:
+    """Signs that a node tells of a stretch of signal; ``distant`` is whether it tells the unknown."""
     settings = AssetSection(
         id="arm",
         task="sign",
@@ -91,7 +91,7 @@ def signs(bundle: Bundle, samples: NDArray[np.float32]) -> list[str]:
     for number, samples_of_window in enumerate(cuts.copy()):
         time_ns = round((number * SIGN_HOP + MYO_WINDOW) * 1e9 / RATE)
         window = Window(samples_of_window, time_ns, number)
-        found.append(watch.observe(judge(window, bundle, settings, distant=True), window))
+        found.append(watch.observe(judge(window, bundle, settings, distant=distant), window))
     return [sign["class_"] for sign in [*found, watch.gap()] if sign is not None]
 
 

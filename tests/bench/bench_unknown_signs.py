@@ -54,9 +54,10 @@ def people(takes: Takes, count: int, folder: Path, found: dict[str, Counter[str]
             bundle = load_bundle(made.bundle)
             found.setdefault("rest", Counter())[outcome("", signs(bundle, rest))] += 1
             for label, samples in last.items():
-                told = signs(bundle, np.concatenate([rest, samples, rest], axis=1))
+                played = np.concatenate([rest, samples, rest], axis=1)
                 row = "left out" if label == left_out else "known"
-                found.setdefault(row, Counter())[outcome(label, told)] += 1
+                for each, distant in ((row, True), (f"{row}, by the network alone", False)):
+                    found.setdefault(each, Counter())[outcome(label, signs(bundle, played, distant=distant))] += 1
 
 
 def alphabet(path: Path) -> tuple[float, float]:
@@ -94,8 +95,7 @@ def main() -> int:
         for count in range(1, LAST + 1):
             found: dict[str, Counter[str]] = {}
             people(takes, count, Path(temporary), found)
-            for row in ("known", "left out", "rest"):
-                told = found[row]
+            for row, told in sorted(found.items()):
                 shares = [f"{told[each] / told.total():.1%}" for each in ("named", "unknown", "another", "nothing")]
                 table.add_row(f"{count} cycle(s)", row, str(told.total()), *shares)
     console.print(table)

@@ -412,6 +412,20 @@ def test_a_model_that_is_no_better_leaves_the_current_one(replaced: float) -> No
     assert running.calibration.state_phase == "monitoring"
 
 
+def test_as_good_a_model_that_knows_more_replaces_the_current_one() -> None:
+    new = card(0.95, 0.95)
+    more = set(new.classes)
+    fewer = sorted(more)[1:]
+    install, reason = decide_deployment("if_better", new, "model-old", fewer)
+    assert install
+    assert reason.startswith(f"no worse, and it knows {min(more)} besides: accuracy 0.9500 against 0.9500")
+    for current in (more, [*fewer, "another"], [*more, "another"], ()):
+        assert decide_deployment("if_better", new, "model-old", current)[0] is False
+    assert decide_deployment("if_better", card(0.94, 0.95), "model-old", fewer)[0] is False
+    running = searching(current_model="model-old", current_classes=fewer)
+    assert running.tell(cal.SearchDone(Path("/incoming/model-new"), new)) == [cal.Install(Path("/incoming/model-new"))]
+
+
 def test_a_model_that_could_not_be_compared_is_not_proven_better() -> None:
     install, reason = decide_deployment("if_better", card(), "model-old")
     assert not install
@@ -533,9 +547,16 @@ def test_a_job_can_be_cancelled_in_every_phase_before_deployment(make: Any, stop
     outputs = running.tell(cal.CancelRequested())
     assert (cal.StopSearch() in outputs) == stops
     assert running.finished.status == "cancelled"
-    assert running.finished.reason == "what was recorded and the old model stay"  # the status says the rest
+    assert running.finished.reason == "what was recorded stays; there is no model yet"  # the status says the rest
     assert running.calibration.state_phase == "uncalibrated"
     assert running.tell(cal.TakeSaved(Path("/r")), DONE, cal.SearchFailed("Cancelled", ""), cal.Ticked()) == []
+
+
+def test_who_cancels_is_told_that_the_old_model_stays() -> None:
+    running = searching(current_model="model-old")
+    running.tell(cal.CancelRequested())
+    assert running.finished.reason == "what was recorded stays, and so does the old model"
+    assert running.calibration.state_phase == "monitoring"
 
 
 def test_a_job_can_be_cancelled_before_it_has_begun() -> None:
