@@ -72,13 +72,21 @@ class AuditLog:
                 **{name: value for name, value in json.loads(message.json_bytes()).items() if name in ANSWERED},
             )
 
+    def catch_up(self, now: datetime) -> None:
+        """Try again to write how many lines are missing, if any are, so that `failure` tells how things are now."""
+        if self._missing:
+            self._write_or_count([self._line(now, "missing", lines=self._missing)], wanted=0)
+
     def _append(self, now: datetime, event: str, **fields: Any) -> None:
         lines = [self._line(now, "missing", lines=self._missing)] if self._missing else []
         lines.append(self._line(now, event, **fields))
+        self._write_or_count(lines, wanted=1)
+
+    def _write_or_count(self, lines: list[bytes], *, wanted: int) -> None:
         try:
             self._write(b"".join(lines))
         except OSError as error:
-            self._missing += 1
+            self._missing += wanted
             self.failure = f"{self._path} cannot be written, {self._missing} lines are missing: {error.strerror}"
         else:
             self._missing, self.failure = 0, None

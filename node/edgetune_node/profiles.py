@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgetune_node.commands import Label
+from edgetune_node.errors import StoreError
 from edgetune_node.events import ModelReady
 from edgetune_node.store import ModelStore
 from edgetune_signal.durable import sync
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 WEARER_FILE = "wearer.json"
+TEMPORARY = f".tmp-{WEARER_FILE}"
+"""A kill while the former is written leaves the latter; the next start removes it."""
 PEOPLE = "people"
 
 
@@ -58,6 +62,8 @@ class Profiles:
         self._folder = folder
         self._section = section
         self.problem = ""
+        with suppress(OSError):
+            (folder / TEMPORARY).unlink(missing_ok=True)
         self.subject = self._remembered()
         self.store = self._store_of(self.subject)
 
@@ -66,18 +72,22 @@ class Profiles:
 
         Raises
         ------
-        OSError
+        StoreError
             Where it cannot be remembered; nothing has changed then.
         """
-        store = self._store_of(subject)
-        path = self._folder / WEARER_FILE
-        temporary = path.with_name(f".tmp-{path.name}")
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump({"subject": subject}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync(path.parent)
+        path, temporary = self._folder / WEARER_FILE, self._folder / TEMPORARY
+        try:
+            store = self._store_of(subject)
+            with temporary.open("w", encoding="utf-8") as file:
+                json.dump({"subject": subject}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            sync(path.parent)
+        except OSError as error:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise StoreError(f"{path} cannot be written: {error.strerror}; free some space or check rights") from error
         self.subject, self.store = subject, store
         return store
 

@@ -16,8 +16,8 @@ NEWCOMER_TAKES, NEWCOMER_TAKE_S = 2, 5.0
 """What a person without a model is asked for, of each class (nas/README.md, "Whose model", says what that is worth)."""
 NO_ASSET = "interrupted by a restart, and its asset is not configured any more"
 LOST = {
-    "record": "what it had heard is lost",
-    "label": "the samples are gone",
+    "record": "its recording may be stored, or is lost",
+    "label": "what has the label by now keeps it; health says what of a novel event still waits for one",
     "rollback": "look at topic model for the one in use",
     "deploy": "look at topic model for the one in use",
     "profile": "look at topic state for who is known to wear the sensor",

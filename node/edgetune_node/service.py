@@ -150,6 +150,7 @@ class Service:
         """Give the figures of ``health`` that the process and the machine know."""
         link, outbox, audit = self._link, self._outbox, self._audit
         vitals = self._vitals.read()
+        audit.catch_up(self._clock.utc())
         disk = disk_problem(vitals["disk_free_bytes"], self._settings.node.disk_reserve_bytes)
         told = (*outbox.problems, disk, link.disk_error, link.refusal, link.flapping, link.incident, audit.failure)
         return {

@@ -115,6 +115,20 @@ def test_lines_that_the_disk_would_not_take_are_counted_in_the_next_one(tmp_path
     assert log.failure is None
 
 
+def test_a_disk_that_works_again_is_no_problem_any_more_though_nobody_commands(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    log = AuditLog(folder, TOPICS, "b")
+    log.published(answer("edgetune/n/resp/ping"))
+    log.catch_up(NOW)
+    assert log.failure is not None
+    folder.mkdir()
+    for _ in range(2):
+        log.catch_up(NOW)
+    assert log.failure is None
+    [missing] = lines(folder / "audit.jsonl")
+    assert (missing["event"], missing["lines"]) == ("missing", 1)
+
+
 def test_every_line_is_synced_before_its_method_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     real = os.fsync

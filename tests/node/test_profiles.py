@@ -238,6 +238,23 @@ def test_doctor_looks_at_everybody_s_models(tmp_path: Path) -> None:
     assert names == ["models arm", "models arm ben"]
 
 
+def test_who_cannot_be_written_down_on_a_full_disk_is_told_and_nothing_half_written_stays(small_disk: Any) -> None:
+    profiles = Profiles(small_disk.folder / "arm", section(subject="anna"))
+    profiles.switch("ben")
+    small_disk.fill()
+    with pytest.raises(StoreError, match=r"wearer\.json cannot be written: No space left on device; free some space"):
+        profiles.switch("anna")
+    assert profiles.subject == "ben"
+    assert Profiles(small_disk.folder / "arm", section(subject="anna")).subject == "ben"
+    assert sorted(path.name for path in (small_disk.folder / "arm").iterdir()) == ["models", "people", WEARER_FILE]
+
+
+def test_what_a_kill_left_of_the_note_is_swept_at_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / ".tmp-wearer.json").write_text('{"subj')
+    Profiles(tmp_path, section(subject="anna"))
+    assert [path.name for path in tmp_path.iterdir()] == ["models"]
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b'{"subject": "../x"}', b'{"subject": ""}', b"\xff", b"[]"])
 def test_a_damaged_note_of_who_wore_it_is_told_and_the_configured_person_is_taken(
     tmp_path: Path, content: bytes
