@@ -7,7 +7,7 @@ EXTRA ?= [serial,train]
 export OMP_NUM_THREADS ?= 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo install test chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people format clean help
+.PHONY: demo install test chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-tried format clean help
 
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -64,6 +64,9 @@ bench-search: $(VENV)/.bench-installed  ## Our search against others: BENCH='--q
 bench-people: $(VENV)/.installed  ## Whose model knows whose gestures, ten minutes: BENCH='--seconds 20'
 	$(BIN)/python tests/bench/bench_people.py $(BENCH)
 	$(BIN)/python tests/bench/bench_unknown_signs.py
+
+bench-tried: $(VENV)/.installed  ## What a library, the deployed model and trained filter banks bring, six minutes: BENCH=library
+	@$(BIN)/python tests/bench/bench_tried.py $(BENCH)
 
 format: $(VENV)/.installed  ## Format and mend what the linter can mend
 	$(BIN)/ruff format .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,8 @@ MIN_WINDOWS_A_CLASS = 40
 FEW_WINDOWS = 200
 """With fewer validation windows than this, closed forms are cross-validated, which costs them next to nothing."""
 MIN_EPOCHS, MAX_EPOCHS = 3, 120
+ON_ALL = 0.5
+"""Share of a training's steps that a network is first trained for on the library and the new windows together."""
 THOROUGH_STEPS = 120
 """Trainings of so many steps are cross-validated as well then, to be compared with closed forms on equal terms."""
 
@@ -159,12 +162,39 @@ def fit(
     from edgetune_nas import training
 
     layers = space.expand(genotype, problem.input_shape, problem.classes)
-    epochs = round(steps / training.steps_per_epoch(len(problem.y), problem.task))
-    epochs = min(MAX_EPOCHS, max(MIN_EPOCHS, epochs))
+    steps_per_epoch = partial(training.steps_per_epoch, task=problem.task)
+    new = _counting(problem)
+    windows = len(problem.y) if new is None else int(new.sum())
+    epochs = min(MAX_EPOCHS, max(MIN_EPOCHS, round(steps / steps_per_epoch(windows))))
+    on_all = 0 if new is None else max(1, round(ON_ALL * steps / steps_per_epoch(len(problem.y))))
     trained = training.train(
-        layers, problem.x, problem.y, classes=problem.classes, task=problem.task, epochs=epochs, seed=seed, stop=stop
+        layers,
+        problem.x,
+        problem.y,
+        classes=problem.classes,
+        task=problem.task,
+        epochs=epochs,
+        seed=seed,
+        new=new,
+        epochs_on_all=min(MAX_EPOCHS, on_all),
+        stop=stop,
     )
     return trained.network, trained.curve
+
+
+def _counting(problem: Problem) -> NDArray[np.bool_] | None:
+    """Windows that training ends with: the new ones, and a library's of classes without; None if those are all.
+
+    Of such a class no more than the new ones of any class: it would crowd them out of the batches.
+    """
+    if problem.origin is None:
+        return None
+    counting: NDArray[np.bool_] = problem.origin == 0
+    present = np.bincount(problem.y[counting], minlength=problem.classes)
+    for label in np.flatnonzero(present == 0):
+        old = np.flatnonzero(problem.y == label)
+        counting[old[np.linspace(0, len(old) - 1, min(len(old), present.max())).astype(int)]] = True
+    return None if counting.all() else counting
 
 
 def logits(network: Network, x: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from edgetune_nas.card import Task
 
-VERSION = 5
-"""Counts changes of the space or of its sampling; a journal of another version cannot be resumed."""
+VERSION = 6
+"""Counts changes of the space, its sampling and its training; a journal of another version cannot be resumed."""
 
 LOW = 0.05
 FILTERS = (4, 6, 8, 12, 16, 24, 32)

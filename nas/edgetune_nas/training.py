@@ -63,12 +63,22 @@ def train(
     task: Task,
     epochs: int,
     seed: int,
+    new: NDArray[np.bool_] | None = None,
+    epochs_on_all: int = 0,
     stop: Callable[[], bool] = lambda: False,
 ) -> Trained:
     """Train ``layers`` on windows ``x (windows, channels, length)`` with labels ``y``.
 
     The fixed front is applied once, before the first step. Classes weigh the same whatever their number of windows.
     The same arguments give the same weights on the same machine, whatever ran before.
+
+    Parameters
+    ----------
+    epochs
+        Passes over the windows, or over those that are ``new``.
+    new, epochs_on_all
+        Windows ``(windows,)`` that count, where others only prepare for them: so many passes over all of them come
+        first, with a learning rate of their own that rises and falls.
 
     Raises
     ------
@@ -79,11 +89,26 @@ def train(
     recipe = RECIPES[task]
     front, rest = split_front(layers)
     front, features = fit_front(front, x)
-    source = _Batches(torch.from_numpy(np.ascontiguousarray(features)), torch.from_numpy(y), recipe, seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = LayerNet(rest, (features.shape[1], features.shape[2]))
-    weight = _class_weights(y, classes)
+    source = _Batches(torch.from_numpy(np.ascontiguousarray(features)), torch.from_numpy(y), recipe, seed)
+    curve = []
+    if new is not None:
+        curve = _course(net, source, _class_weights(y, classes), recipe, epochs_on_all, stop)
+        x_new, y = torch.from_numpy(np.ascontiguousarray(features[new])), y[new]
+        source = _Batches(x_new, torch.from_numpy(y), recipe, seed)
+    curve += _course(net, source, _class_weights(y, classes), recipe, epochs, stop)
+    source.settle_norms(net)
+    tail = to_network(net.eval())
+    network = Network((x.shape[1], x.shape[2]), (*front, *rest), (*front_weights(front), *tail.weights))
+    return Trained(network, tuple(curve))
+
+
+def _course(
+    net: LayerNet, source: _Batches, weight: torch.Tensor, recipe: Recipe, epochs: int, stop: Callable[[], bool]
+) -> list[float]:
+    """Train ``net`` for so many passes, along one cycle of the learning rate; the loss of each."""
     optimiser = OneCycleAdamW(
         net, peak=recipe.learning_rate, weight_decay=recipe.weight_decay, steps=epochs * source.steps
     )
@@ -99,10 +124,7 @@ def train(
             optimiser.step()
             total += loss.item()
         curve.append(total / source.steps)
-    source.settle_norms(net)
-    tail = to_network(net.eval())
-    network = Network((x.shape[1], x.shape[2]), (*front, *rest), (*front_weights(front), *tail.weights))
-    return Trained(network, tuple(curve))
+    return curve
 
 
 def logits(network: Network, x: NDArray[np.float32]) -> NDArray[np.float32]:

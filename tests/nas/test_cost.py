@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from edgetune_nas.arena import ARENA_RULE, lifetimes, live_elements
@@ -135,3 +135,49 @@ def measured_liveness(network: Network) -> list[int]:
         for node in nodes
         if node["op_name"] not in {"Flatten", "Add", "Mul"}
     ]
+
+
+def test_half_the_rate_leaves_a_copy_beside_the_window_that_is_larger_than_what_a_stem_gives_out() -> None:
+    halved = (Conv(1, 2, 2, norm=False, relu=False, frozen=True), Conv(12, 64, 16, 32), *STEM[1:])
+    assert plan((1, 512), (*halved, Dense(10), Softmax())).arena_bytes == 768
+    assert plan((1, 512), (*STEM, Dense(10), Softmax())).arena_bytes == 720
+
+
+@given(
+    channels=st.integers(1, 8),
+    length=st.integers(64, 512),
+    factor=st.integers(2, 8),
+    filters=st.integers(1, 32),
+    kernel=st.integers(1, 16),
+    stride=st.integers(1, 16),
+)
+def test_lowering_the_rate_first_makes_no_arena_smaller_than_a_first_operation_with_longer_strides(
+    channels: int, length: int, factor: int, filters: int, kernel: int, stride: int
+) -> None:
+    """It would, before a convolution that gives out more than it takes in; no memory is saved by one of those."""
+    assume(factor * kernel <= length)
+    lower = Conv(channels, factor, factor, groups=channels, norm=False, relu=False, frozen=True)
+    behind = (GlobalPool(), Dense(4), Softmax())
+    assume(filters * ((length // factor - kernel) // stride + 1) <= channels * (length // factor))
+    lowered = plan((channels, length), (lower, Conv(filters, kernel, stride), *behind))
+    direct = plan((channels, length), (Conv(filters, factor * kernel, factor * stride), *behind))
+    assert direct.arena_bytes <= lowered.arena_bytes
+
+
+@given(
+    channels=st.integers(2, 8),
+    data=st.data(),
+    length=st.integers(64, 512),
+    filters=st.integers(1, 32),
+    kernel=st.integers(1, 64),
+    stride=st.integers(1, 64),
+)
+def test_leaving_channels_out_first_makes_no_arena_smaller_than_a_first_operation_that_reads_them_all(
+    channels: int, data: st.DataObject, length: int, filters: int, kernel: int, stride: int
+) -> None:
+    kept = data.draw(st.integers(1, channels - 1))
+    assume(filters * ((length - kernel) // stride + 1) <= kept * length)
+    behind = (GlobalPool(), Dense(4), Softmax())
+    chosen = plan((channels, length), (Conv(kept, 1), Conv(filters, kernel, stride), *behind))
+    direct = plan((channels, length), (Conv(filters, kernel, stride), *behind))
+    assert direct.arena_bytes <= chosen.arena_bytes

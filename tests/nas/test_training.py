@@ -23,11 +23,11 @@ STEM = Genotype(None, Stem(8, 32, 8), (), "average")
 ENVELOPE = Genotype(Envelope(16, 16), None, (Block("full", 8, 3),), "both")
 
 
-def _tones(count: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _tones(count: int, seed: int = 0, pitch: float = 1) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     rng = np.random.default_rng(seed)
     y = np.arange(count) % 2
     phase = rng.uniform(0, 6.28, (count, 1))
-    tone = np.sin(np.where(y == 0, 0.3, 0.9)[:, None] * np.arange(128) + phase)
+    tone = np.sin(np.where(y == 0, 0.3, 0.9)[:, None] * pitch * np.arange(128) + phase)
     return (rng.normal(size=(count, 1, 128)) * 0.3 + tone[:, None]).astype(np.float32), y
 
 
@@ -90,6 +90,23 @@ def test_a_rare_class_is_not_given_up() -> None:
     other, truth = _tones(200, seed=1)
     right = logits(result.network, other).argmax(axis=1) == truth
     assert right[truth == 1].mean() > 0.9
+
+
+def test_old_windows_prepare_a_training_and_the_new_ones_decide() -> None:
+    """What meant one class before means the other now."""
+    before, y_before = _tones(400)
+    now, y_now = _tones(24, pitch=3, seed=1)
+    other, truth = _tones(200, pitch=3, seed=2)
+    x, y, new = np.concatenate([before, now]), np.concatenate([y_before, y_now]), np.arange(424) >= 400
+    layers = space.expand(STEM, (1, 128), 2)
+
+    together = train(layers, x, y, classes=2, task="fault", epochs=8, seed=0)
+    in_turn = train(layers, x, y, classes=2, task="fault", epochs=20, seed=0, new=new, epochs_on_all=4)
+
+    accuracies = [(logits(each.network, other).argmax(axis=1) == truth).mean() for each in (together, in_turn)]
+    assert accuracies[0] < 0.8
+    assert accuracies[1] > 0.95
+    assert len(in_turn.curve) == 24
 
 
 def test_the_offset_of_the_logarithm_follows_the_level_of_the_signal() -> None:

@@ -1,0 +1,55 @@
+"""How a candidate is evaluated where a library of other conditions helps to train it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgetune_nas import space
+from edgetune_nas.candidate import Candidate
+from edgetune_nas.cost import plan
+from edgetune_nas.evaluation import THOROUGH_STEPS, Problem, evaluate, fit, logits
+from edgetune_nas.space import Genotype, Stem
+
+pytest.importorskip("torch")
+
+SHAPE, CLASSES, NEW, OLD, VALIDATION = (1, 128), 3, 24, 480, 20
+STEM = Genotype(None, Stem(8, 32, 8), (), "average")
+
+
+def _tones(label: np.ndarray, loudness: float, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    tone = np.sin((0.3 + 0.6 * label[:, None]) * np.arange(SHAPE[1]) + rng.uniform(0, 6.28, (len(label), 1)))
+    return (loudness * (rng.normal(size=(len(label), *SHAPE)) * 0.3 + tone[:, None])).astype(np.float32)
+
+
+def _problem(*, folds: bool = False) -> Problem:
+    """Two classes of the new condition, and all three of a louder one in the library."""
+    old, validation = np.arange(OLD) % CLASSES, np.arange(VALIDATION) % 2
+    new = np.arange(NEW) % 2
+    fold = np.concatenate([np.arange(NEW) % 5, np.full(OLD, -1), np.arange(VALIDATION) % 5])
+    return Problem(
+        task="fault",
+        classes=CLASSES,
+        x_learned=np.concatenate([_tones(new, 1.0, 0), _tones(old, 3.0, 1), _tones(validation, 1.0, 2)]),
+        y_learned=np.concatenate([new, old, validation]),
+        trained=NEW + OLD,
+        condition=np.zeros(VALIDATION, np.int64),
+        origin=np.repeat([0, 1], (NEW, OLD)),
+        fold=fold if folds else None,
+    )
+
+
+def test_a_trained_class_that_only_the_library_has_stays_known() -> None:
+    network, _ = fit(_problem(), STEM, steps=90, seed=0)
+    label = np.arange(90) % CLASSES
+    right = logits(network, _tones(label, 3.0, 3)).argmax(axis=1) == label
+    assert right[label == CLASSES - 1].mean() > 0.95
+    new = np.arange(60) % 2
+    assert (logits(network, _tones(new, 1.0, 4)).argmax(axis=1) == new).mean() > 0.95
+
+
+def test_a_library_stays_with_the_windows_that_each_fold_trains_on() -> None:
+    layers = space.expand(STEM, SHAPE, CLASSES)
+    found = evaluate(_problem(folds=True), Candidate(1, STEM, plan(SHAPE, layers), THOROUGH_STEPS, 0))
+    assert found.result.accuracy > 0.95
