@@ -60,12 +60,12 @@ class Cable:
         return made[0]
 
     def pull(self) -> None:
-        """Let no packet through any more."""
-        self._inside("ip", "link", "set", FAR, "down")
+        """Let no packet through any more, beyond a switch: the near end still has its carrier, so nobody is told."""
+        self._inside("ip", "address", "delete", f"{self.host}/30", "dev", FAR)
 
     def plug(self) -> None:
         """Let packets through again."""
-        self._inside("ip", "link", "set", FAR, "up")
+        self._inside("ip", "address", "add", f"{self.host}/30", "dev", FAR)
 
     def close(self) -> None:
         if self._holder is not None:
@@ -90,9 +90,11 @@ class Cable:
         run(["ip", "link", "add", self._near, "type", "veth", "peer", "name", FAR, "netns", str(holder.pid)])
         run(["ip", "address", "add", f"{network}.1/30", "dev", self._near])
         run(["ip", "link", "set", self._near, "up"])
-        self._inside("ip", "address", "add", f"{network}.2/30", "dev", FAR)
-        self.plug()
         self.host = f"{network}.2"
+        mac = "02:00:00:00:00:01"
+        self._inside("ip", "link", "set", FAR, "address", mac, "up")
+        self.plug()
+        run(["ip", "neighbour", "add", self.host, "lladdr", mac, "dev", self._near])  # else it would be found missing
 
     def _inside(self, *command: str) -> None:
         assert self._holder is not None

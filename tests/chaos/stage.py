@@ -27,7 +27,6 @@ disk_reserve_bytes = 1048576
 host = '{host}'
 port = {port}
 insecure = ["plaintext", "anonymous"]
-keepalive_s = 5
 replay_per_second = 500
 [[asset]]
 id = "bearing"
