@@ -17,6 +17,9 @@ UNKNOWN, NOVEL = "unknown", "novel"
 NO_CLASSES = (UNKNOWN, NOVEL)
 """What the node says where it cannot tell; no network may learn it."""
 MOST_SHELVED = 16
+LASTING = 10
+"""A vote counts towards a new fault for so many times ``window`` windows, those without a vote included: rare errors of
+a network that is sure of little else must not add up to a fault over hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,8 @@ class _Vote:
     """Class of the fault; None for a healthy vote."""
     confidence: float
     time: datetime | None
+    window: int = 0
+    """How many windows there were before it."""
 
 
 class Alarm:
@@ -104,7 +109,8 @@ class Alarm:
     nor clears. Every other window is a vote, for a fault or for health; classes whose configured severity is ``none``
     count as healthy. Of the last ``window`` votes
 
-    - ``votes`` or more for faults raise the most frequent fault class (of equals, the one seen last);
+    - ``votes`` or more for faults, all of the last `LASTING` times ``window`` windows, raise the most frequent fault
+      class (of equals, the one seen last);
     - fewer than ``clear_votes`` for faults end it, or latch it where ``latch`` is set and nobody has acknowledged it;
     - ``votes`` or more for one other class, while the active one holds fewer, end the event and start a new one, even
       where the old one was latched: one topic holds one event, and the machine stays in fault.
@@ -134,6 +140,7 @@ class Alarm:
         self._settings = settings
         self._healthy = healthy_class
         self._new_event_id = new_event_id
+        self._windows = 0
         self._votes: deque[_Vote] = deque(maxlen=settings.window)
         self._state = restored or AlarmState(active=False, event=None, class_=healthy_class, severity="none")
         if restored is not None and restored.active and not restored.latched:
@@ -164,11 +171,15 @@ class Alarm:
             States to publish now, in order: none mostly; a raise, a latch or a clear; for a change of class the end of
             the old event and the start of the new one.
         """
+        self._windows += 1
         if class_ == UNKNOWN or not confidence >= self._settings.min_confidence:
             return []
         fault = None if self._is_healthy(class_) else class_
         self._set_back(time)
-        self._votes.append(_Vote(fault, confidence, time))
+        oldest = self._windows - LASTING * self._settings.window
+        while not self._state.active and self._votes and self._votes[0].window < oldest:
+            self._votes.popleft()
+        self._votes.append(_Vote(fault, confidence, time, self._windows))
         self._state = self._counted(self._state)
         if self._state.active and fault is not None:
             self._state = replace(self._state, last_seen=time)

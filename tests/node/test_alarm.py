@@ -56,6 +56,16 @@ def test_the_vote_that_completes_the_number_raises_the_fault() -> None:
     assert raised.confidence == pytest.approx(0.8)
 
 
+def test_errors_that_are_rare_among_windows_without_a_vote_never_add_up_to_a_fault() -> None:
+    alarm = alarm_of()
+    assert play(alarm, (["inner"] + ["unknown"] * 30) * 50) == []
+    assert alarm.state.votes == 2
+    (raised,) = play(alarm, ["inner"] + ["unknown"] * 10 + ["inner"])
+    assert raised.active
+    assert play(alarm, ["unknown"] * 1000 + ["normal"]) == []  # nor do they end one
+    assert alarm.state.active
+
+
 def test_votes_that_lie_too_far_apart_raise_nothing() -> None:
     assert play(alarm_of(), ["inner", "normal", "normal", "normal", "inner"] * 4) == []
 
