@@ -1,0 +1,181 @@
+"""What comes of the commands that run for a while: a calibration, a search, a label, a rollback."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deciding import Bench, context, only, record_guided, report, said
+
+from edgetune_node.events import (
+    CancelSearch,
+    Exit,
+    FinishCommand,
+    Install,
+    ModelReady,
+    RecordingSaved,
+    SaveRecording,
+    StartSearch,
+    StopRequested,
+)
+
+if TYPE_CHECKING:
+    from edgetune_nas.bundle import Bundle
+
+
+def test_recordings_that_were_passed_over_are_named_in_the_answer() -> None:
+    bench = Bench()
+    bench.world.recordings = {"bearing": {"a": 5.0, "b": 5.0}}
+    bench.world.passed_over = ("c.npz (c) is left out: rate_hz is 1",)
+    bench.command("recalibrate", id="r", source="stored")
+    answer = said(report(bench, "r", {"event": "failed", "error": "X", "message": "x"}), "resp/recalibrate")[-1]
+    assert "c.npz (c) is left out: rate_hz is 1" in answer["detail"]["warnings"]
+
+
+def test_a_recording_of_a_machine_that_stands_still_is_warned_of() -> None:
+    bench = Bench()
+    context(bench, running=False)
+    bench.command("record", id="r", label="normal", seconds=0.2)
+    effects = [effect for _ in range(20) for effect in bench.samples()]
+    [saved] = [effect for effect in effects if isinstance(effect, SaveRecording)]
+    done = said(bench.handle(RecordingSaved("bearing", saved.job, path=Path("r.npz"))), "resp/record")[-1]
+    assert done["status"] == "done"
+    assert "while it was recorded the machine does not run (context: running is false)" in done["detail"]["warnings"][0]
+
+
+def test_a_second_job_is_busy_and_the_first_goes_on() -> None:
+    bench = Bench()
+    bench.command("recalibrate", id="r", source="live", classes=["a", "b"], seconds_per_take=1)
+    for name, fields in (("record", {"label": "a", "seconds": 1}), ("rollback", {}), ("deploy", {"model": "m"})):
+        answer = said(bench.command(name, id=f"x-{name}", **fields), f"resp/{name}")[0]
+        assert answer["status"] == "rejected"
+        assert "busy" in answer["reason"]
+    assert said(bench.command("continue", id="c"), "resp/continue")[0]["status"] == "done"
+
+
+def test_the_whole_way_from_recalibrate_to_the_new_model(bundle: Bundle) -> None:
+    bench = Bench()
+    search = only(record_guided(bench), StartSearch)
+    assert search.classes == ("inner", "normal")
+    assert search.budget.ram_bytes == 2048
+    effects = report(bench, "r1", {"event": "progress", "phase": "training", "fraction": 0.5, "best_accuracy": 0.9})
+    assert said(effects, "state")[0]["phase"] == "searching"
+    assert said(effects, "calibration")[0]["best_accuracy"] == 0.9
+    card = json.loads(bundle.card.model_dump_json())
+    effects = report(bench, "r1", {"event": "done", "bundle": str(bundle.path), "card": card})
+    install = only(effects, Install)
+    assert (install.action, install.bundle) == ("install", bundle.path)
+    assert said(effects, "state")[0]["phase"] == "deploying"
+    assert said(bench.samples(), "classification") == []
+    effects = bench.handle(ModelReady("bearing", "r1", bundle, None))
+    model = said(effects, "model")[0]
+    assert model["id"] == bundle.card.id
+    assert model["arena_bytes"] == bundle.card.cost.arena_bytes
+    done = said(effects, "resp/recalibrate")[-1]
+    assert done["status"] == "done"
+    assert done["detail"]["deployed"] is True
+    assert only(effects, FinishCommand).command_id == "r1"
+    assert said(effects, "state")[-1]["phase"] == "monitoring"
+    assert said(bench.samples(), "classification")[0]["class"] == "inner"
+
+
+def test_a_killed_search_fails_the_job_and_the_old_model_goes_on(bundle: Bundle) -> None:
+    bench = Bench()
+    bench.handle(ModelReady("bearing", "", bundle, None))
+    only(record_guided(bench), StartSearch)
+    effects = report(bench, "r1", {"event": "failed", "error": "SearchKilled", "message": "killed by SIGKILL"})
+    answer = said(effects, "resp/recalibrate")[-1]
+    assert answer["status"] == "failed"
+    assert "SIGKILL" in answer["reason"]
+    state = said(effects, "state")[-1]
+    assert state["phase"] == "monitoring"
+    assert "SIGKILL" in state["reason"]
+    assert said(bench.samples(), "classification")
+
+
+def test_a_budget_nothing_fits_is_answered_with_the_smallest_arena_that_would() -> None:
+    bench = Bench()
+    record_guided(bench)
+    failure = {"event": "failed", "error": "BudgetError", "message": "no network fits"}
+    limits = {"limit": "ram_bytes", "asked": 100, "smallest": 321}
+    answer = said(report(bench, "r1", {**failure, **limits}), "resp/recalibrate")[-1]
+    assert answer["detail"]["smallest_arena_bytes"] == 321
+    assert "321" in answer["reason"]
+
+
+def test_cancelling_a_search_stops_its_process_and_says_so() -> None:
+    bench = Bench()
+    record_guided(bench)
+    effects = bench.command("cancel", id="stop")
+    assert only(effects, CancelSearch).job == "r1"
+    assert said(effects, "resp/cancel")[0]["status"] == "done"
+    assert said(effects, "resp/recalibrate")[-1]["status"] == "failed"
+    assert "cancelled" in [message["phase"] for message in said(effects, "calibration")]
+
+
+def test_one_search_runs_at_a_time_and_the_next_starts_when_it_ends() -> None:
+    bench = Bench(assets=("bearing", "motor"))
+    bench.world.recordings = {name: {"a": 5.0, "b": 5.0} for name in ("bearing", "motor")}
+    first = bench.command("recalibrate", "bearing", id="r1", source="stored")
+    second = bench.command("recalibrate", "motor", id="r2", source="stored")
+    assert only(first, StartSearch).asset == "bearing"
+    assert not [effect for effect in second if isinstance(effect, StartSearch)]
+    assert said(second, "state")[-1]["phase"] == "queued"
+    effects = report(bench, "r1", {"event": "failed", "error": "X", "message": "x"})
+    assert only(effects, StartSearch).asset == "motor"
+
+
+def test_a_queued_search_that_is_cancelled_never_starts() -> None:
+    bench = Bench(assets=("bearing", "motor"))
+    bench.world.recordings = {name: {"a": 5.0, "b": 5.0} for name in ("bearing", "motor")}
+    bench.command("recalibrate", "bearing", id="r1", source="stored")
+    bench.command("recalibrate", "motor", id="r2", source="stored")
+    assert not [e for e in bench.command("cancel", "motor", id="c") if isinstance(e, CancelSearch)]
+    effects = report(bench, "r1", {"event": "failed", "error": "X", "message": "x"})
+    assert not [effect for effect in effects if isinstance(effect, StartSearch)]
+
+
+def test_a_cancelled_search_holds_its_place_until_its_process_has_ended() -> None:
+    bench = Bench(assets=("bearing", "motor"))
+    bench.world.recordings = {name: {"a": 5.0, "b": 5.0} for name in ("bearing", "motor")}
+    bench.command("recalibrate", "bearing", id="r1", source="stored")
+    bench.command("cancel", "bearing", id="c")
+    queued = bench.command("recalibrate", "motor", id="r2", source="stored")
+    assert not [effect for effect in queued if isinstance(effect, StartSearch)]
+    assert only(report(bench, "r1", {"event": "failed", "error": "Cancelled"}), StartSearch).asset == "motor"
+
+
+def test_label_keeps_the_last_seconds_of_the_stream() -> None:
+    bench = Bench()
+    for _ in range(20):
+        bench.samples()
+    save = only(bench.command("label", id="l", label="inner", seconds=1), SaveRecording)
+    assert save.recording.samples.shape == (1, 1000)
+    effects = bench.handle(RecordingSaved("bearing", "l", path=Path("l.npz")))
+    assert said(effects, "resp/label")[0]["status"] == "done"
+
+
+def test_a_rollback_that_fails_says_why_and_keeps_the_model(bundle: Bundle) -> None:
+    bench = Bench()
+    bench.handle(ModelReady("bearing", "", bundle, None))
+    assert only(bench.command("rollback", id="b"), Install).action == "rollback"
+    effects = bench.handle(ModelReady("bearing", "b", None, None, "there is no previous model"))
+    assert said(effects, "resp/rollback")[-1]["reason"] == "there is no previous model"
+    assert said(bench.samples(), "classification")[0]["model"] == bundle.card.id
+
+
+def test_stopping_ends_the_process_and_no_job() -> None:
+    bench = Bench()
+    record_guided(bench)
+    assert bench.handle(StopRequested()) == [Exit()]
+
+
+def test_stored_healthy_data_that_is_not_healthy_is_refused_unless_told() -> None:
+    bench = Bench()
+    bench.world.recordings = {"bearing": {"normal": 5.0, "inner": 5.0}}
+    bench.world.doubts = ("a.npz: its velocity lies in zone C",)
+    refused = said(bench.command("recalibrate", id="r1", source="stored"), "resp/recalibrate")[0]
+    assert (refused["status"], refused["reason"]) == ("rejected", bench.world.doubts[0])
+    effects = bench.command("recalibrate", id="r2", source="stored", accept_zone=True)
+    assert said(effects, "resp/recalibrate")[0]["status"] == "accepted"

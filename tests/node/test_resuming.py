@@ -1,0 +1,132 @@
+"""What a node makes of the jobs that its last life did not end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from deciding import Bench, only, said
+
+from edgetune_node.events import (
+    Effect,
+    FinishCommand,
+    Install,
+    LinkChanged,
+    ModelReady,
+    NoteCommand,
+    Publish,
+    RecordingSaved,
+    SaveRecording,
+    SearchReported,
+    StartSearch,
+)
+from edgetune_node.resumption import MAX_RESUMPTIONS, Interrupted, JobNote
+
+if TYPE_CHECKING:
+    from edgetune_nas.bundle import Bundle
+
+LIVE = {"id": "old", "source": "live", "classes": ["normal", "inner"], "seconds_per_take": 0.2}
+
+
+def interrupted(command: dict[str, Any] | None = None, **note: Any) -> Interrupted:
+    payload = json.dumps(command or LIVE).encode()
+    return Interrupted("bearing", "recalibrate", "old", payload, JobNote(**note).json_bytes())
+
+
+def refusal(effects: list[Effect], name: str = "recalibrate") -> str:
+    """Reason with which an interrupted job was ended."""
+    answer = said(effects, f"resp/{name}")[-1]
+    assert (answer["id"], answer["status"]) == ("old", "failed")
+    assert only(effects, FinishCommand).command_id == "old"
+    return str(answer["reason"])
+
+
+@pytest.mark.parametrize("name", ["record", "rollback", "label", "deploy"])
+def test_a_short_job_that_a_restart_interrupted_is_reported_and_ended(name: str) -> None:
+    commands = {"record": {"label": "inner", "seconds": 1}, "label": {"label": "inner", "seconds": 1}, "rollback": {}}
+    payload = json.dumps({"id": "old", **commands.get(name, {"model": "m"})}).encode()
+    bench = Bench()
+    effects = bench.node.start([Interrupted("bearing", name, "old", payload)])
+    assert "interrupted by a restart" in refusal(effects, name)
+    assert not [effect for effect in effects if isinstance(effect, Install | SaveRecording | NoteCommand)]
+
+
+def test_a_collection_goes_on_with_the_take_that_was_not_stored_yet() -> None:
+    bench = Bench()
+    bench.world.files = (Path("normal.npz"),)
+    bench.world.recordings["bearing"] = {"normal": 0.2}
+    effects = bench.node.start([interrupted(subject="rig 7", recordings=("normal.npz",))])
+    assert said(effects, "resp/recalibrate")[0]["reason"] == "resumed after a restart"
+    note = JobNote.model_validate_json(only(effects, NoteCommand).note)
+    assert (note.resumptions, note.recordings) == (1, ("normal.npz",))
+    standing = said(effects, "calibration")[-1]
+    assert (standing["phase"], standing["class"], standing["job"]) == ("waiting", "inner", "old")
+    effects = bench.command("continue", id="c")
+    while not (saved := [effect for effect in effects if isinstance(effect, SaveRecording)]):
+        effects = bench.samples()
+    assert (saved[0].recording.label, saved[0].recording.subject) == ("inner", "rig 7")
+    effects = bench.handle(RecordingSaved("bearing", "old", path=Path("inner.npz")))
+    assert JobNote.model_validate_json(only(effects, NoteCommand).note).recordings == ("normal.npz", "inner.npz")
+    assert only(effects, StartSearch).classes == ("inner", "normal")
+
+
+def test_after_a_restart_a_countdown_waits_for_a_person_once() -> None:
+    bench = Bench()
+    effects = bench.node.start([interrupted({**LIVE, "countdown_s": 1})])
+    assert said(effects, "calibration")[-1]["phase"] == "waiting"
+    effects = bench.command("continue", id="c")
+    while not [effect for effect in effects if isinstance(effect, SaveRecording)]:
+        effects = bench.samples()
+    effects = bench.handle(RecordingSaved("bearing", "old", path=Path("normal.npz")))
+    assert said(effects, "calibration")[-1]["phase"] == "countdown"
+
+
+def test_an_interrupted_search_is_started_again_under_its_old_id() -> None:
+    bench = Bench()
+    bench.world.recordings["bearing"] = {"normal": 4.0, "inner": 4.0}
+    effects = bench.node.start([interrupted({"id": "old", "source": "stored"})])
+    started = only(effects, StartSearch)
+    assert (started.job, started.classes) == ("old", ("inner", "normal"))
+    assert said(effects, "state")[-1]["job"] == "old"
+    assert said(bench.command("record", id="r", label="inner", seconds=1), "resp/record")[0]["status"] == "rejected"
+
+
+def test_answers_of_a_resumed_job_still_go_to_its_response_topic() -> None:
+    bench = Bench()
+    effects = bench.node.start([interrupted(response_topic="operator/7", correlation=b"\xff\x01")])
+    replies = [effect for effect in effects if isinstance(effect, Publish) and effect.topic == "operator/7"]
+    assert {reply.correlation for reply in replies} == {b"\xff\x01"}
+
+
+def test_a_model_that_was_put_into_use_just_before_the_restart_is_reported_as_such(bundle: Bundle) -> None:
+    bench = Bench()
+    bench.world.recordings["bearing"] = {"normal": 4.0, "inner": 4.0}
+    bench.handle(ModelReady("bearing", "", bundle, None))
+    bench.node.start([interrupted({"id": "old", "source": "stored"})])
+    done = {"event": "done", "bundle": "model", "card": bundle.card.model_dump(mode="json")}
+    effects = bench.handle(SearchReported("bearing", "old", done))
+    answer = said(effects, "resp/recalibrate")[-1]
+    assert (answer["status"], answer["detail"]["deployed"]) == ("done", True)
+    assert not [effect for effect in effects if isinstance(effect, Install)]
+
+
+def test_a_job_is_not_gone_on_with_where_that_cannot_end_well() -> None:
+    assert "6th time" in refusal(Bench().node.start([interrupted(resumptions=MAX_RESUMPTIONS)]))
+    assert "gone.npz" in refusal(Bench().node.start([interrupted(recordings=("gone.npz",))]))
+    assert "no stored recordings" in refusal(Bench().node.start([interrupted({"id": "old", "source": "stored"})]))
+    assert "not understood" in refusal(Bench().node.start([Interrupted("bearing", "recalibrate", "old", b"{")]))
+    gone = Interrupted("pump", "recalibrate", "old", json.dumps(LIVE).encode())
+    assert "not configured any more" in refusal(Bench().node.start([gone]))
+
+
+def test_whatever_the_note_holds_a_node_starts() -> None:
+    effects = Bench().node.start([Interrupted("bearing", "recalibrate", "old", json.dumps(LIVE).encode(), b"\xff[")])
+    assert said(effects, "calibration")[-1]["class"] == "normal"
+
+
+@pytest.mark.parametrize("leaf", ["calibration", "fault"])
+def test_what_another_version_said_last_is_no_reason_not_to_start(leaf: str) -> None:
+    bench = Bench(last={leaf: b'{"schema": "other/9"}'})
+    assert said(bench.handle(LinkChanged(connected=True)), "status")[0]["status"] == "online"
