@@ -161,12 +161,17 @@ class SourceReader(threading.Thread):
 
 
 class Refusals:
-    """What a source would not take although it goes on: told until nothing more has been refused for a while."""
+    """What a source would not take although it goes on: told until nothing more has been refused for a while.
+
+    While one is told, others take its place once in that while: who sends nothing but garbage fills no log.
+    """
 
     def __init__(self) -> None:
         self._seen: tuple[str | None, int] = (None, 0)
         self._from_s = 0.0
         self._past = False
+        self._told: str | None = None
+        self._told_s = 0.0
 
     def look(self, source: Source, now_s: float, *, heard: bool) -> str | None:
         """Give what was refused and is not past.
@@ -186,7 +191,10 @@ class Refusals:
             self._past = False
         elif heard and now_s - self._from_s >= REFUSED_S:
             self._past = True
-        return None if self._past else found[0]
+        wanted = None if self._past else found[0]
+        if wanted != self._told and (None in (wanted, self._told) or now_s - self._told_s >= REFUSED_S):
+            self._told, self._told_s = wanted, now_s
+        return self._told
 
 
 def open_sources(sections: Sequence[AssetSection]) -> dict[str, Source | None]:

@@ -159,6 +159,17 @@ def test_a_refusal_is_past_when_nothing_more_was_refused_for_a_while_of_good_chu
     assert refusals.look(source, 99.3, heard=True) == "wrong rate"
 
 
+def test_whoever_sends_garbage_alone_fills_no_log() -> None:
+    source, refusals = Scripted(), Refusals()
+    told = []
+    for tenth in range(250):
+        source.last_error = f"found {tenth}"
+        told.append(refusals.look(source, tenth / 10, heard=True))
+    assert list(dict.fromkeys(told)) == ["found 0", "found 100", "found 200"]
+    source.last_error = None
+    assert refusals.look(source, 25.0, heard=True) is None
+
+
 def test_a_refused_block_is_forgotten_once_good_blocks_come(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "REFUSED_S", 0.0)
     inbox = Inbox()
