@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,24 @@ def test_imports_point_from_node_to_nas_to_signal(folder: str) -> None:
     files = sorted((ROOT / folder).rglob("*.py"))
     assert files
     assert {file.name: found for file in files if (found := imported(file) & FORBIDDEN[folder])} == {}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    modules = {
+        ".".join(file.relative_to(ROOT / folder).with_suffix("").parts).removesuffix(".__init__"): file
+        for folder in FORBIDDEN
+        for file in (ROOT / folder).rglob("*.py")
+    }
+    imports: dict[str, set[str]] = {}
+    for module, file in modules.items():
+        found = imports[module] = set[str]()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module in modules:
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                found |= inner & modules.keys() or {node.module}
+            elif isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names} & modules.keys()
+    assert len(list(TopologicalSorter(imports).static_order())) == len(modules)
 
 
 def test_nothing_of_the_node_imports_torch() -> None:
