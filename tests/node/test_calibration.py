@@ -1,353 +1,35 @@
+"""From the takes over the search to the model in use; cancelled where it can be; and what always holds."""
+
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 import pytest
+from calibrating import (
+    BETTER,
+    BUDGET,
+    DONE,
+    LIVE,
+    PROGRESS,
+    RECORD,
+    SPEC,
+    Job,
+    card,
+    card_json,
+    job,
+    searching,
+    stored_command,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgetune_nas.card import Budget, ModelCard
 from edgetune_node import calibration_events as cal
 from edgetune_node.calibration import Calibration
-from edgetune_node.calibration_rules import check, decide_deployment
+from edgetune_node.calibration_rules import decide_deployment
 from edgetune_node.commands import Recalibrate, Record
 from edgetune_node.messages import CalibrationStatus, Phase
-from edgetune_signal import Chunk, StreamSpec
-
-SPEC = StreamSpec(channels=1, rate_hz=100.0, unit="g")
-BUDGET = Budget(ram_bytes=4096, flash_bytes=32_768, macs=1_000_000, search_seconds=60.0)
-NOISE = np.random.default_rng(1).standard_normal((1, 4096)).astype(np.float32)
-LIVE = {"id": "j1", "source": "live", "classes": ["normal", "inner"], "seconds_per_take": 2.0}
-METRICS = {
-    "accuracy": 0.95,
-    "accuracy_low": 0.9,
-    "accuracy_high": 0.98,
-    "macro_f1": 0.95,
-    "calibration_error": 0.02,
-    "windows": 100,
-    "confusion": [[48, 2], [3, 47]],
-}
-
-
-def card_json(accuracy: float = 0.95, replaced: float | None = None) -> dict[str, Any]:
-    return {
-        "id": "model-new",
-        "created": "2026-01-31T12:00:00Z",
-        "task": "fault",
-        "classes": ["inner", "normal"],
-        "input": {"channels": 1, "length": 64, "rate_hz": 100.0, "unit": "g"},
-        "layers": ["conv"],
-        "cost": {
-            "arena_bytes": 720,
-            "arena_bytes_deployed": 1440,
-            "streamed_bytes": 300,
-            "arena_rule": "tflm-greedy/1",
-            "flash_bytes": 900,
-            "macs": 12_000,
-            "parameters": 500,
-        },
-        "measured": {
-            "int8": {
-                "ort_peak_bytes": 5000,
-                "session_rss_bytes": 10**6,
-                "latency_p50_us": 40.0,
-                "latency_p99_us": 60.0,
-                "onnx_bytes": 6000,
-            }
-        },
-        "deployed": "int8",
-        "deployed_because": "agrees",
-        "metrics": {**METRICS, "accuracy": accuracy},
-        "replaced": None if replaced is None else {**METRICS, "accuracy": replaced},
-        "budget": {"ram_bytes": 4096},
-        "search": {
-            "seed": 0,
-            "candidates": 10,
-            "rejected": 2,
-            "trained": 3,
-            "seconds": 30.0,
-            "cpu_seconds": 29.0,
-            "peak_rss_bytes": 10**8,
-            "stopped_by": "time",
-            "validation_accuracy": 0.96,
-        },
-        "data_fingerprint": "f",
-        "sha256": {},
-        "versions": {},
-    }
-
-
-def card(accuracy: float = 0.95, replaced: float | None = None) -> ModelCard:
-    return ModelCard.model_validate(card_json(accuracy, replaced))
-
-
-DONE = cal.SearchDone(Path("/incoming/model-new"), card())
-BETTER = cal.SearchDone(Path("/incoming/model-new"), card(0.95, replaced=0.90))
-PROGRESS = cal.SearchProgress("training", 0.5, seconds_left=25.0, candidates=7, rejected=2, trained=3)
-
-
-@dataclass
-class Job:
-    """A calibration with a clock in hand, which notes what it wants."""
-
-    calibration: Calibration
-    now: float = 0.0
-    wants: list[cal.Output] = field(default_factory=list)
-    sequence: int = 0
-
-    def tell(self, *inputs: cal.Input) -> list[cal.Output]:
-        outputs = [output for item in inputs for output in self.calibration.handle(item, self.now)]
-        self.wants += outputs
-        return outputs
-
-    def wait(self, seconds: float) -> list[cal.Output]:
-        self.now += seconds
-        return self.tell(cal.Ticked())
-
-    def stream(self, seconds: float, **changes: Any) -> list[cal.Output]:
-        """So many seconds of samples, in chunks of a tenth of a second."""
-        outputs = []
-        for _ in range(round(seconds * 10)):
-            self.now += 0.1
-            outputs += self.tell(cal.Samples(self.chunk(**changes), shaft_rpm=1797.0))
-        return outputs
-
-    def chunk(self, *, value: float | None = None, gap: bool = False, channels: int = 1) -> Chunk:
-        at = self.sequence * 10 % 4000
-        samples = NOISE[:, at : at + 10].repeat(channels, axis=0)
-        if value is not None:
-            samples = np.full_like(samples, value)
-        self.sequence += 1
-        return Chunk(samples, 10**9 * self.sequence, 100.0, self.sequence, gap)
-
-    def take(self) -> list[cal.Output]:
-        """Continue, record and save one take."""
-        self.tell(cal.Continue())
-        self.stream(2.0)
-        return self.tell(cal.TakeSaved(Path(f"/recordings/{self.sequence}.npz")))
-
-    @property
-    def phase(self) -> str:
-        return self.calibration.phase
-
-    @property
-    def view(self) -> dict[str, Any]:
-        return self.calibration.view(self.now)
-
-    @property
-    def finished(self) -> cal.Finished:
-        (finished,) = [output for output in self.wants if isinstance(output, cal.Finished)]
-        assert self.wants[-1] is finished
-        return finished
-
-
-def job(command: dict[str, Any] | Recalibrate | Record = LIVE, **changes: Any) -> Job:
-    if isinstance(command, dict):
-        command = Recalibrate.model_validate(command)
-    given_: dict[str, Any] = {
-        "asset": "bearing1",
-        "task": "fault",
-        "spec": SPEC,
-        "window": 64,
-        "default_budget": BUDGET,
-        "stored": {},
-        "current_model": None,
-        "now": 0.0,
-    }
-    started = Job(Calibration(command.id, command, **{**given_, **changes}))
-    started.tell(cal.Ticked())
-    return started
-
-
-def searching(**changes: Any) -> Job:
-    running = job(stored_command(), stored={"normal": 10.0, "inner": 10.0}, **changes)
-    running.tell(PROGRESS)
-    return running
-
-
-def stored_command(**changes: Any) -> dict[str, Any]:
-    return {"id": "j1", "source": "stored", **changes}
-
-
-# ---- collection --------------------------------------------------------------------------------------------------
-
-
-def test_the_first_thing_a_person_reads_is_what_to_do() -> None:
-    assert job().view["instruction"] == (
-        "Put bearing1 into condition 'normal' and publish cmd/continue (class 1 of 2, take 1 of 1)"
-    )
-
-
-def test_a_person_with_an_armband_is_asked_for_a_sign() -> None:
-    assert job(task="sign").view["instruction"].startswith("Make 'normal', hold it and publish cmd/continue")
-
-
-def test_a_live_calibration_goes_from_take_to_take_to_the_search() -> None:
-    running = job({**LIVE, "takes": 2})
-    seen = []
-    for _ in range(4):
-        seen.append((running.phase, running.view["class_"], running.view["take"], running.view["takes"]))
-        assert running.calibration.state_phase == "recording"
-        running.tell(cal.Continue())
-        assert running.phase == "recording"
-        (save,) = running.stream(2.0)
-        assert isinstance(save, cal.Save)
-        assert running.phase == "saving"
-        last = running.tell(cal.TakeSaved(Path("/r.npz")))
-    assert seen == [
-        ("waiting", "normal", 1, 2),
-        ("waiting", "normal", 2, 2),
-        ("waiting", "inner", 1, 2),
-        ("waiting", "inner", 2, 2),
-    ]
-    assert last == [cal.StartSearch(("inner", "normal"), BUDGET)]
-    assert (running.phase, running.calibration.state_phase) == ("queued", "queued")
-
-
-def test_a_recording_carries_class_and_marks() -> None:
-    running = job(subject="pump", condition="full", sensor="adxl")
-    running.tell(cal.Continue())
-    (save,) = running.stream(2.0)
-    assert isinstance(save, cal.Save)
-    recording = save.recording
-    assert (recording.label, recording.samples.shape, recording.shaft_rpm) == ("normal", (1, 200), 1797.0)
-    assert (recording.subject, recording.condition, recording.sensor) == ("pump", "full", "adxl")
-    assert recording.held_out_from == 150
-
-
-def test_samples_before_continue_are_not_recorded() -> None:
-    running = job()
-    assert running.stream(5.0) == []
-    assert running.phase == "waiting"
-    assert running.view["percent"] == 0
-
-
-def test_a_countdown_starts_each_take_by_itself() -> None:
-    running = job({**LIVE, "countdown_s": 3.0})
-    assert running.phase == "countdown"
-    assert "recording starts in 3 s" in running.view["instruction"]
-    running.wait(2.9)
-    assert running.phase == "countdown"
-    running.wait(0.1)
-    assert running.phase == "recording"
-    running.stream(2.0)
-    running.tell(cal.TakeSaved(Path("/r.npz")))
-    assert (running.phase, running.view["class_"]) == ("countdown", "inner")
-
-
-def test_a_countdown_of_zero_records_at_once() -> None:
-    assert job({**LIVE, "countdown_s": 0}).phase == "recording"
-
-
-def test_a_countdown_needs_no_continue() -> None:
-    running = job({**LIVE, "countdown_s": 3.0})
-    running.tell(cal.Continue())
-    assert running.phase == "countdown"
-    assert running.calibration.refuses(cal.Continue()) is not None
-
-
-def test_classes_that_are_stored_are_trained_on_too() -> None:
-    running = job({**LIVE, "classes": ["inner"]}, stored={"normal": 5.0, "ball": 3.0, "empty": 0.0})
-    assert running.take() == [cal.StartSearch(("ball", "inner", "normal"), BUDGET)]
-
-
-def test_what_a_command_says_of_the_budget_goes_before_the_configuration() -> None:
-    command = stored_command(budget={"ram_bytes": 2048, "macs": None})
-    running = job(command, stored={"a": 1.0, "b": 1.0})
-    assert running.wants == [
-        cal.StartSearch(("a", "b"), Budget(ram_bytes=2048, flash_bytes=32_768, macs=None, search_seconds=60.0))
-    ]
-
-
-def test_lost_samples_start_the_take_again_and_are_reported() -> None:
-    running = job(stored={"x": 1.0})
-    running.tell(cal.Continue())
-    running.stream(1.0)
-    percent = running.view["percent"]
-    running.tell(cal.Samples(running.chunk(gap=True)))
-    assert running.view["percent"] == percent
-    running.stream(1.9)
-    running.tell(cal.TakeSaved(Path("/r.npz")))
-    running.take()
-    running.tell(DONE, cal.Deployed("model-new"))
-    assert running.finished.detail["warnings"] == ["'normal', take 1: started again 1 times, since samples were lost"]
-
-
-def test_a_take_of_a_machine_that_stood_still_is_warned_of() -> None:
-    running = job(stored={"x": 1.0})
-    running.tell(cal.Continue())
-    running.tell(cal.Samples(running.chunk(), paused="the machine stands still"))
-    running.stream(1.9)
-    running.tell(cal.TakeSaved(Path("/r.npz")))
-    running.take()
-    running.tell(DONE, cal.Deployed("model-new"))
-    [warning] = running.finished.detail["warnings"]
-    assert warning == "'normal', take 1: while it was recorded the machine stands still"
-
-
-def test_an_unusable_signal_is_asked_for_again() -> None:
-    running = job()
-    running.tell(cal.Continue())
-    running.stream(2.0, value=0.5)
-    assert running.phase == "waiting"
-    assert "could not be used, a channel is constant (flat): check the sensor" in running.view["instruction"]
-    running.take()
-    assert running.view["class_"] == "inner"
-    assert "could not be used" not in running.view["instruction"]
-
-
-def test_a_signal_that_stays_unusable_fails_the_job() -> None:
-    running = job({**LIVE, "countdown_s": 0})
-    running.stream(6.0, value=float("nan"))
-    assert running.finished.status == "failed"
-    assert "not finite" in running.finished.reason
-
-
-def test_a_take_does_not_wait_for_samples_for_ever() -> None:
-    running = job()
-    running.tell(cal.Continue())
-    running.stream(0.5)
-    running.wait(29.9)
-    assert running.phase == "recording"
-    running.wait(0.2)
-    assert running.finished.status == "failed"
-    assert "no samples came for 30 s while recording 'normal'" in running.finished.reason
-
-
-def test_a_take_does_not_start_again_for_ever() -> None:
-    running = job()
-    running.tell(cal.Continue())
-    for _ in range(400):
-        running.stream(0.1, gap=True)
-        running.wait(0.0)
-    assert running.finished.status == "failed"
-    assert "2 s without a gap did not come together" in running.finished.reason
-    assert "samples were lost" in running.finished.reason
-
-
-def test_samples_of_another_shape_never_become_a_recording() -> None:
-    running = job()
-    running.tell(cal.Continue())
-    for _ in range(8):
-        running.stream(5.0, channels=2)
-        running.wait(0.0)
-    assert "samples had 2 channels instead of 1" in running.finished.reason
-
-
-def test_a_recording_that_cannot_be_stored_fails_the_job() -> None:
-    running = job()
-    running.tell(cal.Continue())
-    running.stream(2.0)
-    running.tell(cal.SaveFailed("disk full"))
-    assert running.finished.status == "failed"
-    assert running.finished.reason == "the recording could not be stored: disk full"
-
-
-# ---- search and deployment ---------------------------------------------------------------------------------------
 
 
 def test_stored_recordings_are_searched_at_once() -> None:
@@ -486,30 +168,7 @@ def test_a_search_that_nobody_understands_is_stopped() -> None:
     assert running.finished.detail["error"] == cal.MALFORMED
 
 
-# ---- record ------------------------------------------------------------------------------------------------------
-
-RECORD = Record(id="r1", label="inner", seconds=2.0)
-
-
-def test_record_stores_one_take_and_says_where() -> None:
-    running = job(RECORD)
-    assert running.phase == "recording"
-    running.stream(2.0)
-    running.tell(cal.TakeSaved(Path("/recordings/inner.npz")))
-    assert running.finished.status == "done"
-    assert running.finished.detail["path"] == "/recordings/inner.npz"
-    assert not any(isinstance(output, cal.StartSearch) for output in running.wants)
-    assert running.view["percent"] == 100
-
-
-def test_record_fails_at_once_where_the_signal_cannot_be_used() -> None:
-    running = job(RECORD)
-    running.stream(2.0, value=1.0)
-    assert running.finished.status == "failed"
-    assert "constant" in running.finished.reason
-
-
-# ---- cancel ------------------------------------------------------------------------------------------------------
+# ---- cancel ----------------------------------------------------------------------------------------------------------
 
 
 def waiting() -> Job:
@@ -595,46 +254,7 @@ def test_continue_is_refused_where_nobody_waits_for_it() -> None:
     assert "'recording'" in (running.calibration.refuses(cal.Continue()) or "")
 
 
-# ---- what is not accepted ----------------------------------------------------------------------------------------
-
-
-def reasons(command: dict[str, Any], stored: dict[str, float] | None = None) -> list[str]:
-    return check(Recalibrate.model_validate(command), stored or {}, spec=SPEC, window=64)
-
-
-def test_a_healthy_baseline_alone_is_refused_for_now() -> None:
-    (reason,) = reasons({**LIVE, "classes": ["normal"]})
-    assert "'normal' alone" in reason
-    assert "later version" in reason
-
-
-def test_a_live_class_may_be_new_where_another_is_stored() -> None:
-    assert reasons({**LIVE, "classes": ["normal"]}, {"inner": 4.0}) == []
-    assert reasons({**LIVE, "classes": ["normal"]}, {"inner": 0.0}) != []
-
-
-def test_stored_needs_recordings_of_two_classes() -> None:
-    assert "no stored recordings" in reasons(stored_command())[0]
-    assert "only 'normal'" in reasons(stored_command(), {"normal": 3.0})[0]
-    assert reasons(stored_command(), {"normal": 3.0, "inner": 3.0}) == []
-
-
-def test_a_take_must_hold_a_window_and_fit_in_memory() -> None:
-    (reason,) = reasons({**LIVE, "seconds_per_take": 0.63})
-    assert reason.startswith("seconds_per_take: 0.63 s are fewer samples than one window")
-    assert reasons({**LIVE, "seconds_per_take": 0.64}) == []
-    fast = StreamSpec(channels=3, rate_hz=100_000.0, unit="g")
-    (reason,) = check(Record(id="r", label="x", seconds=3600.0), {}, spec=fast, window=64)
-    assert reason == "seconds: 3600 s do not fit in memory at 100000 Hz; take 56 s or less"
-
-
-def test_a_job_that_should_not_have_been_accepted_fails_at_once() -> None:
-    running = job({**LIVE, "classes": ["normal"]})
-    assert running.finished.status == "failed"
-    assert not any(isinstance(output, cal.StartSearch | cal.Save) for output in running.wants)
-
-
-# ---- events of the search ----------------------------------------------------------------------------------------
+# ---- events of the search --------------------------------------------------------------------------------------------
 
 
 def test_events_of_the_search_are_read() -> None:
@@ -668,7 +288,8 @@ def test_an_event_that_nobody_understands_is_a_failure(event: dict[str, Any]) ->
     assert read.error == cal.MALFORMED
 
 
-# ---- laws --------------------------------------------------------------------------------------------------------
+# ---- laws ------------------------------------------------------------------------------------------------------------
+
 
 INPUTS = st.one_of(
     st.sampled_from(
