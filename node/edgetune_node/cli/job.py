@@ -119,14 +119,15 @@ def _reason(payload: dict[str, Any]) -> str:
 
 
 def summary(job: Job, seconds: float) -> dict[str, Any]:
-    """Give what ``--json`` prints: ``id``, ``status``, ``reason``, the model's figures and ``seconds``."""
-    name = job.detail.get("model")
+    """Give what ``--json`` prints: id, status, reason, warnings, the model with its figures, and seconds."""
+    name, warnings = job.detail.get("model"), job.detail.get("warnings")
     current = job.model if name is not None and job.model.get("id") == name else {}
     figures = {**current, **job.detail}
     return {
         "id": job.id,
         "status": job.status,
         "reason": job.reason,
+        "warnings": [str(warning) for warning in warnings] if isinstance(warnings, list) else [],
         "model": name,
         "accuracy": figures.get("accuracy"),
         "arena_bytes": figures.get("arena_bytes"),

@@ -189,6 +189,8 @@ def operate(
     except NodeError as error:
         job = replace(job, status="failed", reason=str(error))
     result = summary(job, time.monotonic() - started)
+    for warning in result["warnings"]:
+        sys.stderr.write(f"edgetune: warning: {warning}\n")
     if as_json:
         sys.stdout.write(json.dumps(result) + "\n")
     elif job.status == "done":

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LIVE = ("recalibrate", "--classes", "normal,inner", "--seconds-per-take", "1s")
 WAIT = "Make it normal and publish cmd/continue (class 1 of 2)"
+DOUBT = "'normal', take 1: its velocity of 5.00 mm/s lies in zone D: such a machine is not healthy"
 FOUND = {"model": "m-1", "accuracy": 0.987, "arena_bytes": 2144, "deployed": True}
 
 
@@ -41,7 +42,8 @@ def finds_a_model(node: Any) -> None:
         percent=60.0,
     )
     node.calibration(job, "done", percent=100.0)
-    node.reply(job, "recalibrate", "done", reason="there was no model before", detail=FOUND)
+    detail = {**FOUND, "warnings": [DOUBT]}
+    node.reply(job, "recalibrate", "done", reason="there was no model before", detail=detail)
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
@@ -55,7 +57,9 @@ def test_a_job_is_followed_to_the_model_it_ends_with(broker: Any, scripted_node:
     result = json.loads(ended.out)
     assert result.pop("seconds") >= 0
     command = node.seen.on(f"{node.base}/press/cmd/recalibrate")[0].json()
-    assert result == {"id": command["id"], "status": "done", "reason": "there was no model before", **FOUND}
+    said = {"id": command["id"], "status": "done", "reason": "there was no model before", "warnings": [DOUBT]}
+    assert result == said | FOUND
+    assert f"edgetune: warning: {DOUBT}\n" in ended.err
     assert command["classes"] == ["normal", "inner"]
     assert command["budget"] == {"ram_bytes": 4096, "search_seconds": 60.0}
     assert len(node.seen.on(f"{node.base}/press/cmd/continue")) == 2
