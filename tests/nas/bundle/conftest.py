@@ -1,0 +1,73 @@
+"""Bundles of a network of random weights."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from edgetune_nas.bundle import write_bundle
+from edgetune_nas.card import Budget, InputSpec, ModelCard, SearchSummary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgetune_nas.layers import Network
+
+
+CLASSES = [f"class {index}" for index in range(10)]
+CREATED = datetime(2026, 3, 1, 10, 15, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def write(vibration_network: Network, windows: NDArray[np.float32]) -> Callable[..., ModelCard]:
+    """Write a bundle of random weights into a folder, with anything overridden."""
+
+    def write_into(folder: Path, **changes: Any) -> ModelCard:
+        options: dict[str, Any] = {
+            "task": "fault",
+            "classes": CLASSES,
+            "input_spec": InputSpec(channels=1, length=512, rate_hz=12_000, unit="g"),
+            "network": vibration_network,
+            "calibration": windows,
+            "validation": windows,
+            "test_x": windows,
+            "test_label": np.arange(len(windows)) % 10,
+            "budget": Budget(ram_bytes=4096),
+            "search": SearchSummary(
+                seed=1,
+                candidates=3,
+                rejected=1,
+                trained=2,
+                seconds=2.0,
+                cpu_seconds=1.9,
+                peak_rss_bytes=300_000_000,
+                stopped_by="converged",
+                validation_accuracy=0.5,
+            ),
+            "data_fingerprint": "0" * 64,
+            "report": "<p>report</p>",
+            "created": CREATED,
+        }
+        return write_bundle(folder, **{**options, **changes})
+
+    return write_into
+
+
+@pytest.fixture(scope="session")
+def written(write: Callable[..., ModelCard], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One bundle that tests only read."""
+    folder = tmp_path_factory.mktemp("written")
+    return folder / f"model-{write(folder).id}"
+
+
+@pytest.fixture
+def bundle(written: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    return shutil.copytree(written, tmp_path / written.name)
