@@ -246,7 +246,7 @@ def test_a_node_lives_without_samples_and_dies_where_its_driver_hangs(
     (tmp_path / "moody.py").write_text(DRIVER)
     (described / "METADATA").write_text("Metadata-Version: 2.1\nName: moody\nVersion: 1.0\n")
     (described / "entry_points.txt").write_text("[edgetune.sources]\nmoody = moody:Moody\n")
-    scada = recorder(fresh_broker, "edgetune/n1/press/state")
+    scada, health = (recorder(fresh_broker, f"edgetune/n1/{topic}") for topic in ("press/state", "health"))
 
     def play(mood: str, reason: str) -> None:
         """Let the sensor be so, until the state says it."""
@@ -263,6 +263,7 @@ def test_a_node_lives_without_samples_and_dies_where_its_driver_hangs(
         assert [manager.next() for _ in range(6)] == 6 * ["WATCHDOG=1"]  # for longer than the manager would wait
         play("delivers", "no model")
         play("hangs", "the source hangs")
+        until(lambda: "hangs" in (health.messages[-1].json()["assets"][0]["source_error"] or ""))
         until(lambda: "the source of press has hung" in (tmp_path / "log").read_text())
         manager.drain()
         assert manager.next(3) is None
