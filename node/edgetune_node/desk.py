@@ -140,11 +140,7 @@ class Desk:
     def samples(self, chunk: Chunk) -> list[Effect]:
         """Let a running take have the samples, and keep what is to be kept of the unknown among them."""
         asset = self.asset
-        effects = (
-            self._feed(cal.Samples(chunk, asset.context.shaft_rpm, asset.paused))
-            if self._calibration is not None
-            else []
-        )
+        effects = self._feed(cal.Samples(chunk, asset.context.shaft_rpm, asset.paused))
         if self._calibration is not None and self._calibration.phase == "recording":
             asset.novelty.record(chunk.time_ns)
         stretches = asset.novel_stretches(**self._marks)
@@ -152,7 +148,7 @@ class Desk:
 
     def tick(self) -> list[Effect]:
         """Let time pass."""
-        return self._feed(cal.Ticked()) if self._calibration is not None else []
+        return self._feed(cal.Ticked())
 
     def searched(self, job: str, event: Mapping[str, Any]) -> list[Effect]:
         """Take in what the search child reports."""

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import socket
 import ssl
+from typing import TYPE_CHECKING
 
 from edgetune_node.errors import NodeError
-from edgetune_node.tls import distrust
+from edgetune_node.tls import distrust, own_certificate
+
+if TYPE_CHECKING:
+    from edgetune_node.config import MqttSection
+
+_HUNG_UP = "Unspecified error"
+_LOGIN = {"Bad user name or password", "Not authorized"}
 
 
 class BrokerError(NodeError):
@@ -40,3 +47,24 @@ def unreachable(where: str, error: OSError, *, tls: bool) -> BrokerError:
         )
     hint = "does it speak TLS there, and is a firewall between?" if tls else "is it running, and is a firewall between?"
     return BrokerError(f"broker {where} cannot be reached: {error}", hint, passing=True)
+
+
+def ended(mqtt: MqttSection, refusal: str | None) -> BrokerError:
+    """Explain why a broker took the connection but did not let the client in; ``refusal`` is None if it is silent."""
+    where = f"broker {mqtt.host}:{mqtt.port}"
+    if refusal in _LOGIN:
+        user = f"user {mqtt.username!r}" if mqtt.username else "a client without user name"
+        return BrokerError(
+            f"{where} refuses {user}: {refusal}",
+            "check the user name (--broker mqtt://user@host) and EDGETUNE_MQTT__PASSWORD or --password-file",
+        )
+    if refusal and "rotocol" in refusal:
+        return BrokerError(f"{where} does not speak MQTT {mqtt.protocol}", "try --protocol 3.1.1")
+    said = f"ended the connection: {refusal}" if refusal else "does not answer"
+    if mqtt.tls is not None and refusal == _HUNG_UP:
+        said = f"ended the connection without a word; {own_certificate(mqtt.tls)}"
+    return BrokerError(
+        f"{where} {said}",
+        "is it an MQTT broker, and is mqtt:// (plain) or mqtts:// (TLS) right for this port?",
+        passing=True,
+    )

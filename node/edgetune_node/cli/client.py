@@ -15,11 +15,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edgetune_node.cli.broker_errors import BrokerError, unreachable
+from edgetune_node.cli.broker_errors import BrokerError, ended, unreachable
 from edgetune_node.errors import NodeError
 from edgetune_node.signing import PROPERTY, seal, sign
 from edgetune_node.sockets import prepare
-from edgetune_node.tls import own_certificate, tls_context
+from edgetune_node.tls import tls_context
 from edgetune_node.topics import NODE_COMMANDS
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ CONNECT_S = 8.0
 ACKNOWLEDGE_S = 5.0
 STOPPED_S = 2.0
 FINAL = frozenset({"done", "failed", "rejected"})
-_HUNG_UP = "Unspecified error"
-_LOGIN = {"Bad user name or password", "Not authorized"}
 
 
 class NoReplyError(NodeError):
@@ -287,22 +285,7 @@ class OperatorClient:
         if connected:
             return
         self.close()
-        if refusal in _LOGIN:
-            user = f"user {self._mqtt.username!r}" if self._mqtt.username else "a client without user name"
-            raise BrokerError(
-                f"broker {self._where} refuses {user}: {refusal}",
-                "check the user name (--broker mqtt://user@host) and EDGETUNE_MQTT__PASSWORD or --password-file",
-            )
-        if refusal and "rotocol" in refusal:
-            raise BrokerError(f"broker {self._where} does not speak MQTT {self._mqtt.protocol}", "try --protocol 3.1.1")
-        said = f"ended the connection: {refusal}" if refusal else "does not answer"
-        if self._mqtt.tls is not None and refusal == _HUNG_UP:
-            said = f"ended the connection without a word; {own_certificate(self._mqtt.tls)}"
-        raise BrokerError(
-            f"broker {self._where} {said}",
-            "is it an MQTT broker, and is mqtt:// (plain) or mqtts:// (TLS) right for this port?",
-            passing=True,
-        )
+        raise ended(self._mqtt, refusal)
 
     # ---- what paho's thread calls ----
 
