@@ -25,6 +25,10 @@ LOOKED_BACK, AGREEING = 5, 3
 """Of the last five looks three must show a defect: single seconds err."""
 SPEED_SPREAD = 0.015
 """Estimates of the speed that differ by more are none."""
+SLIP = 0.05
+"""The speed of a motor under load differs from the one it was configured with by up to this part."""
+ROUNDED = 0.01
+"""Speeds that differ by less are the same to the lines of a defect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,8 @@ class VibrationWatch:
         found = diagnose(samples, self._settings.spec, self._machine, told)
         if told is None and self._machine.shaft_range_rpm is not None:
             found = self._estimated(found, samples)
+        elif told is not None and told.origin == "config" and found.lines:
+            found = self._slipped(found, samples, told.rpm)
         self._looks.append(found)
         if found.velocity_rms_mm_s is not None:
             self._trend.add(now, max(found.velocity_rms_mm_s))
@@ -160,6 +166,14 @@ class VibrationWatch:
             return ShaftSpeed(context.shaft_rpm, "context")
         configured = self._settings.machine.shaft_rpm
         return None if configured is None else ShaftSpeed(configured, "config")
+
+    def _slipped(self, found: Condition, samples: Samples, rpm: float) -> Condition:
+        """Look at the speed that the spectrum shows near the configured one, too; the defect that is clearer counts."""
+        machine = replace(self._machine, shaft_range_rpm=((1 - SLIP) * rpm, (1 + SLIP) * rpm))
+        near = self._estimated(diagnose(samples, self._settings.spec, machine), samples)
+        if near.shaft is None or near.match is None or abs(near.shaft.rpm / rpm - 1) < ROUNDED:
+            return found
+        return near if found.match is None or near.match.score > found.match.score else found
 
     def _estimated(self, found: Condition, samples: Samples) -> Condition:
         """Believe an estimated speed only where it stays; then also in the few looks that show none."""

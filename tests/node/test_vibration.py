@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -137,6 +138,40 @@ def test_of_real_machines_no_wrong_speed_is_told(recordings_dir: Path, rpm: int,
     known = [speed for speed in told if speed is not None]
     assert [speed for speed in known if abs(speed / rpm - 1) > 0.015] == []
     assert len(known) > len(told) / 3
+
+
+@pytest.mark.parametrize("configured", [1797.0, 1730.0, 1860.0])
+def test_a_motor_that_slips_still_shows_its_defect(configured: float) -> None:
+    seconds = Seconds(shaft_rpm=configured)
+    fields = seconds.play("inner_severe", 5)
+    assert fields["defect"] == "bpfi"
+    assert fields["shaft_rpm_from"] == ("config" if configured == 1797.0 else "estimated")
+    assert fields["shaft_rpm"] == pytest.approx(1797.0, rel=0.01)
+    told = Seconds(Context(shaft_rpm=configured))
+    fields = told.play("inner_severe", 5)
+    assert (fields["shaft_rpm"], fields["shaft_rpm_from"]) == (configured, "context")  # the plant knows
+
+
+@pytest.mark.parametrize("configured", [1730.0, 1860.0])
+def test_real_races_show_their_defect_however_far_their_motor_slips(recordings_dir: Path, configured: float) -> None:
+    machine = MachineSection(bearing="6205-2RS", shaft_rpm=configured)
+    shown = Counter[str]()
+    for rpm in (1797, 1772):
+        for path in sorted((recordings_dir / f"cwru_de_{rpm}rpm").glob("*.npz")):
+            wanted = {"inner": "bpfi", "outer": "bpfo", "normal": ""}.get(path.stem.split("_")[0])
+            if wanted is None:
+                continue
+            samples = read_recording(path).samples
+            watch = VibrationWatch(AssetSection(id="b", rate_hz=RATE, machine=machine))
+            for second in range(8):
+                watch.push(Chunk(samples[:, second * RATE :][:, :RATE], second * 10**9, float(RATE), second))
+                watch.look(float(second), Context())
+                match = watch.physics.match
+                if second >= 5:
+                    found = "" if match is None else match.defect
+                    shown["right" if found == wanted else found or "missed"] += 1
+    assert set(shown) <= {"right", "missed"}
+    assert shown["right"] > 0.9 * shown.total()
 
 
 def test_without_a_bearing_nothing_is_looked_for() -> None:
