@@ -35,7 +35,7 @@ PARTS: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class PhysicsVerdict:
     """What physics says to the network's condition, in a word and in a sentence, and what that rests on."""
 
     word: PhysicsWord
@@ -60,7 +60,7 @@ class EvidenceWatch:
         self._vibration = vibration
         self._windows: deque[tuple[str, Samples]] = deque(maxlen=min(settings.alarm.window, WINDOWS))
         self._indicators: dict[str, Any] = {}
-        self._last: Verdict | None = None
+        self._last: PhysicsVerdict | None = None
 
     def hear(self, class_: str, samples: Samples) -> None:
         """Keep a window that the alarm has counted for ``class_``; shape ``(channels, length)``."""
@@ -97,11 +97,11 @@ class EvidenceWatch:
             "action": recommended_action(state, verdict.word, verdict.defect, verdict.zone),
         }
 
-    def _verdict(self, state: AlarmState, *, heard: bool) -> Verdict:
+    def _verdict(self, state: AlarmState, *, heard: bool) -> PhysicsVerdict:
         physics = self._vibration.physics
         defect = None if physics.match is None else physics.match.defect
         word, note = physics_verdict(state, defect, physics.zone, looked=physics.looked, heard=heard)
-        return Verdict(word, note, defect, physics.zone)
+        return PhysicsVerdict(word, note, defect, physics.zone)
 
 
 def physics_verdict(
