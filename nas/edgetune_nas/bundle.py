@@ -39,6 +39,8 @@ CARD: Final = "card.json"
 REPORT: Final = "report.html"
 MODEL_FILES: Final[dict[Precision, str]] = {"float": "model.onnx", "int8": "model.int8.onnx"}
 MAX_CARD_BYTES: Final = 4 * 2**20
+MAX_CLASS_NAME: Final = 200
+FIRST_YEAR, LAST_YEAR = 1970, 2200
 MAX_CALIBRATION_WINDOWS: Final = 256
 MIN_AGREEMENT: Final = 0.995
 
@@ -229,10 +231,16 @@ def read_card(folder: Path) -> ModelCard:
             f"{folder.name} has format {found}, this edgetune reads up to {FORMAT}; upgrade edgetune to use it"
         )
     try:
-        return ModelCard.model_validate_json(data)
+        card = ModelCard.model_validate_json(data)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'card'}: {each['msg']}" for each in error.errors())
         raise BundleError(f"{folder / CARD} is no model card: {wrong}") from error
+    if not FIRST_YEAR <= card.created.year <= LAST_YEAR:
+        raise BundleError(f"{folder / CARD} is no model card: created: the year {card.created.year}")
+    for name in card.classes:
+        if not name or len(name) > MAX_CLASS_NAME or not name.isprintable():
+            raise BundleError(f"{folder / CARD} is no model card: classes: {name[:MAX_CLASS_NAME]!r} can be no name")
+    return card
 
 
 def load_bundle(folder: Path, precision: Precision | Literal["deployed"] = "deployed") -> Bundle:

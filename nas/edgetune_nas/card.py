@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 FORMAT: Literal[1] = 1
 Task = Literal["fault", "sign"]
@@ -91,7 +90,7 @@ class ModelCard(_Model):
 
     format: Literal[1] = FORMAT
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{3,63}$")
-    created: datetime
+    created: AwareDatetime
     task: Task
     classes: list[str] = Field(min_length=2)
     input: InputSpec

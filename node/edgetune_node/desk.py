@@ -194,6 +194,12 @@ class Desk:
             return effects + self._finish("failed", event.error or "", {})
         return effects + self._finish("done", "", {"model": event.bundle.card.id, **self._marks})
 
+    def broke(self, job: str, reason: str) -> list[Effect]:
+        """End a job that a defect of ours would else leave running for ever."""
+        if self._origin is None or job != self.job:
+            return []
+        return [CancelSearch(self.asset.settings.id, job), *self._finish("failed", reason, {})]
+
     # ---- what it says ------------------------------------------------------------------------------------------
 
     def state(self, *, always: bool = False) -> list[Effect]:
@@ -370,12 +376,12 @@ class Desk:
             self._note = reason
         if origin.name in SEARCHING and self._passed_over:
             detail = {**detail, "warnings": [*detail.get("warnings", []), *self._passed_over]}
-        self._calibration = self._origin = None
         if status == "cancelled":
             status, reason = "failed", f"cancelled: {reason}" if reason else "cancelled"
         replies = self._respond(origin, status, reason, detail)
         asset = self.asset.settings.id
         answer = replies[0].message.json_bytes()
+        self._calibration = self._origin = None
         return [*replies, FinishCommand(asset, origin.name, origin.command_id, answer)]
 
     def _respond(self, origin: Origin, status: str, reason: str, detail: dict[str, Any]) -> list[Any]:

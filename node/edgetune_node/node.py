@@ -266,10 +266,14 @@ class Node:
         return settled
 
     def broken(self, event: Event, reason: str) -> list[Effect]:
-        """Answer a command that a defect of ours kept from being carried out, so that its sender does not wait."""
-        if not isinstance(event, CommandArrived):
-            return []
-        return self._gate.reject(event, None, [f"the node failed over it: {reason}; its log says more"])
+        """Answer a command, or end a job, that a defect of ours keeps from going on, so that nobody waits for ever."""
+        told = f"the node failed over it: {reason}; its log says more"
+        match event:
+            case CommandArrived():
+                return self._gate.reject(event, None, [told])
+            case ModelReady() | RecordingSaved() | NovelChanged() | SearchReported():
+                return self._settle(self.desks[event.asset].broke(event.job, told))
+        return []
 
     def _info(self) -> Effect:
         fields = info_fields(self._settings, {name: asset.subject for name, asset in self.assets.items()})

@@ -299,11 +299,11 @@ class Service:
                 log.warning("model store", asset=name, problem=warning)
             if warnings:
                 self._node.desks[name].remark("; ".join(warnings))
-            self._carry_out(self._node.handle(NovelChanged(name, self._files.novel[name].kept())))
+            self._take(NovelChanged(name, self._files.novel[name].kept()))
             if bundle is not None or profiles.people:
                 previous = profiles.store.previous_id()
                 subject = profiles.subject if profiles.people else None
-                self._carry_out(self._node.handle(ModelReady(name, "", bundle, previous, subject=subject)))
+                self._take(ModelReady(name, "", bundle, previous, subject=subject))
 
 
 def _capabilities() -> list[str]:

@@ -13,12 +13,18 @@ from deciding import Bench, only, said
 from edgetune_node.errors import OutboxError
 from edgetune_node.events import (
     AckCommand,
+    CancelSearch,
     CommandArrived,
+    Event,
+    FinishCommand,
     Install,
     KeepCommand,
     ModelReady,
+    NovelChanged,
     Publish,
+    RecordingSaved,
     SaveRecording,
+    SearchReported,
     StartSearch,
 )
 from edgetune_node.signing import seal, sign
@@ -118,6 +124,29 @@ def test_a_defect_of_ours_is_answered_and_acknowledged() -> None:
     effects = bench.node.broken(event, "ZeroDivisionError()")
     assert "ZeroDivisionError" in said(effects, "resp/rollback")[0]["reason"]
     assert only(effects, AckCommand).ack == 3
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        SearchReported("bearing", "r", {"event": "progress"}),
+        RecordingSaved("bearing", "r", None),
+        NovelChanged("bearing", (), "r"),
+        ModelReady("bearing", "r", None, None),
+    ],
+)
+def test_a_job_that_a_defect_of_ours_broke_ends_and_the_next_may_begin(event: Event) -> None:
+    bench = Bench()
+    bench.world.recordings = {"bearing": {"a": 5.0, "b": 5.0}}
+    bench.command("recalibrate", id="r", source="stored")
+    effects = bench.node.broken(event, "ZeroDivisionError()")
+    (answer,) = said(effects, "resp/recalibrate")
+    assert (answer["id"], answer["status"]) == ("r", "failed")
+    assert "ZeroDivisionError" in answer["reason"]
+    assert only(effects, FinishCommand).command_id == "r"
+    assert only(effects, CancelSearch).job == "r"
+    assert bench.node.broken(event, "again") == []
+    assert said(bench.command("recalibrate", id="next", source="stored"), "resp/recalibrate")[0]["status"] == "accepted"
 
 
 KEY = "k" * 32

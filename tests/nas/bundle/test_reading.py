@@ -100,6 +100,25 @@ def test_a_newer_format_asks_for_an_upgrade(bundle: Path) -> None:
         load_bundle(bundle)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"created": "2026-01-01T00:00:00"}, "created: Input should have timezone info"),
+        ({"created": "0001-01-01T00:00:00+14:00"}, "created: the year 1"),
+        ({"created": "9999-12-31T23:59:59-14:00"}, "created: the year 9999"),
+        ({"classes": ["normal", ""]}, "classes: '' can be no name"),
+        ({"classes": ["normal", "\x1b[2J"]}, "can be no name"),
+        ({"classes": ["normal", "x" * 300]}, "can be no name"),
+    ],
+)
+def test_a_card_that_no_node_could_speak_of_is_refused(bundle: Path, wrong: dict[str, Any], named: str) -> None:
+    card = json.loads((bundle / "card.json").read_bytes())
+    (bundle / "card.json").write_text(json.dumps(card | wrong))
+    with pytest.raises(BundleError) as caught:
+        read_card(bundle)
+    assert named in str(caught.value)
+
+
 def test_a_card_that_is_no_card_names_each_wrong_field(bundle: Path) -> None:
     edit(bundle, lambda card: card.update(classes=["one"], deployed="fp16"))
 
