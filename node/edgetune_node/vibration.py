@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgetune_node.trend import Trend
 from edgetune_signal import IndicatorBuffer, ShaftSpeed, diagnose
+from edgetune_signal.condition import estimated_speed
 
 if TYPE_CHECKING:
     from edgetune_node.config import AssetSection
@@ -167,29 +168,37 @@ class VibrationWatch:
         configured = self._settings.machine.shaft_rpm
         return None if configured is None else ShaftSpeed(configured, "config")
 
-    def _slipped(self, found: Condition, samples: Samples, rpm: float) -> Condition:
-        """Look at the speed that the spectrum shows near the configured one, too; the defect that is clearer counts."""
-        machine = replace(self._machine, shaft_range_rpm=((1 - SLIP) * rpm, (1 + SLIP) * rpm))
-        near = self._estimated(diagnose(samples, self._settings.spec, machine), samples)
-        if near.shaft is None or near.match is None or abs(near.shaft.rpm / rpm - 1) < ROUNDED:
-            return found
-        return near if found.match is None or near.match.score > found.match.score else found
-
     def _estimated(self, found: Condition, samples: Samples) -> Condition:
-        """Believe an estimated speed only where it stays; then also in the few looks that show none."""
-        self._unsure = self._unsure + 1 if found.shaft is None else 0
-        if self._unsure >= LOOKED_BACK:
-            self._speeds.clear()
-        if found.shaft is not None:
-            self._speeds.append(found.shaft.rpm)
-        steady = len(self._speeds) == AGREEING and max(self._speeds) <= (1 + SPEED_SPREAD) * min(self._speeds)
-        if steady and found.shaft is None:
-            speed = ShaftSpeed(median(self._speeds), "estimated")
-            return diagnose(samples, self._settings.spec, self._machine, speed)
-        if steady or found.shaft is None:
+        """Believe an estimated speed only where it stays."""
+        rpm = self._believed(found.shaft)
+        if found.shaft is None and rpm is not None:
+            return diagnose(samples, self._settings.spec, self._machine, ShaftSpeed(rpm, "estimated"))
+        if found.shaft is None or rpm is not None:
             return found
         quality = (*found.quality, "no_shaft_speed")
         return replace(found, shaft=None, band_hz=None, lines=(), match=None, quality=quality)
+
+    def _slipped(self, found: Condition, samples: Samples, configured: float) -> Condition:
+        """Look at the speed that the spectrum shows near the configured one, too; the defect that is clearer counts."""
+        spec = self._settings.spec
+        rpm = self._believed(estimated_speed(samples, spec, ((1 - SLIP) * configured, (1 + SLIP) * configured)))
+        if rpm is None or abs(rpm / configured - 1) < ROUNDED:
+            return found
+        near = diagnose(samples, spec, self._machine, ShaftSpeed(rpm, "estimated"))
+        if near.match is None or (found.match is not None and found.match.score >= near.match.score):
+            return found
+        return near
+
+    def _believed(self, shaft: ShaftSpeed | None) -> float | None:
+        """Give an estimated speed, where it has stayed; also in the few looks that show none."""
+        self._unsure = self._unsure + 1 if shaft is None else 0
+        if self._unsure >= LOOKED_BACK:
+            self._speeds.clear()
+        if shaft is not None:
+            self._speeds.append(shaft.rpm)
+        if len(self._speeds) < AGREEING or max(self._speeds) > (1 + SPEED_SPREAD) * min(self._speeds):
+            return None
+        return median(self._speeds) if shaft is None else shaft.rpm
 
 
 def rounded(value: Indicators) -> dict[str, list[float | None]]:

@@ -118,7 +118,8 @@ def diagnose(samples: Samples, spec: StreamSpec, machine: Machine, shaft: ShaftS
     limits = machine.zone_limits_mm_s
     found = _Found(None, 0, (), None, ())
     if usable and machine.orders is not None:
-        shaft = shaft or _estimated(samples, spec, machine)
+        if shaft is None and machine.shaft_range_rpm is not None:
+            shaft = estimated_speed(samples, spec, machine.shaft_range_rpm)
         if shaft is None:
             quality.append("no_shaft_speed")
         elif shaft.rpm > 0:
@@ -146,10 +147,9 @@ class _Found:
     problems: tuple[str, ...]
 
 
-def _estimated(samples: Samples, spec: StreamSpec, machine: Machine) -> ShaftSpeed | None:
-    if machine.shaft_range_rpm is None:
-        return None
-    low, high = machine.shaft_range_rpm
+def estimated_speed(samples: Samples, spec: StreamSpec, between_rpm: tuple[float, float]) -> ShaftSpeed | None:
+    """Speed that the spectra of most channels ``(channels, n)`` show; None where they show none."""
+    low, high = between_rpm
     guesses = [
         estimate_shaft_hz(channel.astype(np.float64), spec.rate_hz, (low / 60, high / 60)) for channel in samples
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,8 @@ LOST_S = 0.1
 MAX_AT_ONCE_S = 1.0
 ANSWERS_S = 1.0
 """A sender's clock is asked for so long; where it does not answer, samples get the time of their arrival."""
+ASKED_EVERY_S = 1.0
+"""How far apart the clocks are is asked so often; liblsl measures it anew every few seconds."""
 SOONEST_S = 0.1
 """Stamps further ahead of this machine's clock than this, or longer ago than `BUFFER_S`, are of another clock."""
 UNITS = {
@@ -71,7 +74,8 @@ class LslDevice:
     ) -> None:
         self._spec = spec
         self._clock = clock
-        self._corrected = False
+        self._correction_s: float | None = None
+        self._asked_s = float("-inf")
         self._wanted = {key: value for key, value in (("name", stream), ("type", stream_type)) if value is not None}
         self._columns = columns
         self._inlet: Any = None
@@ -101,11 +105,11 @@ class LslDevice:
         except (LostError, LateError) as error:
             raise SourceError(f"the LSL stream with {predicate} does not answer: {error}") from error
         self._last_s = None
+        self._asked_s = float("-inf")
         try:
-            self._inlet.time_correction(ANSWERS_S)
-            self._corrected = True
+            self._correction_s = self._inlet.time_correction(ANSWERS_S)
         except (LostError, LateError):  # its clock is asked over UDP, which a firewall may keep out
-            self._corrected = False
+            self._correction_s = None
 
     def receive(self, timeout_s: float) -> list[Piece]:
         """Return what has come."""
@@ -136,12 +140,14 @@ class LslDevice:
         from pylsl.util import LostError
         from pylsl.util import TimeoutError as LateError
 
-        if not self._corrected:
+        now_s = pylsl.local_clock()
+        if self._correction_s is not None and now_s - self._asked_s >= ASKED_EVERY_S:
+            self._asked_s = now_s
+            with suppress(LostError, LateError):
+                self._correction_s = self._inlet.time_correction(ANSWERS_S)
+        if self._correction_s is None:
             return None
-        try:
-            ago_s = pylsl.local_clock() - stamp_s - self._inlet.time_correction(ANSWERS_S)
-        except (LostError, LateError):
-            return None
+        ago_s = pylsl.local_clock() - stamp_s - self._correction_s
         return self._clock.utc_ns() - round(ago_s * NS_PER_S) if -SOONEST_S <= ago_s <= BUFFER_S else None
 
     def wake(self) -> None:
