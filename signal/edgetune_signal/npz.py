@@ -56,11 +56,20 @@ class Npz:
     """An open ``.npz`` archive.
 
     Every failure is a `RecordingError` that names the file and the array. No array is ever unpickled.
+
+    Attributes
+    ----------
+    path
+        The file.
+    size
+        Its bytes.
+    names
+        Its arrays.
     """
 
     def __init__(self, path: Path, archive: zipfile.ZipFile, size: int) -> None:
         self.path = path
-        self._size = size
+        self.size = size
         self._archive = archive
         self.names = tuple(
             name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy") and name != ".npy"
@@ -84,7 +93,7 @@ class Npz:
             shape, dtype = self._header(name, file)
             size = math.prod(shape) * dtype.itemsize
             info = self._archive.getinfo(f"{name}.npy")
-            stored, packed = info.file_size, min(info.compress_size, self._size)
+            stored, packed = info.file_size, min(info.compress_size, self.size)
             if size > max_bytes or size > stored:
                 limit = f"at most {max_bytes} are read" if size > max_bytes else f"the archive holds {stored}"
                 raise RecordingError(f"{self.path}: {name} {shape} {dtype} would take {size} bytes, {limit}")

@@ -18,6 +18,8 @@ from edgetune_signal.recording_file import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edgetune_signal.npz import Npz
+
 WHOLE_TAKES = 3
 """With this many takes of a class the last one is held out whole."""
 FILE_OVERHEAD_BYTES = 8192
@@ -138,6 +140,7 @@ class RecordingStore:
             try:
                 with open_npz(path) as npz:
                     metadata = read_metadata(npz)
+                    self._check_unpacked(npz, 4 * metadata.channels * metadata.length)
             except RecordingError as error:
                 self.broken.append(BrokenRecording(path, str(error)))
                 continue
@@ -177,6 +180,13 @@ class RecordingStore:
             path.unlink()
         except OSError as error:
             raise RecordingError(f"{path}: cannot be deleted: {error.strerror}") from error
+
+    def _check_unpacked(self, npz: Npz, size: int) -> None:
+        """Refuse a packed recording that takes more memory than all recordings may take on the disk."""
+        if size > max(self.quota_bytes, npz.size):
+            raise RecordingError(
+                f"{npz.path}: unpacks to {size} bytes, over the quota of {self.quota_bytes}: raise it or cut the file"
+            )
 
     def _advice(self, excess: int) -> str:
         """Name the oldest recordings that make enough room."""

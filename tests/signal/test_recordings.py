@@ -173,6 +173,16 @@ def test_arrays_that_numpy_would_not_pack_so_are_refused(tmp_path: Path, packing
         read_recording(tmp_path / "odd.npz")
 
 
+def test_a_packed_recording_larger_than_the_whole_store_is_broken(tmp_path: Path) -> None:
+    for name, samples in (("large", 300_000), ("small", 100_000)):
+        np.savez_compressed(tmp_path / name, samples=np.zeros((1, samples), np.float32), rate_hz=100.0, label=name)
+    store = RecordingStore(tmp_path, 1_000_000)
+    assert [info.label for info in store.list()] == ["small"]
+    [broken] = store.broken
+    assert broken.path.name == "large.npz"
+    assert "unpacks to 1200000 bytes, over the quota of 1000000" in broken.reason
+
+
 def test_a_pipe_among_the_recordings_is_broken_and_keeps_nobody_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.npz")
     store = RecordingStore(tmp_path, 10**6)
