@@ -199,10 +199,11 @@ class Asset:
         return [self._model(Durability.RARE)]
 
     def wear(self, subject: str, bundle: Bundle | None, previous: str | None) -> list[Publish]:
-        """Listen to another person, with their model; what was learned of the one before is forgotten."""
+        """Listen to another person, with their model; what was heard of the one before is forgotten."""
         ended = self._spoken(self._muscles.gap())
-        self._spans = []  # recordings are marked with who wears the sensor now
         self.subject = subject
+        self.recent = Recent(self.settings.rate_hz)
+        self._windower.reset()
         self._muscles = MuscleWatch(self.settings, self._new_id)
         return [*ended, *self.swap(bundle, previous)]
 

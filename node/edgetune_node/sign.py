@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edgetune_node.alarm import UNKNOWN
 
@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from edgetune_node.config import SignSection
+
+REST_LIMIT: Final = 2.0
+"""Muscles at rest are not always alike: they are unlike rest where they are so many times as far as a sign may be."""
+
+
+def is_far(distance: float | None, *, resting: bool) -> bool:
+    """Whether a window is unlike the sign, or the rest, that it is called; it is not where nobody knows."""
+    return distance is not None and distance > (REST_LIMIT if resting else 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +138,8 @@ class SignDetector:
     of another class are taken for errors of the network. Doubtful windows never count for a sign.
 
     Where distances are given, a sign is unknown if the mean distance of its windows is over the limit. Doubtful windows
-    over the limit are strange: ``min_windows`` in a row make an unknown sign where no other one is, and between
-    signs they count as a class of their own. Rest is never strange.
+    over the limit are strange, and so is what is called rest and is over `REST_LIMIT`: ``min_windows`` in a row make an
+    unknown sign where no other one is, and between signs they count as a class of their own.
 
     Parameters
     ----------
@@ -177,8 +185,9 @@ class SignDetector:
             The sign that this window ended.
         """
         doubt = class_ == UNKNOWN or not confidence >= self._settings.min_confidence
-        strange = doubt and class_ != self._rest and distance is not None and distance > 1
-        if (doubt and not strange) or class_ == self._rest:
+        resting = class_ == self._rest
+        strange = (doubt or resting) and is_far(distance, resting=resting)
+        if (doubt or resting) and not strange:
             return self._quiet(rest=not doubt)
         run = self._run
         if run is None:

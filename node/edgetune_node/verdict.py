@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgetune_node.alarm import UNKNOWN
+from edgetune_node.sign import is_far
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,7 @@ class Verdict:
     distance
         Distance to that class over the limit, so that more than 1 is unlike it; None where it is not known.
     novel
-        Whether the window is unlike its class. Rest never is: whoever rests makes no sign.
+        Whether the window is unlike its class; rest may differ more from rest than a sign from its kind.
     inference_us
         How long the network took; None where it was not asked.
     """
@@ -62,5 +63,5 @@ def judge(window: Window, bundle: Bundle, settings: AssetSection, *, distant: bo
         apart = bundle.novelty.distances(window.samples[np.newaxis], np.array([best]))
         distance = float(apart[0]) / bundle.novelty.limit
     resting = settings.task == "sign" and class_ == settings.healthy_class
-    novel = distance is not None and distance > 1 and not resting
+    novel = is_far(distance, resting=resting)
     return Verdict(class_, float(probabilities[best]), shares, distance, novel, took_us)

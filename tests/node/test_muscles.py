@@ -170,7 +170,7 @@ def test_without_the_distance_a_model_names_what_it_can_as_before(model: Bundle)
 
 def test_rest_that_is_not_as_it_was_is_rest(model: Bundle) -> None:
     person = Person(model)
-    louder = np.round(2.0 * played(("rest", 10)))
+    louder = np.round(1.4 * played(("rest", 10)))
     person.hears(louder)
     told = [one for one in person.said if one.topic == "classification"]
     assert model.novelty is not None

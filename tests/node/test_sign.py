@@ -186,10 +186,12 @@ def test_an_unknown_sign_after_a_known_one_without_rest_is_a_second_one() -> Non
     assert (first.distance, second.distance) == (pytest.approx(0.4), pytest.approx(2.0))
 
 
-def test_rest_is_never_unknown() -> None:
+def test_rest_may_be_twice_as_far_from_rest_as_a_sign_from_its_kind() -> None:
     signs = detector()
-    assert play_at(signs, [("rest", 0.9, 5.0)] * 20 + [("rest", 0.3, 5.0)] * 20) == []
+    assert play_at(signs, [("rest", 0.9, 1.9)] * 20 + [("rest", 0.3, 1.9)] * 20) == []
     assert signs.gap() is None
+    (event,) = play_at(signs, [*[("rest", 0.9, 2.1)] * 20, *[("rest", 0.9, 1.9)] * 3])
+    assert (event.class_, event.windows) == ("unknown", 20)
 
 
 FAR = st.sampled_from([0.2, 1.1, 4.0])
