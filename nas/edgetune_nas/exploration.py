@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, fields
 from functools import partial
 from importlib import import_module
@@ -26,9 +27,13 @@ FINAL_STEPS: dict[Task, int] = {"fault": 1500, "sign": 240}
 """Training steps of the winner's last training, on training and validation windows together, if time allows."""
 FINAL_SHARE = 0.4
 """Most of the time budget that is kept back for it."""
-EXPORT_SECONDS = 3.0
-"""Time kept for writing and measuring the bundle."""
+EXPORT_SECONDS, EXPORT_SHARE = 3.0, 0.5
+"""Time kept for writing and measuring the bundle on a processor of its own, and the most of the budget kept for it."""
+SLOWEST, TELLING_SECONDS = 4.0, 0.1
+"""How many times slower other load is believed to make the search, and the processor time from which on it is told."""
 LOADING_POLL_SECONDS = 0.1
+SOLVE_SECONDS = 2.0
+"""Time that closed forms have even where the budget is shorter: all of them take less, unless windows are huge."""
 TORCH_SECONDS = 8.0
 """With less time than this to train in, loading torch would leave none."""
 
@@ -70,14 +75,16 @@ class Exploration:
         self._monitor, self._executor, self._evaluate = monitor, executor, evaluate
         self._load = load
         self._trains = False
+        self._began = self._began_cpu = 0.0
         self.found: dict[int, Evaluation] = {}
 
     def run(self) -> StoppedBy:
         """Explore; say what stopped it. Results in the journal are told again before anything is evaluated."""
         engine, monitor = self._engine, self._monitor
-        monitor.reserve = EXPORT_SECONDS
         if self._journal.records:
             monitor.resume(float(self._journal.records[-1]["elapsed"]))
+        self._began, self._began_cpu = monitor.elapsed, time.process_time()
+        monitor.reserve = self.export_seconds
         recorded = iter(self._journal.records)
         monitor.enter("closed_form")
         while batch := list(iter(engine.ask, None)):
@@ -95,6 +102,24 @@ class Exploration:
             if left and (reason := monitor.stop_reason()):
                 return reason
         return engine.stopped_by or "converged"
+
+    @property
+    def export_seconds(self) -> float:
+        """Time to keep for writing and measuring the bundle: more where other processes take their share."""
+        return min(EXPORT_SECONDS * self._slowness, EXPORT_SHARE * self._monitor.seconds)
+
+    @property
+    def _slowness(self) -> float:
+        """Seconds that a second of this process takes here; 1 where others evaluate, for whom it then waits."""
+        used = time.process_time() - self._began_cpu
+        if self._executor is not None or used < TELLING_SECONDS:
+            return 1.0
+        return min(SLOWEST, max(1.0, self._took / used))
+
+    @property
+    def _took(self) -> float:
+        """Seconds since the exploration began."""
+        return self._monitor.elapsed - self._began
 
     def _may_train(self) -> bool:
         if self._trains:
@@ -120,7 +145,7 @@ class Exploration:
     def _evaluations(self, batch: list[Candidate]) -> Iterable[Evaluation]:
         if self._executor is not None:
             return self._executor.map(partial(self._evaluate, self._problem), batch)
-        # closed forms are not interrupted: they take a moment, and without one there is nothing to deploy
+        # a closed form is not interrupted: it takes a moment, and without one there is nothing to deploy
         return (
             self._evaluate(self._problem, candidate, self._monitor.pulse if candidate.steps else _never)
             for candidate in batch
@@ -142,10 +167,12 @@ class Exploration:
             }
         )
         best = engine.best
+        monitor.reserve = self.export_seconds
         if best is not None and best.candidate.steps:
             final = FINAL_STEPS[self._problem.task] * best.result.seconds / best.candidate.steps
-            monitor.reserve = EXPORT_SECONDS + min(final, FINAL_SHARE * monitor.seconds)
-        if monitor.pulse() and candidate.steps:
+            monitor.reserve += min(final, FINAL_SHARE * monitor.seconds)
+        stop = monitor.pulse()
+        if stop and (candidate.steps or monitor.stop_reason() == "cancelled" or self._took > SOLVE_SECONDS):
             raise Interrupted
 
 

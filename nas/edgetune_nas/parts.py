@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from edgetune_signal.datasets import Dataset
     from edgetune_signal.splits import Split
 
+SHORTEST = 2
+"""Samples of a window: one alone has neither spectrum nor envelope."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parts:
@@ -57,7 +60,7 @@ def divide(dataset: Dataset, library: Dataset | None, seed: int) -> Parts:
     Raises
     ------
     DataError
-        When a class has too few windows, the library does not fit, or a value is not finite.
+        When a class has too few windows, the library does not fit, windows are too short, or a value is not finite.
     """
     try:
         data = dataset if library is None else merge_library(dataset, library)
@@ -66,6 +69,12 @@ def divide(dataset: Dataset, library: Dataset | None, seed: int) -> Parts:
         raise DataError(str(error)) from error
     if not np.isfinite(data.x).all():
         raise DataError("the windows hold values that are no finite numbers; record those parts again")
+    if data.length < SHORTEST:
+        raise DataError(
+            f"a window has {data.length} sample, which tells no vibration; cut windows of {SHORTEST} or more"
+        )
+    if not len(split.test):
+        raise DataError("no new window is left to test on, and a library's never are: add three or more of each class")
     if data.library is not None:
         split = _validated_on_new(split, data.library)
     ordered = data.select(np.concatenate([split.train, split.validation, split.test]))

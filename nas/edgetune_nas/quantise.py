@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
+from edgetune_nas.portions import portions
 from edgetune_nas.runtime import INPUT, Classifier, open_session
 
 if TYPE_CHECKING:
@@ -116,11 +117,11 @@ def _labels(model: onnx.ModelProto, x: NDArray[np.float32]) -> NDArray[np.intp]:
 
 
 class _Calibration(CalibrationDataReader):  # type: ignore[misc]
-    """All calibration windows as one batch."""
+    """All calibration windows, a portion at a time."""
 
     def __init__(self, windows: NDArray[np.float32]) -> None:
-        self._batches = iter([{INPUT: windows}])
+        self._batches = ({INPUT: portion} for portion in portions(windows))
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-        """Return the batch once, then nothing."""
+        """Return the next portion, nothing after the last."""
         return next(self._batches, None)

@@ -16,7 +16,7 @@ from edgetune_nas.closed_form import origins, with_temperature
 from edgetune_nas.engine import Engine
 from edgetune_nas.errors import NasError
 from edgetune_nas.evaluation import FEW_WINDOWS, Evaluation, Problem, evaluate, refit
-from edgetune_nas.exploration import EXPORT_SECONDS, FINAL_STEPS, Exploration
+from edgetune_nas.exploration import FINAL_STEPS, Exploration
 from edgetune_nas.export import export, front_points
 from edgetune_nas.finalists import first_quick_enough, kept_points, latency_of
 from edgetune_nas.folds import MANY_TAKES, TAKES, fewest_takes, folds
@@ -164,7 +164,7 @@ def search(
         )
     found = evaluated(best)
     if stopped_by != "cancelled":
-        monitor.reserve = EXPORT_SECONDS
+        monitor.reserve = exploration.export_seconds
         monitor.enter("retraining")
         members = 1 if goal.latency_us is not None else engine.members(best.candidate.genotype)
         found = _retrained(found, best, problem, monitor, members)
@@ -203,7 +203,7 @@ def search(
         replaced=replaced,
         notes=notes,
         kept=() if stopped_by == "cancelled" else kept,
-        spare=lambda: monitor.left - EXPORT_SECONDS / 2,
+        spare=lambda: monitor.left - exploration.export_seconds / 2,
     )
     monitor.enter("done")
     return SearchResult(out / f"model-{card.id}", card, front)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from edgetune_nas.card import Task
 
-VERSION = 6
+VERSION = 7
 """Counts changes of the space, its sampling and its training; a journal of another version cannot be resumed."""
 
 LOW = 0.05

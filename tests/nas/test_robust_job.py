@@ -141,6 +141,22 @@ def test_two_windows_are_refused_saying_how_many_more_would_do(tmp_path: Path) -
     assert "it has 1 windows, add 2 or more" in failed["message"]
 
 
+def test_one_new_window_a_class_is_refused_with_a_library_too(tmp_path: Path) -> None:
+    new = _tones(tmp_path / "new.npz", windows=3, channels=1, length=128)
+    old = _tones(tmp_path / "old.npz", windows=90, channels=1, length=128, noise=0.5)
+    failed = _ended(_job(new, tmp_path / "out", library=Source(path=old)))
+    assert (failed["event"], failed["error"]) == ("failed", "DataError")
+    assert "no new window is left to test on" in failed["message"]
+    assert "three or more of each class" in failed["message"]
+
+
+def test_windows_of_one_sample_are_refused(tmp_path: Path) -> None:
+    data = _tones(tmp_path / "short.npz", windows=60, channels=4, length=1)
+    failed = _ended(_job(data, tmp_path / "out"))
+    assert (failed["event"], failed["error"]) == ("failed", "DataError")
+    assert "a window has 1 sample" in failed["message"]
+
+
 def test_values_that_are_no_numbers_are_refused_with_their_place(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(40, 2, 128))
     x[7, 1, 99] = np.nan
