@@ -35,13 +35,17 @@ OPERATIONS: Final[dict[str, tuple[tuple[int, ...], tuple[str, ...], tuple[str, .
 }
 """Every operation that edgetune writes: numbers of inputs, attributes that it has, and those that it may have."""
 
+MAX_WORK: Final = 10**10
+"""Most multiply-accumulates and values that a window may cost: seconds on a small computer, more than any network needs
+that keeps up with a stream. A network is run once when it is opened, and a larger one would keep its node busy."""
+
 
 def check_network(data: bytes, card: ModelCard, file: str) -> None:
     """Check an ONNX file, as it lies in a bundle, against the allow-list and the card, in bounded time and memory.
 
     It has at most the operations of `OPERATIONS`, every one fed with constants and values that were computed before it
-    and that fit it; it takes the card's windows, gives a probability for each of the card's classes, and has as many
-    parameters and multiply-accumulates as the card says.
+    and that fit it; it takes the card's windows, gives a probability for each of the card's classes, has as many
+    parameters and multiply-accumulates as the card says, and costs at most `MAX_WORK`.
 
     Raises
     ------
@@ -88,6 +92,7 @@ class _Walk:
     def __init__(self, graph: Graph) -> None:
         self.parameters = 0
         self.macs = 0
+        self._computed = 0
         self._graph = graph
         self._values = {name: _Value(each, constant=True) for name, each in graph.constants.items()}
         if self._values.keys() & graph.inputs.keys():
@@ -115,6 +120,9 @@ class _Walk:
         if described != result.tensor:
             raise WireError(f"{where} computes {result.tensor.shape}, the file claims {described.shape}")
         self._values[node.name] = result
+        self._computed += math.prod(result.tensor.shape)
+        if self.macs + self._computed > MAX_WORK:
+            raise WireError(f"a window costs more than {MAX_WORK} multiply-accumulates and values by {where}")
 
     def end(self) -> None:
         """Compare what was computed with what the graph gives."""

@@ -15,7 +15,7 @@ from edgetune_nas.card import Budget, InputSpec, Metrics, ModelCard, SearchSumma
 from edgetune_nas.cost import plan
 from edgetune_nas.errors import BundleError
 from edgetune_nas.layers import shapes
-from edgetune_nas.onnx_check import check_network
+from edgetune_nas.onnx_check import MAX_WORK, check_network
 from edgetune_nas.onnx_file import read_graph
 from edgetune_nas.onnx_writer import write_onnx
 from edgetune_nas.quantise import VARIANTS, _quantise
@@ -183,6 +183,27 @@ def test_a_file_cut_anywhere_is_refused(vibration_network: Network, files: dict[
     for data in files.values():
         for length in range(0, len(data), 37):
             assert not is_taken(data[:length], card)
+
+
+def test_a_small_file_that_computes_for_hours_is_refused(vibration_network: Network, files: dict[str, bytes]) -> None:
+    model = onnx.load_from_string(files["float"])
+    channels, length = vibration_network.input_shape
+    for name, weight in (("wide", np.zeros((64, channels, 1))), ("long", np.zeros((64, 64, 511)))):
+        model.graph.initializer.append(numpy_helper.from_array(weight.astype(np.float32), name))
+    each = {"group": 1, "strides": [1]}
+    nodes = [helper.make_node("Conv", ["window", "wide"], ["v0"], "v0", kernel_shape=[1], pads=[0, 0], **each)]
+    nodes += [
+        helper.make_node(
+            "Conv", [f"v{at}", "long"], [f"v{at + 1}"], f"v{at + 1}", kernel_shape=[511], pads=[255, 255], **each
+        )
+        for at in range(4000)
+    ]
+    rest = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes, *rest])
+    assert 64 * 64 * 511 * length * len(nodes) > 100 * MAX_WORK
+    with pytest.raises(BundleError, match="a window costs more than"):
+        check_network(model.SerializeToString(), card_of(vibration_network), FILE)
 
 
 def add_node(kind: str, **attributes: Any) -> Callable[[onnx.ModelProto], object]:
