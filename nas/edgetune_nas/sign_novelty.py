@@ -18,6 +18,8 @@ APART: Final = 0.75
 """The limit is at most this part of the distance at which known gestures lie from one another."""
 ALIKE: Final = 2.0
 """It is at most so many times the distance at which takes of a gesture lie from other takes of it."""
+PARTS, ALIKE_PARTS = 4, 4.0
+"""Where every class has one take, so many parts of it stand for takes; being more alike, with this for `ALIKE`."""
 FOLDS: Final = 5
 
 
@@ -45,8 +47,9 @@ def fit_sign_novelty(
     The distance is that of `edgetune_nas.novelty.fit_novelty`, of `Levels`. Each class in turn is taken for an unknown
     one: its windows' mean distance to the nearest of the others is what an unknown gesture is like. Then takes are left
     out: their mean distance to their class is what a known one is like. `APART` of the median of the former or `ALIKE`
-    times the median of the latter is the limit, whichever is less; with one take of each class only the former. Both
-    numbers were chosen on the first three cycles of the Myo recordings and on validation gestures of the Italian signs.
+    times the median of the latter is the limit, whichever is less. Where every class has one take alone, parts of it
+    are left out, and `ALIKE_PARTS` counts. The numbers were chosen on the first three cycles of the Myo recordings and
+    on validation gestures of the Italian signs.
     """
     counted = own | ~np.isin(label, label[own])
     x, label, take = x[counted], label[counted], take[counted]
@@ -55,9 +58,11 @@ def fit_sign_novelty(
     describe = Levels.fit(x)
     known = describe.of(x)
     limit = APART * float(np.median(_apart(known, label)))
-    alike = _alike(known, label, take)
+    alike, times = _alike(known, label, take), ALIKE
+    if not alike:
+        alike, times = _alike(known, label, _parts(label, take)), ALIKE_PARTS
     if alike:
-        limit = min(limit, ALIKE * float(np.median(alike)))
+        limit = min(limit, times * float(np.median(alike)))
     return Novelty(describe, Classes.fit(known, label), max(limit, 2 * LEAST_LIMIT))
 
 
@@ -68,6 +73,15 @@ def _apart(known: NDArray[np.float64], label: NDArray[np.integer]) -> list[float
         out = label == each
         found.append(float(Classes.fit(known[~out], label[~out]).distances(known[out]).mean()))
     return found
+
+
+def _parts(label: NDArray[np.integer], take: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Cut each take of a class into `PARTS`, which are takes then."""
+    parts = np.empty(len(label), np.int64)
+    for number, (class_, one) in enumerate(np.unique(np.stack([label, take]), axis=1).T):
+        mine = np.flatnonzero((label == class_) & (take == one))
+        parts[mine] = number * PARTS + np.arange(len(mine)) * PARTS // len(mine)
+    return parts
 
 
 def _alike(known: NDArray[np.float64], label: NDArray[np.integer], take: NDArray[np.integer]) -> list[float]:

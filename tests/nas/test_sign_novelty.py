@@ -10,7 +10,7 @@ import pytest
 from edgetune_nas.errors import BundleError
 from edgetune_nas.novelty import Novelty
 from edgetune_nas.novelty_features import Levels
-from edgetune_nas.sign_novelty import ALIKE, APART, fit_sign_novelty
+from edgetune_nas.sign_novelty import ALIKE, ALIKE_PARTS, APART, PARTS, fit_sign_novelty
 from edgetune_signal import ArmbandSimulator, recordings_dataset
 from edgetune_signal.converters import read_myo
 
@@ -85,9 +85,26 @@ def test_the_limit_lies_between_what_is_alike_and_what_is_apart() -> None:
             alike.append(reference(levels[take != one], label[take != one], levels[out], at))
     assert found.limit == pytest.approx(ALIKE * np.median(alike), rel=1e-5)
     apart = [reference(levels[label != at], label[label != at], levels[label == at]) for at in range(4)]
-    one_take = learned(x, label, label)
-    assert one_take.limit == pytest.approx(APART * np.median(apart), rel=1e-5)
-    assert one_take.limit > found.limit
+    assert found.limit < APART * np.median(apart)
+    x = np.concatenate([gestures("fist", seed=seed) for seed in range(4)])  # four gestures that look the same
+    label = np.repeat(np.arange(4), 60)
+    found = learned(x, label, label)
+    levels = found.describe.of(x)
+    apart = [reference(levels[label != at], label[label != at], levels[label == at]) for at in range(4)]
+    assert found.limit == pytest.approx(APART * np.median(apart), rel=1e-5)
+
+
+def test_of_one_take_of_each_gesture_parts_show_what_is_alike() -> None:
+    x, label, take = several(1)
+    found = learned(x, label, take)
+    levels, part = found.describe.of(x), np.tile(np.repeat(np.arange(PARTS), 60 // PARTS), 4)
+    alike = []
+    for one in range(PARTS):
+        for at in range(4):
+            out = (part == one) & (label == at)
+            alike.append(reference(levels[part != one], label[part != one], levels[out], at))
+    assert found.limit == pytest.approx(ALIKE_PARTS * np.median(alike), rel=1e-5)
+    assert (found.distances(gestures("pinch", seed=9)) > 2 * found.limit).mean() > 0.9
 
 
 def test_others_count_for_what_the_person_never_made_alone() -> None:
