@@ -28,6 +28,8 @@ FRONT_CAPTION = (
 def render(card: ModelCard, front: Sequence[FrontPoint], curve: Sequence[float]) -> str:
     """Page about ``card``; everything in it comes from the arguments, nothing is loaded when it is read.
 
+    Of a cancelled search it has no pictures: drawing takes a second, and somebody waits for the end.
+
     Parameters
     ----------
     front
@@ -35,17 +37,13 @@ def render(card: ModelCard, front: Sequence[FrontPoint], curve: Sequence[float])
     curve
         Training loss of the winner, epoch by epoch; empty where it was solved for.
     """
-    pictures = [
-        (FRONT_CAPTION, _front_picture(card, front)),
-        ("Confusion on the test windows, true classes in rows", _confusion_picture(card.metrics, card.classes)),
-    ]
-    if len(curve) > 1:
-        pictures.append(("Training loss of the winner (cross-entropy with label smoothing)", _curve_picture(curve)))
+    pictures = [] if _cancelled(card) else _pictures(card, front, curve)
     title = f"Model {card.id}"
     body = [
         f"<h1>{escape(title)}</h1>",
         f"<p class='lead'>{escape(_summary(card))}</p>",
         *([f"<p>Note: {escape(str(card.notes['training']))}.</p>"] if "training" in card.notes else []),
+        *(["<p>Note: the search was cancelled, and took no time for pictures.</p>"] if _cancelled(card) else []),
         *(f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>" for caption, picture in pictures),
         "<h2>Network</h2>",
         table((str(number), layer) for number, layer in enumerate(card.layers, 1)),
@@ -65,7 +63,7 @@ def render(card: ModelCard, front: Sequence[FrontPoint], curve: Sequence[float])
 
 
 def render_apart(card: ModelCard, curve: Sequence[float]) -> str:
-    """Render as `render` does, in a process of its own; the front is the one in the card's notes.
+    """Render as `render` does, in a process of its own where pictures are drawn; the front is in the card's notes.
 
     Drawing takes some 55 MiB, which a search that has loaded torch does not need to have on top.
 
@@ -74,6 +72,8 @@ def render_apart(card: ModelCard, curve: Sequence[float]) -> str:
     BundleError
         When that process fails.
     """
+    if _cancelled(card):
+        return render(card, (), curve)
     asked = json.dumps({"card": card.model_dump(mode="json"), "curve": list(curve)})
     command = [sys.executable, "-m", "edgetune_nas.report"]
     done = subprocess.run(command, input=asked, capture_output=True, encoding="utf-8", check=False)
@@ -89,6 +89,21 @@ def main() -> None:
     card = ModelCard.model_validate(asked["card"])
     front = [FrontPoint(**{**point, "layers": tuple(point["layers"])}) for point in card.notes.get("front", [])]
     sys.stdout.buffer.write(render(card, front, asked["curve"]).encode())
+
+
+def _cancelled(card: ModelCard) -> bool:
+    return card.search.stopped_by == "cancelled"
+
+
+def _pictures(card: ModelCard, front: Sequence[FrontPoint], curve: Sequence[float]) -> list[tuple[str, str]]:
+    """Captions and pictures."""
+    pictures = [
+        (FRONT_CAPTION, _front_picture(card, front)),
+        ("Confusion on the test windows, true classes in rows", _confusion_picture(card.metrics, card.classes)),
+    ]
+    if len(curve) > 1:
+        pictures.append(("Training loss of the winner (cross-entropy with label smoothing)", _curve_picture(curve)))
+    return pictures
 
 
 def _summary(card: ModelCard) -> str:

@@ -171,3 +171,14 @@ def test_a_page_that_cannot_be_drawn_is_an_error_that_says_why() -> None:
     card = _card(["normal", "inner"]).model_copy(update={"notes": {"front": [{"surprise": 1}]}})
     with pytest.raises(BundleError, match=r"could not be drawn: \S"):
         render_apart(card, ())
+
+
+def test_the_report_of_a_cancelled_search_is_made_here_and_has_no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgetune_nas.report.subprocess", None)
+    card = _card(["a", "b"])
+    card = card.model_copy(update={"search": card.search.model_copy(update={"stopped_by": "cancelled"})})
+    page = render_apart(card, (0.5, 0.4))
+    assert "<img" not in page
+    assert "the search was cancelled" in page
+    assert "98.76%" in page
+    assert "<img" in render(_card(["a", "b"]), (), (0.5, 0.4))
