@@ -103,7 +103,8 @@ class RecordingStore:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for leftover in folder.glob(f"*{TEMPORARY_SUFFIX}"):
-                leftover.unlink()
+                if leftover.is_symlink() or not leftover.is_dir():  # a folder is none of ours
+                    leftover.unlink(missing_ok=True)
         except OSError as error:
             raise RecordingError(f"{folder}: cannot be used for recordings: {error.strerror}") from error
 

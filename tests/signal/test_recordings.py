@@ -334,6 +334,12 @@ def test_opening_a_store_sweeps_what_an_interrupted_write_left(tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_a_folder_that_is_called_like_an_interrupted_write_stops_nobody(tmp_path: Path) -> None:
+    (tmp_path / "mine.part").mkdir()
+    assert RecordingStore(tmp_path, 10).list() == []
+    assert (tmp_path / "mine.part").is_dir()
+
+
 def test_a_broken_file_is_reported_and_the_others_are_listed(
     tmp_path: Path, recording_of: Callable[..., Recording]
 ) -> None:
