@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edgetune_node import calibration_events as cal
-from edgetune_node.calibration import Calibration
-from edgetune_node.calibration_rules import check
 from edgetune_node.commands import (
     Acknowledge,
     Cancel,
@@ -38,13 +35,14 @@ from edgetune_node.labelling import labelled
 from edgetune_node.requests import Answer, Origin, Stored
 from edgetune_node.resumption import JobNote, newcomer
 from edgetune_node.standing import Standing
-from edgetune_node.zone_check import zone_doubt
+from edgetune_node.starting import begin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from edgetune_node.asset import Asset
+    from edgetune_node.calibration import Calibration
     from edgetune_node.emitter import Emitter
     from edgetune_signal import Chunk
 
@@ -220,36 +218,13 @@ class Desk:
     ) -> Answer:
         """Accept a job; its first `tick` sets it going, after the answer has been given."""
         found = self._stored()
-        stored = found.seconds
         self._passed_over = found.passed_over
-        settings = self.asset.settings
-        reasons = check(command, stored, spec=settings.spec, window=settings.window.length)
-        if isinstance(command, Recalibrate) and not command.accept_zone:
-            reasons += found.doubts
-        if reasons:
-            return Answer("rejected", "; ".join([*reasons, *found.passed_over]))
-        bundle = self.asset.bundle
+        begun = begin(command, self.asset, found, note, collected, self._emitter.clock.monotonic())
+        if isinstance(begun, str):
+            return Answer("rejected", begun)
         self._origin, self._job_note = origin, note
         self._last_reported = ""
-        self._calibration = Calibration(
-            command.id,
-            command,
-            asset=settings.id,
-            task=settings.task,
-            spec=settings.spec,
-            window=settings.window.length,
-            default_budget=settings.budget,
-            stored=stored,
-            current_model=None if bundle is None else bundle.card.id,
-            current_classes=() if bundle is None else bundle.card.classes,
-            subject=note.subject,
-            condition=note.condition,
-            sensor=settings.sensor,
-            clip_level=settings.clip_level,
-            collected=collected,
-            doubt=partial(zone_doubt, settings=settings),
-            now=self._emitter.clock.monotonic(),
-        )
+        self._calibration = begun
         return Answer("accepted", final=False)
 
     @property
