@@ -210,10 +210,12 @@ def genotype(folder: Path, seeds: int, say: Callable[..., None]) -> None:
             few = [learned[data.label[learned] == label][::2][:each] for label in range(len(data.classes))]
             before = data.select(np.sort(np.concatenate([*few, np.flatnonzero(data.held_out)])))
             _, found = _searched(before, TASKS[task].kind, ram, seed + 50, None)
+            known = found in space.anchors((data.channels, data.length), TASKS[task].kind)
             for row, start in (("cold", None), ("with its genotype", found)):
                 told, _ = _searched(data, TASKS[task].kind, ram, seed, start)
                 for unit, value in told.items():
                     say(f"{TASKS[task].title}, {ram} B", row, value, unit)
+                say(f"{TASKS[task].title}, {ram} B", row, known, "known shape")
 
 
 def _searched(
@@ -226,7 +228,7 @@ def _searched(
         tempfile.TemporaryDirectory(prefix="edgetune-bench-") as out,
         patch.object(space, "anchors", lambda *of: tuple(dict.fromkeys((*first, *known(*of))))),
     ):
-        card = search(data, task=task, budget=Budget(ram_bytes=ram), out=Path(out), seed=seed).card
+        card = search(data, task=task, budget=Budget(ram_bytes=ram, search_seconds=900), out=Path(out), seed=seed).card
         lines = (Path(out) / JOURNAL).read_text(encoding="utf-8").splitlines()[1:]
     records: list[dict[str, Any]] = [record for line in lines if (record := json.loads(line))["steps"]]
     best = max(records, key=lambda record: (record["steps"], record["score"]), default=None)
