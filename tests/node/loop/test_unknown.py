@@ -13,6 +13,21 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 BUDGET = {"ram_bytes": 4096, "search_seconds": 6}
+ARMBAND = """
+[[asset]]
+id = "arm"
+task = "sign"
+channels = 8
+rate_hz = 200
+unit = "counts"
+window = {{ length = 52, hop = 13 }}
+[asset.source]
+type = "simulated"
+machine = "armband"
+condition = "rest"
+speed = 4
+select_file = '{playing}'
+"""
 
 
 def test_the_unknown_is_raised_kept_named_and_known_after_a_recalibration(
@@ -43,3 +58,45 @@ def test_the_unknown_is_raised_kept_named_and_known_after_a_recalibration(
     assert sorted(model["classes"]) == ["inner", "normal", "outer"]
     known = loop.wait("fault", lambda found: found["active"] and found["class"] == "outer")
     assert known["model"] == model["id"]
+
+
+def test_a_gesture_that_nobody_taught_is_told_kept_named_and_known_after_a_recalibration(
+    node: Callable[..., Any],
+) -> None:
+    loop = node(ARMBAND)
+    loop.start()
+    gestures = ("fist", "wrist_flexion", "rest")
+    job = loop.command("recalibrate", "arm", source="live", classes=list(gestures), seconds_per_take=6, budget=BUDGET)
+    for class_ in gestures:
+        loop.wait("calibration", lambda found, class_=class_: (found["phase"], found["class"]) == ("waiting", class_))
+        loop.play(class_)
+        loop.settle()
+        loop.reply(loop.command("continue", "arm"), "done")
+    first = loop.reply(job)
+    assert first["detail"]["deployed"] is True
+
+    def make(gesture: str) -> None:
+        loop.forget()
+        for each in (gesture, "rest"):
+            loop.play(each)
+            loop.settle()
+
+    make("pinch")
+    sign = loop.wait("sign", lambda found: found["class"] == "unknown")
+    assert (sign["confidence"], sign["model"], sign["distance"] > 1) == (0.0, first["detail"]["model"], True)
+    loop.wait("classification", lambda found: (found["class"], found["quality"]) == ("unknown", ["novel"]))
+    health = loop.wait("health", lambda found: found["assets"][0]["novel_events"])
+    event = health["assets"][0]["novel_events"][-1]
+    loop.wait("calibration", lambda found: any(event in each for each in found["suggested"]))
+
+    loop.send(signal.SIGKILL)
+    loop.ended()
+    loop.forget()
+    loop.start()
+    loop.wait("calibration", lambda found: any(event in each for each in found["suggested"]))
+    answer = loop.reply(loop.command("label", "arm", label="pinch", event=event))
+    assert answer["status"] == "done", answer
+    second = loop.reply(loop.command("recalibrate", "arm", source="stored", budget=BUDGET))
+    assert second["detail"]["deployed"] is True, second
+    make("pinch")
+    assert loop.wait("sign", lambda found: found["class"] == "pinch")["distance"] < 1
