@@ -146,13 +146,13 @@ def test_a_goal_that_means_nothing_is_refused(wrong: dict[str, object]) -> None:
 
 def _finalists() -> tuple[Scored, ...]:
     engine = _engine(None)
-    _told(engine, {1: 0.9}, 0.5)
+    _told(engine, {3: 0.9}, 0.5)
     return engine.finalists
 
 
 def test_finalists_begin_with_the_best_and_name_none_twice() -> None:
     found = _finalists()
-    assert found[0].candidate.number == 1
+    assert found[0].candidate.number == 3
     assert len(set(found)) == len(found) > 1
 
 
