@@ -279,7 +279,7 @@ def evaluate(bundle: Bundle, x: NDArray[np.float32], label: NDArray[np.integer],
 
     A window of a class that the model does not know counts as wrong. ``macro_f1`` is over the classes that occur. The
     distance to the training data alters neither; it is in ``unknown`` (0 of a bundle that has none); of signs
-    a node takes the mean distance of a gesture's windows.
+    a node takes the median distance of a gesture's windows.
 
     Parameters
     ----------

@@ -103,7 +103,7 @@ class Novelty:
     classes
         Where the known classes lie.
     limit
-        What is farther away is unknown: of vibration a window, of muscles a gesture, by the mean of its windows.
+        What is farther away is unknown: of vibration a window, of muscles a gesture, by the median of its windows.
     """
 
     describe: Spectra | Levels

@@ -199,8 +199,8 @@ class Sign(Message):
 
     ``start`` and ``end`` are when the muscles began and ended to be active (``signal``), or the edges of the windows
     (``windows``) where the signal does not tell: without a class of rest, from sign to sign, at a gap. ``windows`` said
-    ``class``, of ``of`` that said some sign. ``distance`` is the mean of theirs to that sign, 1 at the limit; beyond it
-    ``class`` is ``unknown`` and ``confidence`` 0.
+    ``class``, of ``of`` that said some sign. ``distance`` is the median of theirs to that sign, 1 at the limit; beyond
+    it ``class`` is ``unknown`` and ``confidence`` 0.
     """
 
     topic: ClassVar[str] = "sign"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from edgetune_node.alarm import UNKNOWN
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
     from edgetune_node.config import SignSection
 
+MOST_DISTANCES: Final = 1024
+"""So many windows of a sign tell how far it is, however long it is held."""
 REST_LIMIT: Final = 2.0
 """Muscles at rest are not always alike: they are unlike rest where they are so many times as far as a sign may be."""
 
@@ -40,7 +43,7 @@ class SignEvent:
     windows, of
         How many windows said so, of how many that said some sign; of an unknown one how many are what is unknown.
     distance
-        Mean distance of these windows to the sign over its limit: unknown is more than 1; None where it is not known.
+        Median distance of these windows to the sign over its limit: more than 1 is unknown; None where none was given.
     """
 
     event: str
@@ -55,23 +58,23 @@ class SignEvent:
 
 @dataclass(slots=True)
 class _Tally:
-    """What windows of one class said: how many, in a row at the most, and the sums of confidence and distance."""
+    """What windows of one class said: how many, in a row at the most, the sum of confidence, the first distances."""
 
     windows: int = 0
     row: int = 0
     confidence: float = 0.0
-    distance: float | None = None
+    distances: list[float] = field(default_factory=list)
 
     def add(self, other: _Tally) -> None:
         self.windows += other.windows
         self.row = max(self.row, other.row)
         self.confidence += other.confidence
-        if other.distance is not None:
-            self.distance = other.distance + (self.distance or 0.0)
+        self.distances += other.distances[: MOST_DISTANCES - len(self.distances)]
 
     @property
-    def mean_distance(self) -> float | None:
-        return None if self.distance is None else self.distance / self.windows
+    def middle_distance(self) -> float | None:
+        """Their median: where a gesture begins and ends, windows are like nothing."""
+        return median(self.distances) if self.distances else None
 
 
 @dataclass(slots=True)
@@ -85,7 +88,7 @@ class _Row:
     def add(self, confidence: float, distance: float | None) -> None:
         """Count a window."""
         row = self.tally.row + 1
-        self.tally.add(_Tally(windows=1, row=row, confidence=confidence, distance=distance))
+        self.tally.add(_Tally(1, row, confidence, [] if distance is None else [distance]))
 
 
 @dataclass(slots=True)
@@ -137,9 +140,9 @@ class SignDetector:
     ``change_windows`` in a row and then another does, since people pass from sign to sign without rest. Fewer windows
     of another class are taken for errors of the network. Doubtful windows never count for a sign.
 
-    Where distances are given, a sign is unknown if the mean distance of its windows is over the limit. Doubtful windows
-    over the limit are strange, and so is what is called rest and is over `REST_LIMIT`: ``min_windows`` in a row make an
-    unknown sign where no other one is, and between signs they count as a class of their own.
+    Where distances are given, a sign is unknown if the median distance of its windows is over the limit. Doubtful
+    windows over the limit are strange, and so is what is called rest and is over `REST_LIMIT`: ``min_windows`` in a row
+    make an unknown sign where no other one is, and between signs they count as a class of their own.
 
     Parameters
     ----------
@@ -244,7 +247,7 @@ class SignDetector:
         self._told = run.end
         class_ = max(long_enough, key=lambda name: (name != UNKNOWN, long_enough[name].confidence))
         tally = long_enough[class_]
-        distance = tally.mean_distance
+        distance = tally.middle_distance
         known = class_ != UNKNOWN and (distance is None or distance <= 1)
         of = sum(one.windows for name, one in run.tally.items() if name != UNKNOWN or not known)
         return SignEvent(

@@ -159,6 +159,12 @@ def test_one_odd_window_makes_nothing_unknown(odd: tuple[str, float, float]) -> 
     assert event.distance < 0.8
 
 
+def test_where_a_short_sign_begins_and_ends_its_windows_are_like_nothing() -> None:
+    border = [("fist", 0.9, 3.0)] * 2
+    (event,) = play_at(detector(), [*border, *[("fist", 0.9, 0.4)] * 5, *border, *[("rest", 0.9, 0.2)] * 3])
+    assert (event.class_, event.windows, event.distance) == ("fist", 9, 0.4)
+
+
 def test_what_the_network_doubts_and_is_far_is_an_unknown_sign_from_min_windows_on() -> None:
     rest = [("rest", 0.9, 0.2)] * 3
     assert play_at(detector(), [*[("fist", 0.3, 2.0)] * 2, *rest]) == []
