@@ -34,10 +34,19 @@ EQUALLY_STEADY = 0.005
 """Differences in steadiness that say nothing."""
 PATIENCE = 1
 """Brackets without a better score after which the search has converged."""
-PROGRESS: dict[Task, float] = {"fault": 0.0, "sign": 0.005}
-"""Gain below which a score is not better: gestures are few, and that much is luck."""
+LUCK: dict[Task, float] = {"fault": 0.0, "sign": 0.01}
+"""Score by which a shape that was drawn must be better than one known to be good, and a bracket than those before.
+
+Gestures are few, so the best of several shapes leads by about that much by luck alone.
+"""
 MOST_MEMBERS = 4
 """Networks of a committee at the most; each one costs another training."""
+COMMITTEE: dict[Task, float] = {"fault": 0.0, "sign": 0.013}
+"""Score that a committee of very many has over one of its networks; one of ``n`` has ``1 - 1/n`` of it.
+
+Averaging takes the luck of the start off the error, and its variance falls with ``n``. Measured on Italian Sign
+Language (committees of four are right in 1.0 % more); of faults nothing was seen.
+"""
 CHALLENGERS = 2
 """Members of a committee that is only compared; it may be larger when it wins."""
 _PARENTS = 4
@@ -62,6 +71,8 @@ class Engine:
         Scores that differ by less are equal, and the smaller arena wins.
     floor
         Accuracy from which on only a smaller arena is better; None where accuracy always counts.
+    most_members
+        Networks that the winner may be merged from.
 
     Raises
     ------
@@ -81,12 +92,15 @@ class Engine:
         limit: int | None = None,
         tolerance: float = 0.0,
         floor: float | None = None,
+        most_members: int = MOST_MEMBERS,
     ) -> None:
         self._input_shape, self._classes, self._budget, self._task = input_shape, classes, budget, task
         self._seed, self._trains, self._limit, self._tolerance = seed, trains, limit, tolerance
-        self._floor = floor
+        self._floor, self._most_members = floor, most_members
         self._rng = np.random.Generator(np.random.PCG64(seed))
         self._priced: dict[Genotype, Cost] = {}
+        self._members: dict[Genotype, int] = {}
+        self._known = space.anchors(input_shape, task)
         self._asked = 0
         self._genotypes: set[Genotype] = set()
         self._queue: deque[Candidate] = deque()
@@ -125,15 +139,16 @@ class Engine:
     def best(self) -> Scored | None:
         """The best so far; ``None`` before the first result.
 
-        Where another condition is imitated, steadiness counts with the score at its `PRICE`; of those within
-        ``tolerance`` of the best the steadiest, and of equally steady ones the smallest arena.
+        What a `COMMITTEE` will add counts with the score, `LUCK` against it and, where another condition is imitated,
+        steadiness at its `PRICE`; of those within ``tolerance`` of the best the steadiest, and of equally steady ones
+        the smallest arena.
         """
         if not self.scored:
             return None
         if holding := self._holding:
             return min(holding, key=lambda scored: (scored.candidate.cost.arena_bytes, -scored.result.score))
-        enough = max(_worth(scored.result) for scored in self.scored) - self._tolerance
-        good = [scored for scored in self.scored if _worth(scored.result) >= enough]
+        enough = max(map(self._worth, self.scored)) - self._tolerance
+        good = [scored for scored in self.scored if self._worth(scored) >= enough]
         steadiest = max(scored.result.steadiness for scored in good) - EQUALLY_STEADY
         good = [scored for scored in good if scored.result.steadiness >= steadiest]
         return min(good, key=lambda scored: (scored.candidate.cost.arena_bytes, -scored.result.score))
@@ -167,10 +182,15 @@ class Engine:
 
     def members(self, genotype: Genotype) -> int:
         """Largest committee of a network that fits the budget and needs no larger arena than one of it."""
+        if genotype not in self._members:
+            self._members[genotype] = self._count_members(genotype)
+        return self._members[genotype]
+
+    def _count_members(self, genotype: Genotype) -> int:
         if genotype.closed_form:
             return 1
         layers = space.expand(genotype, self._input_shape, self._classes)
-        for members in range(MOST_MEMBERS, 1, -1):
+        for members in range(self._most_members, 1, -1):
             wide = widened(layers, members)
             cost = None if wide is None else plan(self._input_shape, wide)
             if cost is None or excess(cost, self._budget):
@@ -178,6 +198,13 @@ class Engine:
             if cost.arena_bytes <= self._cost(genotype).arena_bytes:
                 return members
         return 1
+
+    def _worth(self, scored: Scored) -> float:
+        candidate, result = scored.candidate, scored.result
+        to_come = 1 / candidate.members - 1 / max(candidate.members, self.members(candidate.genotype))
+        known = candidate.genotype.closed_form or candidate.genotype in self._known
+        luck = 0.0 if known else LUCK[self._task]
+        return result.score + PRICE * result.steadiness + COMMITTEE[self._task] * to_come - luck
 
     def rng_state(self) -> dict[str, Any]:
         """State of the random generator, JSON-able; two engines in the same state ask the same."""
@@ -197,7 +224,7 @@ class Engine:
                 first = len(self.scored)
                 yield [self._candidate(genotype, steps) for genotype in ranked]
                 genotypes = [scored.candidate.genotype for scored in self.scored[first:]]
-            enough = max(self._tolerance, PROGRESS[self._task])
+            enough = max(self._tolerance, LUCK[self._task])
             idle = 0 if self._standing() > before + enough else idle + 1
             bracket += 1
         if (challenger := self._challenger()) is not None:
@@ -221,7 +248,7 @@ class Engine:
         """Different networks that fit, none of them trained before: known good shapes first, then half mutants."""
         chosen: list[Genotype] = []
         if number == 0:
-            chosen = [g for g in space.anchors(self._input_shape, self._task) if self._fits(g)][:BATCH]
+            chosen = [genotype for genotype in self._known if self._fits(genotype)][:BATCH]
         known = {scored.candidate.genotype for scored in self.scored}
         trained = (scored for scored in self.scored if scored.candidate.steps)
         ranked = sorted(trained, key=lambda scored: scored.result.score, reverse=True)
@@ -241,13 +268,13 @@ class Engine:
         return chosen
 
     def _promoted(self, genotypes: list[Genotype]) -> list[Genotype]:
-        """Order by the best score seen, best first."""
-        score = dict.fromkeys(genotypes, 0.0)
+        """Order by what is expected of them in the end, best first."""
+        worth = dict.fromkeys(genotypes, 0.0)
         for scored in self.scored:
             genotype = scored.candidate.genotype
-            if genotype in score:
-                score[genotype] = max(score[genotype], scored.result.score)
-        return sorted(genotypes, key=score.__getitem__, reverse=True)
+            if genotype in worth:
+                worth[genotype] = max(worth[genotype], self._worth(scored))
+        return sorted(genotypes, key=worth.__getitem__, reverse=True)
 
     def _top_score(self) -> float:
         return max((scored.result.score for scored in self.scored), default=0.0)
@@ -284,7 +311,7 @@ class Engine:
         """Raise `BudgetError` unless something fits; else the limit that is furthest from being met is named."""
         pool = list(space.closed_forms(self._input_shape))
         if self._trains:
-            pool += space.smallest(self._input_shape) + space.anchors(self._input_shape, self._task)
+            pool += space.smallest(self._input_shape) + self._known
         costs = [plan(self._input_shape, space.expand(g, self._input_shape, self._classes)) for g in pool]
         excesses = [excess(cost, self._budget) for cost in costs]
         if any(not excess for excess in excesses):
@@ -293,10 +320,6 @@ class Engine:
         name = min(only or set.union(*map(set, excesses)), key=lambda each: _shortfall(each, excesses))
         near = [excess[name] for excess in excesses if name in excess and (not only or len(excess) == 1)]
         raise BudgetError(name, _limits(self._budget)[name], min(near))
-
-
-def _worth(result: Result) -> float:
-    return result.score + PRICE * result.steadiness
 
 
 def _limits(budget: Budget) -> dict[str, int]:

@@ -13,7 +13,7 @@ from edgetune_nas import space
 from edgetune_nas.candidate import Interrupted, Scored
 from edgetune_nas.card import SearchSummary
 from edgetune_nas.closed_form import origins, with_temperature
-from edgetune_nas.engine import Engine
+from edgetune_nas.engine import MOST_MEMBERS, Engine
 from edgetune_nas.errors import NasError
 from edgetune_nas.evaluation import FEW_WINDOWS, Evaluation, Problem, evaluate, refit
 from edgetune_nas.exploration import FINAL_STEPS, Exploration
@@ -133,6 +133,7 @@ def search(
         limit=candidates,
         tolerance=0.25 / len(parts.validation),
         floor=goal.floor,
+        most_members=MOST_MEMBERS if goal.latency_us is None else 1,
     )
     monitor.follow(engine)
     out.mkdir(parents=True, exist_ok=True)
@@ -166,8 +167,7 @@ def search(
     if stopped_by != "cancelled":
         monitor.reserve = exploration.export_seconds
         monitor.enter("retraining")
-        members = 1 if goal.latency_us is not None else engine.members(best.candidate.genotype)
-        found = _retrained(found, best, problem, monitor, members)
+        found = _retrained(found, best, problem, monitor, engine.members(best.candidate.genotype))
         if cancelled():
             stopped_by = "cancelled"
     monitor.enter("exporting")

@@ -215,16 +215,13 @@ def anchors(input_shape: Shape, task: Task) -> tuple[Genotype, ...]:
     """Networks that a search starts from: the shapes that are known to be good, scaled to the window."""
     length = input_shape[1]
     if task == "sign":
-        frame = max(2, length // 10)
-        front = Envelope(frame, max(1, frame // 2))
-        short = Envelope(max(2, length // 16), max(2, length // 16))
-        fine = max(2, length // 20)
+        sizes = ((10, 2), (16, 1), (8, 2), (12, 2))
+        kernels = [(max(2, length // parts), overlap) for parts, overlap in sizes]
+        fronts = [Envelope(kernel, max(1, kernel // overlap)) for kernel, overlap in kernels]
         found = [
-            Genotype(front, None, (Block("full", 24, 3), Block("full", 32, 3)), "both"),
-            Genotype(front, None, (Block("full", 32, 3), Block("full", 32, 3)), "both"),
-            Genotype(front, None, (Block("full", 16, 3), Block("full", 24, 3)), "both"),
-            Genotype(short, None, (Block("full", 24, 3), Block("full", 32, 3)), "both"),
-            Genotype(Envelope(fine, fine), None, (Block("full", 24, 3), Block("full", 32, 3)), "both"),
+            *(Genotype(front, None, (Block("full", 24, 3), Block("full", 32, 3)), "both") for front in fronts),
+            *(Genotype(front, None, (Block("full", 32, 3), Block("full", 32, 3)), "both") for front in fronts[:2]),
+            Genotype(fronts[0], None, (Block("full", 16, 3), Block("full", 24, 3)), "both"),
         ]
     else:
         taps = _power_of_two(length / 4, MAX_TAPS)

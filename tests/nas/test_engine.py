@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgetune_nas import space
 from edgetune_nas.candidate import Candidate, Result
 from edgetune_nas.card import Budget
-from edgetune_nas.engine import BATCH, CHALLENGERS, RUNGS, Engine
+from edgetune_nas.engine import BATCH, CHALLENGERS, COMMITTEE, LUCK, MOST_MEMBERS, RUNGS, Engine
 from edgetune_nas.errors import BudgetError
 
 if TYPE_CHECKING:
@@ -33,8 +34,19 @@ def _engine(
     trains: bool = True,
     limit: int | None = None,
     tolerance: float = 0.0,
+    most_members: int = MOST_MEMBERS,
 ) -> Engine:
-    return Engine(shape, 10, budget or Budget(), task=task, seed=seed, trains=trains, limit=limit, tolerance=tolerance)
+    return Engine(
+        shape,
+        10,
+        budget or Budget(),
+        task=task,
+        seed=seed,
+        trains=trains,
+        limit=limit,
+        tolerance=tolerance,
+        most_members=most_members,
+    )
 
 
 def _parameters_matter(candidate: Candidate) -> float:
@@ -195,6 +207,45 @@ def test_where_a_trained_network_leads_none_is_compared() -> None:
     engine = _engine((8, 400), task="sign", budget=Budget(ram_bytes=6000))
     asked = _run(engine, lambda candidate: 0.9 if candidate.steps else 0.5)
     assert {candidate.members for candidate in asked} == {1}
+
+
+@pytest.mark.parametrize(
+    ("lead", "most_members", "larger"),
+    [(0.002, MOST_MEMBERS, True), (0.006, MOST_MEMBERS, False), (0.002, 1, False)],
+    ids=["less than two members add", "more than two members add", "no committees"],
+)
+def test_what_a_larger_committee_will_add_counts_in_the_comparison(
+    lead: float, most_members: int, *, larger: bool
+) -> None:
+    assert 0.002 < COMMITTEE["sign"] * (1 / 2 - 1 / 4) < 0.006
+    budget = Budget(ram_bytes=3584)
+    pairs = _engine((8, 400), budget=budget, task="sign")
+    engine = _engine((8, 400), budget=budget, task="sign", most_members=most_members)
+
+    def score(candidate: Candidate) -> float:
+        if candidate.genotype not in space.anchors((8, 400), "sign"):
+            return 0.5
+        return 0.9 + (lead if pairs.members(candidate.genotype) == 2 else 0.0)
+
+    asked = _run(engine, score)
+    assert {pairs.members(candidate.genotype) for candidate in asked} >= {2, MOST_MEMBERS}
+    assert engine.best is not None
+    assert (pairs.members(engine.best.candidate.genotype) > 2) == larger
+
+
+@pytest.mark.parametrize("lead", [0.5 * LUCK["sign"], 1.5 * LUCK["sign"]])
+def test_a_drawn_shape_must_be_better_than_the_best_known_one_by_more_than_luck(lead: float) -> None:
+    engine = _engine((8, 400), task="sign", most_members=1)
+    known = space.anchors((8, 400), "sign")
+
+    def score(candidate: Candidate) -> float:
+        if not candidate.steps:
+            return 0.5
+        return 0.9 + (0.0 if candidate.genotype in known else lead)
+
+    _run(engine, score)
+    assert engine.best is not None
+    assert (engine.best.candidate.genotype in known) == (lead < LUCK["sign"])
 
 
 def test_without_training_only_closed_forms_are_asked() -> None:
