@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from edgetune_nas.card import Task
 
-VERSION = 7
+VERSION = 8
 """Counts changes of the space, its sampling and its training; a journal of another version cannot be resumed."""
 
 LOW = 0.05
