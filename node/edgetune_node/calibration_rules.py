@@ -47,7 +47,7 @@ def check(command: Recalibrate | Record, stored: Mapping[str, float], *, spec: S
     if len(known | set(command.classes)) == 1:
         reasons.append(
             f"classes: {command.classes[0]!r} alone cannot be told from anything, and no other class is stored; "
-            "collect another one too (a novelty detector from healthy recordings alone comes with a later version)"
+            "collect another one too"
         )
     return reasons
 

@@ -280,6 +280,7 @@ def test_a_front_that_is_none_is_refused(tmp_path: Path, points: str) -> None:
         pick(bundle, arena_bytes=9999, out=tmp_path, created=CREATED)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_torch")
 def test_a_continued_search_keeps_the_same_front(tmp_path: Path) -> None:
     first = _search(tmp_path)

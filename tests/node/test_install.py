@@ -35,6 +35,7 @@ def install(destdir: Path, prefix: str = PREFIX) -> subprocess.CompletedProcess[
     )
 
 
+@pytest.mark.slow
 def test_it_installs_a_service_and_an_upgrade_keeps_its_configuration(tmp_path: Path) -> None:
     before = set(ROOT.iterdir())
     done = install(tmp_path)
