@@ -191,17 +191,14 @@ def test_the_health_check_tells_a_live_node_from_one_without_samples(stack: Stac
         stack.compose("unpause", "machine")
 
 
-def test_the_node_stops_within_five_seconds_and_comes_back(stack: Stack) -> None:
+def test_the_node_stops_in_time_and_comes_back(stack: Stack) -> None:
     with stack.scada() as scada:
         scada.subscribe(TOPICS.node("status"))
-        started = time.monotonic()
-        stack.compose("stop", "node")
-        took = time.monotonic() - started
+        stack.compose("stop", "--timeout", "8", "node")  # killed after that, with another exit code
         stopped = next(said for _, said in scada.messages(FAULT_S) if said["status"] != "online")
         state = stack.inspect("node")["State"]
         stack.up("node")
         assert (stopped["status"], state["ExitCode"]) == ("stopped", 0)
-        assert took < 5 + 3  # the engine's own share
         assert next(said for _, said in scada.messages(FAULT_S))["status"] == "online"
 
 
