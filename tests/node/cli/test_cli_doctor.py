@@ -186,7 +186,9 @@ def test_a_running_node_keeps_its_connection_and_its_sensor(
     ended = cli("doctor", "--config", configure(broker, sensor, node.id), "--json")
     assert ended.code == 0, ended.out
     assert "in use by the running node" in of(ended, "source press")[0]["seen"]
-    published = {message.topic.removeprefix(node.base) for message in watcher.messages}
+    watcher.publish(f"{node.base}/last", b"")
+    watcher.wait_for(lambda message: message.topic.endswith("/last"))
+    published = {message.topic.removeprefix(node.base) for message in watcher.messages} - {"/last"}
     assert published == {"/status", "/health", "/resp/doctor", "/press/resp/doctor"}
     assert f"as {node.id} " not in broker.log()
     node.say(Health, **vitals, assets=[{**press, "sample_age_s": None}])
