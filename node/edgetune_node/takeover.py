@@ -13,6 +13,8 @@ LASTING_S = 60.0
 """So many connections in a row that a broker ended within this time look like two clients of one id."""
 MIN_RECONNECT_S = 0.5
 MAX_RECONNECT_S = 30.0
+DOUBLINGS = 6
+"""More would not lengthen the wait, and after a day of takeovers be more than a number holds."""
 
 
 class Takeovers:
@@ -48,4 +50,5 @@ class Takeovers:
     @property
     def wait_s(self) -> float:
         """Seconds to wait before connecting again: two clients of one id must not fight without end."""
-        return float(min(MIN_RECONNECT_S * 2 ** max(0, self.count - TAKEOVERS + 1), MAX_RECONNECT_S))
+        doublings = min(max(0, self.count - TAKEOVERS + 1), DOUBLINGS)
+        return float(min(MIN_RECONNECT_S * 2**doublings, MAX_RECONNECT_S))

@@ -39,6 +39,10 @@ def test_the_wait_before_connecting_again_grows_only_with_takeovers() -> None:
     assert waits_s[-1] == takeover.MAX_RECONNECT_S
 
 
+def test_two_clients_that_fight_for_days_still_wait_the_longest() -> None:
+    assert ended(5000).wait_s == takeover.MAX_RECONNECT_S
+
+
 def test_a_network_that_is_cut_again_and_again_is_no_takeover() -> None:
     assert ended(50, hung_up=False).wait_s == takeover.MIN_RECONNECT_S
 
