@@ -301,7 +301,7 @@ class Desk:
         wanted = labelled(command, asset.settings, asset.recent, asset.novelty, **self._marks, shaft_rpm=speed)
         if isinstance(wanted, str):
             return Answer("rejected", wanted), []
-        self._origin = origin
+        self._origin, self._job_note = origin, self._marked(origin)
         return Answer("accepted", final=False), [wanted]
 
     def _novel_changed(self, event: NovelChanged) -> list[Effect]:

@@ -257,7 +257,8 @@ class Node:
                     continue
                 self._searching = (effect.asset, effect.job)
             elif isinstance(effect, CancelSearch) and self._searching != (effect.asset, effect.job):
-                self._waiting = deque(waiting for waiting in self._waiting if waiting.job != effect.job)
+                gone = effect.asset, effect.job
+                self._waiting = deque(each for each in self._waiting if (each.asset, each.job) != gone)
                 continue
             settled.append(effect)
         for desk in [self.desks[event.asset]] if isinstance(event, ChunkArrived) else self.desks.values():

@@ -10,15 +10,19 @@ from deciding import Bench, context, only, record_guided, report, said
 
 from edgetune_node.events import (
     CancelSearch,
+    CommandArrived,
     Exit,
     FinishCommand,
     Install,
+    KeepCommand,
     ModelReady,
     RecordingSaved,
     SaveRecording,
+    SearchReported,
     StartSearch,
     StopRequested,
 )
+from edgetune_node.resumption import Interrupted
 
 if TYPE_CHECKING:
     from edgetune_nas.bundle import Bundle
@@ -136,6 +140,16 @@ def test_a_queued_search_that_is_cancelled_never_starts() -> None:
     assert not [effect for effect in effects if isinstance(effect, StartSearch)]
 
 
+def test_cancelling_one_queued_search_leaves_that_of_another_asset_whose_job_has_the_same_id() -> None:
+    bench = Bench(assets=("bearing", "motor", "pump"))
+    bench.world.recordings = {name: {"a": 5.0, "b": 5.0} for name in ("bearing", "motor", "pump")}
+    for name in ("bearing", "motor", "pump"):
+        bench.command("recalibrate", name, id="r", source="stored")
+    bench.command("cancel", "motor", id="c")
+    effects = bench.handle(SearchReported("bearing", "r", {"event": "failed", "error": "X", "message": "x"}))
+    assert only(effects, StartSearch).asset == "pump"
+
+
 def test_a_cancelled_search_holds_its_place_until_its_process_has_ended() -> None:
     bench = Bench(assets=("bearing", "motor"))
     bench.world.recordings = {name: {"a": 5.0, "b": 5.0} for name in ("bearing", "motor")}
@@ -154,6 +168,19 @@ def test_label_keeps_the_last_seconds_of_the_stream() -> None:
     assert save.recording.samples.shape == (1, 1000)
     effects = bench.handle(RecordingSaved("bearing", "l", path=Path("l.npz")))
     assert said(effects, "resp/label")[0]["status"] == "done"
+
+
+def test_a_label_is_kept_with_who_asked_for_it_not_with_who_asked_for_the_job_before() -> None:
+    bench = Bench()
+    for _ in range(20):
+        bench.samples()
+    bench.command("rollback", id="b")
+    bench.handle(ModelReady("bearing", "b", None, None, "there is no previous model"))
+    asked = {"id": "l", "label": "inner", "seconds": 1}
+    effects = bench.handle(CommandArrived("bearing", "label", json.dumps(asked).encode(), response_topic="to/anna"))
+    kept = only(effects, KeepCommand)
+    note = Interrupted("bearing", "label", "l", kept.payload, kept.note).read_note()
+    assert note.response_topic == "to/anna"
 
 
 def test_a_rollback_that_fails_says_why_and_keeps_the_model(bundle: Bundle) -> None:
