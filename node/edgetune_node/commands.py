@@ -146,7 +146,7 @@ class LabelCommand(Command):
     @model_validator(mode="after")
     def _one_of_them(self) -> LabelCommand:
         if (self.seconds is None) == (self.event is None):
-            raise ValueError("seconds: give either it (the last seconds of the stream) or event (a novel fault's id)")
+            raise ValueError("seconds: give either it (the last seconds) or event (of a novel fault or unknown sign)")
         return self
 
 

@@ -91,6 +91,8 @@ class VibrationWatch:
             return None
         self._last = now
         told = self._speed(context)
+        if context.shaft_rpm is not None:
+            self._speeds.clear()  # they are old when the plant no longer says it
         found = diagnose(samples, self._settings.spec, self._machine, told)
         if told is None and self._machine.shaft_range_rpm is not None:
             found = self._estimated(found, samples)

@@ -148,7 +148,7 @@ class _Found:
 
 
 def estimated_speed(samples: Samples, spec: StreamSpec, between_rpm: tuple[float, float]) -> ShaftSpeed | None:
-    """Speed that the spectra of most channels ``(channels, n)`` show; None where they show none."""
+    """Speed that the spectra of channels ``(channels, n)`` show, the median where they differ; None where none does."""
     low, high = between_rpm
     guesses = [
         estimate_shaft_hz(channel.astype(np.float64), spec.rate_hz, (low / 60, high / 60)) for channel in samples

@@ -121,6 +121,15 @@ def test_a_speed_that_stayed_is_believed_through_a_few_looks_that_show_none() ->
     assert shown == [(1800.0, "estimated")] * 4 + [None]
 
 
+def test_a_speed_estimated_before_the_plant_spoke_is_not_believed_after_it() -> None:
+    seconds = Seconds(shaft_rpm_range=(1500.0, 2500.0))
+    seconds.play("normal", 3)
+    seconds.context = Context(shaft_rpm=2400.0)
+    seconds.play("normal")
+    seconds.context = Context()
+    assert seconds.play("normal")["quality"] == ["no_shaft_speed"]
+
+
 @pytest.mark.parametrize("speeds", [(1500.0, 2500.0), (1700.0, 3300.0)])
 @pytest.mark.parametrize("rpm", [1797, 1772])
 def test_of_real_machines_no_wrong_speed_is_told(recordings_dir: Path, rpm: int, speeds: tuple[float, float]) -> None:

@@ -21,7 +21,8 @@ def label(
     *,
     label: Annotated[str, typer.Option(help="What it is: the class of the recordings that are made.")],
     event: Annotated[
-        str | None, typer.Option(metavar="ID", help="All that is kept of a novel fault; its `event` (see watch).")
+        str | None,
+        typer.Option(metavar="ID", help="All that is kept of a novel fault or an unknown sign; its `event`."),
     ] = None,
     seconds: Annotated[
         float | None,
