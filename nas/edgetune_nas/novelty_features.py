@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 
 from edgetune_nas.portions import portions
+from edgetune_signal.velocity import hann
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -142,10 +143,7 @@ def _powers(wide: NDArray[np.float64], edges: NDArray[np.int64]) -> NDArray[np.f
     return result
 
 
-@lru_cache(maxsize=8)
-def _hann(length: int) -> NDArray[np.float64]:
-    result: NDArray[np.float64] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
-    return result
+_hann = lru_cache(maxsize=8)(hann)
 
 
 def rising(values: NDArray[np.generic], last: int) -> bool:

@@ -227,13 +227,9 @@ class Node:
         return []
 
     def _searched(self, event: SearchReported) -> list[Effect]:
-        effects: list[Effect] = []
         if event.event.get("event") in SEARCH_ENDED and self._searching == (event.asset, event.job):
             self._searching = None
-        effects += self.desks[event.asset].searched(event.job, event.event)
-        if self._searching is None and self._waiting:
-            effects.append(self._waiting.popleft())
-        return effects
+        return self.desks[event.asset].searched(event.job, event.event)
 
     def _model_ready(self, event: ModelReady) -> list[Effect]:
         effects = self.desks[event.asset].model_ready(event)
@@ -261,6 +257,10 @@ class Node:
                 self._waiting = deque(each for each in self._waiting if (each.asset, each.job) != gone)
                 continue
             settled.append(effect)
+        if self._searching is None and self._waiting:
+            search = self._waiting.popleft()
+            self._searching = (search.asset, search.job)
+            settled.append(search)
         for desk in [self.desks[event.asset]] if isinstance(event, ChunkArrived) else self.desks.values():
             settled += desk.state()
             settled += desk.progress()

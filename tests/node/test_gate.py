@@ -149,6 +149,18 @@ def test_a_job_that_a_defect_of_ours_broke_ends_and_the_next_may_begin(event: Ev
     assert said(bench.command("recalibrate", id="next", source="stored"), "resp/recalibrate")[0]["status"] == "accepted"
 
 
+def test_a_defect_at_the_end_of_a_search_does_not_hold_up_the_one_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(assets=("bearing", "motor"))
+    bench.world.recordings = {name: {"a": 5.0, "b": 5.0} for name in ("bearing", "motor")}
+    for name in ("bearing", "motor"):
+        bench.command("recalibrate", name, id="r", source="stored")
+    monkeypatch.setattr(bench.node.desks["bearing"], "searched", lambda *_: 1 / 0)
+    ended = SearchReported("bearing", "r", {"event": "failed"})
+    with pytest.raises(ZeroDivisionError):
+        bench.handle(ended)
+    assert only(bench.node.broken(ended, "ZeroDivisionError()"), StartSearch).asset == "motor"
+
+
 KEY = "k" * 32
 CANCEL = "edgetune/n/bearing/cmd/cancel"
 
