@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from brokers import wait_until
 
 if TYPE_CHECKING:
     import signal
@@ -142,8 +143,11 @@ protocol = "{protocol}"
         self.scada.wait_for_count("edgetune/n1/health", len(self.scada.on("edgetune/n1/health")) + 2, PATIENCE_S)
 
     def searching_pid(self) -> int:
+        """Wait for the one process that the node has begun, a moment after it has said that it searches."""
         assert self._process is not None
-        [child] = psutil.Process(self._process.pid).children()
+        children = psutil.Process(self._process.pid).children
+        wait_until(lambda: len(children()) == 1, what="the node has a search")
+        [child] = children()
         return int(child.pid)
 
     def send(self, number: signal.Signals) -> None:
