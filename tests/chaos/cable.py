@@ -34,7 +34,7 @@ class Cable:
         if all(shutil.which(command) for command in ("unshare", "nsenter", "ip")):
             try:
                 self._lay()
-            except (PlantError, subprocess.CalledProcessError):
+            except (PlantError, subprocess.CalledProcessError, OSError):  # the holder may end while it is looked at
                 self.close()
 
     @property
