@@ -32,6 +32,8 @@ except RuntimeError as error:
     pytest.skip(f"liblsl is not installed: {error}", allow_module_level=True)
 
 SPEC = StreamSpec(2, 1000.0, "uV")
+MEASURED_NS = 10 * 10**6
+"""By no more than this is what liblsl measures of a clock wrong, also where its questions wait for a busy machine."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -175,7 +177,8 @@ def check_time(source: Source, sender: Any, *, ahead_s: float) -> None:
     sender.push_chunk(ramp(0, 20), now_s - ahead_s - 3.0)  # the time of the last one
     chunk = read_chunk(source)
     taken_ns = before_ns - 3 * 10**9
-    assert abs(chunk.time_ns + 19 * 10**6 - taken_ns) <= time.time_ns() - before_ns  # no more than all this took
+    took_ns = time.time_ns() - before_ns
+    assert abs(chunk.time_ns + 19 * 10**6 - taken_ns) <= took_ns + MEASURED_NS  # no more than all this took
 
 
 def test_a_sample_has_the_time_at_which_it_was_taken_not_that_of_its_arrival() -> None:
