@@ -263,7 +263,7 @@ def test_a_node_lives_without_samples_and_dies_where_its_driver_hangs(
         assert [manager.next() for _ in range(6)] == 6 * ["WATCHDOG=1"]  # for longer than the manager would wait
         play("delivers", "no model")
         play("hangs", "the source hangs")
-        until(lambda: "hangs" in (health.messages[-1].json()["assets"][0]["source_error"] or ""))
+        health.wait_for(lambda message: "hangs" in (message.json()["assets"][0]["source_error"] or ""))
         until(lambda: "the source of press has hung" in (tmp_path / "log").read_text())
         manager.drain()
         assert manager.next(3) is None
