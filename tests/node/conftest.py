@@ -13,7 +13,7 @@ recorder
 small_disk
     A file system of 1 MiB of its own (`SmallDisk`), to be filled and freed; skipped where it cannot be mounted.
 until
-    ``until(condition, seconds=60)`` waits for a condition with a deadline.
+    ``until(condition, seconds=120)`` waits for a condition with a deadline.
 bundle, healthy_bundle
     Untrained networks that call everything ``inner``, and everything ``normal``.
 """

@@ -64,7 +64,7 @@ class Bench:
 
     def end(self) -> dict[str, Any]:
         while True:
-            report = self.reported.get(timeout=60)
+            report = self.reported.get(timeout=120)
             assert isinstance(report, SearchReported)
             if report.event["event"] != "progress":
                 return dict(report.event)
@@ -122,7 +122,7 @@ def test_a_killed_search_goes_on_from_its_journal(tmp_path: Path, until: Callabl
     bench.record("low", 20.0)
     bench.record("high", 200.0)
     bench.start(30.0)
-    until(lambda: len(bench.journal()) > 3, 60)
+    until(lambda: len(bench.journal()) > 3)
     bench.runner.close()
     assert bench.end()["error"] == "SIGKILL"
     kept = bench.journal()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 def wait_until(condition: Callable[[], object], seconds: float = PATIENCE_S, what: str = "") -> None:

@@ -103,11 +103,11 @@ def test_two_nodes_of_one_id_both_say_so_until_one_of_them_is_gone(
     for node in nodes:
         node.link.start()
     for node in nodes:
-        node.until(lambda node=node: node.link.flapping is not None, 60)
+        node.until(lambda node=node: node.link.flapping is not None)
         assert "client id the-same" in node.link.flapping
     stays, leaves = nodes
     leaves.close()
-    stays.until(lambda: stays.link.connected, 60)
+    stays.until(lambda: stays.link.connected)
     assert stays.link.flapping is not None
     monkeypatch.setattr(takeover, "LASTING_S", 0.0)  # as when a minute has passed
     assert stays.link.flapping is None

@@ -166,7 +166,7 @@ def test_a_cancelled_search_ends_its_process(
     child = loop.searching_pid()
     assert loop.reply(loop.command("cancel"))["status"] == "done"
     assert loop.reply(job)["status"] == "failed"
-    until(lambda: not psutil.pid_exists(child), 60.0)
+    until(lambda: not psutil.pid_exists(child))
     assert not list((loop.data / "assets" / "bearing" / "models").glob("current"))
 
 
@@ -180,7 +180,7 @@ def test_a_broker_killed_during_a_search_hears_of_its_end_when_it_is_back(
     loop.broker.kill()
     until(lambda: not loop.scada.subscribed())
     loop.forget()
-    until(lambda: '"status":"done"' in loop.kept("resp/recalibrate"), 60.0)  # its progress may wait there before
+    until(lambda: '"status":"done"' in loop.kept("resp/recalibrate"))  # its progress may wait there before
     loop.send(signal.SIGSTOP)  # the broker passes what it gets on to those who are there by then, and to nobody later
     loop.broker.start()
     until(loop.scada.subscribed)
@@ -243,7 +243,7 @@ def test_a_search_goes_on_after_a_kill_and_after_a_stop_and_leaves_nothing(
     def evaluated() -> list[str]:
         return [line for path in search.glob("*/journal.jsonl") for line in path.read_text().splitlines()]
 
-    until(lambda: len(evaluated()) > 3, 60.0)
+    until(lambda: len(evaluated()) > 3)
     killed(loop)
     loop.wait("state", lambda state: state["phase"] == "searching" and state["job"] == job)
     child = loop.searching_pid()

@@ -104,7 +104,7 @@ def test_a_stop_that_interrupts_the_writing_of_a_log_line_is_heard(
             until(lambda: first_argument_of_call(process.pid) == "0x2")  # stderr
             process.send_signal(signal.SIGTERM)
             drain.start()
-            assert process.wait(60) == 0
+            assert process.wait(120) == 0
             drain.join()
         finally:
             process.kill()
