@@ -183,7 +183,7 @@ def fit(
 
 
 def _counting(problem: Problem) -> NDArray[np.bool_] | None:
-    """Windows that training ends with: the new ones, and a library's of classes without; None if those are all.
+    """Windows that training ends with: the new ones, and a library's of classes without; None if all are or none is.
 
     Of such a class no more than the new ones of any class: it would crowd them out of the batches.
     """
@@ -194,7 +194,7 @@ def _counting(problem: Problem) -> NDArray[np.bool_] | None:
     for label in np.flatnonzero(present == 0):
         old = np.flatnonzero(problem.y == label)
         counting[old[np.linspace(0, len(old) - 1, min(len(old), present.max())).astype(int)]] = True
-    return None if counting.all() else counting
+    return None if counting.all() or not counting.any() else counting
 
 
 def logits(network: Network, x: NDArray[np.float32]) -> NDArray[np.float32]:

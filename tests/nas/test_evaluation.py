@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,15 @@ def test_a_trained_class_that_only_the_library_has_stays_known() -> None:
     assert right[label == CLASSES - 1].mean() > 0.95
     new = np.arange(60) % 2
     assert (logits(network, _tones(new, 1.0, 4)).argmax(axis=1) == new).mean() > 0.95
+
+
+def test_where_no_new_window_is_left_to_train_on_the_library_alone_is_learned() -> None:
+    problem = _problem()
+    assert problem.origin is not None
+    network, curve = fit(replace(problem, origin=np.ones_like(problem.origin)), STEM, steps=90, seed=0)
+    assert np.isfinite(curve).all()
+    label = np.arange(90) % CLASSES
+    assert (logits(network, _tones(label, 3.0, 3)).argmax(axis=1) == label).mean() > 0.95
 
 
 def test_a_library_stays_with_the_windows_that_each_fold_trains_on() -> None:
