@@ -58,7 +58,7 @@ bench: $(VENV)/.installed  ## Benchmarks: throughput, latency, memory, search
 	$(BIN)/python tests/bench/bench_node.py
 	$(BIN)/python tests/bench/bench_search.py
 
-bench-search: $(VENV)/.bench-installed  ## Our search against others: BENCH='--quick --out FOLDER', else all of it, half an hour
+bench-search: $(VENV)/.bench-installed  ## Our search against others: BENCH='--quick --out FOLDER', else all of it, twenty minutes
 	$(BIN)/python tests/bench/bench_systems.py $(BENCH)
 
 bench-people: $(VENV)/.installed  ## Whose model knows whose gestures, ten minutes: BENCH='--seconds 20'

@@ -50,7 +50,7 @@ class Row:
 NO_LIMIT = (None,)
 ROWS = (
     Row("budgets", "cwru", "edgetune", (720, KIB, 4 * KIB, 6 * KIB, 8 * KIB), 5, quick=(720, KIB)),
-    Row("budgets", "cwru", PAPER, (8 * KIB, 6 * KIB, 4 * KIB, KIB), 2, quick=(1536,)),
+    Row("budgets", "cwru", PAPER, (8 * KIB, 6 * KIB, 4 * KIB, 3 * KIB, 1536, KIB), 2, quick=(1536,)),
     Row("budgets", "cwru", PAPER, (720,), 1),
     Row("budgets", "cwru", "random search", (KIB,), 3),
     Row("budgets", "cwru", "TPE (Optuna)", (KIB,), 3),

@@ -24,6 +24,8 @@ COLOURS = {
     "MiniRocket + ridge": "#be123c",
     "features + forest": "#65a30d",
 }
+LABEL_SHARE = 0.09
+"""Share of the axis that a number below it takes."""
 TITLES = {
     "budgets": "Accuracy against RAM and time (held-out windows, mean and spread over splits)",
     "amount": "Accuracy against training data",
@@ -193,9 +195,12 @@ def _amount(axes: Axes, results: list[Result]) -> None:
 
 
 def _logarithmic(axes: Axes, ticks: tuple[int, ...]) -> None:
-    """Scale the x axis; plain numbers at those of ``ticks`` that lie within what was drawn."""
+    """Scale the x axis; plain numbers at those of ``ticks`` that lie within what was drawn and not on one another."""
     axes.set_xscale("log")
     low, high = axes.get_xlim()
-    shown = [tick for tick in ticks if low <= tick <= high]
+    shown: list[int] = []
+    for tick in ticks:
+        if low <= tick <= high and (not shown or tick / shown[-1] > (high / low) ** LABEL_SHARE):
+            shown.append(tick)
     axes.set_xticks(shown, [str(tick) for tick in shown])
     axes.xaxis.minorticks_off()
