@@ -108,6 +108,7 @@ def test_a_search_for_the_smallest_goes_on_while_they_get_smaller() -> None:
     assert engine.stopped_by == "converged"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_torch")
 def test_the_smallest_network_found_is_no_larger_than_the_most_accurate_and_the_card_says_what_was_asked(
     tmp_path: Path,

@@ -36,6 +36,7 @@ def _shaken(net: LayerNet, x: torch.Tensor) -> LayerNet:
     return net.eval()
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from([(1, 512), (8, 400), (3, 300), (6, 128)]), st.sampled_from(["fault", "sign"]), st.integers(0, 999)

@@ -280,6 +280,7 @@ def test_a_report_that_cannot_be_written_is_named(bundle: Path, tmp_path: Path) 
 # ---- pick ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_pick_exports_a_smaller_network_of_the_same_search(tmp_path: Path, recordings: Path) -> None:
     found = search(
         load_dataset(recordings, window=64, hop=16), task="fault", budget=Budget(), out=tmp_path / "found", candidates=6
