@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import tempfile
 import zipfile
 import zlib
@@ -29,7 +28,7 @@ from edgetune_nas.bundle_files import (
     write_folder,
 )
 from edgetune_nas.errors import BundleError
-from edgetune_signal.durable import sync
+from edgetune_signal.durable import replacing, sync
 
 if TYPE_CHECKING:
     from edgetune_nas.card import ModelCard
@@ -89,20 +88,15 @@ def export_bundle(bundle: Path, out: Path, key: bytes | None) -> ModelCard:
     entries = {HASHES: listed, **({} if key is None else {SIGNATURE: _sign(listed, key)}), **files}
     if out.exists():
         raise BundleError(f"{out} is there already; remove it or choose another name")
-    temporary = out.with_name(f"{TEMPORARY_PREFIX}{out.name}")
     try:
-        with temporary.open("wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-                for name, data in entries.items():
-                    archive.writestr(zipfile.ZipInfo(name, _EPOCH), data, zipfile.ZIP_DEFLATED)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(out)
-        sync(out.parent)
+        with (
+            replacing(out, out.with_name(f"{TEMPORARY_PREFIX}{out.name}")) as file,
+            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+        ):
+            for name, data in entries.items():
+                archive.writestr(zipfile.ZipInfo(name, _EPOCH), data, zipfile.ZIP_DEFLATED)
     except OSError as error:
         raise BundleError(f"cannot write {out}: {error.strerror or error}; make room or permit it") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return card
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from edgetune_node.commands import Label
 from edgetune_node.errors import StoreError
 from edgetune_node.events import ModelReady
 from edgetune_node.store import ModelStore
-from edgetune_signal.durable import sync
+from edgetune_signal.durable import replacing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,18 +74,12 @@ class Profiles:
         StoreError
             Where it cannot be remembered; nothing has changed then.
         """
-        path, temporary = self._folder / WEARER_FILE, self._folder / TEMPORARY
+        path = self._folder / WEARER_FILE
         try:
             store = self._store_of(subject)
-            with temporary.open("w", encoding="utf-8") as file:
-                json.dump({"subject": subject}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            sync(path.parent)
+            with replacing(path, self._folder / TEMPORARY) as file:
+                file.write(json.dumps({"subject": subject}).encode())
         except OSError as error:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
             raise StoreError(f"{path} cannot be written: {error.strerror}; free some space or check rights") from error
         self.subject, self.store = subject, store
         return store

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgetune_signal.durable import sync
+from edgetune_signal.durable import replacing
 from edgetune_signal.errors import RecordingError
 from edgetune_signal.npz import Npz, open_npz
 
@@ -100,17 +98,10 @@ def write_recording(path: Path, recording: Recording) -> None:
     }
     if recording.shaft_rpm is not None:
         arrays["shaft_rpm"] = np.float64(recording.shaft_rpm)
-    temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
     try:
-        with temporary.open("wb") as file:
+        with replacing(path, path.with_name(path.name + TEMPORARY_SUFFIX)) as file:
             np.savez(file, allow_pickle=False, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync(path.parent)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise RecordingError(f"{path}: cannot be written: {error.strerror}; free some space or check rights") from error
 
 
