@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
+FEW_DECADES = 100.0
+"""Largest over smallest value under which a logarithmic axis is labelled between powers of ten too."""
 INK, ACCENT, QUIET = "#1f2937", "#0f766e", "#9ca3af"
 
 _STYLE = """
@@ -52,6 +55,16 @@ def figure_of(width: float, height: float, rows: int = 1) -> tuple[Figure, list[
     for each in axes:
         each.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def plain_decades(axis: Axis) -> None:
+    """Label a logarithmic axis with plain numbers, since `image` leaves what looks like mathematics as it is."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < FEW_DECADES * low else (1.0,), numticks=6))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def image(figure: Figure) -> str:

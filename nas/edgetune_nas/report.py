@@ -16,9 +16,13 @@ from edgetune_nas.progress import FrontPoint
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matplotlib.axes import Axes
+
     from edgetune_nas.card import Measured, Metrics
 
 MAX_ANNOTATED_CLASSES = 30
+ALL, LEAST_SPAN = 100.0, 2.0
+"""Per cent: the end of an axis of accuracies, and the least that it shows."""
 FRONT_CAPTION = (
     "Validation accuracy against arena. On the line: candidates that no other beats in both. Faint: candidates that "
     "the search kept because it compares the calibrated certainty on validation windows, a finer measure than accuracy."
@@ -188,8 +192,18 @@ def _front_picture(card: ModelCard, front: Sequence[FrontPoint]) -> str:
         axes.axvline(card.budget.ram_bytes, color=ACCENT, linestyle=":", linewidth=1, label="limit")
     axes.set_xlabel("arena, bytes (int8)")
     axes.set_ylabel("validation accuracy, %")
+    _up_to_all(axes)
     figure.legend(frameon=False, loc="outside upper center", ncols=6, fontsize=8)
     return image(figure)
+
+
+def _up_to_all(axes: Axes) -> None:
+    """End an axis of per cent at 100, with room above for the marks there but no tick."""
+    low, high = axes.get_ylim()
+    if high > ALL:
+        low = min(low, ALL - LEAST_SPAN)
+        axes.set_ylim(low, ALL + 0.05 * (ALL - low))
+        axes.set_yticks([tick for tick in axes.get_yticks() if low <= tick <= ALL])
 
 
 def _confusion_picture(metrics: Metrics, classes: Sequence[str]) -> str:

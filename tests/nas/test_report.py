@@ -182,3 +182,14 @@ def test_the_report_of_a_cancelled_search_is_made_here_and_has_no_pictures(monke
     assert "the search was cancelled" in page
     assert "98.76%" in page
     assert "<img" in render(_card(["a", "b"]), (), (0.5, 0.4))
+
+
+@pytest.mark.parametrize("accuracies", [(1.0,), (0.9, 1.0), (0.999, 1.0)])
+def test_no_axis_goes_beyond_all_windows_right(accuracies: tuple[float, ...]) -> None:
+    card = _card(["a", "b"])
+    card = card.model_copy(update={"search": card.search.model_copy(update={"validation_accuracy": 1.0})})
+    front = [FrontPoint(500 + 100 * at, value, True, ("b",)) for at, value in enumerate(accuracies)]
+    picture = _pictures(render(card, front, ()))[0]
+    axis = picture.partition('id="matplotlib.axis_2"')[2]
+    ticks = [float(found) for found in re.findall(r">([\d.]+)</text>", axis.partition("accuracy")[0])]
+    assert max(ticks) == 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,14 @@ from typer.testing import CliRunner, Result
 
 from edgetune_node.cli import build, recordings_page
 from edgetune_node.cli.recordings_figures import Figures, Found
-from edgetune_node.cli.recordings_pictures import COLUMNS, amplitude_spectrum, coarser, picture, trend_picture
+from edgetune_node.cli.recordings_pictures import (
+    COLUMNS,
+    amplitude_spectrum,
+    coarser,
+    picture,
+    time_unit,
+    trend_picture,
+)
 from edgetune_node.config_machine import MachineSection
 from edgetune_node.errors import ConfigError
 from edgetune_signal import BearingSimulator, Recording, RecordingError, read_recording, write_recording
@@ -180,3 +188,38 @@ def test_real_recordings_show_their_defect(recordings_dir: Path) -> None:
     for name, line in (("outer_centered_007", "bpfo"), ("inner_007", "bpfi")):
         _, caption = picture(read_recording(recordings_dir / "cwru_de_1797rpm" / f"{name}.npz"), machine)
         assert f"{line} stands out" in caption
+
+
+def words(drawing: str) -> list[tuple[float, str]]:
+    """Height (from the top) and text of each word in a picture of a page."""
+    svg = b64decode(drawing.partition("base64,")[2].partition("'")[0]).decode()
+    placed = re.findall(r"<text [^>]*?(?:translate\([\d.]+ |y=\")([\d.]+)[^>]*>([^<]*)</text>", svg)
+    return [(float(height), text) for height, text in placed]
+
+
+def test_the_axes_of_a_spectrum_have_plain_numbers() -> None:
+    for condition in ("normal", "inner_severe"):  # several decades, and hardly one
+        found = words(picture(recording("x", condition), MachineSection())[0])
+        assert not [text for _, text in found if "$" in text or "\\" in text]
+        assert "0.01" in [text for _, text in found]
+
+
+def test_the_names_of_defect_lines_stand_above_the_lines() -> None:
+    drawing, _ = picture(recording("x", "inner_severe"), MachineSection(bearing="6205-2RS", shaft_rpm=1797))
+    svg = b64decode(drawing.partition("base64,")[2].partition("'")[0]).decode()
+    tops = [float(top) for top in re.findall(r'd="M [\d.]+ [\d.]+ \nL [\d.]+ ([\d.]+) \n" clip-path', svg)]
+    names = [height for height, text in words(drawing) if text.startswith(("bpfo", "bpfi", "bsf2", "ftf"))]
+    assert len(names) == 4
+    assert tops
+    assert max(names) < max(tops)
+
+
+@pytest.mark.parametrize(
+    ("span_s", "unit"), [(0.5, "seconds"), (9, "seconds"), (130, "minutes"), (7200, "hours"), (3e5, "days")]
+)
+def test_a_trend_is_told_in_a_unit_that_fits_it(span_s: float, unit: str) -> None:
+    assert time_unit(span_s)[0] == unit
+    first, second = (replace(figures(1, "a"), time=f"2026-01-01T00:00:{second:02d}.000Z") for second in (0, 9))
+    drawing = trend_picture([first, second])
+    assert drawing is not None
+    assert "seconds since 2026-01-01 00:00:00 UTC" in [text for _, text in words(drawing)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_nas.page import ACCENT, INK, QUIET, figure_of, image
+from edgetune_nas.page import ACCENT, INK, QUIET, figure_of, image, plain_decades
 from edgetune_node.cli.recordings_figures import LOOKED_AT_S, condition_of
 from edgetune_signal.defects import HARMONICS, defect_orders
 from edgetune_signal.envelope import envelope_spectrum, kurtosis_band
@@ -30,6 +30,7 @@ COLUMNS = 600
 SEGMENT_S = 1.0
 MOST_POINTS = 500
 COLOURS = {"bpfo": "#b91c1c", "bpfi": "#1d4ed8", "bsf2": "#a16207", "ftf": "#7e22ce"}
+UNITS_S = {"days": 86_400.0, "hours": 3600.0, "minutes": 60.0, "seconds": 1.0}
 TRENDS = {"rms": "RMS", "kurtosis": "kurtosis", "velocity_rms_mm_s": "velocity, mm/s"}
 
 
@@ -46,6 +47,7 @@ def picture(recording: Recording, section: MachineSection) -> tuple[str, str]:
     frequency, amplitude = amplitude_spectrum(samples, recording.rate_hz)
     frequency, amplitude = coarser(frequency, amplitude)
     spectrum.semilogy(frequency, np.maximum(amplitude, 1e-12), color=INK, linewidth=0.7)
+    plain_decades(spectrum.yaxis)
     spectrum.set_xlabel("Hz")
     spectrum.set_ylabel(f"amplitude{unit}")
     told = _draw_envelope(envelope, samples, recording.rate_hz, condition, section)
@@ -64,22 +66,28 @@ def trend_picture(figures: Sequence[Figures]) -> str | None:
     if len(set(moments)) < 2:  # noqa: PLR2004 - one time is no trend
         return None
     first = min(moments)
-    hours = [(moment - first).total_seconds() / 3600 for moment in moments]
+    unit, length_s = time_unit((max(moments) - first).total_seconds())
+    elapsed = [(moment - first).total_seconds() / length_s for moment in moments]
     drawn = [name for name in TRENDS if any(getattr(each, name) is not None for each in thinned)]
     figure, axes = figure_of(7.5, 1.6 * len(drawn), rows=len(drawn))
     for row, name in zip(axes, drawn, strict=True):
         for label in sorted({each.label for each in thinned}):
             points = [
-                (hour, getattr(each, name))
-                for hour, each in zip(hours, thinned, strict=True)
+                (after, getattr(each, name))
+                for after, each in zip(elapsed, thinned, strict=True)
                 if each.label == label and getattr(each, name) is not None
             ]
             row.plot(*zip(*points, strict=True), ".", label=label) if points else None
         row.set_ylabel(TRENDS[name])
-    axes[-1].set_xlabel(f"hours since {first:%Y-%m-%d %H:%M} UTC")
+    axes[-1].set_xlabel(f"{unit} since {first:%Y-%m-%d %H:%M:%S} UTC")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, loc="outside upper center", ncols=6, fontsize=8)
     return image(figure)
+
+
+def time_unit(span_s: float) -> tuple[str, float]:
+    """Return the largest unit that a span holds at least twice, with its length in seconds."""
+    return next(((name, unit_s) for name, unit_s in UNITS_S.items() if span_s >= 2 * unit_s), ("seconds", 1.0))
 
 
 def amplitude_spectrum(samples: Float64, rate_hz: float) -> tuple[Float64, Float64]:
@@ -140,7 +148,7 @@ def _draw_envelope(axes: Axes, samples: Float64, rate_hz: float, condition: Cond
             position = harmonic * order * (shaft_hz or 0.0)
             axes.axvline(position, color=COLOURS[name], linestyle=":", linewidth=0.9, label=label)
     if wanted:
-        axes.legend(frameon=False, fontsize=7, ncols=4, loc="upper right")
+        axes.legend(frameon=False, fontsize=7, ncols=4, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
     axes.set_xlabel("Hz")
     marked = f"; lines of defects at {60 * (shaft_hz or 0):.0f} rpm" if wanted else ""
     return f"envelope of {found.band_hz[0]:.0f} to {found.band_hz[1]:.0f} Hz{marked}"
