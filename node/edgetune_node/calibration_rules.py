@@ -66,7 +66,7 @@ def decide_deployment(
     if policy == "never":
         return False, "the new model is kept and not put into use, as asked (deploy: never)"
     if current_model is None:
-        return True, "there was no model before"
+        return True, "the asset had no model, so the new one is in use"
     if card.replaced is None:
         return False, (
             f"{current_model} could not be run on the held-out data, so the new model is not proven better; "

@@ -348,7 +348,7 @@ class Desk:
         if status != "done":
             self._note = f"{origin.name} {status}: {reason}"
         elif origin.name in SEARCHING:
-            self._note = reason
+            self._note = "" if detail.get("deployed") else reason  # else it would stand beside the new model for ever
         if origin.name in SEARCHING and self._passed_over:
             detail = {**detail, "warnings": [*detail.get("warnings", []), *self._passed_over]}
         if status == "cancelled":

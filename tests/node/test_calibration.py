@@ -72,7 +72,7 @@ def test_the_first_model_is_deployed_and_announced() -> None:
         "replaced_accuracy": None,
         "arena_bytes": 720,
         "deployed": True,
-        "reason": "there was no model before",
+        "reason": "the asset had no model, so the new one is in use",
     }
     assert running.view["percent"] == 100
     assert running.calibration.state_phase == "monitoring"

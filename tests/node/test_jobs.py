@@ -79,8 +79,10 @@ def test_the_whole_way_from_recalibrate_to_the_new_model(bundle: Bundle) -> None
     done = said(effects, "resp/recalibrate")[-1]
     assert done["status"] == "done"
     assert done["detail"]["deployed"] is True
+    assert done["reason"] == "the asset had no model, so the new one is in use"
     assert only(effects, FinishCommand).command_id == "r1"
-    assert said(effects, "state")[-1]["phase"] == "monitoring"
+    state = said(effects, "state")[-1]
+    assert (state["phase"], state["reason"], state["model"]) == ("monitoring", "", bundle.card.id)
     assert said(bench.samples(), "classification")[0]["class"] == "inner"
 
 

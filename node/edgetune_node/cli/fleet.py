@@ -82,6 +82,10 @@ class Fleet:
         bare = [Row(node, "", status) for node, status in self._status.items() if node not in known]
         return sorted([*self._rows.values(), *bare], key=lambda row: (row.node, row.asset))
 
+    def of_node(self, node: str) -> list[Row]:
+        """Return the rows of one node's assets."""
+        return [row for row in self.rows() if row.node == node and row.asset]
+
     def take(self, topic: str, payload: dict[str, Any], now: float) -> Row | None:
         """Take in one message, heard at the monotonic second ``now``; give the asset's row where it changed one."""
         if not topic.startswith(self._prefix):
@@ -136,16 +140,23 @@ def sample_age(row: Row, now: float) -> float | None:
     return min(ages) if ages else None
 
 
-def fault_text(fault: Fault | None) -> str:
-    """Say what is wrong with a machine, since when, and whether anybody has seen it."""
+def is_stale(row: Row) -> bool:
+    """Whether the broker goes on showing what an asset's node said before it went."""
+    return row.status not in {None, "online"}
+
+
+def fault_text(row: Row) -> str:
+    """What is wrong with a machine, since when, and whether anybody has seen it; marked where its node is gone."""
+    fault = row.fault
     if fault is None:
         return ""
+    mark = f"stale (node {row.status}): " if is_stale(row) else ""
     if not fault.active:
-        return "none"
+        return f"{mark}none"
     since = "" if fault.first_seen is None else f" since {fault.first_seen.astimezone():%H:%M:%S}"
     seen = f"acknowledged by {fault.acknowledged_by}" if fault.acknowledged else "not acknowledged"
     event = "" if fault.event is None else f", event {fault.event}"
-    return f"{fault.severity.upper()} {fault.class_}{since}{event}, {seen}"
+    return f"{mark}{fault.severity.upper()} {fault.class_}{since}{event}, {seen}"
 
 
 def phase_text(row: Row) -> str:

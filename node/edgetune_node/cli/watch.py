@@ -16,7 +16,17 @@ from rich.text import Text
 
 from edgetune_node.cli.client import OperatorClient
 from edgetune_node.cli.connection import Target, takes_target
-from edgetune_node.cli.fleet import Fleet, Row, fault_text, filters, heard_text, model_text, phase_text, sample_age
+from edgetune_node.cli.fleet import (
+    Fleet,
+    Row,
+    fault_text,
+    filters,
+    heard_text,
+    is_stale,
+    model_text,
+    phase_text,
+    sample_age,
+)
 from edgetune_node.cli.sizes import parse_seconds
 
 if TYPE_CHECKING:
@@ -75,14 +85,14 @@ def table(rows: list[Row], now: float, *, width: int) -> Table:
 def _cells(row: Row, now: float) -> dict[str, Text]:
     age = sample_age(row, now)
     fault_style = ""
-    if row.fault is not None and row.fault.active:
+    if row.fault is not None and row.fault.active and not is_stale(row):
         fault_style = "yellow" if row.fault.acknowledged else "bold red"
     return {
         "asset": Text(f"{row.node}/{row.asset}" if row.asset else row.node, style="bold"),
         "status": Text(row.status or "not heard", style="green" if row.status == "online" else ""),
         "phase": Text(phase_text(row)),
         "heard": Text(heard_text(row.heard)),
-        "fault": Text(fault_text(row.fault), style=fault_style),
+        "fault": Text(fault_text(row), style=fault_style),
         "model": Text(model_text(row.model)),
         "samples": Text(
             "" if age is None else f"{max(0.0, age):.0f} s ago",
@@ -123,7 +133,10 @@ def _print_changes(client: OperatorClient, fleet: Fleet, seconds: float | None) 
             name = f"{row.node}/{row.asset}"
             say(name, line_text(row))
         elif topic.endswith("/status"):
-            say(topic.removesuffix("/status"), str(payload.get("status")))
+            name = topic.removesuffix("/status")
+            say(name, str(payload.get("status")))
+            for each in fleet.of_node(name.rpartition("/")[2]):
+                say(f"{each.node}/{each.asset}", line_text(each))
 
     _listen(client, seconds, take, None)
 
@@ -134,7 +147,7 @@ def line_text(row: Row) -> str:
     parts = {
         "": state.phase + (f" ({state.reason})" if state.reason else "") if state else "",
         "hears ": row.heard.class_ if row.heard else "",
-        "fault ": fault_text(row.fault),
+        "fault ": fault_text(row),
         "model ": model_text(row.model),
         "suggested: ": " / ".join(row.suggested),
     }

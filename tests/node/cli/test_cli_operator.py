@@ -43,7 +43,7 @@ def finds_a_model(node: Any) -> None:
     )
     node.calibration(job, "done", percent=100.0)
     detail = {**FOUND, "warnings": [DOUBT]}
-    node.reply(job, "recalibrate", "done", reason="there was no model before", detail=detail)
+    node.reply(job, "recalibrate", "done", reason="the asset had no model, so the new one is in use", detail=detail)
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
@@ -57,7 +57,7 @@ def test_a_job_is_followed_to_the_model_it_ends_with(broker: Any, scripted_node:
     result = json.loads(ended.out)
     assert result.pop("seconds") >= 0
     command = node.seen.on(f"{node.base}/press/cmd/recalibrate")[0].json()
-    said = {"id": command["id"], "status": "done", "reason": "there was no model before", "warnings": [DOUBT]}
+    said = {"id": command["id"], "status": "done", "reason": "the asset had no model, so the new one is in use", "warnings": [DOUBT]}
     assert result == said | FOUND
     assert f"edgetune: warning: {DOUBT}\n" in ended.err
     assert command["classes"] == ["normal", "inner"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from edgetune_node.cli.fleet import Fleet, fault_text, phase_text, sample_age
-from edgetune_node.cli.watch import line_text, table
+from edgetune_node.cli.watch import _cells, line_text, table
 from edgetune_node.messages import CalibrationStatus, Classification, Fault, Health, Info, Message, Model, State, Status
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -84,6 +84,11 @@ def test_plain_lines_say_what_changes(broker: Any, scripted_node: Any, spawn: An
     node.say(Fault, **{**FAULT, "active": False, "class_": "normal", "severity": "none"})
     for line in process.stdout:
         if "fault none" in line:
+            break
+    node.say(Fault, **FAULT)
+    node.say(Status, status="offline")
+    for line in process.stdout:
+        if "fault stale (node offline): ALARM inner" in line:
             break
     process.terminate()
     process.wait(60)
@@ -172,6 +177,22 @@ def test_offline_nodes_are_greyed() -> None:
     assert styles == ["", "", "dim", "dim"]
 
 
+@pytest.mark.parametrize("status", ["offline", "stopped"])
+def test_the_fault_of_a_node_that_is_gone_is_stale_until_it_is_back(status: str) -> None:
+    line = fleet()
+
+    def cell() -> tuple[str, str]:
+        row = line.of_node("n1")[0]
+        found = _cells(row, 0.0)["fault"]
+        return found.plain.partition("ALARM")[0], str(found.style)
+
+    assert cell() == ("", "bold red")
+    line.take("acme/plant/n1/status", payload(Status, status=status), 1.0)
+    assert cell() == (f"stale (node {status}): ", "")
+    line.take("acme/plant/n1/status", payload(Status, status="online"), 2.0)
+    assert cell() == ("", "bold red")
+
+
 def test_a_node_that_comes_and_goes_takes_its_assets_along() -> None:
     line = fleet()
     line.take("acme/plant/n1/status", payload(Status, status="offline"), 1.0)
@@ -191,8 +212,11 @@ def test_the_age_of_samples_grows_until_something_is_heard() -> None:
 
 
 def test_an_acknowledged_fault_says_by_whom() -> None:
-    seen = Fault(ts=NOW, boot="b", seq=1, **FAULT, acknowledged=True, acknowledged_by="jo")
-    assert fault_text(seen).endswith("acknowledged by jo")
+    line = Fleet("e")
+    seen = payload(Fault, **FAULT, acknowledged=True, acknowledged_by="jo")
+    row = line.take("e/n/press/fault", seen, 0.0)
+    assert row is not None
+    assert fault_text(row).endswith("acknowledged by jo")
 
 
 def test_a_field_that_a_newer_node_adds_is_left_out() -> None:
