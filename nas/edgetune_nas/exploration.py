@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict, fields
 from functools import partial
@@ -36,6 +37,8 @@ SOLVE_SECONDS = 2.0
 """Time that closed forms have even where the budget is shorter: all of them take less, unless windows are huge."""
 TORCH_SECONDS = 8.0
 """With less time than this to train in, loading torch would leave none."""
+ROOM = 1.2
+"""The time that is advised is so much more than what would just have sufficed."""
 
 
 def load_libraries(stop: Callable[[], bool]) -> None:
@@ -102,6 +105,15 @@ class Exploration:
             if left and (reason := monitor.stop_reason()):
                 return reason
         return engine.stopped_by or "converged"
+
+    def too_short(self) -> str:
+        """Say why a search that time has stopped trained no network, and which budget would do here."""
+        enough = ROOM * (self._monitor.elapsed + EXPORT_SECONDS * self._slowness + TORCH_SECONDS)
+        return (
+            f"no network was trained: {self._monitor.seconds:g} s are too short, for loading torch may take "
+            f"{TORCH_SECONDS:g} s here, and writing the bundle {EXPORT_SECONDS * self._slowness:.0f} s; "
+            f"allow {math.ceil(enough)} s or more"
+        )
 
     @property
     def export_seconds(self) -> float:

@@ -150,6 +150,7 @@ def search(
     with Journal(out / JOURNAL, header) as journal:
         exploration = Exploration(engine, problem, journal, monitor, executor)
         stopped_by = exploration.run()
+    too_short = exploration.too_short()  # told if it was: the last training and the export are yet to come
     best = engine.best
     if best is None:
         raise NasError(f"the search was stopped ({stopped_by}) before its first network was done; allow it more time")
@@ -189,6 +190,8 @@ def search(
         notes["training"] = "torch is not installed: only closed forms were searched (edgetune[train])"
     elif not trains:
         notes["training"] = f"only closed forms were searched: a class has fewer than {TAKES} takes to learn from"
+    elif stopped_by == "time" and not engine.trained:
+        notes["training"] = too_short
     if goal.to_json():
         notes["goal"] = {**goal.to_json(), "held": best.result.accuracy >= (goal.floor or 0.0)}
     kept = kept_points(engine.front, best, found, exploration.found, problem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -148,6 +149,18 @@ def test_what_runs_out_of_time_at_once_still_gives_a_bundle(tmp_path: Path) -> N
     result = search(_dataset(), task="fault", budget=Budget(search_seconds=0.01), out=tmp_path)
     assert result.card.metrics.accuracy > 0.9
     assert result.card.search.stopped_by == "time"
+
+
+@needs_torch
+@pytest.mark.parametrize("seconds", [0.01, 9.0])
+def test_a_time_too_short_to_train_in_is_told_with_one_that_would_do(tmp_path: Path, seconds: float) -> None:
+    card = search(_dataset(), task="fault", budget=Budget(search_seconds=seconds), out=tmp_path).card
+    assert (card.search.trained, card.search.stopped_by) == (0, "time")
+    told = re.fullmatch(
+        rf"no network was trained: {seconds:g} s are too short.*; allow (\d+) s or more", card.notes["training"]
+    )
+    assert told
+    assert int(told[1]) > 11  # torch and the bundle, on a processor of its own
 
 
 @needs_torch

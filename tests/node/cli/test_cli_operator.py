@@ -57,7 +57,12 @@ def test_a_job_is_followed_to_the_model_it_ends_with(broker: Any, scripted_node:
     result = json.loads(ended.out)
     assert result.pop("seconds") >= 0
     command = node.seen.on(f"{node.base}/press/cmd/recalibrate")[0].json()
-    said = {"id": command["id"], "status": "done", "reason": "the asset had no model, so the new one is in use", "warnings": [DOUBT]}
+    said = {
+        "id": command["id"],
+        "status": "done",
+        "reason": "the asset had no model, so the new one is in use",
+        "warnings": [DOUBT],
+    }
     assert result == said | FOUND
     assert f"edgetune: warning: {DOUBT}\n" in ended.err
     assert command["classes"] == ["normal", "inner"]
