@@ -28,6 +28,7 @@ from pydantic_settings import (
 )
 
 from edgetune_nas.card import Budget
+from edgetune_node.config_host import read_host, where
 from edgetune_node.config_machine import MachineSection
 from edgetune_node.errors import ConfigError
 from edgetune_node.payloads import problems
@@ -117,6 +118,11 @@ class MqttSection(_Section):
     outbox_max_age_s: float = Field(7 * 86_400.0, gt=0)
     replay_per_second: float = Field(50.0, gt=0)
 
+    @field_validator("host")
+    @classmethod
+    def _host(cls, host: str) -> str:
+        return read_host(host)
+
     @field_validator("command_key", mode="before")
     @classmethod
     def _stripped(cls, key: Any) -> Any:
@@ -128,6 +134,11 @@ class MqttSection(_Section):
         if password is not None and "username" in info.data and info.data["username"] is None:
             raise ValueError("whose is it? give mqtt.username too")
         return password
+
+    @property
+    def where(self) -> str:
+        """Host and port, as people write them."""
+        return where(self.host, self.port)
 
 
 class WindowSection(_Section):
@@ -306,10 +317,12 @@ def load_settings(path: Path) -> Settings:
         Naming every setting that is wrong.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editors put a mark before it
     except OSError as error:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror}; start from config.example.toml"]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(path), [f"is not TOML: {error}; save it as UTF-8"]) from None
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(path), [f"is not TOML: {error}"]) from None
     strangers = _unknown_variables()
     secrets = _secret_folders()
@@ -339,8 +352,13 @@ def _unreadable(folder: Path) -> list[str]:
     found = []
     try:
         for path in sorted(folder.iterdir()):
-            if path.name.lower().startswith(VARIABLES.lower()) and not path.read_text(encoding="utf-8").strip():
+            if not path.name.lower().startswith(VARIABLES.lower()):
+                continue
+            secret = path.read_text(encoding="utf-8")
+            if not secret.strip():
                 found.append(f"{path} is empty; write the secret into it, or remove it")
+            elif secret.startswith("\ufeff"):
+                found.append(f"{path} begins with a byte order mark; save it as UTF-8 without one")
     except UnicodeDecodeError:
         found.append(f"{path} is no text; write the secret as UTF-8")
     except OSError as error:

@@ -286,7 +286,7 @@ class Connection:
         told = distrust(error) if isinstance(error, ssl.SSLCertVerificationError) else str(error)
         self._takeovers.down(time.monotonic(), hung_up=False)
         self._delay_reconnects(MAX_RECONNECT_S if isinstance(error, ssl.SSLError) else MAX_UNREACHABLE_S)
-        self._signal(Down(f"no connection to {self._settings.host}:{self._settings.port}: {told}"))
+        self._signal(Down(f"no connection to {self._settings.where}: {told}"))
 
     @_guarded
     def _on_socket_close(self, _client: Any, _userdata: Any, connection: Any) -> None:

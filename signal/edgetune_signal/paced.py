@@ -65,7 +65,7 @@ class SelectFile:
             return None
         except OSError as error:
             raise SourceError(f"select_file {self._path} cannot be read: {error.strerror}") from error
-        return content.decode("utf-8", errors="replace").strip() or None
+        return content.decode("utf-8-sig", errors="replace").strip() or None
 
 
 class PacedSource:

@@ -51,7 +51,7 @@ def unreachable(where: str, error: OSError, *, tls: bool) -> BrokerError:
 
 def ended(mqtt: MqttSection, refusal: str | None) -> BrokerError:
     """Explain why a broker took the connection but did not let the client in; ``refusal`` is None if it is silent."""
-    where = f"broker {mqtt.host}:{mqtt.port}"
+    where = f"broker {mqtt.where}"
     if refusal in _LOGIN:
         user = f"user {mqtt.username!r}" if mqtt.username else "a client without user name"
         return BrokerError(

@@ -247,7 +247,7 @@ class OperatorClient:
 
     @property
     def _where(self) -> str:
-        return f"{self._mqtt.host}:{self._mqtt.port}"
+        return self._mqtt.where
 
     def _make(self, will: tuple[str, bytes] | None) -> paho.Client:
         client = paho.Client(

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import typer
 from pydantic import SecretStr, ValidationError
@@ -122,6 +122,8 @@ def takes_target(command: Callable[..., None]) -> Callable[..., None]:
 def parse_broker(text: str) -> dict[str, Any]:
     """Host, port, user name and whether TLS is wanted of ``mqtt://user@host:port``; `typer.BadParameter` if it is not.
 
+    Of a user name, ``%40`` stands for ``@`` and so on, as in every URL.
+
     Returns
     -------
     dict
@@ -139,11 +141,15 @@ def parse_broker(text: str) -> dict[str, Any]:
             f"--broker holds a password, which every user of this machine can see; use {PASSWORD_VARIABLE} "
             "or --password-file"
         )
+    try:
+        username = None if parts.username is None else unquote(parts.username, errors="strict")
+    except UnicodeDecodeError:
+        raise typer.BadParameter(f"--broker {text!r}: the user name is not UTF-8 behind its % signs") from None
     tls = parts.scheme == "mqtts"
     return {
         "host": parts.hostname,
         "port": port if port is not None else TLS_PORT if tls else PLAIN_PORT,
-        "username": parts.username,
+        "username": username,
         "tls": TlsSection() if tls else None,
     }
 
@@ -172,6 +178,6 @@ def _secret(option: str, file: Path | None, variable: str) -> str | None:
     if file is None:
         return os.environ.get(variable)
     try:
-        return file.read_text(encoding="utf-8").rstrip("\r\n")
+        return file.read_text(encoding="utf-8-sig").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"{option} {file} cannot be read: {error}") from None

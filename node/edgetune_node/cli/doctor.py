@@ -189,7 +189,7 @@ def check_source(section: AssetSection, mqtt: MqttSection, topics: Topics, *, re
 
 
 def _broker(mqtt: MqttSection) -> Finding:
-    seen = f"{mqtt.host}:{mqtt.port} takes MQTT {mqtt.protocol}" + (" over TLS" if mqtt.tls else "")
+    seen = f"{mqtt.where} takes MQTT {mqtt.protocol}" + (" over TLS" if mqtt.tls else "")
     open_to = insecure.unasked(mqtt)
     if open_to:
         return Finding("broker", "warning", seen, "; ".join(open_to))

@@ -65,7 +65,7 @@ def check_live(settings: Settings, *, max_age_s: float = MAX_AGE_S) -> list[str]
         return [str(error)]
     status, health = said.get(topics.node(Status.topic)), said.get(topics.node(Health.topic))
     if status is None:
-        return [f"{topics.base} is not known to broker {settings.mqtt.host}:{settings.mqtt.port}; is it running?"]
+        return [f"{topics.base} is not known to broker {settings.mqtt.where}; is it running?"]
     try:
         return find_problems(
             Status.model_validate(status),

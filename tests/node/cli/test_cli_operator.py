@@ -280,6 +280,20 @@ def test_a_wrong_password_says_where_a_password_is_given(
     assert "no node edgetune/n" in ended.err
 
 
+def test_a_user_with_an_at_sign_is_written_as_in_every_url(
+    cli: Any, make_broker: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    process = make_broker(users={"op@site": "secret"}).start()
+    monkeypatch.setattr(operator, "FIND_S", 0.1)
+    (tmp_path / "password").write_bytes(b"\xef\xbb\xbfsecret\r\n")  # as Windows' editors save it
+    command = "record", "--label", "a", "--seconds", "1", "--node", "n", "--password-file", tmp_path / "password"
+    ended = cli(*command, "--broker", f"mqtt://op%40site@{process.host}:{process.port}")
+    assert "no node edgetune/n" in ended.err
+    ended = cli(*command, "--broker", f"mqtt://%ff@{process.host}:{process.port}")
+    assert ended.code == 2
+    assert "not UTF-8" in ended.err
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho leaves the socket to be collected
 def test_tls_asked_of_a_plain_port_is_explained(cli: Any, broker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "CONNECT_S", 2.0)
