@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import importlib
 import os
 import sys
@@ -59,15 +61,25 @@ def build(names: list[str]) -> typer.Typer:
 
 def main() -> None:
     """Run the command line; users' mistakes end with a message and an exit code, never with a traceback."""
+    _name_crashes()
     wanted = [argument for argument in sys.argv[1:2] if argument in COMMANDS]
+    if not wanted and sys.argv[1:2] != ["--version"]:
+        wanted = list(COMMANDS)
     try:
-        plain_flags(typer.main.get_command(build(wanted or list(COMMANDS))))()
+        plain_flags(typer.main.get_command(build(wanted)))()
     except (ConfigError, SourceOptionsError) as error:
         _fail(error, USAGE)
     except (NodeError, NasError, SignalError) as error:
         _fail(error, FAILED)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _name_crashes() -> None:
+    """Let a library that kills this process be named on standard error, as one that is built for another processor."""
+    if sys.stderr is not None and not faulthandler.is_enabled():
+        with contextlib.suppress(OSError, ValueError):  # where standard error is no file
+            faulthandler.enable()
 
 
 def plain_flags(command: Any) -> Any:

@@ -33,6 +33,17 @@ class BrokerError(NodeError):
         super().__init__(f"{seen}; {advice}" if advice else seen)
 
 
+class RefusedError(BrokerError):
+    """The broker does not let this user read or write a topic (``right``), by a code or by hanging up."""
+
+    def __init__(self, seen: str, right: str) -> None:
+        super().__init__(seen, f"let this user {right} it (the broker's ACL)")
+
+
+class EndedError(BrokerError):
+    """The broker took the connection and ended it before it let the client in, for a reason that it does not tell."""
+
+
 def unreachable(where: str, error: OSError, *, tls: bool) -> BrokerError:
     """Explain why no connection could be made."""
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -60,10 +71,11 @@ def ended(mqtt: MqttSection, refusal: str | None) -> BrokerError:
         )
     if refusal and "rotocol" in refusal:
         return BrokerError(f"{where} does not speak MQTT {mqtt.protocol}", "try --protocol 3.1.1")
+    kind = EndedError if refusal else BrokerError
     said = f"ended the connection: {refusal}" if refusal else "does not answer"
     if mqtt.tls is not None and refusal == _HUNG_UP:
         said = f"ended the connection without a word; {own_certificate(mqtt.tls)}"
-    return BrokerError(
+    return kind(
         f"{where} {said}",
         "is it an MQTT broker, and is mqtt:// (plain) or mqtts:// (TLS) right for this port?",
         passing=True,

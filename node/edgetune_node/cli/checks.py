@@ -1,54 +1,26 @@
-"""What ``edgetune doctor`` finds out on the machine itself: model store, disk, clock, installed packages."""
+"""What ``edgetune doctor`` finds out on the machine itself: disk, clock, installed packages."""
 
 from __future__ import annotations
 
 import importlib.util
-import os
+import signal
+import subprocess
+import sys
 import tempfile
-from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-from edgetune_nas.bundle import load_bundle
-from edgetune_nas.errors import BundleError
-from edgetune_node.folders import asset_folder
-from edgetune_node.profiles import model_folders
+from edgetune_node.cli.finding import Finding
 from edgetune_node.vitals import free_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edgetune_node.clock import Clock
-    from edgetune_node.config import AssetSection
 
-Level = Literal["ok", "warning", "problem"]
 REFUSED_ONNXRUNTIME = "1.21.0"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes
-    ----------
-    check
-        What was looked at: ``broker``, ``source press``.
-    level
-        ``problem`` where the node cannot do its work, ``warning`` where it will do it worse than it could.
-    seen
-        What was found.
-    advice
-        What to do about it; empty where nothing has to be done.
-    """
-
-    check: str
-    level: Level
-    seen: str
-    advice: str = ""
-
-    def json(self) -> dict[str, Any]:
-        """Give it as JSON values."""
-        return asdict(self)
+IMPORT_S = 60.0
+"""Most seconds that importing onnxruntime may take; a Raspberry Pi with a slow card needs several."""
 
 
 def check_disk(data_dir: Path, reserve_bytes: int) -> list[Finding]:
@@ -90,21 +62,6 @@ def check_clock(clock: Clock) -> list[Finding]:
 
 def check_packages() -> list[Finding]:
     """Whether models can be run, and how much of a search; torch is looked for, not imported."""
-    try:
-        found = version("onnxruntime")
-    except PackageNotFoundError:
-        runtime = Finding("onnxruntime", "problem", "not installed", "pip install edgetune")
-    else:
-        runtime = (
-            Finding(
-                "onnxruntime",
-                "problem",
-                f"{found}, which ends with an illegal instruction on a Raspberry Pi 4",
-                "pip install --upgrade onnxruntime",
-            )
-            if found == REFUSED_ONNXRUNTIME
-            else Finding("onnxruntime", "ok", found)
-        )
     if importlib.util.find_spec("torch") is None:
         seen, advice = (
             "not installed: searches try closed-form networks only",
@@ -112,50 +69,29 @@ def check_packages() -> list[Finding]:
         )
     else:
         seen, advice = "installed: searches train networks too", ""
-    return [runtime, Finding("torch", "ok", seen, advice)]
+    return [_onnxruntime(), Finding("torch", "ok", seen, advice)]
 
 
-def check_models(section: AssetSection, data_dir: Path) -> list[Finding]:
-    """Whether every bundle of an asset, of every person, is whole and fits its stream; nothing is touched."""
-    wearer, *others = model_folders(asset_folder(data_dir, section.id))
-    return [
-        *_store(f"models {section.id}", wearer, section),
-        *(finding for each in others for finding in _store(f"models {section.id} {each.parent.name}", each, section)),
-    ]
-
-
-def _store(name: str, folder: Path, section: AssetSection) -> list[Finding]:
-    bundles = sorted(path for path in folder.glob("model-*") if path.is_dir())
-    links = {link: folder / link for link in ("current", "previous") if (folder / link).is_symlink()}
-    findings = [_bundle(name, path, section, in_use=_is(links.get("current"), path)) for path in bundles]
-    findings += [
-        Finding(name, "problem", f"{link} points to {os.readlink(path)}, which is not there", "publish cmd/deploy")  # noqa: PTH115 - the text of the link
-        for link, path in links.items()
-        if not path.exists()
-    ]
-    if "current" not in links:
-        findings.append(Finding(name, "warning", "no model in use", "edgetune recalibrate makes one"))
-    return findings
-
-
-def _bundle(name: str, folder: Path, section: AssetSection, *, in_use: bool) -> Finding:
+def _onnxruntime() -> Finding:
+    """Import it in a process of its own, which it may end without a word."""
     try:
-        bundle = load_bundle(folder)
-        bundle.check_fits(
-            channels=section.channels, length=section.window.length, rate_hz=section.rate_hz, unit=section.unit
-        )
-    except BundleError as error:
-        advice = "edgetune recalibrate makes a new one" if in_use else f"it is not in use; {folder} may be removed"
-        return Finding(name, "problem" if in_use else "warning", str(error), advice)
-    card = bundle.card
-    use = "in use" if in_use else "kept"
-    return Finding(
-        name,
-        "ok",
-        f"{folder.name} {use}, files verified, arena {card.cost.arena_bytes:,} bytes, "
-        f"accuracy {card.metrics.accuracy:.1%}",
-    )
-
-
-def _is(link: Path | None, folder: Path) -> bool:
-    return link is not None and link.exists() and link.resolve() == folder.resolve()
+        found = version("onnxruntime")
+    except PackageNotFoundError:
+        return Finding("onnxruntime", "problem", "not installed", "pip install edgetune")
+    if found == REFUSED_ONNXRUNTIME:
+        seen = f"{found}, which ends with an illegal instruction on a Raspberry Pi 4"
+        return Finding("onnxruntime", "problem", seen, "pip install --upgrade onnxruntime")
+    command = [sys.executable, "-P", "-c", "import onnxruntime"]
+    advice = "install another version of onnxruntime, one that is built for this processor"
+    try:
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=IMPORT_S)  # noqa: PLW1510 - its code is the answer
+    except subprocess.TimeoutExpired:
+        return Finding("onnxruntime", "problem", f"{found}, which cannot be imported within {IMPORT_S:g} s", advice)
+    if done.returncode < 0:
+        what = signal.strsignal(-done.returncode) or f"signal {-done.returncode}"
+        seen = f"{found}, which ends the process that imports it: {what.lower()}; the node cannot start with it"
+        return Finding("onnxruntime", "problem", seen, advice)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        return Finding("onnxruntime", "problem", f"{found}, which cannot be imported: {last}", advice)
+    return Finding("onnxruntime", "ok", found)

@@ -15,7 +15,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edgetune_node.cli.broker_errors import BrokerError, ended, unreachable
+from edgetune_node.cli.broker_errors import BrokerError, RefusedError, ended, unreachable
+from edgetune_node.cli.broker_limits import Limits, read_limits
 from edgetune_node.errors import NodeError
 from edgetune_node.signing import PROPERTY, seal, sign
 from edgetune_node.sockets import prepare
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from paho.mqtt.reasoncodes import ReasonCode
 
+    from edgetune_node.cli.broker_limits import LastWill
     from edgetune_node.config import MqttSection
     from edgetune_node.topics import Topics
 
@@ -34,6 +36,9 @@ GOOD_FOR = timedelta(minutes=5)
 """Half of what a node allows, so that clocks may be wrong by as much, either way."""
 CONNECT_S = 8.0
 ACKNOWLEDGE_S = 5.0
+POLL_S = 0.1
+HANG_UPS = 2
+"""Connections that end in a row with one packet in flight before that packet is taken for the reason."""
 STOPPED_S = 2.0
 FINAL = frozenset({"done", "failed", "rejected"})
 
@@ -65,9 +70,14 @@ class OperatorClient:
     asset
         The asset that commands go to.
     will
-        Topic and payload that the broker publishes, retained, when this client vanishes.
+        What the broker publishes when this client vanishes.
     parse
         Reads a payload; where it gives None the message is passed over.
+
+    Attributes
+    ----------
+    limits
+        What the broker takes; QoS and retain flag of what is published are lowered to that.
 
     Raises
     ------
@@ -83,12 +93,13 @@ class OperatorClient:
         topics: Topics | None = None,
         asset: str | None = None,
         *,
-        will: tuple[str, bytes] | None = None,
+        will: LastWill | None = None,
         parse: Callable[[bytes], dict[str, Any] | None] = parse_object,
     ) -> None:
         self.client_id = f"edgetune-operator-{uuid.uuid4().hex[:12]}"
         self.topics = topics
         self.asset = asset
+        self.limits = Limits()
         self._mqtt = mqtt
         self._five = mqtt.protocol == "5"
         self._inbox: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
@@ -98,6 +109,7 @@ class OperatorClient:
         self._parse = parse
         self._connected = False
         self._connections = 0
+        self._endings = 0
         self._refusal: str | None = None
         self._granted: dict[int, list[ReasonCode]] = {}
         self._refused: dict[int, str] = {}
@@ -119,26 +131,28 @@ class OperatorClient:
 
         Raises
         ------
+        RefusedError
+            The broker refuses a filter, or hangs up because of it.
         BrokerError
-            The broker refuses a filter, or does not answer.
+            It does not answer.
         """
         self._filters.update(dict.fromkeys(filters, qos))
+        before = self._endings
         _, mid = self._client.subscribe([(name, qos) for name in filters])
-        codes = self._subscription(mid, filters)
+        codes = self._subscription(mid, filters, before)
         refused = [f"{name} ({code})" for name, code in zip(filters, codes, strict=False) if code.is_failure]
         if refused:
-            raise BrokerError(
-                f"broker {self._where} refuses the subscription to {', '.join(refused)}; "
-                "let this user read it (the broker's ACL)"
-            )
+            raise RefusedError(f"broker {self._where} refuses the subscription to {', '.join(refused)}", "read")
 
     def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Publish, and with QoS 1 return once the broker has it; QoS 0 is lost while there is no connection.
 
         Raises
         ------
+        RefusedError
+            The broker refuses the message (with MQTT 5), or hangs up because of it.
         BrokerError
-            The broker refuses the message (with MQTT 5), or does not confirm it.
+            It does not confirm the message.
         """
         self._publish(topic, payload, qos, retain=retain)
 
@@ -249,7 +263,7 @@ class OperatorClient:
     def _where(self) -> str:
         return self._mqtt.where
 
-    def _make(self, will: tuple[str, bytes] | None) -> paho.Client:
+    def _make(self, will: LastWill | None) -> paho.Client:
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=self.client_id,
@@ -261,7 +275,7 @@ class OperatorClient:
             password = self._mqtt.password
             client.username_pw_set(self._mqtt.username, password.get_secret_value() if password else None)
         if will:
-            client.will_set(*will, qos=1, retain=True)
+            client.will_set(will.topic, will.payload, will.qos, will.retain)
         if self._mqtt.tls:
             client.tls_set_context(tls_context(self._mqtt.tls))
         client.on_socket_open = prepare
@@ -290,12 +304,13 @@ class OperatorClient:
     # ---- what paho's thread calls ----
 
     def _on_connect(
-        self, client: paho.Client, _userdata: object, _flags: object, reason: ReasonCode, _properties: object
+        self, client: paho.Client, _userdata: object, _flags: object, reason: ReasonCode, properties: object
     ) -> None:
         with self._changed:
             if reason.is_failure:
                 self._refusal = str(reason)
             else:
+                self.limits = read_limits(properties)
                 self._connected = True
                 self._connections += 1
                 if self._filters:
@@ -308,6 +323,7 @@ class OperatorClient:
         with self._changed:
             self._refusal = self._refusal or str(reason)
             self._connected = False
+            self._endings += 1
             self._changed.notify_all()
 
     def _on_message(self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
@@ -333,30 +349,39 @@ class OperatorClient:
     def _publish(
         self, topic: str, payload: bytes, qos: int, *, retain: bool = False, properties: Properties | None = None
     ) -> None:
-        if qos == 0:
-            self._client.publish(topic, payload, 0, retain)
-            return
         with self._changed:
-            if not self._changed.wait_for(lambda: self._connected, ACKNOWLEDGE_S):
-                raise BrokerError(f"broker {self._where} is gone; {topic} was not sent", passing=True)
+            connected = self._changed.wait_for(lambda: self._connected, ACKNOWLEDGE_S if qos else 0)
+            before = self._endings
+        qos, retain = min(qos, self.limits.qos), retain and self.limits.retain
+        if not connected and qos:
+            raise BrokerError(f"broker {self._where} is gone; {topic} was not sent", passing=True)
         info = self._client.publish(topic, payload, qos, retain, properties)
-        if info.rc == paho.MQTT_ERR_SUCCESS:
-            info.wait_for_publish(ACKNOWLEDGE_S)
+        if qos == 0:
+            return
+        deadline = time.monotonic() + ACKNOWLEDGE_S
+        while info.rc == paho.MQTT_ERR_SUCCESS and not info.is_published() and time.monotonic() < deadline:
+            if self._endings - before >= HANG_UPS:
+                raise RefusedError(f"broker {self._where} ends the connection whenever it gets {topic}", "write")
+            info.wait_for_publish(POLL_S)
         if info.rc != paho.MQTT_ERR_SUCCESS or not info.is_published():
             raise BrokerError(f"broker {self._where} does not confirm {topic}; is it overloaded or gone?", passing=True)
         refusal = self._refused.pop(info.mid, None)
         if refusal is not None:
-            raise BrokerError(
-                f"broker {self._where} refuses to take {topic}: {refusal}; let this user write it (the broker's ACL)"
-            )
+            raise RefusedError(f"broker {self._where} refuses to take {topic}: {refusal}", "write")
 
-    def _subscription(self, mid: int | None, filters: tuple[str, ...]) -> list[ReasonCode]:
+    def _subscription(self, mid: int | None, filters: tuple[str, ...], before: int) -> list[ReasonCode]:
+        """Codes of a subscription; ``before`` is how often the connection had ended when it was asked for."""
         with self._changed:
-            if mid is None or not self._changed.wait_for(lambda: mid in self._granted, ACKNOWLEDGE_S):
-                raise BrokerError(
-                    f"broker {self._where} does not confirm the subscription to {', '.join(filters)}", passing=True
+            if mid is not None:
+                self._changed.wait_for(
+                    lambda: mid in self._granted or self._endings - before >= HANG_UPS, ACKNOWLEDGE_S
                 )
-            return self._granted.pop(mid)
+            if mid is not None and mid in self._granted:
+                return self._granted.pop(mid)
+        names = ", ".join(filters)
+        if self._endings - before >= HANG_UPS:
+            raise RefusedError(f"broker {self._where} ends the connection whenever it is asked for {names}", "read")
+        raise BrokerError(f"broker {self._where} does not confirm the subscription to {names}", passing=True)
 
     def _next(self, deadline: float | None) -> tuple[str, dict[str, Any]] | None:
         """Take the next message from the network; None once ``deadline`` has passed and nothing is left."""

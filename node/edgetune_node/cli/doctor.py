@@ -17,8 +17,9 @@ from rich.text import Text
 from edgetune_node import insecure
 from edgetune_node.access import access_list
 from edgetune_node.cli.broker_errors import BrokerError
-from edgetune_node.cli.checks import Finding, check_clock, check_disk, check_models, check_packages
+from edgetune_node.cli.checks import check_clock, check_disk, check_packages
 from edgetune_node.cli.client import OperatorClient
+from edgetune_node.cli.finding import Finding
 from edgetune_node.cli.listening import describe, judge, listen
 from edgetune_node.clock import SystemClock
 from edgetune_node.config import load_settings
@@ -107,6 +108,8 @@ def examine(settings: Settings) -> list[Finding]:
             findings += [finding for of_asset in heard for finding in of_asset]
     packages = check_packages()
     if all(finding.level != "problem" for finding in packages):
+        from edgetune_node.cli.model_checks import check_models  # it imports onnxruntime
+
         for section in settings.asset:
             findings += check_models(section, settings.node.data_dir)
     findings += check_disk(settings.node.data_dir, settings.node.disk_reserve_bytes)

@@ -146,7 +146,7 @@ def is_stale(row: Row) -> bool:
 
 
 def fault_text(row: Row) -> str:
-    """What is wrong with a machine, since when, and whether anybody has seen it; marked where its node is gone."""
+    """Return what is wrong with a machine, since when, and who has seen it; marked where its node is gone."""
     fault = row.fault
     if fault is None:
         return ""

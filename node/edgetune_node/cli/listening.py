@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_node.cli.checks import Finding
+from edgetune_node.cli.finding import Finding
 from edgetune_signal import SourceEnded, SourceError, window_quality
 
 if TYPE_CHECKING:
-    from edgetune_node.cli.checks import Level
+    from edgetune_node.cli.finding import Level
     from edgetune_node.config import AssetSection
     from edgetune_signal import Chunk, Source, StreamSpec
 

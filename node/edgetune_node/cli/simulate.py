@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from edgetune_node.cli.broker_errors import BrokerError
+from edgetune_node.cli.broker_limits import LastWill
 from edgetune_node.cli.client import OperatorClient, parse_object
 from edgetune_node.cli.connection import Target, takes_target
 from edgetune_node.cli.director import Director, find_condition
 from edgetune_node.cli.lines import InputLines
 from edgetune_node.cli.operator import find_asset
 from edgetune_node.cli.sizes import parse_seconds
+from edgetune_node.cli.wills import connect_with_will
 from edgetune_signal import SourceError, StreamSpec, open_source, read_recording
 from edgetune_signal.mqtt_blocks import Block, encode_block
 from edgetune_signal.replay import SUFFIXES
@@ -335,8 +337,8 @@ def _connect(target: Target) -> OperatorClient:
                     asset = find_asset(scout, topics, None)
             else:
                 asset = target.asset
-            will = (topics.asset(asset, "simulator/state"), gone)
-            return OperatorClient(target.mqtt, topics, asset, will=will, parse=parse_request)
+            will = LastWill(topics.asset(asset, "simulator/state"), gone)
+            return connect_with_will(will, target.mqtt, topics, asset, parse=parse_request)[0]
         except BrokerError as error:
             if not error.passing:
                 raise

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -11,8 +13,9 @@ import numpy as np
 import pytest
 
 from edgetune_node.cli import checks, doctor, listening
-from edgetune_node.cli.checks import check_clock, check_disk, check_models, check_packages
+from edgetune_node.cli.checks import check_clock, check_disk, check_packages
 from edgetune_node.cli.listening import Heard, judge
+from edgetune_node.cli.model_checks import check_models
 from edgetune_node.config import AssetSection, MqttSection
 from edgetune_node.messages import Health, Status
 from edgetune_node.topics import Topics
@@ -345,12 +348,41 @@ def test_a_clock_that_was_never_set_is_a_warning() -> None:
     assert "1970" in found.seen
 
 
-@pytest.mark.parametrize(("installed", "level"), [("1.21.0", "problem"), ("1.22.0", "ok")])
-def test_the_onnxruntime_that_crashes_a_pi_is_refused(
-    monkeypatch: pytest.MonkeyPatch, installed: str, level: str
+def test_the_onnxruntime_that_crashes_a_pi_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "version", lambda _: "1.21.0")
+    assert check_packages()[0].level == "problem"
+
+
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGILL)", "illegal instruction"),
+        ("raise ImportError('libgomp.so.1 is not there')", "cannot be imported: ImportError: libgomp.so.1"),
+    ],
+)
+def test_an_onnxruntime_that_dies_at_import_is_named(
+    broker: Any, spawn: Any, configure: Any, tmp_path: Path, module: str, told: str
 ) -> None:
-    monkeypatch.setattr(checks, "version", lambda _: installed)
-    assert check_packages()[0].level == level
+    folder = tmp_path / "modules" / "onnxruntime"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text(module)
+    surroundings = {**os.environ, "PYTHONPATH": str(folder.parent)}
+    out, err = spawn("--version", env=surroundings).communicate(timeout=120)
+    assert out.startswith("edgetune "), err
+    doctor = spawn("doctor", "--config", configure(broker), "--json", env=surroundings)
+    out, err = doctor.communicate(timeout=120)
+    assert doctor.returncode == 1, err
+    [found] = [finding for finding in json.loads(out)["findings"] if finding["check"] == "onnxruntime"]
+    assert (found["level"], told in found["seen"]) == ("problem", True)
+
+
+def test_a_command_that_a_library_kills_names_the_import(spawn: Any, tmp_path: Path) -> None:
+    (tmp_path / "onnxruntime.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGILL)")
+    process = spawn("--help", env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGILL
+    assert "Illegal instruction" in err
+    assert str(tmp_path / "onnxruntime.py") in err
 
 
 @pytest.mark.parametrize(("spec", "said"), [(None, "closed-form"), (ModuleSpec("torch", None), "train")])
