@@ -34,10 +34,20 @@ class BrokerError(NodeError):
 
 
 class RefusedError(BrokerError):
-    """The broker does not let this user read or write a topic (``right``), by a code or by hanging up."""
+    """The broker does not let this user read or write a topic.
 
-    def __init__(self, seen: str, right: str) -> None:
+    Attributes
+    ----------
+    why
+        Its reason; of a broker that hangs up, that it does.
+    hung_up
+        Whether it ended the connection rather than to refuse.
+    """
+
+    def __init__(self, seen: str, right: str, why: str = "", *, hung_up: bool = False) -> None:
         super().__init__(seen, f"let this user {right} it (the broker's ACL)")
+        self.why = why
+        self.hung_up = hung_up
 
 
 class EndedError(BrokerError):

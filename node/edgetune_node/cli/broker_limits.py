@@ -23,7 +23,6 @@ class LastWill:
     qos: int = 1
     retain: bool = True
 
-
     def lesser(self) -> list[LastWill]:
         """Return this will and those that a broker takes which lacks retained messages, or QoS 1, or both."""
         tries = [replace(self, retain=retain, qos=qos) for qos in {self.qos: None, 0: None} for retain in (True, False)]
@@ -31,7 +30,7 @@ class LastWill:
 
 
 def read_limits(properties: Any) -> Limits:
-    """Read the properties of a CONNACK; MQTT 3.1.1 has none, and what is not said there is unlimited."""
+    """Read the properties of a CONNACK; what is not said there is unlimited."""
     return Limits(
         retain=bool(getattr(properties, "RetainAvailable", 1)),
         qos=int(getattr(properties, "MaximumQoS", 2)),

@@ -37,6 +37,7 @@ GOOD_FOR = timedelta(minutes=5)
 CONNECT_S = 8.0
 ACKNOWLEDGE_S = 5.0
 POLL_S = 0.1
+HUNG_UP = "it ends the connection"
 HANG_UPS = 2
 """Connections that end in a row with one packet in flight before that packet is taken for the reason."""
 STOPPED_S = 2.0
@@ -310,7 +311,8 @@ class OperatorClient:
             if reason.is_failure:
                 self._refusal = str(reason)
             else:
-                self.limits = read_limits(properties)
+                if properties is not None:  # 3.1.1 does not say
+                    self.limits = read_limits(properties)
                 self._connected = True
                 self._connections += 1
                 if self._filters:
@@ -361,13 +363,14 @@ class OperatorClient:
         deadline = time.monotonic() + ACKNOWLEDGE_S
         while info.rc == paho.MQTT_ERR_SUCCESS and not info.is_published() and time.monotonic() < deadline:
             if self._endings - before >= HANG_UPS:
-                raise RefusedError(f"broker {self._where} ends the connection whenever it gets {topic}", "write")
+                seen = f"broker {self._where} ends the connection whenever it gets {topic}"
+                raise RefusedError(seen, "write", HUNG_UP, hung_up=True)
             info.wait_for_publish(POLL_S)
         if info.rc != paho.MQTT_ERR_SUCCESS or not info.is_published():
             raise BrokerError(f"broker {self._where} does not confirm {topic}; is it overloaded or gone?", passing=True)
         refusal = self._refused.pop(info.mid, None)
         if refusal is not None:
-            raise RefusedError(f"broker {self._where} refuses to take {topic}: {refusal}", "write")
+            raise RefusedError(f"broker {self._where} refuses to take {topic}: {refusal}", "write", refusal)
 
     def _subscription(self, mid: int | None, filters: tuple[str, ...], before: int) -> list[ReasonCode]:
         """Codes of a subscription; ``before`` is how often the connection had ended when it was asked for."""
@@ -380,7 +383,8 @@ class OperatorClient:
                 return self._granted.pop(mid)
         names = ", ".join(filters)
         if self._endings - before >= HANG_UPS:
-            raise RefusedError(f"broker {self._where} ends the connection whenever it is asked for {names}", "read")
+            seen = f"broker {self._where} ends the connection whenever it is asked for {names}"
+            raise RefusedError(seen, "read", HUNG_UP, hung_up=True)
         raise BrokerError(f"broker {self._where} does not confirm the subscription to {names}", passing=True)
 
     def _next(self, deadline: float | None) -> tuple[str, dict[str, Any]] | None:

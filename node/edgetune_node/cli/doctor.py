@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.text import Text
 
 from edgetune_node import insecure
 from edgetune_node.access import access_list
+from edgetune_node.cli.access_checks import check_access, check_limits
 from edgetune_node.cli.broker_errors import BrokerError
 from edgetune_node.cli.checks import check_clock, check_disk, check_packages
 from edgetune_node.cli.client import OperatorClient
@@ -28,14 +28,13 @@ from edgetune_node.topics import Topics
 from edgetune_signal import MqttSource, SourceError, open_source
 
 if TYPE_CHECKING:
+    from edgetune_node.cli.broker_limits import Limits
     from edgetune_node.config import AssetSection, MqttSection, Settings
 
 LISTEN_S = 3.0
-ECHO_S = 3.0
 RETAINED_S = 2.0
 SHAREABLE = frozenset({"mqtt", "simulated", "replay"})
 """Sources that may be opened a second time while the node runs; a sensor may not."""
-PROBE = "resp/doctor"
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
@@ -90,9 +89,10 @@ def examine(settings: Settings) -> list[Finding]:
                 Finding("broker", "problem", error.seen, "correct [mqtt] in the configuration, or start the broker")
             )
         else:
-            findings.append(_broker(settings.mqtt))
+            lacks, limits = check_limits(settings.mqtt, topics)
             node, online, health = _node(broker, topics)
-            findings += [node, *check_access(broker, settings, topics)]
+            findings += [_broker(settings.mqtt, limits), *lacks, node]
+            findings += check_access(settings, topics, limits, running=online)
         sources = [
             _known(section, health) if online and section.source.type not in SHAREABLE else None
             for section in settings.asset
@@ -114,45 +114,6 @@ def examine(settings: Settings) -> list[Finding]:
             findings += check_models(section, settings.node.data_dir)
     findings += check_disk(settings.node.data_dir, settings.node.disk_reserve_bytes)
     return [*findings, *check_clock(SystemClock()), *packages]
-
-
-def check_access(client: OperatorClient, settings: Settings, topics: Topics) -> list[Finding]:
-    """Whether the node's user may subscribe and publish where the node has to: a probe must come back."""
-    findings = []
-    bases = [topics.base, *(f"{topics.base}/{section.id}" for section in settings.asset)]
-    mqtt_assets = tuple(section.id for section in settings.asset if section.source.type == "mqtt")
-    for name, qos in topics.subscriptions(mqtt_assets):
-        try:
-            client.subscribe(name, qos=qos)
-        except BrokerError as error:
-            findings.append(Finding("access", "problem", str(error), "give the node's user read access"))
-    probe = uuid.uuid4().hex
-    silent = {}
-    for base in bases:
-        try:
-            client.subscribe(f"{base}/{PROBE}")
-            client.publish(f"{base}/{PROBE}", json.dumps({"probe": probe}).encode())
-            silent[f"{base}/{PROBE}"] = base
-        except BrokerError as error:
-            findings.append(
-                Finding("access", "problem", str(error), f"give the node's user {base}/# to read and write")
-            )
-    if silent:
-        for topic, payload in client.messages(ECHO_S):
-            if payload.get("probe") == probe:
-                silent.pop(topic, None)
-            if not silent:
-                break
-    findings += [
-        Finding(
-            "access",
-            "problem",
-            f"{topic} was published, but did not come back",
-            f"the broker's ACL lets it vanish: give the node's user {base}/# to read and write",
-        )
-        for topic, base in silent.items()
-    ]
-    return findings or [Finding("access", "ok", f"subscribed and published below {topics.base}, and heard it back")]
 
 
 def check_source(section: AssetSection, mqtt: MqttSection, topics: Topics, *, reachable: bool) -> list[Finding]:
@@ -191,8 +152,9 @@ def check_source(section: AssetSection, mqtt: MqttSection, topics: Topics, *, re
     return findings
 
 
-def _broker(mqtt: MqttSection) -> Finding:
-    seen = f"{mqtt.where} takes MQTT {mqtt.protocol}" + (" over TLS" if mqtt.tls else "")
+def _broker(mqtt: MqttSection, limits: Limits) -> Finding:
+    most = ", QoS 1 at most" if limits.qos == 1 else ""
+    seen = f"{mqtt.where} takes MQTT {mqtt.protocol}" + (" over TLS" if mqtt.tls else "") + most
     open_to = insecure.unasked(mqtt)
     if open_to:
         return Finding("broker", "warning", seen, "; ".join(open_to))

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from edgetune_node.cli import checks, doctor, listening
+from edgetune_node.cli import access_checks, checks, doctor, listening
+from edgetune_node.cli.broker_limits import Limits
 from edgetune_node.cli.checks import check_clock, check_disk, check_packages
 from edgetune_node.cli.listening import Heard, judge
 from edgetune_node.cli.model_checks import check_models
@@ -34,7 +35,7 @@ PRESS = AssetSection(id="press", rate_hz=1000)
 def pace(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait long for what comes, and not for what a test knows not to come."""
     monkeypatch.setattr(doctor, "LISTEN_S", 0.5)
-    monkeypatch.setattr(doctor, "ECHO_S", 60.0)
+    monkeypatch.setattr(access_checks, "ECHO_S", 60.0)
     monkeypatch.setattr(doctor, "RETAINED_S", 0.1)
     monkeypatch.setattr(listening, "FIRST_CHUNK_S", 60.0)
 
@@ -75,12 +76,12 @@ def test_a_healthy_node_to_be_has_no_problems(broker: Any, cli: Any, configure: 
 
 
 def test_a_broker_on_another_machine_is_a_warning_until_it_is_asked_for_by_name() -> None:
-    found = doctor._broker(MqttSection(host="broker", insecure=["anonymous"]))
+    found = doctor._broker(MqttSection(host="broker", insecure=["anonymous"]), Limits())
     assert (found.level, found.seen) == ("warning", "broker:1883 takes MQTT 5")
     assert "mqtt: no TLS for broker: " in found.advice
     assert 'mqtt.insecure = ["plaintext"]' in found.advice
 
-    assert doctor._broker(MqttSection(host="broker", insecure=["anonymous", "plaintext"])).level == "ok"
+    assert doctor._broker(MqttSection(host="broker", insecure=["anonymous", "plaintext"]), Limits()).level == "ok"
 
 
 def test_people_get_a_line_and_what_to_do(broker: Any, cli: Any, configure: Any) -> None:
@@ -118,7 +119,7 @@ def test_a_broker_that_is_down_does_not_hide_the_rest(make_broker: Any, cli: Any
 def test_a_refusal_by_the_acl_is_noticed(
     make_broker: Any, cli: Any, configure: Any, monkeypatch: pytest.MonkeyPatch, protocol: str
 ) -> None:
-    monkeypatch.setattr(doctor, "ECHO_S", 3.0)
+    monkeypatch.setattr(access_checks, "ECHO_S", 3.0)
     acl = "user n\ntopic read edgetune/#\ntopic write edgetune/n/press/#\n"
     process = make_broker(users={"n": "secret"}, acl=acl).start()
     login = f'username = "n"\npassword = "secret"\nprotocol = "{protocol}"'
