@@ -22,7 +22,10 @@ ENVELOPE = {"payload", "signature"}
 
 
 def sign(key: bytes, topic: str, payload: bytes) -> str:
-    """Signature in hexadecimal of what is published on ``topic``; it is no good for another node, asset or command."""
+    """Signature in hexadecimal of what arrives on ``topic``; it is no good for another node, asset or command.
+
+    The topic is the node's own, as its broker knows it, whatever a bridge on the way puts before it.
+    """
     return hmac.new(key, topic.encode() + b"\n" + payload, hashlib.sha256).hexdigest()
 
 
@@ -65,7 +68,7 @@ def refusal(
         return "this node takes only signed commands, and this one has no signature"
     right = sign(key, topic, payload)
     if not hmac.compare_digest(right.encode(), signature.encode("utf-8", "surrogatepass")):
-        return "the signature is wrong: another key, another topic, or the payload was altered on its way"
+        return "the signature is wrong: another key, another topic than this node's own, or an altered payload"
     if command.expires is None:
         return "expires: a signed command must say when it expires"
     if command.expires > now + MAX_AHEAD:

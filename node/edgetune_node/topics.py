@@ -21,15 +21,24 @@ ASSET_COMMANDS = (
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Topic names under ``{namespace}/{node_id}``."""
+    """Topic names under ``{namespace}/{node_id}``.
+
+    ``prefix`` is what a bridge between two brokers puts before them, seen from beyond it; a node itself has none.
+    """
 
     namespace: str
     node_id: str
+    prefix: str = ""
 
     @property
     def base(self) -> str:
         """Base topic of the node."""
-        return f"{self.namespace}/{self.node_id}"
+        own = f"{self.namespace}/{self.node_id}"
+        return f"{self.prefix}/{own}" if self.prefix else own
+
+    def own(self, topic: str) -> str:
+        """Return a topic of the node as the node itself knows it, without the bridge's prefix."""
+        return topic.removeprefix(f"{self.prefix}/") if self.prefix else topic
 
     def node(self, leaf: str) -> str:
         """Topic of the node itself, for example ``status``."""

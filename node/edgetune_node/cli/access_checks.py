@@ -26,13 +26,13 @@ def check_limits(mqtt: MqttSection, topics: Topics) -> tuple[list[Finding], Limi
     """Whether the broker keeps messages, takes QoS 1 and a last will; return what it can do, too."""
     will = LastWill(f"{topics.base}/{PROBE}", b"")  # where this process is killed, it changes nothing
     try:
-        client, taken = connect_with_will(will, mqtt, topics)
+        client, _ = connect_with_will(will, mqtt, topics)
     except BrokerError as error:
         seen = f"it takes a connection without a last will, but with one: {error.seen}"
         return [Finding("broker", "problem", seen, _give(topics))], Limits()
     with client:
-        limits = Limits(client.limits.retain and taken.retain, client.limits.qos if taken.qos else 0)
-    silent = "" if client.limits == limits else ": it hangs up on a last will that asks for more"
+        limits = client.limits
+    silent = ": it hangs up on a last will that asks for more" if mqtt.protocol == "3.1.1" else ""
     findings = []
     if not limits.retain:
         seen = f"the broker keeps no retained messages{silent}"

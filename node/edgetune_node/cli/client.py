@@ -191,14 +191,14 @@ class OperatorClient:
         properties = None
         if self._five:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-            properties.ResponseTopic = answers[-1]
+            properties.ResponseTopic = self.topics.own(answers[-1])
             properties.CorrelationData = command_id.encode()
         if key is not None:
-            secret = key.get_secret_value().encode()
-            if properties is None:
-                payload = seal(secret, topic, payload)
+            secret, signed = key.get_secret_value().encode(), self.topics.own(topic)
+            if properties is None or self.topics.prefix:  # a bridge may speak 3.1.1 and drop properties
+                payload = seal(secret, signed, payload)
             else:
-                properties.UserProperty = (PROPERTY, sign(secret, topic, payload))
+                properties.UserProperty = (PROPERTY, sign(secret, signed, payload))
         self._publish(topic, payload, 1, properties=properties)
         return command_id
 
@@ -364,6 +364,7 @@ class OperatorClient:
         while info.rc == paho.MQTT_ERR_SUCCESS and not info.is_published() and time.monotonic() < deadline:
             if self._endings - before >= HANG_UPS:
                 seen = f"broker {self._where} ends the connection whenever it gets {topic}"
+                self._client.drop_out_messages()  # else it is sent again and again
                 raise RefusedError(seen, "write", HUNG_UP, hung_up=True)
             info.wait_for_publish(POLL_S)
         if info.rc != paho.MQTT_ERR_SUCCESS or not info.is_published():

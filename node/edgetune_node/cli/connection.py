@@ -39,6 +39,8 @@ class Target:
         None where the command line does not say.
     settings
         The node's configuration where ``--config`` was given.
+    prefix
+        Topic levels that a bridge puts before the node's own; empty without a bridge.
     """
 
     mqtt: MqttSection
@@ -46,13 +48,19 @@ class Target:
     node: str | None
     asset: str | None
     settings: Settings | None
+    prefix: str = ""
+
+    @property
+    def seen_namespace(self) -> str:
+        """Topic levels above the node at this broker."""
+        return f"{self.prefix}/{self.namespace}" if self.prefix else self.namespace
 
     @property
     def topics(self) -> Topics:
         """Topics of the node; a usage error where no node is named."""
         if self.node is None:
             raise typer.BadParameter("which node? give --node, or --config with the node's configuration")
-        return Topics(self.namespace, self.node)
+        return Topics(self.namespace, self.node, self.prefix)
 
 
 def read_target(
@@ -70,6 +78,9 @@ def read_target(
     ] = None,
     protocol: Annotated[Literal["5", "3.1.1"] | None, typer.Option(help="MQTT version (default 5).")] = None,
     namespace: Annotated[str | None, typer.Option(help="Topic levels above the node (default edgetune).")] = None,
+    bridge_prefix: Annotated[
+        str, typer.Option(metavar="LEVELS", help="Topic levels that a bridge puts before the node's own topics.")
+    ] = "",
     node: Annotated[str | None, typer.Option(help="Id of the node.")] = None,
     asset: Annotated[str | None, typer.Option(help="Id of the asset; not needed where the node has one.")] = None,
     config: Annotated[
@@ -98,9 +109,11 @@ def read_target(
     namespace = namespace or "edgetune"
     try:
         NodeSection(id=node or "any", namespace=namespace)
+        if bridge_prefix:
+            NodeSection(id="any", namespace=bridge_prefix.removesuffix("/"))
     except ValidationError as error:
         raise typer.BadParameter("; ".join(problems(error))) from None
-    return Target(mqtt, namespace, node, asset, settings)
+    return Target(mqtt, namespace, node, asset, settings, bridge_prefix.removesuffix("/"))
 
 
 def takes_target(command: Callable[..., None]) -> Callable[..., None]:

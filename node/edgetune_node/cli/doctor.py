@@ -49,7 +49,8 @@ def doctor(
 ) -> None:
     """Check configuration, broker, sources, model store, disk, clock and packages.
 
-    A running node is not disturbed. Ends 0 without problems, 1 with problems, 2 where the configuration is wrong.
+    A running node is not disturbed. Ends 0 where nothing or only warnings were found, 1 with problems, 2 where
+    the configuration is wrong.
     """
     console = Console(stderr=as_json)
     try:
@@ -100,7 +101,7 @@ def examine(settings: Settings) -> list[Finding]:
         with ThreadPoolExecutor(max_workers=len(settings.asset)) as pool:
             heard = pool.map(
                 lambda section, known: (
-                    known or check_source(section, settings.mqtt, topics, reachable=broker is not None)
+                    known or check_source(section, settings.mqtt, topics, reachable=broker is not None, running=online)
                 ),
                 settings.asset,
                 sources,
@@ -116,8 +117,13 @@ def examine(settings: Settings) -> list[Finding]:
     return [*findings, *check_clock(SystemClock()), *packages]
 
 
-def check_source(section: AssetSection, mqtt: MqttSection, topics: Topics, *, reachable: bool) -> list[Finding]:
-    """Open an asset's source, or listen to its samples topic, and measure what comes."""
+def check_source(
+    section: AssetSection, mqtt: MqttSection, topics: Topics, *, reachable: bool, running: bool = False
+) -> list[Finding]:
+    """Open an asset's source, or listen to its samples topic, and measure what comes.
+
+    Samples that others publish are missed only by a node that is ``running``; before, they may not have begun.
+    """
     name = f"source {section.id}"
     if section.source.type != "mqtt":
         try:
@@ -142,7 +148,7 @@ def check_source(section: AssetSection, mqtt: MqttSection, topics: Topics, *, re
     try:
         with OperatorClient(mqtt, topics, section.id, parse=feed) as client:
             client.subscribe(topics.asset(section.id, "samples"), qos=0)
-            findings = judge(section, listen(received, LISTEN_S))
+            findings = judge(section, listen(received, LISTEN_S), missed=running)
     except BrokerError as error:
         return [Finding(name, "problem", str(error), "give the node's user read access")]
     if received.refused:

@@ -72,15 +72,18 @@ def describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def judge(section: AssetSection, heard: Heard) -> list[Finding]:
-    """Hold what was heard against what the asset's configuration promises."""
+def judge(section: AssetSection, heard: Heard, *, missed: bool = True) -> list[Finding]:
+    """Hold what was heard against what the configuration promises; silence is a problem where it is ``missed``."""
     name = f"source {section.id}"
     findings = []
     if heard.error is not None:
         findings.append(Finding(name, "problem", heard.error, "look at the source's options, sensor and cable"))
     if not heard.chunks:
         if heard.error is None:
-            findings.append(Finding(name, "problem", f"no samples within {FIRST_CHUNK_S:g} s", _silent_advice(section)))
+            level: Level = "problem" if missed else "warning"
+            yet = "" if missed else " yet: nothing came"
+            seen = f"no samples{yet} within {FIRST_CHUNK_S:g} s"
+            findings.append(Finding(name, level, seen, _silent_advice(section)))
         return findings
     shapes = {chunk.samples.shape[0] for chunk in heard.chunks}
     if shapes != {section.channels}:

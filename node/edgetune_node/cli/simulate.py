@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from edgetune_node.cli.broker_errors import BrokerError
+from edgetune_node.cli.broker_errors import BrokerError, RefusedError
 from edgetune_node.cli.broker_limits import LastWill
 from edgetune_node.cli.client import OperatorClient, parse_object
 from edgetune_node.cli.connection import Target, takes_target
@@ -141,6 +141,7 @@ class Runner:
         self._operate = operate
         self._skipped = 0
         self._announced = 0
+        self._muted = False
         self._samples, self._request, self._calibration = (
             client.topics.asset(client.asset, leaf) for leaf in ("samples", "simulator", "calibration")
         )
@@ -168,7 +169,7 @@ class Runner:
                     if line:
                         self._change({"condition": line})
         finally:
-            if self._client.connected:
+            if self._client.connected and not self._muted:
                 self._client.publish(f"{self._request}/state", _state(self._director, sending=False), retain=True)
 
     def _block(self, chunk: Chunk) -> bytes:
@@ -229,8 +230,15 @@ class Runner:
 
     def _announce(self, error: str | None = None) -> None:
         connections = self._client.connections
+        if self._muted:
+            self._announced = connections
+            return
         try:
             self._client.publish(f"{self._request}/state", _state(self._director, error), retain=True)
+        except RefusedError as problem:  # to try again could cost the connection every time
+            _say(f"{problem}; nothing more is said there")
+            self._muted = True
+            return
         except BrokerError as problem:
             _say(str(problem))
             return

@@ -50,13 +50,13 @@ def watch(
     console = Console()
     with OperatorClient(target.mqtt) as client:
         try:
-            client.subscribe(*filters(target.namespace, target.node, target.asset))
+            client.subscribe(*filters(target.seen_namespace, target.node, target.asset))
             if as_json:
                 _print_json(client, seconds)
             elif console.is_terminal:
-                _show_table(client, Fleet(target.namespace), console, seconds)
+                _show_table(client, Fleet(target.seen_namespace), console, seconds)
             else:
-                _print_changes(client, Fleet(target.namespace), seconds)
+                _print_changes(client, Fleet(target.seen_namespace), seconds)
         except KeyboardInterrupt:
             return
         except BrokenPipeError:  # the reader, such as head, has enough

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgetune_node.cli.broker_errors import EndedError
+from edgetune_node.cli.broker_limits import Limits
 from edgetune_node.cli.client import OperatorClient
 
 if TYPE_CHECKING:
@@ -23,7 +24,12 @@ def connect_with_will(will: LastWill, mqtt: MqttSection, *rest: Any, **more: Any
     first: EndedError | None = None
     for each in will.lesser():
         try:
-            return OperatorClient(mqtt, *rest, will=each, **more), each
+            client = OperatorClient(mqtt, *rest, will=each, **more)
         except EndedError as error:
             first = first or error
+            continue
+        if each != will:  # what it hangs up on in a will it would hang up on in a message
+            most = client.limits
+            client.limits = Limits(most.retain and each.retain, most.qos if each.qos else 0)
+        return client, each
     raise first or AssertionError("there is always a will to try")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,6 @@ from edgetune_signal import Chunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 ASSET = '[[asset]]\nid = "press"\nrate_hz = 12000\n'
 SIMULATED = ASSET + '[asset.source]\ntype = "simulated"\n'
@@ -139,15 +139,34 @@ def test_a_wrong_password_is_a_problem(make_broker: Any, cli: Any, configure: An
     assert "--" not in broker["seen"]
 
 
-def test_samples_that_do_not_come_are_missed(
-    broker: Any, cli: Any, configure: Any, monkeypatch: pytest.MonkeyPatch
+def test_samples_that_do_not_come_are_missed_by_a_running_node_alone(
+    broker: Any, scripted_node: Any, cli: Any, configure: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listening, "FIRST_CHUNK_S", 0.5)
-    ended = cli("doctor", "--config", configure(broker, ASSET), "--json")
+    node = scripted_node(broker)
+    config = configure(broker, ASSET, node.id)
+    ended = cli("doctor", "--config", config, "--json")
+    assert ended.code == 0
+    (source,) = of(ended, "source press")
+    assert (source["level"], "no samples yet" in source["seen"]) == ("warning", True)
+    assert "edgetune simulate" in source["advice"]
+    node.say(Status, status="online")
+    monkeypatch.setattr(doctor, "RETAINED_S", 2.0)
+    ended = cli("doctor", "--config", config, "--json")
     assert ended.code == 1
     (source,) = of(ended, "source press")
-    assert "no samples" in source["seen"]
-    assert "edgetune simulate" in source["advice"]
+    assert (source["level"], source["seen"]) == ("problem", "no samples within 0.5 s")
+
+
+@pytest.mark.slow
+def test_the_way_of_the_readme_ends_without_a_problem(fresh_broker: Any, spawn: Any, tmp_path: Path) -> None:
+    example = Path(__file__).parents[3] / "config.example.toml"
+    (tmp_path / "config.toml").write_bytes(example.read_bytes())
+    surroundings = {**os.environ, "EDGETUNE_MQTT__PORT": str(fresh_broker.port)}
+    process = spawn("doctor", "--config", "config.toml", cwd=tmp_path, env=surroundings)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, out + err
+    assert "edgetune simulate" in out
 
 
 @pytest.mark.slow
