@@ -88,19 +88,20 @@ class TopicTrial:
             again = [name for name, retained in others.items() if retained and self._is_readable(name)]
             for name in again:
                 self._topics[name].published, self._topics[name].again = False, True
-            self._publish_all({name: self._topics[name].kept for name in again}, retain=True)
+            self._publish_all(dict.fromkeys(again), retain=True)
         must_return = [probe] if self._confirms else list(self._topics)
         self.vanished += [n for n in must_return if self._topics[n].published and not self._topics[n].came_back]
 
-    def _publish_all(self, payloads: dict[str, bytes], *, retain: bool = False) -> None:
-        """Publish and wait for it to come back; once more what had not come back when a connection ended."""
+    def _publish_all(self, payloads: dict[str, bytes] | dict[str, None], *, retain: bool = False) -> None:
+        """Publish, None for what is kept there, and wait for it; once more what an ended connection took along."""
         while left := [name for name in payloads if self._is_left(name)]:
             for name in left:
                 if retain:
                     self._hear(())
                     if self.started:
                         return
-                self._publish(name, payloads[name], retain=retain)
+                payload = payloads[name]
+                self._publish(name, self._topics[name].kept if payload is None else payload, retain=retain)
             self._hear(payloads)
 
     def _is_readable(self, name: str) -> bool:

@@ -373,6 +373,7 @@ def test_the_onnxruntime_that_crashes_a_pi_is_refused(monkeypatch: pytest.Monkey
     assert check_packages()[0].level == "problem"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "told"),
     [

@@ -70,6 +70,7 @@ def test_what_the_broker_keeps_of_a_node_that_is_not_running_stays(
     assert tried - ON_RETAINED == {"press/classification", "press/vibration", "resp/doctor", "press/resp/doctor"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 @pytest.mark.parametrize("topic", ["status", "press/fault", "press/classification"])
 def test_the_one_topic_that_is_refused_is_named(
@@ -104,6 +105,7 @@ def test_nothing_retained_is_risked_where_it_cannot_be_read(
     assert kept(recorder, process, **login)["edgetune/n/press/fault"] == b"a fault"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 @pytest.mark.parametrize(
     ("lacks", "named"),
