@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from edgetune_node import config
-from edgetune_node.config import AssetSection, MqttSection, Settings, SourceSection, WindowSection, load_settings
+from edgetune_node.config import AssetSection, Settings, SourceSection, WindowSection, load_settings
 from edgetune_node.errors import ConfigError
 from edgetune_signal.indicators import IndicatorBuffer
 
@@ -179,38 +179,6 @@ def test_a_byte_order_mark_before_the_file_is_passed_over(tmp_path: Path) -> Non
     path = tmp_path / "config.toml"
     path.write_bytes(b"\xef\xbb\xbf" + SMALL.encode())
     assert load_settings(path).node.id == "edge1"
-
-
-@pytest.mark.parametrize(
-    ("host", "read"),
-    [("broker.local", "broker.local"), ("[::1]", "::1"), ("::1", "::1"), ("fe80::1%eth0", "fe80::1%eth0")],
-)
-def test_a_host_is_a_name_or_an_address(host: str, read: str) -> None:
-    mqtt = MqttSection(host=host)
-    assert mqtt.host == read
-    assert mqtt.where == (f"[{read}]:1883" if ":" in read else f"{read}:1883")
-
-
-@pytest.mark.parametrize(
-    ("host", "told"),
-    [
-        ("mqtt://broker", 'write host = "broker"'),
-        ("mqtts://broker:8883", 'write host = "broker" and port = 8883 and the table [mqtt.tls]'),
-        ("broker:1884", 'write host = "broker" and port = 1884'),
-        ("[::1]:1884", 'write host = "::1" and port = 1884'),
-        ("jo:hidden@broker", 'write host = "broker" and username, and the password in a secret file'),
-        ("broker:x", 'for example host = "broker.example.org" and port = 1883'),
-        ("[::1", 'for example host = "broker.example.org" and port = 1883'),
-        ("two words", 'for example host = "broker.example.org" and port = 1883'),
-        (" ", 'for example host = "broker.example.org" and port = 1883'),
-        ("a..b", "is no host name"),
-    ],
-)
-def test_what_is_no_host_is_named_with_its_right_form(tmp_path: Path, host: str, told: str) -> None:
-    [problem] = problems_of(tmp_path, f'{SMALL}[mqtt]\nhost = "{host}"\n')
-    assert problem.startswith("mqtt.host: ")
-    assert told in problem
-    assert "hidden" not in problem
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
