@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgetune_node.requests import Answer
 
 REJECTIONS_KEPT = 256
-DURABLE_REJECTIONS, DURABLE_PER_S = 100, 2.0
+DURABLE_REJECTIONS, DURABLE_PER_S = 20, 1.0
 """Rejections that go through the disk: so many, then so many a second. A flood of garbage must not wear an SD card."""
 NO_ROOM = "more commands came than the node can handle, and this one was not carried out; send it again later"
 

@@ -24,6 +24,7 @@ import structlog
 from edgetune_node.connection import MAX_INFLIGHT, Connection
 from edgetune_node.errors import OutboxError
 from edgetune_node.events import CommandArrived, ContextArrived, Durability, LinkChanged
+from edgetune_node.messages import Response
 from edgetune_node.outbox import Entry
 from edgetune_node.payloads import MAX_PAYLOAD_BYTES
 from edgetune_node.sender import Kept, Sender
@@ -129,7 +130,8 @@ class Link:
         message = effect.message
         payload = message.json_bytes()
         if effect.durability is Durability.TELEMETRY or effect.topic == self._status_topic:  # a status is never late
-            self._sender.take(Telemetry(effect.topic, payload, message.qos, message.retained, effect.correlation))
+            qos = 0 if isinstance(message, Response) else message.qos  # of many refusals none holds back a fault
+            self._sender.take(Telemetry(effect.topic, payload, qos, message.retained, effect.correlation))
         elif effect.durability is Durability.SIGN:
             self._sender.take(self._entry(effect, payload))
         else:

@@ -1,4 +1,4 @@
-"""A client that floods a node through its broker: ``python flooding.py PORT KIND [ASSET...]``, until it is ended.
+"""A client that floods a node through its broker, until it is ended: ``flooding.py PORT KIND PER_SECOND ASSET...``.
 
 It speaks MQTT 3.1.1 by itself, for a library would be the slowest part. Once it floods it prints a line.
 """
@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -96,9 +97,9 @@ KINDS: dict[str, Callable[[str, int], bytes]] = {
 
 
 @contextlib.contextmanager
-def flooded(port: int, kind: str, *assets: str) -> Iterator[None]:
-    """Flood in a process of its own."""
-    command = [sys.executable, __file__, str(port), kind, *assets]
+def flooded(port: int, kind: str, *assets: str, per_second: float = 0) -> Iterator[None]:
+    """Flood in a process of its own; as fast as the broker takes it, where no pace is given."""
+    command = [sys.executable, __file__, str(port), kind, str(per_second), *assets]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline(), f"the flood of {kind} did not begin"
@@ -108,7 +109,7 @@ def flooded(port: int, kind: str, *assets: str) -> Iterator[None]:
             process.kill()
 
 
-def main(port: int, kind: str, assets: list[str]) -> None:
+def main(port: int, kind: str, per_second: float, assets: list[str]) -> None:
     name = f"flood-{kind}".encode()
     variable = b"\x00\x04MQTT\x04\x02\x00\x00" + struct.pack(">H", len(name)) + name
     with socket.create_connection((HOST, port)) as out:
@@ -123,13 +124,16 @@ def main(port: int, kind: str, assets: list[str]) -> None:
         threading.Thread(target=discard, daemon=True).start()
         make, numbers = KINDS[kind], itertools.count()
         batch = 1 if kind == "big" else BATCH
+        began_s = time.monotonic()
         for turn in itertools.count():
             out.sendall(
                 b"".join(make(assets[number % len(assets)], number) for number in itertools.islice(numbers, batch))
             )
             if turn == 0:
                 print(flush=True)  # noqa: T201 - whoever started it waits for that
+            if per_second:
+                time.sleep(max(0.0, began_s + (turn + 1) * batch / per_second - time.monotonic()))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], sys.argv[3:])
+    main(int(sys.argv[1]), sys.argv[2], float(sys.argv[3]), sys.argv[4:])
