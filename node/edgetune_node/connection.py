@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 MAX_INFLIGHT = 20
 """Messages on their way at once; also the least that a broker's Receive Maximum usually is."""
-MAX_INCOMING_BYTES = 2**20 + 2**17
-"""Larger packets are dropped by an MQTT 5 broker: than the largest sample block, with a topic and properties."""
+MAX_INCOMING_BYTES = 4 * 2**20
+"""Larger packets are dropped by an MQTT 5 broker."""
 MAX_UNREACHABLE_S = 2.0
 """A broker that cannot be reached is tried again at least so often, so that a node is soon back when its network is."""
 MID_BITS = 16
