@@ -202,7 +202,8 @@ class ModelStore:
         replaced, current = self._target(_REPLACED), self.current()
         if replaced is not None and current is not None and replaced != current:
             self._link("previous", replaced)
-        (self.folder / _REPLACED).unlink(missing_ok=True)
+        if replaced is not None:
+            (self.folder / _REPLACED).unlink()
 
     def _target(self, name: str) -> Path | None:
         link = self.folder / name

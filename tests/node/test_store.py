@@ -234,7 +234,7 @@ def test_a_current_that_names_nothing_is_told(
 
 
 def test_a_folder_in_the_place_of_the_link_does_not_stop_the_start(store: ModelStore) -> None:
-    (store.folder / "current").mkdir()
+    (store.folder / "current").mkdir(parents=True)
     bundle, warnings = store.open_current()
     assert bundle is None
     assert "current" in warnings[0]
