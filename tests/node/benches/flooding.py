@@ -59,11 +59,11 @@ def context_1(asset: str, number: int) -> bytes:
 
 
 def commands_0(asset: str, number: int) -> bytes:
-    return publish(f"{BASE}/{asset}/cmd/cancel", json.dumps({"id": f"f{number}"}).encode(), number, qos=0)
+    return publish(f"{BASE}/{asset}/cmd/cancel", json.dumps({"id": f"flood-{number}"}).encode(), number, qos=0)
 
 
 def commands_1(asset: str, number: int) -> bytes:
-    return publish(f"{BASE}/{asset}/cmd/cancel", json.dumps({"id": f"f{number}"}).encode(), number, qos=1)
+    return publish(f"{BASE}/{asset}/cmd/cancel", json.dumps({"id": f"flood-{number}"}).encode(), number, qos=1)
 
 
 def garbage(asset: str, number: int) -> bytes:

@@ -80,6 +80,20 @@ def test_a_flood_as_fast_as_can_be_takes_no_memory_and_hinders_no_stop(plant: An
     assert "Traceback" not in plant.log()
 
 
+def test_a_node_is_back_after_a_flood_for_which_its_broker_dropped_messages(
+    node: Callable[..., Any], bearing: str
+) -> None:
+    loop = node(bearing)
+    loop.broker.stop()
+    loop.broker.more = ["max_queued_messages 1000"]  # as without the line; more is dropped, acknowledgements too
+    loop.broker.start()
+    loop.start()
+    with flooded(loop.broker.port, "commands-0", "bearing"):
+        threading.Event().wait(HARD_S)
+    loop.reply(loop.command("shelve", seconds=60, by="anna", **{"class": "inner"}), "done")
+    loop.settle()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_hangup_ends_a_node_as_a_termination_does(node: Callable[..., Any], bearing: str, number: int) -> None:
     loop = node(bearing)
