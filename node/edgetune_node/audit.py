@@ -108,7 +108,7 @@ class AuditLog:
     def catch_up(self, now: datetime, turned_away: int) -> None:
         """Write how many lines were suppressed, and try again to write how many are missing.
 
-        ``turned_away`` counts the commands since the start that came to nobody's eyes, for want of room.
+        ``turned_away`` counts the commands since the start that were refused unread, for want of room.
         """
         self._suppressed += turned_away - self._turned_away
         self._turned_away = turned_away

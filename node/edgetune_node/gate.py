@@ -82,7 +82,7 @@ class Gate:
         return event, command
 
     def turn_away(self, event: CommandArrived, reason: str, *, in_memory: bool = False) -> list[Effect]:
-        """Refuse a command for a reason that is not its own; the answer is only as durable as ``in_memory`` allows."""
+        """Refuse a command for a reason that lies with the node; with ``in_memory`` the answer skips the disk."""
         return self.reject(event, read_id(self._unsealed(event).payload), [reason], in_memory=in_memory)
 
     def reject(
