@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
+import stat
 import tempfile
 import zipfile
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
@@ -37,6 +39,7 @@ FORMAT: Final = 1
 HASHES: Final = "hashes.json"
 SIGNATURE: Final = "hashes.hmac"
 MIN_KEY_BYTES: Final = 16
+MAX_KEY_BYTES: Final = 4096
 MAX_FILES: Final = 32
 MAX_LIST_BYTES: Final = 64 * 1024
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
@@ -52,11 +55,15 @@ class HashList(BaseModel):
 
 
 def read_key(path: Path) -> bytes:
-    """Key of a file, without white space at its ends; `BundleError` where it cannot be read or is too short."""
+    """Key of a file, without white space at its ends; `BundleError` where it cannot be read, too short or too long."""
     try:
-        key = path.read_bytes().strip()
+        with _open_file(path) as file:
+            key = file.read(MAX_KEY_BYTES + 1)
     except OSError as error:
         raise BundleError(f"cannot read key {path}: {error.strerror}; make one with: openssl rand -hex 32") from error
+    if len(key) > MAX_KEY_BYTES:
+        raise BundleError(f"key {path} has more than {MAX_KEY_BYTES} bytes; make one with: openssl rand -hex 32")
+    key = key.strip()
     if len(key) < MIN_KEY_BYTES:
         raise BundleError(
             f"key {path} has {len(key)} bytes, fewer than {MIN_KEY_BYTES}; make one with: openssl rand -hex 32"
@@ -138,7 +145,7 @@ def import_bundle(archive: Path, into: Path, key: bytes | None) -> Path:
 
 def _read_archive(path: Path, key: bytes | None) -> tuple[HashList, dict[str, bytes]]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _open_file(path) as file, zipfile.ZipFile(file) as archive:
             names = archive.namelist()
             if HASHES not in names or len(names) > MAX_FILES + 2 or len(set(names)) != len(names):
                 raise BundleError(f"{path} is no exported bundle; make one with: edgetune bundle export")
@@ -159,6 +166,15 @@ def _read_archive(path: Path, key: bytes | None) -> tuple[HashList, dict[str, by
         if not PLAIN_NAME.fullmatch(name) or digest(data) != hashes.sha256[name]:
             raise BundleError(f"{path}: {name!r} is not the file that was exported (SHA-256 differs); do not use it")
     return hashes, files
+
+
+def _open_file(path: Path) -> BinaryIO:
+    """Open a file that ends; a pipe would be waited for, and a device read until the memory is full."""
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise BundleError(f"{path} is no file but a folder, pipe or device; copy what it holds into a file first")
+    return file
 
 
 def _read_entry(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime  # noqa: TC003 - pydantic reads it
 from typing import Annotated, Any, Literal
 
@@ -21,6 +22,7 @@ from edgetune_node.alarm import NO_CLASSES
 from edgetune_node.errors import CommandError, PayloadError
 from edgetune_node.payloads import parse_object, problems
 
+MAX_ID = 64
 Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
 Text = Annotated[str, Field(max_length=500)]
 
@@ -38,7 +40,7 @@ class Command(BaseModel):
     """Base of every command: an ``id`` that the answer echoes, and optionally when it ``expires``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
-    id: str = Field(min_length=1, max_length=64)
+    id: str = Field(min_length=1, max_length=MAX_ID)
     expires: AwareDatetime | None = Field(None, strict=False)
 
 
@@ -181,6 +183,22 @@ COMMANDS: dict[str, type[Command]] = {
 }
 
 
+def read_id(payload: bytes) -> str | None:
+    """Return the ``id`` of a command, so that whoever sent it knows the answer; None where it has none."""
+    try:
+        return _id_of(parse_object(payload))
+    except PayloadError:
+        return None
+
+
+def _id_of(data: dict[str, Any]) -> str | None:
+    """Return the ``id``, a number as text: it is refused, and its sender must learn that."""
+    given = data.get("id")
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        given = json.dumps(given)
+    return given if isinstance(given, str) and 1 <= len(given) <= MAX_ID else None
+
+
 def parse_command(name: str, payload: bytes, *, now: datetime, retained: bool = False) -> Command:
     """Read one command.
 
@@ -204,8 +222,7 @@ def parse_command(name: str, payload: bytes, *, now: datetime, retained: bool = 
         data = parse_object(payload)
     except PayloadError as error:
         raise CommandError(name, None, [str(error)]) from None
-    given = data.get("id")
-    command_id = given if isinstance(given, str) and 1 <= len(given) <= 64 else None  # noqa: PLR2004 - the field's bounds
+    command_id = _id_of(data)
     model = COMMANDS.get(name)
     if model is None:
         raise CommandError(name, command_id, [f"no command is called {name!r}; there are: {', '.join(COMMANDS)}"])

@@ -25,6 +25,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from edgetune_node.paho_client import Client
 from edgetune_node.signing import PROPERTY
 from edgetune_node.sockets import ended_by_peer, prepare
 from edgetune_node.takeover import MAX_RECONNECT_S, Takeovers
@@ -155,7 +156,7 @@ class Connection:
         self._limits: tuple[int, int | None] = (MAX_INFLIGHT, None)
         self._thread: threading.Thread | None = None
         self._client_id = settings.client_id or client_id(topics)
-        self._client = client = mqtt.Client(
+        self._client = client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=self._client_id,
             clean_session=None if self._five else False,
@@ -260,6 +261,7 @@ class Connection:
     @_guarded
     def _on_pre_connect(self, *_: Any) -> None:
         self._thread = threading.current_thread()
+        self._client.begin()
         self._refused = False
 
     @_guarded

@@ -62,6 +62,7 @@ class Emitter:
         name: str | None = None,
         response_topic: str | None = None,
         correlation: bytes | None = None,
+        durability: Durability = Durability.RARE,
     ) -> list[Publish]:
         """Answer to a command on ``resp/<name>``, and on the MQTT 5 response topic where one was given.
 
@@ -71,6 +72,6 @@ class Emitter:
         own = self.topics.node(leaf) if asset is None else self.topics.asset(asset, leaf)
         topics = [own] + ([response_topic] if response_topic and response_topic != own else [])
         return [
-            self.publish(Response, asset, Durability.RARE, topic=topic, correlation=correlation, **response)
+            self.publish(Response, asset, durability, topic=topic, correlation=correlation, **response)
             for topic in topics
         ]

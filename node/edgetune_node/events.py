@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChunkArrived:
-    """A source delivered samples; the only event that may be dropped under load, oldest first."""
+    """A source delivered samples; the first to be dropped under load, oldest first."""
 
     asset: str
     chunk: Chunk
@@ -60,6 +60,13 @@ class CommandArrived:
     correlation: bytes | None = None
     ack: int | None = None
     signature: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRefused:
+    """A command for which there was no room, to be answered so; it is acknowledged already."""
+
+    command: CommandArrived
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +147,7 @@ Event: TypeAlias = (
     | SourceChanged
     | SourceRefused
     | CommandArrived
+    | CommandRefused
     | ContextArrived
     | LinkChanged
     | SearchReported

@@ -52,7 +52,7 @@ class FileWork:
         By asset: the people's models, what was recorded, what is kept of the unknown.
     """
 
-    def __init__(self, settings: Settings, post: Callable[[Event], None]) -> None:
+    def __init__(self, settings: Settings, post: Callable[[Event], object]) -> None:
         self._data = settings.node.data_dir
         self._reserve = settings.node.disk_reserve_bytes
         self._post = post

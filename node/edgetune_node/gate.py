@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edgetune_node.commands import Command, Ping, parse_command
+from edgetune_node.commands import Command, Ping, parse_command, read_id
 from edgetune_node.errors import CommandError, OutboxError
-from edgetune_node.events import AckCommand, KeepCommand
+from edgetune_node.events import AckCommand, Durability, KeepCommand
 from edgetune_node.messages import Response
+from edgetune_node.rate import Rate
 from edgetune_node.signing import refusal, unseal
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from edgetune_node.requests import Answer
 
 REJECTIONS_KEPT = 256
+DURABLE_REJECTIONS, DURABLE_PER_S = 20, 1.0
+"""Rejections that go through the disk: so many, then so many a second. A flood of garbage must not wear an SD card."""
+NO_ROOM = "more commands came than the node can handle, and this one was not carried out; send it again later"
 
 
 class Gate:
@@ -56,12 +60,11 @@ class Gate:
         self._answer_of = answer_of
         self._first_use = first_use
         self._rejected: dict[tuple[str | None, str], bytes] = {}
+        self._durable = Rate(DURABLE_PER_S, DURABLE_REJECTIONS, emitter.clock.monotonic)
 
     def admit(self, event: CommandArrived) -> tuple[CommandArrived, Command] | list[Effect]:
         """Give the event, out of its envelope, and its command; or what answers one that is not to be carried out."""
-        if self._key is not None and event.signature is None:
-            payload, signature = unseal(event.payload)
-            event = replace(event, payload=payload, signature=signature)
+        event = self._unsealed(event)
         now = self._emitter.clock.utc()
         try:
             command = parse_command(event.name, event.payload, now=now, retained=event.retained)
@@ -78,10 +81,21 @@ class Gate:
             return self.reject(event, command.id, [replayed])
         return event, command
 
+    def turn_away(self, event: CommandArrived, reason: str, *, in_memory: bool = False) -> list[Effect]:
+        """Refuse a command for a reason that lies with the node; with ``in_memory`` the answer skips the disk."""
+        return self.reject(event, read_id(self._unsealed(event).payload), [reason], in_memory=in_memory)
+
     def reject(
-        self, event: CommandArrived, command_id: str | None, errors: list[str], *, remember: bool = False
+        self,
+        event: CommandArrived,
+        command_id: str | None,
+        errors: list[str],
+        *,
+        remember: bool = False,
+        in_memory: bool = False,
     ) -> list[Effect]:
-        """Refuse a command; one that was well-formed gets the same answer when its id comes again."""
+        """Refuse a command; one that was well-formed (``remember``) gets the same answer when its id comes again."""
+        durable = not in_memory and self._durable.take()
         replies = self._emitter.respond(
             event.asset,
             {
@@ -93,6 +107,7 @@ class Gate:
             },
             response_topic=event.response_topic,
             correlation=event.correlation,
+            durability=Durability.RARE if durable else Durability.TELEMETRY,
         )
         if remember and command_id is not None:
             self._rejected[event.asset, command_id] = replies[0].message.json_bytes()
@@ -126,6 +141,12 @@ class Gate:
         if answer.final:  # kept last: after a kill in between the broker sends it again, and it is done again
             return [*effects, *replies, keep]
         return [replace(keep, note=note()), *replies, *effects]
+
+    def _unsealed(self, event: CommandArrived) -> CommandArrived:
+        if self._key is None or event.signature is not None:
+            return event
+        payload, signature = unseal(event.payload)
+        return replace(event, payload=payload, signature=signature)
 
     def _unproven(self, event: CommandArrived, command: Command, now: datetime) -> str | None:
         """Say what is wrong with the signature of a command."""

@@ -24,6 +24,7 @@ import structlog
 from edgetune_node.connection import MAX_INFLIGHT, Connection
 from edgetune_node.errors import OutboxError
 from edgetune_node.events import CommandArrived, ContextArrived, Durability, LinkChanged
+from edgetune_node.messages import Response
 from edgetune_node.outbox import Entry
 from edgetune_node.payloads import MAX_PAYLOAD_BYTES
 from edgetune_node.sender import Kept, Sender
@@ -31,7 +32,7 @@ from edgetune_node.sending import Telemetry
 from edgetune_node.tls import tls_context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from edgetune_node.config import MqttSection
     from edgetune_node.connection import Incoming, Signal
@@ -61,7 +62,9 @@ class Link:
     outbox
         Where rare messages and commands are kept; the caller closes it after `stop`.
     post
-        Takes events for the node's inbox; called from two threads, must not wait.
+        Takes events for the node's inbox; called from two threads, must not wait. False for a command that it refused.
+    assets
+        Names of the node's assets.
     boot
         Name of this process' life.
     sample_feeds
@@ -83,8 +86,9 @@ class Link:
         topics: Topics,
         outbox: Outbox,
         *,
-        post: Callable[[Event], None],
+        post: Callable[[Event], bool | None],
         boot: str,
+        assets: Collection[str],
         sample_feeds: Mapping[str, Callable[[bytes], None]],
         will: bytes,
         jitter: Callable[[], float] = random.random,
@@ -94,6 +98,7 @@ class Link:
         self._outbox = outbox
         self._post = post
         self._boot = boot
+        self._assets = frozenset(assets)
         self._sample_feeds = dict(sample_feeds)
         self._will = will
         self._jitter = jitter
@@ -109,7 +114,7 @@ class Link:
             per_second=settings.replay_per_second,
             status_topic=self._status_topic,
             connect=self._connect,
-            changed=lambda connected, reason: post(LinkChanged(connected, reason)),
+            changed=self._changed,
             disk_failure=self._disk_failed,
             recover=self._recover,
         )
@@ -125,7 +130,8 @@ class Link:
         message = effect.message
         payload = message.json_bytes()
         if effect.durability is Durability.TELEMETRY or effect.topic == self._status_topic:  # a status is never late
-            self._sender.take(Telemetry(effect.topic, payload, message.qos, message.retained, effect.correlation))
+            qos = 0 if isinstance(message, Response) else message.qos  # of many refusals none holds back a fault
+            self._sender.take(Telemetry(effect.topic, payload, qos, message.retained, effect.correlation))
         elif effect.durability is Durability.SIGN:
             self._sender.take(self._entry(effect, payload))
         else:
@@ -261,6 +267,9 @@ class Link:
             f"mqtt: the network thread ended by itself and was replaced, times: {times}; see the log" if times else None
         )
 
+    def _changed(self, connected: bool, reason: str) -> None:  # noqa: FBT001 - a callback
+        self._post(LinkChanged(connected, reason))
+
     # ---- the network's side --------------------------------------------------------------------------------------
 
     def _connect(self, on_signal: Callable[[Signal], None]) -> Connection:
@@ -281,24 +290,24 @@ class Link:
         place = self._topics.split(incoming.topic)
         asset, leaf = place if place is not None else (None, "")
         if leaf.startswith("cmd/"):
-            self._post(
-                CommandArrived(
-                    asset,
-                    leaf.removeprefix("cmd/"),
-                    incoming.payload[: MAX_PAYLOAD_BYTES + 1],
-                    retained=incoming.retained,
-                    response_topic=self._usable(incoming.response_topic),
-                    correlation=incoming.correlation,
-                    ack=incoming.ack,
-                    signature=incoming.signature,
-                )
+            command = CommandArrived(
+                asset,
+                leaf.removeprefix("cmd/"),
+                incoming.payload[: MAX_PAYLOAD_BYTES + 1],
+                retained=incoming.retained,
+                response_topic=self._usable(incoming.response_topic),
+                correlation=incoming.correlation,
+                ack=incoming.ack,
+                signature=incoming.signature,
             )
+            if self._post(command) is False and incoming.ack is not None:
+                self._sender.connection.ack(incoming.ack)
             return
         try:
             if asset is not None and leaf == "samples" and asset in self._sample_feeds:
                 if not incoming.retained:  # else nobody can tell how old they are
                     self._sample_feeds[asset](incoming.payload)
-            elif asset is not None and leaf == "context":
+            elif asset is not None and leaf == "context" and asset in self._assets:
                 self._post(ContextArrived(asset, incoming.payload[: MAX_PAYLOAD_BYTES + 1]))
         finally:
             if incoming.ack is not None:

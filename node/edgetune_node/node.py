@@ -13,9 +13,11 @@ from edgetune_node.context import parse_context
 from edgetune_node.desk import Desk
 from edgetune_node.errors import PayloadError
 from edgetune_node.events import (
+    AckCommand,
     CancelSearch,
     ChunkArrived,
     CommandArrived,
+    CommandRefused,
     ContextArrived,
     Durability,
     Effect,
@@ -33,14 +35,14 @@ from edgetune_node.events import (
     StopRequested,
     Tick,
 )
-from edgetune_node.gate import Gate
+from edgetune_node.gate import NO_ROOM, Gate
 from edgetune_node.messages import Health, Info, Status
 from edgetune_node.requests import Answer, Origin
 from edgetune_node.resumption import NO_ASSET, Interrupted, resumable
 from edgetune_node.telling import info_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from edgetune_node.clock import Clock
@@ -124,6 +126,7 @@ class Node:
         self._gate = Gate(
             settings.mqtt.command_key, self.assets, emitter, answer_of=surroundings.answer_of, first_use=first_use
         )
+        self._at_work: tuple[str, str | None] | None = None
         self._searching: tuple[str, str] | None = None
         self._waiting: deque[StartSearch] = deque()
 
@@ -154,24 +157,24 @@ class Node:
 
     def handle(self, event: Event) -> list[Effect]:
         """Take in one event; give what shall be done about it, in order."""
+        self._at_work = None
         match event:
             case ChunkArrived():
-                effects = [*self.assets[event.asset].listen(event.chunk), *self.desks[event.asset].samples(event.chunk)]
+                effects = [*self.assets[event.asset].listen(event.chunk), *self._desk(event.asset).samples(event.chunk)]
+                self._at_work = None
             case Tick():
                 effects = self._tick()
             case CommandArrived():
                 effects = self._command(event)
+            case CommandRefused():
+                effects = self._gate.turn_away(event.command, NO_ROOM, in_memory=True)
             case ContextArrived():
                 effects = self._context(event)
             case LinkChanged():
                 self._connected = event.connected
                 effects = self.announce() if event.connected else []
-            case SourceChanged():
-                self.assets[event.asset].source_error = "the recording has ended" if event.ended else event.error
-                effects = []
-            case SourceRefused():
-                self.assets[event.asset].refused = event.reason
-                effects = []
+            case SourceChanged() | SourceRefused():
+                effects = self._source(event)
             case SearchReported():
                 effects = self._searched(event)
             case RecordingSaved() | NovelChanged():
@@ -197,7 +200,8 @@ class Node:
         effects: list[Effect] = []
         for name, asset in self.assets.items():
             effects += asset.tick()
-            effects += self.desks[name].tick()
+            effects += self._desk(name).tick()
+            self._at_work = None
         due = self._clock.monotonic() - self._last_health >= self._settings.node.health_interval_s
         if self._clock_watch.look() or due:
             effects.append(self._health())
@@ -211,7 +215,7 @@ class Node:
         if event.asset is None:
             detail = {"version": version("edgetune"), "uptime_s": round(self._clock.monotonic() - self._started, 1)}
             return self._gate.answer(event, command, Answer("done", detail=detail), [], bytes)
-        desk = self.desks[event.asset]
+        desk = self._desk(event.asset)
         origin = Origin(event.name, command.id, event.response_topic, event.correlation)
         answer, effects = desk.command(command, origin)
         told = self._gate.answer(event, command, answer, effects, lambda: desk.job_note)
@@ -224,6 +228,14 @@ class Node:
                 asset.context, asset.misunderstood = parse_context(event.payload), None
             except PayloadError as error:
                 asset.misunderstood = f"context refused, what it said before still counts: {error}"[:MAX_TOLD]
+        return []
+
+    def _source(self, event: SourceChanged | SourceRefused) -> list[Effect]:
+        asset = self.assets[event.asset]
+        if isinstance(event, SourceRefused):
+            asset.refused = event.reason
+        else:
+            asset.source_error = "the recording has ended" if event.ended else event.error
         return []
 
     def _searched(self, event: SearchReported) -> list[Effect]:
@@ -242,8 +254,14 @@ class Node:
 
     # ---- inside ------------------------------------------------------------------------------------------------
 
+    def _desk(self, asset: str) -> Desk:
+        """Return the desk of an asset, and remember that it works now and which job it had; see `broken`."""
+        desk = self.desks[asset]
+        self._at_work = asset, desk.job
+        return desk
+
     def _settle(self, effects: list[Effect], event: Event | None = None) -> list[Effect]:
-        """Let one search run at a time, and say what changed; samples change nothing but their own asset."""
+        """Let one search run at a time, and say what changed."""
         settled: list[Effect] = []
         for effect in effects:
             if isinstance(effect, StartSearch):
@@ -261,19 +279,38 @@ class Node:
             search = self._waiting.popleft()
             self._searching = (search.asset, search.job)
             settled.append(search)
-        for desk in [self.desks[event.asset]] if isinstance(event, ChunkArrived) else self.desks.values():
+        for desk in self._concerned(event):
             settled += desk.state()
             settled += desk.progress()
         return settled
 
-    def broken(self, event: Event, reason: str) -> list[Effect]:
-        """Answer a command, or end a job, that a defect of ours keeps from going on, so that nobody waits for ever."""
-        told = f"the node failed over it: {reason}; its log says more"
+    def _concerned(self, event: Event | None) -> Iterable[Desk]:
+        """Desks that an event may have changed: of what comes for one asset, that asset's."""
         match event:
+            case ChunkArrived() | ContextArrived() | CommandArrived():
+                return [self.desks[event.asset]] if event.asset in self.desks else []
+            case CommandRefused():
+                return []
+        return self.desks.values()
+
+    def broken(self, event: Event, reason: str) -> list[Effect]:
+        """Answer a command, or end a job, that a defect of ours keeps from going on, so that nobody waits for ever.
+
+        A command ends the job that it has begun, samples and time end one that failed over them at its desk.
+        """
+        told = f"the node failed over it: {reason}; its log says more"
+        asset, before = self._at_work or ("", None)
+        job = self.desks[asset].job if asset else None
+        match event:
+            case CommandArrived() if job is not None and job != before:
+                ended = self._settle(self.desks[asset].broke(job, told))
+                return [*ended, *([] if event.ack is None else [AckCommand(event.ack)])]
             case CommandArrived():
-                return self._gate.reject(event, None, [told])
+                return self._gate.turn_away(event, told)
             case ModelReady() | RecordingSaved() | NovelChanged() | SearchReported():
                 return self._settle(self.desks[event.asset].broke(event.job, told))
+            case ChunkArrived() | Tick() if job is not None:
+                return self._settle(self.desks[asset].broke(job, told))
         return []
 
     def _info(self) -> Effect:

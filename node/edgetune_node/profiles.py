@@ -77,6 +77,7 @@ class Profiles:
         path = self._folder / WEARER_FILE
         try:
             store = self._store_of(subject)
+            self._folder.mkdir(parents=True, exist_ok=True)
             with replacing(path, self._folder / TEMPORARY) as file:
                 file.write(json.dumps({"subject": subject}).encode())
         except OSError as error:

@@ -54,7 +54,7 @@ class SearchRunner:
         Takes what the child reports, from another thread.
     """
 
-    def __init__(self, settings: Settings, folder: Callable[[str, str], Path], post: Callable[[Event], None]) -> None:
+    def __init__(self, settings: Settings, folder: Callable[[str, str], Path], post: Callable[[Event], object]) -> None:
         self._sections = {section.id: section for section in settings.asset}
         self._folder = folder
         self._post = post

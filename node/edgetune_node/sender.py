@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 SUPERVISION_S = 0.5
 REBUILD_S = 2.0
+UNCONFIRMED_S = 30.0
+"""A broker that acknowledges others but not this message has lost it or its acknowledgement, as mosquitto does where it
+drops what a client reads too slowly. It is sent again over a new connection."""
 DRAIN_SHARE, STOPPED_SHARE = 0.6, 0.8
 """By which part of the time to stop everything is sent, and by which `stopped`; the rest is for disconnecting."""
 
@@ -109,6 +112,7 @@ class Sender:
         self._stopping: _Stop | None = None
         self._told: tuple[bool, str] | None = None
         self._rebuild_from_s = 0.0
+        self._unconfirmed: dict[int, float] = {}
         self.connected = False
         self.connections = 0
         self.replaced = 0
@@ -204,6 +208,7 @@ class Sender:
         match signal:
             case Sent(mid, refused):
                 self._left_s = time.monotonic()
+                self._unconfirmed.pop(mid, None)
                 self.delivery.written(mid, refused)
             case Up(number, receive_maximum, max_packet, refused):
                 self.connected = True
@@ -219,6 +224,7 @@ class Sender:
 
     def _down(self, reason: str) -> None:
         self.connected = False
+        self._unconfirmed.clear()
         self.delivery.lost()
         self._tell(connected=False, reason=reason)
 
@@ -243,6 +249,8 @@ class Sender:
             self.connection.abandon()
         else:
             self.delivery.sent(sending, mid)
+            if sending.qos:
+                self._unconfirmed[mid] = time.monotonic()
 
     def _finished(self, stop: _Stop) -> bool:
         """Whether everything that can be sent in time has been, `stopped` included."""
@@ -262,7 +270,12 @@ class Sender:
         return True
 
     def _supervise(self) -> None:
-        """Put a new client in the place of one whose network thread has ended."""
+        """Cut a connection that has lost a message, and replace a client whose network thread has ended."""
+        oldest_s = next(iter(self._unconfirmed.values()), None)
+        if oldest_s is not None and time.monotonic() - oldest_s > UNCONFIRMED_S:
+            _log.warning("mqtt_message_lost", unconfirmed=len(self._unconfirmed), after_s=UNCONFIRMED_S)
+            self._unconfirmed.clear()
+            self.connection.abandon()
         if not self.connection.dead:
             return
         self._down("the network thread has ended by itself; a new client is made")

@@ -19,6 +19,7 @@ from edgetune_node.events import (
     AckCommand,
     CancelSearch,
     CommandArrived,
+    CommandRefused,
     Durability,
     Effect,
     Event,
@@ -113,7 +114,7 @@ class Service:
         self._vitals = Vitals(self._data)
         self._defect: str | None = None
         topics = Topics(settings.node.namespace, settings.node.id)
-        self._audit = AuditLog(self._data, topics, self._boot)
+        self._audit = AuditLog(self._data, topics, self._boot, monotonic=clock.monotonic)
         self._files = FileWork(settings, self._inbox.put)
         self._emitter = Emitter(topics, self._boot, clock)
         self._node = Node(
@@ -135,6 +136,7 @@ class Service:
             self._outbox,
             post=self._inbox.put,
             boot=self._boot,
+            assets=self._node.assets,
             sample_feeds=self._readers.feeds(),
             will=will.message.json_bytes(),
         )
@@ -143,6 +145,7 @@ class Service:
             os.environ, health_interval_s=settings.node.health_interval_s, keepalive_s=settings.mqtt.keepalive_s
         )
         self._exit: int | None = None
+        self._asked_to_stop: str | None = None
 
     # ---- what the node asks of the world (Surroundings) ----------------------------------------------------------
 
@@ -150,7 +153,7 @@ class Service:
         """Give the figures of ``health`` that the process and the machine know."""
         link, outbox, audit = self._link, self._outbox, self._audit
         vitals = self._vitals.read()
-        audit.catch_up(self._clock.utc())
+        audit.catch_up(self._clock.utc(), self._inbox.refused)
         disk = disk_problem(vitals["disk_free_bytes"], self._settings.node.disk_reserve_bytes)
         told = (*outbox.problems, disk, link.disk_error, link.refusal, link.flapping, link.incident, audit.failure)
         return {
@@ -191,12 +194,14 @@ class Service:
         next_tick = self._clock.monotonic()
         try:
             while self._exit is None:
+                if self._asked_to_stop is not None:
+                    self._take(StopRequested(self._asked_to_stop))
+                    continue
                 event = self._inbox.get(max(0.0, next_tick - self._clock.monotonic()))
                 if event is not None:
                     began = self._clock.monotonic()
                     self._take(event)
-                    if isinstance(event, CommandArrived):
-                        self._inbox.took(self._clock.monotonic() - began)
+                    self._inbox.took(event, self._clock.monotonic() - began)
                 if self._clock.monotonic() >= next_tick:
                     next_tick = self._clock.monotonic() + TICK_S
                     self._take(Tick())
@@ -214,20 +219,24 @@ class Service:
             log.info("broker", connected=event.connected, reason=event.reason)
         if isinstance(event, StopRequested):
             log.info("stopping", reason=event.reason)
-        if isinstance(event, CommandArrived):
-            self._audit.received(event, self._clock.utc())
         try:
-            self._carry_out(self._node.handle(event))
+            self._carry_out(self._node.handle(event), event)
         except Exception as error:  # monitoring must go on, and a command that fails must not come back for ever
             defect = f"{type(event).__name__} failed: {error!r}; the log says more"
             if defect != self._defect:
                 log.exception("event failed", kind=type(event).__name__)
             self._defect = defect
-            self._carry_out(self._node.broken(event, repr(error)))
+            try:
+                self._carry_out(self._node.broken(event, repr(error)), event)
+            except Exception:  # what began as one message must not end the process
+                log.exception("failure not answered", kind=type(event).__name__)
 
     def stop(self, reason: str) -> None:
-        """Ask it to end; from any thread, and from a handler of signals, which may have interrupted a log line."""
-        self._inbox.put(StopRequested(reason))
+        """Ask it to end, before anything else that waits; from any thread, and from a handler of signals.
+
+        A handler may have interrupted this thread in the inbox or in a log line, so it takes no lock.
+        """
+        self._asked_to_stop = reason
 
     def _close(self) -> None:
         """End what runs, each within its time, so that all of it ends in less than five seconds."""
@@ -244,11 +253,11 @@ class Service:
 
     # ---- carrying out --------------------------------------------------------------------------------------------
 
-    def _carry_out(self, effects: list[Effect]) -> None:
+    def _carry_out(self, effects: list[Effect], event: Event | None = None) -> None:
+        self._write_down(effects, event)
         for effect in effects:
             match effect:
                 case Publish():
-                    self._audit.published(effect)
                     self._link.publish(effect)
                     log_rare(effect)
                 case KeepCommand():
@@ -268,6 +277,15 @@ class Service:
                     self._searches.cancel()
                 case Exit():
                     self._exit = effect.code
+
+    def _write_down(self, effects: list[Effect], event: Event | None) -> None:
+        """Note in the audit log what is asked and answered, before it happens; what was turned away is counted."""
+        if isinstance(event, CommandArrived):
+            self._audit.command(event, effects, self._clock.utc())
+        elif not isinstance(event, CommandRefused):
+            for effect in effects:
+                if isinstance(effect, Publish):
+                    self._audit.published(effect)
 
     def _search(self, effect: StartSearch) -> None:
         try:

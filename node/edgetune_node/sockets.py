@@ -12,13 +12,19 @@ if TYPE_CHECKING:
 UNHEARD_S = 5.0
 """Where nothing that was sent is acknowledged for so long, the network is cut: a connection half open would else be
 waited for, minutes if need be, when the network has long come back."""
+UNREAD_BYTES = 2**16
+"""What may wait in the kernel to be read: in megabytes of a flood an acknowledgement would wait for many seconds."""
 CLOSE_WAIT = 8
 """Of Linux's ``tcp_info``: the other side has ended the connection in good order, this one has not."""
 
 
 def prepare(_client: Client, _userdata: Any, connection: Any) -> None:
-    """Turn Nagle's algorithm off (with it a message may wait 40 ms), and bound the wait for a network that is cut."""
+    """Turn Nagle's algorithm off (with it a message may wait 40 ms), and bound two waits.
+
+    They are for what is not read yet, and for a network that is cut.
+    """
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNREAD_BYTES)
     if sys.platform == "linux":
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNHEARD_S * 1000))
 

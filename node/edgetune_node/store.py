@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 KEPT = 5
 _TEMPORARY = ".tmp-"
+_REPLACED = ".replaced"
+"""A link to the model that gives way, there while the other two are changed."""
 
 
 class ModelStore:
@@ -29,7 +31,7 @@ class ModelStore:
     Parameters
     ----------
     folder
-        Made when it is missing; half-copied bundles of a power cut are removed.
+        Made when something is put into it. Half-copied bundles of a power cut are removed, half-changed links mended.
     spec, length, task
         The stream's specification, window length and task; a bundle that does not fit is refused.
     """
@@ -40,12 +42,12 @@ class ModelStore:
         self._length = length
         self._task = task
         self._changing = threading.Lock()
-        folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob(f"{_TEMPORARY}*"):
             if leftover.is_dir() and not leftover.is_symlink():
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
                 leftover.unlink(missing_ok=True)
+        self._finish_change()
 
     def current(self) -> Path | None:
         """Folder of the model in use."""
@@ -124,6 +126,7 @@ class ModelStore:
         """
         with self._changing:
             target = self.folder / bundle.name
+            self.folder.mkdir(parents=True, exist_ok=True)
             bundle.rename(target)
             sync(self.folder)
             self._prune(target)
@@ -187,10 +190,20 @@ class ModelStore:
             return opened
 
     def _make_current(self, target: Path) -> None:
+        """Change both links; where that is cut off, `_finish_change` does the rest at the next start."""
         before = self.current()
         if before is not None and before.name != target.name:
-            self._link("previous", before)
+            self._link(_REPLACED, before)
         self._link("current", target)
+        self._finish_change()
+
+    def _finish_change(self) -> None:
+        """Make the model that gave way the previous one, where another is current."""
+        replaced, current = self._target(_REPLACED), self.current()
+        if replaced is not None and current is not None and replaced != current:
+            self._link("previous", replaced)
+        if replaced is not None:
+            (self.folder / _REPLACED).unlink()
 
     def _target(self, name: str) -> Path | None:
         link = self.folder / name
@@ -200,6 +213,7 @@ class ModelStore:
         return target if target.parent == self.folder and target.is_dir() else None
 
     def _link(self, name: str, target: Path) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self.folder / f"{_TEMPORARY}{name}"
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(target.name)
@@ -211,7 +225,7 @@ class ModelStore:
         shutil.rmtree(temporary, ignore_errors=True)
         names = [*read_card(bundle).sha256, "card.json"]
         try:
-            temporary.mkdir()
+            temporary.mkdir(parents=True)
             for name in names:
                 shutil.copyfile(bundle / name, temporary / name)
                 sync(temporary / name)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cable import Cable
+from floods import floods
 from hardships import (
     FAKETIME,
     Disk,
@@ -158,6 +159,10 @@ class Chaos:
         """Leave the node no room on its disk for a while."""
         self._wait(1.0)
         return full_disk(self._disk, self._watcher, lambda: self._command("recording"), seconds)
+
+    def floods(self, seconds: tuple[float, ...]) -> Iterator[tuple[str, list[Callable[[], float]], str]]:
+        """Let somebody flood the node through the broker."""
+        return floods(self._broker.port, self._node, self._watcher, seconds)
 
     def unplug(self) -> float:
         """Take an asset's sensor away until that is told."""
@@ -301,6 +306,7 @@ def faults(chaos: Chaos, plan: Plan, disk: Disk) -> Iterator[tuple[str, list[Cal
     yield "cut mid-message", [chaos.cut] * plan.cuts, ""
     missing = "" if chaos.cable.there else "network namespaces cannot be made (as root they can, with iproute2)"
     yield "cable pulled", [partial(chaos.pull, seconds) for seconds in plan.pulled_s], missing
+    yield from chaos.floods(plan.floods_s)
     yield "sensor unplugged", [chaos.unplug] * plan.unplugged, ""
     missing = "" if disk.there else "a file system can only be mounted by root"
     yield "disk full", [partial(chaos.fill, seconds) for seconds in plan.full_s], missing

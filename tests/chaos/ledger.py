@@ -42,7 +42,8 @@ def said_by(topic: str, payload: bytes) -> Said | None:
         return fault(topic, message) if message["event"] is not None else None
     if "/resp/" in topic:
         answer = json.loads(payload)
-        return Said(topic, answer["id"], "answered") if answer["status"] in FINAL else None
+        flood = answer["id"] is None or answer["id"].startswith("flood-")  # of which most are refused unread
+        return Said(topic, answer["id"], "answered") if answer["status"] in FINAL and not flood else None
     return None
 
 

@@ -20,6 +20,7 @@ class Plan:
     starved_mib: tuple[int, ...]
     twins: int
     jumps_s: tuple[int, ...]
+    floods_s: tuple[float, ...]
 
 
 FULL = Plan(
@@ -34,6 +35,7 @@ FULL = Plan(
     starved_mib=(48, 64, 80),
     twins=1,
     jumps_s=(3600, -3600),
+    floods_s=(5, 20),
 )
 QUICK = Plan(
     kills={"monitoring": 1, "recording": 1, "collecting": 1, "searching": 1, "deploying": 1},
@@ -47,4 +49,5 @@ QUICK = Plan(
     starved_mib=(),
     twins=0,
     jumps_s=(),
+    floods_s=(1,),
 )

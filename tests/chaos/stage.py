@@ -39,6 +39,10 @@ id = "press"
 rate_hz = 12000
 source = {{ type = "simulated", condition = "normal" }}
 [[asset]]
+id = "fan"
+rate_hz = 12000
+source = {{ type = "mqtt" }}
+[[asset]]
 id = "pump"
 rate_hz = 2560
 source = {{ type = "udp", host = "127.0.0.1", port = {sensor} }}

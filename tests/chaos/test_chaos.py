@@ -51,6 +51,8 @@ def test_nothing_is_lost_invented_or_out_of_order_whatever_breaks() -> None:
         "broker frozen",
         "cut mid-message",
         "cable pulled",
+        "flood of context",
+        "flood of garbage",
         "sensor unplugged",
     ):
         assert fault in said

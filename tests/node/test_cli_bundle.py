@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from io import StringIO
@@ -325,3 +326,14 @@ def test_export_and_import_want_a_key_or_to_be_told_that_there_is_none(tmp_path:
         result = run("bundle", "export", bundle, "--out", tmp_path / "x.zip", *options)
         assert result.exit_code == 2
         assert not (tmp_path / "x.zip").exists()
+
+
+@pytest.mark.parametrize("what", ["pipe", "device"])
+def test_an_import_of_what_never_ends_is_refused_at_once(tmp_path: Path, what: str) -> None:
+    (tmp_path / "config.toml").write_text(CONFIG.format(rate=1000))
+    endless = tmp_path / "pipe" if what == "pipe" else Path("/dev/zero")
+    if what == "pipe":
+        os.mkfifo(endless)
+    for arguments in (["--unsigned", endless], ["--key", endless, tmp_path / "missing.zip"]):
+        result = run("bundle", "import", "--config", tmp_path / "config.toml", *arguments)
+        assert "no file but a folder, pipe or device" in str(raised(result))

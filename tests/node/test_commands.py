@@ -179,6 +179,13 @@ def test_a_command_that_nobody_knows_is_answered_with_those_there_are() -> None:
     assert "recalibrate" in error.problems[0]
 
 
+@pytest.mark.parametrize(("given", "echoed"), [(5, "5"), (1.5, "1.5"), (True, None), (10**80, None), ([], None)])
+def test_a_number_as_id_is_refused_and_echoed_so_that_its_sender_learns_it(given: Any, echoed: str | None) -> None:
+    error = refusal("ping", {"id": given})
+    assert error.command_id == echoed
+    assert error.problems[0].startswith("id: ")
+
+
 def test_a_retained_command_is_refused_with_its_id() -> None:
     error = refusal("recalibrate", LIVE, retained=True)
     assert error.command_id == "j1"

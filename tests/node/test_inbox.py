@@ -1,15 +1,26 @@
-"""The inbox keeps the order, drops old samples under load, and never a command."""
+"""The inbox keeps the order, and bounds in count and bytes whatever comes in."""
 
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetune_node.events import ChunkArrived, CommandArrived, LinkChanged, Tick
-from edgetune_node.inbox import MAX_COMMANDS, Inbox
+from edgetune_node.events import ChunkArrived, CommandArrived, CommandRefused, ContextArrived, LinkChanged, Tick
+from edgetune_node.inbox import (
+    MAX_CHUNK_BYTES,
+    MAX_COMMAND_BYTES,
+    MAX_COMMANDS,
+    MAX_CONTEXTS,
+    MAX_OF_A_KIND,
+    MAX_REFUSED,
+    TOLD_S,
+    Inbox,
+)
 from edgetune_signal import Chunk
 
 
@@ -54,48 +65,106 @@ def test_an_asset_that_floods_takes_no_room_from_another() -> None:
     assert inbox.dropped == {"flood": 48}
 
 
-def command(number: int, ack: int | None = None) -> CommandArrived:
-    return CommandArrived("a", "cancel", str(number).encode(), ack=ack)
+def command(number: int, ack: int | None = None, *, name: str = "cancel", asset: str | None = "a") -> CommandArrived:
+    return CommandArrived(asset, name, str(number).encode(), ack=ack)
 
 
-def test_a_flood_of_commands_takes_a_quarter_of_the_time_from_samples() -> None:
-    now_s = 0.0
-    inbox = Inbox(now=lambda: now_s)
-    for number in range(80):
-        inbox.put(command(number, ack=number))
-        inbox.put(chunk(number))
-    handled = []
-    for _ in range(100):  # a command takes a second, and so do the samples of a chunk
-        event = inbox.get(0)
-        now_s += 1.0
-        if isinstance(event, CommandArrived):
-            inbox.took(1.0)
-        handled.append(event)
-    assert [event for event in handled if isinstance(event, CommandArrived)] == [command(n, n) for n in range(25)]
-    assert [event.chunk.sequence for event in handled if isinstance(event, ChunkArrived)] == list(range(75))
+def big_chunk(number: int, asset: str, size: int) -> ChunkArrived:
+    return ChunkArrived(asset, Chunk(np.zeros((1, size // 4), np.float32), number, 100.0, number))
+
+
+def test_samples_are_bounded_in_bytes_at_the_cost_of_the_asset_that_floods() -> None:
+    inbox = Inbox()
+    quiet = [big_chunk(number, "quiet", 1000) for number in range(10)]
+    for number, event in enumerate(quiet):
+        inbox.put(big_chunk(number, "flood", MAX_CHUNK_BYTES // 4))
+        inbox.put(event)
+    waiting = drain(inbox)
+    assert [event for event in waiting if event in quiet] == quiet
+    assert len(waiting) == 10 + 3
+    assert inbox.dropped == {"flood": 7}
+    inbox.put(big_chunk(10, "flood", MAX_CHUNK_BYTES))
+    assert len(drain(inbox)) == 1
+
+
+def test_a_flood_of_commands_or_contexts_takes_a_quarter_of_the_time_from_samples() -> None:
+    for flood in (command, lambda number: ContextArrived(f"a{number}", b"")):
+        now_s = 0.0
+        inbox = Inbox(now=lambda: now_s)  # noqa: B023 - used in this turn only
+        asked = [flood(number) for number in range(30)]
+        for number, event in enumerate(asked):
+            inbox.put(event)
+            for part in range(3):
+                inbox.put(chunk(3 * number + part))
+        handled = []
+        for _ in range(100):  # each takes a second
+            event = inbox.get(0)
+            assert event is not None
+            now_s += 1.0
+            inbox.took(event, 1.0)
+            handled.append(event)
+        assert [event for event in handled if not isinstance(event, ChunkArrived)] == asked[:25]
+        assert [event.chunk.sequence for event in handled if isinstance(event, ChunkArrived)] == list(range(75))
 
 
 def test_where_only_commands_wait_none_of_them_waits_for_anything() -> None:
     inbox = Inbox(now=lambda: 0.0)
     for number in range(3):
         inbox.put(command(number))
-    inbox.took(60.0)
+    inbox.took(command(0), 60.0)
     assert drain(inbox) == [command(number) for number in range(3)]
 
 
-def test_of_commands_that_nobody_waits_to_have_acknowledged_only_so_many_wait() -> None:
+def test_the_newest_contexts_of_each_asset_wait() -> None:
     inbox = Inbox()
+    for number in range(50):
+        inbox.put(ContextArrived("flood", b"%d" % number))
+        if number == 10:
+            inbox.put(ContextArrived("quiet", b"once"))
+    assert drain(inbox) == [
+        ContextArrived("quiet", b"once"),
+        *(ContextArrived("flood", b"%d" % number) for number in range(50 - MAX_CONTEXTS, 50)),
+    ]
+    inbox.put(ContextArrived("flood", b"later"))
+    assert drain(inbox) == [ContextArrived("flood", b"later")]
+
+
+def test_a_command_beyond_the_bound_is_refused_and_some_are_answered() -> None:
+    now_s = 0.0
+    inbox = Inbox(now=lambda: now_s)
     assert inbox.problem is None
-    for number in range(MAX_COMMANDS + 50):
-        inbox.put(command(number))
-    asked = [command(number, ack=number) for number in range(3)]
-    for event in asked:
-        inbox.put(event)
-    assert drain(inbox) == [command(number) for number in range(MAX_COMMANDS)] + asked
+    taken = [inbox.put(command(number, ack=number)) for number in range(MAX_OF_A_KIND + 50)]
+    assert taken == [True] * MAX_OF_A_KIND + [False] * 50
+    told = drain(inbox)
+    assert told[:MAX_OF_A_KIND] == [command(number, ack=number) for number in range(MAX_OF_A_KIND)]
+    assert told[MAX_OF_A_KIND:] == [CommandRefused(command(MAX_OF_A_KIND + number)) for number in range(MAX_REFUSED)]
     assert inbox.problem is not None
-    assert inbox.problem.startswith("50 commands of QoS 0 were dropped")
-    inbox.put(command(0))
+    assert inbox.problem.startswith("50 commands were refused")
+    assert inbox.put(command(0))
     assert drain(inbox) == [command(0)]
+    now_s = TOLD_S + 1
+    assert inbox.problem is None
+
+
+def test_a_flood_of_one_command_leaves_room_for_others_and_for_the_node_itself() -> None:
+    inbox = Inbox()
+    for name in ("cancel", "x" * 100, "y" * 100):  # the last two are unknown, and of one kind
+        for number in range(MAX_COMMANDS):
+            inbox.put(command(number, name=name, asset=f"a{number}"))
+    ping = command(0, name="ping", asset=None)
+    assert inbox.put(ping)
+    kinds = Counter(event.name[0] for event in drain(inbox) if isinstance(event, CommandArrived))
+    assert kinds == {"c": MAX_OF_A_KIND, "x": MAX_COMMANDS - MAX_OF_A_KIND, "p": 1}
+
+
+def test_commands_are_bounded_in_bytes_whatever_part_of_them_is_long() -> None:
+    for part in ("payload", "correlation", "name", "response_topic", "signature"):
+        inbox = Inbox()
+        long = b"x" * 60_000 if part in ("payload", "correlation") else "x" * 60_000
+        event = replace(command(0), **{part: long})
+        taken = sum(inbox.put(event) for _ in range(MAX_COMMANDS))
+        assert taken == MAX_COMMAND_BYTES // (60_000 + 8)
+        assert taken * 60_000 <= MAX_COMMAND_BYTES
 
 
 def test_a_waiting_reader_is_woken_by_an_event() -> None:

@@ -6,22 +6,29 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from deciding import Bench, context, only, record_guided, report, said
 
 from edgetune_node.events import (
+    AckCommand,
     CancelSearch,
     CommandArrived,
+    CommandRefused,
+    Durability,
     Exit,
     FinishCommand,
     Install,
     KeepCommand,
     ModelReady,
+    Publish,
     RecordingSaved,
     SaveRecording,
     SearchReported,
     StartSearch,
     StopRequested,
+    Tick,
 )
+from edgetune_node.gate import DURABLE_REJECTIONS
 from edgetune_node.resumption import Interrupted
 
 if TYPE_CHECKING:
@@ -208,3 +215,65 @@ def test_stored_healthy_data_that_is_not_healthy_is_refused_unless_told() -> Non
     assert (refused["status"], refused["reason"]) == ("rejected", bench.world.doubts[0])
     effects = bench.command("recalibrate", id="r2", source="stored", accept_zone=True)
     assert said(effects, "resp/recalibrate")[0]["status"] == "accepted"
+
+
+def test_a_recalibrate_over_which_the_node_fails_leaves_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    bench.world.recordings = {"bearing": {"a": 5.0, "b": 5.0}}
+    desk = bench.node.desks["bearing"]
+    command = CommandArrived("bearing", "recalibrate", b'{"id": "r", "source": "stored"}', ack=7)
+
+    def fail() -> None:
+        raise RuntimeError("put in by the test")
+
+    monkeypatch.setattr(desk, "tick", fail)
+    with pytest.raises(RuntimeError):
+        bench.handle(command)
+    effects = bench.node.broken(command, "RuntimeError()")
+    monkeypatch.undo()
+    [answer] = said(effects, "resp/recalibrate")
+    assert (answer["id"], answer["status"]) == ("r", "failed")
+    assert only(effects, AckCommand).ack == 7
+    assert only(effects, FinishCommand).command_id == "r"
+    assert desk.job is None
+    assert (
+        said(bench.command("recalibrate", id="again", source="stored"), "resp/recalibrate")[0]["status"] == "accepted"
+    )
+
+
+def test_a_command_over_which_the_node_fails_ends_no_job_but_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    bench.world.recordings = {"bearing": {"a": 5.0, "b": 5.0}}
+    bench.command("recalibrate", id="r", source="stored")
+    desk = bench.node.desks["bearing"]
+    command = CommandArrived("bearing", "cancel", b'{"id": "c"}', ack=7)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("put in by the test")
+
+    monkeypatch.setattr(desk, "command", fail)
+    with pytest.raises(RuntimeError):
+        bench.handle(command)
+    [answer] = said(bench.node.broken(command, "RuntimeError()"), "resp/cancel")
+    assert (answer["id"], answer["status"]) == ("c", "rejected")
+    assert desk.job == "r"
+    monkeypatch.setattr(desk, "tick", fail)
+    with pytest.raises(RuntimeError):
+        bench.handle(Tick())
+    bench.node.broken(Tick(), "RuntimeError()")
+    assert desk.job is None
+
+
+def test_a_command_that_found_no_room_is_answered_by_its_id_and_only_in_memory() -> None:
+    effects = Bench().handle(CommandRefused(CommandArrived("bearing", "cancel", b'{"id": "c"}')))
+    [answer] = said(effects, "resp/cancel")
+    assert (answer["id"], answer["status"]) == ("c", "rejected")
+    assert "send it again later" in answer["reason"]
+    assert only(effects, Publish).durability is Durability.TELEMETRY
+
+
+def test_of_a_flood_of_rejections_only_some_go_through_the_disk() -> None:
+    bench = Bench()
+    found = [effect for _ in range(100) for effect in bench.command("cancel") if isinstance(effect, Publish)]
+    kept = [effect for effect in found if effect.durability is Durability.RARE]
+    assert (len(found), len(kept)) == (100, DURABLE_REJECTIONS)

@@ -234,6 +234,7 @@ def test_models_belong_to_a_person_and_so_does_going_back(
 def test_doctor_looks_at_everybody_s_models(tmp_path: Path) -> None:
     profiles = Profiles(tmp_path / "assets" / "arm", section(subject="anna"))
     profiles.switch("ben")
+    profiles.store.folder.mkdir(parents=True)
     names = [finding.check for finding in check_models(section(subject="anna"), tmp_path)]
     assert names == ["models arm", "models arm ben"]
 
@@ -246,13 +247,21 @@ def test_who_cannot_be_written_down_on_a_full_disk_is_told_and_nothing_half_writ
         profiles.switch("anna")
     assert profiles.subject == "ben"
     assert Profiles(small_disk.folder / "arm", section(subject="anna")).subject == "ben"
-    assert sorted(path.name for path in (small_disk.folder / "arm").iterdir()) == ["models", "people", WEARER_FILE]
+    assert sorted(path.name for path in (small_disk.folder / "arm").iterdir()) == [WEARER_FILE]
 
 
 def test_what_a_kill_left_of_the_note_is_swept_at_the_next_start(tmp_path: Path) -> None:
     (tmp_path / ".tmp-wearer.json").write_text('{"subj')
     Profiles(tmp_path, section(subject="anna"))
-    assert [path.name for path in tmp_path.iterdir()] == ["models"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mistyped_person_leaves_no_folder(tmp_path: Path) -> None:
+    profiles = Profiles(tmp_path, section(subject="anna"))
+    for subject in ("benn", "anna"):
+        profiles.switch(subject)
+        assert profiles.open() == (None, [])
+    assert [path.name for path in tmp_path.iterdir()] == [WEARER_FILE]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"subject": "../x"}', b'{"subject": ""}', b"\xff", b"[]"])

@@ -180,6 +180,7 @@ def test_a_link_that_leaves_the_store_is_no_model(
     store: ModelStore, tmp_path: Path, write_tiny_bundle: Callable[..., Path]
 ) -> None:
     outside = write_tiny_bundle(tmp_path / "out")
+    store.folder.mkdir()
     (store.folder / "current").symlink_to(outside)
     assert store.current() is None
 
@@ -233,7 +234,7 @@ def test_a_current_that_names_nothing_is_told(
 
 
 def test_a_folder_in_the_place_of_the_link_does_not_stop_the_start(store: ModelStore) -> None:
-    (store.folder / "current").mkdir()
+    (store.folder / "current").mkdir(parents=True)
     bundle, warnings = store.open_current()
     assert bundle is None
     assert "current" in warnings[0]
@@ -245,3 +246,40 @@ def test_a_kept_bundle_can_be_deployed_later_and_is_not_current(
     kept = store.keep(write_tiny_bundle(tmp_path / "out", seed=1))
     assert store.open_current() == (None, [])
     assert store.install(store.find(kept.name.removeprefix("model-"), tmp_path)).path == kept
+
+
+@pytest.mark.parametrize("cut_before", [1, 2, 3])
+def test_a_rollback_that_is_cut_between_its_links_is_whole_at_the_next_start(
+    store: ModelStore,
+    tmp_path: Path,
+    write_tiny_bundle: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    cut_before: int,
+) -> None:
+    ids = [store.install(write_tiny_bundle(tmp_path / "out", seed=seed)).card.id for seed in (1, 2)]
+    whole, links = store._link, iter(range(1, 4))
+
+    def cut(name: str, target: Path) -> None:
+        if next(links) == cut_before:
+            raise KeyboardInterrupt
+        whole(name, target)
+
+    monkeypatch.setattr(store, "_link", cut)
+    with pytest.raises(KeyboardInterrupt):
+        store.rollback()
+    again = ModelStore(store.folder, store._spec, store._length, store._task)
+    current, previous = again.current(), again.previous()
+    assert current is not None
+    assert previous is not None
+    found = [previous.name.removeprefix("model-"), current.name.removeprefix("model-")]
+    assert found == (ids if cut_before <= 2 else ids[::-1])
+    assert sorted(path.name for path in store.folder.iterdir()) == sorted(
+        ["current", "previous", *(f"model-{each}" for each in ids)]
+    )
+
+
+def test_a_store_that_nothing_was_put_into_leaves_no_folder(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path / "people" / "mistyped" / "models", StreamSpec(1, 1000.0, "g"), 64, "fault")
+    assert store.open_current() == (None, [])
+    assert store.models() == []
+    assert list(tmp_path.iterdir()) == []

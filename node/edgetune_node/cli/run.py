@@ -18,7 +18,7 @@ def run(
     *,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log debugging entries too.")] = False,
 ) -> None:
-    """Run the node until it is told to stop (SIGTERM or Ctrl-C)."""
+    """Run the node until it is told to stop (SIGTERM, SIGHUP or Ctrl-C)."""
     sys.modules.setdefault("rich", None)  # type: ignore[arg-type] # structlog would load it, for tracebacks: 5 MiB
     from edgetune_node import logs
     from edgetune_node.clock import SystemClock
@@ -31,8 +31,9 @@ def run(
     settings = load_settings(config)
     logs.configure(verbose=verbose)
     service = Service(settings, SystemClock())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _frame: service.stop(signal.Signals(number).name))
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # else nohup started it
+            signal.signal(number, lambda number, _frame: service.stop(signal.Signals(number).name))
     code = service.run()
     sys.stderr.flush()
     os._exit(code)  # everything is on disk; a thread that some driver or disk holds up would keep the process alive

@@ -106,6 +106,7 @@ class Bench:
             self.outbox,
             post=self._post,
             boot="b",
+            assets=("a",),
             sample_feeds={"a": self.samples.append},
             will=Say.status("offline").message.json_bytes(),
             jitter=lambda: 0.0,

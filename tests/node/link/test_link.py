@@ -132,7 +132,7 @@ outbox = Outbox(folder / "outbox.sqlite", max_bytes=10**6, max_age_s=1e6, clock=
 settings = MqttSection(host={fresh_broker.host!r}, port={fresh_broker.port}, protocol={protocol!r})
 link = Link(
     settings, Topics("acme/plant", "n1"), outbox,
-    post=post, boot="b", sample_feeds={{}}, will=b"offline", jitter=lambda: 0.0,
+    post=post, boot="b", assets=(), sample_feeds={{}}, will=b"offline", jitter=lambda: 0.0,
 )
 link.start()
 threading.Event().wait()

@@ -73,8 +73,9 @@ protocol = "{protocol}"
         return (self.folder / "node.log").read_text(encoding="utf-8")
 
     def audit(self, event: str) -> list[dict[str, Any]]:
-        """What the node noted of one kind of event."""
-        lines = (self.data / "audit.jsonl").read_text(encoding="utf-8").splitlines()
+        """What the node noted of one kind of event: of commands that were accepted, then of others."""
+        logs = [self.data / name for name in ("audit.jsonl", "audit.refused.jsonl")]
+        lines = [line for log in logs if log.exists() for line in log.read_text(encoding="utf-8").splitlines()]
         return [line for line in map(json.loads, lines) if line["event"] == event]
 
     def kept(self, leaf: str) -> str:

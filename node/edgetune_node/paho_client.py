@@ -1,0 +1,69 @@
+"""paho's client under a flood: it reads ahead, and holds acknowledgements back.
+
+paho asks the kernel for each packet several times, and each time the thread that decides may go first: under load it
+read under a thousand packets a second. What the broker says of our own messages waits behind what was not read.
+
+mosquitto sends more than Receive Maximum allows, and takes acknowledgements more slowly. paho would queue them without
+bound, in front of what the node has to say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from typing import Any, Final
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import MQTTErrorCode
+
+READ_AHEAD: Final = 2**16
+"""Bytes that are read at once."""
+MAX_OUT: Final = 40
+"""Packets that wait in paho; as long as more do, acknowledgements wait here."""
+
+
+class Client(mqtt.Client):
+    """A client that reads all that is there, up to 64 KiB, and then handles the packets."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._ahead, self._at = b"", 0
+        self._acks: deque[int] = deque()  # at most one for each of the 65,535 numbers of packets
+        super().__init__(*args, **options)
+
+    def begin(self) -> None:
+        """Forget what an earlier connection has left; to be called before each connection."""
+        self._ahead, self._at = b"", 0
+        self._acks.clear()
+
+    def ack(self, mid: int, qos: int) -> MQTTErrorCode:
+        """Acknowledge a message of QoS 1, as soon as the broker takes it; from any thread."""
+        del qos
+        self._acks.append(mid)
+        self._hand_over_acks()
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def loop_write(self) -> MQTTErrorCode:
+        """Write what waits, and let acknowledgements follow."""
+        result = super().loop_write()
+        self._hand_over_acks()
+        return result
+
+    def _hand_over_acks(self) -> None:
+        with contextlib.suppress(IndexError):  # all are handed over, or another thread has taken the last
+            while len(self._out_packet) < MAX_OUT:
+                super().ack(self._acks.popleft(), 1)
+
+    def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
+        """Handle every packet that has been read, for the socket tells nothing of those."""
+        result = super().loop_read(max_packets)
+        while result is MQTTErrorCode.MQTT_ERR_SUCCESS and self._at < len(self._ahead):
+            result = super().loop_read(max_packets)
+        return result
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if self._at >= len(self._ahead):
+            self._ahead, self._at = b"", 0
+            self._ahead = super()._sock_recv(max(bufsize, READ_AHEAD))
+        piece = self._ahead[self._at : self._at + bufsize]
+        self._at += len(piece)
+        return piece

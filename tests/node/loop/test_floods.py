@@ -1,0 +1,103 @@
+"""A real node is flooded through a real broker: it answers, its memory is bounded, and it stops when it is told to."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+from flooding import flooded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.slow
+
+MIB = 2**20
+ROOM = 32 * MIB
+ASSETS = 20
+PACE = 300
+"""Messages a second that a broker passes on without a queue, also on a machine that others use."""
+HARD_S = 8.0
+FED = """
+[[asset]]
+id = "a{number}"
+rate_hz = 12000
+source = {{{{ type = "mqtt" }}}}
+"""
+
+
+@pytest.fixture
+def plant(node: Callable[..., Any], bearing: str) -> Any:
+    """A node of twenty assets, behind a broker whose queues have no bound."""
+    loop = node(bearing + "".join(FED.format(number=number) for number in range(1, ASSETS)))
+    loop.broker.stop()
+    loop.broker.more = ["max_queued_messages 0"]
+    loop.broker.start()
+    loop.start()
+    loop.settle()
+    return loop
+
+
+def memory(loop: Any) -> int:
+    return int(psutil.Process(loop._process.pid).memory_info().rss)
+
+
+def assets(kind: str) -> list[str]:
+    fed = [f"a{number}" for number in range(1, ASSETS)]
+    return fed if "samples" in kind else ["bearing", *fed]
+
+
+@pytest.mark.parametrize(
+    "kind", ["context", "context-1", "commands-0", "commands-1", "garbage", "samples", "bad-samples"]
+)
+def test_a_flooded_node_answers_and_says_how_it_is(plant: Any, kind: str) -> None:
+    idle = memory(plant)
+    with flooded(plant.broker.port, kind, *assets(kind), per_second=PACE):
+        for number in range(3):
+            plant.scada.publish("edgetune/n1/cmd/ping", {"id": f"p{number}"})
+            assert plant.reply(f"p{number}")["status"] == "done"
+            plant.settle()
+        assert memory(plant) - idle < ROOM
+    plant.send(signal.SIGTERM)
+    assert plant.ended() == 0
+    assert "Traceback" not in plant.log()
+
+
+@pytest.mark.parametrize("kind", ["context", "commands-0", "commands-1", "garbage", "samples", "big"])
+def test_a_flood_as_fast_as_can_be_takes_no_memory_and_hinders_no_stop(plant: Any, kind: str) -> None:
+    idle = memory(plant)
+    most, over = 0, threading.Event()
+    with flooded(plant.broker.port, kind, *assets(kind)):
+        for _ in range(round(HARD_S / 0.1)):
+            most = max(most, memory(plant) - idle)
+            over.wait(0.1)
+        plant.send(signal.SIGTERM)
+        assert plant.ended() == 0
+    assert most < ROOM, f"{most / MIB:.1f} MiB more than when idle"
+    assert "Traceback" not in plant.log()
+
+
+def test_a_node_is_back_after_a_flood_for_which_its_broker_dropped_messages(
+    node: Callable[..., Any], bearing: str
+) -> None:
+    loop = node(bearing)
+    loop.broker.stop()
+    loop.broker.more = ["max_queued_messages 1000"]  # as without the line; more is dropped, acknowledgements too
+    loop.broker.start()
+    loop.start()
+    with flooded(loop.broker.port, "commands-0", "bearing"):
+        threading.Event().wait(HARD_S)
+    loop.reply(loop.command("shelve", seconds=60, by="anna", **{"class": "inner"}), "done")
+    loop.settle()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_hangup_ends_a_node_as_a_termination_does(node: Callable[..., Any], bearing: str, number: int) -> None:
+    loop = node(bearing)
+    loop.start()
+    loop.send(signal.Signals(number))
+    assert loop.ended() == 0
+    loop.wait("status", lambda status: status["status"] == "stopped")
