@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
-from edgetune_node.connection import Down, Sent, Up
 from edgetune_node.delivery import Delivery, Stage
 from edgetune_node.errors import OutboxError
 from edgetune_node.outbox import Entry
 from edgetune_node.sending import Sending, Telemetry
+from edgetune_node.signals import Down, Sent, Up
 from edgetune_node.watchdog import Publishing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgetune_node.connection import Connection, Signal
+    from edgetune_node.connection import Connection
     from edgetune_node.outbox import Outbox
+    from edgetune_node.serving import Limits
+    from edgetune_node.signals import Signal
 
 SUPERVISION_S = 0.5
 REBUILD_S = 2.0
@@ -112,6 +114,7 @@ class Sender:
         self.connected = False
         self.connections = 0
         self.replaced = 0
+        self.limits: Limits | None = None
         self._left_s = time.monotonic()
 
     def start(self) -> None:
@@ -204,22 +207,25 @@ class Sender:
         match signal:
             case Sent(mid, refused):
                 self._left_s = time.monotonic()
-                self.delivery.written(mid, refused)
-            case Up(number, receive_maximum, max_packet, refused):
+                self.delivery.written(mid, refused, self._left_s)
+            case Up(number, limits, refused):
                 self.connected = True
                 self._left_s = time.monotonic()
                 self._refused_filters = refused
                 self.connections += 1
                 self._try_on_disk(self._outbox.expire)
-                self.delivery.connected(
-                    number, receive_maximum=receive_maximum, max_packet=max_packet, now_s=time.monotonic()
-                )
-            case Down(reason):
-                self._down(reason)
+                self.limits = limits
+                self.delivery.connected(number, limits, now_s=time.monotonic())
+            case Down(reason, silent):
+                self._down(reason, silent=silent)
 
-    def _down(self, reason: str) -> None:
+    def _down(self, reason: str, *, silent: bool) -> None:
+        """Take in that the connection is gone; of one that fell silent no message is to blame."""
         self.connected = False
-        self.delivery.lost()
+        if silent:
+            self.delivery.lost()
+        elif self.delivery.ended(time.monotonic()):
+            self.connection.settled()
         self._tell(connected=False, reason=reason)
 
     def _tell(self, *, connected: bool, reason: str = "") -> None:
@@ -239,7 +245,8 @@ class Sender:
             self.delivery.refuse(sending, str(error))
             return
         if mid is None:
-            self.delivery.unsent(sending)
+            if self.delivery.unsent(sending, time.monotonic()):
+                self.connection.settled()
             self.connection.abandon()
         else:
             self.delivery.sent(sending, mid)
@@ -265,7 +272,7 @@ class Sender:
         """Put a new client in the place of one whose network thread has ended."""
         if not self.connection.dead:
             return
-        self._down("the network thread has ended by itself; a new client is made")
+        self._down("the network thread has ended by itself; a new client is made", silent=True)
         if time.monotonic() >= self._rebuild_from_s:
             self._rebuild_from_s = time.monotonic() + REBUILD_S
             self.connection.abandon()

@@ -44,7 +44,13 @@ def test_two_clients_that_fight_for_days_still_wait_the_longest() -> None:
 
 
 def test_a_network_that_is_cut_again_and_again_is_no_takeover() -> None:
-    assert ended(50, hung_up=False).wait_s == takeover.MIN_RECONNECT_S
+    assert ended(50, hung_up=False).seen(now_s=50.0) == 0
+
+
+def test_connections_that_are_reset_again_and_again_are_taken_up_ever_more_slowly() -> None:
+    assert ended(4, hung_up=False).wait_s == takeover.MIN_RECONNECT_S
+    assert ended(50, hung_up=False).wait_s == takeover.MAX_RESET_S
+    assert ended(50, hung_up=False, after_s=takeover.RESET_LASTING_S).wait_s == takeover.MIN_RECONNECT_S
 
 
 def test_a_broker_that_was_away_after_it_hung_up_is_no_takeover() -> None:
