@@ -320,7 +320,7 @@ class Connection:
         """Ask for some subscriptions; when all have been answered, the connection is up."""
         for name, qos in filters:
             asked = [(name, _subscribe_options(name, qos))] if self._five else [(name, qos)]
-            _, mid = self._client.subscribe(asked)  # type: ignore[arg-type] # it takes either, but not their union
+            _, mid = self._client.subscribe(asked)
             self._subscriptions.asked(mid or 0, name)
         if not self._subscriptions.complete or self._up:
             return

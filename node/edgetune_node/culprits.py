@@ -24,6 +24,8 @@ RETRY_S = 3600.0
 RECENT_S = 2.0
 """How long before the end a message without acknowledgement may have been written that the broker hung up on."""
 NAMED = 5
+GOOD_ANSWERS = 100
+"""Response topics that are remembered because the broker has taken answers there."""
 
 
 @dataclass(slots=True)
@@ -44,9 +46,15 @@ class Culprits:
     ----------
     known
         Topics of which messages were set aside before the process began; they are tried again at once.
+    own
+        What the node's own topics begin with. Others are response topics, which anybody may make up: once one is to
+        blame, only those that the broker is known to take are used for an hour.
     """
 
-    def __init__(self, known: Iterable[str]) -> None:
+    def __init__(self, known: Iterable[str], *, own: str = "") -> None:
+        self._own = own
+        self._good: dict[str, None] = {}
+        self._wary_until_s = float("-inf")
         self._suspects = {topic: _Suspect(ENDS, float("-inf")) for topic in known}
         self._written: dict[str, float] = {}
 
@@ -56,11 +64,15 @@ class Culprits:
 
     def barred(self, topic: str, now_s: float) -> bool:
         """Whether nothing goes out on this topic for now: more than one message has ended connections."""
+        if now_s < self._wary_until_s and not topic.startswith(self._own) and topic not in self._good:
+            return True
         suspect = self._suspects.get(topic)
         return suspect is not None and suspect.ends > ENDS and now_s < suspect.since_s + RETRY_S
 
     def due(self, topic: str, now_s: float) -> bool:
         """Whether what was set aside of this topic may be tried again."""
+        if self.barred(topic, now_s):
+            return False
         suspect = self._suspects.get(topic)
         return suspect is None or not suspect.guilty or now_s >= suspect.since_s + RETRY_S
 
@@ -75,6 +87,10 @@ class Culprits:
 
     def acknowledged(self, topic: str) -> None:
         """Note that the broker has taken a message on this topic."""
+        if not topic.startswith(self._own):
+            self._good[topic] = None
+            if len(self._good) > GOOD_ANSWERS:
+                del self._good[next(iter(self._good))]
         suspect = self._suspects.get(topic)
         if suspect is None:
             return
@@ -93,7 +109,12 @@ class Culprits:
             suspect = self._suspects[topics[0]]
             suspect.ends += 1
             suspect.acknowledged, suspect.since_s = 0, now_s
-            return topics[0] if suspect.guilty else None
+            if not suspect.guilty:
+                return None
+            if not topics[0].startswith(self._own):
+                self._wary_until_s = now_s + RETRY_S
+                self._good.pop(topics[0], None)
+            return topics[0]
         recent = [topic for topic, at_s in self._written.items() if now_s - at_s <= RECENT_S]
         self._written.clear()
         for topic in (*topics, *recent):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 MAX_WAITING = 1000
 MAX_TELEMETRY = 1000
 MAX_UNWRITTEN = 100
-"""QoS 0 messages handed to paho that have not left: its queue of those has no bound of its own."""
+"""QoS 0 messages handed to paho that have not left: its queue of those has no bound."""
 
 
 class Stage(Enum):
@@ -86,7 +86,8 @@ class Delivery:
         self._window = 0
         self._max_packet: int | None = None
         self._boundary = 0
-        self._culprits = Culprits(outbox.topics(Lane.ASIDE))
+        self._own = last_topic.rpartition("/")[0] + "/"
+        self._culprits = Culprits(outbox.topics(Lane.ASIDE), own=self._own)
         self._aside = SecondChance(outbox, self._culprits, disk_failure)
         self._ordered = Pages(outbox, Lane.ORDERED)
         self._replies = Pages(outbox, Lane.REPLY)
@@ -149,9 +150,8 @@ class Delivery:
         self._window = min(limits.receive_maximum, MAX_INFLIGHT)
         self._max_packet = limits.maximum_packet_bytes
         self._boundary = self._outbox.last_key  # before the states: what is put in between is stated twice, not never
-        base = self._last_topic.rpartition("/")[0] + "/"
         current = self._outbox.currents().items()
-        self._restate = deque(pair for pair in current if pair[0].startswith(base) and pair[0] != self._last_topic)
+        self._restate = deque(pair for pair in current if pair[0].startswith(self._own) and pair[0] != self._last_topic)
         self._ordered.rewind()
         self._replies.rewind()
         self._aside.connected(now_s)
@@ -298,7 +298,7 @@ class Delivery:
         sending = self._inflight.pop(mid, None)
         if sending is None:
             return
-        self._lone = self._lone and bool(self._inflight)
+        self._lone &= bool(self._inflight)
         if sending.qos:
             self._culprits.acknowledged(sending.topic)
         else:
@@ -352,9 +352,9 @@ class Delivery:
         if entry is None:
             return None
         historical = entry.key <= self._boundary
+        if historical and now_s < self._next_backlog_s:
+            return None
         if historical:
-            if now_s < self._next_backlog_s:
-                return None
             self._next_backlog_s = max(self._next_backlog_s + self._pause_s, now_s)
         return Sending.of(self._replies.take(), historical=historical)
 
@@ -365,7 +365,7 @@ class Delivery:
 
     def _under_way(self) -> list[Sending]:
         """Messages that were taken out of their queue and are not finished, oldest first."""
-        return [*self._inflight.values(), *([self._held] if self._held is not None else [])]
+        return [*self._inflight.values(), *filter(None, [self._held])]
 
     def _give_way(self, sending: Sending) -> None:
         """Set a message aside, so that the others go on."""

@@ -7,6 +7,7 @@ command with such a response topic would keep a node off line. MQTT 5 allows tha
 from __future__ import annotations
 
 from paho.mqtt import properties
+from paho.mqtt.exception import MalformedPacket
 
 LENGTH_BYTES = 2
 
@@ -17,10 +18,10 @@ def read_text(buffer: bytes, maxlen: int) -> tuple[str, int]:
     Bytes that are no UTF-8 become U+FFFD: what a broker has passed on is no reason to end the connection.
     """
     if maxlen < LENGTH_BYTES:
-        raise properties.MalformedPacket("Not enough data to read string length")
+        raise MalformedPacket("Not enough data to read string length")
     length = int.from_bytes(buffer[:LENGTH_BYTES], "big")
     if length > maxlen - LENGTH_BYTES:
-        raise properties.MalformedPacket("Length delimited string too long")
+        raise MalformedPacket("Length delimited string too long")
     end = LENGTH_BYTES + length
     return bytes(buffer[LENGTH_BYTES:end]).decode(errors="replace"), end
 

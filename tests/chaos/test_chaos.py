@@ -52,6 +52,7 @@ def test_nothing_is_lost_invented_or_out_of_order_whatever_breaks() -> None:
         "cut mid-message",
         "cable pulled",
         "sensor unplugged",
+        "poison: broker hangs up",
     ):
         assert fault in said
 

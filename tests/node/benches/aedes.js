@@ -13,7 +13,11 @@ Aedes.createBroker({
   authorizePublish: (client, packet, done) =>
     client !== null && matches(denied, packet.topic) ? end(client, done) : done(null),
   authorizeSubscribe: (client, subscription, done) =>
-    matches(deniedFilter, subscription.topic) ? end(client, done) : done(null, subscription),
+    !matches(deniedFilter, subscription.topic)
+      ? done(null, subscription)
+      : how === 'refuse'
+        ? done(null, null)
+        : end(client, done),
 }).then((broker) => {
   const server = net.createServer((connection) => {
     counts.connections += 1;

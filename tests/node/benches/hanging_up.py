@@ -46,7 +46,7 @@ class Aedes:
     denied, denied_filter
         Regular expressions; empty ones deny nothing.
     how
-        `"close"`, `"reset"`, or `""` for aedes' own way.
+        `"close"`, `"reset"`, or `""` for aedes' own way; `"refuse"` refuses a subscription in words.
     """
 
     host = "127.0.0.1"

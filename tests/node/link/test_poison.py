@@ -154,6 +154,12 @@ def test_a_broker_that_hangs_up_on_a_subscription_gets_what_the_node_publishes(
     node.command()
 
 
+def test_a_refused_subscription_is_told(aedes: Any, bench: Any) -> None:
+    node = bench(aedes(denied_filter="context", how="refuse"), protocol="3.1.1").start()
+    assert node.link.refusal == f"subscription to {TOPICS.base}/+/context: Unspecified error"
+    assert node.link.reconnects == 0
+
+
 def test_a_broker_that_resets_every_connection_is_not_hammered(aedes: Any, bench: Any, say: Any) -> None:
     """Every topic is denied: each has to be found, and none of it is taken for another client."""
     broker = aedes(denied=".", how="reset")
