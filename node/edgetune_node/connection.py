@@ -49,6 +49,9 @@ MAX_UNREACHABLE_S = 2.0
 MID_BITS = 16
 OF_OUR_OWN = frozenset({0x82, 0x8D})
 """Protocol error, keep alive timeout: where the broker did not say so, paho ended the connection."""
+TAKEN_OVER = 0x8E
+OF_NO_MESSAGE = frozenset({0x8B, 0x8D, TAKEN_OVER, 0x98})
+"""Server shutting down, keep alive timeout, session taken over, administrative action: no message is to blame."""
 MAYBE_OVER_THE_WILL = frozenset({0x80, 0x83, 0x87, 0x90})
 """Refusals that may mean the last will: unspecified, implementation specific, not authorized, topic name invalid."""
 
@@ -288,14 +291,14 @@ class Connection:
 
     @_guarded
     def _on_disconnect(self, _client: Any, _userdata: Any, flags: Any, reason: Any, _properties: Any) -> None:
-        by_paho = reason.value in OF_OUR_OWN and not flags.is_disconnect_packet_from_server
+        blameless = reason.value in (OF_NO_MESSAGE if flags.is_disconnect_packet_from_server else OF_OUR_OWN)
         in_flight = bool(self._client._out_messages) or self._fences > self._fences_passed  # noqa: SLF001 - it tells nobody
-        self._takeovers.down(time.monotonic(), hung_up=self._hung_up, in_flight=in_flight)
+        self._takeovers.down(time.monotonic(), hung_up=self._hung_up, in_flight=in_flight and not blameless)
         if self._up:
             self._delay_reconnects(MAX_UNREACHABLE_S)
-            self._signal(Down(self.flapping or f"the connection was lost: {reason}", silent=by_paho))
+            self._signal(Down(self.flapping or f"the connection was lost: {reason}", blameless=blameless))
         elif self._answered:
-            if not by_paho:
+            if not blameless:
                 self._subscriptions.ended()
             self._delay_reconnects(MAX_RECONNECT_S)
             self._signal(Down(f"the broker closed the connection when asked for the node's subscriptions: {reason}"))

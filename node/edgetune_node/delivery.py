@@ -132,7 +132,7 @@ class Delivery:
 
     @property
     def refusal(self) -> str | None:
-        """Topic and reason of the newest message that was refused, of topics on which none has been taken since."""
+        """Topic and reason of the newest refusal, of topics on which none has been taken since."""
         return self._refusals.newest
 
     @property
@@ -174,9 +174,8 @@ class Delivery:
         flying = [sending.item for sending in self._under_way()]
         self._inflight.clear()
         self._held, self._lone = None, False
-        for item in flying:
-            if isinstance(item, Telemetry):
-                self._take_back(item)
+        for telemetry in (item for item in flying if isinstance(item, Telemetry)):
+            self._take_back(telemetry)
         self._states.pop(self._last_topic, None)
         self.telemetry_dropped += len(self._readings)
         self._readings.clear()
@@ -286,8 +285,8 @@ class Delivery:
 
     def refuse(self, sending: Sending, reason: str) -> None:
         """Give a message up: the broker will never take it."""
-        self._finish(sending)
         self._refusals.refused(sending.topic, reason)
+        self._finish(sending)
 
     def fits(self, sending: Sending) -> bool:
         """Whether the broker takes packets of this size."""
@@ -298,15 +297,14 @@ class Delivery:
         sending = self._inflight.pop(mid, None)
         if sending is None:
             return
-        self._lone &= bool(self._inflight)
-        if sending.qos:
-            self._culprits.acknowledged(sending.topic)
-        else:
+        self._lone &= self.flying
+        if sending.qos == 0:
             self._culprits.written(sending.topic, now_s)
+            return
+        self._culprits.acknowledged(sending.topic)
         if refused is None:
             self._finish(sending)
-            if sending.qos > 0:
-                self._refusals.taken(sending.topic)
+            self._refusals.taken(sending.topic)
         else:
             self.refuse(sending, refused)
 
@@ -351,12 +349,12 @@ class Delivery:
         entry = self._replies.head()
         if entry is None:
             return None
-        historical = entry.key <= self._boundary
-        if historical and now_s < self._next_backlog_s:
+        if entry.key > self._boundary:
+            return Sending.of(self._replies.take(), historical=False)
+        if now_s < self._next_backlog_s:
             return None
-        if historical:
-            self._next_backlog_s = max(self._next_backlog_s + self._pause_s, now_s)
-        return Sending.of(self._replies.take(), historical=historical)
+        self._next_backlog_s = max(self._next_backlog_s + self._pause_s, now_s)
+        return Sending.of(self._replies.take(), historical=True)
 
     @property
     def _holding_back(self) -> bool:

@@ -216,13 +216,13 @@ class Sender:
                 self._try_on_disk(self._outbox.expire)
                 self.limits = limits
                 self.delivery.connected(number, limits, now_s=time.monotonic())
-            case Down(reason, silent):
-                self._down(reason, silent=silent)
+            case Down(reason, blameless):
+                self._down(reason, blameless=blameless)
 
-    def _down(self, reason: str, *, silent: bool) -> None:
-        """Take in that the connection is gone; of one that fell silent no message is to blame."""
+    def _down(self, reason: str, *, blameless: bool) -> None:
+        """Take in that the connection is gone; of a ``blameless`` end no message was the reason."""
         self.connected = False
-        if silent:
+        if blameless:
             self.delivery.lost()
         elif self.delivery.ended(time.monotonic()):
             self.connection.settled()
@@ -272,7 +272,7 @@ class Sender:
         """Put a new client in the place of one whose network thread has ended."""
         if not self.connection.dead:
             return
-        self._down("the network thread has ended by itself; a new client is made", silent=True)
+        self._down("the network thread has ended by itself; a new client is made", blameless=True)
         if time.monotonic() >= self._rebuild_from_s:
             self._rebuild_from_s = time.monotonic() + REBUILD_S
             self.connection.abandon()

@@ -23,10 +23,10 @@ class Up:
 
 @dataclass(frozen=True, slots=True)
 class Down:
-    """Not connected, or not any more; ``silent`` where the broker did not end the connection."""
+    """Not connected, or not any more; ``blameless`` where no message can be the reason."""
 
     reason: str
-    silent: bool = False
+    blameless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
