@@ -49,8 +49,7 @@ MAX_UNREACHABLE_S = 2.0
 MID_BITS = 16
 OF_OUR_OWN = frozenset({0x82, 0x8D})
 """Protocol error, keep alive timeout: where the broker did not say so, paho ended the connection."""
-TAKEN_OVER = 0x8E
-OF_NO_MESSAGE = frozenset({0x8B, 0x8D, TAKEN_OVER, 0x98})
+OF_NO_MESSAGE = frozenset({0x8B, 0x8D, 0x8E, 0x98})
 """Server shutting down, keep alive timeout, session taken over, administrative action: no message is to blame."""
 MAYBE_OVER_THE_WILL = frozenset({0x80, 0x83, 0x87, 0x90})
 """Refusals that may mean the last will: unspecified, implementation specific, not authorized, topic name invalid."""

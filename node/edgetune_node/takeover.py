@@ -27,22 +27,24 @@ class Takeovers:
     ----------
     count
         Connections in a row that look like takeovers.
-    row
-        Connections in a row that ended soon, for whatever reason.
+    ends, resets
+        Connections in a row that ended soon, whatever was in flight: in good order, and by a reset or silence.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self.row = 0
+        self.ends = 0
+        self.resets = 0
         self._up_s: float | None = None
         self._hung_up = False
         self._ended = False
-        self._longest_s = MAX_RECONNECT_S
+        self._in_order = True
 
     def up(self, now_s: float) -> None:
         """Take in that a connection stands."""
         self.count += self._hung_up
-        self.row += self._ended
+        self.ends += self._ended and self._in_order
+        self.resets += self._ended and not self._in_order
         self._hung_up = self._ended = False
         self._up_s = now_s
 
@@ -56,15 +58,15 @@ class Takeovers:
         lasted = up_s is not None and now_s - up_s >= LASTING_S
         self._hung_up = hung_up and not in_flight and up_s is not None and not lasted
         self._ended = up_s is not None and now_s - up_s < (LASTING_S if hung_up else RESET_LASTING_S)
-        self._longest_s = MAX_RECONNECT_S if hung_up else MAX_RESET_S
+        self._in_order = hung_up
         if lasted:
-            self.count = 0
-        if up_s is not None and not self._ended:
-            self.row = 0
+            self.count = self.ends = 0
+        if up_s is not None and now_s - up_s >= RESET_LASTING_S:
+            self.resets = 0
 
     def settled(self) -> None:
         """Note that the reason of these ends was found and put right."""
-        self.row = 0
+        self.ends = self.resets = 0
         self._ended = False
 
     def lasts(self, now_s: float) -> bool:
@@ -78,5 +80,6 @@ class Takeovers:
     @property
     def wait_s(self) -> float:
         """Seconds to wait before connecting again, so that nobody hammers a broker or fights another client."""
-        doublings = min(max(0, self.row - TAKEOVERS + 1), DOUBLINGS)
-        return float(min(MIN_RECONNECT_S * 2**doublings, self._longest_s))
+        row, longest_s = (self.ends, MAX_RECONNECT_S) if self._in_order else (self.resets, MAX_RESET_S)
+        doublings = min(max(0, row - TAKEOVERS + 1), DOUBLINGS)
+        return float(min(MIN_RECONNECT_S * 2**doublings, longest_s))
