@@ -110,6 +110,7 @@ class MqttSection(_Section):
     username: str | None = None
     password: SecretStr | None = None
     command_key: SecretStr | None = Field(None, min_length=32)
+    retain: Literal["auto", "never"] = "auto"
     keepalive_s: int = Field(30, ge=5, le=3600)
     session_expiry_s: int = Field(86_400, ge=0, le=2**32 - 1)
     tls: TlsSection | None = None

@@ -15,8 +15,7 @@ import ssl
 import sys
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import paho.mqtt.client as mqtt
 import structlog
@@ -25,11 +24,16 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from edgetune_node.mqtt_text import mend
 from edgetune_node.paho_client import Client
+from edgetune_node.serving import Limits, limits_of
+from edgetune_node.signals import Down, Incoming, Sent, Signal, Up
 from edgetune_node.signing import PROPERTY
 from edgetune_node.sockets import ended_by_peer, prepare
-from edgetune_node.takeover import MAX_RECONNECT_S, Takeovers
+from edgetune_node.subscribing import Subscriptions
+from edgetune_node.takeover import MAX_RECONNECT_S, MIN_RECONNECT_S, Takeovers
 from edgetune_node.tls import distrust, own_certificate
+from edgetune_node.wills import Wills
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,53 +48,16 @@ MAX_INCOMING_BYTES = 4 * 2**20
 MAX_UNREACHABLE_S = 2.0
 """A broker that cannot be reached is tried again at least so often, so that a node is soon back when its network is."""
 MID_BITS = 16
+OF_OUR_OWN = frozenset({0x82, 0x8D})
+"""Protocol error, keep alive timeout: where the broker did not say so, paho ended the connection."""
+OF_NO_MESSAGE = frozenset({0x8B, 0x8D, 0x8E, 0x98})
+"""Server shutting down, keep alive timeout, session taken over, administrative action: no message is to blame."""
+MAYBE_OVER_THE_WILL = frozenset({0x80, 0x83, 0x87, 0x90})
+"""Refusals that may mean the last will: unspecified, implementation specific, not authorized, topic name invalid."""
 
 _log = structlog.get_logger(__name__)
 _P = ParamSpec("_P")
-
-
-@dataclass(frozen=True, slots=True)
-class Up:
-    """Connected and subscribed; ``number`` counts connections, two are the broker's limits.
-
-    ``refused`` names the subscriptions that the broker refused, and why; None where it took all.
-    """
-
-    number: int
-    receive_maximum: int
-    maximum_packet_bytes: int | None
-    refused: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Down:
-    """Not connected, or not any more."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """The broker has acknowledged a message, or refused it (why), or one of QoS 0 has left."""
-
-    mid: int
-    refused: str | None
-
-
-Signal: TypeAlias = Up | Down | Sent
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """One message from the broker; ``ack`` goes to `Connection.ack`, None where nothing is to be acknowledged."""
-
-    topic: str
-    payload: bytes
-    retained: bool
-    response_topic: str | None
-    correlation: bytes | None
-    ack: int | None
-    signature: str | None = None
+mend()
 
 
 def _guarded(
@@ -142,7 +109,12 @@ class Connection:
     ) -> None:
         self._settings = settings
         self._five = settings.protocol == "5"
-        self._filters = topics.subscriptions(mqtt_assets)
+        self._subscriptions = Subscriptions(topics.subscriptions(mqtt_assets))
+        self._wills = Wills(retain=settings.retain == "auto")
+        self._will = topics.node("status"), will
+        self._fence = topics.node("fence")
+        self._fences = self._fences_passed = 0
+        self._answered = self._proving = False
         self._numbers = numbers
         self._signal = on_signal
         self._deliver = on_message
@@ -153,7 +125,7 @@ class Connection:
         self._hung_up = False
         self._waits_s: tuple[float, float] | None = None
         self._refused = False
-        self._limits: tuple[int, int | None] = (MAX_INFLIGHT, None)
+        self._limits = Limits(MAX_INFLIGHT)
         self._thread: threading.Thread | None = None
         self._client_id = settings.client_id or client_id(topics)
         self._client = client = Client(
@@ -173,12 +145,12 @@ class Connection:
             client.username_pw_set(settings.username, None if password is None else password.get_secret_value())
         if tls is not None:
             client.tls_set_context(tls)
-        client.will_set(topics.node("status"), will, qos=1, retain=True)
         client.on_pre_connect = self._on_pre_connect
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
+        client.on_unsubscribe = self._on_unsubscribe
         client.on_publish = self._on_publish
         client.on_message = self._on_message
 
@@ -216,6 +188,9 @@ class Connection:
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool, correlation: bytes | None) -> int | None:
         """Hand a message to paho; gives the number that `Sent` will carry, None if the connection is gone.
 
+        Where the broker takes no QoS 1, the message goes with QoS 0 and a request follows it that changes nothing. A
+        broker answers in order, so that the answer acknowledges the message.
+
         Raises
         ------
         ValueError
@@ -225,8 +200,19 @@ class Connection:
         if self._five and correlation is not None:
             properties = _properties(PacketTypes.PUBLISH)
             properties.CorrelationData = correlation
-        info = self._client.publish(topic, payload, qos, retain, properties)
-        return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+        limits = self._limits
+        info = self._client.publish(topic, payload, min(qos, limits.max_qos), retain and limits.retain, properties)
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            return None
+        if qos <= limits.max_qos:
+            return info.mid
+        self._fences += 1
+        code, fence = self._client.unsubscribe(self._fence)
+        return fence if code == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+
+    def settled(self) -> None:
+        """Note that the message over which the broker ended connections was found: the next may come soon."""
+        self._takeovers.settled()
 
     def ack(self, token: int) -> None:
         """Acknowledge a message; one of an earlier connection is left, since the broker sends it again."""
@@ -262,25 +248,35 @@ class Connection:
     def _on_pre_connect(self, *_: Any) -> None:
         self._thread = threading.current_thread()
         self._client.begin()
-        self._refused = False
+        self._refused = self._answered = self._proving = False
+        will = self._wills.will
+        if will is None:
+            self._client.will_clear()
+        else:
+            self._client.will_set(*self._will, qos=will.qos, retain=will.retain)
 
     @_guarded
     def _on_connect(self, client: mqtt.Client, _userdata: Any, _flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
             self._refused = True
-            self._delay_reconnects(MAX_RECONNECT_S)
+            if self._wills.lacks(reason.value):
+                self._delay_reconnects(MIN_RECONNECT_S)
+            else:
+                if reason.value in MAYBE_OVER_THE_WILL:
+                    self._wills.failed()
+                self._delay_reconnects(MAX_RECONNECT_S)
             self._signal(Down(f"the broker refused the connection: {reason}"))
             return
+        if not self._wills.accepted():
+            self._proving = True
+            self.abandon()
+            return
+        self._answered = True
         client.drop_out_messages()
-        if self._five:
-            client.subscribe([(name, _subscribe_options(name, qos)) for name, qos in self._filters])
-        else:
-            client.subscribe(self._filters)
+        self._fences = self._fences_passed = 0
         self._number = next(self._numbers)
-        self._limits = (
-            getattr(properties, "ReceiveMaximum", MAX_INFLIGHT),
-            getattr(properties, "MaximumPacketSize", None),
-        )
+        self._limits = limits_of(properties, self._wills.will, MAX_INFLIGHT, retain=self._settings.retain == "auto")
+        self._subscribe(self._subscriptions.begin())
 
     @_guarded
     def _on_connect_fail(self, *_: Any) -> None:
@@ -295,13 +291,23 @@ class Connection:
         self._hung_up = ended_by_peer(connection)
 
     @_guarded
-    def _on_disconnect(self, _client: Any, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        self._takeovers.down(time.monotonic(), hung_up=self._hung_up)
+    def _on_disconnect(self, _client: Any, _userdata: Any, flags: Any, reason: Any, _properties: Any) -> None:
+        blameless = reason.value in (OF_NO_MESSAGE if flags.is_disconnect_packet_from_server else OF_OUR_OWN)
+        in_flight = bool(self._client._out_messages) or self._fences > self._fences_passed  # noqa: SLF001 - it tells nobody
+        self._takeovers.down(time.monotonic(), hung_up=self._hung_up, in_flight=in_flight and not blameless)
         if self._up:
             self._delay_reconnects(MAX_UNREACHABLE_S)
-            self._signal(Down(self.flapping or f"the connection was lost: {reason}"))
-        elif not self._refused:  # else this only repeats the refusal
+            self._signal(Down(self.flapping or f"the connection was lost: {reason}", blameless=blameless))
+        elif self._answered:
+            if not blameless:
+                self._subscriptions.ended()
             self._delay_reconnects(MAX_RECONNECT_S)
+            self._signal(Down(f"the broker closed the connection when asked for the node's subscriptions: {reason}"))
+        elif self._proving:
+            self._delay_reconnects(MIN_RECONNECT_S)
+        elif not self._refused:  # else this only repeats the refusal
+            self._wills.failed()
+            self._delay_reconnects(MIN_RECONNECT_S if self._wills.searching else MAX_RECONNECT_S)
             tls = self._settings.tls
             hint = "does it expect TLS?" if tls is None else own_certificate(tls)
             self._signal(Down(f"the broker closed the connection before answering: {reason}; {hint}"))
@@ -314,17 +320,30 @@ class Connection:
             self._waits_s = waits_s
             self._client.reconnect_delay_set(*waits_s)  # type: ignore[arg-type] # it only adds
 
-    @_guarded
-    def _on_subscribe(self, _client: Any, _userdata: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
-        refused = [
-            (name, str(reason)) for (name, _), reason in zip(self._filters, reasons, strict=False) if reason.is_failure
-        ]
-        for name, why in refused:
-            _log.error("mqtt_subscription_refused", filter=name, reason=why)
+    def _subscribe(self, filters: list[tuple[str, int]]) -> None:
+        """Ask for some subscriptions; when all have been answered, the connection is up."""
+        for name, qos in filters:
+            asked = [(name, _subscribe_options(name, qos))] if self._five else [(name, qos)]
+            _, mid = self._client.subscribe(asked)
+            self._subscriptions.asked(mid or 0, name)
+        if not self._subscriptions.complete or self._up:
+            return
         self._up = True
+        self._limits = self._limits.granted(self._subscriptions.granted, five=self._five)
         self._takeovers.up(time.monotonic())
-        told = "; ".join(f"subscription to {name}: {why}" for name, why in refused)
-        self._signal(Up(self._number, *self._limits, told or None))
+        if self._subscriptions.refused is not None:
+            _log.error("mqtt_subscription_refused", refused=self._subscriptions.refused)
+        self._signal(Up(self._number, self._limits, self._subscriptions.refused))
+
+    @_guarded
+    def _on_subscribe(self, _client: Any, _userdata: Any, mid: int, reasons: list[Any], _properties: Any) -> None:
+        reason = reasons[0]
+        self._subscribe(self._subscriptions.answered(mid, reason.value, str(reason) if reason.is_failure else None))
+
+    @_guarded
+    def _on_unsubscribe(self, _client: Any, _userdata: Any, mid: int, *_: Any) -> None:
+        self._fences_passed += 1
+        self._signal(Sent(mid, None))
 
     @_guarded
     def _on_publish(self, _client: Any, _userdata: Any, mid: int, reason: Any, _properties: Any) -> None:

@@ -7,7 +7,8 @@ On each connection three things follow one another:
 3. **live** everything else as it comes.
 
 Messages on disk are read from the outbox in pages, by key; `Waiting` messages are those that are in memory only: signs
-while the broker is there, and what a full disk would not take. Telemetry follows what is ordered.
+while the broker is there, and what a full disk would not take. Answers to response topics, and then telemetry, follow
+what is ordered. A message that connections seem to end over goes alone, and then aside (see `culprits`).
 """
 
 from __future__ import annotations
@@ -18,21 +19,24 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from edgetune_node.connection import MAX_INFLIGHT
+from edgetune_node.culprits import Culprits
 from edgetune_node.errors import OutboxError
-from edgetune_node.outbox import Entry
+from edgetune_node.outbox import Entry, Lane
+from edgetune_node.pages import Pages
+from edgetune_node.refusals import Refusals
+from edgetune_node.second_chance import SecondChance
 from edgetune_node.sending import Sending, Telemetry, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgetune_node.outbox import Outbox
+    from edgetune_node.serving import Limits
 
-PAGE = 64
 MAX_WAITING = 1000
 MAX_TELEMETRY = 1000
-MAX_REFUSALS = 100
 MAX_UNWRITTEN = 100
-"""QoS 0 messages handed to paho that have not left: its queue of those has no bound of its own."""
+"""QoS 0 messages handed to paho that have not left: its queue of those has no bound."""
 
 
 class Stage(Enum):
@@ -59,11 +63,6 @@ class Delivery:
         Told topic and reason where the broker refuses a message, once for each topic until it takes one there.
     disk_failure
         Told why a message had to stay in memory.
-
-    Attributes
-    ----------
-    refusal
-        Topic and reason of the newest message that was refused, of topics on which none has been taken since.
     """
 
     def __init__(
@@ -78,18 +77,22 @@ class Delivery:
         self._outbox = outbox
         self._pause_s = 1.0 / per_second
         self._last_topic = last_topic
-        self._refusal = refusal
+        self._refusals = Refusals(refusal)
         self._disk_failure = disk_failure
         self.stage = Stage.AWAY
-        self.refused = 0
         self.dropped = 0
         self.telemetry_dropped = 0
         self._number = 0
         self._window = 0
         self._max_packet: int | None = None
         self._boundary = 0
-        self._cursor = 0
-        self._page: deque[Entry] = deque()
+        self._own = last_topic.rpartition("/")[0] + "/"
+        self._culprits = Culprits(outbox.topics(Lane.ASIDE), own=self._own)
+        self._aside = SecondChance(outbox, self._culprits, disk_failure)
+        self._ordered = Pages(outbox, Lane.ORDERED)
+        self._replies = Pages(outbox, Lane.REPLY)
+        self._held: Sending | None = None
+        self._lone = False
         self._next_backlog_s = 0.0
         self._restate: deque[tuple[str, bytes]] = deque()
         self._waiting: deque[Waiting] = deque()
@@ -97,14 +100,11 @@ class Delivery:
         self._readings: deque[Telemetry] = deque()
         self._inflight: dict[int, Sending] = {}
         self._acknowledged: list[int] = []
-        self._refusals: dict[str, str] = {}
-        self.refusal: str | None = None
 
     @property
     def in_memory(self) -> int:
         """Ordered messages that are nowhere but in memory."""
-        flying = sum(isinstance(sending.item, Waiting) for sending in self._inflight.values())
-        return len(self._waiting) + flying
+        return len(self._waiting) + sum(isinstance(sending.item, Waiting) for sending in self._under_way())
 
     @property
     def flying(self) -> bool:
@@ -120,35 +120,62 @@ class Delivery:
         """Whether there is nothing left to send, nor to be acknowledged."""
         return (
             self.stage is Stage.LIVE
-            and not (self._inflight or self._waiting or self._states or self._readings or self._page)
-            and self._outbox.last_key <= self._cursor
+            and not (self._inflight or self._held or self._waiting or self._states or self._readings)
+            and self._ordered.read
+            and self._replies.read
         )
+
+    @property
+    def refused(self) -> int:
+        """Messages that the broker refused in words."""
+        return self._refusals.count
+
+    @property
+    def refusal(self) -> str | None:
+        """Topic and reason of the newest refusal, of topics on which none has been taken since."""
+        return self._refusals.newest
+
+    @property
+    def set_aside(self) -> str | None:
+        """Which messages were set aside, and why."""
+        return self._aside.problem
 
     # ---- what comes in -------------------------------------------------------------------------------------------
 
-    def connected(self, number: int, *, receive_maximum: int, max_packet: int | None, now_s: float) -> None:
+    def connected(self, number: int, limits: Limits, *, now_s: float) -> None:
         """Begin with the backlog of connection ``number``."""
         self.lost()
         self.stage = Stage.BACKLOG
         self._number = number
-        self._window = min(receive_maximum, MAX_INFLIGHT)
-        self._max_packet = max_packet
+        self._window = min(limits.receive_maximum, MAX_INFLIGHT)
+        self._max_packet = limits.maximum_packet_bytes
         self._boundary = self._outbox.last_key  # before the states: what is put in between is stated twice, not never
-        base = self._last_topic.rpartition("/")[0] + "/"
         current = self._outbox.currents().items()
-        self._restate = deque(pair for pair in current if pair[0].startswith(base) and pair[0] != self._last_topic)
-        self._cursor = 0
-        self._page.clear()
+        self._restate = deque(pair for pair in current if pair[0].startswith(self._own) and pair[0] != self._last_topic)
+        self._ordered.rewind()
+        self._replies.rewind()
+        self._aside.connected(now_s)
         self._next_backlog_s = now_s
+
+    def ended(self, now_s: float) -> bool:
+        """Take in that the connection ended by itself; tell whether a message was set aside for it."""
+        if self.stage is Stage.AWAY:
+            return False
+        guilty = self._culprits.ended((sending.topic for sending in self._inflight.values()), now_s)
+        if guilty is not None:
+            [mid] = self._inflight
+            self._give_way(self._inflight.pop(mid))
+        self.lost()
+        return guilty is not None
 
     def lost(self) -> None:
         """Take back what is on its way; what is ordered goes to disk, what is momentary is dropped."""
         self.stage = Stage.AWAY
-        flying = [sending.item for sending in self._inflight.values()]
+        flying = [sending.item for sending in self._under_way()]
         self._inflight.clear()
-        for item in flying:
-            if isinstance(item, Telemetry):
-                self._take_back(item)
+        self._held, self._lone = None, False
+        for telemetry in (item for item in flying if isinstance(item, Telemetry)):
+            self._take_back(telemetry)
         self._states.pop(self._last_topic, None)
         self.telemetry_dropped += len(self._readings)
         self._readings.clear()
@@ -166,6 +193,8 @@ class Delivery:
         for mid, sending in self._inflight.items():
             if sending.topic == topic and isinstance(sending.item, Telemetry):
                 self._inflight[mid] = replace(sending, item=None)
+        if self._held is not None and self._held.topic == topic and isinstance(self._held.item, Telemetry):
+            self._held = None
 
     def order(self, entry: Entry) -> None:
         """Take a message that is in no outbox; it goes there while the broker is away."""
@@ -193,6 +222,23 @@ class Delivery:
 
     def next(self, now_s: float) -> Sending | None:
         """Give the next message, None while there is nothing to send or nothing may be sent."""
+        if self._holding_back:
+            return None
+        self._culprits.forget_idle(now_s)
+        while (sending := self._held or self._choose(now_s)) is not None:
+            self._held = None
+            if self._culprits.barred(sending.topic, now_s):
+                self._give_way(sending)
+            elif not self._culprits.alone(sending.topic):
+                return sending
+            elif self._inflight:
+                self._held = sending
+                return None
+            else:
+                return replace(sending, qos=1)  # so that it is acknowledged
+        return None
+
+    def _choose(self, now_s: float) -> Sending | None:
         may_confirm = self._unconfirmed < self._window
         may_tell = len(self._inflight) - self._unconfirmed < MAX_UNWRITTEN
         if self.stage is Stage.BACKLOG and may_confirm:
@@ -207,6 +253,12 @@ class Delivery:
             item = self._next_ordered(None)
             if item is not None:
                 return Sending.of(item, historical=False)
+            sending = self._next_reply(now_s)
+            if sending is not None:
+                return sending
+            again = self._aside.next(now_s)
+            if again is not None:
+                return Sending.of(again, historical=True)
         if self._readings and self._may_read(self._readings[0], may_confirm=may_confirm, may_tell=may_tell):
             return Sending.of(self._readings.popleft(), historical=False)
         if self.stage is Stage.LIVE and may_confirm and may_tell and self._states:
@@ -216,43 +268,43 @@ class Delivery:
 
     def wait_s(self, now_s: float) -> float | None:
         """Seconds until the rate limit allows the next message; None where it is not what holds back."""
-        if self.stage is Stage.BACKLOG and self._unconfirmed < self._window:
+        paced = self.stage is Stage.BACKLOG or (self.stage is Stage.LIVE and self._replies.waiting)
+        if paced and self._unconfirmed < self._window and not self._holding_back:
             return max(0.0, self._next_backlog_s - now_s)
         return None
 
     def sent(self, sending: Sending, mid: int) -> None:
         """Note that a message is on its way under the number ``mid``."""
         self._inflight[mid] = sending
+        self._lone = self._lone or self._culprits.alone(sending.topic)
 
-    def unsent(self, sending: Sending) -> None:
-        """Take back a message that could not be handed over: the connection is gone."""
-        self._inflight[-1] = sending  # the last one on its way
-        self.lost()
+    def unsent(self, sending: Sending, now_s: float) -> bool:
+        """Take back a message that could not be handed over: the connection is gone. See `ended`."""
+        self._held = sending  # it has not left, so that the connection did not end over it
+        return self.ended(now_s)
 
     def refuse(self, sending: Sending, reason: str) -> None:
         """Give a message up: the broker will never take it."""
-        self.refused += 1
+        self._refusals.refused(sending.topic, reason)
         self._finish(sending)
-        if self._refusals.pop(sending.topic, None) is None:
-            self._refusal(sending.topic, reason)
-        self._refusals[sending.topic] = reason  # now the newest
-        if len(self._refusals) > MAX_REFUSALS:
-            del self._refusals[next(iter(self._refusals))]
-        self.refusal = f"{sending.topic}: {reason}"
 
     def fits(self, sending: Sending) -> bool:
         """Whether the broker takes packets of this size."""
         return self._max_packet is None or sending.size <= self._max_packet
 
-    def written(self, mid: int, refused: str | None) -> None:
-        """Note that a message has arrived or was refused."""
+    def written(self, mid: int, refused: str | None, now_s: float) -> None:
+        """Note that a message has arrived or was refused, or that one of QoS 0 has left."""
         sending = self._inflight.pop(mid, None)
         if sending is None:
             return
+        self._lone &= self.flying
+        if sending.qos == 0:
+            self._culprits.written(sending.topic, now_s)
+            return
+        self._culprits.acknowledged(sending.topic)
         if refused is None:
             self._finish(sending)
-            if self._refusals and sending.qos > 0 and self._refusals.pop(sending.topic, None) is not None:
-                self.refusal = next((f"{topic}: {why}" for topic, why in reversed(self._refusals.items())), None)
+            self._refusals.taken(sending.topic)
         else:
             self.refuse(sending, refused)
 
@@ -282,7 +334,7 @@ class Delivery:
 
     def _next_ordered(self, until: int | None) -> Entry | Waiting | None:
         """Next of the entries on disk and the messages in memory; with ``until``, of those before this connection."""
-        entry = self._next_entry()
+        entry = self._ordered.head()
         if until is not None and entry is not None and entry.key > until:
             entry = None
         head = self._waiting[0] if self._waiting else None
@@ -290,17 +342,33 @@ class Delivery:
             head = None
         if head is not None and (entry is None or entry.key > head.after):
             return self._waiting.popleft()
-        if entry is not None:
-            self._cursor = self._page.popleft().key
-        return entry
+        return None if entry is None else self._ordered.take()
 
-    def _next_entry(self) -> Entry | None:
-        last = self._outbox.last_key
-        if not self._page and last > self._cursor:
-            self._page.extend(self._outbox.pending(after=self._cursor, limit=PAGE))
-            if not self._page:
-                self._cursor = last  # the rest was dropped
-        return self._page[0] if self._page else None
+    def _next_reply(self, now_s: float) -> Sending | None:
+        """Next answer to a response topic; those of before this connection keep to the rate of the backlog."""
+        entry = self._replies.head()
+        if entry is None:
+            return None
+        if entry.key > self._boundary:
+            return Sending.of(self._replies.take(), historical=False)
+        if now_s < self._next_backlog_s:
+            return None
+        self._next_backlog_s = max(self._next_backlog_s + self._pause_s, now_s)
+        return Sending.of(self._replies.take(), historical=True)
+
+    @property
+    def _holding_back(self) -> bool:
+        """Whether a message that goes alone is on its way, or waits until nothing is."""
+        return bool(self._inflight) and (self._lone or self._held is not None)
+
+    def _under_way(self) -> list[Sending]:
+        """Messages that were taken out of their queue and are not finished, oldest first."""
+        return [*self._inflight.values(), *filter(None, [self._held])]
+
+    def _give_way(self, sending: Sending) -> None:
+        """Set a message aside, so that the others go on."""
+        self.telemetry_dropped += isinstance(sending.item, Telemetry)
+        self._aside.take(sending)
 
     def _finish(self, sending: Sending) -> None:
         if isinstance(sending.item, Entry):
@@ -313,16 +381,8 @@ class Delivery:
             self.telemetry_dropped += 1
 
     def _keep(self, waiting: Waiting) -> None:
-        entry = waiting.entry
         try:
-            self._outbox.put(
-                entry.topic,
-                entry.payload,
-                qos=entry.qos,
-                retain=entry.retain,
-                correlation=entry.correlation,
-                boot=entry.boot,
-            )
+            self._outbox.put_again(waiting.entry)
         except OutboxError as error:
             self._disk_failure(error)
             self._wait(replace(waiting, after=self._outbox.last_key))

@@ -66,8 +66,13 @@ class Emitter:
     ) -> list[Publish]:
         """Answer to a command on ``resp/<name>``, and on the MQTT 5 response topic where one was given.
 
+        An answer says in its ``detail`` where a response topic was not used, and why.
         ``name`` is that of the command that is answered, where it is not the one that ``response`` speaks of.
         """
+        problem = None if response_topic is None else self.topics.unusable(response_topic)
+        if problem is not None:
+            response_topic = None
+            response = {**response, "detail": {**response.get("detail", {}), "response_topic": f"not used: {problem}"}}
         leaf = f"resp/{name or response['command']}"
         own = self.topics.node(leaf) if asset is None else self.topics.asset(asset, leaf)
         topics = [own] + ([response_topic] if response_topic and response_topic != own else [])

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from edgetune_nas.bundle import Bundle
     from edgetune_nas.card import Budget
+    from edgetune_node.message_parts import BrokerInfo
     from edgetune_node.messages import Message
     from edgetune_node.novel import Kept
     from edgetune_signal import Chunk, Recording
@@ -79,10 +80,11 @@ class ContextArrived:
 
 @dataclass(frozen=True, slots=True)
 class LinkChanged:
-    """The connection to the broker came up or went down."""
+    """The connection to the broker came up, with what that offers, or went down."""
 
     connected: bool
     reason: str = ""
+    broker: BrokerInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)

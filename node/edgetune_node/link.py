@@ -25,23 +25,24 @@ from edgetune_node.connection import MAX_INFLIGHT, Connection
 from edgetune_node.errors import OutboxError
 from edgetune_node.events import CommandArrived, ContextArrived, Durability, LinkChanged
 from edgetune_node.messages import Response
-from edgetune_node.outbox import Entry
+from edgetune_node.outbox import Entry, Lane
 from edgetune_node.payloads import MAX_PAYLOAD_BYTES
 from edgetune_node.sender import Kept, Sender
 from edgetune_node.sending import Telemetry
 from edgetune_node.tls import tls_context
+from edgetune_node.topics import MAX_RESPONSE_TOPIC_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from edgetune_node.config import MqttSection
-    from edgetune_node.connection import Incoming, Signal
     from edgetune_node.events import Event, FinishCommand, KeepCommand, NoteCommand, Publish
+    from edgetune_node.message_parts import BrokerInfo
     from edgetune_node.outbox import Outbox
+    from edgetune_node.signals import Incoming, Signal
     from edgetune_node.topics import Topics
     from edgetune_node.watchdog import Publishing
 
-MAX_RESPONSE_TOPIC = 512
 UNKEPT_S = 5.0
 MAX_UNKEPT = MAX_INFLIGHT // 2
 """So long, and so many, commands that a full disk would not take go unacknowledged: a broker sends only a few (by
@@ -144,6 +145,7 @@ class Link:
                         retain=message.retained,
                         correlation=effect.correlation,
                         boot=self._boot,
+                        lane=Lane.ORDERED if self._topics.split(effect.topic) is not None else Lane.REPLY,
                     )
                 except OutboxError as error:
                     self._disk_failed(error)
@@ -255,6 +257,25 @@ class Link:
         return self._sender.refusal
 
     @property
+    def set_aside(self) -> str | None:
+        """Topics of messages that were set aside because the broker ended connections over them."""
+        return self._sender.delivery.set_aside
+
+    @property
+    def broker(self) -> BrokerInfo | None:
+        """What the broker offers, None before the first connection."""
+        limits = self._sender.limits
+        return None if limits is None else limits.info
+
+    @property
+    def willless(self) -> str | None:
+        """That the broker takes no last will."""
+        broker = self.broker
+        if broker is None or broker.will != "none":
+            return None
+        return f"the broker takes no last will on {self._status_topic}: nobody is told when the node is cut off"
+
+    @property
     def flapping(self) -> str | None:
         """What it looks like where connections never last, as where two nodes have one client id."""
         return self._sender.connection.flapping
@@ -268,7 +289,7 @@ class Link:
         )
 
     def _changed(self, connected: bool, reason: str) -> None:  # noqa: FBT001 - a callback
-        self._post(LinkChanged(connected, reason))
+        self._post(LinkChanged(connected, reason, self.broker if connected else None))
 
     # ---- the network's side --------------------------------------------------------------------------------------
 
@@ -295,7 +316,7 @@ class Link:
                 leaf.removeprefix("cmd/"),
                 incoming.payload[: MAX_PAYLOAD_BYTES + 1],
                 retained=incoming.retained,
-                response_topic=self._usable(incoming.response_topic),
+                response_topic=_shortened(incoming.response_topic),
                 correlation=incoming.correlation,
                 ack=incoming.ack,
                 signature=incoming.signature,
@@ -312,15 +333,6 @@ class Link:
         finally:
             if incoming.ack is not None:
                 self._sender.connection.ack(incoming.ack)
-
-    def _usable(self, response_topic: str | None) -> str | None:
-        """Give the topic if an answer may go there: anywhere but into wildcards, the broker's own and our topics."""
-        if not response_topic or len(response_topic) > MAX_RESPONSE_TOPIC or response_topic.startswith("$"):
-            return None
-        if any(sign in response_topic for sign in "+#\0"):
-            return None
-        place = self._topics.split(response_topic)
-        return response_topic if place is None or place[1].startswith("resp/") else None
 
     def _entry(self, effect: Publish, payload: bytes) -> Entry:
         return Entry(0, effect.topic, payload, 1, effect.message.retained, effect.correlation, self._boot, 0)
@@ -353,3 +365,8 @@ class Link:
         if self._disk_error != str(error):
             _log.error("outbox_failed", reason=str(error))
         self._disk_error = str(error)
+
+
+def _shortened(response_topic: str | None) -> str | None:
+    """Return as much of it as tells that it is too long: it is kept and written down beside the command."""
+    return None if response_topic is None else response_topic[: MAX_RESPONSE_TOPIC_BYTES + 1]

@@ -96,6 +96,18 @@ class Evidence(BaseModel):
     action: str = ""
 
 
+class BrokerInfo(BaseModel):
+    """What the broker offers: retained messages, a highest QoS, and which last will of the node it has taken.
+
+    ``retain`` is false as well where the configuration says ``retain = "never"``.
+    """
+
+    model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
+    retain: bool
+    max_qos: Literal[0, 1, 2]
+    will: Literal["retained", "not retained", "none"]
+
+
 class Shelf(BaseModel):
     """A class whose faults shall alarm nobody until then, who said so, and why."""
 

@@ -11,6 +11,7 @@ from edgetune_node.drift import Drift
 from edgetune_node.message_parts import (
     AssetHealth,
     AssetInfo,
+    BrokerInfo,
     DefectAmplitude,
     Evidence,
     Shelf,
@@ -104,6 +105,7 @@ class Info(Message):
     assets: list[AssetInfo]
     capabilities: list[str]
     insecure: list[str]
+    broker: BrokerInfo | None = None
     config: dict[str, Any]
 
 
@@ -125,6 +127,7 @@ class Health(Message):
     outbox_depth: int
     outbox_dropped: int
     outbox_dropped_faults: int = 0
+    outbox_set_aside: int = 0
     disk_free_bytes: int
     problems: list[str] = []
     assets: list[AssetHealth]

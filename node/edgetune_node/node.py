@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from edgetune_node.clock import Clock
     from edgetune_node.config import Settings
     from edgetune_node.emitter import Emitter
+    from edgetune_node.message_parts import BrokerInfo
     from edgetune_node.requests import Missed, Stored
     from edgetune_node.restoring import Restored
 
@@ -116,6 +117,7 @@ class Node:
         self._started = emitter.clock.monotonic()
         self._last_health = float("-inf")
         self._connected = False
+        self._broker: BrokerInfo | None = None
         self.assets = {
             section.id: Asset(section, emitter, new_id, restored.get(section.id)) for section in settings.asset
         }
@@ -172,6 +174,7 @@ class Node:
                 effects = self._context(event)
             case LinkChanged():
                 self._connected = event.connected
+                self._broker = event.broker or self._broker
                 effects = self.announce() if event.connected else []
             case SourceChanged() | SourceRefused():
                 effects = self._source(event)
@@ -204,7 +207,8 @@ class Node:
             self._at_work = None
         due = self._clock.monotonic() - self._last_health >= self._settings.node.health_interval_s
         if self._clock_watch.look() or due:
-            effects.append(self._health())
+            again = self._connected and self._broker is not None and not self._broker.retain
+            effects += self.announce() if again else [self._health()]  # else who comes later would know nothing
         return effects
 
     def _command(self, event: CommandArrived) -> list[Effect]:
@@ -315,7 +319,9 @@ class Node:
 
     def _info(self) -> Effect:
         fields = info_fields(self._settings, {name: asset.subject for name, asset in self.assets.items()})
-        return self._emitter.publish(Info, None, Durability.TELEMETRY, capabilities=self._capabilities, **fields)
+        return self._emitter.publish(
+            Info, None, Durability.TELEMETRY, broker=self._broker, capabilities=self._capabilities, **fields
+        )
 
     def _health(self) -> Effect:
         self._last_health = self._clock.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 from edgetune_node.errors import OutboxError
@@ -22,13 +23,27 @@ CLOCK_SET_NS = 1_577_836_800 * 10**9
 PROBE_BYTES = 8192
 """More than the free room in a page, so that a disk without room for a message has none for the probe either."""
 INSERT_ENTRY = (
-    "INSERT INTO entry (topic, payload, qos, retain, correlation, boot, time_ns, rank, size)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO entry (topic, payload, qos, retain, correlation, boot, time_ns, rank, size, lane)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 RANKS = {"sign": 0, "fault": 2}
 OTHER_RANK = 1
-_Gone: TypeAlias = tuple[int, int]
-"""Size and rank of an entry that was there."""
+MAX_ASIDE = 1000
+"""Entries that are set aside; the oldest of more of them goes."""
+
+
+class Lane(IntEnum):
+    """Where an entry waits: nothing in one lane holds up another."""
+
+    ORDERED = 0
+    REPLY = 1
+    """Answers to response topics, which their askers chose."""
+    ASIDE = 2
+    """Messages over which the broker ended the connection, again and again."""
+
+
+_Gone: TypeAlias = tuple[int, int, int]
+"""Size, rank and lane of an entry that was there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +63,9 @@ class Entry:
 class Outbox:
     """Messages, and `KeptCommands`, in one SQLite file, on disk when a method returns; usable from any thread.
 
-    What goes when the bounds are reached: signs first, then everything else, then faults (topics ending in ``fault``),
-    within each the oldest first. So no fault goes while anything lesser is there. Age removes signs and everything
-    else, but never a fault. Whatever goes is counted in `dropped`, also over restarts.
+    What goes when the bounds are reached: what is set aside, then signs, then everything else, then faults (topics
+    ending in ``fault``), within each the oldest first. So no fault that waits goes while anything lesser is there. Age
+    removes signs and everything else, but never a fault. Whatever goes is counted in `dropped`, also over restarts.
 
     A disk that is full hinders neither the opening of a file nor the answers: commands, their answers and last states
     that could not be written are remembered until `recover` has written them.
@@ -94,6 +109,7 @@ class Outbox:
             self._depth: int
             self._bytes: int
             self._depth, self._bytes = db.execute("SELECT count(*), coalesce(sum(size), 0) FROM entry").fetchone()
+            self._aside: int = db.execute("SELECT count(*) FROM entry WHERE lane = ?", (Lane.ASIDE,)).fetchone()[0]
         with contextlib.suppress(OutboxError):  # on a full disk what is too old can wait; each connection tries again
             self.expire()
 
@@ -104,8 +120,13 @@ class Outbox:
 
     @property
     def depth(self) -> int:
-        """Entries that wait."""
-        return self._depth
+        """Entries that wait for the broker; those set aside do not."""
+        return self._depth - self._aside
+
+    @property
+    def aside(self) -> int:
+        """Entries that are set aside."""
+        return self._aside
 
     @property
     def size_bytes(self) -> int:
@@ -144,7 +165,17 @@ class Outbox:
 
     # ---- messages ------------------------------------------------------------------------------------------------
 
-    def put(self, topic: str, payload: bytes, *, qos: int, retain: bool, correlation: bytes | None, boot: str) -> int:
+    def put(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int,
+        retain: bool,
+        correlation: bytes | None,
+        boot: str,
+        lane: Lane = Lane.ORDERED,
+    ) -> int:
         """Keep a message until `done`; gives its key.
 
         Raises
@@ -161,32 +192,63 @@ class Outbox:
             if size > self._max_bytes:
                 raise OutboxError(f"a message of {size} bytes on {topic} does not fit an outbox of {self._max_bytes}")
             with self._file.transaction() as db:
-                row = (topic, payload, qos, retain, correlation, boot, self._clock(), rank, size)
+                row = (topic, payload, qos, retain, correlation, boot, self._clock(), rank, size, lane)
                 cursor = db.execute(INSERT_ENTRY, row)
                 key = cursor.lastrowid or 0
                 if retain:
                     db.execute("INSERT OR REPLACE INTO current VALUES (?, ?)", (topic, payload))
                 gone = self._drop_aged(db)
-                excess = self._bytes + size - sum(gone_size for gone_size, _ in gone) - self._max_bytes
+                excess = self._bytes + size - sum(gone_size for gone_size, _, _ in gone) - self._max_bytes
                 gone += self._drop_excess(db, excess)
+                gone += self._drop_aside(db)
                 _count_dropped(db, gone)
             self._last_key = key
             self._unwritten_states.discard(topic)
+            self._aside += lane == Lane.ASIDE
             self._count([size], gone)
             self._remember_dropped(gone)
         return key
 
-    def pending(self, *, after: int = 0, limit: int | None = None) -> list[Entry]:
-        """Entries that wait, in order, with keys above ``after``."""
+    def put_again(self, entry: Entry, lane: Lane = Lane.ORDERED) -> int:
+        """Keep a message that was in memory only; see `put`."""
+        return self.put(
+            entry.topic,
+            entry.payload,
+            qos=entry.qos,
+            retain=entry.retain,
+            correlation=entry.correlation,
+            boot=entry.boot,
+            lane=lane,
+        )
+
+    def set_aside(self, key: int) -> None:
+        """Move an entry to where it holds up nothing; an unknown key is no error."""
+        with self._lock:
+            with self._file.transaction() as db:
+                row = Lane.ASIDE, key, Lane.ASIDE
+                moved = db.execute("UPDATE entry SET lane = ? WHERE key = ? AND lane != ?", row).rowcount
+                gone = self._drop_aside(db)
+                _count_dropped(db, gone)
+            self._aside += moved
+            self._count([], gone)
+            self._remember_dropped(gone)
+
+    def pending(self, *, after: int = 0, limit: int | None = None, lane: Lane = Lane.ORDERED) -> list[Entry]:
+        """Entries that wait in a lane, in order, with keys above ``after``."""
         with self._file.reading() as db:
             rows = db.execute(
                 "SELECT key, topic, payload, qos, retain, correlation, boot, time_ns FROM entry"
-                " WHERE key > ? ORDER BY key LIMIT ?",
-                (after, -1 if limit is None else limit),
+                " WHERE key > ? AND lane = ? ORDER BY key LIMIT ?",
+                (after, lane, -1 if limit is None else limit),
             ).fetchall()
         return [
             Entry(key, topic, payload, qos, bool(retain), *rest) for key, topic, payload, qos, retain, *rest in rows
         ]
+
+    def topics(self, lane: Lane) -> list[str]:
+        """Topics of the entries in a lane."""
+        with self._file.reading() as db:
+            return [topic for (topic,) in db.execute("SELECT DISTINCT topic FROM entry WHERE lane = ?", (lane,))]
 
     def done(self, *keys: int) -> None:
         """Forget entries that the broker has acknowledged; an unknown key is no error."""
@@ -216,24 +278,38 @@ class Outbox:
 
     def _drop_aged(self, db: sqlite3.Connection) -> list[_Gone]:
         rows = db.execute(
-            "DELETE FROM entry WHERE time_ns BETWEEN ? AND ? AND rank < ? RETURNING size, rank",
+            "DELETE FROM entry WHERE time_ns BETWEEN ? AND ? AND rank < ? RETURNING size, rank, lane",
             (CLOCK_SET_NS, self._clock() - self._max_age_ns - 1, RANKS["fault"]),
         )
         return rows.fetchall()
 
     def _drop_excess(self, db: sqlite3.Connection, excess: int) -> list[_Gone]:
         gone: list[_Gone] = []
-        while sum(size for size, _ in gone) < excess:
-            (key,) = db.execute("SELECT key FROM entry ORDER BY rank, key LIMIT 1").fetchone()
-            gone += _delete(db, key)
+        places = [f"WHERE lane = {Lane.ASIDE.value}", ""] if self._aside else [""]
+        while sum(size for size, _, _ in gone) < excess:
+            found = db.execute(f"SELECT key FROM entry {places[0]} ORDER BY rank, key LIMIT 1").fetchone()  # noqa: S608 - ours
+            if found is None:
+                del places[0]
+            else:
+                gone += _delete(db, found[0])
         return gone
+
+    @staticmethod
+    def _drop_aside(db: sqlite3.Connection) -> list[_Gone]:
+        rows = db.execute(
+            "DELETE FROM entry WHERE key IN (SELECT key FROM entry WHERE lane = ? ORDER BY rank DESC, key DESC"
+            " LIMIT -1 OFFSET ?) RETURNING size, rank, lane",
+            (Lane.ASIDE, MAX_ASIDE),
+        )
+        return rows.fetchall()
 
     def _count(self, come: list[int], gone: list[_Gone]) -> None:
         self._depth += len(come) - len(gone)
-        self._bytes += sum(come) - sum(size for size, _ in gone)
+        self._bytes += sum(come) - sum(size for size, _, _ in gone)
+        self._aside -= sum(lane == Lane.ASIDE for _, _, lane in gone)
 
     def _remember_dropped(self, gone: list[_Gone]) -> None:
-        for _, rank in gone:
+        for _, rank, _ in gone:
             self._dropped[rank] = self._dropped.get(rank, 0) + 1
 
     # ---- after a full disk ---------------------------------------------------------------------------------------
@@ -253,18 +329,18 @@ class Outbox:
                 self.commands.rewrite(db)
                 states = [(topic, self._current[topic]) for topic in self._unwritten_states]
                 db.executemany("INSERT OR REPLACE INTO current VALUES (?, ?)", states)
-                probe = db.execute(INSERT_ENTRY, ("", bytes(PROBE_BYTES), 1, False, None, "", self._clock(), 0, 0))
+                probe = db.execute(INSERT_ENTRY, ("", bytes(PROBE_BYTES), 1, False, None, "", self._clock(), 0, 0, 0))
                 _delete(db, probe.lastrowid or 0)
             self.commands.rewritten()
             self._unwritten_states.clear()
 
 
 def _delete(db: sqlite3.Connection, key: int) -> list[_Gone]:
-    return db.execute("DELETE FROM entry WHERE key = ? RETURNING size, rank", (key,)).fetchall()
+    return db.execute("DELETE FROM entry WHERE key = ? RETURNING size, rank, lane", (key,)).fetchall()
 
 
 def _count_dropped(db: sqlite3.Connection, gone: list[_Gone]) -> None:
     db.executemany(
         "INSERT INTO dropped VALUES (?, 1) ON CONFLICT (rank) DO UPDATE SET count = count + 1",
-        [(rank,) for _, rank in gone],
+        [(rank,) for _, rank, _ in gone],
     )

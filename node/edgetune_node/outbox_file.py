@@ -14,17 +14,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FORMAT = 3
+FORMAT = 4
 LOCK_TIMEOUT_S = 3.0
 FULL = {errno.ENOSPC, errno.EDQUOT}
-UPGRADES = {1: "ALTER TABLE command ADD COLUMN note BLOB NOT NULL DEFAULT x''"}
+UPGRADES = {
+    1: "ALTER TABLE command ADD COLUMN note BLOB NOT NULL DEFAULT x''",
+    3: "ALTER TABLE entry ADD COLUMN lane INTEGER NOT NULL DEFAULT 0",
+}
 """What makes a file of an older format one of the next, besides the tables that are new."""
 SCHEMA = (
     # AUTOINCREMENT: a key is never used twice, so that "everything after this key" keeps its meaning
     """CREATE TABLE IF NOT EXISTS entry (
         key INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, payload BLOB NOT NULL, qos INTEGER NOT NULL,
         retain INTEGER NOT NULL, correlation BLOB, boot TEXT NOT NULL, time_ns INTEGER NOT NULL,
-        rank INTEGER NOT NULL, size INTEGER NOT NULL)""",
+        rank INTEGER NOT NULL, size INTEGER NOT NULL, lane INTEGER NOT NULL DEFAULT 0)""",
     "CREATE INDEX IF NOT EXISTS entry_by_rank ON entry (rank, key)",
     "CREATE INDEX IF NOT EXISTS entry_by_time ON entry (time_ns)",
     "CREATE TABLE IF NOT EXISTS current (topic TEXT PRIMARY KEY, payload BLOB NOT NULL) WITHOUT ROWID",
@@ -39,7 +42,7 @@ TYPES: dict[str, dict[str, tuple[str, ...]]] = {
     "entry": {
         "text": ("topic", "boot"),
         "blob": ("payload",),
-        "integer": ("qos", "retain", "time_ns", "rank", "size"),
+        "integer": ("qos", "retain", "time_ns", "rank", "size", "lane"),
     },
     "current": {"text": ("topic",), "blob": ("payload",)},
     "command": {

@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
-from edgetune_node.connection import Down, Sent, Up
 from edgetune_node.delivery import Delivery, Stage
 from edgetune_node.errors import OutboxError
 from edgetune_node.outbox import Entry
 from edgetune_node.sending import Sending, Telemetry
+from edgetune_node.signals import Down, Sent, Up
 from edgetune_node.watchdog import Publishing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgetune_node.connection import Connection, Signal
+    from edgetune_node.connection import Connection
     from edgetune_node.outbox import Outbox
+    from edgetune_node.serving import Limits
+    from edgetune_node.signals import Signal
 
 SUPERVISION_S = 0.5
 REBUILD_S = 2.0
@@ -113,9 +115,11 @@ class Sender:
         self._told: tuple[bool, str] | None = None
         self._rebuild_from_s = 0.0
         self._unconfirmed: dict[int, float] = {}
+        self._cut = False  # by this node itself: no message is to blame for the end
         self.connected = False
         self.connections = 0
         self.replaced = 0
+        self.limits: Limits | None = None
         self._left_s = time.monotonic()
 
     def start(self) -> None:
@@ -209,23 +213,27 @@ class Sender:
             case Sent(mid, refused):
                 self._left_s = time.monotonic()
                 self._unconfirmed.pop(mid, None)
-                self.delivery.written(mid, refused)
-            case Up(number, receive_maximum, max_packet, refused):
+                self.delivery.written(mid, refused, self._left_s)
+            case Up(number, limits, refused):
                 self.connected = True
+                self._cut = False
                 self._left_s = time.monotonic()
                 self._refused_filters = refused
                 self.connections += 1
                 self._try_on_disk(self._outbox.expire)
-                self.delivery.connected(
-                    number, receive_maximum=receive_maximum, max_packet=max_packet, now_s=time.monotonic()
-                )
-            case Down(reason):
-                self._down(reason)
+                self.limits = limits
+                self.delivery.connected(number, limits, now_s=time.monotonic())
+            case Down(reason, blameless):
+                self._down(reason, blameless=blameless)
 
-    def _down(self, reason: str) -> None:
+    def _down(self, reason: str, *, blameless: bool) -> None:
+        """Take in that the connection is gone; of a ``blameless`` end no message was the reason."""
         self.connected = False
         self._unconfirmed.clear()
-        self.delivery.lost()
+        if blameless or self._cut:
+            self.delivery.lost()
+        elif self.delivery.ended(time.monotonic()):
+            self.connection.settled()
         self._tell(connected=False, reason=reason)
 
     def _tell(self, *, connected: bool, reason: str = "") -> None:
@@ -245,7 +253,8 @@ class Sender:
             self.delivery.refuse(sending, str(error))
             return
         if mid is None:
-            self.delivery.unsent(sending)
+            if self.delivery.unsent(sending, time.monotonic()):
+                self.connection.settled()
             self.connection.abandon()
         else:
             self.delivery.sent(sending, mid)
@@ -275,10 +284,11 @@ class Sender:
         if oldest_s is not None and time.monotonic() - oldest_s > UNCONFIRMED_S:
             _log.warning("mqtt_message_lost", unconfirmed=len(self._unconfirmed), after_s=UNCONFIRMED_S)
             self._unconfirmed.clear()
+            self._cut = True
             self.connection.abandon()
         if not self.connection.dead:
             return
-        self._down("the network thread has ended by itself; a new client is made")
+        self._down("the network thread has ended by itself; a new client is made", blameless=True)
         if time.monotonic() >= self._rebuild_from_s:
             self._rebuild_from_s = time.monotonic() + REBUILD_S
             self.connection.abandon()

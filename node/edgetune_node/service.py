@@ -155,7 +155,8 @@ class Service:
         vitals = self._vitals.read()
         audit.catch_up(self._clock.utc(), self._inbox.refused)
         disk = disk_problem(vitals["disk_free_bytes"], self._settings.node.disk_reserve_bytes)
-        told = (*outbox.problems, disk, link.disk_error, link.refusal, link.flapping, link.incident, audit.failure)
+        wire = link.refusal, link.set_aside, link.willless, link.flapping, link.incident
+        told = (*outbox.problems, disk, link.disk_error, *wire, audit.failure)
         return {
             **vitals,
             "queue_depth": len(self._inbox),
@@ -163,6 +164,7 @@ class Service:
             "outbox_depth": link.depth,
             "outbox_dropped": link.dropped,
             "outbox_dropped_faults": outbox.dropped_faults,
+            "outbox_set_aside": outbox.aside,
             "problems": [problem for problem in (*told, self._inbox.problem, self._defect) if problem],
         }
 

@@ -18,6 +18,10 @@ ASSET_COMMANDS = (
     "deploy",
 )
 
+MAX_RESPONSE_TOPIC_BYTES = 256
+MAX_RESPONSE_TOPIC_LEVELS = 32
+"""Brokers differ in what they take (AWS IoT 256 bytes, mosquitto 200 levels), and some hang up on anything else."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topics:
@@ -71,4 +75,21 @@ class Topics:
                 return asset, f"{kind}/{name}"
             case [asset, leaf]:
                 return asset, leaf
+        return None
+
+    def unusable(self, response_topic: str) -> str | None:
+        """Return why no answer may go to a response topic, None where one may; as strict as any broker may be."""
+        if not response_topic or len(response_topic.encode(errors="replace")) > MAX_RESPONSE_TOPIC_BYTES:
+            return f"it must have 1 to {MAX_RESPONSE_TOPIC_BYTES} bytes of UTF-8"
+        if response_topic.count("/") >= MAX_RESPONSE_TOPIC_LEVELS:
+            return f"it has more than {MAX_RESPONSE_TOPIC_LEVELS} levels"
+        if not response_topic.isprintable():  # also U+FEFF, surrogates and non-characters
+            return "it has a character that cannot be printed"
+        if any(sign in response_topic for sign in "+#"):
+            return "it has a wildcard"
+        if response_topic.startswith("$"):
+            return "topics that begin with $ are the broker's own"
+        place = self.split(response_topic)
+        if response_topic == self.base or (place is not None and not place[1].startswith("resp/")):
+            return "it is one of the node's own topics"
         return None

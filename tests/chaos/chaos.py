@@ -29,6 +29,7 @@ from hardships import (
     no_memory,
     no_network,
     other_time,
+    poison,
     twin,
     unplugged,
     waiting,
@@ -151,6 +152,18 @@ class Chaos:
         self._wait(1.0)
         return no_network(self.cable, self._watcher, seconds)
 
+    def poison(self, *, kill: bool) -> float:
+        """Let the broker hang up on one message, also over a restart, and take it in the end."""
+        took_s = poison(self._wire, self._watcher, lambda topic: self._command("recording", response_topic=topic))
+        if kill:
+            took_s = max(took_s, self.end_in("monitoring", kill=True))
+        if self._wire.hung_up == 0:
+            self.defects.append("the broker was to hang up on an answer, and was sent none")
+        if named(self._watcher, "another client"):
+            self.defects.append("a message that the broker hangs up on was taken for another client of the same id")
+        self._wire.denied = None
+        return took_s
+
     def twin(self) -> float:
         """Let another client use the node's id."""
         return twin(self._broker.port, self._watcher)
@@ -230,11 +243,11 @@ class Chaos:
         took_s = time.monotonic() - began_s
         tell(f" {len(recoveries_s)} times, {found.expected} expected, {len(found.lost)} lost, {took_s:.0f} s\n")
 
-    def _command(self, phase: str) -> Said | None:
+    def _command(self, phase: str, response_topic: str | None = None) -> Said | None:
         """Give the command that brings the node into a phase; give the answer to expect."""
         match phase:
             case "recording":
-                return self._give("press", "record", label="normal", seconds=1)
+                return self._give("press", "record", response_topic, label="normal", seconds=1)
             case "collecting":
                 take = {"classes": ["normal"], "takes": 1, "seconds_per_take": 2, "pace": "countdown", "countdown_s": 1}
                 return self._give("press", "recalibrate", source="live", deploy="never", budget=SHORT, **take)
@@ -244,13 +257,14 @@ class Chaos:
                 return self._give("bearing", "deploy", model=f"model-{self._commands % 2}")
         return None
 
-    def _give(self, asset: str, name: str, **fields: Any) -> Said:
+    def _give(self, asset: str, name: str, response_topic: str | None = None, **fields: Any) -> Said:
         """Give a command; give the answer to expect."""
         self._commands += 1
         command_id = f"c{self._commands}"
         said = Said(f"edgetune/n1/{asset}/resp/{name}", command_id, "answered")
         self._expected[said] = None
-        self._watcher.publish(f"edgetune/n1/{asset}/cmd/{name}", {"id": command_id, **fields})
+        topic = f"edgetune/n1/{asset}/cmd/{name}"
+        self._watcher.publish(topic, {"id": command_id, **fields}, response_topic=response_topic)
         return said
 
     def _stop(self, phase: str) -> None:
@@ -312,6 +326,7 @@ def faults(chaos: Chaos, plan: Plan, disk: Disk) -> Iterator[tuple[str, list[Cal
     yield "disk full", [partial(chaos.fill, seconds) for seconds in plan.full_s], missing
     missing = "" if chaos.memory.there else "memory cgroups cannot be made"
     yield "no memory to search", [partial(chaos.starve, spare) for spare in plan.starved_mib], missing
+    yield "poison: broker hangs up", [partial(chaos.poison, kill=bool(turn % 2)) for turn in range(plan.poisons)], ""
     yield "another client of its id", [chaos.twin] * plan.twins, ""
     missing = "" if FAKETIME is not None else "libfaketime is not installed"
     yield "clock jumped an hour", [partial(chaos.jump, by_s) for by_s in plan.jumps_s], missing

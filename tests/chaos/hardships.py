@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
-from plant import HOST, Node, PlantError, Watcher, wait_until
+from plant import HOST, Node, PlantError, Watcher, Wire, wait_until
 
 from edgetune_node.connection import client_id
 from edgetune_node.topics import Topics
@@ -35,6 +35,7 @@ DISK = "size=48m,nr_inodes=4096"
 PUMP_RATE_HZ = 2560.0
 BLOCK = 256
 HEALTH = "edgetune/n1/health"
+DENIED = "denied/answers"
 SAID = 4
 """Faults and ends of faults to be heard after each jump of the clock."""
 FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
@@ -167,6 +168,22 @@ def twin(port: int, watcher: Watcher) -> float:
         other.disconnect()
         other.loop_stop()
     began_s = time.monotonic()
+    wait_until(lambda: watcher.classified_s > began_s, "the node is heard again")
+    return watcher.classified_s - began_s
+
+
+def poison(wire: Wire, watcher: Watcher, command: Callable[[str], Any]) -> float:
+    """Let the broker hang up on the answer to a command's response topic, until the node does without that answer."""
+
+    def aside() -> int:
+        return int(watcher.newest.get(HEALTH, {}).get("outbox_set_aside", 0))
+
+    before, began_s = aside(), time.monotonic()
+    wire.denied = len(DENIED).to_bytes(2, "big") + DENIED.encode()  # as a topic, for `health` names it too
+    answer = command(DENIED)
+    wait_until(lambda: answer in watcher.said, "the command is answered where its answers belong")
+    wait_until(lambda: aside() > before, "the answer that the broker hangs up on is set aside")
+    wait_until(lambda: named(watcher, DENIED), "health names the topic of what was set aside")
     wait_until(lambda: watcher.classified_s > began_s, "the node is heard again")
     return watcher.classified_s - began_s
 

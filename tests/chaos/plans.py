@@ -18,6 +18,7 @@ class Plan:
     full_s: tuple[float, ...]
     unplugged: int
     starved_mib: tuple[int, ...]
+    poisons: int
     twins: int
     jumps_s: tuple[int, ...]
     floods_s: tuple[float, ...]
@@ -33,6 +34,7 @@ FULL = Plan(
     full_s=(0, 5, 15, 30),
     unplugged=5,
     starved_mib=(48, 64, 80),
+    poisons=6,
     twins=1,
     jumps_s=(3600, -3600),
     floods_s=(5, 20),
@@ -47,6 +49,7 @@ QUICK = Plan(
     full_s=(1,),
     unplugged=1,
     starved_mib=(),
+    poisons=2,
     twins=0,
     jumps_s=(),
     floods_s=(1,),

@@ -86,7 +86,10 @@ class Broker:
 
 
 class Wire:
-    """What lies between node and broker: a proxy whose connections can be cut after any byte."""
+    """What lies between node and broker: a proxy whose connections can be cut after any byte.
+
+    It also hangs up on what is `denied`, as some brokers do on a publish that they do not permit.
+    """
 
     def __init__(self, listener: socket.socket, to_port: int) -> None:
         self._to_port = to_port
@@ -94,6 +97,8 @@ class Wire:
         self.port: int = self._listener.getsockname()[1]
         self.connections = 0
         self.cuts = 0
+        self.denied: bytes | None = None
+        self.hung_up = 0
         self._left: int | None = None
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -117,6 +122,7 @@ class Wire:
         with near, far, selectors.DefaultSelector() as ready, contextlib.suppress(OSError):
             ready.register(near, selectors.EVENT_READ, far)
             ready.register(far, selectors.EVENT_READ, near)
+            before = b""
             while True:
                 for key, _ in ready.select():
                     end = key.fileobj
@@ -124,6 +130,11 @@ class Wire:
                     data = end.recv(65_536)
                     if not data:
                         return
+                    if end is near and self.denied is not None:
+                        if self.denied in before + data:
+                            self.hung_up += 1
+                            return
+                        before = data[-len(self.denied) :]
                     left = self._left if end is near else None
                     if left is not None and left < len(data):
                         self._left = None
@@ -160,10 +171,13 @@ class Watcher:
         self._client.loop_start()
         wait_until(self._subscribed.is_set, f"{name} has subscribed")
 
-    def publish(self, topic: str, payload: dict[str, Any]) -> None:
+    def publish(self, topic: str, payload: dict[str, Any], *, response_topic: str | None = None) -> None:
         """Return when the broker has it."""
         wait_until(self._client.is_connected, "the watcher is connected")
-        self._client.publish(topic, json.dumps(payload), qos=1).wait_for_publish(PATIENCE_S)
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        if response_topic is not None:
+            properties.ResponseTopic = response_topic
+        self._client.publish(topic, json.dumps(payload), qos=1, properties=properties).wait_for_publish(PATIENCE_S)
 
     def close(self) -> None:
         self._client.disconnect()

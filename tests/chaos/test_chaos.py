@@ -54,6 +54,7 @@ def test_nothing_is_lost_invented_or_out_of_order_whatever_breaks() -> None:
         "flood of context",
         "flood of garbage",
         "sensor unplugged",
+        "poison: broker hangs up",
     ):
         assert fault in said
 

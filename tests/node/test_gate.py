@@ -84,6 +84,13 @@ def test_an_answer_also_goes_to_the_response_topic_with_its_correlation() -> Non
     assert answers[1].correlation == b"42"
 
 
+def test_a_response_topic_that_some_broker_would_hang_up_on_is_not_used_and_the_answer_says_so() -> None:
+    event = CommandArrived(None, "ping", b'{"id": "x"}', response_topic="a/" * 200 + "a")
+    [answer] = [effect for effect in Bench().handle(event) if isinstance(effect, Publish)]
+    assert answer.topic == "edgetune/n/resp/ping"
+    assert "not used: it must have 1 to 256 bytes" in answer.message.detail["response_topic"]
+
+
 def test_a_repeated_id_gets_the_first_answer_and_starts_nothing(bundle: Bundle) -> None:
     bench = Bench()
     bench.handle(ModelReady("bearing", "", bundle, None))

@@ -11,12 +11,14 @@ from deciding import Bench, context, health_problems, said
 
 from edgetune_node.events import (
     ContextArrived,
+    Durability,
     LinkChanged,
     ModelReady,
     Publish,
     SaveRecording,
     Tick,
 )
+from edgetune_node.message_parts import BrokerInfo
 
 if TYPE_CHECKING:
     from edgetune_nas.bundle import Bundle
@@ -30,6 +32,23 @@ def test_on_connecting_everything_retained_is_said_and_online_comes_last() -> No
     assert said(effects, "status")[0]["status"] == "online"
     assert said(effects, "state")[-1]["phase"] == "uncalibrated"
     assert said(effects, "model")[0]["id"] is None
+
+
+def test_where_nothing_is_retained_all_of_it_is_said_again_with_each_health() -> None:
+    bench = Bench()
+    effects = bench.handle(LinkChanged(connected=True, broker=BrokerInfo(retain=False, max_qos=1, will="not retained")))
+    assert said(effects, "info")[0]["broker"] == {"retain": False, "max_qos": 1, "will": "not retained"}
+    assert not said(bench.handle(Tick()), "status")
+    bench.clock.now += 60
+    again = bench.handle(Tick())
+    assert all(said(again, leaf) for leaf in ("info", "health", "fault", "model", "state", "status"))
+    bench.clock.now += 60
+    again = bench.handle(Tick())
+    assert said(again, "fault")
+    assert all(effect.durability is Durability.TELEMETRY for effect in again if isinstance(effect, Publish))
+    bench.handle(LinkChanged(connected=True, broker=BrokerInfo(retain=True, max_qos=2, will="retained")))
+    bench.clock.now += 60
+    assert not said(bench.handle(Tick()), "status")
 
 
 def test_insecure_ways_to_another_machine_that_nobody_asked_for_are_problems_of_health() -> None:

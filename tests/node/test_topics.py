@@ -59,3 +59,42 @@ def test_a_topic_is_split_into_what_it_was_made_of(asset: str, leaf: str, kind: 
     assert TOPICS.split(TOPICS.node(f"{kind}/{leaf}")) == (None, f"{kind}/{leaf}")
     assert TOPICS.split(TOPICS.asset(asset, leaf)) == (asset, leaf)
     assert TOPICS.split(TOPICS.asset(asset, f"{kind}/{leaf}")) == (asset, f"{kind}/{leaf}")
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "",
+        "reply/+",
+        "#",
+        "$SYS/x",
+        "$share/g/x",
+        TOPICS.base,
+        TOPICS.asset("a", "fault"),
+        TOPICS.asset("a", "cmd/record"),
+        TOPICS.node("cmd/ping"),
+        "x" * 257,
+        "\u00e4" * 129,
+        "a/" * 200 + "a",
+        "a/" * 32 + "a",
+        "reply/\ufeff",
+        "reply/\0",
+        "reply/\x1f",
+        "reply/\x85",
+        "reply/\ufffe",
+        "reply/\ufdd0",
+        "reply/\U0010ffff",
+        "reply/\ud800",
+        "reply/\u202e",
+    ],
+)
+def test_no_answer_goes_to_a_response_topic_that_some_broker_would_hang_up_on(topic: str) -> None:
+    assert TOPICS.unusable(topic) is not None
+
+
+@pytest.mark.parametrize(
+    "topic",
+    ["reply/x", "/reply//x", "reply/\u00e4 \u6c34", TOPICS.asset("a", "resp/record"), "a/" * 31 + "a", "x" * 256],
+)
+def test_answers_may_go_to_any_other_response_topic(topic: str) -> None:
+    assert TOPICS.unusable(topic) is None

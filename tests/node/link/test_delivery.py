@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from edgetune_node.delivery import MAX_TELEMETRY, Delivery, Stage
 from edgetune_node.outbox import Entry, Outbox
 from edgetune_node.sending import Sending, Telemetry, mark_historical
+from edgetune_node.serving import Limits
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder that needs no disk, where the system has one
 STATUS = "n/status"
@@ -64,7 +65,7 @@ class Scene:
     def connect(self, max_packet: int | None = None) -> None:
         self.number += 1
         self.flying.clear()
-        self.delivery.connected(self.number, receive_maximum=self.window, max_packet=max_packet, now_s=self.now_s)
+        self.delivery.connected(self.number, Limits(self.window, max_packet), now_s=self.now_s)
 
     def lose(self) -> None:
         self.flying.clear()
@@ -79,7 +80,7 @@ class Scene:
 
     def acknowledge(self, count: int = 1) -> None:
         for _ in range(min(count, len(self.flying))):
-            self.delivery.written(self.flying.pop(0)[0], None)
+            self.delivery.written(self.flying.pop(0)[0], None, self.now_s)
         self.delivery.flush()
 
     def settle(self) -> None:
@@ -163,7 +164,7 @@ def test_a_refusal_is_reported_once_per_topic_and_ends_the_message(scene: Scene)
     scene.rare("n/a/fault")
     scene.send()
     for mid, _ in scene.flying:
-        scene.delivery.written(mid, "Not authorized")
+        scene.delivery.written(mid, "Not authorized", scene.now_s)
     scene.delivery.flush()
     assert scene.refusals == [("n/a/fault", "Not authorized")]
     assert scene.delivery.refused == 2
@@ -179,7 +180,7 @@ def test_the_newest_refusal_is_told_until_its_topic_is_taken(scene: Scene) -> No
     scene.send()
     told = []
     for (mid, _), refusal in zip(scene.flying, ("one", "two", None, None), strict=True):
-        scene.delivery.written(mid, refusal)
+        scene.delivery.written(mid, refusal, scene.now_s)
         told.append(scene.delivery.refusal)
     assert told == ["n/a/fault: one", "n/a/state: two", "n/a/fault: one", None]
 
@@ -219,7 +220,7 @@ def test_a_message_that_could_not_be_handed_over_is_sent_on_the_next_connection(
     scene.sign()
     sending = scene.delivery.next(scene.now_s)
     assert sending is not None
-    scene.delivery.unsent(sending)
+    scene.delivery.unsent(sending, scene.now_s)
     assert scene.delivery.stage is Stage.AWAY
     assert scene.outbox.depth == 3
     scene.connect()

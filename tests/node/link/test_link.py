@@ -99,17 +99,6 @@ def test_response_topic_and_correlation_are_passed_on_and_back(
     assert plant.wait_for(lambda seen: seen.topic == "reply/x").correlation == b"\x00\xff"
 
 
-@pytest.mark.parametrize(
-    "topic", ["", "reply/+", "#", "$SYS/x", TOPICS.asset("a", "fault"), TOPICS.node("cmd/ping"), "x" * 600]
-)
-def test_a_response_topic_where_no_answer_belongs_is_ignored(fresh_broker: Any, bench: Any, topic: str) -> None:
-    assert bench(fresh_broker).link._usable(topic) is None
-
-
-def test_answers_may_go_to_the_nodes_own_response_topics(fresh_broker: Any, bench: Any) -> None:
-    assert bench(fresh_broker).link._usable(TOPICS.asset("a", "resp/record")) == TOPICS.asset("a", "resp/record")
-
-
 def test_a_command_not_yet_acknowledged_comes_back_after_a_crash(
     fresh_broker: Any, bench: Any, recorder: Any, protocol: str, tmp_path: Path
 ) -> None:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.reasoncodes import ReasonCode
 
 from edgetune_node import takeover
 from edgetune_node.config import TlsSection
@@ -54,14 +52,6 @@ def test_a_topic_refused_by_the_brokers_rules_is_counted_and_not_tried_for_ever(
     assert [log["topic"] for log in refusals] == [FAULT]
     assert "Not authorized" in refusals[0]["reason"]
     assert node.link.refusal == f"{FAULT}: Not authorized"
-
-
-def test_a_refused_subscription_is_told(fresh_broker: Any, bench: Any) -> None:
-    node = bench(fresh_broker).start()
-    assert node.link.refusal is None
-    codes = [ReasonCode(PacketTypes.SUBACK, name) for name in ("Granted QoS 1", "Not authorized")]
-    node.connection._on_subscribe(None, None, 1, codes, None)  # mosquitto grants whatever its rules say
-    node.until(lambda: node.link.refusal == f"subscription to {TOPICS.base}/+/cmd/+: Not authorized")
 
 
 # ---- TLS -----------------------------------------------------------------------------------------------------------

@@ -44,7 +44,35 @@ def test_two_clients_that_fight_for_days_still_wait_the_longest() -> None:
 
 
 def test_a_network_that_is_cut_again_and_again_is_no_takeover() -> None:
-    assert ended(50, hung_up=False).wait_s == takeover.MIN_RECONNECT_S
+    assert ended(50, hung_up=False).seen(now_s=50.0) == 0
+
+
+def test_connections_that_are_reset_again_and_again_are_taken_up_ever_more_slowly() -> None:
+    assert ended(4, hung_up=False).wait_s == takeover.MIN_RECONNECT_S
+    assert ended(50, hung_up=False).wait_s == takeover.MAX_RESET_S
+    assert ended(50, hung_up=False, after_s=takeover.RESET_LASTING_S).wait_s == takeover.MIN_RECONNECT_S
+
+
+def test_a_network_that_was_cut_often_does_not_slow_down_what_a_broker_ends() -> None:
+    takeovers = ended(20, hung_up=False)
+    takeovers.down(21.0, hung_up=True)
+    assert takeovers.wait_s == takeover.MIN_RECONNECT_S
+
+
+def test_the_reason_that_is_found_ends_the_waits() -> None:
+    for hung_up in (True, False):
+        takeovers = ended(20, hung_up=hung_up)
+        takeovers.settled()
+        assert takeovers.wait_s == takeover.MIN_RECONNECT_S
+
+
+def test_a_message_in_flight_is_no_takeover_but_the_wait_grows() -> None:
+    takeovers = Takeovers()
+    for turn in range(20):
+        takeovers.up(float(turn))
+        takeovers.down(turn + 0.5, hung_up=True, in_flight=True)
+    assert takeovers.seen(20.0) == 0
+    assert takeovers.wait_s == takeover.MAX_RECONNECT_S
 
 
 def test_a_broker_that_was_away_after_it_hung_up_is_no_takeover() -> None:

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keeping import DAY_NS, Clock, open_outbox, payloads, put
 
+from edgetune_node import outbox as outbox_module
 from edgetune_node.errors import OutboxError
-from edgetune_node.outbox import ENTRY_OVERHEAD_BYTES, Entry
+from edgetune_node.outbox import ENTRY_OVERHEAD_BYTES, Entry, Lane
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder that needs no disk, where the system has one
 
@@ -182,3 +183,36 @@ def test_a_clock_that_jumps_by_an_hour_gives_up_nothing_and_keeps_the_order(path
     )
     outbox.close()
     assert payloads(open_outbox(path, clock=clock)) == [b"1", b"2"]
+
+
+def test_what_is_set_aside_waits_no_more_is_kept_over_a_restart_and_goes_first(path: Path) -> None:
+    outbox = open_outbox(path, max_bytes=1000)
+    poison = put(outbox, "n/a/fault", b"p" * 300)
+    put(outbox, "n/a/fault", b"f" * 300)
+    outbox.set_aside(poison)
+    outbox.set_aside(poison)
+    outbox.set_aside(10**6)
+    assert (outbox.depth, outbox.aside) == (1, 1)
+    assert payloads(outbox) == [b"f" * 300]
+    outbox.close()
+    outbox = open_outbox(path, max_bytes=1000)
+    assert (outbox.depth, outbox.aside, outbox.topics(Lane.ASIDE)) == (1, 1, ["n/a/fault"])
+    assert [entry.key for entry in outbox.pending(lane=Lane.ASIDE)] == [poison]
+    put(outbox, "n/a/sign", b"s" * 300)
+    assert (outbox.depth, outbox.aside, outbox.dropped) == (2, 0, 1)
+    put(outbox, "n/a/state", b"s" * 300)
+    assert (outbox.depth, outbox.aside, outbox.dropped) == (2, 0, 2)
+    outbox.close()
+
+
+def test_only_the_newest_of_what_is_set_aside_are_kept(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "MAX_ASIDE", 3)
+    outbox = open_outbox(path)
+    keys = [put(outbox, "n/a/state", str(number).encode()) for number in range(5)]
+    for key in keys:
+        outbox.set_aside(key)
+    assert [entry.payload for entry in outbox.pending(lane=Lane.ASIDE)] == [b"2", b"3", b"4"]
+    assert (outbox.depth, outbox.aside, outbox.dropped) == (0, 3, 2)
+    outbox.done(*keys)
+    assert (outbox.aside, outbox.size_bytes) == (0, 0)
+    outbox.close()

@@ -128,6 +128,19 @@ def test_a_file_of_a_newer_format_is_refused_and_left_alone(path: Path) -> None:
     assert path.exists()
 
 
+def test_a_file_of_the_third_format_is_taken_over_with_all_it_holds(path: Path) -> None:
+    outbox = open_outbox(path)
+    put(outbox, payload=b"waits")
+    with outbox._file.transaction() as db:
+        db.execute("ALTER TABLE entry DROP COLUMN lane")
+        db.execute("PRAGMA user_version=3")
+    outbox.close()
+    outbox = open_outbox(path)
+    assert outbox.warning is None
+    assert payloads(outbox) == [b"waits"]
+    outbox.close()
+
+
 def test_a_file_of_the_first_format_is_taken_over_with_all_it_holds(path: Path) -> None:
     outbox = open_outbox(path)
     put(outbox, payload=b"waits")
@@ -136,6 +149,7 @@ def test_a_file_of_the_first_format_is_taken_over_with_all_it_holds(path: Path) 
         db.execute("DROP TABLE dropped")
         db.execute("DROP TABLE signed")
         db.execute("ALTER TABLE command DROP COLUMN note")
+        db.execute("ALTER TABLE entry DROP COLUMN lane")
         db.execute("PRAGMA user_version=1")
     outbox.close()
     for _ in range(2):
