@@ -125,6 +125,7 @@ class Health(Message):
     outbox_depth: int
     outbox_dropped: int
     outbox_dropped_faults: int = 0
+    log_lines_lost: int = 0
     disk_free_bytes: int
     problems: list[str] = []
     assets: list[AssetHealth]

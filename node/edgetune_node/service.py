@@ -65,6 +65,7 @@ if TYPE_CHECKING:
 
     from edgetune_node.clock import Clock
     from edgetune_node.config import Settings
+    from edgetune_node.log_writer import LogWriter
     from edgetune_node.requests import Stored
 
 TICK_S = 0.25
@@ -84,6 +85,8 @@ class Service:
         The configuration.
     clock
         The machine's clock.
+    log_writer
+        Writes the log; ``health`` tells whether it can.
 
     Raises
     ------
@@ -93,8 +96,9 @@ class Service:
         Where the data folder cannot be used.
     """
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, log_writer: LogWriter) -> None:
         self._settings = settings
+        self._log_writer = log_writer
         self._clock = clock
         self._boot = uuid.uuid4().hex[:8]
         self._data = settings.node.data_dir
@@ -160,7 +164,10 @@ class Service:
             "outbox_depth": link.depth,
             "outbox_dropped": link.dropped,
             "outbox_dropped_faults": outbox.dropped_faults,
-            "problems": [problem for problem in (*told, self._inbox.problem, self._defect) if problem],
+            "log_lines_lost": self._log_writer.lost,
+            "problems": [
+                problem for problem in (*told, self._inbox.problem, self._log_writer.problem, self._defect) if problem
+            ],
         }
 
     def missed(self, asset: str) -> Missed:
