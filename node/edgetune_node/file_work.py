@@ -87,8 +87,10 @@ class FileWork:
         Raises
         ------
         NodeError
-            Less than the reserve would be left.
+            Less than the reserve would be left, or the folder is not there.
         """
+        if not self._data.is_dir():
+            raise NodeError(f"data_dir {self._data} is gone; restore it, or mount its disk")
         free = free_bytes(self._data)
         if free - wanted < self._reserve:
             raise NodeError(

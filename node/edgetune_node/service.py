@@ -13,6 +13,7 @@ import structlog
 from edgetune_nas.errors import NasError
 from edgetune_node import insecure
 from edgetune_node.audit import AuditLog
+from edgetune_node.data_folder import DataFolder
 from edgetune_node.emitter import Emitter
 from edgetune_node.errors import NodeError
 from edgetune_node.events import (
@@ -69,6 +70,8 @@ if TYPE_CHECKING:
     from edgetune_node.requests import Stored
 
 TICK_S = 0.25
+FOLDER_S = 1.0
+"""Seconds between two looks whether the data folder is still there."""
 READERS_S = 0.5
 DRAIN_S = 2.5
 CLOSED_S = 4.0
@@ -105,7 +108,8 @@ class Service:
         sources = open_sources(settings.asset)
         kinds = ("models", "recordings", "novel")
         folders = [self._folder(section.id, kind) for section in settings.asset for kind in kinds]
-        prepare_folders(self._data, [self._data / INCOMING, *folders])
+        folders.insert(0, self._data / INCOMING)
+        prepare_folders(self._data, folders)
         self._outbox = Outbox(  # first of all files: it is locked, so a second node on this folder ends here
             self._data / "outbox.sqlite",
             max_bytes=settings.mqtt.outbox_max_bytes,
@@ -119,6 +123,7 @@ class Service:
         topics = Topics(settings.node.namespace, settings.node.id)
         self._audit = AuditLog(self._data, topics, self._boot)
         self._files = FileWork(settings, self._inbox.put)
+        self._data_folder = DataFolder(self._data, folders, self._outbox, self._files.profiles)
         self._emitter = Emitter(topics, self._boot, clock)
         self._node = Node(
             settings,
@@ -155,8 +160,10 @@ class Service:
         link, outbox, audit = self._link, self._outbox, self._audit
         vitals = self._vitals.read()
         audit.catch_up(self._clock.utc())
-        disk = disk_problem(vitals["disk_free_bytes"], self._settings.node.disk_reserve_bytes)
-        told = (*outbox.problems, disk, link.disk_error, link.refusal, link.flapping, link.incident, audit.failure)
+        folder = self._data_folder
+        disk = folder.problem or disk_problem(vitals["disk_free_bytes"], self._settings.node.disk_reserve_bytes)
+        ours = (self._inbox.problem, self._log_writer.problem, self._defect)
+        told = (folder.notice, *outbox.problems, disk, link.disk_error, link.refusal, link.flapping, link.incident)
         return {
             **vitals,
             "queue_depth": len(self._inbox),
@@ -165,9 +172,7 @@ class Service:
             "outbox_dropped": link.dropped,
             "outbox_dropped_faults": outbox.dropped_faults,
             "log_lines_lost": self._log_writer.lost,
-            "problems": [
-                problem for problem in (*told, self._inbox.problem, self._log_writer.problem, self._defect) if problem
-            ],
+            "problems": [problem for problem in (*told, audit.failure, *ours) if problem],
         }
 
     def missed(self, asset: str) -> Missed:
@@ -195,7 +200,7 @@ class Service:
             log.warning("insecure", problem=problem)
         self._watchdog.ready()
         log.info("node started", node=self._settings.node.id, assets=list(self._node.assets), boot=self._boot)
-        next_tick = self._clock.monotonic()
+        next_tick = next_look = self._clock.monotonic()
         try:
             while self._exit is None:
                 event = self._inbox.get(max(0.0, next_tick - self._clock.monotonic()))
@@ -206,6 +211,9 @@ class Service:
                         self._inbox.took(self._clock.monotonic() - began)
                 if self._clock.monotonic() >= next_tick:
                     next_tick = self._clock.monotonic() + TICK_S
+                    if next_tick >= next_look:
+                        next_look = next_tick + FOLDER_S
+                        self._look_at_folder()
                     self._take(Tick())
                     self._readers.check()
                     heard = {name: asset.heard for name, asset in self._node.assets.items()}
@@ -214,6 +222,11 @@ class Service:
             self._watchdog.stopping()
             self._close()
         return self._exit
+
+    def _look_at_folder(self) -> None:
+        if self._data_folder.look():
+            for name, store in self._files.novel.items():
+                self._take(NovelChanged(name, store.kept()))
 
     def _take(self, event: Event) -> None:
         """Handle one event; a defect of ours is logged and shown in ``health``, and the next event is handled."""
@@ -246,6 +259,7 @@ class Service:
         stopped = self._emitter.publish(Status, None, Durability.TELEMETRY, status="stopped")
         self._link.stop(stopped, DRAIN_S)
         self._files.join(max(0.0, began + CLOSED_S - self._clock.monotonic()))
+        self._data_folder.close()
         self._outbox.close()
         log.info("node stopped")
 
