@@ -82,7 +82,7 @@ class OutboxFile:
         self.path = path
         self.warning: str | None = None
         self._lock = threading.RLock()
-        self._left: list[sqlite3.Connection] = []
+        self._left: dict[_Identity | None, sqlite3.Connection] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = self._opened(LOCK_TIMEOUT_S, memory=True)
@@ -149,7 +149,7 @@ class OutboxFile:
                     self._begin_log()
                     return
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                new = self._opened(REATTACH_TIMEOUT_S, memory=False)
+                new = self._left.pop(found_database, None) or self._opened(REATTACH_TIMEOUT_S, memory=False)
                 try:
                     new.execute("BEGIN IMMEDIATE")
                     carry(self._connection, new)
@@ -163,7 +163,7 @@ class OutboxFile:
                 raise OutboxError(f"outbox {self.path}: its folder cannot be made: {error.strerror}") from error
             old, self._connection, self._identity = self._connection, new, _identity(self.path)
             if database is not None and self._identity[0] is not None and database[1] == self._identity[0][1]:
-                self._left.append(old)  # SQLite would take the new file for its own, and delete the log of that
+                self._left[database] = old  # SQLite would take the new file for its own, and delete the log of that
             else:
                 old.close()
 

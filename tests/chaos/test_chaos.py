@@ -52,6 +52,9 @@ def test_nothing_is_lost_invented_or_out_of_order_whatever_breaks() -> None:
         "cut mid-message",
         "cable pulled",
         "sensor unplugged",
+        "log that nobody takes",
+        "log read late",
+        "data folder emptied",
     ):
         assert fault in said
 

@@ -110,7 +110,7 @@ def test_a_folder_that_is_taken_away_is_named_and_made_again(
     loop.wait("fault", lambda fault: fault["event"] == raised["event"] and fault["cleared"])
     loop.scada.publish("edgetune/n1/bearing/cmd/recalibrate", {"id": job, "source": "stored"})
     assert loop.reply(job)["detail"]["model"] == model  # the answer of then, and no new job
-    assert not about_the_folder(loop.wait("health", lambda _: True))
+    assert not about_the_folder(loop.wait("health", lambda found: found["boot"] != health["boot"]))
 
 
 def test_a_folder_that_cannot_be_made_again_is_named_until_it_can(
