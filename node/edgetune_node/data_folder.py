@@ -105,12 +105,10 @@ class DataFolder:
 
     def _fate(self) -> str:
         """Name what became of the folder that is held."""
-        now = ""
-        with suppress(OSError):  # no /proc here
-            now = os.fsdecode(Path(f"/proc/self/fd/{self._held}").readlink())
-        if now and now != str(self._path) and not now.endswith(DELETED):
-            return f"renamed to {now}"
-        return "removed, or its disk unmounted,"
+        now = _where(self._held)
+        if not now or now.endswith(DELETED):
+            return "removed, or its disk unmounted,"
+        return "replaced" if now == self._place else f"renamed to {now}"
 
     def _make_again(self) -> int:
         """Make what must be there; return the number of models in use."""
@@ -119,11 +117,20 @@ class DataFolder:
             self._outbox.reattach()
         for profiles in self._profiles.values():
             profiles.restore()
-        os.close(self._held)
+        before = self._held
         self._take_hold()
+        os.close(before)
         return sum(profiles.store.current() is not None for profiles in self._profiles.values())
 
     def _take_hold(self) -> None:
         self._held = os.open(self._path, getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._place = _where(self._held)
         held = os.fstat(self._held)
         self._identity = held.st_dev, held.st_ino
+
+
+def _where(descriptor: int) -> str:
+    """Return the path at which a folder that is open is now; empty where the system does not tell."""
+    with suppress(OSError):
+        return os.fsdecode(Path(f"/proc/self/fd/{descriptor}").readlink())
+    return ""

@@ -126,6 +126,7 @@ def test_a_folder_that_cannot_be_made_again_is_named_until_it_can(
     assert "full" not in "".join(health["problems"])
     answer = loop.reply(loop.command("record", label="normal", seconds=1))
     assert answer["status"] == "failed"
+    assert "Read-only file system" in answer["reason"]
     cancelled = loop.command("cancel")
     loop.reply(cancelled)
     subprocess.run(["umount", "-l", str(loop.data)], check=True)
