@@ -21,11 +21,13 @@ from edgetune_nas.card import Budget, Task
 from edgetune_nas.goal import Goal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import IO
 
 JOB_FILE = "job.json"
 GRACE_SECONDS = 10.0
 """Time between asking a child to stop and killing it; writing the best bundle so far takes some of it."""
+MAX_LOG_LINE = 8192
 
 
 class _Model(BaseModel):
@@ -93,11 +95,13 @@ class SearchJob:
         self._asked_to_stop = False
 
     @classmethod
-    def start(cls, job: Job, *, grace: float = GRACE_SECONDS) -> SearchJob:
-        """Start the child of ``job``; its log goes to this process's stderr.
+    def start(cls, job: Job, *, grace: float = GRACE_SECONDS, log: Callable[[str], object] | None = None) -> SearchJob:
+        """Start the child of ``job``.
 
         Parameters
         ----------
+        log
+            Called with each line that the child logs, from a thread of its own. None: they go to this process's stderr.
         grace
             Seconds between `cancel` and the kill.
 
@@ -115,11 +119,15 @@ class SearchJob:
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
+            stderr=None if log is None else subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            errors="backslashreplace",
             env=environment,
             start_new_session=True,
         )
+        if log is not None and process.stderr is not None:
+            threading.Thread(target=_relay, args=(process.stderr, log), name="search-log", daemon=True).start()
         return cls(process, grace)
 
     @property
@@ -166,6 +174,12 @@ class SearchJob:
     def _signal(self, number: signal.Signals) -> None:
         if self._process.poll() is None:
             os.killpg(self._process.pid, number)
+
+
+def _relay(stream: IO[str], log: Callable[[str], object]) -> None:
+    with stream:
+        while line := stream.readline(MAX_LOG_LINE):
+            log(line.rstrip("\n"))
 
 
 def _parsed(line: str) -> dict[str, Any] | None:

@@ -11,12 +11,13 @@ import signal
 import sys
 import time
 import traceback
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pydantic import ValidationError
 
+from edgetune_nas import standard_streams
 from edgetune_nas.errors import BudgetError, NasError
 from edgetune_nas.job import Job, Source
 from edgetune_nas.usage import peak_rss_bytes
@@ -50,6 +51,7 @@ class _Cancelled:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the job of a JSON file; 0 when a bundle was written, else 1. Events go to stdout, all else to stderr."""
+    standard_streams.mend()
     parser = argparse.ArgumentParser(prog="python -m edgetune_nas.job_child", description="Run a search job.")
     parser.add_argument("job", type=Path)
     parser.add_argument("--parent", type=int, help="process to die with")
@@ -186,7 +188,8 @@ def _events_only_stdout() -> Iterator[TextIO]:
     """Keep the real stdout for events; whatever any library prints goes to stderr."""
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as events:
         os.dup2(2, 1)
-        yield events
+        with redirect_stdout(sys.stderr):
+            yield events
 
 
 if __name__ == "__main__":

@@ -87,8 +87,10 @@ class FileWork:
         Raises
         ------
         NodeError
-            Less than the reserve would be left.
+            Less than the reserve would be left, or the folder is not there.
         """
+        if not all(store.folder.is_dir() for store in self.recordings.values()):
+            raise NodeError(f"data_dir {self._data} is gone or replaced; health says why")
         free = free_bytes(self._data)
         if free - wanted < self._reserve:
             raise NodeError(

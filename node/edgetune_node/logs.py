@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING
 
 import structlog
 
 from edgetune_node.events import Durability
+from edgetune_node.log_writer import STDERR, LogStream, LogWriter
 from edgetune_node.messages import Fault, Model, Response
 
 if TYPE_CHECKING:
@@ -17,22 +19,37 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-def configure(*, verbose: bool = False) -> None:
-    """Send every log entry of this process to stderr."""
+class _QueueLogger:
+    """What structlog hands a rendered entry to."""
+
+    def __init__(self, writer: LogWriter) -> None:
+        self._writer = writer
+
+    def msg(self, message: str) -> None:
+        self._writer.write(message + "\n")
+
+    debug = info = warning = error = critical = msg
+
+
+def configure(*, verbose: bool = False) -> LogWriter:
+    """Send every log entry of this process, and all that is printed to `sys.stderr`, to stderr through a queue."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    people = sys.stderr.isatty()
+    people = os.isatty(STDERR)
     last = structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer()
     errors = [] if people else [structlog.processors.format_exc_info]
+    writer = LogWriter()
     structlog.configure(
         processors=[*shared, *errors, last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _QueueLogger(writer),
         cache_logger_on_first_use=True,
     )
+    sys.stderr = LogStream(writer)  # a warning or a traceback must not wait for the log's reader either
+    return writer
 
 
 def log_rare(effect: Publish) -> None:

@@ -128,6 +128,7 @@ class Health(Message):
     outbox_dropped: int
     outbox_dropped_faults: int = 0
     outbox_set_aside: int = 0
+    log_lines_lost: int = 0
     disk_free_bytes: int
     problems: list[str] = []
     assets: list[AssetHealth]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from edgetune_node.errors import OutboxError
 from edgetune_node.kept_commands import KeptCommands
+from edgetune_node.outbox_carry import INSERT_ENTRY, carry
 from edgetune_node.outbox_file import OutboxFile
 
 if TYPE_CHECKING:
@@ -22,10 +23,6 @@ CLOCK_SET_NS = 1_577_836_800 * 10**9
 """2020-01-01: an earlier time stamp is that of a clock not yet set, so the entry's age is unknown."""
 PROBE_BYTES = 8192
 """More than the free room in a page, so that a disk without room for a message has none for the probe either."""
-INSERT_ENTRY = (
-    "INSERT INTO entry (topic, payload, qos, retain, correlation, boot, time_ns, rank, size, lane)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
 RANKS = {"sign": 0, "fault": 2}
 OTHER_RANK = 1
 MAX_ASIDE = 1000
@@ -104,12 +101,7 @@ class Outbox:
             self._dropped: dict[int, int] = dict(db.execute("SELECT rank, count FROM dropped"))
             self._dropped_before = sum(self._dropped.values()), self._dropped.get(RANKS["fault"], 0)
             self._current: dict[str, bytes] = dict(db.execute("SELECT topic, payload FROM current"))
-            row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entry'").fetchone()
-            self._last_key: int = row[0] if row else 0
-            self._depth: int
-            self._bytes: int
-            self._depth, self._bytes = db.execute("SELECT count(*), coalesce(sum(size), 0) FROM entry").fetchone()
-            self._aside: int = db.execute("SELECT count(*) FROM entry WHERE lane = ?", (Lane.ASIDE,)).fetchone()[0]
+            self._last_key, self._depth, self._bytes, self._aside = _measured(db)
         with contextlib.suppress(OutboxError):  # on a full disk what is too old can wait; each connection tries again
             self.expire()
 
@@ -333,6 +325,47 @@ class Outbox:
                 _delete(db, probe.lastrowid or 0)
             self.commands.rewritten()
             self._unwritten_states.clear()
+
+    # ---- after the file was taken away ---------------------------------------------------------------------------
+
+    @property
+    def detached(self) -> bool:
+        """Whether the file at the path is not the one in use: what is put now would not outlive the process."""
+        return self._file.detached
+
+    def reattach(self) -> None:
+        """Go on with the file at the path; everything in use is written there, under the same keys.
+
+        What another process had left waiting in that file is sent as well, after that, as history.
+
+        Raises
+        ------
+        OutboxError
+            If it cannot be done; nothing is forgotten.
+        """
+        with self._lock:
+            self._file.reattach(self._carry)
+            with self._file.reading() as db:
+                self._dropped = dict(db.execute("SELECT rank, count FROM dropped"))
+                last, self._depth, self._bytes, self._aside = _measured(db)
+            self._last_key = max(self._last_key, last)
+            self.recover()
+
+    def _carry(self, old: sqlite3.Connection, new: sqlite3.Connection) -> None:
+        if not carry(old, new, last_key=self._last_key):
+            self._file.warning = (
+                f"outbox {self._file.path}: its file could no longer be read when it was replaced;"
+                " messages that waited there are lost"
+            )
+        new.executemany("INSERT OR REPLACE INTO current VALUES (?, ?)", self._current.items())
+
+
+def _measured(db: sqlite3.Connection) -> tuple[int, int, int, int]:
+    """Key of the newest entry ever put, 0 if none was; number, bytes, and number set aside of the entries there."""
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entry'").fetchone()
+    depth, size = db.execute("SELECT count(*), coalesce(sum(size), 0) FROM entry").fetchone()
+    aside = db.execute("SELECT count(*) FROM entry WHERE lane = ?", (Lane.ASIDE,)).fetchone()[0]
+    return row[0] if row else 0, depth, size, aside
 
 
 def _delete(db: sqlite3.Connection, key: int) -> list[_Gone]:

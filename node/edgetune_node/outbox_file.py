@@ -6,16 +6,21 @@ import contextlib
 import errno
 import sqlite3
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from edgetune_node.errors import OutboxError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+_Identity: TypeAlias = tuple[int, int]
+"""Device and inode."""
 
 FORMAT = 4
 LOCK_TIMEOUT_S = 3.0
+REATTACH_TIMEOUT_S = 0.2
+"""Shorter, since the node waits meanwhile; it is tried again."""
 FULL = {errno.ENOSPC, errno.EDQUOT}
 UPGRADES = {
     1: "ALTER TABLE command ADD COLUMN note BLOB NOT NULL DEFAULT x''",
@@ -80,13 +85,16 @@ class OutboxFile:
         self.path = path
         self.warning: str | None = None
         self._lock = threading.RLock()
+        self._left: dict[_Identity | None, sqlite3.Connection] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = self._opened()
+            self._connection = self._opened(LOCK_TIMEOUT_S, memory=True)
         except OSError as error:
             if error.errno not in FULL:
                 raise OutboxError(f"outbox {path}: its folder cannot be made: {error.strerror}") from error
             self._connection = self._in_memory()
+        in_memory = not self._connection.execute("PRAGMA database_list").fetchone()[2]
+        self._identity = None if in_memory else _identity(path)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -118,14 +126,66 @@ class OutboxFile:
             except sqlite3.Error as error:
                 raise OutboxError(f"outbox {self.path} cannot be read: {error}; {_advice(error)}") from error
 
+    @property
+    def detached(self) -> bool:
+        """Whether the path no longer leads to the file that is open, so that a restart would not find it."""
+        return self._identity is not None and self._identity != _identity(self.path)
+
+    def reattach(self, carry: Callable[[sqlite3.Connection, sqlite3.Connection], None]) -> None:
+        """Open what is at the path now, a new file where there is none, and go on with it.
+
+        Parameters
+        ----------
+        carry
+            Writes what the old file holds into the new one, as one transaction; it gets both.
+
+        Raises
+        ------
+        OutboxError
+            If that cannot be done; the old file stays in use.
+        """
+        with self._lock:
+            database, log = self._identity or (None, None)
+            found_database, found_log = _identity(self.path)
+            try:
+                if database == found_database and log != found_log:  # the log alone has gone
+                    self._begin_log()
+                    return
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                new = self._left.pop(found_database, None) or self._opened(REATTACH_TIMEOUT_S, memory=False)
+                try:
+                    new.execute("BEGIN IMMEDIATE")
+                    carry(self._connection, new)
+                    new.execute("COMMIT")
+                except BaseException:
+                    new.close()
+                    raise
+            except sqlite3.Error as error:
+                raise OutboxError(f"outbox {self.path} cannot be made again: {error}; {_advice(error)}") from error
+            except OSError as error:
+                raise OutboxError(f"outbox {self.path}: its folder cannot be made: {error.strerror}") from error
+            old, self._connection, self._identity = self._connection, new, _identity(self.path)
+            if database is not None and self._identity[0] is not None and database[1] == self._identity[0][1]:
+                self._left[database] = old  # SQLite would take the new file for its own, and delete the log of that
+            else:
+                old.close()
+
     def close(self) -> None:
         """Close the file; nothing gets lost without it."""
         with self._lock:
             self._connection.close()
 
-    def _opened(self) -> sqlite3.Connection:
+    def _begin_log(self) -> None:
+        """Write what the deleted log holds into the database, and begin a log that has a name."""
+        self._connection.execute("PRAGMA journal_mode=DELETE")
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("BEGIN EXCLUSIVE")
+        self._connection.execute("COMMIT")
+        self._identity = _identity(self.path)
+
+    def _opened(self, timeout_s: float, *, memory: bool) -> sqlite3.Connection:
         try:
-            return self._open_or_remember()
+            return self._open_or_remember(timeout_s, memory=memory)
         except sqlite3.OperationalError as error:  # a DatabaseError too, but says nothing about the content
             raise OutboxError(f"outbox {self.path} cannot be opened: {error}; {_advice(error)}") from error
         except sqlite3.DatabaseError as error:
@@ -134,22 +194,22 @@ class OutboxFile:
                 f"outbox {self.path} is damaged ({error}); it now is {aside}, and what was not yet sent is in there"
             )
             try:
-                return self._open_or_remember()
+                return self._open_or_remember(timeout_s, memory=memory)
             except sqlite3.Error as second:
                 raise OutboxError(f"outbox {self.path} cannot be made anew: {second}; {_advice(second)}") from second
 
-    def _open_or_remember(self) -> sqlite3.Connection:
+    def _open_or_remember(self, timeout_s: float, *, memory: bool) -> sqlite3.Connection:
         try:
-            return _open(self.path)
+            return _open(self.path, timeout_s)
         except sqlite3.OperationalError as error:
-            if not _says_full(error, self.path):
+            if not memory or not _says_full(error, self.path):
                 raise
             return self._in_memory()
 
     def _in_memory(self) -> sqlite3.Connection:
         memory = f"the disk is full: outbox {self.path} cannot be used, and messages are kept in memory"
         self.warning = "; ".join(filter(None, [self.warning, f"{memory}; free some space and restart the node"]))
-        return _open(None)
+        return _open(None, LOCK_TIMEOUT_S)
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
@@ -168,11 +228,22 @@ class OutboxFile:
         return aside
 
 
-def _open(path: Path | None) -> sqlite3.Connection:
+def _identity(path: Path) -> tuple[_Identity | None, _Identity | None]:
+    """Which files a database and its log are; None for one that is not there."""
+    found: list[_Identity | None] = []
+    for part in (path, path.with_name(path.name + "-wal")):
+        try:
+            status = part.stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((status.st_dev, status.st_ino))
+    return found[0], found[1]
+
+
+def _open(path: Path | None, timeout_s: float) -> sqlite3.Connection:
     """Open a file, or memory; writes nothing where the tables are there already."""
-    connection = sqlite3.connect(
-        path or ":memory:", timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False
-    )
+    connection = sqlite3.connect(path or ":memory:", timeout=timeout_s, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         connection.execute("PRAGMA journal_mode=WAL")

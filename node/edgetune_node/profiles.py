@@ -74,16 +74,27 @@ class Profiles:
         StoreError
             Where it cannot be remembered; nothing has changed then.
         """
-        path = self._folder / WEARER_FILE
         try:
             store = self._store_of(subject)
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with replacing(path, self._folder / TEMPORARY) as file:
-                file.write(json.dumps({"subject": subject}).encode())
+            self._note(subject)
         except OSError as error:
+            path = self._folder / WEARER_FILE
             raise StoreError(f"{path} cannot be written: {error.strerror}; free some space or check rights") from error
         self.subject, self.store = subject, store
         return store
+
+    def restore(self) -> str | None:
+        """Write again who wears the sensor and the model in use, where they were deleted; return that model's id.
+
+        Raises
+        ------
+        BundleError, OSError
+            Where they cannot be written.
+        """
+        if self.subject != self._section.subject and not (self._folder / WEARER_FILE).exists():
+            self._note(self.subject)
+        self.store.folder.mkdir(parents=True, exist_ok=True)
+        return self.store.restore()
 
     def open(self) -> tuple[Bundle | None, list[str]]:
         """Load the model in use; the warnings say what was wrong."""
@@ -94,6 +105,11 @@ class Profiles:
     def people(self) -> bool:
         """Whether there are people at all."""
         return self._section.task == "sign"
+
+    def _note(self, subject: str) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with replacing(self._folder / WEARER_FILE, self._folder / TEMPORARY) as file:
+            file.write(json.dumps({"subject": subject}).encode())
 
     def _store_of(self, subject: str) -> ModelStore:
         section = self._section

@@ -96,7 +96,9 @@ class SearchRunner:
             replaced=store.current(),
             max_rss_bytes=section.search_max_rss_bytes,
         )
-        self._running = SearchJob.start(job)
+        logged = log.bind(asset=wanted.asset, job=wanted.job)
+        # through this process, whose log never blocks: a child that waits for the log's reader would hang
+        self._running = SearchJob.start(job, log=lambda line: logged.info("search says", line=line))
         with self._lock:
             self._in_use, self._unwanted = out, False
         log.info(

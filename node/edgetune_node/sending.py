@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from edgetune_node.history import mark_historical
 from edgetune_node.outbox import Entry
 
 
@@ -57,14 +57,3 @@ class Sending:
     def size(self) -> int:
         """Upper bound of the MQTT packet's bytes."""
         return len(self.payload) + len(self.topic.encode()) + len(self.correlation or b"") + 32
-
-
-def mark_historical(payload: bytes) -> bytes:
-    """Set ``historical`` in a message's JSON; anything else stays as it is."""
-    try:
-        data = json.loads(payload)
-    except ValueError:
-        return payload
-    if not isinstance(data, dict):
-        return payload
-    return json.dumps({**data, "historical": True}, separators=(",", ":"), ensure_ascii=False).encode()

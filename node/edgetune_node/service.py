@@ -13,6 +13,7 @@ import structlog
 from edgetune_nas.errors import NasError
 from edgetune_node import insecure
 from edgetune_node.audit import AuditLog
+from edgetune_node.data_folder import DataFolder
 from edgetune_node.emitter import Emitter
 from edgetune_node.errors import NodeError
 from edgetune_node.events import (
@@ -66,9 +67,12 @@ if TYPE_CHECKING:
 
     from edgetune_node.clock import Clock
     from edgetune_node.config import Settings
+    from edgetune_node.log_writer import LogWriter
     from edgetune_node.requests import Stored
 
 TICK_S = 0.25
+FOLDER_S = 1.0
+"""Seconds between two looks whether the data folder is still there."""
 READERS_S = 0.5
 DRAIN_S = 2.5
 CLOSED_S = 4.0
@@ -85,6 +89,8 @@ class Service:
         The configuration.
     clock
         The machine's clock.
+    log_writer
+        Writes the log; ``health`` tells whether it can.
 
     Raises
     ------
@@ -94,15 +100,17 @@ class Service:
         Where the data folder cannot be used.
     """
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, log_writer: LogWriter) -> None:
         self._settings = settings
+        self._log_writer = log_writer
         self._clock = clock
         self._boot = uuid.uuid4().hex[:8]
         self._data = settings.node.data_dir
         sources = open_sources(settings.asset)
         kinds = ("models", "recordings", "novel")
         folders = [self._folder(section.id, kind) for section in settings.asset for kind in kinds]
-        prepare_folders(self._data, [self._data / INCOMING, *folders])
+        folders.insert(0, self._data / INCOMING)
+        prepare_folders(self._data, folders)
         self._outbox = Outbox(  # first of all files: it is locked, so a second node on this folder ends here
             self._data / "outbox.sqlite",
             max_bytes=settings.mqtt.outbox_max_bytes,
@@ -116,6 +124,7 @@ class Service:
         topics = Topics(settings.node.namespace, settings.node.id)
         self._audit = AuditLog(self._data, topics, self._boot, monotonic=clock.monotonic)
         self._files = FileWork(settings, self._inbox.put)
+        self._data_folder = DataFolder(self._data, folders, self._outbox, self._files.profiles)
         self._emitter = Emitter(topics, self._boot, clock)
         self._node = Node(
             settings,
@@ -154,9 +163,11 @@ class Service:
         link, outbox, audit = self._link, self._outbox, self._audit
         vitals = self._vitals.read()
         audit.catch_up(self._clock.utc(), self._inbox.refused)
-        disk = disk_problem(vitals["disk_free_bytes"], self._settings.node.disk_reserve_bytes)
+        folder = self._data_folder
+        disk = folder.problem or disk_problem(vitals["disk_free_bytes"], self._settings.node.disk_reserve_bytes)
         wire = link.refusal, link.set_aside, link.willless, link.flapping, link.incident
-        told = (*outbox.problems, disk, link.disk_error, *wire, audit.failure)
+        ours = audit.failure, self._inbox.problem, self._log_writer.problem, self._defect
+        told = (folder.notice, *outbox.problems, disk, link.disk_error, *wire, *ours)
         return {
             **vitals,
             "queue_depth": len(self._inbox),
@@ -165,7 +176,8 @@ class Service:
             "outbox_dropped": link.dropped,
             "outbox_dropped_faults": outbox.dropped_faults,
             "outbox_set_aside": outbox.aside,
-            "problems": [problem for problem in (*told, self._inbox.problem, self._defect) if problem],
+            "log_lines_lost": self._log_writer.lost,
+            "problems": [problem for problem in told if problem],
         }
 
     def missed(self, asset: str) -> Missed:
@@ -193,7 +205,7 @@ class Service:
             log.warning("insecure", problem=problem)
         self._watchdog.ready()
         log.info("node started", node=self._settings.node.id, assets=list(self._node.assets), boot=self._boot)
-        next_tick = self._clock.monotonic()
+        next_tick = next_look = self._clock.monotonic()
         try:
             while self._exit is None:
                 if self._asked_to_stop is not None:
@@ -206,6 +218,9 @@ class Service:
                     self._inbox.took(event, self._clock.monotonic() - began)
                 if self._clock.monotonic() >= next_tick:
                     next_tick = self._clock.monotonic() + TICK_S
+                    if next_tick >= next_look:
+                        next_look = next_tick + FOLDER_S
+                        self._look_at_folder()
                     self._take(Tick())
                     self._readers.check()
                     heard = {name: asset.heard for name, asset in self._node.assets.items()}
@@ -214,6 +229,11 @@ class Service:
             self._watchdog.stopping()
             self._close()
         return self._exit
+
+    def _look_at_folder(self) -> None:
+        if self._data_folder.look():
+            for name, store in self._files.novel.items():
+                self._take(NovelChanged(name, store.kept()))
 
     def _take(self, event: Event) -> None:
         """Handle one event; a defect of ours is logged and shown in ``health``, and the next event is handled."""
@@ -250,6 +270,7 @@ class Service:
         stopped = self._emitter.publish(Status, None, Durability.TELEMETRY, status="stopped")
         self._link.stop(stopped, DRAIN_S)
         self._files.join(max(0.0, began + CLOSED_S - self._clock.monotonic()))
+        self._data_folder.close()
         self._outbox.close()
         log.info("node stopped")
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from edgetune_nas.bundle import Bundle, load_bundle, read_card
+from edgetune_nas.bundle import CARD, Bundle, load_bundle, read_card
+from edgetune_nas.bundle_files import write_folder
 from edgetune_nas.errors import BundleError
 from edgetune_node.alarm import NO_CLASSES
 from edgetune_node.errors import StoreError
@@ -42,6 +45,7 @@ class ModelStore:
         self._length = length
         self._task = task
         self._changing = threading.Lock()
+        self._in_use: tuple[str, dict[str, bytes]] | None = None
         for leftover in folder.glob(f"{_TEMPORARY}*"):
             if leftover.is_dir() and not leftover.is_symlink():
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -97,6 +101,7 @@ class ModelStore:
                 bundle = self.open(folder)
                 if name == "previous":
                     self._link("current", folder)
+                self._remember(bundle)
             except (BundleError, OSError) as error:
                 warnings.append(f"{name} model refused: {error}")
                 continue
@@ -140,6 +145,7 @@ class ModelStore:
             target = self.folder / f"model-{opened.card.id}"
             opened = self._take_in(opened, target)
         self._make_current(target)
+        self._remember(opened)
         self._prune(target)
         return opened
 
@@ -187,7 +193,31 @@ class ModelStore:
                 raise StoreError("there is no previous model to go back to")
             opened = self.open(target)
             self._make_current(target)
+            self._remember(opened)
             return opened
+
+    def restore(self) -> str | None:
+        """Write the model in use again where its files have been deleted; return its id where it was written.
+
+        Raises
+        ------
+        BundleError, OSError
+            Where it cannot be written.
+        """
+        with self._changing:
+            if self._in_use is None or self.current() is not None:
+                return None
+            name, files = self._in_use
+            if not (self.folder / name).is_dir():
+                write_folder(self.folder, name, {file: zlib.decompress(data) for file, data in files.items()})
+            self._link("current", self.folder / name)
+            return name.removeprefix("model-")
+
+    def _remember(self, bundle: Bundle) -> None:
+        """Keep the files of the model in use, a few ten kilobytes compressed, so that `restore` has them."""
+        with suppress(OSError):  # deleted meanwhile: then the one before is restored
+            files = {name: zlib.compress((bundle.path / name).read_bytes()) for name in (*bundle.card.sha256, CARD)}
+            self._in_use = bundle.path.name, files
 
     def _make_current(self, target: Path) -> None:
         """Change both links; where that is cut off, `_finish_change` does the rest at the next start."""

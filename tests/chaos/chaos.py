@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import sinks
 from cable import Cable
 from floods import floods
 from hardships import (
@@ -330,6 +331,7 @@ def faults(chaos: Chaos, plan: Plan, disk: Disk) -> Iterator[tuple[str, list[Cal
     yield "another client of its id", [chaos.twin] * plan.twins, ""
     missing = "" if FAKETIME is not None else "libfaketime is not installed"
     yield "clock jumped an hour", [partial(chaos.jump, by_s) for by_s in plan.jumps_s], missing
+    yield from sinks.faults(chaos, plan, disk)
 
 
 def leftovers(data: Path) -> list[Path]:

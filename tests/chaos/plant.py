@@ -218,15 +218,15 @@ class Node:
         assert self._process is not None
         return self._process.pid
 
-    def start(self, **environment: str) -> None:
-        """Start it, with more in its environment."""
+    def start(self, *, stderr: int | None = None, **environment: str) -> None:
+        """Start it, with more in its environment; its log goes to ``stderr`` where that is given."""
         with self._log.open("ab") as log:
             log.write(b"\n")  # a kill may have cut the last line
             log.flush()
             self._process = subprocess.Popen(
                 self._command,
                 stdout=log,
-                stderr=log,
+                stderr=log if stderr is None else stderr,
                 env={name: value for name, value in os.environ.items() if not name.startswith("EDGETUNE_")}
                 | environment,
             )

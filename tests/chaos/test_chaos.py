@@ -55,6 +55,9 @@ def test_nothing_is_lost_invented_or_out_of_order_whatever_breaks() -> None:
         "flood of garbage",
         "sensor unplugged",
         "poison: broker hangs up",
+        "log that nobody takes",
+        "log read late",
+        "data folder emptied",
     ):
         assert fault in said
 

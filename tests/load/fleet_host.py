@@ -16,8 +16,8 @@ from edgetune_node.service import Service
 
 def main() -> None:
     """Run them all."""
-    logs.configure()
-    services = [Service(load_settings(Path(name)), SystemClock()) for name in sys.argv[1:]]
+    writer = logs.configure()
+    services = [Service(load_settings(Path(name)), SystemClock(), writer) for name in sys.argv[1:]]
     threads = [threading.Thread(target=service.run) for service in services]
     ending = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ending.set())

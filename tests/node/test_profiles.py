@@ -12,7 +12,7 @@ import pytest
 
 from edgetune_nas.bundle import load_bundle
 from edgetune_node.asset import Asset
-from edgetune_node.cli.checks import check_models
+from edgetune_node.cli.model_checks import check_models
 from edgetune_node.commands import Cancel, Profile, Recalibrate, Record, Rollback, parse_command
 from edgetune_node.config import AssetSection
 from edgetune_node.desk import Desk

@@ -283,3 +283,34 @@ def test_a_store_that_nothing_was_put_into_leaves_no_folder(tmp_path: Path) -> N
     assert store.open_current() == (None, [])
     assert store.models() == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("how", ["installed", "opened", "rolled back to"])
+def test_a_deleted_model_in_use_is_written_again(
+    store: ModelStore, tmp_path: Path, write_tiny_bundle: Callable[..., Path], how: str
+) -> None:
+    assert store.restore() is None
+    wanted = store.install(write_tiny_bundle(tmp_path / "out", seed=1)).card
+    if how == "opened":
+        store = ModelStore(store.folder, SPEC, 64, "fault")
+        store.open_current()
+    elif how == "rolled back to":
+        store.install(write_tiny_bundle(tmp_path / "out", seed=2))
+        store.rollback()
+    assert store.restore() is None
+    shutil.rmtree(store.folder)
+    assert store.restore() == wanted.id
+    bundle, warnings = ModelStore(store.folder, SPEC, 64, "fault").open_current()
+    assert bundle is not None
+    assert (bundle.card, warnings) == (wanted, [])
+    assert names(store) == ["current", f"model-{wanted.id}"]
+
+
+def test_a_model_that_cannot_be_written_again_is_named(
+    store: ModelStore, tmp_path: Path, write_tiny_bundle: Callable[..., Path]
+) -> None:
+    store.install(write_tiny_bundle(tmp_path / "out"))
+    shutil.rmtree(store.folder)
+    store.folder.write_text("")
+    with pytest.raises(BundleError, match="cannot write"):
+        store.restore()

@@ -14,6 +14,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import typer
 
+from edgetune_nas import standard_streams
 from edgetune_nas.errors import NasError
 from edgetune_node.errors import ConfigError, NodeError
 from edgetune_signal import SignalError, SourceOptionsError
@@ -61,7 +62,15 @@ def build(names: list[str]) -> typer.Typer:
 
 def main() -> None:
     """Run the command line; users' mistakes end with a message and an exit code, never with a traceback."""
+    standard_streams.mend()
     _name_crashes()
+    try:
+        _run()
+    finally:
+        _flush()
+
+
+def _run() -> None:
     wanted = [argument for argument in sys.argv[1:2] if argument in COMMANDS]
     if not wanted and sys.argv[1:2] != ["--version"]:
         wanted = list(COMMANDS)
@@ -111,6 +120,19 @@ def _load(path: str) -> Callable[..., object] | typer.Typer:
     module, _, name = path.partition(":")
     found: Callable[..., object] | typer.Typer = getattr(importlib.import_module(module), name)
     return found
+
+
+def _flush() -> None:
+    """Write what standard output still holds; Python itself would end with exit code 120 where that fails."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, standard_streams.STDOUT)
+        os.close(nowhere)
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"edgetune: standard output cannot be written: {error.strerror}\n")
+        sys.exit(FAILED)
 
 
 def _fail(error: Exception, code: int) -> None:

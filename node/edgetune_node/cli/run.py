@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 SWITCH_S = 0.0005
+LOGGED_S = 0.5
+"""Seconds at the end for log lines that wait; with a stop's four they stay within what SIGTERM is promised."""
 
 
 def run(
@@ -29,11 +31,17 @@ def run(
     # end of a search and at many times real time made the thread that classifies too slow for its samples.
     sys.setswitchinterval(SWITCH_S)
     settings = load_settings(config)
-    logs.configure(verbose=verbose)
-    service = Service(settings, SystemClock())
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # else nohup started it
-            signal.signal(number, lambda number, _frame: service.stop(signal.Signals(number).name))
-    code = service.run()
-    sys.stderr.flush()
+    stderr = sys.stderr
+    log_writer = logs.configure(verbose=verbose)
+    try:
+        service = Service(settings, SystemClock(), log_writer)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # else nohup started it
+                signal.signal(number, lambda number, _frame: service.stop(signal.Signals(number).name))
+        code = service.run()
+    except BaseException:
+        sys.stderr = stderr  # what went wrong is told by whoever called
+        raise
+    finally:
+        log_writer.close(LOGGED_S)
     os._exit(code)  # everything is on disk; a thread that some driver or disk holds up would keep the process alive

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetune_node.delivery import MAX_TELEMETRY, Delivery, Stage
+from edgetune_node.history import mark_historical
 from edgetune_node.outbox import Entry, Outbox
-from edgetune_node.sending import Sending, Telemetry, mark_historical
+from edgetune_node.sending import Sending, Telemetry
 from edgetune_node.serving import Limits
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder that needs no disk, where the system has one

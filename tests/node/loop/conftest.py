@@ -17,7 +17,7 @@ from brokers import wait_until
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 PATIENCE_S = 120.0
@@ -59,12 +59,13 @@ protocol = "{protocol}"
         self._process: subprocess.Popen[bytes] | None = None
         self._ids = iter(range(10_000))
 
-    def start(self) -> None:
+    def start(self, *, stderr: int | None = None, prefix: Sequence[str] = ()) -> None:
+        """Start it and wait until it is online; ``prefix`` is a command that ends in running the node."""
         with (self.folder / "node.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "edgetune_node", "run", "--config", str(self.config)],
+                [*prefix, sys.executable, "-m", "edgetune_node", "run", "--config", str(self.config)],
                 stdout=log,
-                stderr=log,
+                stderr=log if stderr is None else stderr,
                 env={name: value for name, value in os.environ.items() if not name.startswith("EDGETUNE_")},
             )
         self.wait("status", lambda status: status["status"] == "online")

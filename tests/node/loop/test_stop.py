@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
-import subprocess
-import sys
-import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -68,43 +62,3 @@ def test_a_stop_waits_for_no_stuck_source_frozen_broker_or_search(
     loop.start()
     assert loop.reply(job)["status"] == "done"
     assert (loop.data / "assets" / "bearing" / "models" / "current").is_dir()
-
-
-def full_pipe() -> tuple[int, int]:
-    """Both ends of a pipe that takes not one byte more."""
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    for size in (4096, 1):
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                os.write(writer, b"\n" * size)
-    os.set_blocking(writer, True)
-    return reader, writer
-
-
-def first_argument_of_call(pid: int) -> str:
-    """What a process that sleeps in the kernel has given it first: in a ``write``, where to."""
-    try:
-        _, *arguments = Path(f"/proc/{pid}/syscall").read_text().split()
-    except OSError as error:
-        pytest.skip(f"the kernel does not tell what a process waits for: {error}")
-    return arguments[0] if arguments else ""
-
-
-def test_a_stop_that_interrupts_the_writing_of_a_log_line_is_heard(
-    node: Callable[..., Any], bearing: str, until: Callable[..., None]
-) -> None:
-    loop = node(bearing)
-    reader, writer = full_pipe()
-    command = [sys.executable, "-m", "edgetune_node", "run", "--config", str(loop.config)]
-    with os.fdopen(reader, "rb") as log, subprocess.Popen(command, stderr=writer) as process:
-        os.close(writer)
-        drain = threading.Thread(target=log.read)
-        try:
-            until(lambda: first_argument_of_call(process.pid) == "0x2")  # stderr
-            process.send_signal(signal.SIGTERM)
-            drain.start()
-            assert process.wait(120) == 0
-            drain.join()
-        finally:
-            process.kill()

@@ -1,0 +1,48 @@
+"""A search child reports how it ended, whatever its stderr is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edgetune_nas.card import Budget
+from edgetune_nas.job import Job, SearchJob, Source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CHILD = """
+import os, sys
+from edgetune_nas import job_child
+
+def fails(*_):
+    print("what a library prints")
+    raise RuntimeError("a defect")
+
+job_child._run = fails
+code = job_child.main(["job.json"])
+sys.stderr.flush()
+os._exit(code)
+"""
+SINKS = {"full": "2>/dev/full", "closed": "2>&-", "a pipe whose reader has gone": "2> >(exec true)"}
+
+
+@pytest.mark.parametrize("sink", SINKS)
+def test_a_child_says_how_it_ended_whatever_its_stderr_is(sink: str) -> None:
+    command = ["bash", "-c", f'exec "$@" {SINKS[sink]}', "bash", sys.executable, "-c", CHILD]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 1
+    assert json.loads(ran.stdout) == {"event": "failed", "error": "RuntimeError", "message": "a defect"}
+
+
+def test_a_childs_log_is_read_however_much_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONVERBOSE", "1")  # far more than a pipe holds
+    lines: list[str] = []
+    job = Job(data=Source(path=tmp_path / "none"), task="fault", budget=Budget(), out=tmp_path / "out")
+    events: list[dict[str, Any]] = list(SearchJob.start(job, log=lines.append).events())
+    assert events[-1]["event"] == "failed"
+    assert sum(map(len, lines)) > 100_000
