@@ -1,4 +1,4 @@
-"""Describes windows by the figures in which the unknown differs: of vibration its spectra, of muscles their levels."""
+"""Features for novelty detection: of vibration its spectra, of muscle signals their levels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
-from edgetune_nas.portions import portions
+from edgetune_nas.usage import batches
 from edgetune_signal.velocity import hann
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Spectra:
         Per channel: log of the mean power in each band; of the rectified signal over its mean, log of the mean power in
         each band (the rhythm of impacts, whatever their strength); log of kurtosis and of crest factor.
         """
-        return np.concatenate([self._of(portion) for portion in portions(x)])
+        return np.concatenate([self._of(batch) for batch in batches(x)])
 
     def _of(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         wide = x.astype(np.float64)
@@ -130,8 +130,8 @@ class Levels:
 def _mean_absolute(x: NDArray[np.float32]) -> NDArray[np.float64]:
     """Mean absolute value of each channel without its mean, ``(windows, channels)``."""
     found = []
-    for portion in portions(x):
-        wide = portion.astype(np.float64)
+    for batch in batches(x):
+        wide = batch.astype(np.float64)
         found.append(np.abs(wide - wide.mean(axis=2, keepdims=True)).mean(axis=2))
     return np.concatenate(found)
 

@@ -45,7 +45,7 @@ class SearchEvent:
 
 @dataclass(frozen=True, slots=True)
 class FrontPoint:
-    """A candidate that no other beats in both arena and score; with its validation accuracy."""
+    """A candidate that no other beats in both arena and score (Pareto front); with its validation accuracy."""
 
     arena_bytes: int
     accuracy: float

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from edgetune_nas.portions import portions
 from edgetune_nas.runtime import INPUT, Classifier, open_session
+from edgetune_nas.usage import batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,11 +117,11 @@ def _labels(model: onnx.ModelProto, x: NDArray[np.float32]) -> NDArray[np.intp]:
 
 
 class _Calibration(CalibrationDataReader):  # type: ignore[misc]
-    """All calibration windows, a portion at a time."""
+    """All calibration windows, a batch at a time."""
 
     def __init__(self, windows: NDArray[np.float32]) -> None:
-        self._batches = ({INPUT: portion} for portion in portions(windows))
+        self._batches = ({INPUT: batch} for batch in batches(windows))
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-        """Return the next portion, nothing after the last."""
+        """Return the next batch, nothing after the last."""
         return next(self._batches, None)

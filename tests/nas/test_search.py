@@ -206,7 +206,7 @@ def test_data_that_cannot_be_searched_on_are_refused_with_the_reason(tmp_path: P
 def test_a_search_that_is_stopped_before_its_first_network_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgetune_nas.engine.space.closed_forms", lambda _: ())
+    monkeypatch.setattr("edgetune_nas.engine.seed_architectures.closed_forms", lambda _: ())
     with pytest.raises(NasError, match=r"was stopped \(time\) before its first network"):
         search(_dataset(), task="fault", budget=Budget(search_seconds=0.01), out=tmp_path)
 
