@@ -131,7 +131,7 @@ def _class_means(z: NDArray[np.float64], y: Labels, present: Labels) -> NDArray[
 
 
 def _residuals(z: NDArray[np.float64], y: Labels) -> NDArray[np.float64]:
-    """Take the mean of its class off each row of ``z``."""
+    """Subtract from each row of ``z`` the mean of its class."""
     present = np.unique(y)
     result: NDArray[np.float64] = z - _class_means(z, y, present)[np.searchsorted(present, y)]
     return result

@@ -1,4 +1,4 @@
-"""Which candidate to evaluate next: an ask/tell engine that decides from results alone, without clock or files."""
+"""Ask/tell engine: chooses the next candidate from results alone, without clock or files."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ Shorter trainings only choose among each other, and each fold would cost another
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
-    """What candidates are evaluated on; arrays as in ``edgetune_signal.datasets.Dataset``.
+    """Data and task that candidates are evaluated on; arrays as in ``edgetune_signal.datasets.Dataset``.
 
     Attributes
     ----------

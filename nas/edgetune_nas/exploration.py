@@ -175,7 +175,7 @@ class Exploration:
 
 
 def _replay(engine: Engine, candidate: Candidate, record: dict[str, Any]) -> None:
-    """Tell the engine what the journal recorded of the candidate that it asks for again."""
+    """Pass the journal's result of a candidate to the engine, which asks for it again."""
     try:
         known = record["number"], space.from_json(record["genotype"]), record["steps"]
         result = Result(*(record[field.name] for field in fields(Result)))

@@ -47,7 +47,7 @@ class Kept:
 
 
 class _Point(BaseModel):
-    """What is known of a point without running it; figures of each precision."""
+    """A stored point of the Pareto front: what is known without running it, in each precision."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

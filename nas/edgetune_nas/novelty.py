@@ -31,7 +31,7 @@ LEAST_LIMIT: Final = 1e-9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classes:
-    """Where classes lie, each with its spread.
+    """Centres of the known classes, each with its spread.
 
     Attributes
     ----------

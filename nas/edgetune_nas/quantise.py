@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Adapt: TypeAlias = Callable[[onnx.ModelProto], onnx.ModelProto]
 
 FLOAT_OPERATIONS: Final = frozenset({"Add", "GlobalLpPool", "Log", "LpPool", "Mul", "Softmax"})
-"""What stays float: int8 kernels do not exist for it, or eight bits would cost the result its meaning."""
+"""Operations that stay float: int8 kernels do not exist for it, or eight bits would cost the result its meaning."""
 
 VARIANTS: Final[dict[str, dict[str, Any]]] = {
     "per channel": {"per_channel": True, "weight_type": QuantType.QInt8},
@@ -36,7 +36,7 @@ PRE_PROCESSED: Final = ("onnx.quant.pre_process", "onnxruntime.quant")
 
 @dataclass(frozen=True, slots=True)
 class QuantisationNote:
-    """Which variant was taken, and how often its label is float's on the calibration windows (0 to 1).
+    """Variant that was chosen, and how often its label is float's on the calibration windows (0 to 1).
 
     ``adapted``: its last layer was solved for again.
     """

@@ -99,7 +99,7 @@ class Genotype:
 
     @property
     def closed_form(self) -> bool:
-        """Whether its weights are solved for rather than trained."""
+        """Its weights are solved for rather than trained."""
         return self.stem is None and not self.blocks
 
 
@@ -186,7 +186,7 @@ def _pool_layers(pool: int) -> list[Layer]:
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """What is known of a task's networks before anything is evaluated.
+    """Prior knowledge of a task's networks, before anything is evaluated.
 
     Attributes
     ----------

@@ -29,7 +29,7 @@ BRACKET_SIZE = 8
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How networks are trained.
+    """Recipe by which networks are trained.
 
     Attributes
     ----------

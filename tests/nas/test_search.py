@@ -245,7 +245,7 @@ def test_networks_are_trained_on_a_persons_signs_only_where_takes_can_tell_them_
 
 @needs_torch
 @pytest.mark.slow
-def test_a_winner_that_leaves_room_beside_the_window_becomes_a_committee(tmp_path: Path) -> None:
+def test_a_winner_that_leaves_room_beside_the_window_becomes_an_ensemble(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     label = np.arange(240) % 3
     time = np.arange(400) / 400
