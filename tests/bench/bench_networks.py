@@ -187,7 +187,7 @@ def _best_of(
             tell(None)
             continue
         seen.add(genotype)
-        candidate = Candidate(len(seen), genotype, cost, STEPS[problem.task], seed * 100_003 + len(seen))
+        candidate = Candidate(len(seen), genotype, cost, STEPS[problem.profile.task], seed * 100_003 + len(seen))
         result = evaluate(problem, candidate).result
         tell(result.score)
         if best is None or result.score > best[0]:
