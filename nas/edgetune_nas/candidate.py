@@ -1,4 +1,4 @@
-"""What a search engine asks and is told: candidates, results, and both together."""
+"""Candidates of a search, their results, and both together."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Interrupted(Exception):  # noqa: N818 - the caller asked for it, nothing w
 class Candidate:
     """A network to evaluate; ``steps`` of training (0 for a closed form), ``seed`` for its weights and batches.
 
-    More than one of ``members`` asks for a committee of so many trainings of it.
+    More than one of ``members`` asks for an ensemble of that many trainings.
     """
 
     number: int
@@ -31,7 +31,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a candidate did on the validation windows, in their worst condition.
+    """Result of a candidate on the validation windows, in their worst condition.
 
     Attributes
     ----------
@@ -39,13 +39,13 @@ class Result:
         Share of windows that are right.
     score
         What candidates are compared by: the mean of ``accuracy`` and of the calibrated probability of the true class.
-        Where few windows are wrong, or none, the second half still tells who was sure and who was lucky.
+        Where hardly a window is wrong, the second half still tells good candidates from lucky ones.
     temperature
         Found on the same windows.
     seconds
-        What the evaluation took; of a cross-validated training or a committee, one of its fits.
+        Seconds of the evaluation; of a cross-validated training or an ensemble, of one fit.
     steadiness
-        Share of windows that are right when another condition is imitated (`edgetune_nas.shift`); 0 where none is.
+        Share of augmented windows that are right (`edgetune_nas.shift`); 0 where none are.
     """
 
     number: int

@@ -1,7 +1,7 @@
-"""Several trainings of one shape, merged into one network that computes the mean of their logits.
+"""Ensembles: several trainings of one architecture, merged into one network that computes the mean of their logits.
 
-Where the raw window is the largest tensor, the layers behind a fixed front could be several times as wide for the same
-arena. One wide network learns few windows no better than a narrow one; a committee of narrow ones does.
+Where the raw window is the largest tensor, the layers behind a fixed frontend could be several times as wide for the
+same arena. One wide network learns few windows no better than a narrow one; an ensemble of narrow ones does.
 """
 
 from __future__ import annotations
@@ -11,30 +11,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_nas.closed_form import split_front
+from edgetune_nas.frontend import split_frontend
 from edgetune_nas.layers import Conv, Dense, GlobalPool, Layer, Network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
-    Weights = dict[str, NDArray[np.float32]]
+    from edgetune_nas.frontend import Weights
 
 
 def widened(layers: tuple[Layer, ...], members: int) -> tuple[Layer, ...] | None:
-    """Layers of a committee of ``members`` networks of ``layers``; None where they cannot be merged into a chain.
+    """Return the layers of an ensemble of ``members`` networks of ``layers``; None if they cannot be merged.
 
-    The fixed front is shared. Convolutions behind it stand side by side: the first reads the front, each later one only
-    its own member's channels. A network that has no trained convolution, or begins with a depthwise one, is not merged.
+    The fixed frontend is shared. Convolutions behind it stand side by side: the first reads the frontend, each later
+    one only its own member's channels. Networks without a trained convolution are not merged, nor those that begin with
+    a depthwise one.
     """
-    front, rest = split_front(layers)
+    frontend, rest = split_frontend(layers)
     first = next((layer for layer in rest if isinstance(layer, Conv)), None)
     if members == 1:
         return layers
     if first is None or first.groups > 1:
         return None
-    return (*front, *(_wide(layer, members) for layer in rest))
+    return (*frontend, *(_wide(layer, members) for layer in rest))
 
 
 def _wide(layer: Layer, members: int) -> Layer:
@@ -44,7 +43,7 @@ def _wide(layer: Layer, members: int) -> Layer:
 
 
 def merge(networks: Sequence[Network]) -> Network:
-    """One network with the mean of the ``networks``' logits; they differ in nothing but their trained weights.
+    """Merge ``networks``, which differ only in their trained weights, into one with the mean of their logits.
 
     Raises
     ------
@@ -55,10 +54,10 @@ def merge(networks: Sequence[Network]) -> Network:
     layers = widened(one.layers, members)
     if layers is None:
         raise ValueError(f"networks of these layers cannot be merged: {one.layers}")
-    front, _ = split_front(one.layers)
-    weights: list[Weights] = list(one.weights[: len(front)])
+    frontend, _ = split_frontend(one.layers)
+    weights: list[Weights] = list(one.weights[: len(frontend)])
     shared, parts = True, 1
-    for index, layer in enumerate(one.layers[len(front) :], len(front)):
+    for index, layer in enumerate(one.layers[len(frontend) :], len(frontend)):
         own = [network.weights[index] for network in networks]
         match layer:
             case Conv():

@@ -1,4 +1,4 @@
-"""Which candidate to evaluate next: an ask/tell engine that decides from results alone, without clock or files."""
+"""Ask/tell engine: chooses the next candidate from results alone, without clock or files."""
 
 from __future__ import annotations
 
@@ -8,47 +8,31 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from edgetune_nas import space
+from edgetune_nas import seed_architectures, space
 from edgetune_nas.candidate import Candidate, Result, Scored
 from edgetune_nas.committee import widened
 from edgetune_nas.cost import plan
 from edgetune_nas.errors import BudgetError
+from edgetune_nas.task_profile import BRACKET_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edgetune_nas.card import Budget, Cost, Task
+    from edgetune_nas.card import Budget, Cost
     from edgetune_nas.layers import Shape
     from edgetune_nas.space import Genotype
+    from edgetune_nas.task_profile import TaskProfile
 
-BATCH = 8
-"""Candidates of a bracket. Fixed whatever the number of workers, so that the winner does not depend on it."""
-RUNGS: dict[Task, tuple[tuple[int, int], ...]] = {
-    "fault": ((BATCH, 90), (3, 270)),
-    "sign": ((BATCH, 30), (1, 120)),
-}
-"""``(candidates, training steps)`` of each rung of a bracket (successive halving)."""
-PRICE = 0.05
-"""Score that a point of steadiness is worth: one point here for twenty under another load."""
+STEADINESS_WEIGHT = 0.05
+"""Score that a point of steadiness is worth: accuracy in the recorded condition is traded for it in others, 1 to 20."""
 EQUALLY_STEADY = 0.005
-"""Differences in steadiness that say nothing."""
+"""Difference in steadiness below which two candidates are equally steady."""
 PATIENCE = 1
-"""Brackets without a better score after which the search has converged."""
-LUCK: dict[Task, float] = {"fault": 0.0, "sign": 0.01}
-"""Score by which a shape that was drawn must be better than one known to be good, and a bracket than those before.
-
-Gestures are few, so the best of several shapes leads by about that much by luck alone.
-"""
+"""Brackets without a better score after which the search stops early. More brackets cost their time."""
 MOST_MEMBERS = 4
-"""Networks of a committee at the most; each one costs another training."""
-COMMITTEE: dict[Task, float] = {"fault": 0.0, "sign": 0.013}
-"""Score that a committee of very many has over one of its networks; one of ``n`` has ``1 - 1/n`` of it.
-
-Averaging takes the luck of the start off the error, and its variance falls with ``n``. Measured on Italian Sign
-Language (committees of four are right in 1.0 % more); of faults nothing was seen.
-"""
-CHALLENGERS = 2
-"""Members of a committee that is only compared; it may be larger when it wins."""
+"""Largest ensemble. Each network of it costs another training, and flash and operations of the bundle."""
+CHALLENGER_MEMBERS = 2
+"""Networks of an ensemble that is only compared; it may be larger when it wins."""
 _PARENTS = 4
 _TRIES = 400
 _SMALLER_THAN_ANY = 2**40
@@ -86,7 +70,7 @@ class Engine:
         classes: int,
         budget: Budget,
         *,
-        task: Task,
+        profile: TaskProfile,
         seed: int,
         trains: bool = True,
         limit: int | None = None,
@@ -94,13 +78,13 @@ class Engine:
         floor: float | None = None,
         most_members: int = MOST_MEMBERS,
     ) -> None:
-        self._input_shape, self._classes, self._budget, self._task = input_shape, classes, budget, task
+        self._input_shape, self._classes, self._budget, self._profile = input_shape, classes, budget, profile
         self._seed, self._trains, self._limit, self._tolerance = seed, trains, limit, tolerance
         self._floor, self._most_members = floor, most_members
         self._rng = np.random.Generator(np.random.PCG64(seed))
         self._priced: dict[Genotype, Cost] = {}
         self._members: dict[Genotype, int] = {}
-        self._known = space.anchors(input_shape, task)
+        self._seed_architectures = profile.prior.seed_architectures(input_shape)
         self._asked = 0
         self._genotypes: set[Genotype] = set()
         self._queue: deque[Candidate] = deque()
@@ -112,7 +96,7 @@ class Engine:
         self._check_budget()
 
     def ask(self) -> Candidate | None:
-        """Next candidate; ``None`` while results are missing, or when the search is over (``stopped_by``)."""
+        """Return the next candidate; None while results are missing, or when the search is over (``stopped_by``)."""
         while not self._queue and not self._open and self.stopped_by is None:
             batch = next(self._batches, None)
             if batch is None:
@@ -132,38 +116,38 @@ class Engine:
         return candidate
 
     def tell(self, result: Result) -> None:
-        """Take the result of a candidate that was asked for."""
+        """Record the result of a candidate that was asked for."""
         self.scored.append(Scored(self._open.pop(result.number), result))
 
     @property
     def best(self) -> Scored | None:
         """The best so far; ``None`` before the first result.
 
-        What a `COMMITTEE` will add counts with the score, `LUCK` against it and, where another condition is imitated,
-        steadiness at its `PRICE`; of those within ``tolerance`` of the best the steadiest, and of equally steady ones
-        the smallest arena.
+        Candidates are compared by score and `STEADINESS_WEIGHT`. What an ensemble will add counts too, and a drawn
+        architecture loses the task's ``selection_margin``. Among those within ``tolerance`` of the best the steadiest
+        wins; among equally steady ones, the smallest arena.
         """
         if not self.scored:
             return None
-        if holding := self._holding:
-            return min(holding, key=lambda scored: (scored.candidate.cost.arena_bytes, -scored.result.score))
-        enough = max(map(self._worth, self.scored)) - self._tolerance
-        good = [scored for scored in self.scored if self._worth(scored) >= enough]
+        if sufficient := self._accurate_enough:
+            return min(sufficient, key=lambda scored: (scored.candidate.cost.arena_bytes, -scored.result.score))
+        enough = max(map(self._expected_score, self.scored)) - self._tolerance
+        good = [scored for scored in self.scored if self._expected_score(scored) >= enough]
         steadiest = max(scored.result.steadiness for scored in good) - EQUALLY_STEADY
         good = [scored for scored in good if scored.result.steadiness >= steadiest]
         return min(good, key=lambda scored: (scored.candidate.cost.arena_bytes, -scored.result.score))
 
     @property
     def finalists(self) -> tuple[Scored, ...]:
-        """The best, then the rest of the front from the most accurate down, then the one with the least work."""
+        """The best, then the rest of the Pareto front, most accurate first, then the one with the fewest MACs."""
         if self.best is None:
             return ()
         lightest = min(self.scored, key=lambda scored: (scored.candidate.cost.macs, -scored.result.score))
-        return tuple(dict.fromkeys((self.best, *reversed(self.front), lightest)))
+        return tuple(dict.fromkeys((self.best, *reversed(self.pareto_front), lightest)))
 
     @property
-    def front(self) -> tuple[Scored, ...]:
-        """Candidates that no other beats in both arena and score, smallest first."""
+    def pareto_front(self) -> tuple[Scored, ...]:
+        """Candidates that no other beats in both arena and score (Pareto front), smallest first."""
         kept: list[Scored] = []
         for scored in sorted(self.scored, key=lambda s: (s.candidate.cost.arena_bytes, -s.result.score)):
             if not kept or scored.result.score > kept[-1].result.score:
@@ -181,7 +165,7 @@ class Engine:
         return len({scored.candidate.genotype for scored in self.scored if scored.candidate.steps})
 
     def members(self, genotype: Genotype) -> int:
-        """Largest committee of a network that fits the budget and needs no larger arena than one of it."""
+        """Count the networks of the largest ensemble that fits the budget and needs no larger arena than one."""
         if genotype not in self._members:
             self._members[genotype] = self._count_members(genotype)
         return self._members[genotype]
@@ -199,94 +183,99 @@ class Engine:
                 return members
         return 1
 
-    def _worth(self, scored: Scored) -> float:
+    def _expected_score(self, scored: Scored) -> float:
         candidate, result = scored.candidate, scored.result
-        to_come = 1 / candidate.members - 1 / max(candidate.members, self.members(candidate.genotype))
-        known = candidate.genotype.closed_form or candidate.genotype in self._known
-        luck = 0.0 if known else LUCK[self._task]
-        return result.score + PRICE * result.steadiness + COMMITTEE[self._task] * to_come - luck
+        profile, genotype = self._profile, candidate.genotype
+        members_to_come = 1 / candidate.members - 1 / max(candidate.members, self.members(genotype))
+        drawn = not genotype.closed_form and genotype not in self._seed_architectures
+        return (
+            result.score
+            + STEADINESS_WEIGHT * result.steadiness
+            + profile.ensemble_gain * members_to_come
+            - (profile.selection_margin if drawn else 0.0)
+        )
 
     def rng_state(self) -> dict[str, Any]:
-        """State of the random generator, JSON-able; two engines in the same state ask the same."""
+        """Return the state of the random generator as plain JSON; two engines in the same state ask the same."""
         state: dict[str, Any] = dict(self._rng.bit_generator.state)["state"]
         return {name: str(value) for name, value in state.items()}
 
     def _schedule(self) -> Iterator[list[Candidate]]:
-        """Batches in order, quick closed forms first; each is asked when all results of the one before were told."""
-        solved = [genotype for genotype in space.closed_forms(self._input_shape) if self._fits(genotype)]
+        """Yield batches in order, quick closed forms first; each waits for all results of the one before."""
+        solved = [genotype for genotype in seed_architectures.closed_forms(self._input_shape) if self._fits(genotype)]
         yield [self._candidate(genotype, 0) for genotype in sorted(solved, key=lambda each: self._cost(each).macs)]
         bracket = idle = 0
-        rungs = RUNGS[self._task]
+        rungs = self._profile.rungs
         while self._trains and idle < PATIENCE and (genotypes := self._bracket(bracket)):
-            before = self._standing()
+            before = self._progress()
             for size, steps in rungs:
                 ranked = self._promoted(genotypes)[:size] if steps > rungs[0][1] else genotypes
                 first = len(self.scored)
                 yield [self._candidate(genotype, steps) for genotype in ranked]
                 genotypes = [scored.candidate.genotype for scored in self.scored[first:]]
-            enough = max(self._tolerance, LUCK[self._task])
-            idle = 0 if self._standing() > before + enough else idle + 1
+            enough = max(self._tolerance, self._profile.selection_margin)
+            idle = 0 if self._progress() > before + enough else idle + 1
             bracket += 1
         if (challenger := self._challenger()) is not None:
             yield [challenger]
 
     def _challenger(self) -> Candidate | None:
-        """Best trained network as a committee, where a closed form leads and the winner would become one.
+        """Return the best trained network as an ensemble, where a closed form leads and the winner would become one.
 
-        A committee does better than one network of its shape, so it is not left out for what one network scored.
+        An ensemble does better than one network of its architecture, so one network's score does not rule it out.
         """
-        if self.best is None or self.best.candidate.steps or self._holding:
+        if self.best is None or self.best.candidate.steps or self._accurate_enough:
             return None
         trained = [scored for scored in self.scored if scored.candidate.steps]
         for scored in sorted(trained, key=lambda scored: (scored.candidate.steps, scored.result.score), reverse=True):
             genotype = scored.candidate.genotype
-            if (members := min(CHALLENGERS, self.members(genotype))) > 1:
-                return replace(self._candidate(genotype, RUNGS[self._task][-1][1]), members=members)
+            if (members := min(CHALLENGER_MEMBERS, self.members(genotype))) > 1:
+                return replace(self._candidate(genotype, self._profile.rungs[-1][1]), members=members)
         return None
 
     def _bracket(self, number: int) -> list[Genotype]:
-        """Different networks that fit, none of them trained before: known good shapes first, then half mutants."""
+        """Choose networks that fit, none of them trained before: seed architectures first, then half mutants."""
         chosen: list[Genotype] = []
         if number == 0:
-            chosen = [genotype for genotype in self._known if self._fits(genotype)][:BATCH]
-        known = {scored.candidate.genotype for scored in self.scored}
+            chosen = [genotype for genotype in self._seed_architectures if self._fits(genotype)][:BRACKET_SIZE]
+        evaluated = {scored.candidate.genotype for scored in self.scored}
         trained = (scored for scored in self.scored if scored.candidate.steps)
         ranked = sorted(trained, key=lambda scored: scored.result.score, reverse=True)
         parents = list(dict.fromkeys(scored.candidate.genotype for scored in ranked))[:_PARENTS] or list(chosen)
         for _ in range(_TRIES):
-            if len(chosen) == BATCH:
+            if len(chosen) == BRACKET_SIZE:
                 break
             if parents and len(chosen) % 2:
                 parent = parents[int(self._rng.integers(len(parents)))]
-                genotype = space.mutate(parent, self._rng, self._input_shape, self._task)
+                genotype = space.mutate(parent, self._rng, self._input_shape, self._profile.prior)
             else:
-                genotype = space.sample(self._rng, self._input_shape, self._task)
-            if genotype not in known and genotype not in chosen and self._fits(genotype):
+                genotype = space.sample(self._rng, self._input_shape, self._profile.prior)
+            if genotype not in evaluated and genotype not in chosen and self._fits(genotype):
                 chosen.append(genotype)
         if number == 0 and not chosen:
-            chosen = [genotype for genotype in space.smallest(self._input_shape) if self._fits(genotype)]
+            chosen = [genotype for genotype in seed_architectures.smallest(self._input_shape) if self._fits(genotype)]
         return chosen
 
     def _promoted(self, genotypes: list[Genotype]) -> list[Genotype]:
-        """Order by what is expected of them in the end, best first."""
-        worth = dict.fromkeys(genotypes, 0.0)
+        """Order by expected score, best first."""
+        expected = dict.fromkeys(genotypes, 0.0)
         for scored in self.scored:
             genotype = scored.candidate.genotype
-            if genotype in worth:
-                worth[genotype] = max(worth[genotype], self._worth(scored))
-        return sorted(genotypes, key=worth.__getitem__, reverse=True)
+            if genotype in expected:
+                expected[genotype] = max(expected[genotype], self._expected_score(scored))
+        return sorted(genotypes, key=expected.__getitem__, reverse=True)
 
     def _top_score(self) -> float:
         return max((scored.result.score for scored in self.scored), default=0.0)
 
     @property
-    def _holding(self) -> list[Scored]:
-        """What is accurate enough, where that was asked for."""
+    def _accurate_enough(self) -> list[Scored]:
+        """Candidates that are accurate enough; none where that was not asked for."""
         return [scored for scored in self.scored if self._floor is not None and scored.result.accuracy >= self._floor]
 
-    def _standing(self) -> float:
+    def _progress(self) -> float:
         """Return what must grow for the search to go on: the best score, or smallness once one is accurate enough."""
-        arenas = [scored.candidate.cost.arena_bytes for scored in self._holding]
+        arenas = [scored.candidate.cost.arena_bytes for scored in self._accurate_enough]
         return float(_SMALLER_THAN_ANY - min(arenas)) if arenas else self._top_score()
 
     def _candidate(self, genotype: Genotype, steps: int) -> Candidate:
@@ -302,16 +291,16 @@ class Engine:
     def _fits(self, genotype: Genotype) -> bool:
         known = genotype in self._priced
         arena = self._cost(genotype).arena_bytes
-        useful = all(arena < scored.candidate.cost.arena_bytes for scored in self._holding)
+        useful = all(arena < scored.candidate.cost.arena_bytes for scored in self._accurate_enough)
         fits = useful and not excess(self._cost(genotype), self._budget)
         self.rejected += not (known or fits)
         return fits
 
     def _check_budget(self) -> None:
         """Raise `BudgetError` unless something fits; else the limit that is furthest from being met is named."""
-        pool = list(space.closed_forms(self._input_shape))
+        pool = list(seed_architectures.closed_forms(self._input_shape))
         if self._trains:
-            pool += space.smallest(self._input_shape) + self._known
+            pool += seed_architectures.smallest(self._input_shape) + self._seed_architectures
         costs = [plan(self._input_shape, space.expand(g, self._input_shape, self._classes)) for g in pool]
         excesses = [excess(cost, self._budget) for cost in costs]
         if any(not excess for excess in excesses):
@@ -328,7 +317,7 @@ def _limits(budget: Budget) -> dict[str, int]:
 
 
 def excess(cost: Cost, budget: Budget) -> dict[str, int]:
-    """Return what a network needs of every limit that it breaks."""
+    """Return the need of a network for every limit that it exceeds."""
     needs = {"ram_bytes": cost.arena_bytes, "flash_bytes": cost.flash_bytes, "macs": cost.macs}
     return {name: needs[name] for name, limit in _limits(budget).items() if needs[name] > limit}
 

@@ -13,32 +13,30 @@ from typing import TYPE_CHECKING, Any
 from edgetune_nas import space
 from edgetune_nas.candidate import Candidate, Interrupted, Result
 from edgetune_nas.errors import JournalError
+from edgetune_nas.estimator import never
 from edgetune_nas.evaluation import Evaluation, Problem, evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from concurrent.futures import Executor
 
-    from edgetune_nas.card import Task
     from edgetune_nas.engine import Engine
     from edgetune_nas.journal import Journal
     from edgetune_nas.progress import Monitor, StoppedBy
 
-FINAL_STEPS: dict[Task, int] = {"fault": 1500, "sign": 240}
-"""Training steps of the winner's last training, on training and validation windows together, if time allows."""
 FINAL_SHARE = 0.4
-"""Most of the time budget that is kept back for it."""
+"""Highest share of the time budget that is kept back for the winner's last training."""
 EXPORT_SECONDS, EXPORT_SHARE = 3.0, 0.5
-"""Time kept for writing and measuring the bundle on a processor of its own, and the most of the budget kept for it."""
-SLOWEST, TELLING_SECONDS = 4.0, 0.1
-"""How many times slower other load is believed to make the search, and the processor time from which on it is told."""
+"""Seconds kept for writing and measuring the bundle on an idle processor, and the highest share of the budget."""
+SLOWEST, MEASURABLE_SECONDS = 4.0, 0.1
+"""Highest slowdown by other load that is planned with, and the processor seconds from which on it can be measured."""
 LOADING_POLL_SECONDS = 0.1
 SOLVE_SECONDS = 2.0
-"""Time that closed forms have even where the budget is shorter: all of them take less, unless windows are huge."""
+"""Seconds that closed forms have even where the budget is shorter: all of them take less, unless windows are huge."""
 TORCH_SECONDS = 8.0
-"""With less time than this to train in, loading torch would leave none."""
+"""Seconds left to train in below which torch is not loaded: loading it would leave none."""
 ROOM = 1.2
-"""The time that is advised is so much more than what would just have sufficed."""
+"""Ratio of the time that is advised to the time that would just have sufficed."""
 
 
 def load_libraries(stop: Callable[[], bool]) -> None:
@@ -82,7 +80,7 @@ class Exploration:
         self.found: dict[int, Evaluation] = {}
 
     def run(self) -> StoppedBy:
-        """Explore; say what stopped it. Results in the journal are told again before anything is evaluated."""
+        """Explore and return what stopped it. Results in the journal are told again before anything is evaluated."""
         engine, monitor = self._engine, self._monitor
         if self._journal.records:
             monitor.resume(float(self._journal.records[-1]["elapsed"]))
@@ -99,7 +97,7 @@ class Exploration:
                 return monitor.stop_reason() or "time"
             try:
                 for evaluation in self._evaluations(left):
-                    self._take(evaluation)
+                    self._record(evaluation)
             except Interrupted:
                 pass
             if left and (reason := monitor.stop_reason()):
@@ -124,7 +122,7 @@ class Exploration:
     def _slowness(self) -> float:
         """Seconds that a second of this process takes here; 1 where others evaluate, for whom it then waits."""
         used = time.process_time() - self._began_cpu
-        if self._executor is not None or used < TELLING_SECONDS:
+        if self._executor is not None or used < MEASURABLE_SECONDS:
             return 1.0
         return min(SLOWEST, max(1.0, self._took / used))
 
@@ -159,11 +157,11 @@ class Exploration:
             return self._executor.map(partial(self._evaluate, self._problem), batch)
         # a closed form is not interrupted: it takes a moment, and without one there is nothing to deploy
         return (
-            self._evaluate(self._problem, candidate, self._monitor.pulse if candidate.steps else _never)
+            self._evaluate(self._problem, candidate, self._monitor.pulse if candidate.steps else never)
             for candidate in batch
         )
 
-    def _take(self, evaluation: Evaluation) -> None:
+    def _record(self, evaluation: Evaluation) -> None:
         engine, monitor = self._engine, self._monitor
         result = evaluation.result
         engine.tell(result)
@@ -181,7 +179,7 @@ class Exploration:
         best = engine.best
         monitor.reserve = self.export_seconds
         if best is not None and best.candidate.steps:
-            final = FINAL_STEPS[self._problem.task] * best.result.seconds / best.candidate.steps
+            final = self._problem.profile.final_steps * best.result.seconds / best.candidate.steps
             monitor.reserve += min(final, FINAL_SHARE * monitor.seconds)
         stop = monitor.pulse()
         if stop and (candidate.steps or monitor.stop_reason() == "cancelled" or self._took > SOLVE_SECONDS):
@@ -189,7 +187,7 @@ class Exploration:
 
 
 def _replay(engine: Engine, candidate: Candidate, record: dict[str, Any]) -> None:
-    """Tell the engine what the journal recorded of the candidate that it asks for again."""
+    """Pass the journal's result of a candidate to the engine, which asks for it again."""
     try:
         known = record["number"], space.from_json(record["genotype"]), record["steps"]
         result = Result(*(record[field.name] for field in fields(Result)))
@@ -204,7 +202,3 @@ def _replay(engine: Engine, candidate: Candidate, record: dict[str, Any]) -> Non
     engine.tell(result)
     if state != engine.rng_state():
         raise JournalError(f"the journal's random state differs after candidate {candidate.number}; move it away")
-
-
-def _never() -> bool:
-    return False

@@ -13,26 +13,25 @@ import numpy as np
 from edgetune_nas.card import InputSpec
 from edgetune_nas.errors import BundleError
 from edgetune_nas.layers import describe
-from edgetune_nas.novelty import NOVELTY, fit_novelty
+from edgetune_nas.novelty import NOVELTY
 from edgetune_nas.progress import FrontPoint
-from edgetune_nas.sign_novelty import fit_sign_novelty
 from edgetune_nas.space import expand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from edgetune_nas.card import Budget, Metrics, ModelCard, SearchSummary, Task
+    from edgetune_nas.card import Budget, Metrics, ModelCard, SearchSummary
     from edgetune_nas.engine import Engine
     from edgetune_nas.evaluation import Evaluation
     from edgetune_nas.front import Kept
-    from edgetune_nas.novelty import Novelty
     from edgetune_nas.parts import Parts
+    from edgetune_nas.task_profile import TaskProfile
     from edgetune_signal.datasets import Dataset
 
 
-def front_points(engine: Engine, input_shape: tuple[int, int], classes: int) -> tuple[FrontPoint, ...]:
-    """Accuracy-RAM front of everything that was evaluated, smallest arena first."""
+def pareto_points(engine: Engine, input_shape: tuple[int, int], classes: int) -> tuple[FrontPoint, ...]:
+    """Return the Pareto front (accuracy, RAM) of everything that was evaluated, smallest arena first."""
     return tuple(
         FrontPoint(
             scored.candidate.cost.arena_bytes,
@@ -40,7 +39,7 @@ def front_points(engine: Engine, input_shape: tuple[int, int], classes: int) -> 
             bool(scored.candidate.steps),
             tuple(describe(layer) for layer in expand(scored.candidate.genotype, input_shape, classes)),
         )
-        for scored in engine.front
+        for scored in engine.pareto_front
     )
 
 
@@ -48,7 +47,7 @@ def export(
     found: Evaluation,
     parts: Parts,
     *,
-    task: Task,
+    profile: TaskProfile,
     budget: Budget,
     out: Path,
     summary: SearchSummary,
@@ -58,7 +57,7 @@ def export(
     kept: Iterable[Kept] = (),
     spare: Callable[[], float] = lambda: math.inf,
 ) -> ModelCard:
-    """Write the bundle, with as many networks of the front as ``spare()`` seconds allow.
+    """Write the bundle, with as many networks of the Pareto front as ``spare()`` seconds allow.
 
     This is the only place where the test windows are used.
 
@@ -78,13 +77,13 @@ def export(
     said = {**notes, "windows": windows, "front": [{**asdict(point), "layers": list(point.layers)} for point in front]}
     if note is not None:
         said["replaced"] = note
-    novelty = _sign_novelty(parts.learned) if task == "sign" else fit_novelty(train.x, train.label, validation.x)
+    novelty = profile.fit_novelty(parts)
     extra = {} if novelty is None else {NOVELTY: novelty.to_bytes()}
     adapt = partial(head_for_int8, learned=parts.learned)
     kept_front = pack(kept, train=train, validation=validation, test=test, adapt=adapt, spare=spare)
     return write_bundle(
         out,
-        task=task,
+        task=profile.task,
         classes=train.classes,
         input_spec=InputSpec(channels=train.channels, length=train.length, rate_hz=train.rate_hz, unit=train.unit),
         network=found.network,
@@ -104,12 +103,6 @@ def export(
         adapt=adapt(found.network),
         extra=extra if kept_front is None else {**extra, FRONT: kept_front},
     )
-
-
-def _sign_novelty(learned: Dataset) -> Novelty | None:
-    """Where the gestures lie that the person made; others' count where the person made none of a class."""
-    own = np.ones(len(learned), np.bool_) if learned.library is None else ~learned.library
-    return fit_sign_novelty(learned.x, learned.label, learned.group, own)
 
 
 def _replaced_metrics(folder: Path, test: Dataset) -> tuple[Metrics | None, str | None]:

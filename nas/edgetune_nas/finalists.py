@@ -1,4 +1,4 @@
-"""What becomes of a search's finalists: measured on this device where latency counts, and kept for later."""
+"""Finalists of a search: measured on this device where latency counts, and kept in the bundle."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from edgetune_nas.layers import Network
 
 MAX_KEPT = 6
+"""Networks of the Pareto front that a bundle keeps; each takes export time and bytes of the bundle."""
 
 
 def latency_of(network: Network, windows: NDArray[np.float32]) -> float:
-    """Median microseconds that onnxruntime takes for one window in float.
+    """Measure the median microseconds that onnxruntime takes for one window in float.
 
     int8 is deployed only where it is no slower, so this bounds what is deployed.
     """
@@ -62,7 +63,7 @@ def first_quick_enough(
 def kept_points(
     front: Sequence[Scored], best: Scored, winner: Evaluation, found: Mapping[int, Evaluation], problem: Problem
 ) -> Iterator[Kept]:
-    """Yield the chosen point, then others spread over the front, each with its network.
+    """Yield the chosen point, then others spread over the Pareto front, each with its network.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Parts of a cross-validation: by whole takes, where there are some to compare."""
+"""Cross-validation: its folds, of whole takes where there are several, and how an estimator does on them."""
 
 from __future__ import annotations
 
@@ -9,29 +9,25 @@ import numpy as np
 from edgetune_signal.datasets import INDEPENDENT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
+    from edgetune_nas.estimator import Estimator, Fitted, TrainingSet
     from edgetune_signal.datasets import Dataset
 
 FOLDS = 5
-TAKES = 4
-"""Takes of each sign that it needs before networks are trained.
-
-Takes differ more than windows of one take do, so fewer cannot tell a network that has learned the take from one that
-has learned the sign. Closed forms have too few parameters to learn the take.
-"""
-MANY_TAKES = 10
-"""Of so many takes of each sign, the validation part alone has enough; of fewer, each take is asked about."""
+"""Folds at most: more would train on more windows each, and take as much longer."""
 
 
 def fewest_takes(learned: Dataset) -> int:
-    """Count the takes of the class that has the fewest; a library's do not count."""
+    """Count the takes of the class that has the fewest, without a library's."""
     take = _takes(learned)
     return min((len(np.unique(take[own])) for own in _classes(learned.label, take)), default=0)
 
 
 def folds(learned: Dataset, *, seed: int) -> NDArray[np.int64]:
-    """Fold ``(windows,)`` of each training and validation window, below `FOLDS`; -1 for a library's.
+    """Assign each training and validation window ``(windows,)`` a fold below `FOLDS`; -1 for a library's.
 
     Folds are whole takes where each class has two or more, for windows of one take resemble each other; otherwise each
     class is cut by time within its takes.
@@ -50,13 +46,38 @@ def folds(learned: Dataset, *, seed: int) -> NDArray[np.int64]:
     return fold
 
 
+def cross_validate(
+    estimator: Estimator, data: TrainingSet, fold: NDArray[np.int64], stop: Callable[[], bool]
+) -> tuple[NDArray[np.float32], list[Fitted]]:
+    """Fit to all windows but one fold's, for each fold in turn, and score the windows left out.
+
+    Parameters
+    ----------
+    fold
+        ``int64 (windows,)``; windows of fold -1 belong to every fit.
+
+    Returns
+    -------
+    tuple
+        Logits ``(windows, classes)``, of each window from the fit that left it out (0 for fold -1), and the fits.
+    """
+    estimator, data = estimator.for_folds(data)
+    logits = np.zeros((len(data.y), data.classes), np.float32)
+    fits = []
+    for number in np.unique(fold[fold >= 0]):  # a few windows do not fill every fold
+        left_out = fold == number
+        fits.append(estimator.fit(data.select(~left_out), stop))
+        logits[left_out] = estimator.logits(fits[-1].network, data.x[left_out])
+    return logits, fits
+
+
 def _takes(learned: Dataset) -> NDArray[np.int64]:
-    """Take of each window: one of its own where a window tells no time, -1 of a library's."""
+    """Return the take of each window: one of its own where a window tells no time, -1 of a library's."""
     own = learned.group.max() + 1 + np.arange(len(learned))
     take = np.where(learned.start == INDEPENDENT, own, learned.group)
     return take if learned.library is None else np.where(learned.library, -1, take)
 
 
 def _classes(label: NDArray[np.int64], take: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Positions of each class's windows that are no library's."""
+    """Return the positions of each class's windows, without a library's."""
     return [np.flatnonzero((label == name) & (take >= 0)) for name in np.unique(label[take >= 0])]

@@ -1,4 +1,4 @@
-"""The front kept in a bundle: the files and figures of its points, any of which can be exported later.
+"""Pareto front kept in a bundle: the files and figures of its points, any of which can be exported later.
 
 Networks are stored, not retrained from their genotypes: a node that holds the bundle may no longer hold the data.
 """
@@ -39,7 +39,7 @@ MEASURED_WINDOWS: Final = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kept:
-    """A point of the front with its network."""
+    """A point of the Pareto front with its network."""
 
     network: Network
     validation_accuracy: float
@@ -47,7 +47,7 @@ class Kept:
 
 
 class _Point(BaseModel):
-    """What is known of a point without running it; figures of each precision."""
+    """A stored point of the Pareto front: what is known without running it, in each precision."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -84,7 +84,7 @@ def pack(
     adapt: Callable[[Network], Adapt | None],
     spare: Callable[[], float],
 ) -> bytes | None:
-    """Contents of a bundle's ``front.npz``: points exported in both precisions and scored on the test windows.
+    """Return the contents of a bundle's ``front.npz``: points in both precisions, scored on the test windows.
 
     Test scores are stored for the card of a point that is picked later; nothing is chosen by them.
 
@@ -93,7 +93,7 @@ def pack(
     points
         Taken one after the other while there is time; None is returned if there is none for the first.
     adapt
-        Gives what `edgetune_nas.quantise.quantise` takes for a network.
+        Returns the argument of `edgetune_nas.quantise.quantise` for a network.
     spare
         Seconds that may still be used; a point is begun only if the slowest before it would fit.
     """
@@ -144,14 +144,14 @@ def pack(
 
 
 def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> ModelCard:
-    """Export the most accurate point of a bundle's front of at most ``arena_bytes`` of arena, as a bundle of its own.
+    """Export the most accurate point of a bundle's Pareto front within ``arena_bytes``, as a bundle of its own.
 
-    Latencies and memory are measured here, on this device, and decide anew which precision is deployed.
+    Latencies and memory are measured again on this device, and decide which precision is deployed.
 
     Parameters
     ----------
     bundle
-        Folder of the bundle that keeps the front.
+        Folder of the bundle that keeps the Pareto front.
     out
         Folder that the new bundle's folder is made in.
     created
@@ -160,7 +160,7 @@ def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> Mod
     Raises
     ------
     BundleError
-        When the bundle is damaged, keeps no front, no point is that small, or ``out`` cannot be written.
+        When the bundle is damaged, keeps no Pareto front, no point is that small, or ``out`` cannot be written.
     """
     from edgetune_nas.report import render_apart
 
@@ -213,14 +213,14 @@ def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> Mod
 def _read(bundle: Path, card: ModelCard) -> tuple[list[_Point], list[dict[Precision, bytes]]]:
     if FRONT not in card.sha256:
         raise BundleError(
-            f"{bundle.name} keeps no front to pick from (a search that was cancelled or ran out of time writes none); "
-            "search again with more time"
+            f"{bundle.name} keeps no Pareto front to pick from (a search that was cancelled or ran out of time writes "
+            "none); search again with more time"
         )
     return read_points(read_verified(bundle, {FRONT: card.sha256[FRONT]}, {})[FRONT], bundle / FRONT)
 
 
 def read_points(data: bytes, path: Path) -> tuple[list[_Point], list[dict[Precision, bytes]]]:
-    """Points of a front, and the networks of each as they lie there; `BundleError` naming ``path`` where it is none."""
+    """Read the points of a Pareto front and their networks; raise `BundleError` naming ``path`` if it is damaged."""
     try:
         with open_npz(path, data) as npz:
             npz.require("points")
@@ -230,5 +230,5 @@ def read_points(data: bytes, path: Path) -> tuple[list[_Point], list[dict[Precis
                 for index, point in enumerate(points)
             ]
     except (RecordingError, ValueError) as error:
-        raise BundleError(f"{path} is no front that this edgetune reads ({error}); search again") from error
+        raise BundleError(f"{path} is no Pareto front that this edgetune reads ({error}); search again") from error
     return points, models

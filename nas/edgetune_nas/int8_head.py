@@ -1,4 +1,4 @@
-"""Solves a closed form's discriminant again on what its int8 layers give.
+"""Int8 head: a closed form's discriminant, solved again on the output of its int8 layers.
 
 Eight bits of a loud signal leave quiet bands little but rounding noise. A discriminant solved on exact features relies
 on differences that are then not there; one solved on the features as they are relies on what is left.
@@ -16,8 +16,8 @@ from edgetune_nas.closed_form import discriminant, expected_drift, is_closed_for
 from edgetune_nas.cost import plan
 from edgetune_nas.layers import Dense
 from edgetune_nas.onnx_writer import write_onnx
-from edgetune_nas.portions import portions
 from edgetune_nas.runtime import INPUT, open_session
+from edgetune_nas.usage import batches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from edgetune_signal.datasets import Dataset
 
 MACS = 2e9
-"""Work that the features may take; beyond it, fewer windows are used."""
+"""Operations that the features may take; beyond it, fewer windows are used."""
 MIN_WINDOWS, MAX_WINDOWS = 256, 2048
-"""Windows that are used of the new ones, and of a library's."""
+"""Fewest and most windows that are used of the new ones, and of a library's."""
 
 
 def head_for_int8(network: Network, learned: Dataset) -> Adapt | None:
-    """Give what `edgetune_nas.quantise.quantise` adapts a model of ``network`` with; None unless it is a closed form.
+    """Return what `edgetune_nas.quantise.quantise` adapts a model of ``network`` with; None unless it is a closed form.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def head_for_int8(network: Network, learned: Dataset) -> Adapt | None:
         opened.CopyFrom(quantised)
         opened.graph.output.append(onnx.helper.make_tensor_value_info(dense.input[0], onnx.TensorProto.FLOAT, None))
         session = open_session(opened.SerializeToString())
-        features = np.concatenate([session.run(dense.input[:1], {INPUT: portion})[0] for portion in portions(known.x)])
+        features = np.concatenate([session.run(dense.input[:1], {INPUT: batch})[0] for batch in batches(known.x)])
         weight, bias = discriminant(
             features,
             known.label,
@@ -69,7 +69,7 @@ def head_for_int8(network: Network, learned: Dataset) -> Adapt | None:
 
 
 def _spread(learned: Dataset, count: int) -> NDArray[np.int64]:
-    """About ``count`` windows of the new ones and of a library, evenly spaced within each class."""
+    """Choose about ``count`` windows of the new ones and of a library, evenly spaced within each class."""
     origin = origins(learned)
     part = 2 * learned.label + (0 if origin is None else origin != 0)
     share = -(-count // len(learned.classes))

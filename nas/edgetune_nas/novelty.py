@@ -1,4 +1,4 @@
-"""How far a window lies from everything that a network was trained on, so that the unknown is called unknown."""
+"""Novelty detection: the distance of a window from everything that a network was trained on."""
 
 from __future__ import annotations
 
@@ -22,17 +22,16 @@ if TYPE_CHECKING:
 NOVELTY: Final = "novelty.npz"
 SHRINKAGE: Final = 0.1
 OWN_SPREAD: Final = 3
-"""A class needs this many windows a feature for its own spread to count as much as that of all classes together."""
+"""Windows a feature from which on a class's own spread counts as much as that of all classes together."""
 QUANTILE, MARGIN = 0.9, 1.75
-"""The limit of vibration is this quantile of the validation windows' distances, times a margin for other loads and
-speeds."""
+"""Limit of vibration: this quantile of the validation windows' distances, times a margin for other loads and speeds."""
 LEAST_LIMIT: Final = 1e-9
-"""No limit is lower: distances are told in multiples of it, and these must stay finite numbers."""
+"""Lowest limit. Distances are published in multiples of it, and these must stay finite numbers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classes:
-    """Where classes lie, each with its spread.
+    """Centres of the known classes, each with its spread.
 
     Attributes
     ----------
@@ -50,7 +49,7 @@ class Classes:
 
     @classmethod
     def fit(cls, known: NDArray[np.float64], label: NDArray[np.integer]) -> Classes:
-        """Learn from features ``(windows, features)`` of known windows.
+        """Fit to features ``(windows, features)`` of known windows.
 
         Notes
         -----
@@ -69,7 +68,7 @@ class Classes:
         return cls(classes.astype(np.int64), centres.astype(np.float32), np.array(whitenings, np.float32))
 
     def distances(self, found: NDArray[np.float64], said: NDArray[np.integer] | None = None) -> NDArray[np.float64]:
-        """Mahalanobis distance of features to the class that each is said to be, or to the nearest, ``(windows,)``."""
+        """Compute the Mahalanobis distance ``(windows,)`` to the class that each is said to be, or to the nearest."""
         if said is None:
             return self._nearest(found)
         places = np.minimum(np.searchsorted(self.labels, said), len(self.labels) - 1)
@@ -99,11 +98,11 @@ class Novelty:
     Attributes
     ----------
     describe
-        Which figures of a window are looked at.
+        Features of a window.
     classes
         Where the known classes lie.
     limit
-        What is farther away is unknown: of vibration a window, of muscles a gesture, by the median of its windows.
+        Distance from which on a window of vibration is novel, or a gesture by the median of its windows.
     """
 
     describe: Spectra | Levels
@@ -111,7 +110,7 @@ class Novelty:
     limit: float
 
     def distances(self, x: NDArray[np.float32], said: NDArray[np.integer] | None = None) -> NDArray[np.float64]:
-        """Mahalanobis distance of windows to the class that each is said to be, or to the nearest, ``(windows,)``.
+        """Compute the Mahalanobis distance ``(windows,)`` to the class that each is said to be, or to the nearest.
 
         Parameters
         ----------
@@ -123,11 +122,11 @@ class Novelty:
         return self.classes.distances(self.describe.of(x), said)
 
     def unknown(self, x: NDArray[np.float32], said: NDArray[np.integer] | None = None) -> NDArray[np.bool_]:
-        """Tell which windows are unlike the class that each is said to be, or unlike all, ``(windows,)``."""
+        """Mark the windows ``(windows,)`` that are unlike the class that each is said to be, or unlike all."""
         return self.distances(x, said) > self.limit
 
     def to_bytes(self) -> bytes:
-        """Give the file of a bundle."""
+        """Return the contents of a bundle's file."""
         file = io.BytesIO()
         known = self.classes
         arrays: dict[str, Any] = {
@@ -143,7 +142,7 @@ class Novelty:
 
     @classmethod
     def from_bytes(cls, data: bytes, channels: int, length: int, classes: int) -> Novelty:
-        """Read the file of a bundle of so many classes and windows so shaped; `BundleError` where it is none."""
+        """Read a bundle's file; raise `BundleError` if it does not fit ``classes`` and windows of that shape."""
         known = ("labels", "centres", "whitenings")
         try:
             with open_npz(Path(NOVELTY), data) as file:
@@ -173,7 +172,7 @@ class Novelty:
 
 
 def fit_novelty(x: NDArray[np.float32], label: NDArray[np.integer], validation: NDArray[np.float32]) -> Novelty:
-    """Learn where known windows of vibration lie.
+    """Fit the novelty detector of vibration.
 
     Parameters
     ----------

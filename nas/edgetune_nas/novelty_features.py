@@ -1,4 +1,4 @@
-"""Describes windows by the figures in which the unknown differs: of vibration its spectra, of muscles their levels."""
+"""Features for novelty detection: of vibration its spectra, of muscle signals their levels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
-from edgetune_nas.portions import portions
+from edgetune_nas.usage import batches
 from edgetune_signal.velocity import hann
 
 if TYPE_CHECKING:
@@ -18,14 +18,14 @@ BANDS, RHYTHMS, SHAPES, MOST_FEATURES = 24, 13, 2, 120
 """Bands of the spectrum, bands of the envelope's spectrum and figures of the shape, a channel; fewer bands where there
 are many channels."""
 HIGHEST_RHYTHM: Final = 0.4
-"""The envelope is looked at up to this part of half the rate: above it is the carrier's own double."""
+"""Highest frequency of the envelope's spectrum, as a share of half the rate; above it is the carrier's own double."""
 FLOOR: Final = 1e-4
 """Of the mean level of a window's spectrum: what lies 40 dB under it in a band says what the sensor's noise and
 anti-alias filter are like, and nothing of the machine."""
 SILENCE: Final = 1e-30
 QUIET_RHYTHM: Final = 1e-12
 QUIET_QUANTILE, QUIET_SHARE = 0.05, 0.5
-"""What counts as quiet of a channel: this quantile of its levels, times this."""
+"""Quiet level of a channel: this quantile of its levels, times this share."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,12 +59,12 @@ class Spectra:
         )
 
     def fits(self, length: int) -> bool:
-        """Whether windows of so many samples have such bands."""
+        """Return whether windows of ``length`` samples have such bands."""
         bands = all(rising(each, length // 2 + 1) and each.size > 1 for each in (self.edges, self.rhythm_edges))
         return bands and 0 <= self.floor < 1
 
     def size(self, channels: int) -> int:
-        """How many figures windows of so many channels have."""
+        """Return the number of features of windows with ``channels`` channels."""
         return channels * (self.edges.size + self.rhythm_edges.size - 2 + SHAPES)
 
     def of(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -73,7 +73,7 @@ class Spectra:
         Per channel: log of the mean power in each band; of the rectified signal over its mean, log of the mean power in
         each band (the rhythm of impacts, whatever their strength); log of kurtosis and of crest factor.
         """
-        return np.concatenate([self._of(portion) for portion in portions(x)])
+        return np.concatenate([self._of(batch) for batch in batches(x)])
 
     def _of(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         wide = x.astype(np.float64)
@@ -114,12 +114,12 @@ class Levels:
         return cls(QUIET_SHARE * np.quantile(_mean_absolute(x), QUIET_QUANTILE, axis=0) + SILENCE)
 
     def fits(self, length: int) -> bool:
-        """Whether the levels are numbers above zero; windows of any ``length`` have some."""
+        """Return whether the levels are numbers above zero; windows of any ``length`` have some."""
         numbers = self.quiet.dtype == np.float64 and self.quiet.ndim == 1
         return length > 0 and numbers and bool(np.isfinite(self.quiet).all() and (self.quiet > 0).all())
 
     def size(self, channels: int) -> int:
-        """How many figures windows of so many channels have; -1 where those are not what was learned."""
+        """Return the number of features of windows with ``channels`` channels; -1 if others were learned."""
         return channels if self.quiet.size == channels else -1
 
     def of(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -130,8 +130,8 @@ class Levels:
 def _mean_absolute(x: NDArray[np.float32]) -> NDArray[np.float64]:
     """Mean absolute value of each channel without its mean, ``(windows, channels)``."""
     found = []
-    for portion in portions(x):
-        wide = portion.astype(np.float64)
+    for batch in batches(x):
+        wide = batch.astype(np.float64)
         found.append(np.abs(wide - wide.mean(axis=2, keepdims=True)).mean(axis=2))
     return np.concatenate(found)
 
@@ -147,7 +147,7 @@ _hann = lru_cache(maxsize=8)(hann)
 
 
 def rising(values: NDArray[np.generic], last: int) -> bool:
-    """Whether an array is a list of rising indices from 0 to ``last``."""
+    """Return whether an array is a list of rising indices from 0 to ``last``."""
     if values.ndim != 1 or not values.size or values.dtype != np.int64:
         return False
     whole = values.astype(np.int64)

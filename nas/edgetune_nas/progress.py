@@ -1,4 +1,4 @@
-"""How far a search is: its events, its clock, and what stops it."""
+"""Progress of a search: its events, its clock, and what stops it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _SPAN: dict[Phase, tuple[float, float]] = {
     "exporting": (0.95, 0.99),
     "done": (1.0, 1.0),
 }
-"""Where each phase starts and ends on the way from 0 to 1."""
+"""Start and end of each phase, as fractions of the search."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchEvent:
-    """How far a search is: ``fraction`` from 0 to 1, the best candidate's accuracy on validation windows."""
+    """Progress of a search: ``fraction`` from 0 to 1, the best candidate's accuracy on validation windows."""
 
     phase: Phase
     fraction: float
@@ -45,7 +45,7 @@ class SearchEvent:
 
 @dataclass(frozen=True, slots=True)
 class FrontPoint:
-    """A candidate that no other beats in both arena and score; with its validation accuracy."""
+    """A candidate that no other beats in both arena and score (Pareto front); with its validation accuracy."""
 
     arena_bytes: int
     accuracy: float
@@ -54,7 +54,7 @@ class FrontPoint:
 
 
 class Monitor:
-    """Tells the outside how far a search is, and the search when to stop.
+    """Reports the progress of a search, and tells it when to stop.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class Monitor:
         self._emit()
 
     def stop_reason(self) -> Literal["cancelled", "time"] | None:
-        """Why the search must stop now, if it must."""
+        """Return the reason why the search must stop now; None if it need not."""
         if self._cancelled():
             return "cancelled"
         return "time" if self.left <= self.reserve else None

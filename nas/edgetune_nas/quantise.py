@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from edgetune_nas.portions import portions
 from edgetune_nas.runtime import INPUT, Classifier, open_session
+from edgetune_nas.usage import batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Adapt: TypeAlias = Callable[[onnx.ModelProto], onnx.ModelProto]
 
 FLOAT_OPERATIONS: Final = frozenset({"Add", "GlobalLpPool", "Log", "LpPool", "Mul", "Softmax"})
-"""What stays float: int8 kernels do not exist for it, or eight bits would cost the result its meaning."""
+"""Operations that stay float: int8 kernels do not exist for it, or eight bits would cost the result its meaning."""
 
 VARIANTS: Final[dict[str, dict[str, Any]]] = {
     "per channel": {"per_channel": True, "weight_type": QuantType.QInt8},
@@ -36,7 +36,7 @@ PRE_PROCESSED: Final = ("onnx.quant.pre_process", "onnxruntime.quant")
 
 @dataclass(frozen=True, slots=True)
 class QuantisationNote:
-    """Which variant was taken, and how often its label is float's on the calibration windows (0 to 1).
+    """Variant that was chosen, and how often its label is float's on the calibration windows (0 to 1).
 
     ``adapted``: its last layer was solved for again.
     """
@@ -117,11 +117,11 @@ def _labels(model: onnx.ModelProto, x: NDArray[np.float32]) -> NDArray[np.intp]:
 
 
 class _Calibration(CalibrationDataReader):  # type: ignore[misc]
-    """All calibration windows, a portion at a time."""
+    """All calibration windows, a batch at a time."""
 
     def __init__(self, windows: NDArray[np.float32]) -> None:
-        self._batches = ({INPUT: portion} for portion in portions(windows))
+        self._batches = ({INPUT: batch} for batch in batches(windows))
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-        """Return the next portion, nothing after the last."""
+        """Return the next batch, nothing after the last."""
         return next(self._batches, None)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from edgetune_nas.card import Measured
-from edgetune_nas.portions import portions
+from edgetune_nas.usage import batches
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
 
@@ -57,7 +57,7 @@ class Classifier:
     def probabilities(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
         """Probabilities ``float32 (windows, classes)`` of ``x``, ``(windows, channels, length)``."""
         if len(x) > 1:
-            return np.concatenate([self._run(portion) for portion in portions(x)])
+            return np.concatenate([self._run(batch) for batch in batches(x)])
         return self._run(x)
 
     def _run(self, x: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""The whole search: from labelled windows, under a budget of memory and time, to a bundle."""
+"""The whole search: from labelled windows to a bundle, under a budget of memory and time."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ import numpy as np
 from edgetune_nas import space
 from edgetune_nas.candidate import Interrupted, Scored
 from edgetune_nas.card import SearchSummary
-from edgetune_nas.closed_form import origins, with_temperature
+from edgetune_nas.closed_form import origins
 from edgetune_nas.engine import MOST_MEMBERS, Engine
 from edgetune_nas.errors import NasError
 from edgetune_nas.evaluation import FEW_WINDOWS, Evaluation, Problem, evaluate, refit
-from edgetune_nas.exploration import FINAL_STEPS, Exploration
-from edgetune_nas.export import export, front_points
+from edgetune_nas.exploration import Exploration
+from edgetune_nas.export import export, pareto_points
 from edgetune_nas.finalists import first_quick_enough, kept_points, latency_of
-from edgetune_nas.folds import MANY_TAKES, TAKES, fewest_takes, folds
+from edgetune_nas.folds import fewest_takes, folds
 from edgetune_nas.goal import Goal
 from edgetune_nas.journal import Journal
 from edgetune_nas.parts import Parts, divide
 from edgetune_nas.progress import FrontPoint, Monitor, SearchEvent
-from edgetune_nas.shift import made_again, shifted
+from edgetune_nas.task_profile import PROFILES, TaskProfile
+from edgetune_nas.temperature import with_temperature
 from edgetune_nas.usage import give_back, peak_rss_bytes
 
 if TYPE_CHECKING:
@@ -36,17 +37,17 @@ if TYPE_CHECKING:
     from edgetune_signal.datasets import Dataset
 
 JOURNAL = "journal.jsonl"
-HASTE = 0.85
-"""Share of the time left that the last training may plan to use; its windows are more, and machines are noisy."""
+PLANNED_SHARE = 0.85
+"""Share of the time left that the last training plans to use: it has more windows, and other load takes its share."""
 SHIFTED_WINDOWS, SHIFTED_BYTES = 1000, 8_000_000
-"""Shifted validation windows: so many, as far as they fit in so many bytes."""
+"""Most augmented validation windows, and the most bytes of them."""
 WORSE = 0.02
-"""A last training that loses this much on windows it has now seen went wrong; the network before it is kept."""
+"""Accuracy lost on windows it has now seen from which on a last training went wrong; the network before it is kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Where the bundle is, its card, and the accuracy-RAM front (smallest first)."""
+    """Folder of the bundle, its card, and the Pareto front of accuracy and RAM (smallest first)."""
 
     bundle: Path
     card: ModelCard
@@ -120,14 +121,15 @@ def search(
     monitor.enter("loading")
     parts = divide(dataset, library, seed)
     del dataset, library  # the parts are copies: if the caller keeps no reference, nothing stands in memory twice
-    problem = _problem(parts, task, seed)
+    profile = PROFILES[task]
+    problem = _problem(parts, profile, seed)
     torch = find_spec("torch") is not None
-    trains = torch and (task != "sign" or fewest_takes(parts.learned) >= TAKES)
+    trains = torch and fewest_takes(parts.learned) >= profile.takes_to_train
     engine = Engine(
         problem.input_shape,
         problem.classes,
         budget,
-        task=task,
+        profile=profile,
         seed=seed,
         trains=trains,
         limit=candidates,
@@ -184,21 +186,22 @@ def search(
         stopped_by=stopped_by,
         validation_accuracy=best.result.accuracy,
     )
-    front = front_points(engine, problem.input_shape, problem.classes)
+    front = pareto_points(engine, problem.input_shape, problem.classes)
     notes: dict[str, Any] = {}
     if not torch:
         notes["training"] = "torch is not installed: only closed forms were searched (edgetune[train])"
     elif not trains:
-        notes["training"] = f"only closed forms were searched: a class has fewer than {TAKES} takes to learn from"
+        fewer = f"a class has fewer than {profile.takes_to_train} takes to learn from"
+        notes["training"] = f"only closed forms were searched: {fewer}"
     elif stopped_by == "time" and not engine.trained:
         notes["training"] = too_short
     if goal.to_json():
         notes["goal"] = {**goal.to_json(), "held": best.result.accuracy >= (goal.floor or 0.0)}
-    kept = kept_points(engine.front, best, found, exploration.found, problem)
+    kept = kept_points(engine.pareto_front, best, found, exploration.found, problem)
     card = export(
         found,
         parts,
-        task=task,
+        profile=profile,
         budget=budget,
         out=out,
         summary=summary,
@@ -212,10 +215,10 @@ def search(
     return SearchResult(out / f"model-{card.id}", card, front)
 
 
-def _problem(parts: Parts, task: Task, seed: int) -> Problem:
+def _problem(parts: Parts, profile: TaskProfile, seed: int) -> Problem:
     learned, validation = parts.learned, parts.validation
     problem = Problem(
-        task,
+        profile,
         len(learned.classes),
         learned.x,
         learned.label,
@@ -224,25 +227,25 @@ def _problem(parts: Parts, task: Task, seed: int) -> Problem:
         origins(parts.train),
     )
     takes = fewest_takes(learned)
-    few = len(validation) < FEW_WINDOWS or (task == "sign" and 1 < takes < MANY_TAKES)
+    few = len(validation) < FEW_WINDOWS or 1 < takes < profile.takes_to_validate
     if few and len(np.unique(validation.condition)) == 1:
         problem = replace(problem, fold=folds(learned, seed=seed))
-    if task == "sign" and takes >= TAKES:  # they show how one take differs from the next
+    if profile.takes_to_train and takes >= profile.takes_to_train:  # they show how one take differs from the next
         return problem
     wanted = max(1, min(SHIFTED_WINDOWS, SHIFTED_BYTES // validation.x[0].nbytes))
     copies = np.arange(len(validation) * -(-wanted // len(validation))) % len(validation)
     rng = np.random.default_rng(seed)
     copies = np.sort(rng.permutation(copies)[:wanted])
-    imitate = shifted if task == "fault" else made_again
-    return replace(problem, x_shifted=imitate(validation.x[copies], rng), y_shifted=validation.label[copies])
+    shifted = profile.augment(validation.x[copies], rng)
+    return replace(problem, x_shifted=shifted, y_shifted=validation.label[copies])
 
 
 def _retrained(found: Evaluation, best: Scored, problem: Problem, monitor: Monitor, members: int) -> Evaluation:
     """Train the winner on training and validation windows, unless time is too short or it comes out worse."""
     steps = 0
     if best.candidate.steps:
-        affordable = HASTE * (monitor.left - monitor.reserve) * best.candidate.steps / best.result.seconds
-        steps = min(FINAL_STEPS[problem.task], int(affordable))
+        affordable = PLANNED_SHARE * (monitor.left - monitor.reserve) * best.candidate.steps / best.result.seconds
+        steps = min(problem.profile.final_steps, int(affordable))
         members = max(1, min(members, int(affordable / max(1, steps))))
         if steps < best.candidate.steps:
             return found

@@ -1,4 +1,4 @@
-"""Windows as another load, speed or mounting would have changed them: what a network has not seen but will meet."""
+"""Augmentation: windows as another load, speed, mounting or repetition would have changed them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 LEVEL, LOWEST, LOUDNESS = 0.4, 1.0, 0.5
 """Standard deviations in nepers (8.7 dB) of single bands, of the lowest (hum, unbalance), and of all together."""
 ELECTRODE = 0.3
-"""The same of single electrodes, when a person makes the sign again."""
+"""Standard deviation in nepers (8.7 dB) of single electrodes, from one repetition of a gesture to the next."""
 KNOTS = 24
-"""Bands whose levels move by themselves; in between they are interpolated."""
+"""Bands whose levels move by themselves; levels in between are interpolated."""
 SPEED = 0.01
-"""Largest relative change of the time scale; resonances, which ring in it, do not follow the shaft."""
+"""Largest relative change of the time scale. Resonances ring in it too, and they do not follow the shaft."""
 
 
-def shifted(x: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
+def augment_vibration(x: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
     """Change time scale, loudness and spectrum of each window ``(windows, channels, length)`` at random.
 
     One change a window, the same for all of its channels. The window is taken as one period.
@@ -41,7 +41,7 @@ def shifted(x: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
     return result
 
 
-def made_again(x: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
+def augment_emg(x: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
     """Change the level of each electrode and the loudness of each window ``(windows, channels, length)`` at random."""
     nepers = rng.normal(0, ELECTRODE, x.shape[:2]) + rng.normal(0, LOUDNESS, (len(x), 1))
     result: NDArray[np.float32] = x * np.exp(nepers)[:, :, None].astype(np.float32)

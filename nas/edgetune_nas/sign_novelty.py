@@ -1,4 +1,4 @@
-"""Learns where a person's known gestures lie, and how far from them what is none of them may be."""
+"""Novelty detection of gestures: where a person's known ones lie, and from what distance on another is novel."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEWEST: Final = 3
-"""Classes that it takes: one that is left out, and two that it is held against."""
+"""Fewest classes: one that is left out, and two that it is compared with."""
 APART: Final = 0.75
-"""The limit is at most this part of the distance at which known gestures lie from one another."""
+"""Highest limit, as a share of the distance between known gestures. A higher one finds fewer novel gestures."""
 ALIKE: Final = 2.0
-"""It is at most so many times the distance at which takes of a gesture lie from other takes of it."""
+"""Highest limit, in distances between takes of one gesture. A lower one rejects more known gestures."""
 PARTS, ALIKE_PARTS = 4, 4.0
-"""Where every class has one take, so many parts of it stand for takes; being more alike, with this for `ALIKE`."""
+"""Parts of a take that stand for takes where every class has one; they are more alike, so this replaces `ALIKE`."""
 FOLDS: Final = 5
 
 
 def fit_sign_novelty(
     x: NDArray[np.float32], label: NDArray[np.integer], take: NDArray[np.integer], own: NDArray[np.bool_]
 ) -> Novelty | None:
-    """Learn where known gestures lie.
+    """Fit the novelty detector of gestures.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def fit_sign_novelty(
 
 
 def _apart(known: NDArray[np.float64], label: NDArray[np.integer]) -> list[float]:
-    """Mean distance of each class to the nearest of the others."""
+    """Compute the mean distance of each class to the nearest of the others."""
     found = []
     for each in np.unique(label):
         out = label == each
@@ -85,7 +85,7 @@ def _parts(label: NDArray[np.integer], take: NDArray[np.integer]) -> NDArray[np.
 
 
 def _alike(known: NDArray[np.float64], label: NDArray[np.integer], take: NDArray[np.integer]) -> list[float]:
-    """Mean distance of each take to its class as other takes show it, of classes that have several."""
+    """Compute the mean distance of each take to its class as other takes show it, of classes that have several."""
     pairs, part = np.unique(np.stack([label, take]), axis=1, return_inverse=True)
     part = part.reshape(-1)
     fold = np.full(pairs.shape[1], -1)

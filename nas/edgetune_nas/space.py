@@ -21,17 +21,17 @@ from edgetune_nas.layers import (
 )
 
 if TYPE_CHECKING:
-    from numpy.random import Generator
+    from collections.abc import Callable
 
-    from edgetune_nas.card import Task
+    from numpy.random import Generator
 
 VERSION = 8
 """Counts changes of the space, its sampling and its training; a journal of another version cannot be resumed."""
 
-LOW = 0.05
 FILTERS = (4, 6, 8, 12, 16, 24, 32)
 BLOCK_KERNELS = (3, 5, 7, 9)
 MAX_TAPS, MAX_STRIDE, MAX_BLOCKS = 256, 64, 3
+MIN_BANK_TAPS = 8
 
 BlockKind: TypeAlias = Literal["full", "separable", "linear"]
 Head: TypeAlias = Literal["average", "max", "both", "flat"]
@@ -90,29 +90,30 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Genotype:
-    """One network of the space; without stem and blocks it is a closed form (front and linear discriminant)."""
+    """One network of the space; without stem and blocks it is a closed form (frontend and linear discriminant)."""
 
-    front: Bank | Envelope | None
+    frontend: Bank | Envelope | None
     stem: Stem | None
     blocks: tuple[Block, ...]
     head: Head
 
     @property
     def closed_form(self) -> bool:
-        """Whether its weights are solved for rather than trained."""
+        """Its weights are solved for rather than trained."""
         return self.stem is None and not self.blocks
 
 
 def to_json(genotype: Genotype) -> dict[str, Any]:
-    """Plain JSON value of a genotype."""
-    return asdict(genotype)
+    """Return a genotype as a plain JSON value."""
+    value = asdict(genotype)
+    return {"front": value.pop("frontend"), **value}
 
 
 def from_json(value: dict[str, Any]) -> Genotype:
-    """Genotype of a value that `to_json` gave."""
+    """Return the genotype of a value that `to_json` returned."""
     front = value["front"]
     return Genotype(
-        front=None if front is None else Bank(**front) if "bands" in front else Envelope(**front),
+        frontend=None if front is None else Bank(**front) if "bands" in front else Envelope(**front),
         stem=None if value["stem"] is None else Stem(**value["stem"]),
         blocks=tuple(Block(**block) for block in value["blocks"]),
         head=value["head"],
@@ -120,23 +121,23 @@ def from_json(value: dict[str, Any]) -> Genotype:
 
 
 def expand(genotype: Genotype, input_shape: Shape, classes: int) -> tuple[Layer, ...]:
-    """Layers of ``genotype`` from the raw window to class probabilities.
+    """Return the layers of ``genotype`` from the raw window to class probabilities.
 
-    The log's offset depends on the signal's level, so whoever fits the network replaces it (`closed_form.fit_front`).
+    The log's offset depends on the signal's level, so the fit replaces it (`frontend.fit_frontend`).
 
     Raises
     ------
     ValueError
         When a layer does not fit what stands before it (a kernel longer than its input).
     """
-    layers = _front_layers(genotype.front, input_shape[0])
+    layers = _frontend_layers(genotype.frontend, input_shape[0])
     if genotype.stem is not None:
         stem = genotype.stem
         layers.append(Conv(stem.filters, stem.kernel, stem.stride, padding=stem.kernel // 2))
         layers += _pool_layers(stem.pool)
     channels = shapes(input_shape, tuple(layers))[-1][0] if layers else input_shape[0]
     for index, block in enumerate(genotype.blocks):
-        padded = index > 0 or genotype.front is None  # zeros are far from a front's logs, so these are not padded
+        padded = index > 0 or genotype.frontend is None  # zeros are far from a frontend's logs, so these are not padded
         layers += _block_layers(block, channels, padding=block.kernel // 2 if padded else 0)
         channels = block.filters
     shape = shapes(input_shape, tuple(layers))[-1] if layers else input_shape
@@ -149,24 +150,24 @@ def expand(genotype: Genotype, input_shape: Shape, classes: int) -> tuple[Layer,
     return tuple(layers)
 
 
-def _front_layers(front: Bank | Envelope | None, channels: int) -> list[Layer]:
-    match front:
+def _frontend_layers(frontend: Bank | Envelope | None, channels: int) -> list[Layer]:
+    match frontend:
         case None:
             return []
         case Envelope():
-            return [LpPool(front.kernel, front.stride, front.p), Log(1.0)]
+            return [LpPool(frontend.kernel, frontend.stride, frontend.p), Log(1.0)]
         case Bank():
             bank = Conv(
-                front.bands * channels,
-                front.kernel,
-                front.stride,
+                frontend.bands * channels,
+                frontend.kernel,
+                frontend.stride,
                 groups=channels,
                 norm=False,
                 relu=False,
                 frozen=True,
-                low=front.low,
+                low=frontend.low,
             )
-            return [bank, LpPool(front.frame, front.hop, front.p), Log(1.0)]
+            return [bank, LpPool(frontend.frame, frontend.hop, frontend.p), Log(1.0)]
 
 
 def _block_layers(block: Block, channels: int, padding: int) -> list[Layer]:
@@ -183,101 +184,53 @@ def _pool_layers(pool: int) -> list[Layer]:
     return [MaxPool(pool, pool)] if pool > 1 else []
 
 
-def closed_forms(input_shape: Shape) -> tuple[Genotype, ...]:
-    """List fixed fronts with a linear discriminant, from rich to tiny, sized by the window's length alone.
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """Prior knowledge of a task's networks, before anything is evaluated.
 
-    A bank's taps are an eighth and a quarter of the window (at most 128, so that a filter still spans many cycles of
-    its band); many overlapping bands without the lowest hold best when the machine's load changes, three or four tell
-    a sign where the window is too short for more. An envelope's frames are an eighth of the window and near.
+    Attributes
+    ----------
+    seed_architectures
+        Trained networks that did well on such data, scaled to windows of ``(channels, length)``.
+    first_layer_odds
+        Chances that a drawn network begins with a trained stem, a fixed filter bank, and an envelope; their sum is 1.
     """
-    length = input_shape[1]
-    taps = [k for k in (_power_of_two(length / 8, 128), _power_of_two(length / 4, 128)) if k >= MIN_BANK_TAPS]
-    fronts: list[Bank | Envelope] = []
-    for kernel in dict.fromkeys(taps):
-        fine = kernel // 4
-        sizes = [
-            (40, fine // 2, LOW), (36, fine, LOW), (24, fine, LOW), (24, fine, 0.0),
-            (16, fine, 0.0), (8, 2 * fine, 0.0), (6, kernel, 0.0), (4, fine // 2, 0.0), (3, fine // 2, 0.0),
-        ]  # fmt: skip
-        fronts += [
-            Bank(bands, kernel, stride, low=low)
-            for bands, stride, low in sizes
-            if bands <= kernel // 2 and kernel <= MOST_TAPS.get(bands, kernel)
-        ]
-    for parts, overlap in ((10, 2), (16, 1), (8, 1), (5, 1), (3, 1), (1, 1)):
-        kernel = max(1, length // parts)
-        fronts.append(Envelope(kernel, max(1, kernel // overlap)))
-    genotypes = (Genotype(front, None, (), "flat") for front in fronts)
-    return tuple(genotype for genotype in genotypes if fits_input(genotype, input_shape))
+
+    seed_architectures: Callable[[Shape], tuple[Genotype, ...]]
+    first_layer_odds: tuple[float, float, float]
 
 
-def anchors(input_shape: Shape, task: Task) -> tuple[Genotype, ...]:
-    """Networks that a search starts from: the shapes that are known to be good, scaled to the window."""
-    length = input_shape[1]
-    if task == "sign":
-        sizes = ((10, 2), (16, 1), (8, 2), (12, 2))
-        kernels = [(max(2, length // parts), overlap) for parts, overlap in sizes]
-        fronts = [Envelope(kernel, max(1, kernel // overlap)) for kernel, overlap in kernels]
-        found = [
-            *(Genotype(front, None, (Block("full", 24, 3), Block("full", 32, 3)), "both") for front in fronts),
-            *(Genotype(front, None, (Block("full", 32, 3), Block("full", 32, 3)), "both") for front in fronts[:2]),
-            Genotype(fronts[0], None, (Block("full", 16, 3), Block("full", 24, 3)), "both"),
-        ]
-    else:
-        taps = _power_of_two(length / 4, MAX_TAPS)
-        stride = max(1, min(MAX_STRIDE, taps // 4))
-        found = [
-            Genotype(None, Stem(12, taps, stride), (Block("separable", 8, 9, 2),), "average"),
-            Genotype(None, Stem(12, taps, stride), (Block("separable", 16, 9, 2),), "average"),
-            Genotype(None, Stem(8, taps, stride, 2), (Block("full", 16, 9),), "average"),
-            Genotype(None, Stem(12, taps, stride), (Block("full", 16, 5),), "both"),
-        ]
-    return tuple(genotype for genotype in found if fits_input(genotype, input_shape))
-
-
-def smallest(input_shape: Shape) -> tuple[Genotype, ...]:
-    """Trained networks at the small end of the space, by which a hopeless budget is told."""
-    stride = min(MAX_STRIDE, max(1, input_shape[1] // 2))
-    taps = (16, 32, 64)
-    found = (Genotype(None, Stem(FILTERS[0], min(k, input_shape[1]), stride), (), "average") for k in taps)
-    return tuple(genotype for genotype in found if fits_input(genotype, input_shape))
-
-
-def sample(rng: Generator, input_shape: Shape, task: Task) -> Genotype:
-    """Draw a trained network; raw stems lead for vibration, envelopes for muscle."""
-    chances = {"fault": (0.75, 0.2, 0.05), "sign": (0.15, 0.05, 0.8)}[task]
+def sample(rng: Generator, input_shape: Shape, prior: Prior) -> Genotype:
+    """Draw a trained network."""
     for _ in range(_TRIES):
-        front = _sample_front(rng, input_shape[1], rng.choice(3, p=chances))
-        stem = _sample_stem(rng, input_shape[1]) if front is None else None
+        frontend = _sample_frontend(rng, input_shape[1], rng.choice(3, p=prior.first_layer_odds))
+        stem = _sample_stem(rng, input_shape[1]) if frontend is None else None
         blocks = tuple(_sample_block(rng) for _ in range(_integer(rng, range(0 if stem else 1, MAX_BLOCKS + 1))))
         head: Head = ("average", "average", "max", "both", "flat")[_integer(rng, range(5))]
-        genotype = Genotype(front, stem, blocks, head)
+        genotype = Genotype(frontend, stem, blocks, head)
         if fits_input(genotype, input_shape):
             return genotype
-    return anchors(input_shape, task)[0]
+    return prior.seed_architectures(input_shape)[0]
 
 
-def mutate(genotype: Genotype, rng: Generator, input_shape: Shape, task: Task) -> Genotype:
+def mutate(genotype: Genotype, rng: Generator, input_shape: Shape, prior: Prior) -> Genotype:
     """Return a neighbour of ``genotype``: one part replaced, or one number moved by one step."""
     for _ in range(_TRIES):
-        other = _mutated(genotype, rng, input_shape, task)
+        other = _mutated(genotype, rng, input_shape, prior)
         if other != genotype and not other.closed_form and fits_input(other, input_shape):
             return other
-    return sample(rng, input_shape, task)
+    return sample(rng, input_shape, prior)
 
 
 _TRIES = 64
-MIN_BANK_TAPS = 8
-MOST_TAPS = {16: 64, 4: 8, 3: 8}
-"""Of more taps than these, so few bands leave gaps between them: steady in float, not in int8."""
 
 
-def _mutated(genotype: Genotype, rng: Generator, input_shape: Shape, task: Task) -> Genotype:
+def _mutated(genotype: Genotype, rng: Generator, input_shape: Shape, prior: Prior) -> Genotype:
     blocks = genotype.blocks
     move = _integer(rng, range(6))
     at = _integer(rng, range(len(blocks))) if blocks else 0
     if move == 0:
-        return replace(genotype, head=sample(rng, input_shape, task).head)
+        return replace(genotype, head=sample(rng, input_shape, prior).head)
     if move == 1 and len(blocks) < MAX_BLOCKS:
         return replace(genotype, blocks=(*blocks[:at], _sample_block(rng), *blocks[at:]))
     if move == 2 and blocks:  # noqa: PLR2004 - the moves are numbered
@@ -286,8 +239,8 @@ def _mutated(genotype: Genotype, rng: Generator, input_shape: Shape, task: Task)
         return replace(genotype, blocks=(*blocks[:at], _block_step(blocks[at], rng), *blocks[at + 1 :]))
     if genotype.stem is not None:
         return replace(genotype, stem=_stem_step(genotype.stem, rng))
-    kind = 1 if isinstance(genotype.front, Bank) else 2
-    return replace(genotype, front=_sample_front(rng, input_shape[1], kind))
+    kind = 1 if isinstance(genotype.frontend, Bank) else 2
+    return replace(genotype, frontend=_sample_frontend(rng, input_shape[1], kind))
 
 
 def _block_step(block: Block, rng: Generator) -> Block:
@@ -315,12 +268,12 @@ def _stem_step(stem: Stem, rng: Generator) -> Stem:
             return replace(stem, pool=3 - stem.pool)
 
 
-def _sample_front(rng: Generator, length: int, kind: int) -> Bank | Envelope | None:
+def _sample_frontend(rng: Generator, length: int, kind: int) -> Bank | Envelope | None:
     if kind == 0:
         return None
     p: Literal[1, 2] = 1 if rng.random() < 0.7 else 2  # noqa: PLR2004 - rectifying is the usual way
     if kind == 1:
-        kernel = max(MIN_BANK_TAPS, _power_of_two(length / (4, 8, 16)[_integer(rng, range(3))], 128))
+        kernel = max(MIN_BANK_TAPS, power_of_two(length / (4, 8, 16)[_integer(rng, range(3))], 128))
         stride = max(1, kernel // (2, 4)[_integer(rng, range(2))])
         outputs = (length - kernel) // stride + 1
         frame = max(1, outputs // (4, 8, 14)[_integer(rng, range(3))])
@@ -331,7 +284,7 @@ def _sample_front(rng: Generator, length: int, kind: int) -> Bank | Envelope | N
 
 
 def _sample_stem(rng: Generator, length: int) -> Stem:
-    longest = _power_of_two(length / 2, MAX_TAPS)
+    longest = power_of_two(length / 2, MAX_TAPS)
     kernel = max(3, longest >> _integer(rng, range(4)))
     stride = max(1, min(MAX_STRIDE, kernel // (2, 4, 8)[_integer(rng, range(3))]))
     return Stem(FILTERS[_integer(rng, range(len(FILTERS)))], kernel, stride, (1, 1, 2)[_integer(rng, range(3))])
@@ -349,7 +302,7 @@ def _sample_block(rng: Generator) -> Block:
 
 
 def fits_input(genotype: Genotype, input_shape: Shape) -> bool:
-    """Whether every layer fits a window of ``input_shape``."""
+    """Return whether every layer fits a window of ``input_shape``."""
     try:
         expand(genotype, input_shape, 2)
     except ValueError:
@@ -367,5 +320,6 @@ def _integer(rng: Generator, choices: range) -> int:
     return int(rng.integers(choices.start, choices.stop))
 
 
-def _power_of_two(value: float, most: int) -> int:
+def power_of_two(value: float, most: int) -> int:
+    """Return the largest power of two up to ``value`` and ``most``; at least 1."""
     return min(most, 1 << max(0, math.floor(math.log2(max(1.0, value)))))

@@ -11,74 +11,105 @@ from torch import nn
 from torch.nn import functional
 
 from edgetune_nas.candidate import Interrupted
-from edgetune_nas.closed_form import fit_front, front_features, front_weights, split_front
+from edgetune_nas.estimator import Fitted, never
+from edgetune_nas.frontend import fit_frontend, frontend_features, frontend_weights, split_frontend
 from edgetune_nas.layers import Network
 from edgetune_nas.optimiser import OneCycleAdamW
-from edgetune_nas.portions import portions
 from edgetune_nas.torch_net import LayerNet, from_network, to_network
+from edgetune_nas.usage import batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-    from edgetune_nas.card import Task
+    from edgetune_nas.estimator import TrainingSet
     from edgetune_nas.layers import Layer
+    from edgetune_nas.task_profile import Recipe
 
 LABEL_SMOOTHING = 0.1
 LOGITS_BYTES = 1 << 18
-"""Input that logits are computed of at a time: frames of a stem overlap, and torch keeps a copy of each."""
+"""Bytes of input that logits are computed of at a time: frames of a stem overlap, and torch copies each."""
+MIN_EPOCHS, MAX_EPOCHS = 3, 120
+"""Fewest and most passes over the windows, however few or many they are for the steps asked for."""
+ON_ALL = 0.5
+"""Share of the steps that a network is trained for on a library and new windows together, before the new alone."""
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a task's networks are trained; the figures are measured ones."""
+class TrainedNetwork:
+    """Estimator that trains ``layers`` for about ``steps`` optimiser steps."""
 
-    learning_rate: float
-    weight_decay: float
-    batch: int
-    shift: bool
+    layers: tuple[Layer, ...]
+    recipe: Recipe
+    steps: int
+    seed: int
+
+    def fit(self, data: TrainingSet, stop: Callable[[], bool] = never) -> Fitted:
+        """Train on all windows; with a library, first on all of them and then on those that decide."""
+        deciding = deciding_windows(data)
+        windows = len(data.y) if deciding is None else int(deciding.sum())
+        epochs = round(self.steps / steps_per_epoch(windows, self.recipe))
+        epochs_on_all = round(ON_ALL * self.steps / steps_per_epoch(len(data.y), self.recipe))
+        return train(
+            self.layers,
+            data,
+            recipe=self.recipe,
+            epochs=min(MAX_EPOCHS, max(MIN_EPOCHS, epochs)),
+            seed=self.seed,
+            deciding=deciding,
+            epochs_on_all=min(MAX_EPOCHS, max(1, epochs_on_all)),
+            stop=stop,
+        )
+
+    def logits(self, network: Network, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Compute the logits ``(windows, classes)``."""
+        return logits(network, x)
+
+    def for_folds(self, data: TrainingSet) -> tuple[TrainedNetwork, TrainingSet]:
+        """Return both as they are."""
+        return self, data
 
 
-RECIPES: dict[Task, Recipe] = {
-    "fault": Recipe(learning_rate=4e-2, weight_decay=1e-2, batch=64, shift=True),
-    "sign": Recipe(learning_rate=3e-2, weight_decay=1e-1, batch=128, shift=False),
-}
+def deciding_windows(data: TrainingSet) -> NDArray[np.bool_] | None:
+    """Mark the windows that training ends with: the new ones, and a library's of classes without new ones.
 
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """A trained network and its loss on the training windows, epoch by epoch."""
-
-    network: Network
-    curve: tuple[float, ...]
+    Of such a class no more are marked than the largest class has new ones: they would crowd these out of the batches.
+    Return None if all windows would be marked, or none.
+    """
+    if data.origin is None:
+        return None
+    deciding: NDArray[np.bool_] = data.origin == 0
+    present = np.bincount(data.y[deciding], minlength=data.classes)
+    for label in np.flatnonzero(present == 0):
+        old = np.flatnonzero(data.y == label)
+        deciding[old[np.linspace(0, len(old) - 1, min(len(old), present.max())).astype(int)]] = True
+    return None if deciding.all() or not deciding.any() else deciding
 
 
 def train(
     layers: tuple[Layer, ...],
-    x: NDArray[np.float32],
-    y: NDArray[np.int64],
+    data: TrainingSet,
     *,
-    classes: int,
-    task: Task,
+    recipe: Recipe,
     epochs: int,
     seed: int,
-    new: NDArray[np.bool_] | None = None,
+    deciding: NDArray[np.bool_] | None = None,
     epochs_on_all: int = 0,
-    stop: Callable[[], bool] = lambda: False,
-) -> Trained:
-    """Train ``layers`` on windows ``x (windows, channels, length)`` with labels ``y``.
+    stop: Callable[[], bool] = never,
+) -> Fitted:
+    """Train ``layers`` on ``data``.
 
-    The fixed front is applied once, before the first step. Classes weigh the same whatever their number of windows.
+    The fixed frontend is applied once, before the first step. Classes weigh the same whatever their number of windows.
     The same arguments give the same weights on the same machine, whatever ran before.
 
     Parameters
     ----------
     epochs
-        Passes over the windows, or over those that are ``new``.
-    new, epochs_on_all
-        Windows ``(windows,)`` that count, where others only prepare for them: so many passes over all of them come
-        first, with a learning rate of their own that rises and falls.
+        Passes over the windows, or over those that are ``deciding``.
+    deciding, epochs_on_all
+        Windows ``(windows,)`` that count, where others only prepare for them. ``epochs_on_all`` passes over all of them
+        come first, with a learning rate of their own that rises and falls.
 
     Raises
     ------
@@ -86,29 +117,30 @@ def train(
         As soon as ``stop()``, asked before every step, is true.
     """
     torch.set_num_threads(1)
-    recipe = RECIPES[task]
-    front, rest = split_front(layers)
-    front, features = fit_front(front, x)
+    frontend, rest = split_frontend(layers)
+    frontend, features = fit_frontend(frontend, data.x)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = LayerNet(rest, (features.shape[1], features.shape[2]))
+    y = data.y
     source = _Batches(torch.from_numpy(np.ascontiguousarray(features)), torch.from_numpy(y), recipe, seed)
     curve = []
-    if new is not None:
-        curve = _course(net, source, _class_weights(y, classes), recipe, epochs_on_all, stop)
-        x_new, y = torch.from_numpy(np.ascontiguousarray(features[new])), y[new]
-        source = _Batches(x_new, torch.from_numpy(y), recipe, seed)
-    curve += _course(net, source, _class_weights(y, classes), recipe, epochs, stop)
+    if deciding is not None:
+        curve = _course(net, source, _class_weights(y, data.classes), recipe, epochs_on_all, stop)
+        x_deciding, y = torch.from_numpy(np.ascontiguousarray(features[deciding])), y[deciding]
+        source = _Batches(x_deciding, torch.from_numpy(y), recipe, seed)
+    curve += _course(net, source, _class_weights(y, data.classes), recipe, epochs, stop)
     source.settle_norms(net)
     tail = to_network(net.eval())
-    network = Network((x.shape[1], x.shape[2]), (*front, *rest), (*front_weights(front), *tail.weights))
-    return Trained(network, tuple(curve))
+    shape = data.x.shape[1], data.x.shape[2]
+    network = Network(shape, (*frontend, *rest), (*frontend_weights(frontend), *tail.weights))
+    return Fitted(network, tuple(curve))
 
 
 def _course(
     net: LayerNet, source: _Batches, weight: torch.Tensor, recipe: Recipe, epochs: int, stop: Callable[[], bool]
 ) -> list[float]:
-    """Train ``net`` for so many passes, along one cycle of the learning rate; the loss of each."""
+    """Train ``net`` for ``epochs`` passes along one cycle of the learning rate; return the loss of each."""
     optimiser = OneCycleAdamW(
         net, peak=recipe.learning_rate, weight_decay=recipe.weight_decay, steps=epochs * source.steps
     )
@@ -128,20 +160,20 @@ def _course(
 
 
 def logits(network: Network, x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logits ``(windows, classes)`` of any network, computed by torch."""
-    front, rest = split_front(network.layers)
-    features = front_features(front, x)
-    tail = Network((features.shape[1], features.shape[2]), rest, network.weights[len(front) :])
+    """Compute the logits ``(windows, classes)`` of any network with torch."""
+    frontend, rest = split_frontend(network.layers)
+    features = frontend_features(frontend, x)
+    tail = Network((features.shape[1], features.shape[2]), rest, network.weights[len(frontend) :])
     with torch.inference_mode():
         net = from_network(tail)
-        parts = [net(torch.from_numpy(np.ascontiguousarray(portion))) for portion in portions(features, LOGITS_BYTES)]
+        parts = [net(torch.from_numpy(np.ascontiguousarray(batch))) for batch in batches(features, LOGITS_BYTES)]
         result: NDArray[np.float32] = torch.cat(parts).numpy()
     return result
 
 
-def steps_per_epoch(windows: int, task: Task) -> int:
+def steps_per_epoch(windows: int, recipe: Recipe) -> int:
     """Return the number of optimiser steps that one pass over ``windows`` takes."""
-    return _steps(windows, RECIPES[task].batch)
+    return _steps(windows, recipe.batch)
 
 
 def _steps(windows: int, batch: int) -> int:

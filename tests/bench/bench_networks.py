@@ -9,18 +9,20 @@ import numpy as np
 
 from edgetune_nas import space, training
 from edgetune_nas.candidate import Candidate
-from edgetune_nas.closed_form import best_temperature, true_probability, with_temperature
 from edgetune_nas.cost import plan
-from edgetune_nas.evaluation import Problem, evaluate, refit, with_validation
-from edgetune_nas.exploration import FINAL_STEPS
+from edgetune_nas.evaluation import Problem, evaluate, refit
 from edgetune_nas.layers import Conv, Dense, GlobalPool, Layer, MaxPool, Network, Softmax
+from edgetune_nas.task_profile import PROFILES
+from edgetune_nas.temperature import best_temperature, true_probability, with_temperature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from edgetune_nas.card import Task
+    from edgetune_nas.estimator import TrainingSet
     from edgetune_nas.layers import Shape
     from edgetune_nas.space import Genotype
+    from edgetune_nas.task_profile import Recipe
     from edgetune_signal.datasets import Dataset
 
 TRAINED = 12
@@ -41,7 +43,7 @@ class NothingFitsError(Exception):
 def problem_of(task: Task, train: Dataset, validation: Dataset) -> Problem:
     """Put training and validation windows as our own search does."""
     return Problem(
-        task,
+        PROFILES[task],
         len(train.classes),
         np.concatenate([train.x, validation.x]),
         np.concatenate([train.label, validation.label]),
@@ -97,10 +99,11 @@ def paper_family(problem: Problem, ram_bytes: int, seed: int) -> Network:
         else:
             step //= 2
     layers = cell_layers(best.kernels, best.cells, problem.classes)
-    network = _trained(problem, layers, STEPS[problem.task], seed)
+    profile = problem.profile
+    network = _trained(problem.training, layers, STEPS[profile.task], profile.recipe, seed)
     scores = training.logits(network, problem.x_validation)
     temperature = best_temperature(scores, problem.y_validation)
-    return with_temperature(_trained(with_validation(problem), layers, FINAL_STEPS[problem.task], seed), temperature)
+    return with_temperature(_trained(problem.learned, layers, profile.final_steps, profile.recipe, seed), temperature)
 
 
 def _best_cells(problem: Problem, kernels: int, ram_bytes: int, seed: int) -> Found | None:
@@ -109,7 +112,9 @@ def _best_cells(problem: Problem, kernels: int, ram_bytes: int, seed: int) -> Fo
         layers = cell_layers(kernels, cells, problem.classes)
         if not _fits(layers, problem.input_shape, ram_bytes):
             break
-        scores = training.logits(_trained(problem, layers, CELL_STEPS[problem.task], seed), problem.x_validation)
+        profile = problem.profile
+        network = _trained(problem.training, layers, CELL_STEPS[profile.task], profile.recipe, seed)
+        scores = training.logits(network, problem.x_validation)
         right = float((scores.argmax(axis=1) == problem.y_validation).mean())
         sure = float(
             true_probability(scores, problem.y_validation, best_temperature(scores, problem.y_validation)).mean()
@@ -128,23 +133,21 @@ def _fits(layers: tuple[Layer, ...], shape: Shape, ram_bytes: int) -> bool:
         return False
 
 
-def _trained(problem: Problem, layers: tuple[Layer, ...], steps: int, seed: int) -> Network:
-    epochs = max(3, min(120, round(steps / training.steps_per_epoch(len(problem.y), problem.task))))
-    return training.train(
-        layers, problem.x, problem.y, classes=problem.classes, task=problem.task, epochs=epochs, seed=seed
-    ).network
+def _trained(data: TrainingSet, layers: tuple[Layer, ...], steps: int, recipe: Recipe, seed: int) -> Network:
+    epochs = max(3, min(120, round(steps / training.steps_per_epoch(len(data.y), recipe))))
+    return training.train(layers, data, recipe=recipe, epochs=epochs, seed=seed).network
 
 
 # ---- our space, searched otherwise -------------------------------------------------------------------------------
 
 
 def random_search(problem: Problem, ram_bytes: int, seed: int) -> Network:
-    """Train networks drawn from our space at random; no closed forms, no known good shapes."""
+    """Train networks drawn from our space at random; no closed forms, no seed architectures."""
     rng = np.random.Generator(np.random.PCG64(seed))
 
     def draws() -> Iterator[tuple[Genotype, Callable[[float | None], None]]]:
         while True:
-            yield space.sample(rng, problem.input_shape, problem.task), lambda _score: None
+            yield space.sample(rng, problem.input_shape, problem.profile.prior), lambda _score: None
 
     return _best_of(problem, draws(), ram_bytes, seed)
 
@@ -184,7 +187,7 @@ def _best_of(
             tell(None)
             continue
         seen.add(genotype)
-        candidate = Candidate(len(seen), genotype, cost, STEPS[problem.task], seed * 100_003 + len(seen))
+        candidate = Candidate(len(seen), genotype, cost, STEPS[problem.profile.task], seed * 100_003 + len(seen))
         result = evaluate(problem, candidate).result
         tell(result.score)
         if best is None or result.score > best[0]:
@@ -194,14 +197,14 @@ def _best_of(
     if best is None:
         raise NothingFitsError(f"none of {TRIES} networks fits")
     _, candidate, temperature = best
-    again = refit(problem, candidate, steps=FINAL_STEPS[problem.task], stop=lambda: False)
+    again = refit(problem, candidate, steps=problem.profile.final_steps, stop=lambda: False)
     return with_temperature(again.network, temperature)
 
 
 def _suggested(trial: Any, shape: Shape) -> Genotype:
     """Genotype of an Optuna trial: the same choices as `space.sample`, as parameters."""
     length = shape[1]
-    front: space.Bank | space.Envelope | None = None
+    frontend: space.Bank | space.Envelope | None = None
     stem = None
     first = trial.suggest_categorical("first", ["stem", "bank", "envelope"])
     if first == "stem":
@@ -216,11 +219,11 @@ def _suggested(trial: Any, shape: Shape) -> Genotype:
         outputs = max(1, (length - taps) // stride + 1)
         frame = max(1, outputs // trial.suggest_categorical("bank_frames", [4, 8, 14]))
         bands = trial.suggest_categorical("bands", [8, 12, 16, 24])
-        front = space.Bank(bands, taps, stride, trial.suggest_categorical("p", [1, 2]), frame, max(1, frame // 2))
+        frontend = space.Bank(bands, taps, stride, trial.suggest_categorical("p", [1, 2]), frame, max(1, frame // 2))
     else:
         frame = max(2, length // trial.suggest_categorical("frames", [8, 10, 16, 20, 32]))
         hop = frame if trial.suggest_categorical("disjoint", [True, False]) else max(1, frame // 2)
-        front = space.Envelope(frame, hop, trial.suggest_categorical("p", [1, 2]))
+        frontend = space.Envelope(frame, hop, trial.suggest_categorical("p", [1, 2]))
     blocks = tuple(
         space.Block(
             trial.suggest_categorical(f"kind{index}", ["full", "separable", "linear"]),
@@ -231,4 +234,4 @@ def _suggested(trial: Any, shape: Shape) -> Genotype:
         )
         for index in range(trial.suggest_int("blocks", 0 if stem else 1, 3))
     )
-    return space.Genotype(front, stem, blocks, trial.suggest_categorical("head", ["average", "max", "both", "flat"]))
+    return space.Genotype(frontend, stem, blocks, trial.suggest_categorical("head", ["average", "max", "both", "flat"]))

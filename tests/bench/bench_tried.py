@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,15 +26,16 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from edgetune_nas import space
+from edgetune_nas import space, task_profile
 from edgetune_nas.card import Budget
-from edgetune_nas.closed_form import filter_bank, fit_front, front_features, split_front
-from edgetune_nas.evaluation import Problem, fit, logits
+from edgetune_nas.estimator import TrainingSet
+from edgetune_nas.frontend import filter_bank, fit_frontend, frontend_features, split_frontend
 from edgetune_nas.layers import Conv
 from edgetune_nas.search import JOURNAL, search
 from edgetune_nas.space import Bank, Block, Envelope, Genotype, Stem, expand
+from edgetune_nas.task_profile import PROFILES
 from edgetune_nas.torch_net import LayerNet
-from edgetune_nas.training import RECIPES, _Batches, _class_weights, _course, steps_per_epoch
+from edgetune_nas.training import TrainedNetwork, _Batches, _class_weights, _course, steps_per_epoch
 from edgetune_signal.converters import read_myo
 from edgetune_signal.datasets import merge_library
 
@@ -79,31 +81,31 @@ class Net:
     """A network in training: ``taps`` says how fast its bank learns, None leaves it out of the training."""
 
     def __init__(self, genotype: Genotype, x: NDArray[np.float32], classes: int, task: Task, seed: int) -> None:
-        self._front, rest = split_front(expand(genotype, x.shape[1:], classes))
-        self._front, features = fit_front(self._front, x)
+        self._frontend, rest = split_frontend(expand(genotype, x.shape[1:], classes))
+        self._frontend, features = fit_frontend(self._frontend, x)
         self._task, self._classes, self._seed = task, classes, seed
         torch.manual_seed(seed)
         self.net = LayerNet(rest, features.shape[1:])
 
     def train_taps(self, pace: float, shape: tuple[int, int]) -> None:
-        """Make the front a part of what is trained, on raw windows."""
-        whole = LayerNet((*self._front, *self.net.layers), shape)
+        """Make the frontend a part of what is trained, on raw windows."""
+        whole = LayerNet((*self._frontend, *self.net.layers), shape)
         for at, step in enumerate(self.net.steps):
-            whole.steps[len(self._front) + at] = step
-        bank = self._front[0]
+            whole.steps[len(self._frontend) + at] = step
+        bank = self._frontend[0]
         if isinstance(bank, Conv):
             whole.steps[0] = Taps(bank, pace)
             whole.steps[0].change.requires_grad_(pace > 0)
-        self._front, self.net = (), whole
+        self._frontend, self.net = (), whole
 
     def learn(self, x: NDArray[np.float32], y: NDArray[np.int64], steps: int, share: float = 1.0) -> float:
         """Train for about so many steps, at a ``share`` of the usual rate; the processor's seconds."""
         began = time.process_time()
-        recipe = RECIPES[self._task]
-        features = torch.from_numpy(np.ascontiguousarray(front_features(self._front, x)))
+        recipe = PROFILES[self._task].recipe
+        features = torch.from_numpy(np.ascontiguousarray(frontend_features(self._frontend, x)))
         source = _Batches(features, torch.from_numpy(y), recipe, self._seed)
-        epochs = min(MOST_EPOCHS, max(1, round(steps / steps_per_epoch(len(y), self._task))))
-        slower = type(recipe)(share * recipe.learning_rate, recipe.weight_decay, recipe.batch, recipe.shift)
+        epochs = min(MOST_EPOCHS, max(1, round(steps / steps_per_epoch(len(y), recipe))))
+        slower = replace(recipe, learning_rate=share * recipe.learning_rate)
         _course(self.net.train(), source, _class_weights(y, self._classes), slower, epochs, lambda: False)
         source.settle_norms(self.net)
         return time.process_time() - began
@@ -111,7 +113,7 @@ class Net:
     def accuracy(self, test: Dataset, names: Sequence[str]) -> float:
         """Share of windows that it gets right."""
         with torch.inference_mode():
-            features = torch.from_numpy(np.ascontiguousarray(front_features(self._front, test.x)))
+            features = torch.from_numpy(np.ascontiguousarray(frontend_features(self._frontend, test.x)))
             guess = torch.cat([self.net.eval()(part) for part in features.split(512)]).argmax(1).numpy()
         truth = np.array([names.index(name) for name in test.classes])[test.label]
         return float((guess == truth).mean())
@@ -157,9 +159,10 @@ def _with_library(
         ("together", both.x, both.label, None),
         ("together, then new windows alone", both.x, both.label, origin),
     ):
-        problem = Problem(task, len(both.classes), x, y, len(y), test.condition[:0], of)
-        network, _ = fit(problem, genotype, steps=steps, seed=seed)
-        say(row, float((logits(network, test.x).argmax(axis=1) == truth).mean()))
+        layers = expand(genotype, (both.channels, both.length), len(both.classes))
+        estimator = TrainedNetwork(layers, PROFILES[task].recipe, steps, seed)
+        network = estimator.fit(TrainingSet(x, y, len(both.classes), of)).network
+        say(row, float((estimator.logits(network, test.x).argmax(axis=1) == truth).mean()))
 
 
 def deployed(folder: Path, seeds: int, say: Callable[..., None]) -> None:
@@ -210,23 +213,25 @@ def genotype(folder: Path, seeds: int, say: Callable[..., None]) -> None:
             few = [learned[data.label[learned] == label][::2][:each] for label in range(len(data.classes))]
             before = data.select(np.sort(np.concatenate([*few, np.flatnonzero(data.held_out)])))
             _, found = _searched(before, TASKS[task].kind, ram, seed + 50, None)
-            known = found in space.anchors((data.channels, data.length), TASKS[task].kind)
+            known = found in PROFILES[TASKS[task].kind].prior.seed_architectures((data.channels, data.length))
             for row, start in (("cold", None), ("with its genotype", found)):
                 told, _ = _searched(data, TASKS[task].kind, ram, seed, start)
                 for unit, value in told.items():
                     say(f"{TASKS[task].title}, {ram} B", row, value, unit)
-                say(f"{TASKS[task].title}, {ram} B", row, known, "known shape")
+                say(f"{TASKS[task].title}, {ram} B", row, known, "seed architecture")
 
 
 def _searched(
     data: Dataset, task: Task, ram: int, seed: int, start: Genotype | None
 ) -> tuple[dict[str, float], Genotype | None]:
-    known = space.anchors
+    profile = PROFILES[task]
+    seeds = profile.prior.seed_architectures
     first = () if start is None else (start,)
+    prior = replace(profile.prior, seed_architectures=lambda shape: tuple(dict.fromkeys((*first, *seeds(shape)))))
     began = time.process_time()
     with (
         tempfile.TemporaryDirectory(prefix="edgetune-bench-") as out,
-        patch.object(space, "anchors", lambda *of: tuple(dict.fromkeys((*first, *known(*of))))),
+        patch.dict(task_profile.PROFILES, {task: replace(profile, prior=prior)}),
     ):
         card = search(data, task=task, budget=Budget(ram_bytes=ram, search_seconds=900), out=Path(out), seed=seed).card
         lines = (Path(out) / JOURNAL).read_text(encoding="utf-8").splitlines()[1:]

@@ -1,4 +1,4 @@
-"""Closed forms: the front's arithmetic, the discriminant, the temperature, and what they reach on real recordings."""
+"""Closed forms: the frontend's arithmetic, the discriminant, the temperature, and their accuracy on real recordings."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetune_nas import closed_form, space
+from edgetune_nas import closed_form, frontend, space
 from edgetune_nas.layers import Conv, Dense, Flatten, Log, LpPool, Softmax
 from edgetune_nas.onnx_writer import write_onnx
 from edgetune_nas.runtime import Classifier, open_session
+from edgetune_nas.seed_architectures import closed_forms
+from edgetune_nas.temperature import best_temperature, true_probability, with_temperature
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +35,7 @@ def _windows(classes: int, count: int, channels: int, length: int, seed: int = 0
 
 
 def test_each_filter_of_the_bank_has_unit_energy_and_answers_its_own_band_most() -> None:
-    bank = closed_form.filter_bank(BANK)[:, 0]
+    bank = frontend.filter_bank(BANK)[:, 0]
     np.testing.assert_allclose((bank**2).sum(axis=1), 1, rtol=1e-5)
     response = np.abs(np.fft.rfft(bank, 1024, axis=1))
     np.testing.assert_allclose(response.argmax(axis=1) / 1024, (np.arange(16) + 0.5) / 32, atol=0.004)
@@ -43,8 +45,8 @@ def test_each_filter_of_the_bank_has_unit_energy_and_answers_its_own_band_most()
 def test_features_are_the_formula_written_out(p: int) -> None:
     x, _ = _windows(2, 3, 2, 128)
     conv = Conv(8, 16, 5, groups=2, norm=False, relu=False, frozen=True)
-    front = (conv, LpPool(4, 3, p), Log(0.1))
-    bank = closed_form.filter_bank(conv)[:, 0]
+    layers = (conv, LpPool(4, 3, p), Log(0.1))
+    bank = frontend.filter_bank(conv)[:, 0]
     expected = np.empty((3, 8, 7))
     filtered = np.empty((8, 23))
     for window in range(3):
@@ -54,24 +56,24 @@ def test_features_are_the_formula_written_out(p: int) -> None:
         for frame in range(7):
             chunk = np.abs(filtered[:, 3 * frame : 3 * frame + 4]) ** p
             expected[window, :, frame] = np.log(chunk.sum(axis=1) ** (1 / p) + 0.1)
-    np.testing.assert_allclose(closed_form.front_features(front, x), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(frontend.frontend_features(layers, x), expected, rtol=1e-4, atol=1e-5)
 
 
 @given(st.integers(1, 40))
 def test_features_do_not_depend_on_how_many_windows_come_at_once(count: int) -> None:
     x, _ = _windows(2, 40, 1, 256)
-    front = (BANK, LpPool(0, 1), Log(1.0))
-    whole = closed_form.front_features(front, x)
-    np.testing.assert_allclose(closed_form.front_features(front, x[:count]), whole[:count], rtol=1e-5)
+    layers = (BANK, LpPool(0, 1), Log(1.0))
+    whole = frontend.frontend_features(layers, x)
+    np.testing.assert_allclose(frontend.frontend_features(layers, x[:count]), whole[:count], rtol=1e-5)
 
 
 @pytest.mark.parametrize(("channels", "length"), [(1, 512), (8, 400), (3, 1024), (6, 128)])
 def test_a_solved_network_says_in_onnxruntime_what_it_says_in_numpy(channels: int, length: int) -> None:
     x, y = _windows(3, 90, channels, length)
-    for genotype in space.closed_forms((channels, length)):
+    for genotype in closed_forms((channels, length)):
         network = closed_form.fit(space.expand(genotype, (channels, length), 3), x, y, classes=3)
         scores = closed_form.logits(network, x)
-        network = closed_form.with_temperature(network, 3.0)
+        network = with_temperature(network, 3.0)
         expected = np.exp(scores / 3 - (scores / 3).max(axis=1, keepdims=True))
         expected /= expected.sum(axis=1, keepdims=True)
         session = open_session(write_onnx(network).SerializeToString())
@@ -80,14 +82,14 @@ def test_a_solved_network_says_in_onnxruntime_what_it_says_in_numpy(channels: in
 
 def test_a_solved_network_tells_tones_apart() -> None:
     x, y = _windows(5, 400, 1, 512)
-    genotype = space.closed_forms((1, 512))[0]
+    genotype = closed_forms((1, 512))[0]
     network = closed_form.fit(space.expand(genotype, (1, 512), 5), x[:200], y[:200], classes=5)
     assert (closed_form.logits(network, x[200:]).argmax(axis=1) == y[200:]).mean() == 1
 
 
 def test_scaling_the_signal_changes_no_answer() -> None:
     x, y = _windows(3, 120, 1, 512)
-    layers = space.expand(space.closed_forms((1, 512))[0], (1, 512), 3)
+    layers = space.expand(closed_forms((1, 512))[0], (1, 512), 3)
     answers = []
     for gain in (1e-3, 1.0, 1e3):
         network = closed_form.fit(layers, np.float32(gain) * x[:60], y[:60], classes=3)
@@ -98,14 +100,14 @@ def test_scaling_the_signal_changes_no_answer() -> None:
 
 def test_a_class_without_windows_is_never_guessed() -> None:
     x, y = _windows(2, 60, 1, 256)
-    network = closed_form.fit(space.expand(space.closed_forms((1, 256))[0], (1, 256), 4), x, 2 * y, classes=4)
+    network = closed_form.fit(space.expand(closed_forms((1, 256))[0], (1, 256), 4), x, 2 * y, classes=4)
     assert set(closed_form.logits(network, x).argmax(axis=1)) == {0, 2}
 
 
 def test_a_dead_channel_does_no_harm() -> None:
     x, y = _windows(2, 60, 2, 256)
     x[:, 1] = 0
-    network = closed_form.fit(space.expand(space.closed_forms((2, 256))[0], (2, 256), 2), x, y, classes=2)
+    network = closed_form.fit(space.expand(closed_forms((2, 256))[0], (2, 256), 2), x, y, classes=2)
     scores = closed_form.logits(network, x)
     assert np.isfinite(scores).all()
     assert (scores.argmax(axis=1) == y).all()
@@ -181,31 +183,11 @@ def test_a_class_that_only_the_library_has_stays_known() -> None:
     assert ((features @ weight.T + bias).argmax(axis=1) == y)[y == 2].mean() > 0.95
 
 
-def test_cross_validation_guesses_each_window_without_having_seen_it() -> None:
-    rng = np.random.default_rng(9)
-    x = rng.normal(size=(60, 2, 64)).astype(np.float32)
-    y, fold = rng.integers(2, size=60), np.arange(60) % 5
-    layers = (LpPool(2, 2), Log(1.0), Flatten(), Dense(2), Softmax())
-    network = closed_form.fit(layers, x, y, classes=2)
-    scores = closed_form.guessed_by_the_rest(layers, x, y, fold, classes=2)
-    assert (closed_form.logits(network, x).argmax(axis=1) == y).mean() > 0.75  # noise is learnt by heart
-    assert (scores.argmax(axis=1) == y).mean() < 0.7  # and not foretold
-
-
-def test_windows_of_no_fold_are_always_learnt_from() -> None:
-    x, y = _windows(2, 60, 1, 256)
-    fold = np.where(np.arange(60) < 40, -1, 0)
-    layers = space.expand(space.closed_forms((1, 256))[0], (1, 256), 2)
-    scores = closed_form.guessed_by_the_rest(layers, x, y, fold, classes=2)
-    assert not scores[:40].any()
-    assert (scores[40:].argmax(axis=1) == y[40:]).mean() > 0.9
-
-
 def test_a_bank_gives_quiet_bands_more_gain_and_computes_the_same_in_onnxruntime() -> None:
     x, y = _windows(3, 60, 1, 512)
     spectrum = np.fft.rfft(x) * np.linspace(1, 0.01, 257)
     x = np.fft.irfft(spectrum, 512).astype(np.float32)
-    layers = space.expand(space.closed_forms((1, 512))[0], (1, 512), 3)
+    layers = space.expand(closed_forms((1, 512))[0], (1, 512), 3)
     network = closed_form.fit(layers, x, y, classes=3)
     bank = network.layers[0]
     assert isinstance(bank, Conv)
@@ -228,18 +210,18 @@ def test_the_temperature_undoes_overconfidence() -> None:
     scores = rng.normal(size=(4000, 5)) * 2
     p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     y = (p.cumsum(axis=1) < rng.random((4000, 1))).sum(axis=1)
-    assert closed_form.best_temperature((7 * scores).astype(np.float32), y) == pytest.approx(7, rel=0.1)
+    assert best_temperature((7 * scores).astype(np.float32), y) == pytest.approx(7, rel=0.1)
 
 
 def test_the_temperature_stays_within_bounds_when_nothing_is_wrong() -> None:
     y = np.arange(30) % 3
     scores = (10 * np.eye(3)[y]).astype(np.float32)
-    temperature = closed_form.best_temperature(scores, y)
+    temperature = best_temperature(scores, y)
     assert 0.05 <= temperature <= 20
-    assert closed_form.true_probability(scores, y, temperature).mean() < 1
+    assert true_probability(scores, y, temperature).mean() < 1
 
 
-def test_only_fronts_with_a_head_of_one_dense_layer_are_closed_forms() -> None:
+def test_only_frontends_with_a_head_of_one_dense_layer_are_closed_forms() -> None:
     x, y = _windows(2, 20, 1, 64)
     network = closed_form.fit((LpPool(16, 16), Log(1.0), Flatten(), Dense(2), Softmax()), x, y, classes=2)
     assert closed_form.is_closed_form(network)
@@ -253,7 +235,7 @@ def test_bearing_faults_are_told_apart_within_a_kilobyte(recordings_dir: Path) -
     order = np.random.default_rng(0).permutation(len(x))
     train, test = order[:1280], order[1280:]
     accuracies = {}
-    for genotype in space.closed_forms((1, 512)):
+    for genotype in closed_forms((1, 512)):
         layers = space.expand(genotype, (1, 512), 10)
         network = closed_form.fit(layers, x[train], y[train], classes=10)
         arena = plan((1, 512), layers).arena_bytes

@@ -1,4 +1,4 @@
-"""A committee is one network, and says the mean of what its members say."""
+"""An ensemble is one network and computes the mean of its members' logits."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edgetune_nas.closed_form import front_weights, split_front
 from edgetune_nas.committee import merge, widened
 from edgetune_nas.cost import plan
+from edgetune_nas.frontend import frontend_weights, split_frontend
 from edgetune_nas.layers import Network
 from edgetune_nas.onnx_writer import write_onnx
 from edgetune_nas.runtime import Classifier, open_session
@@ -27,9 +27,9 @@ WIDE, DEEP = Block("full", 6, 3), Block("separable", 5, 3, 1, 2)
 
 def _members(make_network: Callable[..., Network], genotype: Genotype, count: int) -> list[Network]:
     layers = expand(genotype, SHAPE, 4)
-    front, _ = split_front(layers)
+    frontend, _ = split_frontend(layers)
     drawn = [make_network(SHAPE, layers, seed) for seed in range(count)]
-    return [Network(SHAPE, layers, (*front_weights(front), *each.weights[len(front) :])) for each in drawn]
+    return [Network(SHAPE, layers, (*frontend_weights(frontend), *each.weights[len(frontend) :])) for each in drawn]
 
 
 def _logits(network: Network, x: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -42,27 +42,27 @@ def _logits(network: Network, x: NDArray[np.float32]) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("head", ["average", "max", "both", "flat"])
 @pytest.mark.parametrize(
-    ("front", "stem", "blocks"),
+    ("frontend", "stem", "blocks"),
     [
         (ENVELOPE, None, (WIDE,)),
         (ENVELOPE, None, (WIDE, WIDE, DEEP)),
         (None, Stem(4, 16, 8, 2), (DEEP, WIDE)),
     ],
 )
-def test_a_committee_says_the_mean_of_its_members(
+def test_an_ensemble_computes_the_mean_of_its_members_logits(
     make_network: Callable[..., Network],
-    front: Envelope | None,
+    frontend: Envelope | None,
     stem: Stem | None,
     blocks: tuple[Block, ...],
     head: str,
 ) -> None:
-    members = _members(make_network, Genotype(front, stem, blocks, head), 3)  # type: ignore[arg-type]
+    members = _members(make_network, Genotype(frontend, stem, blocks, head), 3)  # type: ignore[arg-type]
     x = np.random.default_rng(1).normal(size=(20, *SHAPE)).astype(np.float32)
     mean = np.mean([_logits(each, x) for each in members], axis=0)
     np.testing.assert_allclose(_logits(merge(members), x), mean, atol=2e-3)
 
 
-def test_what_a_committee_costs_is_planned_before_it_is_trained(make_network: Callable[..., Network]) -> None:
+def test_what_an_ensemble_costs_is_planned_before_it_is_trained(make_network: Callable[..., Network]) -> None:
     members = _members(make_network, Genotype(ENVELOPE, None, (WIDE, WIDE), "both"), 3)
     merged = merge(members)
     assert merged.layers == widened(members[0].layers, 3)

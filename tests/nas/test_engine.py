@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgetune_nas import space
 from edgetune_nas.candidate import Candidate, Result
 from edgetune_nas.card import Budget
-from edgetune_nas.engine import BATCH, CHALLENGERS, COMMITTEE, LUCK, MOST_MEMBERS, RUNGS, Engine
+from edgetune_nas.engine import CHALLENGER_MEMBERS, MOST_MEMBERS, Engine
 from edgetune_nas.errors import BudgetError
+from edgetune_nas.seed_architectures import emg_networks
+from edgetune_nas.task_profile import BRACKET_SIZE, FAULT, PROFILES, SIGN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,7 @@ def _engine(
         shape,
         10,
         budget or Budget(),
-        task=task,
+        profile=PROFILES[task],
         seed=seed,
         trains=trains,
         limit=limit,
@@ -141,15 +142,15 @@ def test_a_limit_is_named_such_that_raising_it_alone_is_enough() -> None:
 
 def test_a_bracket_starts_with_a_fixed_number_and_halves_it() -> None:
     asked = _run(_engine())
-    sizes, steps = zip(*RUNGS["fault"], strict=True)
+    sizes, steps = zip(*FAULT.rungs, strict=True)
     trained = [each.steps for each in asked if each.steps]
-    assert trained[: sizes[0]] == [steps[0]] * BATCH
+    assert trained[: sizes[0]] == [steps[0]] * BRACKET_SIZE
     assert trained[sizes[0] : sizes[0] + sizes[1]] == [steps[1]] * sizes[1]
 
 
 def test_the_best_of_a_rung_go_on_to_the_next() -> None:
     asked = [each for each in _run(_engine()) if each.steps]
-    first, second = asked[:BATCH], asked[BATCH : BATCH + 3]
+    first, second = asked[:BRACKET_SIZE], asked[BRACKET_SIZE : BRACKET_SIZE + 3]
     best = sorted(first, key=_parameters_matter, reverse=True)[:3]
     assert {each.genotype for each in second} == {each.genotype for each in best}
 
@@ -170,7 +171,7 @@ def test_a_search_that_finds_nothing_better_has_converged() -> None:
     engine = _engine()
     asked = _run(engine, lambda _: 0.9)
     assert engine.stopped_by == "converged"
-    assert sum(bool(each.steps) for each in asked) == sum(size for size, _ in RUNGS["fault"])
+    assert sum(bool(each.steps) for each in asked) == sum(size for size, _ in FAULT.rungs)
 
 
 def test_a_search_goes_on_while_it_finds_better_ones() -> None:
@@ -184,19 +185,19 @@ def closed_forms_lead(candidate: Candidate) -> float:
     return 0.5 if candidate.steps else 0.9
 
 
-def test_where_a_closed_form_leads_the_best_network_that_can_be_a_committee_is_compared_as_one() -> None:
+def test_where_a_closed_form_leads_the_best_network_that_can_be_an_ensemble_is_compared_as_one() -> None:
     engine = _engine((8, 400), task="sign", budget=Budget(ram_bytes=6000))
     asked = _run(engine, closed_forms_lead)
     assert engine.best is not None
     assert engine.best.candidate.steps == 0
-    assert [candidate.members for candidate in asked if candidate.members > 1] == [CHALLENGERS]
+    assert [candidate.members for candidate in asked if candidate.members > 1] == [CHALLENGER_MEMBERS]
     challenger = asked[-1]
-    assert challenger.members == CHALLENGERS <= engine.members(challenger.genotype)
-    assert challenger.steps == RUNGS["sign"][-1][1]
+    assert challenger.members == CHALLENGER_MEMBERS <= engine.members(challenger.genotype)
+    assert challenger.steps == SIGN.rungs[-1][1]
     assert challenger.genotype in [candidate.genotype for candidate in asked[:-1] if candidate.steps]
 
 
-def test_a_committee_that_wins_the_comparison_is_the_best() -> None:
+def test_an_ensemble_that_wins_the_comparison_is_the_best() -> None:
     engine = _engine((8, 400), task="sign", budget=Budget(ram_bytes=6000))
     asked = _run(engine, lambda candidate: 0.95 if candidate.members > 1 else closed_forms_lead(candidate))
     assert engine.best is not None
@@ -212,18 +213,18 @@ def test_where_a_trained_network_leads_none_is_compared() -> None:
 @pytest.mark.parametrize(
     ("lead", "most_members", "larger"),
     [(0.002, MOST_MEMBERS, True), (0.006, MOST_MEMBERS, False), (0.002, 1, False)],
-    ids=["less than two members add", "more than two members add", "no committees"],
+    ids=["less than two members add", "more than two members add", "no ensembles"],
 )
-def test_what_a_larger_committee_will_add_counts_in_the_comparison(
+def test_what_a_larger_ensemble_will_add_counts_in_the_comparison(
     lead: float, most_members: int, *, larger: bool
 ) -> None:
-    assert 0.002 < COMMITTEE["sign"] * (1 / 2 - 1 / 4) < 0.006
+    assert 0.002 < SIGN.ensemble_gain * (1 / 2 - 1 / 4) < 0.006
     budget = Budget(ram_bytes=3584)
     pairs = _engine((8, 400), budget=budget, task="sign")
     engine = _engine((8, 400), budget=budget, task="sign", most_members=most_members)
 
     def score(candidate: Candidate) -> float:
-        if candidate.genotype not in space.anchors((8, 400), "sign"):
+        if candidate.genotype not in emg_networks((8, 400)):
             return 0.5
         return 0.9 + (lead if pairs.members(candidate.genotype) == 2 else 0.0)
 
@@ -233,19 +234,19 @@ def test_what_a_larger_committee_will_add_counts_in_the_comparison(
     assert (pairs.members(engine.best.candidate.genotype) > 2) == larger
 
 
-@pytest.mark.parametrize("lead", [0.5 * LUCK["sign"], 1.5 * LUCK["sign"]])
-def test_a_drawn_shape_must_be_better_than_the_best_known_one_by_more_than_luck(lead: float) -> None:
+@pytest.mark.parametrize("lead", [0.5 * SIGN.selection_margin, 1.5 * SIGN.selection_margin])
+def test_a_drawn_architecture_must_beat_the_best_seed_by_more_than_the_margin(lead: float) -> None:
     engine = _engine((8, 400), task="sign", most_members=1)
-    known = space.anchors((8, 400), "sign")
+    seeds = emg_networks((8, 400))
 
     def score(candidate: Candidate) -> float:
         if not candidate.steps:
             return 0.5
-        return 0.9 + (0.0 if candidate.genotype in known else lead)
+        return 0.9 + (0.0 if candidate.genotype in seeds else lead)
 
     _run(engine, score)
     assert engine.best is not None
-    assert (engine.best.candidate.genotype in known) == (lead < LUCK["sign"])
+    assert (engine.best.candidate.genotype in seeds) == (lead < SIGN.selection_margin)
 
 
 def test_without_training_only_closed_forms_are_asked() -> None:
@@ -288,10 +289,10 @@ def test_a_little_score_is_given_up_for_steadiness_and_no_more() -> None:
         assert engine.best.candidate == (asked[0] if expected == "best" else asked[1])
 
 
-def test_the_front_holds_every_candidate_that_none_beats_in_both() -> None:
+def test_the_pareto_front_holds_every_candidate_that_none_beats_in_both() -> None:
     engine = _engine()
     _run(engine)
-    front = [(each.candidate.cost.arena_bytes, each.result.score) for each in engine.front]
+    front = [(each.candidate.cost.arena_bytes, each.result.score) for each in engine.pareto_front]
     assert front == sorted(front)
     assert [score for _, score in front] == sorted({score for _, score in front})
     for scored in engine.scored:

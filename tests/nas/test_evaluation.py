@@ -10,8 +10,9 @@ import pytest
 from edgetune_nas import space
 from edgetune_nas.candidate import Candidate
 from edgetune_nas.cost import plan
-from edgetune_nas.evaluation import THOROUGH_STEPS, Problem, evaluate, fit, logits
+from edgetune_nas.evaluation import THOROUGH_STEPS, Problem, estimator_of, evaluate
 from edgetune_nas.space import Genotype, Stem
+from edgetune_nas.task_profile import FAULT
 
 pytest.importorskip("torch")
 
@@ -31,7 +32,7 @@ def _problem(*, folds: bool = False) -> Problem:
     new = np.arange(NEW) % 2
     fold = np.concatenate([np.arange(NEW) % 5, np.full(OLD, -1), np.arange(VALIDATION) % 5])
     return Problem(
-        task="fault",
+        profile=FAULT,
         classes=CLASSES,
         x_learned=np.concatenate([_tones(new, 1.0, 0), _tones(old, 3.0, 1), _tones(validation, 1.0, 2)]),
         y_learned=np.concatenate([new, old, validation]),
@@ -42,25 +43,31 @@ def _problem(*, folds: bool = False) -> Problem:
     )
 
 
+def _candidate(steps: int) -> Candidate:
+    return Candidate(1, STEM, plan(SHAPE, space.expand(STEM, SHAPE, CLASSES)), steps, seed=0)
+
+
 def test_a_trained_class_that_only_the_library_has_stays_known() -> None:
-    network, _ = fit(_problem(), STEM, steps=90, seed=0)
+    problem = _problem()
+    estimator = estimator_of(problem, _candidate(90))
+    network = estimator.fit(problem.training).network
     label = np.arange(90) % CLASSES
-    right = logits(network, _tones(label, 3.0, 3)).argmax(axis=1) == label
+    right = estimator.logits(network, _tones(label, 3.0, 3)).argmax(axis=1) == label
     assert right[label == CLASSES - 1].mean() > 0.95
     new = np.arange(60) % 2
-    assert (logits(network, _tones(new, 1.0, 4)).argmax(axis=1) == new).mean() > 0.95
+    assert (estimator.logits(network, _tones(new, 1.0, 4)).argmax(axis=1) == new).mean() > 0.95
 
 
 def test_where_no_new_window_is_left_to_train_on_the_library_alone_is_learned() -> None:
     problem = _problem()
     assert problem.origin is not None
-    network, curve = fit(replace(problem, origin=np.ones_like(problem.origin)), STEM, steps=90, seed=0)
-    assert np.isfinite(curve).all()
+    estimator = estimator_of(problem, _candidate(90))
+    fitted = estimator.fit(replace(problem, origin=np.ones_like(problem.origin)).training)
+    assert np.isfinite(fitted.curve).all()
     label = np.arange(90) % CLASSES
-    assert (logits(network, _tones(label, 3.0, 3)).argmax(axis=1) == label).mean() > 0.95
+    assert (estimator.logits(fitted.network, _tones(label, 3.0, 3)).argmax(axis=1) == label).mean() > 0.95
 
 
 def test_a_library_stays_with_the_windows_that_each_fold_trains_on() -> None:
-    layers = space.expand(STEM, SHAPE, CLASSES)
-    found = evaluate(_problem(folds=True), Candidate(1, STEM, plan(SHAPE, layers), THOROUGH_STEPS, 0))
+    found = evaluate(_problem(folds=True), _candidate(THOROUGH_STEPS))
     assert found.result.accuracy > 0.95

@@ -17,6 +17,7 @@ from edgetune_nas.exploration import EXPORT_SECONDS, SLOWEST, Exploration
 from edgetune_nas.journal import Journal
 from edgetune_nas.layers import Network
 from edgetune_nas.progress import Monitor
+from edgetune_nas.task_profile import FAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,7 @@ class Run:
         self.now = 0.0
         self.cancel_after: int | None = None
         monkeypatch.setattr(exploration.time, "process_time", lambda: share * self.now)
-        self.engine = Engine((1, 512), 2, Budget(), task="fault", seed=0, trains=False)
+        self.engine = Engine((1, 512), 2, Budget(), profile=FAULT, seed=0, trains=False)
         monitor = Monitor(
             seconds,
             spent=0,
@@ -47,7 +48,7 @@ class Run:
         )
         self._each, self._path = each, path
         x, y = np.zeros((8, 1, 512), np.float32), np.arange(8) % 2
-        self._parts = Problem("fault", 2, x, y, 4, y[4:]), monitor
+        self._parts = Problem(FAULT, 2, x, y, 4, y[4:]), monitor
 
     def go(self) -> tuple[str, Exploration]:
         """Explore; say what stopped it."""

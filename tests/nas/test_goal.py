@@ -1,4 +1,4 @@
-"""What a search is after: the smallest that is accurate enough, quick enough, and the rest of the front kept."""
+"""What a search is after: the smallest that is accurate enough, quick enough, and the rest of the Pareto front kept."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from edgetune_nas.finalists import first_quick_enough
 from edgetune_nas.front import FRONT, pick
 from edgetune_nas.goal import Goal
 from edgetune_nas.search import SearchResult, search
+from edgetune_nas.task_profile import FAULT
 from edgetune_signal.datasets import INDEPENDENT, Dataset
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _told(engine: Engine, accuracy: dict[int, float], otherwise: float) -> list[
 
 
 def _engine(floor: float | None) -> Engine:
-    return Engine((1, 512), 10, Budget(), task="fault", seed=0, floor=floor, limit=60)
+    return Engine((1, 512), 10, Budget(), profile=FAULT, seed=0, floor=floor, limit=60)
 
 
 # ---- the smallest --------------------------------------------------------------------------------------------------
@@ -184,7 +185,7 @@ def test_a_latency_is_measured_on_this_device(tmp_path: Path) -> None:
         _search(tmp_path / "hopeless", Goal(latency_us=0.001))
 
 
-# ---- the front -----------------------------------------------------------------------------------------------------
+# ---- the Pareto front ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("_no_torch")
@@ -229,7 +230,7 @@ def test_an_arena_that_no_point_keeps_is_refused_naming_those_there_are(tmp_path
 def test_a_cancelled_search_keeps_no_front_and_picking_from_it_says_so(tmp_path: Path) -> None:
     found = search(_dataset(), task="fault", budget=Budget(), out=tmp_path, cancelled=lambda: True)
     assert FRONT not in found.card.sha256
-    with pytest.raises(BundleError, match="keeps no front to pick from"):
+    with pytest.raises(BundleError, match="keeps no Pareto front to pick from"):
         pick(found.bundle, arena_bytes=9999, out=tmp_path, created=CREATED)
 
 
@@ -277,7 +278,7 @@ def test_a_front_that_is_none_is_refused(tmp_path: Path, points: str) -> None:
         del told[0]["cost"]["int8"]
     told[0]["validation_accuracy"] = float("nan") if points.startswith("an") else 0.5
     bundle = _with_front(found.bundle, points=np.array(points if points.startswith("[") else json.dumps(told)))
-    with pytest.raises(BundleError, match="is no front that this edgetune reads"):
+    with pytest.raises(BundleError, match="is no Pareto front that this edgetune reads"):
         pick(bundle, arena_bytes=9999, out=tmp_path, created=CREATED)
 
 

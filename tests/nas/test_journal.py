@@ -19,6 +19,7 @@ from edgetune_nas.exploration import Exploration
 from edgetune_nas.journal import Journal
 from edgetune_nas.layers import Network
 from edgetune_nas.progress import Monitor
+from edgetune_nas.task_profile import FAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,7 @@ class PowerCutError(Exception):
 
 def _problem() -> Problem:
     x, y = np.zeros((8, 1, 512), np.float32), np.array([0, 1, 0, 1, 0, 1, 0, 1])
-    return Problem("fault", 2, x, y, 4, y[4:])
+    return Problem(FAULT, 2, x, y, 4, y[4:])
 
 
 def _stub(_problem: Problem, candidate: Candidate, _stop: Callable[[], bool]) -> Evaluation:
@@ -54,7 +55,7 @@ def _search(path: Path, *, cut_after: int | None = None) -> tuple[Scored | None,
         done += 1
         return _stub(problem, candidate, stop)
 
-    engine = Engine((1, 512), 2, Budget(ram_bytes=1500), task="fault", seed=3, limit=34)
+    engine = Engine((1, 512), 2, Budget(ram_bytes=1500), profile=FAULT, seed=3, limit=34)
     monitor = Monitor(3600, spent=0, on_event=lambda _: None, cancelled=lambda: False, clock=lambda: 0.0)
     with Journal(path, HEADER) as journal:
         Exploration(engine, _problem(), journal, monitor, evaluate=evaluate, load=lambda _: None).run()

@@ -12,8 +12,8 @@ import pytest
 
 from edgetune_nas.arena import lifetimes, live_elements
 from edgetune_nas.onnx_writer import write_onnx
-from edgetune_nas.portions import PORTION_BYTES, portions
 from edgetune_nas.runtime import Classifier, measure, node_memory, open_session, peak_bytes
+from edgetune_nas.usage import BATCH_BYTES, batches
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,13 +43,13 @@ def test_a_session_has_one_thread_that_does_not_spin(vibration_network: Network)
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
 
 
-def test_more_than_one_portion_of_windows_comes_back_in_order(
+def test_more_than_one_batch_of_windows_comes_back_in_order(
     vibration_network: Network, windows: NDArray[np.float32]
 ) -> None:
     classifier = Classifier(open_session(write_onnx(vibration_network).SerializeToString()))
-    in_a_portion = PORTION_BYTES // windows[0].nbytes
-    many = np.tile(windows, (2 * in_a_portion // len(windows) + 1, 1, 1))[: 2 * in_a_portion + 3]
-    assert [len(portion) for portion in portions(many)] == [in_a_portion, in_a_portion, 3]
+    in_a_batch = BATCH_BYTES // windows[0].nbytes
+    many = np.tile(windows, (2 * in_a_batch // len(windows) + 1, 1, 1))[: 2 * in_a_batch + 3]
+    assert [len(batch) for batch in batches(many)] == [in_a_batch, in_a_batch, 3]
 
     repeated = np.resize(classifier.probabilities(windows), (len(many), 10))
     np.testing.assert_allclose(classifier.probabilities(many), repeated, atol=1e-6)

@@ -219,7 +219,7 @@ def test_data_that_cannot_be_searched_on_are_refused_with_the_reason(tmp_path: P
 def test_a_search_that_is_stopped_before_its_first_network_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgetune_nas.engine.space.closed_forms", lambda _: ())
+    monkeypatch.setattr("edgetune_nas.engine.seed_architectures.closed_forms", lambda _: ())
     with pytest.raises(NasError, match=r"was stopped \(time\) before its first network"):
         search(_dataset(), task="fault", budget=Budget(search_seconds=0.01), out=tmp_path)
 
@@ -258,7 +258,7 @@ def test_networks_are_trained_on_a_persons_signs_only_where_takes_can_tell_them_
 
 @needs_torch
 @pytest.mark.slow
-def test_a_winner_that_leaves_room_beside_the_window_becomes_a_committee(tmp_path: Path) -> None:
+def test_a_winner_that_leaves_room_beside_the_window_becomes_an_ensemble(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     label = np.arange(240) % 3
     time = np.arange(400) / 400

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from edgetune_nas import space
 from edgetune_nas.cost import plan
 from edgetune_nas.layers import Conv, Softmax, shapes
+from edgetune_nas.seed_architectures import closed_forms, smallest
 from edgetune_nas.space import Bank, Block, Envelope, Genotype, Stem
+from edgetune_nas.task_profile import PROFILES
 
 if TYPE_CHECKING:
     from edgetune_nas.card import Task
@@ -27,7 +29,7 @@ anything = given(st.sampled_from(SHAPES), st.sampled_from(TASKS), st.integers(0,
 
 @anything
 def test_every_sampled_network_ends_in_the_classes(shape: Shape, task: Task, seed: int) -> None:
-    genotype = space.sample(np.random.default_rng(seed), shape, task)
+    genotype = space.sample(np.random.default_rng(seed), shape, PROFILES[task].prior)
     layers = space.expand(genotype, shape, 7)
     assert shapes(shape, layers)[-1] == (7, 1)
     assert isinstance(layers[-1], Softmax)
@@ -37,8 +39,8 @@ def test_every_sampled_network_ends_in_the_classes(shape: Shape, task: Task, see
 @anything
 def test_mutation_gives_another_trained_network_that_fits(shape: Shape, task: Task, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    parent = space.sample(rng, shape, task)
-    child = space.mutate(parent, rng, shape, task)
+    parent = space.sample(rng, shape, PROFILES[task].prior)
+    child = space.mutate(parent, rng, shape, PROFILES[task].prior)
     assert child != parent
     assert not child.closed_form
     assert space.fits_input(child, shape)
@@ -46,7 +48,7 @@ def test_mutation_gives_another_trained_network_that_fits(shape: Shape, task: Ta
 
 @anything
 def test_a_genotype_survives_json(shape: Shape, task: Task, seed: int) -> None:
-    drawn = [space.sample(np.random.default_rng(seed), shape, task), *space.closed_forms(shape)]
+    drawn = [space.sample(np.random.default_rng(seed), shape, PROFILES[task].prior), *closed_forms(shape)]
     for genotype in drawn:
         assert space.from_json(json.loads(json.dumps(space.to_json(genotype)))) == genotype
 
@@ -55,29 +57,29 @@ def test_a_genotype_survives_json(shape: Shape, task: Task, seed: int) -> None:
 def test_equal_seeds_draw_equal_networks(shape: Shape, task: Task, seed: int) -> None:
     first, second = np.random.default_rng(seed), np.random.default_rng(seed)
     for _ in range(5):
-        assert space.sample(first, shape, task) == space.sample(second, shape, task)
+        assert space.sample(first, shape, PROFILES[task].prior) == space.sample(second, shape, PROFILES[task].prior)
 
 
 @given(st.integers(1, 16), st.integers(8, 6000), st.sampled_from(TASKS))
-def test_any_window_has_closed_forms_and_starting_points(channels: int, length: int, task: Task) -> None:
-    assert space.closed_forms((channels, length))
-    assert space.smallest((channels, length))
+def test_any_window_has_closed_forms_and_seed_architectures(channels: int, length: int, task: Task) -> None:
+    assert closed_forms((channels, length))
+    assert smallest((channels, length))
     rng = np.random.default_rng(0)
     if length >= 32:
-        assert space.anchors((channels, length), task)
-        assert space.fits_input(space.sample(rng, (channels, length), task), (channels, length))
+        assert PROFILES[task].prior.seed_architectures((channels, length))
+        assert space.fits_input(space.sample(rng, (channels, length), PROFILES[task].prior), (channels, length))
 
 
 def test_a_short_window_of_many_electrodes_has_banks_of_a_few_bands() -> None:
-    fronts = [genotype.front for genotype in space.closed_forms((8, 52))]
-    assert [front.bands for front in fronts if isinstance(front, Bank)] == [4, 3]
+    frontends = [genotype.frontend for genotype in closed_forms((8, 52))]
+    assert [frontend.bands for frontend in frontends if isinstance(frontend, Bank)] == [4, 3]
 
 
 @anything
 def test_no_bank_has_more_bands_than_its_taps_can_tell_apart(shape: Shape, task: Task, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    drawn = [*space.closed_forms(shape), *(space.sample(rng, shape, task) for _ in range(20))]
-    banks = [genotype.front for genotype in drawn if isinstance(genotype.front, Bank)]
+    drawn = [*closed_forms(shape), *(space.sample(rng, shape, PROFILES[task].prior) for _ in range(20))]
+    banks = [genotype.frontend for genotype in drawn if isinstance(genotype.frontend, Bank)]
     assert all(bank.bands <= bank.kernel // 2 for bank in banks)
 
 
@@ -100,7 +102,7 @@ def test_the_networks_known_to_be_good_are_in_the_space(
 ) -> None:
     cost = plan(shape, space.expand(genotype, shape, classes))
     assert (cost.arena_bytes, cost.parameters) == (arena, parameters)
-    assert any(genotype in space.anchors(shape, task) for task in TASKS)
+    assert any(genotype in PROFILES[task].prior.seed_architectures(shape) for task in TASKS)
 
 
 def test_a_convolution_after_a_logarithm_is_not_padded_with_zeros() -> None:

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetune_nas import space
-from edgetune_nas.closed_form import front_features, front_weights, split_front
+from edgetune_nas.frontend import frontend_features, frontend_weights, split_frontend
 from edgetune_nas.layers import Conv, Network, shapes
 from edgetune_nas.onnx_writer import write_onnx
 from edgetune_nas.runtime import Classifier, open_session
+from edgetune_nas.task_profile import PROFILES
 
 torch = pytest.importorskip("torch")
 
@@ -43,15 +44,15 @@ def _shaken(net: LayerNet, x: torch.Tensor) -> LayerNet:
 )
 def test_onnxruntime_says_what_the_trained_module_said(shape: Shape, task: Task, seed: int) -> None:
     torch.manual_seed(seed)
-    genotype = space.sample(np.random.default_rng(seed), shape, task)
+    genotype = space.sample(np.random.default_rng(seed), shape, PROFILES[task].prior)
     layers = space.expand(genotype, shape, 5)
     x = np.random.default_rng(seed).normal(size=(16, *shape)).astype(np.float32)
-    front, rest = split_front(layers)
-    features = torch.from_numpy(np.ascontiguousarray(front_features(front, x)))
+    frontend, rest = split_frontend(layers)
+    features = torch.from_numpy(np.ascontiguousarray(frontend_features(frontend, x)))
     net = _shaken(LayerNet(rest, tuple(features.shape[1:])), features)
     with torch.no_grad():
         expected = torch.softmax(net(features), dim=1).numpy()
-    network = Network(shape, layers, (*front_weights(front), *to_network(net).weights))
+    network = Network(shape, layers, (*frontend_weights(frontend), *to_network(net).weights))
     session = open_session(write_onnx(network).SerializeToString())
     np.testing.assert_allclose(Classifier(session).probabilities(x), expected, atol=2e-4)
 
@@ -78,7 +79,7 @@ def test_a_network_becomes_a_module_that_says_what_onnxruntime_says(
 @given(st.sampled_from([(1, 512), (8, 400)]), st.sampled_from(["fault", "sign"]), st.integers(0, 999))
 @settings(max_examples=25, deadline=None)
 def test_tensors_have_the_shapes_that_costs_are_planned_from(shape: Shape, task: Task, seed: int) -> None:
-    layers = space.expand(space.sample(np.random.default_rng(seed), shape, task), shape, 5)
+    layers = space.expand(space.sample(np.random.default_rng(seed), shape, PROFILES[task].prior), shape, 5)
     x = torch.zeros(2, *shape).transpose(1, 2)
     for step, wanted in zip(LayerNet(layers, shape).eval().steps, shapes(shape, layers), strict=True):
         x = step(x)

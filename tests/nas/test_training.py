@@ -9,8 +9,10 @@ import pytest
 
 from edgetune_nas import space
 from edgetune_nas.candidate import Interrupted
+from edgetune_nas.estimator import TrainingSet
 from edgetune_nas.layers import Log
 from edgetune_nas.space import Block, Envelope, Genotype, Stem
+from edgetune_nas.task_profile import FAULT, SIGN
 
 torch = pytest.importorskip("torch")
 
@@ -33,7 +35,7 @@ def _tones(count: int, seed: int = 0, pitch: float = 1) -> tuple[NDArray[np.floa
 
 def test_a_stem_learns_to_tell_tones_apart() -> None:
     x, y = _tones(256)
-    result = train(space.expand(STEM, (1, 128), 2), x, y, classes=2, task="fault", epochs=8, seed=0)
+    result = train(space.expand(STEM, (1, 128), 2), TrainingSet(x, y, 2), recipe=FAULT.recipe, epochs=8, seed=0)
     other, truth = _tones(100, seed=1)
     assert (logits(result.network, other).argmax(axis=1) == truth).mean() > 0.97
     assert len(result.curve) == 8
@@ -47,7 +49,7 @@ def test_the_same_seed_gives_the_same_weights_whatever_ran_before(genotype: Geno
     results = []
     for noise in (1, 50):
         torch.randn(noise)
-        results.append(train(layers, x, y, classes=2, task="sign", epochs=3, seed=5).network)
+        results.append(train(layers, TrainingSet(x, y, 2), recipe=SIGN.recipe, epochs=3, seed=5).network)
     for first, second in zip(results[0].weights, results[1].weights, strict=True):
         assert first.keys() == second.keys()
         for name in first:
@@ -57,7 +59,9 @@ def test_the_same_seed_gives_the_same_weights_whatever_ran_before(genotype: Geno
 def test_another_seed_gives_other_weights() -> None:
     x, y = _tones(80)
     layers = space.expand(STEM, (1, 128), 2)
-    first, second = (train(layers, x, y, classes=2, task="fault", epochs=1, seed=seed).network for seed in (0, 1))
+    first, second = (
+        train(layers, TrainingSet(x, y, 2), recipe=FAULT.recipe, epochs=1, seed=seed).network for seed in (0, 1)
+    )
     assert not np.array_equal(first.weights[0]["weight"], second.weights[0]["weight"])
 
 
@@ -66,7 +70,7 @@ def test_training_leaves_the_global_random_state_alone() -> None:
     torch.manual_seed(9)
     expected = torch.randn(3)
     torch.manual_seed(9)
-    train(space.expand(STEM, (1, 128), 2), x, y, classes=2, task="fault", epochs=1, seed=0)
+    train(space.expand(STEM, (1, 128), 2), TrainingSet(x, y, 2), recipe=FAULT.recipe, epochs=1, seed=0)
     assert torch.equal(torch.randn(3), expected)
 
 
@@ -79,14 +83,16 @@ def test_training_stops_at_the_step_it_is_told_to() -> None:
         return len(asked) == 6
 
     with pytest.raises(Interrupted):
-        train(space.expand(STEM, (1, 128), 2), x, y, classes=2, task="fault", epochs=100, seed=0, stop=stop)
+        train(space.expand(STEM, (1, 128), 2), TrainingSet(x, y, 2), recipe=FAULT.recipe, epochs=100, seed=0, stop=stop)
     assert len(asked) == 6
 
 
 def test_a_rare_class_is_not_given_up() -> None:
     x, y = _tones(420)
     keep = np.concatenate([np.flatnonzero(y == 0), np.flatnonzero(y == 1)[:12]])
-    result = train(space.expand(STEM, (1, 128), 2), x[keep], y[keep], classes=2, task="fault", epochs=12, seed=0)
+    result = train(
+        space.expand(STEM, (1, 128), 2), TrainingSet(x[keep], y[keep], 2), recipe=FAULT.recipe, epochs=12, seed=0
+    )
     other, truth = _tones(200, seed=1)
     right = logits(result.network, other).argmax(axis=1) == truth
     assert right[truth == 1].mean() > 0.9
@@ -100,8 +106,8 @@ def test_old_windows_prepare_a_training_and_the_new_ones_decide() -> None:
     x, y, new = np.concatenate([before, now]), np.concatenate([y_before, y_now]), np.arange(424) >= 400
     layers = space.expand(STEM, (1, 128), 2)
 
-    together = train(layers, x, y, classes=2, task="fault", epochs=8, seed=0)
-    in_turn = train(layers, x, y, classes=2, task="fault", epochs=20, seed=0, new=new, epochs_on_all=4)
+    together = train(layers, TrainingSet(x, y, 2), recipe=FAULT.recipe, epochs=8, seed=0)
+    in_turn = train(layers, TrainingSet(x, y, 2), recipe=FAULT.recipe, epochs=20, seed=0, deciding=new, epochs_on_all=4)
 
     accuracies = [(logits(each.network, other).argmax(axis=1) == truth).mean() for each in (together, in_turn)]
     assert accuracies[0] < 0.8
@@ -114,14 +120,14 @@ def test_the_offset_of_the_logarithm_follows_the_level_of_the_signal() -> None:
     layers = space.expand(ENVELOPE, (1, 128), 2)
     offsets = []
     for gain in (1, 1000):
-        network = train(layers, np.float32(gain) * x, y, classes=2, task="sign", epochs=1, seed=0).network
+        network = train(layers, TrainingSet(np.float32(gain) * x, y, 2), recipe=SIGN.recipe, epochs=1, seed=0).network
         offsets += [layer.offset for layer in network.layers if isinstance(layer, Log)]
     assert offsets[1] == pytest.approx(1000 * offsets[0], rel=1e-3)
 
 
 @pytest.mark.parametrize("windows", [1, 5, 63, 64, 65, 200, 1000])
 def test_an_epoch_uses_nearly_every_window_in_batches_near_the_recipes(windows: int) -> None:
-    steps = steps_per_epoch(windows, "fault")
+    steps = steps_per_epoch(windows, FAULT.recipe)
     assert steps >= 1
     assert windows - steps * (windows // steps) < steps
     assert windows < 64 or 32 <= windows // steps <= 96
