@@ -167,6 +167,11 @@ def notes(results: Sequence[dict[str, Any]], rows: Sequence[Row]) -> list[str]:
     inside = [methods[SEARCH]["inside"] for methods in fair if SEARCH in methods]
     if inside:
         found.append(f"The accuracy lies inside the interval that the card gave in {np.mean(inside):.0%} of protocols.")
+    searches = [run for run in results if "card" in run]
+    if stopped := sum(run["stopped_by"] == "time" for run in searches):
+        found.append(
+            f"{stopped} of {len(searches)} searches were stopped by the clock; a busy machine makes such figures too low."
+        )
     found += [
         f"Left out: {method.name}, because {method.needs} is not installed."
         for method in METHODS

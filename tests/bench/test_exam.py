@@ -165,7 +165,13 @@ def run_of(protocol: str, method: str, accuracy: float, *, seed: int = 0, subjec
     found = {"protocol": protocol, "subject": subject, "method": method, "seed": seed, "tests": tests, **used}
     if method == "edgetune":
         card = {"accuracy": 0.99, "low": 0.95, "high": 1.0, "windows": 50}
-        found |= {"card": card, "arena_bytes": 900, "arena_bytes_deployed": 3600, "deployed": "float"}
+        found |= {
+            "card": card,
+            "arena_bytes": 900,
+            "arena_bytes_deployed": 3600,
+            "deployed": "float",
+            "stopped_by": "time",
+        }
     return found
 
 
@@ -188,6 +194,7 @@ def test_the_summary_compares_with_the_best_plain_method(tmp_path: Path) -> None
     assert ours["myo-3"]["inside"] == 0.5
     said = exam_tables.notes(results, rows)
     assert "on 1 of 2 protocols; the mean difference is -3.0 points, the worst -10.0" in said[0]
+    assert any("4 of 4 searches were stopped by the clock" in note for note in said)
     assert any("Refused: gear" in note and "no memory" in note for note in said)
     text = exam_tables.markdown(rows, said)
     assert "| MFPT, loads between | 85.0 / 75.0 | 95.0 / 85.0 |" in text
