@@ -170,7 +170,7 @@ def notes(results: Sequence[dict[str, Any]], rows: Sequence[Row]) -> list[str]:
     searches = [run for run in results if "card" in run]
     if stopped := sum(run["stopped_by"] == "time" for run in searches):
         found.append(
-            f"{stopped} of {len(searches)} searches were stopped by the clock; a busy machine makes such figures too low."
+            f"{stopped} of {len(searches)} searches were stopped by the clock; a busy machine makes that too early."
         )
     found += [
         f"Left out: {method.name}, because {method.needs} is not installed."
