@@ -95,7 +95,9 @@ def band_levels(data: Dataset, task: Task) -> Callable[[NDArray[np.float32]], Ar
 
 def _bands(data: Dataset, task: Task, _: int, *, by_recording: bool) -> tuple[Predict, int]:
     pairs = np.unique(np.stack([data.label, data.group]), axis=1, return_inverse=True)[1].reshape(-1)
-    return discriminant(band_levels(data, task), data, centre=pairs if by_recording else None)
+    if not by_recording or pairs.max() + 1 == len(data):  # recordings of one window have no spread
+        return discriminant(band_levels(data, task), data)
+    return discriminant(band_levels(data, task), data, centre=pairs)
 
 
 def log_covariance(x: NDArray[np.float32]) -> Array:

@@ -56,11 +56,16 @@ def _row(runs: Sequence[dict[str, Any]], test: str) -> Row:
     if "card" not in runs[0]:
         return row
     seeds = sorted({run["seed"] for run in runs})
-    inside = [run["card"]["low"] <= run["tests"][test]["accuracy"] <= run["card"]["high"] for run in runs]
+    above = [run["tests"][test]["accuracy"] >= run["card"]["low"] - 1e-9 for run in runs]  # rounding of 100 %
+    inside = [
+        held and run["tests"][test]["accuracy"] <= run["card"]["high"] + 1e-9
+        for held, run in zip(above, runs, strict=True)
+    ]
     return row | {
         "seeds": [float(np.mean([r["tests"][test]["accuracy"] for r in runs if r["seed"] == s])) for s in seeds],
         "card": {name: float(np.mean([run["card"][name] for run in runs])) for name in ("accuracy", "low", "high")},
         "inside": float(np.mean(inside)),
+        "above": float(np.mean(above)),
         "unknown": float(np.mean([run["tests"][test]["unknown"] for run in runs])),
         "arena_bytes": max(run["arena_bytes"] for run in runs),
         "arena_bytes_deployed": max(run["arena_bytes_deployed"] for run in runs),
@@ -166,7 +171,11 @@ def notes(results: Sequence[dict[str, Any]], rows: Sequence[Row]) -> list[str]:
         )
     inside = [methods[SEARCH]["inside"] for methods in fair if SEARCH in methods]
     if inside:
-        found.append(f"The accuracy lies inside the interval that the card gave in {np.mean(inside):.0%} of protocols.")
+        below = 1 - np.mean([methods[SEARCH]["above"] for methods in fair if SEARCH in methods])
+        found.append(
+            f"The accuracy lies inside the interval that the card gave in {np.mean(inside):.0%} of protocols, "
+            f"below it in {below:.0%}; people count by their share."
+        )
     searches = [run for run in results if "card" in run]
     if stopped := sum(run["stopped_by"] == "time" for run in searches):
         found.append(
