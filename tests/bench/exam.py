@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import exam_tables
 from exam_child import SEARCH, Run
 from exam_methods import METHODS, MINIROCKET
+from exam_minirocket import FEATURES
 from exam_protocols import PROTOCOLS
 from rich.console import Console
 
@@ -35,10 +36,10 @@ SECONDS = 60.0
 """Time of each search, the default of `edgetune search`; few need it."""
 QUICK_PEOPLE = 2
 QUICK_FEATURES = "2520"
-LEFT_OUT_OF_QUICK = ("cwru-load", "cwru-fe", "hit-faster", "mfpt-outside", "uestc-slower", "myo-2", "isl")
-CPU_SECONDS = {SEARCH: {"fault": 15.0, "sign": 4.0}, MINIROCKET: {"fault": 30.0, "sign": 10.0}}
-"""Of one run, for the estimate alone, on one x86-64 core; other methods take a second or two."""
-OTHER_CPU_SECONDS = 2.0
+LEFT_OUT_OF_QUICK = ("cwru-load", "cwru-fe", "myo-2", "isl")
+CPU_SECONDS = {SEARCH: {"fault": 12.0, "sign": 3.0}, MINIROCKET: {"fault": 45.0, "sign": 7.0}}
+"""Of one run, for the estimate alone, on one x86-64 core; MiniRocket with all its features."""
+OTHER_CPU_SECONDS = 1.5
 
 
 def plan(folder: Path, options: argparse.Namespace) -> list[Run]:
@@ -67,10 +68,14 @@ def _methods(task: str, options: argparse.Namespace) -> Iterator[tuple[str, tupl
             yield method.name, (0,)
 
 
-def estimate(runs: list[Run], jobs: int) -> float:
+def estimate(runs: list[Run], jobs: int, *, quick: bool = False) -> float:
     """Minutes on idle cores."""
     task = {protocol.name: protocol.task for protocol in PROTOCOLS}
-    return sum(CPU_SECONDS.get(run.method, {}).get(task[run.protocol], OTHER_CPU_SECONDS) for run in runs) / jobs / 60
+    seconds = 0.0
+    for run in runs:
+        share = int(QUICK_FEATURES) / FEATURES if quick and run.method == MINIROCKET else 1.0
+        seconds += share * CPU_SECONDS.get(run.method, {}).get(task[run.protocol], OTHER_CPU_SECONDS)
+    return seconds / jobs / 60
 
 
 def do(run: Run, folder: Path, *, features: str | None) -> dict[str, Any]:
@@ -152,7 +157,7 @@ def main() -> None:
         raise SystemExit(f"no protocol and method of that name; protocols: {', '.join(p.name for p in PROTOCOLS)}")
     results = [kept.found[key] for run in runs if (key := kept.key(run)) in kept.found]
     missing = [run for run in runs if kept.key(run) not in kept.found]
-    minutes = estimate(missing, options.jobs)
+    minutes = estimate(missing, options.jobs, quick=options.quick)
     sys.stderr.write(
         f"{len(missing)} runs, {len(results)} kept from before; about {minutes:.0f} minutes on idle cores\n"
     )

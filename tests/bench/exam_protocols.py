@@ -315,7 +315,7 @@ PROTOCOLS = (
     Protocol("cwru-later", "CWRU 1797 rpm, severities pooled, first 70 % -> last 30 %", "fault", 4 * KIB, _cwru_later),
     Protocol(
         "cwru-later-offset",
-        "the same with an offset of 5 RMS",
+        "CWRU 1797 rpm, the same with an offset of 5 RMS",
         "fault",
         4 * KIB,
         partial(_cwru_later, offset=OFFSET),

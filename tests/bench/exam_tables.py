@@ -240,6 +240,6 @@ def picture(rows: Sequence[Row], file: Path) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("accuracy on what was recorded elsewhere, %")
     axes.grid(alpha=0.3)
-    axes.legend(loc="upper left", fontsize=8)
+    figure.legend(loc="outside upper center", ncols=4, fontsize=8)
     figure.savefig(file, dpi=110)
     plt.close(figure)
