@@ -68,10 +68,10 @@ bench-people: $(VENV)/.installed  ## Whose model knows whose gestures, ten minut
 bench-tried: $(VENV)/.installed  ## What a library, the deployed model and trained filter banks bring, six minutes: BENCH=library
 	@$(BIN)/python tests/bench/bench_tried.py $(BENCH)
 
-exam: $(VENV)/.exam-installed  ## The search on foreign machines and people, beside plain methods, an hour: EXAM='--only mfpt'
+exam: $(VENV)/.exam-installed  ## The search on foreign machines and people, beside plain methods, twenty minutes: EXAM='--only mfpt'
 	$(BIN)/python tests/bench/exam.py --out build/exam $(EXAM)
 
-exam-quick: $(VENV)/.exam-installed  ## The same with one seed and two people of each set: under ten minutes on two idle cores
+exam-quick: $(VENV)/.exam-installed  ## The same with one seed and two people of each set, five minutes on two idle cores
 	$(BIN)/python tests/bench/exam.py --quick --out build/exam-quick $(EXAM)
 
 format: $(VENV)/.installed  ## Format and mend what the linter can mend
