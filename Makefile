@@ -7,7 +7,7 @@ EXTRA ?= [serial,train]
 export OMP_NUM_THREADS ?= 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo install test chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-tried format clean help
+.PHONY: demo install test chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-tried exam exam-quick format clean help
 
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -68,6 +68,12 @@ bench-people: $(VENV)/.installed  ## Whose model knows whose gestures, ten minut
 bench-tried: $(VENV)/.installed  ## What a library, the deployed model and trained filter banks bring, six minutes: BENCH=library
 	@$(BIN)/python tests/bench/bench_tried.py $(BENCH)
 
+exam: $(VENV)/.exam-installed  ## The search on foreign machines and people, beside plain methods, twenty minutes: EXAM='--only mfpt'
+	$(BIN)/python tests/bench/exam.py --out build/exam $(EXAM)
+
+exam-quick: $(VENV)/.exam-installed  ## The same with one seed and two people of each set, five minutes on two idle cores
+	$(BIN)/python tests/bench/exam.py --quick --out build/exam-quick $(EXAM)
+
 format: $(VENV)/.installed  ## Format and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -86,6 +92,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.fuzz-installed: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,cluster,fuzz]'
+	@touch $@
+
+$(VENV)/.exam-installed: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,cluster,exam]'
 	@touch $@
 
 # aeon's numba wants an older numpy than the pinned one, so that only torch is held
