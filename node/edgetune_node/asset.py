@@ -182,7 +182,7 @@ class Asset:
         """Repeat the fault's state when its heartbeat is due; end what was shelved for a time."""
         if self.settings.task != "fault":
             return []
-        unshelved = self._alarm.unshelve(self._emitter.clock.utc())
+        unshelved = self._alarm.unshelve(self._emitter.clock.utc(), self._emitter.clock.monotonic())
         if unshelved is not None:
             return [self._fault(unshelved, Durability.RARE)]
         if self._emitter.clock.monotonic() - self._last_fault < self.settings.alarm.heartbeat_s:

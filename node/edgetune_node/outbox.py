@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from edgetune_node.errors import OutboxError
 from edgetune_node.kept_commands import KeptCommands
+from edgetune_node.outbox_clock import CLOCK_SET_NS, OutboxClock
 from edgetune_node.outbox_file import OutboxFile
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ENTRY_OVERHEAD_BYTES = 64
-CLOCK_SET_NS = 1_577_836_800 * 10**9
-"""2020-01-01: an earlier time stamp is that of a clock not yet set, so the entry's age is unknown."""
 PROBE_BYTES = 8192
 """More than the free room in a page, so that a disk without room for a message has none for the probe either."""
 INSERT_ENTRY = (
@@ -33,7 +32,10 @@ _Gone: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One message that waits; ``key`` grows with every entry, ``time_ns`` (UTC) is when it was put."""
+    """One message that waits; ``key`` grows with every entry.
+
+    ``time_ns`` is when it was put, by the clock (UTC) as it is now: where that was set since, the stamp was moved.
+    """
 
     key: int
     topic: str
@@ -65,6 +67,11 @@ class Outbox:
         Seconds after which an entry is no longer worth sending.
     clock
         UTC nanoseconds, as `time.time_ns` gives them.
+    steady
+        Nanoseconds since the machine's start, as `edgetune_node.outbox_clock.since_boot_ns` gives them. Without them
+        `clock` is taken to never jump.
+    machine_boot
+        Names the time from one start of the machine to the next; empty where it is not known.
 
     Attributes
     ----------
@@ -77,13 +84,24 @@ class Outbox:
         If the file cannot be used.
     """
 
-    def __init__(self, path: Path, *, max_bytes: int, max_age_s: float, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_bytes: int,
+        max_age_s: float,
+        clock: Callable[[], int],
+        steady: Callable[[], int] | None = None,
+        machine_boot: str = "",
+    ) -> None:
         self._file = OutboxFile(path)
         self._max_bytes = max_bytes
         self._max_age_ns = round(max_age_s * 1e9)
-        self._clock = clock
+        self._clock = OutboxClock(clock, steady or clock, machine_boot)
         self._lock = threading.RLock()  # what is kept in memory must agree with the file
-        self.commands = KeptCommands(self._file, self._lock, clock)
+        with self._file.reading() as db:
+            self._clock.open(db)
+        self.commands = KeptCommands(self._file, self._lock, clock, self._clock.earliest_ns)
         self._unwritten_states: set[str] = set()
         with self._file.reading() as db:
             self._dropped: dict[int, int] = dict(db.execute("SELECT rank, count FROM dropped"))
@@ -161,7 +179,8 @@ class Outbox:
             if size > self._max_bytes:
                 raise OutboxError(f"a message of {size} bytes on {topic} does not fit an outbox of {self._max_bytes}")
             with self._file.transaction() as db:
-                row = (topic, payload, qos, retain, correlation, boot, self._clock(), rank, size)
+                self._clock.follow(db)
+                row = (topic, payload, qos, retain, correlation, boot, self._clock.now_ns(), rank, size)
                 cursor = db.execute(INSERT_ENTRY, row)
                 key = cursor.lastrowid or 0
                 if retain:
@@ -170,6 +189,7 @@ class Outbox:
                 excess = self._bytes + size - sum(gone_size for gone_size, _ in gone) - self._max_bytes
                 gone += self._drop_excess(db, excess)
                 _count_dropped(db, gone)
+            self._clock.followed()
             self._last_key = key
             self._unwritten_states.discard(topic)
             self._count([size], gone)
@@ -199,8 +219,10 @@ class Outbox:
         """Drop what is too old."""
         with self._lock:
             with self._file.transaction() as db:
+                self._clock.follow(db)
                 gone = self._drop_aged(db)
                 _count_dropped(db, gone)
+            self._clock.followed()
             self._count([], gone)
             self._remember_dropped(gone)
 
@@ -217,7 +239,7 @@ class Outbox:
     def _drop_aged(self, db: sqlite3.Connection) -> list[_Gone]:
         rows = db.execute(
             "DELETE FROM entry WHERE time_ns BETWEEN ? AND ? AND rank < ? RETURNING size, rank",
-            (CLOCK_SET_NS, self._clock() - self._max_age_ns - 1, RANKS["fault"]),
+            (CLOCK_SET_NS, self._clock.now_ns() - self._max_age_ns - 1, RANKS["fault"]),
         )
         return rows.fetchall()
 
@@ -253,7 +275,7 @@ class Outbox:
                 self.commands.rewrite(db)
                 states = [(topic, self._current[topic]) for topic in self._unwritten_states]
                 db.executemany("INSERT OR REPLACE INTO current VALUES (?, ?)", states)
-                probe = db.execute(INSERT_ENTRY, ("", bytes(PROBE_BYTES), 1, False, None, "", self._clock(), 0, 0))
+                probe = db.execute(INSERT_ENTRY, ("", bytes(PROBE_BYTES), 1, False, None, "", 0, 0, 0))
                 _delete(db, probe.lastrowid or 0)
             self.commands.rewritten()
             self._unwritten_states.clear()

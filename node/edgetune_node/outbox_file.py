@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FORMAT = 3
+FORMAT = 4
 LOCK_TIMEOUT_S = 3.0
 FULL = {errno.ENOSPC, errno.EDQUOT}
 UPGRADES = {1: "ALTER TABLE command ADD COLUMN note BLOB NOT NULL DEFAULT x''"}
@@ -34,6 +34,8 @@ SCHEMA = (
         note BLOB NOT NULL DEFAULT x'', UNIQUE (asset, id))""",
     "CREATE TABLE IF NOT EXISTS signed (signature TEXT PRIMARY KEY, expires_ns INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS dropped (rank INTEGER PRIMARY KEY, count INTEGER NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS clock (
+        machine_boot TEXT PRIMARY KEY, ahead_ns INTEGER NOT NULL, least_ns INTEGER NOT NULL) WITHOUT ROWID""",
 )
 TYPES: dict[str, dict[str, tuple[str, ...]]] = {
     "entry": {
@@ -49,6 +51,7 @@ TYPES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "signed": {"text": ("signature",), "integer": ("expires_ns",)},
     "dropped": {"integer": ("rank", "count")},
+    "clock": {"text": ("machine_boot",), "integer": ("ahead_ns", "least_ns")},
 }
 """What each column holds. SQLite takes anything anywhere, so that damage can go unseen by its own check."""
 
