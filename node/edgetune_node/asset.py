@@ -109,8 +109,10 @@ class Asset:
         if chunk.gap:
             self._gaps += 1
         if anew:
-            self.novelty.forget()
-        messages = self._spoken(self._muscles.gap()) if chunk.gap else []
+            self.novelty.gap()
+        elif self.recent.moved_ns:
+            self.novelty.move(self.recent.moved_ns)
+        messages = self._spoken(self._muscles.gap()) if chunk.gap or self.recent.moved_ns else []
         for window in self._windower.push(chunk):
             self._windows += 1
             self.quality = window.quality

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,12 +23,24 @@ if TYPE_CHECKING:
 
 UNUSABLE = frozenset({"nan", "flat"})
 RECENT_S = 10.0
+SET_NS = 2_000_000_000
+"""A time stamp that is off by more from the one before comes of a clock that was set."""
 
 
 class Recent:
-    """The chunks of the last ten seconds without a gap, at ``rate_hz`` samples a second."""
+    """The chunks of the last ten seconds without a gap, at ``rate_hz`` samples a second.
+
+    Where the clock is set, the time stamps of those before are moved with it, so that they stay one stretch.
+
+    Attributes
+    ----------
+    moved_ns
+        By how much they were moved by the last `push`; 0 mostly.
+    """
 
     def __init__(self, rate_hz: float) -> None:
+        self.moved_ns = 0
+        self._rate_hz = rate_hz
         self._wanted = RECENT_S * rate_hz
         self._chunks: deque[Chunk] = deque()
         self._samples = 0
@@ -45,11 +58,21 @@ class Recent:
         if chunk.gap or (self._chunks and chunk.sequence != self._chunks[-1].sequence + 1):
             self._chunks.clear()
             self._samples = 0
+        self.moved_ns = self._off_ns(chunk)
+        if self.moved_ns:
+            self._chunks = deque(replace(each, time_ns=each.time_ns + self.moved_ns) for each in self._chunks)
         self._chunks.append(chunk)
         self._samples += chunk.samples.shape[1]
         while self._samples - self._chunks[0].samples.shape[1] >= self._wanted:
             self._samples -= self._chunks.popleft().samples.shape[1]
         return len(self._chunks) == 1
+
+    def _off_ns(self, chunk: Chunk) -> int:
+        if not self._chunks:
+            return 0
+        last = self._chunks[-1]
+        off_ns = chunk.time_ns - last.time_ns - round(last.samples.shape[1] / self._rate_hz * 1e9)
+        return off_ns if abs(off_ns) > SET_NS else 0
 
 
 def labelled(

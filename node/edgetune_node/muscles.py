@@ -78,9 +78,12 @@ class MuscleWatch:
         return fields
 
     def gap(self) -> dict[str, Any] | None:
-        """End the running sign, if there is one: samples are missing from here on."""
+        """End the running sign, if there is one: samples are missing, or time stamps are others, from here on."""
         event = self._signs.gap()
-        return None if event is None else self._timed(event, by_rest=False)
+        fields = None if event is None else self._timed(event, by_rest=False)
+        self._signs.forget()
+        self._began = self._ended = None
+        return fields
 
     def _onset(self, inside_ns: int) -> datetime | None:
         began = self._activity.began(inside_ns)
