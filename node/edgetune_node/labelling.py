@@ -11,6 +11,7 @@ import numpy as np
 from edgetune_node.alarm import NOVEL
 from edgetune_node.events import LabelNovel, SaveRecording
 from edgetune_signal import Recording, held_out_start, window_quality
+from edgetune_signal.rate import RATE_OFF
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from edgetune_signal.types import Samples
 
 UNUSABLE = frozenset({"nan", "flat"})
+RATE = frozenset({RATE_OFF})
 RECENT_S = 10.0
 SET_NS = 2_000_000_000
 """A time stamp that is off by more from the one before comes of a clock that was set."""
@@ -122,7 +124,7 @@ def recent_recording(
     if have < wanted:
         return f"only {have / settings.rate_hz:.2f} s of the stream are at hand without a gap"
     kept = np.concatenate([chunk.samples for chunk in chunks], axis=1)[:, have - wanted :]
-    bad = UNUSABLE & set(window_quality(kept, settings.clip_level))
+    bad = UNUSABLE & set(window_quality(kept, settings.clip_level)) | RATE & {*chunks[-1].quality}
     if bad:
         return f"the samples are unusable: {', '.join(sorted(bad))}"
     last = chunks[-1]
