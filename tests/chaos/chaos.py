@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cable import Cable
+from clocks import clock_rows
 from hardships import (
     FAKETIME,
     Disk,
@@ -309,6 +310,7 @@ def faults(chaos: Chaos, plan: Plan, disk: Disk) -> Iterator[tuple[str, list[Cal
     yield "another client of its id", [chaos.twin] * plan.twins, ""
     missing = "" if FAKETIME is not None else "libfaketime is not installed"
     yield "clock jumped an hour", [partial(chaos.jump, by_s) for by_s in plan.jumps_s], missing
+    yield from clock_rows(chaos, plan)
 
 
 def leftovers(data: Path) -> list[Path]:

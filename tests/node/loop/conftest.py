@@ -59,13 +59,15 @@ protocol = "{protocol}"
         self._process: subprocess.Popen[bytes] | None = None
         self._ids = iter(range(10_000))
 
-    def start(self) -> None:
+    def start(self, **environment: str) -> None:
+        """Start it, with more in its environment, and wait until it is online."""
         with (self.folder / "node.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "edgetune_node", "run", "--config", str(self.config)],
                 stdout=log,
                 stderr=log,
-                env={name: value for name, value in os.environ.items() if not name.startswith("EDGETUNE_")},
+                env={name: value for name, value in os.environ.items() if not name.startswith("EDGETUNE_")}
+                | environment,
             )
         self.wait("status", lambda status: status["status"] == "online")
 
