@@ -232,7 +232,15 @@ class Alarm:
         self._state = self._ended(state, time) if state.latched else state
         return self._state
 
-    def shelve(self, class_: str | None, until: datetime, by: str, comment: str, time: datetime) -> AlarmState:
+    def shelve(
+        self,
+        class_: str | None,
+        until: datetime,
+        by: str,
+        comment: str,
+        time: datetime,
+        now_s: float | None = None,
+    ) -> AlarmState:
         """Let nobody be alarmed by faults of one class for a time; they are raised and cleared as ever.
 
         Parameters
@@ -243,8 +251,8 @@ class Alarm:
             When it ends, UTC; an end that is not after ``time`` takes the class off the shelf at once.
         by, comment
             Who, and why.
-        time
-            Now, UTC.
+        time, now_s
+            Now, UTC and monotonic; without the latter the time counts from the next `unshelve` on.
 
         Returns
         -------
@@ -273,6 +281,8 @@ class Alarm:
         elif len(others) == len(state.shelves):
             raise ValueError(f"class {class_!r} is not shelved")
         self._ends_s.pop(class_, None)
+        if now_s is not None and until > time:
+            self._ends_s[class_] = now_s + (until - time).total_seconds()
         self._state = replace(state, shelves=others)
         return self._state
 

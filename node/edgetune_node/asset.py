@@ -234,7 +234,8 @@ class Asset:
             raise ValueError(f"{self.settings.id} has task sign: it has no faults to shelve")
         now = self._emitter.clock.utc()
         until = now + timedelta(seconds=command.seconds)
-        state = self._alarm.shelve(command.class_, until, command.by, command.comment, now)
+        now_s = self._emitter.clock.monotonic()
+        state = self._alarm.shelve(command.class_, until, command.by, command.comment, now, now_s)
         return [self._fault(state, Durability.RARE)]
 
     # ---- what it says ------------------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from plans import Plan
 
 FAULT = "edgetune/n1/bearing/fault"
+SLEEP = "import threading, time\ntime.sleep = lambda seconds: threading.Event().wait(seconds) and None\n"
+"""Under libfaketime 0.9.10 Python's own fails, which ends the thread that connects to the broker."""
 MONTH_S = 30 * 86_400
 SHELVED_S = 6.0
 LATE_S = 10.0
@@ -70,6 +72,7 @@ def started(chaos: Chaos) -> Path:
     if FAKETIME is None:
         raise PlantError("libfaketime is not installed")
     clock = chaos._folder / "faketime"
+    (chaos._folder / "sitecustomize.py").write_text(SLEEP)
     clock.write_text("+0")
     restart(
         chaos,
@@ -77,6 +80,7 @@ def started(chaos: Chaos) -> Path:
         FAKETIME_TIMESTAMP_FILE=str(clock),
         FAKETIME_DONT_FAKE_MONOTONIC="1",
         FAKETIME_NO_CACHE="1",
+        PYTHONPATH=str(chaos._folder),
     )
     return clock
 

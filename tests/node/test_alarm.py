@@ -328,6 +328,15 @@ def test_a_clock_that_was_set_back_between_the_command_and_the_next_look_makes_n
     assert alarm.state.shelves == ()
 
 
+def test_a_clock_that_was_set_ahead_between_the_command_and_the_next_look_makes_no_shelf_shorter() -> None:
+    alarm = alarm_of()
+    alarm.shelve("inner", at(6), "operator", "", at(0), 50.0)
+    assert alarm.unshelve(at(3600), 50.0) is not None
+    assert alarm.unshelve(at(3605), 55.9) is None
+    assert alarm.unshelve(at(3606), 56.0) is not None
+    assert alarm.state.shelves == ()
+
+
 @pytest.mark.parametrize(
     ("clock_s", "lasts_s"),
     [(4, 2), (-3600, 6), (3600, 0)],

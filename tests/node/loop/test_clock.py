@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from datetime import datetime
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
+SLEEP = "import threading, time\ntime.sleep = lambda seconds: threading.Event().wait(seconds) and None\n"
+"""Under libfaketime 0.9.10 Python's own fails, which ends the thread that connects to the broker."""
 DAY_S = 86_400
 PRESS = """
 [[asset]]
@@ -27,7 +30,7 @@ id = "press"
 rate_hz = 12000
 source = {{ type = "simulated", condition = "normal", speed = 4 }}
 """
-RATE_HZ, WRONG_HZ, BLOCK = 3200.0, 1600.0, 64
+RATE_HZ, WRONG_HZ, BLOCK = 3200.0, 1600.0, 640
 PUMP = """
 [[asset]]
 id = "pump"
@@ -44,12 +47,14 @@ class TimeOfDay:
         if FAKETIME is None:
             pytest.skip("libfaketime is not installed (apt install faketime)")
         self._file = folder / "faketime"
+        (folder / "sitecustomize.py").write_text(SLEEP, encoding="ascii")
         self.jump(0)
         self.environment = {
             "LD_PRELOAD": str(FAKETIME),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "FAKETIME_NO_CACHE": "1",
+            "PYTHONPATH": str(folder),
         }
 
     def jump(self, ahead_s: int) -> None:
@@ -68,16 +73,20 @@ def test_answers_that_wait_survive_a_clock_that_jumps_by_thirty_days_and_a_resta
 ) -> None:
     edge = node(bearing + PRESS)
     edge.start(**clock.environment)
-    first = edge.command("record", "bearing", label="normal", seconds=20.0)
-    second = edge.command("record", "press", label="normal", seconds=60.0)
+    first = edge.command("record", "bearing", label="normal", seconds=60.0)
+    second = edge.command("record", "press", label="normal", seconds=90.0)
     for job in (first, second):
         edge.reply(job, "accepted")
     edge.broker.stop()
     edge.forget()
-    wait_until(lambda: f'"{first}"' in edge.kept("resp/record"), what="the first answer waits")
+
+    def waits(job: str) -> bool:
+        return f'"id":"{job}","command":"record","status":"done"' in edge.kept("resp/record")
+
+    wait_until(lambda: waits(first), what="the first answer waits")
     clock.jump(30 * DAY_S)
-    wait_until(lambda: f'"{second}"' in edge.kept("resp/record"), what="the second answer waits")
-    assert f'"{first}"' in edge.kept("resp/record")
+    wait_until(lambda: waits(second), what="the second answer waits")
+    assert waits(first)
     edge.send(signal.SIGTERM)
     assert edge.ended() == 0
     edge.broker.start()
@@ -116,9 +125,9 @@ def test_a_sensor_at_half_the_rate_is_told_within_a_minute_and_taken_back_when_i
     random = np.random.default_rng(0)
     sent, due_s = 0, time.monotonic()
 
-    def off() -> bool:
-        health = edge.scada.on("edgetune/n1/health")[-1].json()
-        return any("samples come at 16" in problem and "3200" in problem for problem in health["problems"])
+    def told() -> list[float]:
+        problems = edge.scada.on("edgetune/n1/health")[-1].json()["problems"]
+        return [float(found[1]) for each in problems if (found := re.search(r"samples come at (\S+) Hz where", each))]
 
     def plays_until(condition: Callable[[], bool], rate_hz: float) -> None:
         nonlocal sent, due_s
@@ -135,14 +144,14 @@ def test_a_sensor_at_half_the_rate_is_told_within_a_minute_and_taken_back_when_i
     began_s = time.monotonic()
     plays_until(lambda: bool(edge.scada.on("edgetune/n1/pump/vibration")), RATE_HZ)
     edge.wait("vibration", lambda found: found["zone"] is not None and found["quality"] == [])
-    assert not off()
-    plays_until(off, WRONG_HZ)
+    assert told() == []
+    plays_until(lambda: told() == [pytest.approx(WRONG_HZ, rel=0.1)], WRONG_HZ)
     assert time.monotonic() - began_s > 20
     edge.forget()
     plays_until(lambda: bool(edge.scada.on("edgetune/n1/pump/vibration")), WRONG_HZ)
     found = edge.scada.on("edgetune/n1/pump/vibration")[-1].json()
     assert (found["zone"], found["velocity_rms_mm_s"], found["quality"]) == (None, None, ["rate_off"])
-    plays_until(lambda: bool(edge.scada.on("edgetune/n1/health")) and not off(), RATE_HZ)
+    plays_until(lambda: bool(edge.scada.on("edgetune/n1/health")) and told() == [], RATE_HZ)
     edge.forget()
     plays_until(lambda: bool(edge.scada.on("edgetune/n1/pump/vibration")), RATE_HZ)
     assert edge.scada.on("edgetune/n1/pump/vibration")[-1].json()["zone"] is not None
