@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, fields, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ UNKNOWN, NOVEL = "unknown", "novel"
 NO_CLASSES = (UNKNOWN, NOVEL)
 """What the node says where it cannot tell; no network may learn it."""
 MOST_SHELVED = 16
+LONGEST_SHELVED_S = 604_800.0
+"""Seconds that a class may be shelved at most: a week."""
+SET_S = 2.0
+"""A clock that is off by more was set, not slewed."""
 LASTING = 10
 """A vote counts towards a new fault for so many times ``window`` windows, those without a vote included: rare errors of
 a network that is sure of little else must not add up to a fault over hours."""
@@ -24,12 +29,16 @@ a network that is sure of little else must not add up to a fault over hours."""
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """A class whose faults nobody wants to be alarmed by for a time: until when, who said so, and why."""
+    """A class whose faults nobody wants to be alarmed by for a time: until when, who said so, why, and for how long.
+
+    ``until`` is by the clock as it is now: where that is set, it is moved. ``seconds`` is None where it was not told.
+    """
 
     class_: str
     until: datetime
     by: str
     comment: str = ""
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +151,7 @@ class Alarm:
         self._new_event_id = new_event_id
         self._windows = 0
         self._votes: deque[_Vote] = deque(maxlen=settings.window)
+        self._ends_s: dict[str, float] = {}
         self._state = restored or AlarmState(active=False, event=None, class_=healthy_class, severity="none")
         if restored is not None and restored.active and not restored.latched:
             confidence = restored.confidence or 0.0
@@ -222,7 +232,15 @@ class Alarm:
         self._state = self._ended(state, time) if state.latched else state
         return self._state
 
-    def shelve(self, class_: str | None, until: datetime, by: str, comment: str, time: datetime) -> AlarmState:
+    def shelve(
+        self,
+        class_: str | None,
+        until: datetime,
+        by: str,
+        comment: str,
+        time: datetime,
+        now_s: float | None = None,
+    ) -> AlarmState:
         """Let nobody be alarmed by faults of one class for a time; they are raised and cleared as ever.
 
         Parameters
@@ -233,8 +251,8 @@ class Alarm:
             When it ends, UTC; an end that is not after ``time`` takes the class off the shelf at once.
         by, comment
             Who, and why.
-        time
-            Now, UTC.
+        time, now_s
+            Now, UTC and monotonic; without the latter the time counts from the next `unshelve` on.
 
         Returns
         -------
@@ -259,18 +277,45 @@ class Alarm:
                 raise ValueError(
                     f"{MOST_SHELVED} classes are shelved, the most there may be; end one (seconds: 0) first"
                 )
-            others = (*others, Shelf(class_, until, by, comment))
+            others = (*others, Shelf(class_, until, by, comment, (until - time).total_seconds()))
         elif len(others) == len(state.shelves):
             raise ValueError(f"class {class_!r} is not shelved")
+        self._ends_s.pop(class_, None)
+        if now_s is not None and until > time:
+            self._ends_s[class_] = now_s + (until - time).total_seconds()
         self._state = replace(state, shelves=others)
         return self._state
 
-    def unshelve(self, time: datetime) -> AlarmState | None:
-        """Take off the shelf what has been there for its time; give the state then, None where nothing changed."""
-        kept = tuple(shelf for shelf in self._state.shelves if shelf.until > time)
-        if len(kept) == len(self._state.shelves):
+    def unshelve(self, time: datetime, now_s: float) -> AlarmState | None:
+        """Take off the shelf what has been there for its time, and move the end of the rest where the clock was set.
+
+        Parameters
+        ----------
+        time
+            Now, UTC.
+        now_s
+            Now, monotonic. By this a class stays on the shelf no longer than it was put there for, nor, after a
+            restart, than that from the first call on.
+
+        Returns
+        -------
+        AlarmState or None
+            The state to publish; None where nothing changed.
+        """
+        kept = []
+        for shelf in self._state.shelves:
+            longest_s = LONGEST_SHELVED_S if shelf.seconds is None else shelf.seconds
+            left_s = min((shelf.until - time).total_seconds(), longest_s)
+            left_s = self._ends_s.setdefault(shelf.class_, now_s + left_s) - now_s
+            if left_s > 0:
+                until = time + timedelta(seconds=left_s)
+                moved = abs((until - shelf.until).total_seconds()) > SET_S
+                kept.append(replace(shelf, until=until) if moved else shelf)
+            else:
+                del self._ends_s[shelf.class_]
+        if tuple(kept) == self._state.shelves:
             return None
-        self._state = replace(self._state, shelves=kept)
+        self._state = replace(self._state, shelves=tuple(kept))
         return self._state
 
     # ---- rules -------------------------------------------------------------------------------------------------

@@ -21,10 +21,12 @@ from edgetune_node.messages import Classification, Emg, Fault, Model, Sign, Vibr
 from edgetune_node.muscles import MuscleWatch
 from edgetune_node.novel import NovelWatch
 from edgetune_node.running import NOT_RUNNING, Running
+from edgetune_node.stream_checks import RateCheck
 from edgetune_node.telling import fault_fields, model_fields
 from edgetune_node.verdict import Verdict, judge
 from edgetune_node.vibration import VibrationWatch
 from edgetune_signal import Windower
+from edgetune_signal.rate import RATE_OFF
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from edgetune_node.restoring import Restored
     from edgetune_signal import Chunk, Recording, Window
 
+NOT_JUDGED = UNUSABLE | {NOT_RUNNING, RATE_OFF}
+"""Of a window with any of these no network is asked."""
 LATENCIES_KEPT = 512
 STALE_S = 5.0
 
@@ -85,6 +89,7 @@ class Asset:
         )
         self._vibration = VibrationWatch(settings)
         self._running = Running(settings.machine)
+        self._rate = RateCheck(settings)
         self._alarm = Alarm(
             settings.alarm, settings.healthy_class, new_id, None if restored is None else restored.alarm
         )
@@ -105,12 +110,15 @@ class Asset:
         now = self._emitter.clock.monotonic()
         self.last_sample = now
         self._samples += chunk.samples.shape[1]
+        self._rate.hear(chunk)
         anew = self.recent.push(chunk)
         if chunk.gap:
             self._gaps += 1
         if anew:
-            self.novelty.forget()
-        messages = self._spoken(self._muscles.gap()) if chunk.gap else []
+            self.novelty.gap()
+        elif self.recent.moved_ns:
+            self.novelty.move(self.recent.moved_ns)
+        messages = self._spoken(self._muscles.gap()) if chunk.gap or self.recent.moved_ns else []
         for window in self._windower.push(chunk):
             self._windows += 1
             self.quality = window.quality
@@ -126,7 +134,7 @@ class Asset:
             messages += self._look(now)
         else:
             self._muscles.push(chunk)
-            features = self._muscles.look(now)
+            features = self._muscles.look(now, rate_off=self._rate.off)
             if features is not None:
                 messages.append(self._emitter.publish(Emg, self.settings.id, Durability.TELEMETRY, **features))
         return messages
@@ -164,6 +172,12 @@ class Asset:
         return self._running.pause(self.context) if self.settings.task == "fault" else ""
 
     @property
+    def problems(self) -> tuple[str, ...]:
+        """What `health` has to say besides: what was refused or not understood, and another rate or unit."""
+        found = self.refused, self.misunderstood, self._rate.problem, self._vibration.unit_problem
+        return tuple(problem for problem in found if problem)
+
+    @property
     def trouble(self) -> str:
         """What is wrong with the samples, for longer than a moment or than a few windows take; empty if nothing is."""
         settings = self.settings
@@ -171,6 +185,8 @@ class Asset:
         now = self._emitter.clock.monotonic()
         if self.source_error:
             return self.source_error
+        if self._rate.problem is not None and now - self.last_sample <= moment:
+            return self._rate.problem
         if now - self.last_sample > moment:
             return f"no samples for more than {moment:g} s: check the sensor and its source"
         unusable = not UNUSABLE.isdisjoint(self.quality)  # of the last window: there may be none yet after a silence
@@ -182,7 +198,7 @@ class Asset:
         """Repeat the fault's state when its heartbeat is due; end what was shelved for a time."""
         if self.settings.task != "fault":
             return []
-        unshelved = self._alarm.unshelve(self._emitter.clock.utc())
+        unshelved = self._alarm.unshelve(self._emitter.clock.utc(), self._emitter.clock.monotonic())
         if unshelved is not None:
             return [self._fault(unshelved, Durability.RARE)]
         if self._emitter.clock.monotonic() - self._last_fault < self.settings.alarm.heartbeat_s:
@@ -218,7 +234,8 @@ class Asset:
             raise ValueError(f"{self.settings.id} has task sign: it has no faults to shelve")
         now = self._emitter.clock.utc()
         until = now + timedelta(seconds=command.seconds)
-        state = self._alarm.shelve(command.class_, until, command.by, command.comment, now)
+        now_s = self._emitter.clock.monotonic()
+        state = self._alarm.shelve(command.class_, until, command.by, command.comment, now, now_s)
         return [self._fault(state, Durability.RARE)]
 
     # ---- what it says ------------------------------------------------------------------------------------------
@@ -255,7 +272,7 @@ class Asset:
     def _classify(self, window: Window, bundle: Bundle) -> list[Publish]:
         quality = [*window.quality, *([NOT_RUNNING] if self.paused else [])]
         verdict = Verdict()
-        if UNUSABLE.isdisjoint(quality) and NOT_RUNNING not in quality:
+        if NOT_JUDGED.isdisjoint(quality):
             distant = self.settings.alarm.severity.get(NOVEL) != "none"
             verdict = judge(window, bundle, self.settings, distant=distant)
         if verdict.inference_us is not None:
@@ -321,10 +338,10 @@ class Asset:
 
     def _look(self, now: float) -> list[Publish]:
         """Say how the machine vibrates, and repeat the fault where physics' verdict on it has changed."""
-        found = self._vibration.look(now, self.context)
+        found = self._vibration.look(now, self.context, rate_off=self._rate.off)
         if found is None:
             return []
-        if not self._alarm.state.active:
+        if not self._alarm.state.active and not self._rate.off:
             self.drift.look(found)
         fields = self._vibration.fields(found)
         messages = [self._emitter.publish(Vibration, self.settings.id, Durability.TELEMETRY, **fields)]

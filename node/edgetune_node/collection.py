@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgetune_signal import Recording, held_out_start, window_quality
+from edgetune_signal.rate import RATE_OFF
 
 if TYPE_CHECKING:
     from edgetune_signal import Chunk, StreamSpec
@@ -32,8 +33,8 @@ class Take:
     """Fills up with chunks until it has ``seconds`` of consecutive samples.
 
     Samples that are missing (a gap, a jump of the sequence) or that do not fit the stream make it start again.
-    Samples that are not finite, or a channel that stays constant for the whole take, make it refuse: nothing more is
-    taken in, and a person has to look at the sensor.
+    Samples that are not finite or come at another rate, or a channel that stays constant for the whole take, make it
+    refuse: nothing more is taken in, and a person has to look at the sensor.
 
     Parameters
     ----------
@@ -91,6 +92,9 @@ class Take:
             return
         if self._filled and (chunk.gap or chunk.sequence != self._sequence + 1):
             self._restart("samples were lost")
+        if RATE_OFF in chunk.quality:
+            self.refusal = f"samples come at another rate than {self._spec.rate_hz:g} Hz: look at health"
+            return
         count = min(chunk.samples.shape[1], self._samples.shape[1] - self._filled)
         fresh = chunk.samples[:, :count]
         if not np.isfinite(fresh).all():

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 from edgetune_node.connection import MAX_INFLIGHT
 from edgetune_node.culprits import Culprits
 from edgetune_node.errors import OutboxError
-from edgetune_node.outbox import Entry, Lane
+from edgetune_node.outbox import Entry
+from edgetune_node.outbox_rows import Lane
 from edgetune_node.pages import Pages
 from edgetune_node.refusals import Refusals
 from edgetune_node.second_chance import SecondChance

@@ -68,12 +68,17 @@ class KeptCommands:
         Held while memory and file are brought to agree; the outbox's own, since it writes both at once.
     clock
         UTC nanoseconds.
+    earliest
+        The earliest UTC nanoseconds that it may be, were the clock ahead for a while.
     """
 
-    def __init__(self, file: OutboxFile, lock: threading.RLock, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, file: OutboxFile, lock: threading.RLock, clock: Callable[[], int], earliest: Callable[[], int]
+    ) -> None:
         self._file = file
         self._lock = lock
         self._clock = clock
+        self._earliest = earliest
         self._unwritten: dict[tuple[str, str], _Command] = {}
 
     def keep(
@@ -137,7 +142,10 @@ class KeptCommands:
         return [KeptCommand(asset or None, *rest) for asset, *rest in rows]
 
     def first_use(self, signature: str, expires: datetime) -> bool:
-        """Remember a command's signature until a day after it expires (clocks jump); False where it was known already.
+        """Remember a command's signature until a day after it expires; False where it was known already.
+
+        That day has passed where it has by every clock that the machine has had since its start: one that was ahead for
+        a moment makes nothing forgotten.
 
         Raises
         ------
@@ -145,7 +153,7 @@ class KeptCommands:
             If it cannot be written.
         """
         with self._file.transaction() as db:
-            db.execute("DELETE FROM signed WHERE expires_ns < ?", (self._clock() - DAY_NS,))
+            db.execute("DELETE FROM signed WHERE expires_ns < ?", (self._earliest() - DAY_NS,))
             row = signature, int(expires.timestamp()) * 10**9
             return db.execute("INSERT OR IGNORE INTO signed VALUES (?, ?)", row).rowcount == 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from edgetune_node.alarm import NOVEL
 from edgetune_node.events import LabelNovel, SaveRecording
 from edgetune_signal import Recording, held_out_start, window_quality
+from edgetune_signal.rate import RATE_OFF
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,13 +23,26 @@ if TYPE_CHECKING:
     from edgetune_signal.types import Samples
 
 UNUSABLE = frozenset({"nan", "flat"})
+RATE = frozenset({RATE_OFF})
 RECENT_S = 10.0
+SET_NS = 2_000_000_000
+"""A time stamp that is off by more from the one before comes of a clock that was set."""
 
 
 class Recent:
-    """The chunks of the last ten seconds without a gap, at ``rate_hz`` samples a second."""
+    """The chunks of the last ten seconds without a gap, at ``rate_hz`` samples a second.
+
+    Where the clock is set, the time stamps of those before are moved with it, so that they stay one stretch.
+
+    Attributes
+    ----------
+    moved_ns
+        By how much they were moved by the last `push`; 0 mostly.
+    """
 
     def __init__(self, rate_hz: float) -> None:
+        self.moved_ns = 0
+        self._rate_hz = rate_hz
         self._wanted = RECENT_S * rate_hz
         self._chunks: deque[Chunk] = deque()
         self._samples = 0
@@ -45,11 +60,21 @@ class Recent:
         if chunk.gap or (self._chunks and chunk.sequence != self._chunks[-1].sequence + 1):
             self._chunks.clear()
             self._samples = 0
+        self.moved_ns = self._off_ns(chunk)
+        if self.moved_ns:
+            self._chunks = deque(replace(each, time_ns=each.time_ns + self.moved_ns) for each in self._chunks)
         self._chunks.append(chunk)
         self._samples += chunk.samples.shape[1]
         while self._samples - self._chunks[0].samples.shape[1] >= self._wanted:
             self._samples -= self._chunks.popleft().samples.shape[1]
         return len(self._chunks) == 1
+
+    def _off_ns(self, chunk: Chunk) -> int:
+        if not self._chunks:
+            return 0
+        last = self._chunks[-1]
+        off_ns = chunk.time_ns - last.time_ns - round(last.samples.shape[1] / self._rate_hz * 1e9)
+        return off_ns if abs(off_ns) > SET_NS else 0
 
 
 def labelled(
@@ -99,7 +124,7 @@ def recent_recording(
     if have < wanted:
         return f"only {have / settings.rate_hz:.2f} s of the stream are at hand without a gap"
     kept = np.concatenate([chunk.samples for chunk in chunks], axis=1)[:, have - wanted :]
-    bad = UNUSABLE & set(window_quality(kept, settings.clip_level))
+    bad = UNUSABLE & set(window_quality(kept, settings.clip_level)) | RATE & {*chunks[-1].quality}
     if bad:
         return f"the samples are unusable: {', '.join(sorted(bad))}"
     last = chunks[-1]

@@ -25,7 +25,8 @@ from edgetune_node.connection import MAX_INFLIGHT, Connection
 from edgetune_node.errors import OutboxError
 from edgetune_node.events import CommandArrived, ContextArrived, Durability, LinkChanged
 from edgetune_node.messages import Response
-from edgetune_node.outbox import Entry, Lane
+from edgetune_node.outbox import Entry
+from edgetune_node.outbox_rows import Lane
 from edgetune_node.payloads import MAX_PAYLOAD_BYTES
 from edgetune_node.sender import Kept, Sender
 from edgetune_node.sending import Telemetry

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 READ_S = 0.2
 REFUSED_S = 10.0
 """What a source refused is past when chunks have come for so long and it has refused nothing more."""
+NEWEST_S = 1.0
 FIRST_RETRY_S, LAST_RETRY_S = 0.5, 30.0
 
 log = structlog.get_logger()
@@ -120,7 +121,7 @@ class SourceReader(threading.Thread):
         failed = reopened = self._source is None
         if self._source is None:
             self._source = open_source(section.source.type, section.spec, section.source.options)
-        refused = None
+        refused = newest = None
         refusals = Refusals()
         while not self._stopping.is_set():
             self._asked_s = time.monotonic()
@@ -132,10 +133,12 @@ class SourceReader(threading.Thread):
                 self._named = False
                 self._inbox.put(SourceChanged(section.id, None))
             refusal = refusals.look(self._source, time.monotonic(), heard=chunk is not None)
+            if refusals.newest != newest:
+                newest = refusals.newest
+                self._inbox.put(SourceRefused(section.id, newest))
             if refusal != refused:
                 refused = refusal
                 log.warning("source", asset=section.id, refused=refusal)
-                self._inbox.put(SourceRefused(section.id, refusal))
                 if refusal is not None and chunk is None:
                     failed = True
                     self._inbox.put(SourceChanged(section.id, refusal))
@@ -164,6 +167,11 @@ class Refusals:
     """What a source would not take although it goes on: told until nothing more has been refused for a while.
 
     While one is told, others take its place once in that while: who sends nothing but garbage fills no log.
+
+    Attributes
+    ----------
+    newest
+        The one refused last, for `health`, at most one in `NEWEST_S`; None where none is told.
     """
 
     def __init__(self) -> None:
@@ -171,7 +179,8 @@ class Refusals:
         self._from_s = 0.0
         self._past = False
         self._told: str | None = None
-        self._told_s = 0.0
+        self._told_s = self._newest_s = 0.0
+        self.newest: str | None = None
 
     def look(self, source: Source, now_s: float, *, heard: bool) -> str | None:
         """Give what was refused and is not past.
@@ -194,6 +203,8 @@ class Refusals:
         wanted = None if self._past else found[0]
         if wanted != self._told and (None in (wanted, self._told) or now_s - self._told_s >= REFUSED_S):
             self._told, self._told_s = wanted, now_s
+        if wanted != self.newest and (None in (wanted, self.newest) or now_s - self._newest_s >= NEWEST_S):
+            self.newest, self._newest_s = wanted, now_s
         return self._told
 
 

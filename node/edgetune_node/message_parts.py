@@ -109,13 +109,17 @@ class BrokerInfo(BaseModel):
 
 
 class Shelf(BaseModel):
-    """A class whose faults shall alarm nobody until then, who said so, and why."""
+    """A class whose faults shall alarm nobody until then, who said so, why, and for how many seconds in all.
+
+    ``until`` is moved where the node's clock is set: what counts is how long it has been.
+    """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, json_schema_serialization_defaults_required=True)
     class_: str = Field(alias="class")
     until: Timestamp
     by: str
     comment: str = ""
+    seconds: float | None = None
 
 
 class DefectAmplitude(BaseModel):

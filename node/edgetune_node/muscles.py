@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import timedelta
-from math import isfinite
+from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
 
 from edgetune_node.clock import from_ns
 from edgetune_node.sign import SignDetector
 from edgetune_signal import Activity, IndicatorBuffer, emg_features
+from edgetune_signal.rate import RATE_OFF
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from edgetune_signal import Chunk, Window
 
 SHORTEST_S = 1.0
+BY_THE_SECOND = ("waveform_length", "zero_crossings", "median_frequency_hz")
 REMEMBERED_S = 1.0
 """Stream remembered beyond the windows that decide about an end, for activity that begins before its first window."""
 
@@ -52,8 +54,11 @@ class MuscleWatch:
         """Take in samples."""
         self._buffer.push(chunk)
 
-    def look(self, now: float) -> dict[str, Any] | None:
-        """Give the fields of `Emg`, where it is time to; None where it is not, or samples are missing."""
+    def look(self, now: float, *, rate_off: bool = False) -> dict[str, Any] | None:
+        """Give the fields of `Emg`, where it is time to; None where it is not, or samples are missing.
+
+        With ``rate_off`` samples come at another rate than is configured: what is told by the second is null then.
+        """
         if now - self._last < self._settings.emg_s:
             return None
         samples = self._buffer.samples()
@@ -61,6 +66,9 @@ class MuscleWatch:
             return None
         self._last = now
         found = asdict(emg_features(samples, self._settings.unit, self._settings.rate_hz))
+        if rate_off:
+            found |= dict.fromkeys(BY_THE_SECOND, (nan,) * self._settings.channels)
+            found["quality"] = (*found["quality"], RATE_OFF)
         return {name: _rounded(value) if isinstance(value, tuple) else value for name, value in found.items()}
 
     def observe(self, verdict: Verdict, window: Window) -> dict[str, Any] | None:
@@ -78,9 +86,12 @@ class MuscleWatch:
         return fields
 
     def gap(self) -> dict[str, Any] | None:
-        """End the running sign, if there is one: samples are missing from here on."""
+        """End the running sign, if there is one: samples are missing, or time stamps are others, from here on."""
         event = self._signs.gap()
-        return None if event is None else self._timed(event, by_rest=False)
+        fields = None if event is None else self._timed(event, by_rest=False)
+        self._signs.forget()
+        self._began = self._ended = None
+        return fields
 
     def _onset(self, inside_ns: int) -> datetime | None:
         began = self._activity.began(inside_ns)

@@ -326,12 +326,7 @@ class Node:
     def _health(self) -> Effect:
         self._last_health = self._clock.monotonic()
         vitals = dict(self._world.vitals())
-        refused = [
-            f"{name}: {problem}"
-            for name, asset in self.assets.items()
-            for problem in (asset.refused, asset.misunderstood)
-            if problem
-        ]
+        refused = [f"{name}: {problem}" for name, asset in self.assets.items() for problem in asset.problems]
         problems = *vitals.get("problems", ()), *self._clock_watch.problems, *refused
         vitals["problems"] = [*problems, *insecure.unasked(self._settings.mqtt)]
         missed = {name: self._world.missed(name) for name in self.assets}

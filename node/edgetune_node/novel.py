@@ -82,8 +82,19 @@ class NovelWatch:
         self._refilled_s: float | None = None
         self.forget()
 
+    def gap(self) -> None:
+        """Begin anew after a gap: a stretch has none, and what comes now is not near what was recorded before."""
+        self._named_ns = 0
+        self.forget()
+
+    def move(self, by_ns: int) -> None:
+        """Move what is remembered in time: the clock was set by ``by_ns`` between the last window and the next."""
+        self._named_ns += by_ns
+        self._start_ns += by_ns
+        self._end_ns += by_ns
+
     def forget(self) -> None:
-        """Begin anew after a gap: a stretch has none."""
+        """End the running stretch, and keep nothing of it."""
         self._start_ns = self._end_ns = 0
         self._ratios: list[float] = []
         self._event: str | None = None

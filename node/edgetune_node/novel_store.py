@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
-    """A file of the folder; its name ends in its distance, thousandths of the limit."""
+    """A file of the folder; its name ends in its place in their order and its distance, thousandths of the limit."""
 
     info: RecordingInfo
     bytes: int
@@ -30,6 +30,11 @@ class _Stretch:
     def distance(self) -> float:
         thousandths = self.info.path.stem.rpartition("-")[2]
         return int(thousandths) / 1000 if thousandths.isdigit() else 0.0
+
+    @property
+    def place(self) -> int:
+        place = self.info.path.stem.split("-")[-2:][0]
+        return int(place) if place.isdigit() else self.info.time_ns
 
     @property
     def event(self) -> str:
@@ -78,7 +83,9 @@ class NovelStore:
         needed = recording.samples.nbytes + FILE_OVERHEAD_BYTES
         if needed > self._quota:
             raise NodeError(f"{needed} bytes of a novel signal are more than novel_max_bytes, {self._quota}; raise it")
-        path = self._folder / f"{NOVEL}-{recording.time_ns}-{min(round(1000 * distance), 10**9)}.npz"
+        newest = max((each.place for each in self._stretches()), default=0)
+        place = max(recording.time_ns, newest + 1)  # the newest, also where the clock was set back
+        path = self._folder / f"{NOVEL}-{place}-{min(round(1000 * distance), 10**9)}.npz"
         write_recording(path, recording)
         self._trim()
 
@@ -111,7 +118,7 @@ class NovelStore:
         for info in self._store.list():
             with suppress(FileNotFoundError):  # somebody has just deleted it
                 found.append(_Stretch(info, info.path.stat().st_size))
-        return found
+        return sorted(found, key=lambda each: each.place)
 
     def _trim(self) -> None:
         stretches = self._stretches()

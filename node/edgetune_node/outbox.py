@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import threading
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from edgetune_node.errors import OutboxError
 from edgetune_node.kept_commands import KeptCommands
 from edgetune_node.outbox_carry import INSERT_ENTRY, carry
+from edgetune_node.outbox_clock import CLOCK_SET_NS, OutboxClock
 from edgetune_node.outbox_file import OutboxFile
+from edgetune_node.outbox_rows import Gone, Lane, count_dropped, delete, measured
 
 if TYPE_CHECKING:
     import sqlite3
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ENTRY_OVERHEAD_BYTES = 64
-CLOCK_SET_NS = 1_577_836_800 * 10**9
-"""2020-01-01: an earlier time stamp is that of a clock not yet set, so the entry's age is unknown."""
 PROBE_BYTES = 8192
 """More than the free room in a page, so that a disk without room for a message has none for the probe either."""
 RANKS = {"sign": 0, "fault": 2}
@@ -29,23 +28,12 @@ MAX_ASIDE = 1000
 """Entries that are set aside; the oldest of more of them goes."""
 
 
-class Lane(IntEnum):
-    """Where an entry waits: nothing in one lane holds up another."""
-
-    ORDERED = 0
-    REPLY = 1
-    """Answers to response topics, which their askers chose."""
-    ASIDE = 2
-    """Messages over which the broker ended the connection, again and again."""
-
-
-_Gone: TypeAlias = tuple[int, int, int]
-"""Size, rank and lane of an entry that was there."""
-
-
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One message that waits; ``key`` grows with every entry, ``time_ns`` (UTC) is when it was put."""
+    """One message that waits; ``key`` grows with every entry.
+
+    ``time_ns`` is when it was put, by the clock (UTC) as it is now: where that was set since, the stamp was moved.
+    """
 
     key: int
     topic: str
@@ -77,6 +65,11 @@ class Outbox:
         Seconds after which an entry is no longer worth sending.
     clock
         UTC nanoseconds, as `time.time_ns` gives them.
+    steady
+        Nanoseconds since the machine's start, as `edgetune_node.outbox_clock.since_boot_ns` gives them. Without them
+        `clock` is taken to never jump.
+    machine_boot
+        Names the time from one start of the machine to the next; empty where it is not known.
 
     Attributes
     ----------
@@ -89,19 +82,30 @@ class Outbox:
         If the file cannot be used.
     """
 
-    def __init__(self, path: Path, *, max_bytes: int, max_age_s: float, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_bytes: int,
+        max_age_s: float,
+        clock: Callable[[], int],
+        steady: Callable[[], int] | None = None,
+        machine_boot: str = "",
+    ) -> None:
         self._file = OutboxFile(path)
         self._max_bytes = max_bytes
         self._max_age_ns = round(max_age_s * 1e9)
-        self._clock = clock
+        self._clock = OutboxClock(clock, steady or clock, machine_boot)
         self._lock = threading.RLock()  # what is kept in memory must agree with the file
-        self.commands = KeptCommands(self._file, self._lock, clock)
+        with self._file.reading() as db:
+            self._clock.open(db)
+        self.commands = KeptCommands(self._file, self._lock, clock, self._clock.earliest_ns)
         self._unwritten_states: set[str] = set()
         with self._file.reading() as db:
             self._dropped: dict[int, int] = dict(db.execute("SELECT rank, count FROM dropped"))
             self._dropped_before = sum(self._dropped.values()), self._dropped.get(RANKS["fault"], 0)
             self._current: dict[str, bytes] = dict(db.execute("SELECT topic, payload FROM current"))
-            self._last_key, self._depth, self._bytes, self._aside = _measured(db)
+            self._last_key, self._depth, self._bytes, self._aside = measured(db)
         with contextlib.suppress(OutboxError):  # on a full disk what is too old can wait; each connection tries again
             self.expire()
 
@@ -184,7 +188,8 @@ class Outbox:
             if size > self._max_bytes:
                 raise OutboxError(f"a message of {size} bytes on {topic} does not fit an outbox of {self._max_bytes}")
             with self._file.transaction() as db:
-                row = (topic, payload, qos, retain, correlation, boot, self._clock(), rank, size, lane)
+                self._clock.follow(db)
+                row = (topic, payload, qos, retain, correlation, boot, self._clock.now_ns(), rank, size, lane)
                 cursor = db.execute(INSERT_ENTRY, row)
                 key = cursor.lastrowid or 0
                 if retain:
@@ -193,7 +198,8 @@ class Outbox:
                 excess = self._bytes + size - sum(gone_size for gone_size, _, _ in gone) - self._max_bytes
                 gone += self._drop_excess(db, excess)
                 gone += self._drop_aside(db)
-                _count_dropped(db, gone)
+                count_dropped(db, gone)
+            self._clock.followed()
             self._last_key = key
             self._unwritten_states.discard(topic)
             self._aside += lane == Lane.ASIDE
@@ -220,7 +226,7 @@ class Outbox:
                 row = Lane.ASIDE, key, Lane.ASIDE
                 moved = db.execute("UPDATE entry SET lane = ? WHERE key = ? AND lane != ?", row).rowcount
                 gone = self._drop_aside(db)
-                _count_dropped(db, gone)
+                count_dropped(db, gone)
             self._aside += moved
             self._count([], gone)
             self._remember_dropped(gone)
@@ -246,15 +252,17 @@ class Outbox:
         """Forget entries that the broker has acknowledged; an unknown key is no error."""
         with self._lock:
             with self._file.transaction() as db:
-                gone = [entry for key in keys for entry in _delete(db, key)]
+                gone = [entry for key in keys for entry in delete(db, key)]
             self._count([], gone)
 
     def expire(self) -> None:
         """Drop what is too old."""
         with self._lock:
             with self._file.transaction() as db:
+                self._clock.follow(db)
                 gone = self._drop_aged(db)
-                _count_dropped(db, gone)
+                count_dropped(db, gone)
+            self._clock.followed()
             self._count([], gone)
             self._remember_dropped(gone)
 
@@ -268,26 +276,26 @@ class Outbox:
         with self._lock:
             return dict(self._current)
 
-    def _drop_aged(self, db: sqlite3.Connection) -> list[_Gone]:
+    def _drop_aged(self, db: sqlite3.Connection) -> list[Gone]:
         rows = db.execute(
             "DELETE FROM entry WHERE time_ns BETWEEN ? AND ? AND rank < ? RETURNING size, rank, lane",
-            (CLOCK_SET_NS, self._clock() - self._max_age_ns - 1, RANKS["fault"]),
+            (CLOCK_SET_NS, self._clock.now_ns() - self._max_age_ns - 1, RANKS["fault"]),
         )
         return rows.fetchall()
 
-    def _drop_excess(self, db: sqlite3.Connection, excess: int) -> list[_Gone]:
-        gone: list[_Gone] = []
+    def _drop_excess(self, db: sqlite3.Connection, excess: int) -> list[Gone]:
+        gone: list[Gone] = []
         places = [f"WHERE lane = {Lane.ASIDE.value}", ""] if self._aside else [""]
         while sum(size for size, _, _ in gone) < excess:
             found = db.execute(f"SELECT key FROM entry {places[0]} ORDER BY rank, key LIMIT 1").fetchone()  # noqa: S608 - ours
             if found is None:
                 del places[0]
             else:
-                gone += _delete(db, found[0])
+                gone += delete(db, found[0])
         return gone
 
     @staticmethod
-    def _drop_aside(db: sqlite3.Connection) -> list[_Gone]:
+    def _drop_aside(db: sqlite3.Connection) -> list[Gone]:
         rows = db.execute(
             "DELETE FROM entry WHERE key IN (SELECT key FROM entry WHERE lane = ? ORDER BY rank DESC, key DESC"
             " LIMIT -1 OFFSET ?) RETURNING size, rank, lane",
@@ -295,12 +303,12 @@ class Outbox:
         )
         return rows.fetchall()
 
-    def _count(self, come: list[int], gone: list[_Gone]) -> None:
+    def _count(self, come: list[int], gone: list[Gone]) -> None:
         self._depth += len(come) - len(gone)
         self._bytes += sum(come) - sum(size for size, _, _ in gone)
         self._aside -= sum(lane == Lane.ASIDE for _, _, lane in gone)
 
-    def _remember_dropped(self, gone: list[_Gone]) -> None:
+    def _remember_dropped(self, gone: list[Gone]) -> None:
         for _, rank, _ in gone:
             self._dropped[rank] = self._dropped.get(rank, 0) + 1
 
@@ -321,8 +329,8 @@ class Outbox:
                 self.commands.rewrite(db)
                 states = [(topic, self._current[topic]) for topic in self._unwritten_states]
                 db.executemany("INSERT OR REPLACE INTO current VALUES (?, ?)", states)
-                probe = db.execute(INSERT_ENTRY, ("", bytes(PROBE_BYTES), 1, False, None, "", self._clock(), 0, 0, 0))
-                _delete(db, probe.lastrowid or 0)
+                probe = db.execute(INSERT_ENTRY, ("", bytes(PROBE_BYTES), 1, False, None, "", 0, 0, 0, 0))
+                delete(db, probe.lastrowid or 0)
             self.commands.rewritten()
             self._unwritten_states.clear()
 
@@ -345,9 +353,10 @@ class Outbox:
         """
         with self._lock:
             self._file.reattach(self._carry)
+            self._clock.moved()
             with self._file.reading() as db:
                 self._dropped = dict(db.execute("SELECT rank, count FROM dropped"))
-                last, self._depth, self._bytes, self._aside = _measured(db)
+                last, self._depth, self._bytes, self._aside = measured(db)
             self._last_key = max(self._last_key, last)
             self.recover()
 
@@ -358,22 +367,3 @@ class Outbox:
                 " messages that waited there are lost"
             )
         new.executemany("INSERT OR REPLACE INTO current VALUES (?, ?)", self._current.items())
-
-
-def _measured(db: sqlite3.Connection) -> tuple[int, int, int, int]:
-    """Key of the newest entry ever put, 0 if none was; number, bytes, and number set aside of the entries there."""
-    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entry'").fetchone()
-    depth, size = db.execute("SELECT count(*), coalesce(sum(size), 0) FROM entry").fetchone()
-    aside = db.execute("SELECT count(*) FROM entry WHERE lane = ?", (Lane.ASIDE,)).fetchone()[0]
-    return row[0] if row else 0, depth, size, aside
-
-
-def _delete(db: sqlite3.Connection, key: int) -> list[_Gone]:
-    return db.execute("DELETE FROM entry WHERE key = ? RETURNING size, rank, lane", (key,)).fetchall()
-
-
-def _count_dropped(db: sqlite3.Connection, gone: list[_Gone]) -> None:
-    db.executemany(
-        "INSERT INTO dropped VALUES (?, 1) ON CONFLICT (rank) DO UPDATE SET count = count + 1",
-        [(rank,) for _, rank, _ in gone],
-    )

@@ -42,6 +42,8 @@ SCHEMA = (
         note BLOB NOT NULL DEFAULT x'', UNIQUE (asset, id))""",
     "CREATE TABLE IF NOT EXISTS signed (signature TEXT PRIMARY KEY, expires_ns INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS dropped (rank INTEGER PRIMARY KEY, count INTEGER NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS clock (
+        machine_boot TEXT PRIMARY KEY, ahead_ns INTEGER NOT NULL, least_ns INTEGER NOT NULL) WITHOUT ROWID""",
 )
 TYPES: dict[str, dict[str, tuple[str, ...]]] = {
     "entry": {
@@ -57,6 +59,7 @@ TYPES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "signed": {"text": ("signature",), "integer": ("expires_ns",)},
     "dropped": {"integer": ("rank", "count")},
+    "clock": {"text": ("machine_boot",), "integer": ("ahead_ns", "least_ns")},
 }
 """What each column holds. SQLite takes anything anywhere, so that damage can go unseen by its own check."""
 

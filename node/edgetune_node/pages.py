@@ -6,7 +6,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgetune_node.outbox import Entry, Lane, Outbox
+    from edgetune_node.outbox import Entry, Outbox
+from edgetune_node.outbox_rows import Lane
 
 PAGE = 64
 

@@ -9,7 +9,8 @@ import structlog
 
 from edgetune_node.culprits import ENDS, RETRY_S, Culprits, described
 from edgetune_node.errors import OutboxError
-from edgetune_node.outbox import Entry, Lane
+from edgetune_node.outbox import Entry
+from edgetune_node.outbox_rows import Lane
 from edgetune_node.sending import Sending, Waiting
 
 if TYPE_CHECKING:

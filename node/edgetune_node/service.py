@@ -50,6 +50,7 @@ from edgetune_node.logs import log_rare
 from edgetune_node.messages import Status
 from edgetune_node.node import Node
 from edgetune_node.outbox import Outbox
+from edgetune_node.outbox_clock import machine_boot, since_boot_ns
 from edgetune_node.readers import Readers
 from edgetune_node.requests import Missed
 from edgetune_node.restoring import restored
@@ -116,6 +117,8 @@ class Service:
             max_bytes=settings.mqtt.outbox_max_bytes,
             max_age_s=settings.mqtt.outbox_max_age_s,
             clock=time.time_ns,
+            steady=since_boot_ns,
+            machine_boot=machine_boot(),
         )
         self._inbox = Inbox()
         self._readers = Readers(settings.asset, self._inbox, sources)

@@ -227,6 +227,10 @@ class SignDetector:
         run.close_strange()
         return self._event(run)
 
+    def forget(self) -> None:
+        """Let the next sign begin whenever it does: its time stamps do not compare with those before."""
+        self._told = None
+
     def _quiet(self, *, rest: bool) -> SignEvent | None:
         run = self._run
         if run is None:

@@ -8,15 +8,18 @@ from math import isfinite
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from edgetune_node.stream_checks import UnitCheck
 from edgetune_node.trend import Trend
-from edgetune_signal import IndicatorBuffer, ShaftSpeed, diagnose
+from edgetune_signal import Condition, IndicatorBuffer, ShaftSpeed, diagnose
 from edgetune_signal.condition import estimated_speed
+from edgetune_signal.indicators import indicators
+from edgetune_signal.rate import RATE_OFF
 
 if TYPE_CHECKING:
     from edgetune_node.config import AssetSection
     from edgetune_node.context import Context
     from edgetune_node.trend import Slope
-    from edgetune_signal import Chunk, Condition, Indicators
+    from edgetune_signal import Chunk, Indicators
     from edgetune_signal.defects import DefectLine
     from edgetune_signal.types import Samples
     from edgetune_signal.velocity import Zone
@@ -75,6 +78,7 @@ class VibrationWatch:
         self._looks: deque[Condition] = deque(maxlen=LOOKED_BACK)
         self._speeds: deque[float] = deque(maxlen=AGREEING)
         self._unsure = 0
+        self._unit = UnitCheck(settings.unit)
         self._trend = Trend()
         self._last = float("-inf")
 
@@ -82,14 +86,28 @@ class VibrationWatch:
         """Take in samples."""
         self._buffer.push(chunk)
 
-    def look(self, now: float, context: Context) -> Condition | None:
-        """Look, where it is time to; None where it is not, or samples are missing."""
+    @property
+    def unit_problem(self) -> str | None:
+        """That the samples show gravity in another unit than is configured; None where they do not."""
+        return self._unit.problem
+
+    def look(self, now: float, context: Context, *, rate_off: bool = False) -> Condition | None:
+        """Look, where it is time to; None where it is not, or samples are missing.
+
+        With ``rate_off`` samples come at another rate than is configured: there is nothing that has a frequency then.
+        """
         if now - self._last < self._settings.vibration_s:
             return None
         samples = self._buffer.samples()
         if samples is None:
             return None
         self._last = now
+        self._unit.look(samples)
+        if rate_off:
+            self.forget()
+            found = _without_rate(indicators(samples, self._settings.unit, self._settings.rate_hz))
+            self._looks.append(found)
+            return found
         told = self._speed(context)
         if context.shaft_rpm is not None:
             self._speeds.clear()  # they are old when the plant no longer says it
@@ -121,7 +139,8 @@ class VibrationWatch:
             if count >= AGREEING:
                 match = next(line for line in reversed(matches) if line.defect == defect)
         zones = Counter(look.zone for look in reversed(self._looks) if look.zone is not None)
-        return Physics(self._looks[-1], match, zones.most_common(1)[0][0] if zones else None, self._trend.slope)
+        slope = None if RATE_OFF in self._looks[-1].quality else self._trend.slope
+        return Physics(self._looks[-1], match, zones.most_common(1)[0][0] if zones else None, slope)
 
     def fields(self, found: Condition) -> dict[str, Any]:
         """Give the fields of `Vibration`."""
@@ -131,7 +150,7 @@ class VibrationWatch:
             "unit": basic.unit,
             "seconds": basic.seconds,
             "velocity_rms_mm_s": _digits(found.velocity_rms_mm_s),
-            **_slope_fields(self._trend.slope),
+            **_slope_fields(None if RATE_OFF in found.quality else self._trend.slope),
             "zone": found.zone,
             **shaft_fields(found.shaft),
             "envelope_band_hz": None if found.band_hz is None else [round(edge, 1) for edge in found.band_hz],
@@ -147,7 +166,7 @@ class VibrationWatch:
                 }
                 for line in found.lines
             },
-            "quality": list(found.quality),
+            "quality": [*found.quality, *self._unit.quality],
         }
 
     def evidence(self) -> dict[str, Any]:
@@ -161,7 +180,7 @@ class VibrationWatch:
             "zone": physics.zone,
             **shaft_fields(None if found is None else found.shaft),
             **match_fields(physics.match),
-            "quality": [] if found is None else list(found.quality),
+            "quality": [] if found is None else [*found.quality, *self._unit.quality],
         }
 
     def _speed(self, context: Context) -> ShaftSpeed | None:
@@ -201,6 +220,11 @@ class VibrationWatch:
         if len(self._speeds) < AGREEING or max(self._speeds) > (1 + SPEED_SPREAD) * min(self._speeds):
             return None
         return median(self._speeds) if shaft is None else shaft.rpm
+
+
+def _without_rate(basic: Indicators) -> Condition:
+    quality = (*basic.quality, RATE_OFF)
+    return Condition(basic, None, None, None, None, 0, (), None, quality)
 
 
 def rounded(value: Indicators) -> dict[str, list[float | None]]:

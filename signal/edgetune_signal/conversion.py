@@ -168,7 +168,15 @@ class ConvertedSource:
         if samples.shape[1] == 0:
             return None
         gap = self._gap and self._sequence > 0
-        made = Chunk(samples, time_ns, self.spec.rate_hz, self._sequence, gap=gap, quality=chunk.quality)
+        made = Chunk(
+            samples,
+            time_ns,
+            self.spec.rate_hz,
+            self._sequence,
+            gap=gap,
+            quality=chunk.quality,
+            measured_hz=None if chunk.measured_hz is None else chunk.measured_hz * self.spec.rate_hz / chunk.rate_hz,
+        )
         self._sequence += 1
         self._gap = False
         return made

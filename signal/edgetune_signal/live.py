@@ -183,7 +183,7 @@ class LiveSource:
         self._broken = False
         if gap:
             self._timeline.skip()
-        time_ns, lost = self._timeline.stamp(piece.samples.shape[1])
+        time_ns, lost = self._timeline.stamp(piece.samples.shape[1], piece.time_ns)
         if piece.time_ns is not None:
             time_ns, lost = piece.time_ns, False
         self._pieces.append((Piece(piece.samples, gap or lost), time_ns))
@@ -208,7 +208,8 @@ class LiveSource:
             self.spec.rate_hz,
             self._sequence,
             gap=first.gap and self._sequence > 0,
-            quality=self._timeline.quality,
+            quality=self._timeline.rate.quality,
+            measured_hz=self._timeline.rate.measured_hz,
         )
         self._sequence += 1
         return chunk

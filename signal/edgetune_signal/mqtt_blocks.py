@@ -121,6 +121,10 @@ def decode_block(payload: bytes) -> Block:
     """
     if len(payload) > MAX_BLOCK_BYTES:
         raise BlockError(f"a block has at most {MAX_BLOCK_BYTES} bytes, this has {len(payload)}: send smaller blocks")
+    if payload.lstrip()[:1] in (b"{", b"["):
+        raise BlockError(
+            "offset 0: this looks like JSON; samples are sent as binary blocks, which signal/README.md lays out"
+        )
     if len(payload) < _HEADER.size:
         raise BlockError(f"offset {len(payload)}: the block ends inside its header of {_HEADER.size} bytes")
     header = _HEADER.unpack_from(payload)

@@ -127,14 +127,15 @@ class MqttSource:
         block, gap = admitted
         if gap:
             self._timeline.skip()
-        arrival_ns, _ = self._timeline.stamp(block.samples.shape[1])
+        arrival_ns, _ = self._timeline.stamp(block.samples.shape[1], block.time_ns or None)
         chunk = Chunk(
             block.physical(),
             block.time_ns or arrival_ns,
             self.spec.rate_hz,
             self._sequence,
             gap=gap,
-            quality=self._timeline.quality,
+            quality=self._timeline.rate.quality,
+            measured_hz=self._timeline.rate.measured_hz,
         )
         self._sequence += 1
         return chunk

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgetune_signal.clock import NS_PER_S
+from edgetune_signal.rate import RateMeter
 
 if TYPE_CHECKING:
     from edgetune_signal.clock import Clock
@@ -24,8 +25,6 @@ LOST_S = 0.25
 LOST_BINS = 2
 SLEW = 0.01
 """Time stamps approach a better estimate by at most this part of the time that passes."""
-RATE_TOLERANCE = 0.01
-"""A measured rate further from the nominal one than this is ``rate_off``: frequencies would be misread by as much."""
 
 
 class Timeline:
@@ -41,11 +40,17 @@ class Timeline:
         The device's nominal rate.
     clock
         Where monotonic time and UTC come from. A step of UTC (a clock that is set) is followed at once.
+
+    Attributes
+    ----------
+    rate
+        At which rate samples really come.
     """
 
     def __init__(self, rate_hz: float, clock: Clock) -> None:
         self._rate_hz = rate_hz
         self._clock = clock
+        self.rate = RateMeter(rate_hz)
         self._drift: float | None = None  # seconds that samples come later in a second; None before it is known
         self._end = float("-inf")  # monotonic time at which the last sample was taken
         self._bins: deque[tuple[float, float]] = deque(maxlen=BINS)
@@ -53,6 +58,7 @@ class Timeline:
 
     def skip(self) -> None:
         """Start anew, since an unknown number of samples is missing; the drift stays known."""
+        self.rate.gap()
         self._start: float | None = None
         self._samples = 0
         self._correction = self._target = 0.0
@@ -65,13 +71,8 @@ class Timeline:
         """The rate at which samples come, or None before it can be told (ten seconds)."""
         return None if self._drift is None else self._rate_hz * (1 - self._drift)
 
-    @property
-    def quality(self) -> tuple[str, ...]:
-        """``rate_off`` where the measured rate is more than 1 % from the nominal one."""
-        return ("rate_off",) if self._drift is not None and abs(self._drift) > RATE_TOLERANCE else ()
-
-    def stamp(self, n: int) -> tuple[int, bool]:
-        """Take note of ``n`` samples that have just arrived.
+    def stamp(self, n: int, taken_ns: int | None = None) -> tuple[int, bool]:
+        """Take note of ``n`` samples that have just arrived; ``taken_ns`` is the sender's own time, where it has one.
 
         Returns
         -------
@@ -79,6 +80,7 @@ class Timeline:
             UTC of the first of them in nanoseconds, and whether samples must be missing before them.
         """
         now = self._clock.monotonic()
+        self.rate.add(n, now, taken_ns)
         nominal = n / self._rate_hz
         lasted = nominal / (1 - (self._drift or 0.0))
         if self._start is None:
@@ -104,7 +106,8 @@ class Timeline:
             return False
         (at, least), self._least, self._bin_start = self._least, (now, late), now
         when, before = self._bins[-1] if self._bins else (at, least)
-        expected = before + (self._drift or 0.0) * (at - when)
+        drift = self.rate.drift if self.rate.off else self._drift  # a rate far off looks like losses without end
+        expected = before + (drift or 0.0) * (at - when)
         self._late_bins = self._late_bins + 1 if least - expected > LOST_S else 0
         if self._late_bins == 0:
             self._bins.append((at, least))

@@ -49,6 +49,8 @@ class Chunk:
         True when samples are missing between the chunk before and this one.
     quality
         What the source knows to be wrong with the stream: ``rate_off``, samples come at another rate than ``rate_hz``.
+    measured_hz
+        The rate at which samples really come; None where the source cannot tell (yet), or plays something.
     """
 
     samples: Samples
@@ -57,6 +59,7 @@ class Chunk:
     sequence: int
     gap: bool = False
     quality: tuple[str, ...] = ()
+    measured_hz: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 from edgetune_signal.block_gate import BlockGate
@@ -32,14 +33,14 @@ class UdpDevice:
     spec
         What every block must be; another one is refused and the stream goes on.
     host, port
-        Address to listen at.
+        Address to listen at, of IPv4 or IPv6; ``::`` is every one of both.
     sender
         Address whose datagrams are taken; None for anybody's.
     """
 
     def __init__(self, spec: StreamSpec, host: str, port: int, sender: str | None) -> None:
         self._address = (host, port)
-        self._sender = sender
+        self._sender = None if sender is None else plain_address(sender)
         self._gate = BlockGate(spec)
         self._waiter = Waiter()
         self._socket: socket.socket | None = None
@@ -56,10 +57,14 @@ class UdpDevice:
 
     def open(self) -> None:
         """Bind the port."""
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        found = socket.getaddrinfo(*self._address, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        self._socket = socket.socket(family, kind, protocol)
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-        self._socket.bind(self._address)
+        if family == socket.AF_INET6:
+            self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        self._socket.bind(address)
 
     def receive(self, timeout_s: float) -> list[Piece]:
         """Return the blocks that have come and fit."""
@@ -70,10 +75,11 @@ class UdpDevice:
             return pieces
         for _ in range(MAX_AT_ONCE):
             try:
-                payload, (host, _) = self._socket.recvfrom(MAX_DATAGRAM_BYTES)
+                payload, (host, *_) = self._socket.recvfrom(MAX_DATAGRAM_BYTES)
             except BlockingIOError:
                 break
-            admitted = self._gate.admit(payload) if self._sender in (None, host) else None
+            wanted = self._sender is None or self._sender == plain_address(host)
+            admitted = self._gate.admit(payload) if wanted else None
             if admitted is not None:
                 block, gap = admitted
                 pieces.append(Piece(block.physical(), gap=gap, time_ns=block.time_ns or None))
@@ -90,6 +96,16 @@ class UdpDevice:
             self._socket = None
 
 
+def plain_address(text: str) -> str:
+    """Return an address as it is written shortest, IPv4 within IPv6 as IPv4, without its interface; a name as it is."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return text
+    inner = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(address if inner is None else inner)
+
+
 def open_udp(spec: StreamSpec, options: Mapping[str, object]) -> Source:
     """Listen for sample blocks on a UDP port.
 
@@ -98,8 +114,8 @@ def open_udp(spec: StreamSpec, options: Mapping[str, object]) -> Source:
     spec
         What every block must be.
     options
-        ``port`` (1 to 65535), ``host`` (address to listen at, by default every one), ``sender`` (address whose blocks
-        are taken, by default anybody's).
+        ``port`` (1 to 65535), ``host`` (address to listen at, by default every one of IPv4; ``"::"`` is every one of
+        IPv6 too), ``sender`` (address whose blocks are taken, by default anybody's).
 
     Raises
     ------
@@ -115,4 +131,5 @@ def open_udp(spec: StreamSpec, options: Mapping[str, object]) -> Source:
     elif not 1 <= port <= LAST_PORT and not any(problem.startswith("port ") for problem in reader.problems):
         reader.problem("port", f"must be from 1 to {LAST_PORT}, not {port}")
     reader.finish()
-    return LiveSource(UdpDevice(spec, host, port, sender), spec, f"udp {host}:{port}")
+    name = f"udp [{host}]:{port}" if ":" in host else f"udp {host}:{port}"
+    return LiveSource(UdpDevice(spec, host, port, sender), spec, name)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import sinks
 from cable import Cable
+from clocks import clock_rows
 from floods import floods
 from hardships import (
     FAKETIME,
@@ -332,6 +333,7 @@ def faults(chaos: Chaos, plan: Plan, disk: Disk) -> Iterator[tuple[str, list[Cal
     missing = "" if FAKETIME is not None else "libfaketime is not installed"
     yield "clock jumped an hour", [partial(chaos.jump, by_s) for by_s in plan.jumps_s], missing
     yield from sinks.faults(chaos, plan, disk)
+    yield from clock_rows(chaos, plan)
 
 
 def leftovers(data: Path) -> list[Path]:

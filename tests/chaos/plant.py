@@ -195,7 +195,7 @@ class Watcher:
         if leaf == "classification":
             self.classified_s = time.monotonic()
             self.boots.setdefault(json.loads(message.payload)["boot"], self.classified_s)
-        elif leaf in ("status", "state", "health", "calibration"):
+        elif leaf in ("status", "state", "health", "calibration", "fault"):
             told = self.newest[message.topic] = json.loads(message.payload)
             if leaf == "state":
                 self.phases.add(told["phase"])

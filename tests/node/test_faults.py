@@ -181,8 +181,15 @@ def test_an_operator_shelves_a_fault_until_its_time_is_over(bundle: Bundle) -> N
     assert said(effects, "resp/shelve")[0]["status"] == "done"
     assert (fault["active"], fault["shelved"], fault["severity"]) == (True, True, "alarm")
     assert fault["shelves"] == [
-        {"class": fault["class"], "until": "2026-01-01T00:01:00.192Z", "by": "operator", "comment": "known"}
+        {
+            "class": fault["class"],
+            "until": "2026-01-01T00:01:00.192Z",
+            "by": "operator",
+            "comment": "known",
+            "seconds": 60.0,
+        }
     ]
+    assert said(bench.handle(Tick()), "fault") == []
     bench.clock.now += 61
     (fault,) = said(bench.handle(Tick()), "fault")
     assert (fault["active"], fault["shelved"], fault["shelves"]) == (True, False, [])

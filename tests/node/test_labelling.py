@@ -33,3 +33,14 @@ def test_a_missing_chunk_is_a_gap() -> None:
     for number in (0, 1, 3):
         recent.push(Chunk(np.zeros((1, 5), np.float32), number, RATE_HZ, number))
     assert [part.sequence for part in recent.chunks] == [3]
+
+
+def test_where_the_clock_is_set_what_was_before_moves_with_it() -> None:
+    recent = Recent(RATE_HZ)
+    times_ns = [0, 500_000_000, 3600_000_000_000, 3600_500_000_000]
+    moved = []
+    for number, time_ns in enumerate(times_ns):
+        recent.push(Chunk(np.zeros((1, 5), np.float32), time_ns, RATE_HZ, number))
+        moved.append(recent.moved_ns)
+    assert moved == [0, 0, 3599_000_000_000, 0]
+    assert [part.time_ns for part in recent.chunks] == [3599_000_000_000 + 500_000_000 * n for n in range(4)]

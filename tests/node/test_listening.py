@@ -161,13 +161,16 @@ def test_a_refusal_is_past_when_nothing_more_was_refused_for_a_while_of_good_chu
 
 def test_whoever_sends_garbage_alone_fills_no_log() -> None:
     source, refusals = Scripted(), Refusals()
-    told = []
+    told, newest = [], []
     for tenth in range(250):
         source.last_error = f"found {tenth}"
         told.append(refusals.look(source, tenth / 10, heard=True))
+        newest.append(refusals.newest)
     assert list(dict.fromkeys(told)) == ["found 0", "found 100", "found 200"]
+    assert list(dict.fromkeys(newest)) == [f"found {tenth}" for tenth in range(0, 250, 10)]
     source.last_error = None
     assert refusals.look(source, 25.0, heard=True) is None
+    assert refusals.newest is None
 
 
 def test_a_refused_block_is_forgotten_once_good_blocks_come(monkeypatch: pytest.MonkeyPatch) -> None:

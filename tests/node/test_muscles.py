@@ -69,12 +69,14 @@ class Person:
         self.said: list[Any] = []
         self.kept: list[tuple[Recording, float]] = []
         self.gap = False
+        self.ahead_s = 0.0
         self._sequence = 0
 
     def hears(self, samples: Samples) -> None:
         for start in range(0, samples.shape[1], 20):
             part = samples[:, start : start + 20]
-            chunk = Chunk(part, AT_NS + round(self.clock.now * 1e9), RATE, self._sequence, gap=self.gap)
+            at_ns = AT_NS + round((self.clock.now + self.ahead_s) * 1e9)
+            chunk = Chunk(part, at_ns, RATE, self._sequence, gap=self.gap)
             self.gap = False
             self._sequence += 1
             self.clock.now += part.shape[1] / RATE
@@ -135,6 +137,20 @@ def test_rest_is_no_sign_and_a_gesture_held_for_a_minute_is_one(model: Bundle) -
     (sign,) = person.signs()
     assert sign.class_ == "fist"
     assert person.seconds(sign.end) - person.seconds(sign.start) == pytest.approx(60, abs=0.5)
+
+
+@pytest.mark.parametrize("jump_s", [-3600.0, 3600.0])
+def test_where_the_clock_is_set_every_sign_begins_before_it_ends(model: Bundle, jump_s: float) -> None:
+    person = Person(model)
+    heard = played(("rest", 3), ("fist", 2), ("rest", 2), ("fist", 2), ("rest", 2), ("open_hand", 1), ("rest", 2))
+    person.hears(heard[:, : 8 * RATE])
+    person.ahead_s = jump_s
+    person.hears(heard[:, 8 * RATE :])
+    signs = person.signs()
+    assert [sign.class_ for sign in signs] == ["fist", "fist", "fist", "open_hand"]
+    for sign in signs:
+        assert 0 < (sign.end - sign.start).total_seconds() < 3
+    assert [person.seconds(sign.start) > 2000 for sign in signs] == [False, False, jump_s > 0, jump_s > 0]
 
 
 def test_a_gesture_that_the_model_never_learned_is_one_unknown_sign_and_is_kept_for_a_name(model: Bundle) -> None:

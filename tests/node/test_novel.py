@@ -246,6 +246,15 @@ def test_the_folder_never_grows_beyond_its_quota_and_a_smaller_quota_is_kept_too
     assert len(NovelStore(tmp_path, 14_000).kept()) == 2
 
 
+def test_what_came_last_stays_last_where_the_clock_was_set_back(tmp_path: Path) -> None:
+    store = NovelStore(tmp_path, 10**6)
+    for number, time_ns in enumerate((9_000, 10_000, 10, 20)):
+        samples = np.ones((1, LENGTH), np.float32)
+        store.keep(Recording(samples, RATE, "novel", "g", time_ns=time_ns, group=f"novel-e{number}"), 2.0)
+    assert [kept.event for kept in store.kept()] == ["e0", "e1", "e2", "e3"]
+    assert [kept.event for kept in NovelStore(tmp_path, 10**6).kept()] == ["e0", "e1", "e2", "e3"]
+
+
 def test_a_full_disk_keeps_nothing_half_and_loses_nothing(small_disk: Any) -> None:
     store = NovelStore(small_disk.folder / "novel", 10**6)
     store.keep(stretch(1), 1.5)

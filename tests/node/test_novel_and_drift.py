@@ -52,6 +52,35 @@ def test_who_does_not_want_to_hear_of_the_novel_need_not(healthy_bundle: Bundle)
     assert [(found["class"] in healthy_bundle.card.classes, found["quality"]) for found in told] == [(True, [])] * 4
 
 
+@pytest.mark.parametrize("jump_s", [-3600.0, 3600.0, 30 * 86_400.0])
+def test_a_clock_that_is_set_in_the_midst_of_the_novel_loses_none_of_it(healthy_bundle: Bundle, jump_s: float) -> None:
+    bench = Bench()
+    bench.handle(ModelReady("bearing", "", with_novelty(healthy_bundle), None))
+    for _ in range(4):
+        bench.samples()
+    bench.loudness = 100.0
+    effects = [effect for _ in range(40) for effect in bench.samples()]
+    bench.clock.ahead_s = jump_s
+    effects += [effect for _ in range(60) for effect in bench.samples()]
+    kept = only(effects, KeepNovel).recording
+    assert kept.samples.shape[1] / 1000 == pytest.approx(5.0, abs=0.2)
+    assert kept.samples.std() == pytest.approx(100.0, rel=0.05)
+
+
+def test_a_clock_that_is_set_back_after_a_recording_does_not_keep_the_novel_from_being_kept(
+    healthy_bundle: Bundle,
+) -> None:
+    bench = Bench()
+    bench.handle(ModelReady("bearing", "", with_novelty(healthy_bundle), None))
+    bench.command("record", id="r", label="normal", seconds=1.0)
+    effects = [effect for _ in range(20) for effect in bench.samples()]
+    only(effects, SaveRecording)
+    bench.clock.ahead_s = -3600.0
+    bench.loudness = 100.0
+    effects = [effect for _ in range(110) for effect in bench.samples()]
+    assert any(isinstance(effect, KeepNovel) for effect in effects)
+
+
 def test_the_novel_is_kept_named_and_learnt(healthy_bundle: Bundle) -> None:
     bench = Bench()
     bench.handle(ModelReady("bearing", "", with_novelty(healthy_bundle), None))

@@ -280,3 +280,9 @@ def test_the_readme_shows_the_examples_as_they_are() -> None:
     assert "examples/send_block.c" in readme
     sizes = [int(size) for size in re.findall(r"^\| \d+ \| (\d+) \|", readme, flags=re.MULTILINE)]
     assert sum(sizes) == 44
+
+
+@pytest.mark.parametrize("payload", [b'{"x": [1, 2]}', b"[0.1, 0.2]", b' \n{"samples": [' + b"0.5, " * 50 + b"0]}"])
+def test_samples_that_are_sent_as_json_are_named_so(payload: bytes) -> None:
+    with pytest.raises(BlockError, match="looks like JSON; samples are sent as binary blocks"):
+        decode_block(payload)

@@ -32,7 +32,7 @@ def test_time_stamps_are_within_milliseconds_and_the_rate_is_found(clock: Any, t
     errors = play(clock, timeline, 120, true_hz=true_hz)  # 5 % more than rate_off needs a minute to be caught up with
     assert np.abs(errors[-1000:]).max() < 0.006
     assert timeline.measured_hz == pytest.approx(true_hz, rel=2e-4)
-    assert timeline.quality == (("rate_off",) if true_hz == 950 else ())
+    assert timeline.rate.quality == (("rate_off",) if true_hz == 950 else ())
 
 
 def test_without_a_gap_a_time_stamp_follows_the_one_before(clock: Any) -> None:
@@ -44,7 +44,7 @@ def test_nothing_is_said_of_the_rate_before_it_can_be_told(clock: Any) -> None:
     timeline = Timeline(RATE, clock)
     play(clock, timeline, 5, true_hz=900.0)
     assert timeline.measured_hz is None
-    assert timeline.quality == ()
+    assert timeline.rate.quality == ()
 
 
 def test_a_silent_loss_is_told_within_seconds_and_is_no_drift(clock: Any) -> None:
@@ -79,4 +79,4 @@ def test_after_a_gap_time_is_the_present_and_the_rate_stays_known(clock: Any) ->
     time_ns, lost = timeline.stamp(N)
     assert not lost
     assert (time_ns - clock.utc_ns()) / 1e9 == pytest.approx(-N / 900.0, abs=1e-3)
-    assert timeline.quality == ("rate_off",)
+    assert timeline.rate.quality == ("rate_off",)

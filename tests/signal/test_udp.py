@@ -124,6 +124,42 @@ def test_only_the_configured_sender_is_heard(port: int, send: Callable[..., None
         assert read_chunk(source).samples[0, 0] == 5
 
 
+@pytest.mark.parametrize(
+    ("host", "to", "sender"),
+    [
+        ("::1", "::1", None),
+        ("::1", "::1", "0:0:0:0:0:0:0:1"),
+        ("::", "::1", "::1"),
+        ("::", "127.0.0.1", "127.0.0.1"),
+        ("::", "127.0.0.1", None),
+        ("localhost", "127.0.0.1", None),
+    ],
+)
+def test_samples_come_over_ipv6_too(port: int, host: str, to: str, sender: str | None) -> None:
+    family = socket.AF_INET6 if ":" in to else socket.AF_INET
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    options = {"host": host, **({} if sender is None else {"sender": sender})}
+    if host == "localhost" and socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0][0] != family:
+        to, family = "::1", socket.AF_INET6
+    with (
+        closing(open_source("udp", SPEC, {"port": port, **options})) as source,
+        socket.socket(family, socket.SOCK_DGRAM) as ours,
+        sending(lambda number: ours.sendto(datagram(number), (to, port))),
+    ):
+        assert read_chunk(source).samples.shape == (3, N)
+
+
+def test_over_ipv6_only_the_configured_sender_is_heard(port: int) -> None:
+    with closing(open_source("udp", SPEC, {"port": port, "host": "::", "sender": "192.0.2.1"})) as source:
+        source.read(0)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
+            ours.sendto(datagram(0), ("127.0.0.1", port))
+        assert source.read(0.2) is None
+
+
 def test_a_port_that_is_taken_is_an_error_and_can_be_tried_again(port: int, send: Callable[..., None]) -> None:
     second = open_source("udp", SPEC, {"port": port, "host": "127.0.0.1"})
     with closing(opened(port)), pytest.raises(SourceError, match=rf"udp 127\.0\.0\.1:{port}: Address already in use"):

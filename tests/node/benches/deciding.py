@@ -150,7 +150,7 @@ class Bench:
         number = self.sequence[asset]
         self.sequence[asset] += 1
         self.clock.now += n / RATE
-        time_ns = 1_767_225_600_000_000_000 + round(self.clock.now * 1e9)
+        time_ns = 1_767_225_600_000_000_000 + round((self.clock.now + self.clock.ahead_s) * 1e9)
         return self.handle(ChunkArrived(asset, Chunk(samples, time_ns, RATE, number)))
 
 

@@ -59,14 +59,15 @@ protocol = "{protocol}"
         self._process: subprocess.Popen[bytes] | None = None
         self._ids = iter(range(10_000))
 
-    def start(self, *, stderr: int | None = None, prefix: Sequence[str] = ()) -> None:
+    def start(self, *, stderr: int | None = None, prefix: Sequence[str] = (), **environment: str) -> None:
         """Start it and wait until it is online; ``prefix`` is a command that ends in running the node."""
         with (self.folder / "node.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*prefix, sys.executable, "-m", "edgetune_node", "run", "--config", str(self.config)],
                 stdout=log,
                 stderr=log if stderr is None else stderr,
-                env={name: value for name, value in os.environ.items() if not name.startswith("EDGETUNE_")},
+                env={name: value for name, value in os.environ.items() if not name.startswith("EDGETUNE_")}
+                | environment,
             )
         self.wait("status", lambda status: status["status"] == "online")
 

@@ -14,7 +14,8 @@ from keeping import DAY_NS, Clock, open_outbox, payloads, put
 
 from edgetune_node import outbox as outbox_module
 from edgetune_node.errors import OutboxError
-from edgetune_node.outbox import ENTRY_OVERHEAD_BYTES, Entry, Lane
+from edgetune_node.outbox import ENTRY_OVERHEAD_BYTES, Entry
+from edgetune_node.outbox_rows import Lane
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder that needs no disk, where the system has one
 
