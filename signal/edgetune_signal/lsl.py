@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 RESOLVE_S = 2.0
 """A stream that is on the network answers within this time."""
 OTHERS_S = 0.5
-"""Time in which others answer: of the same type, of which one has to be named, or any where the wanted one is missing."""
+"""Time in which others answer: of the same type, of which one has to be named, or any if the wanted one is missing."""
 WAIT_S = 0.1
 """liblsl cannot be woken: so long it waits at most."""
 BUFFER_S = 10
