@@ -40,6 +40,9 @@ REPORT: Final = "report.html"
 MODEL_FILES: Final[dict[Precision, str]] = {"float": "model.onnx", "int8": "model.int8.onnx"}
 MAX_CARD_BYTES: Final = 4 * 2**20
 MAX_CLASS_NAME: Final = 200
+UNNAMED: Final = "unnamed"
+ID_DIGITS: Final = 8
+"""Hexadecimal digits of an id that tell bundles of one second apart."""
 FIRST_YEAR, LAST_YEAR = 1970, 2200
 MAX_CALIBRATION_WINDOWS: Final = 256
 MIN_AGREEMENT: Final = 0.995
@@ -141,7 +144,7 @@ def write_bundle(
     report
         ``report.html``, or what makes it of the card (which then has no hash of the report yet).
     created
-        UTC time; with four digits of the content's hash it makes the id.
+        UTC time; with eight digits of a hash of the card it makes the id.
     notes
         Goes into the card beside the note on int8.
     extra
@@ -180,7 +183,7 @@ def write_bundle(
     deployed, because = choose_precision(agreement, len(validation), measured)
     files = {MODEL_FILES[precision]: data for precision, data in models.items()} | dict(extra or {})
     card = ModelCard(
-        id=free_id(folder, created, b"".join(models.values())),
+        id=UNNAMED,
         created=created,
         task=task,
         classes=list(classes),
@@ -199,6 +202,7 @@ def write_bundle(
         versions=versions(),
         notes={**(notes or {}), "int8": asdict(note)},
     )
+    card = named(card, folder)
     files[REPORT] = (report if isinstance(report, str) else report(card)).encode()
     card = card.model_copy(update={"sha256": {name: digest(data) for name, data in files.items()}})
     files[CARD] = card.model_dump_json(indent=2).encode()
@@ -210,7 +214,7 @@ def choose_precision(agreement: float, windows: int, measured: Mapping[Precision
     """Precision to deploy, and why: int8 where it says what float says and is no slower, else float."""
     share = f"int8 gives float's label on {agreement:.1%} of {windows} validation windows"
     int8, full = measured["int8"].latency_p50_us, measured["float"].latency_p50_us
-    times = f"{int8:.0f} us a window against {full:.0f} us in float"
+    times = f"{int8:g} us a window against {full:g} us in float"
     if agreement < MIN_AGREEMENT:
         return "float", f"{share}, fewer than the {MIN_AGREEMENT:.1%} it must"
     if int8 > full:
@@ -324,12 +328,16 @@ def evaluate(bundle: Bundle, x: NDArray[np.float32], label: NDArray[np.integer],
     )
 
 
-def free_id(folder: Path, created: datetime, content: bytes) -> str:
-    """Id of a new bundle: sortable by time, told apart by content; the next free one where both are the same."""
+def named(card: ModelCard, folder: Path) -> ModelCard:
+    """Return ``card`` with the id of a new bundle in ``folder``: sortable by time, told apart by the whole card.
+
+    Two bundles of the same networks and second differ in what was measured; so do their ids, wherever they are written.
+    """
+    content = card.model_copy(update={"id": UNNAMED}).model_dump_json().encode()
     for salt in count():
-        name = f"{created.astimezone(UTC):%Y%m%dt%H%M%S}-{digest(content + bytes(salt))[:4]}"
+        name = f"{card.created.astimezone(UTC):%Y%m%dt%H%M%S}-{digest(content + bytes(salt))[:ID_DIGITS]}"
         if not (folder / f"model-{name}").exists():
-            return name
+            return card.model_copy(update={"id": name})
     raise AssertionError("count ended")
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
 
-from edgetune_nas.bundle import CARD, MODEL_FILES, REPORT, choose_precision, free_id, load_bundle, versions
+from edgetune_nas.bundle import CARD, MODEL_FILES, REPORT, choose_precision, load_bundle, named, versions
 from edgetune_nas.bundle_files import digest, read_verified, write_folder
 from edgetune_nas.card import Cost, Metrics, ModelCard, Precision
 from edgetune_nas.errors import BundleError
@@ -184,7 +184,6 @@ def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> Mod
         content[NOVELTY] = whole.novelty.to_bytes()
     card = base.model_copy(
         update={
-            "id": free_id(out, created, b"".join(files.values())),
             "created": created,
             "layers": point.layers,
             "cost": point.cost[deployed],
@@ -203,6 +202,7 @@ def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> Mod
             },
         }
     )
+    card = named(card, out)
     content[REPORT] = render_apart(card, ()).encode()
     card = card.model_copy(update={"sha256": {name: digest(data) for name, data in content.items()}})
     content[CARD] = card.model_dump_json(indent=2).encode()

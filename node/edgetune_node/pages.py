@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edgetune_node.outbox import Entry, Outbox
-from edgetune_node.outbox_rows import Lane
+    from edgetune_node.outbox_rows import Lane
 
 PAGE = 64
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 RESOLVE_S = 2.0
 """A stream that is on the network answers within this time."""
 OTHERS_S = 0.5
-"""So long others of its type are waited for, of which one would have to be named."""
+"""Time in which others answer: of the same type, of which one has to be named, or any if the wanted one is missing."""
 WAIT_S = 0.1
 """liblsl cannot be woken: so long it waits at most."""
 BUFFER_S = 10
@@ -93,7 +93,7 @@ class LslDevice:
         if found and "name" not in self._wanted:
             found = pylsl.resolve_bypred(predicate, 2, OTHERS_S) or found
         if len(found) != 1:
-            heard = found or pylsl.resolve_streams(WAIT_S)
+            heard = found or pylsl.resolve_streams(OTHERS_S)
             named = ", ".join(f"{info.name()} ({info.type()}, {info.hostname()})" for info in heard) or "none"
             count = "several LSL streams have" if found else "no LSL stream has"
             raise SourceError(f"{count} {predicate}: there are {named}; is the sender on, and in this network?")

@@ -87,11 +87,11 @@ class Stack:
             pytest.fail(f"{' '.join(arguments)} ended {done.returncode}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
         return done
 
-    def up(self, *services: str, profiles: tuple[str, ...] = ()) -> None:
-        """Start services, all if none is named, and wait until they are healthy."""
+    def up(self, *services: str, profiles: tuple[str, ...] = (), build: bool = False) -> None:
+        """Start services, all if none is named, and wait until they are healthy; build the image first if asked."""
         words = [*(word for name in profiles for word in ("--profile", name)), "up", "--wait"]
-        words += ["--wait-timeout", str(UP_S), *services]
-        up = self.compose(*words, seconds=UP_S + 60, code=None)
+        words += ["--wait-timeout", str(UP_S), *(["--build"] if build else []), *services]
+        up = self.compose(*words, seconds=UP_S + 60 + (BUILD_S if build else 0), code=None)
         if up.returncode:
             logs = self.compose("logs", "--tail", "40").stdout
             pytest.fail(f"the containers do not become healthy:\n{up.stderr[-2000:]}\n{logs}")
@@ -170,9 +170,8 @@ def need_engine() -> None:
 def running(stack: Stack) -> Iterator[Stack]:
     """Build the image and start all containers; afterwards nothing is left of them. Skips where no engine answers."""
     need_engine()
-    stack.compose("build", "node", seconds=BUILD_S)
     try:
-        stack.up()
+        stack.up(build=True)
         yield stack
     finally:
         stack.compose("--profile", "*", "down", "--volumes", "--remove-orphans", seconds=DOWN_S + 30)

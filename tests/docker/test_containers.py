@@ -141,6 +141,20 @@ def test_a_second_line_is_seen_beside_the_first_and_each_obeys_alone(stack: Stac
         stack.compose("--profile", "*", "rm", "--stop", "--force", "node2", "machine2", "watch")
 
 
+def test_adding_the_second_line_leaves_the_containers_of_the_first_as_they_are(stack: Stack) -> None:
+    def first() -> dict[str, tuple[str, str]]:
+        found = {name: stack.inspect(name) for name in ("broker", "node", "machine")}
+        return {name: (each["Id"], each["State"]["StartedAt"]) for name, each in found.items()}
+
+    before = first()
+    try:
+        stack.up(profiles=("line2",))
+        stack.up(profiles=("line2",), build=True)
+        assert first() == before
+    finally:
+        stack.compose("--profile", "*", "rm", "--stop", "--force", "node2", "machine2")
+
+
 def test_what_starts_and_watch_fit_a_raspberry_pi_of_1_gib(stack: Stack) -> None:
     shown = json.loads(stack.compose("--profile", "watch", "config", "--format", "json").stdout)
     limits = {name: int(service["mem_limit"]) for name, service in shown["services"].items()}

@@ -92,8 +92,8 @@ def test_a_search_killed_three_times_while_it_trains_ends_like_an_unbroken_one(t
     assert done["event"] == "done", done
     cards = [ModelCard.model_validate(each["card"]) for each in (unbroken, done)]
     assert cards[0].layers == cards[1].layers
-    assert cards[0].metrics == cards[1].metrics
-    assert cards[0].sha256["model.onnx"] == cards[1].sha256["model.onnx"]
+    for name in ("model.onnx", "model.int8.onnx"):  # the metrics are those of the one that ran faster
+        assert cards[0].sha256[name] == cards[1].sha256[name]
     assert cards[0].notes["front"] == cards[1].notes["front"]
     journals = [(tmp_path / name / "journal.jsonl").read_text().splitlines() for name in ("unbroken", "cut")]
     told = [[_timeless(line) for line in journal[1:]] for journal in journals]

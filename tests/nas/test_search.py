@@ -91,16 +91,17 @@ def test_without_torch_a_closed_form_is_found_and_the_card_says_so(tmp_path: Pat
 @pytest.mark.slow
 def test_a_trained_network_is_found_retrained_and_exported(tmp_path: Path) -> None:
     data = _dataset(conditions=2)
-    result = search(data, task="fault", budget=Budget(search_seconds=60), out=tmp_path, candidates=18)
+    result = search(data, task="fault", budget=Budget(search_seconds=3600), out=tmp_path, candidates=18)
     card = result.card
     assert card.search.trained > 0
     assert card.search.candidates >= card.search.trained + card.search.rejected
     assert card.metrics.accuracy >= 0.95
     assert set(card.metrics.accuracy_by_condition) == {"load 0", "load 1"}
     assert "training" not in card.notes
-    again = search(data, task="fault", budget=Budget(search_seconds=60), out=tmp_path, candidates=18)
+    again = search(data, task="fault", budget=Budget(search_seconds=3600), out=tmp_path, candidates=18)
     assert again.card.layers == card.layers
-    assert again.card.metrics.confusion == card.metrics.confusion
+    for name in ("model.onnx", "model.int8.onnx"):  # the metrics are those of the one that ran faster
+        assert again.card.sha256[name] == card.sha256[name]
     assert again.front == result.front
 
 

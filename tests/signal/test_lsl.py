@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import time
 from contextlib import closing
@@ -64,9 +65,10 @@ def ramp(first: int, n: int, channels: int = 2) -> np.ndarray[Any, np.dtype[np.f
 
 @pytest.fixture
 def streaming() -> Iterator[None]:
-    """Sends until the test ends, whoever listens."""
+    """Sends until the test ends, whoever listens; stamped when it was measured, however late the machine sends it."""
     sender = outlet("stream")
-    with sending(lambda number: sender.push_chunk(ramp(10 * number, 10))):
+    began = pylsl.local_clock()
+    with sending(lambda number: sender.push_chunk(ramp(10 * number, 10), began + (number + 1) / 100)):
         yield
 
 
@@ -136,11 +138,16 @@ def test_a_stream_that_does_not_fit_is_refused_with_what_to_do(
     made: dict[str, Any], options: dict[str, Any], message: str
 ) -> None:
     sender = outlet("sender", **made)
-    with (
-        closing(open_source("lsl", SPEC, {"stream": "sender", **options})) as source,
-        pytest.raises(SourceError, match=message),
-    ):
-        source.read(0.0)
+    deadline = time.monotonic() + 30
+    while True:  # a busy machine may hear of the sender too late, which is another error
+        with (
+            closing(open_source("lsl", SPEC, {"stream": "sender", **options})) as source,
+            pytest.raises(SourceError) as refused,
+        ):
+            source.read(0.0)
+        if re.search(message, str(refused.value)) or time.monotonic() > deadline:
+            break
+    assert re.search(message, str(refused.value))
     del sender
 
 
@@ -202,4 +209,5 @@ def test_stamps_of_no_clock_that_is_known_give_way_to_the_time_of_arrival(stamp_
         before_ns = time.time_ns()
         sender.push_chunk(ramp(0, 20), stamp_s)
         chunk = read_chunk(source)
-        assert before_ns - 10**6 <= chunk.time_ns + 20 * 10**6 <= time.time_ns() + 10**6
+        # liblsl may hand over the first of the 20 samples alone
+        assert before_ns - 21 * 10**6 <= chunk.time_ns <= time.time_ns() + 10**6

@@ -67,6 +67,15 @@ def test_two_bundles_of_the_same_second_and_content_have_two_ids(
     assert {f"model-{name}" for name in ids} == {folder.name for folder in tmp_path.iterdir()}
 
 
+def test_bundles_of_the_same_second_and_networks_in_two_folders_have_two_ids(
+    write: Callable[..., ModelCard], tmp_path: Path
+) -> None:
+    ids = [write(tmp_path / str(number), notes={"number": number}).id for number in range(2)]
+
+    assert ids[0] != ids[1]
+    assert ids[0].split("-")[0] == ids[1].split("-")[0]
+
+
 def test_the_report_is_made_of_the_card(write: Callable[..., ModelCard], tmp_path: Path) -> None:
     card = write(tmp_path, report=lambda card: f"accuracy {card.metrics.accuracy} of {card.id} é")
 
