@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edgetune_nas.front import Kept
     from edgetune_nas.parts import Parts
     from edgetune_nas.task_profile import TaskProfile
-    from edgetune_signal.datasets import Dataset
+    from edgetune_signal.datasets.load import Dataset
 
 
 def pareto_points(engine: Engine, input_shape: tuple[int, int], classes: int) -> tuple[FrontPoint, ...]:

@@ -21,7 +21,7 @@ from edgetune_nas.novelty import NOVELTY
 from edgetune_nas.onnx_check import check_network
 from edgetune_nas.runtime import Classifier, measure, open_session
 from edgetune_signal.errors import RecordingError
-from edgetune_signal.npz import open_npz
+from edgetune_signal.recordings.npz import open_npz
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from edgetune_nas.layers import Network
     from edgetune_nas.quantise import Adapt
-    from edgetune_signal.datasets import Dataset
+    from edgetune_signal.datasets.load import Dataset
 
 FRONT: Final = "front.npz"
 CALIBRATION_WINDOWS: Final = 256

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from edgetune_nas.layers import Network
     from edgetune_nas.quantise import Adapt
-    from edgetune_signal.datasets import Dataset
+    from edgetune_signal.datasets.load import Dataset
 
 MACS = 2e9
 """Operations that the features may take; beyond it, fewer windows are used."""

@@ -25,7 +25,7 @@ from edgetune_nas.usage import peak_rss_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from edgetune_signal.datasets import Dataset
+    from edgetune_signal.datasets.load import Dataset
 
 NICENESS = 10
 LIBRARY_ADDRESS_SPACE = 2 << 30
@@ -131,8 +131,8 @@ def load(source: Source) -> Dataset:
     edgetune_signal.errors.RecordingError
         When they cannot be read.
     """
-    from edgetune_signal.datasets import load_dataset, recordings_dataset
-    from edgetune_signal.recording_file import read_recording
+    from edgetune_signal.datasets.load import load_dataset, recordings_dataset
+    from edgetune_signal.recordings.recording import read_recording
 
     if source.path is not None:
         return load_dataset(

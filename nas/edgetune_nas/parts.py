@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgetune_nas.errors import DataError
-from edgetune_signal.datasets import merge_library
+from edgetune_signal.datasets.load import merge_library
+from edgetune_signal.datasets.splits import split_dataset
 from edgetune_signal.errors import RecordingError
-from edgetune_signal.splits import split_dataset
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgetune_signal.datasets import Dataset
-    from edgetune_signal.splits import Split
+    from edgetune_signal.datasets.load import Dataset
+    from edgetune_signal.datasets.splits import Split
 
 SHORTEST = 2
 """Samples of a window: one alone has neither spectrum nor envelope."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgetune_nas.card import Budget, ModelCard, Task
-    from edgetune_signal.datasets import Dataset
+    from edgetune_signal.datasets.load import Dataset
 
 JOURNAL = "journal.jsonl"
 PLANNED_SHARE = 0.85

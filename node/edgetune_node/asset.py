@@ -26,7 +26,7 @@ from edgetune_node.telling import fault_fields, model_fields
 from edgetune_node.verdict import Verdict, judge
 from edgetune_node.vibration import VibrationWatch
 from edgetune_signal import Windower
-from edgetune_signal.rate import RATE_OFF
+from edgetune_signal.stream.rate import RATE_OFF
 
 if TYPE_CHECKING:
     from collections.abc import Callable

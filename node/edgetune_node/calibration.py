@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from edgetune_node.calibration_events import Input, Output
     from edgetune_node.messages import CalibrationPhase, Phase
     from edgetune_signal import Recording
-    from edgetune_signal.types import StreamSpec
+    from edgetune_signal.stream.types import StreamSpec
 
 DEPLOY_S = 2.0
 """What installing a model is expected to take; only the percentage and the ETA use it."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from edgetune_nas.card import ModelCard
-    from edgetune_signal.types import StreamSpec
+    from edgetune_signal.stream.types import StreamSpec
 
 
 def check(command: Recalibrate | Record, stored: Mapping[str, float], *, spec: StreamSpec, window: int) -> list[str]:

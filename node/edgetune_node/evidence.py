@@ -10,17 +10,17 @@ import numpy as np
 
 from edgetune_node.alarm import NOVEL
 from edgetune_node.vibration import rounded
-from edgetune_signal.condition import defect_of_class
-from edgetune_signal.indicators import indicators
+from edgetune_signal.vibration.condition_indicators import indicators
+from edgetune_signal.vibration.diagnosis import defect_of_class
 
 if TYPE_CHECKING:
     from edgetune_node.alarm import AlarmState
     from edgetune_node.config import AssetSection
     from edgetune_node.message_parts import PhysicsWord
     from edgetune_node.vibration import VibrationWatch
-    from edgetune_signal.defects import Defect
-    from edgetune_signal.types import Samples
-    from edgetune_signal.velocity import Zone
+    from edgetune_signal.stream.types import Samples
+    from edgetune_signal.vibration.defects import Defect
+    from edgetune_signal.vibration.velocity import Zone
 
 WINDOWS = 16
 """Indicators are given of so many windows at the most."""

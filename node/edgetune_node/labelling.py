@@ -11,7 +11,7 @@ import numpy as np
 from edgetune_node.alarm import NOVEL
 from edgetune_node.events import LabelNovel, SaveRecording
 from edgetune_signal import Recording, held_out_start, window_quality
-from edgetune_signal.rate import RATE_OFF
+from edgetune_signal.stream.rate import RATE_OFF
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgetune_node.config import AssetSection
     from edgetune_node.novel import NovelWatch, Span
     from edgetune_signal import Chunk
-    from edgetune_signal.types import Samples
+    from edgetune_signal.stream.types import Samples
 
 UNUSABLE = frozenset({"nan", "flat"})
 RATE = frozenset({RATE_OFF})

@@ -12,7 +12,7 @@ import structlog
 from edgetune_node.errors import ConfigError
 from edgetune_node.events import ChunkArrived, SourceChanged, SourceRefused
 from edgetune_signal import SourceEnded, SourceOptionsError, open_source
-from edgetune_signal.conversion import check_chunk
+from edgetune_signal.sources.conversion import check_chunk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgetune_node.clock import from_ns
 from edgetune_node.sign import SignDetector
 from edgetune_signal import Activity, IndicatorBuffer, emg_features
-from edgetune_signal.rate import RATE_OFF
+from edgetune_signal.stream.rate import RATE_OFF
 
 if TYPE_CHECKING:
     from collections.abc import Callable

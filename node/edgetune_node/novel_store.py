@@ -10,7 +10,7 @@ from edgetune_node.alarm import NOVEL
 from edgetune_node.errors import NodeError
 from edgetune_node.novel import Kept
 from edgetune_signal import RecordingStore, read_recording, write_recording
-from edgetune_signal.recordings import FILE_OVERHEAD_BYTES
+from edgetune_signal.recordings.store import FILE_OVERHEAD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from edgetune_node.config_machine import MachineSection
     from edgetune_node.context import Context
-    from edgetune_signal.types import Samples
+    from edgetune_signal.stream.types import Samples
 
 RESUMES_AT = 1.5
 """Times ``min_rms`` that the signal must have to count as running again, so that noise at the limit does not toggle."""

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 from edgetune_node.stream_checks import UnitCheck
 from edgetune_node.trend import Trend
 from edgetune_signal import Condition, IndicatorBuffer, ShaftSpeed, diagnose
-from edgetune_signal.condition import estimated_speed
-from edgetune_signal.indicators import indicators
-from edgetune_signal.rate import RATE_OFF
+from edgetune_signal.stream.rate import RATE_OFF
+from edgetune_signal.vibration.condition_indicators import indicators
+from edgetune_signal.vibration.diagnosis import estimated_speed
 
 if TYPE_CHECKING:
     from edgetune_node.config import AssetSection
     from edgetune_node.context import Context
     from edgetune_node.trend import Slope
     from edgetune_signal import Chunk, Indicators
-    from edgetune_signal.defects import DefectLine
-    from edgetune_signal.types import Samples
-    from edgetune_signal.velocity import Zone
+    from edgetune_signal.stream.types import Samples
+    from edgetune_signal.vibration.defects import DefectLine
+    from edgetune_signal.vibration.velocity import Zone
 
 SHORTEST_S = 1.0
 LOOKED_BACK, AGREEING = 5, 3

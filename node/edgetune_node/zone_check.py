@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_signal.velocity import VELOCITY_MIN_SECONDS, velocity_problem, velocity_rms, zone
+from edgetune_signal.vibration.velocity import VELOCITY_MIN_SECONDS, velocity_problem, velocity_rms, zone
 
 if TYPE_CHECKING:
     from edgetune_node.config import AssetSection

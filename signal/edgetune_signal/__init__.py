@@ -1,11 +1,11 @@
 """From a sensor to windows: sources, windowing, indicators, recordings, data sets."""
 
-from edgetune_signal.bearing import BEARINGS, DEEP_GROOVE_6205, BearingGeometry, DefectOrders
-from edgetune_signal.condition import Condition, Machine, ShaftSpeed, diagnose
-from edgetune_signal.converters import CONVERTERS
-from edgetune_signal.dataset import Dataset, merge_library, recordings_dataset
-from edgetune_signal.datasets import load_dataset
-from edgetune_signal.emg import EmgFeatures, emg_features
+from edgetune_signal.datasets.converters import CONVERTERS
+from edgetune_signal.datasets.dataset import Dataset, merge_library, recordings_dataset
+from edgetune_signal.datasets.load import load_dataset
+from edgetune_signal.datasets.splits import Split, split_dataset
+from edgetune_signal.emg.features import EmgFeatures, emg_features
+from edgetune_signal.emg.onset import Activity
 from edgetune_signal.errors import (
     BlockError,
     QuotaExceededError,
@@ -15,20 +15,20 @@ from edgetune_signal.errors import (
     SourceError,
     SourceOptionsError,
 )
-from edgetune_signal.indicators import IndicatorBuffer, Indicators
-from edgetune_signal.mqtt_blocks import Block, decode_block, encode_block
-from edgetune_signal.mqtt_source import MqttSource
-from edgetune_signal.onset import Activity
-from edgetune_signal.quality import window_quality
-from edgetune_signal.recording_file import Recording, read_recording, write_recording
-from edgetune_signal.recordings import BrokenRecording, RecordingInfo, RecordingStore, held_out_start
-from edgetune_signal.simulated_armband import ARMBAND_GESTURES, ArmbandSimulator
-from edgetune_signal.simulated_bearing import BEARING_CONDITIONS, BearingSimulator
-from edgetune_signal.source import Source
-from edgetune_signal.sources import open_source, source_kinds
-from edgetune_signal.splits import Split, split_dataset
-from edgetune_signal.types import Chunk, StreamSpec, Window
-from edgetune_signal.windowing import Windower
+from edgetune_signal.recordings.recording import Recording, read_recording, write_recording
+from edgetune_signal.recordings.store import BrokenRecording, RecordingInfo, RecordingStore, held_out_start
+from edgetune_signal.simulators.armband import ARMBAND_GESTURES, ArmbandSimulator
+from edgetune_signal.simulators.bearing import BEARING_CONDITIONS, BearingSimulator
+from edgetune_signal.sources.base import Source
+from edgetune_signal.sources.blocks import Block, decode_block, encode_block
+from edgetune_signal.sources.mqtt import MqttSource
+from edgetune_signal.sources.registry import open_source, source_kinds
+from edgetune_signal.stream.quality import window_quality
+from edgetune_signal.stream.types import Chunk, StreamSpec, Window
+from edgetune_signal.stream.windowing import Windower
+from edgetune_signal.vibration.bearing import BEARINGS, DEEP_GROOVE_6205, BearingGeometry, DefectOrders
+from edgetune_signal.vibration.condition_indicators import IndicatorBuffer, Indicators
+from edgetune_signal.vibration.diagnosis import Condition, Machine, ShaftSpeed, diagnose
 
 __all__ = [
     "ARMBAND_GESTURES",

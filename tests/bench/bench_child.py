@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgetune_nas.layers import Network
-    from edgetune_signal.datasets import Dataset
+    from edgetune_signal.datasets.load import Dataset
 
 CALIBRATION_WINDOWS = 256
 

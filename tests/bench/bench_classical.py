@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgetune_nas.card import Task
-    from edgetune_signal.datasets import Dataset
+    from edgetune_signal.datasets.load import Dataset
 
 KERNELS = 10_000
 TREES = 300

@@ -24,18 +24,18 @@ from edgetune_signal import (
     diagnose,
     emg_features,
 )
-from edgetune_signal.defects import defect_lines
-from edgetune_signal.emg import envelope
-from edgetune_signal.envelope import envelope_spectrum, kurtosis_band
-from edgetune_signal.indicators import indicators
-from edgetune_signal.quality import window_quality
-from edgetune_signal.shaft_speed import estimate_shaft_hz
-from edgetune_signal.velocity import velocity_rms
+from edgetune_signal.emg.features import envelope
+from edgetune_signal.stream.quality import window_quality
+from edgetune_signal.vibration.condition_indicators import indicators
+from edgetune_signal.vibration.defects import defect_lines
+from edgetune_signal.vibration.envelope import envelope_spectrum, kurtosis_band
+from edgetune_signal.vibration.shaft_speed import estimate_shaft_hz
+from edgetune_signal.vibration.velocity import velocity_rms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgetune_signal.types import Samples
+    from edgetune_signal.stream.types import Samples
 
 RATE, CHANNELS = 25_600, 3
 EMG_RATE, EMG_CHANNELS, HOP = 2000, 8, 100

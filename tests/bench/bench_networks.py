@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgetune_nas.layers import Shape
     from edgetune_nas.space import Genotype
     from edgetune_nas.task_profile import Recipe
-    from edgetune_signal.datasets import Dataset
+    from edgetune_signal.datasets.load import Dataset
 
 TRAINED = 12
 """Networks that random search and TPE train: as many training steps as two brackets of our own search."""

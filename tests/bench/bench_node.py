@@ -38,7 +38,7 @@ from edgetune_signal import (
     encode_block,
     recordings_dataset,
 )
-from edgetune_signal.simulated_bearing import BearingSimulator
+from edgetune_signal.simulators.bearing import BearingSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable

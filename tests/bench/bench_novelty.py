@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from edgetune_nas.novelty import fit_novelty
-from edgetune_signal.datasets import load_dataset
-from edgetune_signal.splits import split_dataset
+from edgetune_signal.datasets.load import load_dataset
+from edgetune_signal.datasets.splits import split_dataset
 
 WINDOW, HOP = 512, 256
 KNOWN = {

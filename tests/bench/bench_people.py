@@ -25,8 +25,8 @@ from edgetune_node.config import AssetSection
 from edgetune_node.muscles import MuscleWatch
 from edgetune_node.verdict import judge
 from edgetune_signal import Window
-from edgetune_signal.converters import MYO_WINDOW, MyoTake, read_myo
-from edgetune_signal.datasets import Dataset, recordings_dataset
+from edgetune_signal.datasets.converters import MYO_WINDOW, MyoTake, read_myo
+from edgetune_signal.datasets.load import Dataset, recordings_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -23,8 +23,8 @@ from rich.table import Table
 from scipy.io import savemat, wavfile
 
 from edgetune_signal import Block, Recording, SourceEnded, SourceError, StreamSpec, encode_block, open_source
-from edgetune_signal.recording_file import write_recording
-from edgetune_signal.simulated_bearing import BearingSimulator
+from edgetune_signal.recordings.recording import write_recording
+from edgetune_signal.simulators.bearing import BearingSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

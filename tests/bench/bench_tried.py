@@ -36,8 +36,8 @@ from edgetune_nas.space import Bank, Block, Envelope, Genotype, Stem, expand
 from edgetune_nas.task_profile import PROFILES
 from edgetune_nas.torch_net import LayerNet
 from edgetune_nas.training import TrainedNetwork, _Batches, _class_weights, _course, steps_per_epoch
-from edgetune_signal.converters import read_myo
-from edgetune_signal.datasets import merge_library
+from edgetune_signal.datasets.converters import read_myo
+from edgetune_signal.datasets.load import merge_library
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgetune_nas.card import Task
-    from edgetune_signal.datasets import Dataset
+    from edgetune_signal.datasets.load import Dataset
 
 
 STEM = Genotype(None, Stem(12, 128, 32), (Block("full", 16, 5),), "both")

@@ -24,7 +24,7 @@ from edgetune_nas.card import Budget
 from edgetune_nas.search import search
 from edgetune_nas.sign_novelty import fit_sign_novelty
 from edgetune_node.alarm import UNKNOWN
-from edgetune_signal.converters import MYO_WINDOW, convert_isl, read_myo
+from edgetune_signal.datasets.converters import MYO_WINDOW, convert_isl, read_myo
 
 CANDIDATES = 3
 """Closed forms alone: 108 models are made."""

@@ -18,7 +18,7 @@ from exam_protocols import BY_NAME as PROTOCOLS
 
 from edgetune_nas.card import Budget
 from edgetune_nas.errors import NasError
-from edgetune_signal.datasets import merge_library
+from edgetune_signal.datasets.load import merge_library
 from edgetune_signal.errors import RecordingError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from exam_protocols import Protocol, Sheet
     from numpy.typing import NDArray
 
-    from edgetune_signal.datasets import Dataset
+    from edgetune_signal.datasets.load import Dataset
 
 SEARCH = "edgetune"
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgetune_nas.card import Task
-    from edgetune_signal.datasets import Dataset
+    from edgetune_signal.datasets.load import Dataset
 
     Array = NDArray[np.float64]
     Predict = Callable[[NDArray[np.float32]], NDArray[np.integer]]

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_signal.converters import read_myo
-from edgetune_signal.datasets import Dataset, load_dataset, recordings_dataset
-from edgetune_signal.recording_file import Recording, read_recording
+from edgetune_signal.datasets.converters import read_myo
+from edgetune_signal.datasets.load import Dataset, load_dataset, recordings_dataset
+from edgetune_signal.recordings.recording import Recording, read_recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -18,8 +18,8 @@ import exam_tables
 import numpy as np
 import pytest
 
-from edgetune_signal.datasets import recordings_dataset
-from edgetune_signal.recording_file import Recording, write_recording
+from edgetune_signal.datasets.load import recordings_dataset
+from edgetune_signal.recordings.recording import Recording, write_recording
 
 RATE = 200.0
 DATA = Path(os.environ.get("EDGETUNE_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")

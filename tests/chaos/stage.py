@@ -9,7 +9,7 @@ from edgetune_nas.card import Budget
 from edgetune_nas.search import search
 from edgetune_node.store import ModelStore
 from edgetune_signal import Recording, RecordingStore, StreamSpec, recordings_dataset
-from edgetune_signal.simulated_bearing import BearingSimulator
+from edgetune_signal.simulators.bearing import BearingSimulator
 
 if TYPE_CHECKING:
     from pathlib import Path

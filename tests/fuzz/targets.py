@@ -30,7 +30,7 @@ from edgetune_node.context import parse_context
 from edgetune_node.errors import CommandError, PayloadError
 from edgetune_signal import Block, Recording, encode_block, read_recording, write_recording
 from edgetune_signal.errors import BlockError, RecordingError
-from edgetune_signal.mqtt_blocks import decode_block
+from edgetune_signal.sources.blocks import decode_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable

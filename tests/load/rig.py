@@ -25,7 +25,7 @@ from edgetune_node.demo.broker import HOST, DemoBroker, find_mosquitto
 from edgetune_node.demo.processes import ChildProcess
 from edgetune_node.store import ModelStore
 from edgetune_signal import Recording, RecordingStore, StreamSpec, recordings_dataset
-from edgetune_signal.simulated_bearing import BearingSimulator
+from edgetune_signal.simulators.bearing import BearingSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -22,7 +22,7 @@ from edgetune_node.messages import Classification, Vibration
 from edgetune_node.requests import Missed
 from edgetune_node.topics import Topics
 from edgetune_signal import Chunk
-from edgetune_signal.simulated_bearing import BearingSimulator
+from edgetune_signal.simulators.bearing import BearingSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ import pytest
 
 from edgetune_nas.card import Budget
 from edgetune_nas.search import SearchResult, search
-from edgetune_signal.datasets import INDEPENDENT, Dataset
+from edgetune_signal.datasets.load import INDEPENDENT, Dataset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

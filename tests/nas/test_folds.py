@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgetune_nas.folds import FOLDS, fewest_takes, folds
-from edgetune_signal.datasets import INDEPENDENT, Dataset
+from edgetune_signal.datasets.load import INDEPENDENT, Dataset
 
 EACH = 6
 """Windows of a take."""

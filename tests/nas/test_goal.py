@@ -22,7 +22,7 @@ from edgetune_nas.front import FRONT, pick
 from edgetune_nas.goal import Goal
 from edgetune_nas.search import SearchResult, search
 from edgetune_nas.task_profile import FAULT
-from edgetune_signal.datasets import INDEPENDENT, Dataset
+from edgetune_signal.datasets.load import INDEPENDENT, Dataset
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from edgetune_nas.onnx_writer import write_onnx
 from edgetune_nas.quantise import quantise
 from edgetune_nas.runtime import Classifier, open_session
 from edgetune_nas.space import Bank, Genotype
-from edgetune_signal.datasets import INDEPENDENT, Dataset
+from edgetune_signal.datasets.load import INDEPENDENT, Dataset
 
 if TYPE_CHECKING:
     import onnx

@@ -232,7 +232,7 @@ def test_every_shape_of_window_will_do(channels: int, length: int) -> None:
 
 
 def test_on_real_recordings_other_faults_are_unknown(recordings_dir: Path) -> None:
-    from edgetune_signal.datasets import load_dataset
+    from edgetune_signal.datasets.load import load_dataset
 
     data = load_dataset(recordings_dir / "cwru_de_1797rpm", window=LENGTH, unit="g")
     own = {name: data.x[data.label == at] for at, name in enumerate(data.classes)}

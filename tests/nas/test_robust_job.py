@@ -18,7 +18,7 @@ from edgetune_nas.card import Budget, ModelCard
 from edgetune_nas.job import Job, SearchJob, Source
 from edgetune_nas.journal import Journal
 from edgetune_nas.search import search
-from edgetune_signal.datasets import load_dataset
+from edgetune_signal.datasets.load import load_dataset
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 HEADER = {"fingerprint": "abc", "seed": 0}

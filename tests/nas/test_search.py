@@ -18,7 +18,7 @@ from edgetune_nas.card import Budget
 from edgetune_nas.errors import BudgetError, DataError, JournalError, NasError
 from edgetune_nas.search import search
 from edgetune_nas.space import FILTERS
-from edgetune_signal.datasets import INDEPENDENT, Dataset
+from edgetune_signal.datasets.load import INDEPENDENT, Dataset
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -228,7 +228,7 @@ def test_a_search_that_is_stopped_before_its_first_network_says_so(
 @needs_torch
 @pytest.mark.slow
 def test_bearing_faults_are_told_apart_within_a_kilobyte_after_a_search(recordings_dir: Path, tmp_path: Path) -> None:
-    from edgetune_signal.datasets import load_dataset
+    from edgetune_signal.datasets.load import load_dataset
 
     data = load_dataset(recordings_dir / "cwru_fe_512.npz", unit="g")
     result = search(data, task="fault", budget=Budget(ram_bytes=1024), out=tmp_path, candidates=26)

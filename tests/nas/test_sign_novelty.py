@@ -12,7 +12,7 @@ from edgetune_nas.novelty import Novelty
 from edgetune_nas.novelty_features import Levels
 from edgetune_nas.sign_novelty import ALIKE, ALIKE_PARTS, APART, PARTS, fit_sign_novelty
 from edgetune_signal import ArmbandSimulator, recordings_dataset
-from edgetune_signal.converters import read_myo
+from edgetune_signal.datasets.converters import read_myo
 
 if TYPE_CHECKING:
     from pathlib import Path

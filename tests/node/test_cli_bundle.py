@@ -24,7 +24,7 @@ from edgetune_node.cli.bundle import card_table
 from edgetune_node.cli.search import result as search_result
 from edgetune_node.store import ModelStore
 from edgetune_signal import Recording, RecordingError, StreamSpec, write_recording
-from edgetune_signal.datasets import load_dataset
+from edgetune_signal.datasets.load import load_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from edgetune_node import config
 from edgetune_node.config import AssetSection, Settings, SourceSection, WindowSection, load_settings
 from edgetune_node.errors import ConfigError
-from edgetune_signal.indicators import IndicatorBuffer
+from edgetune_signal.vibration.condition_indicators import IndicatorBuffer
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "config.example.toml"
 SMALL = """

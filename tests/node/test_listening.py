@@ -16,7 +16,7 @@ from edgetune_node.events import ChunkArrived, SourceChanged, SourceRefused
 from edgetune_node.inbox import Inbox
 from edgetune_node.listening import Refusals, SourceReader, open_sources
 from edgetune_signal import Block, Chunk, Recording, SourceEnded, StreamSpec, encode_block, write_recording
-from edgetune_signal.mqtt_source import MqttSource
+from edgetune_signal.sources.mqtt import MqttSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

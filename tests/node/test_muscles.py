@@ -19,14 +19,14 @@ from edgetune_node.emitter import Emitter
 from edgetune_node.novel import Kept
 from edgetune_node.topics import Topics
 from edgetune_signal import ArmbandSimulator, Chunk, Recording, recordings_dataset
-from edgetune_signal.converters import read_myo
+from edgetune_signal.datasets.converters import read_myo
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
     from edgetune_nas.bundle import Bundle
-    from edgetune_signal.types import Samples
+    from edgetune_signal.stream.types import Samples
 
 RATE, LENGTH, HOP = 200, 52, 13
 AT_NS = 1_767_225_600_000_000_000

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from edgetune_signal import Chunk, Recording
-from edgetune_signal.clock import Clock
+from edgetune_signal.stream.clock import Clock
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from edgetune_signal.types import Samples
+    from edgetune_signal.stream.types import Samples
 
 
 class ManualClock(Clock):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from edgetune_signal import SourceError, SourceOptionsError, StreamSpec, open_source
-from edgetune_signal.brainflow_board import BrainflowDevice, _brainflow
-from edgetune_signal.clock import Clock
-from edgetune_signal.testing import CHECKS, read_chunk
+from edgetune_signal.sources.brainflow import BrainflowDevice, _brainflow
+from edgetune_signal.sources.conformance import CHECKS, read_chunk
+from edgetune_signal.stream.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

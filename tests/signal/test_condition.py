@@ -19,8 +19,8 @@ from edgetune_signal import (
     diagnose,
     read_recording,
 )
-from edgetune_signal.condition import Condition, defect_of_class
-from edgetune_signal.shaft_speed import estimate_shaft_hz
+from edgetune_signal.vibration.diagnosis import Condition, defect_of_class
+from edgetune_signal.vibration.shaft_speed import estimate_shaft_hz
 
 if TYPE_CHECKING:
     from pathlib import Path

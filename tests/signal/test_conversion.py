@@ -16,17 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetune_signal import Block, Recording, SourceError, SourceOptionsError, StreamSpec, encode_block, open_source
-from edgetune_signal.conversion import ConvertedSource, check_chunk
-from edgetune_signal.decimation import Decimator, rate_ratio
-from edgetune_signal.testing import CHECKS
-from edgetune_signal.units import unit_factor, units_like
+from edgetune_signal.sources.conformance import CHECKS
+from edgetune_signal.sources.conversion import ConvertedSource, check_chunk
+from edgetune_signal.stream.decimation import Decimator, rate_ratio
+from edgetune_signal.stream.units import unit_factor, units_like
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from edgetune_signal import Chunk, Source
-    from edgetune_signal.types import Samples
+    from edgetune_signal.stream.types import Samples
 
 RATIOS = [Fraction(1, 2), Fraction(1, 8), Fraction(15, 32), Fraction(2, 3), Fraction(40, 147)]
 
@@ -60,7 +60,7 @@ def test_the_same_samples_come_to_the_last_bit_however_the_stream_is_cut(
 @pytest.mark.parametrize("ratio", RATIOS)
 def test_every_output_is_the_filtered_input_at_its_own_place(ratio: Fraction) -> None:
     """The plain reference: the samples with zeros between them, filtered, every M-th kept."""
-    from edgetune_signal.decimation import _low_pass
+    from edgetune_signal.stream.decimation import _low_pass
 
     samples = np.random.default_rng(0).normal(0, 1, (1, 3000)).astype(np.float32)
     stuffed = np.zeros(3000 * ratio.numerator)

@@ -19,7 +19,7 @@ from edgetune_signal import (
     split_dataset,
     write_recording,
 )
-from edgetune_signal.converters import read_myo
+from edgetune_signal.datasets.converters import read_myo
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgetune_signal import EmgFeatures, emg_features
-from edgetune_signal.emg import envelope
+from edgetune_signal.emg.features import envelope
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import hilbert
 
-from edgetune_signal.envelope import BAND_PARTS, FEWEST_BINS, HIGHEST, envelope_spectrum, kurtosis_band
+from edgetune_signal.vibration.envelope import BAND_PARTS, FEWEST_BINS, HIGHEST, envelope_spectrum, kurtosis_band
 
 RATE = 12_000.0
 TIME_S = np.arange(12_000) / RATE

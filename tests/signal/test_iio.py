@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgetune_signal import SourceError, SourceOptionsError, StreamSpec, open_source
-from edgetune_signal.iio import TimeSteps
-from edgetune_signal.iio_format import STORAGE_BITS, ScanDecoder, ScanFormat
-from edgetune_signal.testing import CHECKS, read_chunk, sending
+from edgetune_signal.sources.conformance import CHECKS, read_chunk, sending
+from edgetune_signal.sources.iio import TimeSteps
+from edgetune_signal.sources.iio_format import STORAGE_BITS, ScanDecoder, ScanFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

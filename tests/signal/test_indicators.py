@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from edgetune_signal import Chunk, IndicatorBuffer, SourceError, StreamSpec
-from edgetune_signal.indicators import indicators
+from edgetune_signal.vibration.condition_indicators import indicators
 
 SPEC = StreamSpec(1, 1000.0, "g")
 

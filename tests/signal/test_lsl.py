@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from edgetune_signal import SourceError, SourceOptionsError, StreamSpec, open_source
-from edgetune_signal.testing import CHECKS, read_chunk, sending
+from edgetune_signal.sources.conformance import CHECKS, read_chunk, sending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from edgetune_signal import Block, BlockError, MqttSource, SourceEnded, StreamSpec, decode_block, encode_block
-from edgetune_signal.mqtt_blocks import MAX_BLOCK_BYTES
-from edgetune_signal.mqtt_source import MAX_QUEUED_BLOCKS
+from edgetune_signal.sources.blocks import MAX_BLOCK_BYTES
+from edgetune_signal.sources.mqtt import MAX_QUEUED_BLOCKS
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "signal" / "examples"
 SPEC = StreamSpec(2, 1000.0, "g")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgetune_signal import ARMBAND_GESTURES, Activity, ArmbandSimulator, Window
-from edgetune_signal.converters import read_myo
+from edgetune_signal.datasets.converters import read_myo
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 from scipy.io import savemat, wavfile
 
 from edgetune_signal import RecordingError, SourceEnded, SourceError, SourceOptionsError, StreamSpec, open_source
-from edgetune_signal.csv_file import read_csv
-from edgetune_signal.mat_file import read_mat_variable
-from edgetune_signal.testing import CHECKS
-from edgetune_signal.wav_file import read_wav
+from edgetune_signal.files.csv import read_csv
+from edgetune_signal.files.mat import read_mat_variable
+from edgetune_signal.files.wav import read_wav
+from edgetune_signal.sources.conformance import CHECKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from edgetune_signal import Source
-    from edgetune_signal.types import Samples
+    from edgetune_signal.stream.types import Samples
 
 RAMP = np.linspace(-1, 0.5, 1200).reshape(2, 600)
 SPEC = StreamSpec(2, 1000.0, "g")

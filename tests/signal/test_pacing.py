@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from edgetune_signal import SourceError, StreamSpec
-from edgetune_signal.paced import PacedSource
+from edgetune_signal.sources.paced import PacedSource
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgetune_signal.clock import Clock
-    from edgetune_signal.types import Samples
+    from edgetune_signal.stream.clock import Clock
+    from edgetune_signal.stream.types import Samples
 
 
 class Counting:

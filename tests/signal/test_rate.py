@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import pytest
 
-from edgetune_signal.rate import RATE_SPAN_S, RATE_TOLERANCE, RateMeter
+from edgetune_signal.stream.rate import RATE_SPAN_S, RATE_TOLERANCE, RateMeter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,10 +22,10 @@ from edgetune_signal import (
     RecordingError,
     RecordingStore,
     held_out_start,
-    npz,
     read_recording,
     write_recording,
 )
+from edgetune_signal.recordings import npz
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,14 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetune_signal import Block, SourceError, SourceOptionsError, StreamSpec, encode_block, open_source
-from edgetune_signal.serial_formats import MAX_FRAME_BYTES, BlockParser, LineParser
-from edgetune_signal.testing import CHECKS, read_chunk, sending
+from edgetune_signal.sources.conformance import CHECKS, read_chunk, sending
+from edgetune_signal.sources.serial_formats import MAX_FRAME_BYTES, BlockParser, LineParser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from edgetune_signal import Source
-    from edgetune_signal.live import Piece
+    from edgetune_signal.sources.live import Piece
 
 pyserial = pytest.importorskip("serial", reason="pyserial is not installed: pip install 'edgetune[serial]'")
 EXAMPLES = Path(__file__).parents[2] / "signal" / "examples"

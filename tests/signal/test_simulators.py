@@ -16,8 +16,8 @@ from edgetune_signal import (
     SourceError,
     window_quality,
 )
-from edgetune_signal.indicators import indicators
-from edgetune_signal.simulated_bearing import BEARING_MIN_RATE_HZ
+from edgetune_signal.simulators.bearing import BEARING_MIN_RATE_HZ
+from edgetune_signal.vibration.condition_indicators import indicators
 
 RATE_HZ = 12000.0
 RPM = 1797.0

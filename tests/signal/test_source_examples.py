@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from edgetune_signal import SourceOptionsError, StreamSpec, open_source, source_kinds
-from edgetune_signal.conversion import CONVERSION_OPTIONS
-from edgetune_signal.sources import ENTRY_POINT_GROUP
+from edgetune_signal.sources.conversion import CONVERSION_OPTIONS
+from edgetune_signal.sources.registry import ENTRY_POINT_GROUP
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -27,12 +27,12 @@ from edgetune_signal import (
     source_kinds,
     write_recording,
 )
-from edgetune_signal.testing import CHECKS, check_source
+from edgetune_signal.sources.conformance import CHECKS, check_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgetune_signal.types import Chunk
+    from edgetune_signal.stream.types import Chunk
 
 SPEC = StreamSpec(1, 12000.0, "g")
 ARMBAND = StreamSpec(8, 200.0, "counts")

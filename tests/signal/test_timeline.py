@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgetune_signal.timeline import Timeline
+from edgetune_signal.stream.timeline import Timeline
 
 RATE = 1000.0
 N = 20

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgetune_signal import Block, SourceError, SourceOptionsError, StreamSpec, encode_block, open_source
-from edgetune_signal.testing import CHECKS, read_chunk, sending
+from edgetune_signal.sources.conformance import CHECKS, read_chunk, sending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from edgetune_signal.velocity import ZONE_LIMITS_MM_S, velocity_problem, velocity_rms, zone
+from edgetune_signal.vibration.velocity import ZONE_LIMITS_MM_S, velocity_problem, velocity_rms, zone
 
 RATE = 12_000.0
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgetune_signal import Chunk, SourceError, Windower
-from edgetune_signal.clock import offset_ns
+from edgetune_signal.stream.clock import offset_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable

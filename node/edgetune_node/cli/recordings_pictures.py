@@ -9,9 +9,9 @@ import numpy as np
 
 from edgetune_nas.page import ACCENT, INK, QUIET, figure_of, image, plain_decades
 from edgetune_node.cli.recordings_figures import LOOKED_AT_S, condition_of
-from edgetune_signal.defects import HARMONICS, defect_orders
-from edgetune_signal.envelope import envelope_spectrum, kurtosis_band
-from edgetune_signal.velocity import hann
+from edgetune_signal.vibration.defects import HARMONICS, defect_orders
+from edgetune_signal.vibration.envelope import envelope_spectrum, kurtosis_band
+from edgetune_signal.vibration.velocity import hann
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

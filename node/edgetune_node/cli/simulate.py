@@ -28,10 +28,10 @@ from edgetune_node.cli.operator import find_asset
 from edgetune_node.cli.sizes import parse_seconds
 from edgetune_node.cli.wills import connect_with_will
 from edgetune_signal import SourceError, StreamSpec, open_source, read_recording
-from edgetune_signal.mqtt_blocks import Block, encode_block
-from edgetune_signal.replay import SUFFIXES
-from edgetune_signal.simulated_armband import ARMBAND_CHANNELS, ARMBAND_GESTURES, ARMBAND_RATE_HZ, ARMBAND_UNIT
-from edgetune_signal.simulated_bearing import BEARING_CONDITIONS
+from edgetune_signal.simulators.armband import ARMBAND_CHANNELS, ARMBAND_GESTURES, ARMBAND_RATE_HZ, ARMBAND_UNIT
+from edgetune_signal.simulators.bearing import BEARING_CONDITIONS
+from edgetune_signal.sources.blocks import Block, encode_block
+from edgetune_signal.sources.replay import SUFFIXES
 
 if TYPE_CHECKING:
     from edgetune_signal import Chunk, Source

@@ -1,0 +1,185 @@
+"""Loads labelled windows: an ``.npz`` of windows, a folder of recordings, or a public data set by its converter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgetune_signal.datasets.converters import CONVERTERS, fitting_converters
+from edgetune_signal.datasets.dataset import (
+    INDEPENDENT,
+    Dataset,
+    finished,
+    merge_library,
+    named_recordings_dataset,
+    recordings_dataset,
+)
+from edgetune_signal.errors import RecordingError
+from edgetune_signal.recordings.npz import Npz, open_npz
+from edgetune_signal.recordings.recording import read_recording
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["CONVERTERS", "INDEPENDENT", "Dataset", "load_dataset", "merge_library", "recordings_dataset"]
+
+_WINDOWS_NDIM = 3
+
+
+def load_dataset(
+    path: Path,
+    *,
+    window: int | None = None,
+    hop: int | None = None,
+    unit: str | None = None,
+    converter: str | None = None,
+) -> Dataset:
+    """Load labelled windows.
+
+    Parameters
+    ----------
+    path
+        An ``.npz`` with ``x (windows, channels, length)``, ``label`` (indices into ``classes`` or names), ``rate_hz``,
+        and optionally ``classes``, ``group``, ``condition`` and ``unit``; or a folder of recordings; or whatever the
+        converter reads.
+    window, hop
+        How recordings are cut, in samples; without ``hop`` windows stand side by side.
+    unit
+        Unit of the samples where the data do not say.
+    converter
+        Name in `edgetune_signal.datasets.converters.CONVERTERS`: ``isl``, ``isl-imu``, ``myo``, ``cwru-mat``.
+
+    Raises
+    ------
+    RecordingError
+        The data are absent, malformed, of different rates, units or channels, of one class only, or shorter than a
+        window; the message names the file and what to do.
+    """
+    if not path.exists():
+        raise RecordingError(f"{path}: there is no such file or folder")
+    for name, value in (("window", window), ("hop", hop)):
+        if value is not None and value < 1:
+            raise RecordingError(f"{name} must be at least 1 sample, not {value}")
+    if converter is not None:
+        convert = CONVERTERS.get(converter)
+        if convert is None:
+            raise RecordingError(f"there is no converter {converter!r}; there are {', '.join(sorted(CONVERTERS))}")
+        dataset = convert(path, window, hop)
+    elif path.is_dir():
+        dataset = _load_folder(path, window, hop)
+    else:
+        dataset = _load_windows(path, window)
+    if unit and dataset.unit and unit != dataset.unit:
+        raise RecordingError(f"{path}: the data are in {dataset.unit!r}, not in {unit!r}: leave the unit out")
+    return replace(dataset, unit=dataset.unit or unit or "")
+
+
+def _load_folder(path: Path, window: int | None, hop: int | None) -> Dataset:
+    files = sorted(path.glob("*.npz"))
+    if not files:
+        raise RecordingError(f"{path}: holds no .npz recordings (folders inside it are not searched)")
+    if window is None:
+        raise RecordingError(f"{path}: say how many samples a window has; recordings are cut into windows")
+    return named_recordings_dataset(((str(file), read_recording(file)) for file in files), window, hop or window)
+
+
+def _load_windows(path: Path, window: int | None) -> Dataset:
+    with open_npz(path) as npz:
+        if "samples" in npz.names and "x" not in npz.names:
+            raise RecordingError(f"{path}: is a single recording; give the folder that holds all of them")
+        fitting = [] if "x" in npz.names else fitting_converters(npz.names)
+        if fitting:
+            raise RecordingError(
+                f"{path}: x missing, but the file looks like a public data set: give --converter {' or '.join(fitting)}"
+            )
+        npz.require("x", "label", "rate_hz")
+        rate_hz = npz.number("rate_hz")
+        if not (np.isfinite(rate_hz) and rate_hz > 0):
+            raise RecordingError(f"{path}: rate_hz must be a positive number, not {rate_hz}")
+        x = npz.numbers("x")
+        if x.ndim != _WINDOWS_NDIM or 0 in x.shape:
+            raise RecordingError(f"{path}: x must be (windows, channels, length) and not empty, not {x.shape}")
+        if window is not None and window != x.shape[2]:
+            raise RecordingError(f"{path}: its windows have {x.shape[2]} samples, not {window}, and are not cut again")
+        label, classes = _labels(npz, len(x))
+        condition, conditions = _named(npz, "condition", len(x))
+        if "group" in npz.names:
+            group, groups = _named(npz, "group", len(x))
+            start = _position_in_group(group) * x.shape[2]
+        else:
+            group, groups = np.arange(len(x), dtype=np.int64), ()
+            start = np.full(len(x), INDEPENDENT, dtype=np.int64)
+        unit = npz.text("unit") if "unit" in npz.names else ""
+    dataset = Dataset(
+        x=x,
+        label=label,
+        classes=classes,
+        rate_hz=rate_hz,
+        unit=unit,
+        group=group,
+        start=start,
+        condition=condition,
+        conditions=conditions,
+        groups=groups,
+    )
+    return finished(dataset, str(path))
+
+
+def _labels(npz: Npz, windows: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Read labels given as indices into ``classes`` or as names."""
+    values = _column(npz, "label", windows)
+    if "classes" in npz.names:
+        names = npz.array("classes")
+        if names.ndim != 1 or names.dtype.kind != "U" or len(set(names.tolist())) != len(names):
+            raise RecordingError(f"{npz.path}: classes must be a list of different names")
+        classes = tuple(str(name) for name in names)
+    elif values.dtype.kind == "U":
+        classes = tuple(str(name) for name in np.unique(values))
+    else:
+        raise RecordingError(f"{npz.path}: classes missing: the labels are numbers, so say what they stand for")
+    if values.dtype.kind == "U":
+        unknown = sorted(set(values.tolist()) - set(classes))
+        if unknown:
+            raise RecordingError(f"{npz.path}: label {unknown[0]!r} is none of the classes {', '.join(classes)}")
+        index = {name: number for number, name in enumerate(classes)}
+        return np.array([index[name] for name in values.tolist()], dtype=np.int64), classes
+    if values.dtype.kind not in "iu":
+        raise RecordingError(f"{npz.path}: label must be whole numbers or names, not {values.dtype}")
+    label = values.astype(np.int64)
+    wrong = np.flatnonzero((label < 0) | (label >= len(classes)))
+    if len(wrong):
+        at = int(wrong[0])
+        raise RecordingError(f"{npz.path}: label[{at}] is {label[at]}, and classes has indices 0 to {len(classes) - 1}")
+    return label, classes
+
+
+def _named(npz: Npz, name: str, windows: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Read a column of numbers or names as indices into its distinct names; absent, all windows share an empty one."""
+    if name not in npz.names:
+        return np.zeros(windows, dtype=np.int64), ("",)
+    values = _column(npz, name, windows)
+    if values.dtype.kind not in "iufU":
+        raise RecordingError(f"{npz.path}: {name} must be numbers or names, not {values.dtype}")
+    distinct, index = np.unique(values, return_inverse=True)
+    return index.reshape(-1).astype(np.int64), tuple(str(value) for value in distinct.tolist())
+
+
+def _column(npz: Npz, name: str, windows: int) -> NDArray[Any]:
+    values = npz.array(name)
+    if values.shape != (windows,):
+        raise RecordingError(f"{npz.path}: {name} must have one value per window, ({windows},), not {values.shape}")
+    return values
+
+
+def _position_in_group(group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return each window's number within its group, in file order."""
+    order = np.argsort(group, kind="stable")
+    counts = np.bincount(group)
+    first = np.repeat(np.cumsum(counts) - counts, counts)
+    position = np.empty(len(group), dtype=np.int64)
+    position[order] = np.arange(len(group)) - first
+    return position

@@ -1,0 +1,213 @@
+"""Plays recordings as a source: real time, faster, or as fast as consumed; switchable while running."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgetune_signal.errors import RecordingError, SourceEnded, SourceError, SourceOptionsError
+from edgetune_signal.files.csv import read_csv
+from edgetune_signal.files.mat import CHANNEL_KEYS, CWRU_RATE_HZ, read_cwru_mat, read_mat_variable
+from edgetune_signal.files.wav import read_wav
+from edgetune_signal.options import OptionReader
+from edgetune_signal.recordings.recording import read_recording
+from edgetune_signal.sources.paced import DEFAULT_BLOCK_S, PacedSource
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edgetune_signal.recordings.recording import Recording
+    from edgetune_signal.sources.base import Source
+    from edgetune_signal.stream.types import Samples, StreamSpec
+
+SUFFIXES = (".npz", ".mat", ".wav", ".csv")
+
+
+class _MisfitError(SourceError):
+    """A recording is not what the stream is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What files do not say of themselves.
+
+    Attributes
+    ----------
+    rate_hz
+        For ``.csv`` and ``.mat``; None where it was not given.
+    channel_key, variable
+        For ``.mat``: the accelerometer of the CWRU data, or any variable's name.
+    columns
+        For ``.csv``; empty for all.
+    full_scale
+        For ``.wav``, in the stream's unit; None where it was not given.
+    """
+
+    spec: StreamSpec
+    rate_hz: float | None
+    channel_key: str
+    variable: str | None
+    columns: tuple[str, ...]
+    full_scale: float | None
+
+    def lack(self, file: Path) -> tuple[str, str] | None:
+        """Return the option that has to be given before ``file`` can be read, and why; None where none is missing."""
+        suffix, unit = file.suffix.lower(), self.spec.unit
+        if self.rate_hz is None and (suffix == ".csv" or (suffix == ".mat" and self.variable is not None)):
+            return "rate_hz", f"is missing: {file} does not say its own"
+        if self.full_scale is None and suffix == ".wav":
+            return "full_scale", f"is missing: how many {unit} is the largest value of {file}?"
+        return None
+
+    def read(self, path: Path) -> Recording:
+        """Read a file; `RecordingError` where that fails."""
+        lack = self.lack(path)
+        if lack is not None:
+            raise RecordingError(" ".join(lack))
+        suffix = path.suffix.lower()
+        channels = self.spec.channels
+        if suffix == ".wav":
+            return read_wav(path, full_scale=self.full_scale or 1.0, unit=self.spec.unit)
+        if suffix == ".csv":
+            return read_csv(path, rate_hz=self.rate_hz or 0.0, columns=self.columns, channels=channels)
+        if suffix == ".mat" and self.variable is not None:
+            return read_mat_variable(path, variable=self.variable, rate_hz=self.rate_hz or 0.0, channels=channels)
+        if suffix == ".mat":
+            return read_cwru_mat(path, channel_key=self.channel_key, rate_hz=self.rate_hz or CWRU_RATE_HZ)
+        return read_recording(path)
+
+
+class _RecordingPlayer:
+    """Play the recordings of a folder, one at a time."""
+
+    def __init__(self, files: Mapping[str, Path], reading: _Reading, *, loop: bool) -> None:
+        self._files = files
+        self._reading = reading
+        self._loop = loop
+        self._samples: Samples | None = None
+        self._playing = ""
+        self._position = 0
+        self._seam = False
+        self._started = False
+
+    def play(self, n: int) -> tuple[Samples, bool]:
+        if self._samples is None:
+            raise SourceEnded("no recording is selected")
+        if self._position >= self._samples.shape[1]:
+            if not self._loop:
+                raise SourceEnded("the recording is at its end (loop = true plays it again)")
+            self._position, self._seam = 0, True
+        samples = self._samples[:, self._position : self._position + n].copy()
+        self._position += samples.shape[1]
+        gap = self._seam and self._started
+        self._seam, self._started = False, True
+        return samples, gap
+
+    def select(self, name: str) -> None:
+        path = self._files.get(name)
+        if path is None:
+            raise SourceError(f"there is no recording {name!r}; there are {', '.join(self._files)}")
+        if name == self._playing and not self._ended:
+            return  # a restart would be a gap in what goes on
+        try:
+            recording = self._reading.read(path)
+        except RecordingError as error:
+            raise SourceError(f"recording {name!r} cannot be played: {error}") from error
+        self._check_fit(name, recording)
+        self._samples, self._position, self._seam = recording.samples, 0, True
+        self._playing = name
+
+    @property
+    def _ended(self) -> bool:
+        return not self._loop and self._samples is not None and self._position >= self._samples.shape[1]
+
+    def _check_fit(self, name: str, recording: Recording) -> None:
+        spec = self._reading.spec
+        differences: list[str] = []
+        if recording.rate_hz != spec.rate_hz:
+            differences.append(f"{recording.rate_hz:g} Hz where the stream has {spec.rate_hz:g}")
+        if recording.samples.shape[0] != spec.channels:
+            differences.append(f"{recording.samples.shape[0]} channels where the stream has {spec.channels}")
+        if recording.unit and recording.unit != spec.unit:
+            differences.append(f"unit {recording.unit!r} where the stream has {spec.unit!r}")
+        if differences:
+            raise _MisfitError(
+                f"recording {name!r} has {' and '.join(differences)}: "
+                f"set the stream to the recording's values, or choose another recording"
+            )
+
+
+def open_replay(spec: StreamSpec, options: Mapping[str, object]) -> Source:
+    """Open a recording, or a folder of them.
+
+    Parameters
+    ----------
+    spec
+        What every played recording must have; a recording without a unit is taken to be in the stream's.
+    options
+        ``path`` (an ``.npz`` recording, a ``.mat``, ``.wav`` or ``.csv`` file, or a folder of them), ``select`` (stem
+        of the one to begin with; by default the first by name), ``loop``, ``speed`` (1 = real time, 0 = as fast as
+        consumed), ``block_s`` (duration of a chunk), ``select_file``; for ``.mat``: ``channel_key`` (``DE`` | ``FE`` |
+        ``BA``, of the CWRU data) or ``variable``; for ``.csv``: ``columns``; for both ``rate_hz``; for ``.wav``:
+        ``full_scale``.
+
+    Returns
+    -------
+    Source
+        After a switch and at a loop's seam a chunk carries ``gap``. Selecting what is playing changes nothing, unless
+        it has ended: then it plays again.
+
+    Raises
+    ------
+    SourceOptionsError
+        Options are wrong, every problem is named; or the first recording does not fit the stream.
+    SourceError
+        The first recording cannot be read.
+    """
+    reader = OptionReader("replay", options)
+    path = reader.text("path", None)
+    select = reader.text("select", None)
+    loop = reader.flag("loop", default=False)
+    speed = reader.number("speed", 1.0, minimum=0.0, maximum=1e4)
+    block_s = reader.number("block_s", DEFAULT_BLOCK_S, minimum=1e-4, maximum=10.0)
+    select_file = reader.text("select_file", None)
+    reading = _Reading(
+        spec=spec,
+        rate_hz=reader.optional_number("rate_hz", minimum=1e-3, maximum=1e7),
+        channel_key=reader.choice("channel_key", "DE", CHANNEL_KEYS),
+        variable=reader.text("variable", None),
+        columns=reader.texts("columns", ()),
+        full_scale=reader.optional_number("full_scale", minimum=1e-12, maximum=1e12),
+    )
+    found = _find(path) if path else []
+    files = {file.stem: file for file in found}
+    if path is None and not reader.given("path"):
+        reader.problem("path", "is missing: name a recording or a folder of recordings")
+    elif path is not None and not files:
+        reader.problem("path", f"{path} is neither a recording (.npz, .mat, .wav, .csv) nor a folder that holds one")
+    for file in found:
+        if files[file.stem] != file:
+            reader.problem(
+                "path", f"{path} holds two recordings {file.stem!r}: rename {file.name} or {files[file.stem].name}"
+            )
+    if select is not None and files and select not in files:
+        reader.problem("select", f"must be one of {', '.join(files)}, not {select!r}")
+    first = select or next(iter(files), "")
+    lack = reading.lack(files[first]) if first in files else None
+    if lack is not None:
+        reader.problem(*lack)
+    reader.finish()
+    player = _RecordingPlayer(files, reading, loop=loop)
+    try:
+        player.select(first)
+    except _MisfitError as error:
+        raise SourceOptionsError("replay", [f"path: {error}"]) from None
+    return PacedSource(player, spec, speed=speed, block_s=block_s, select_file=select_file)
+
+
+def _find(path: str) -> list[Path]:
+    """Return the recordings at ``path``, sorted by name."""
+    place = Path(path).expanduser()
+    candidates = sorted(place.iterdir()) if place.is_dir() else [place]
+    return [file for file in candidates if file.suffix.lower() in SUFFIXES and file.is_file()]
