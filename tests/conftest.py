@@ -14,10 +14,10 @@ import onnx
 import pytest
 from hypothesis import HealthCheck, settings
 
-from edgetune_nas.bundle import MODEL_FILES, write_bundle
-from edgetune_nas.bundle_files import digest
+from edgetune_nas.bundle.files import digest
+from edgetune_nas.bundle.read import MODEL_FILES, write_bundle
 from edgetune_nas.card import Budget, InputSpec, SearchSummary
-from edgetune_nas.layers import Dense, Flatten, LpPool, Network, Softmax
+from edgetune_nas.model.layers import Dense, Flatten, LpPool, Network, Softmax
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from edgetune_nas.bundle import Bundle
+    from edgetune_nas.bundle.read import Bundle
     from edgetune_node.alarm import AlarmState
     from edgetune_node.commands import Shelve
     from edgetune_node.config import AssetSection

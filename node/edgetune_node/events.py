@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from edgetune_nas.bundle import Bundle
+    from edgetune_nas.bundle.read import Bundle
     from edgetune_nas.card import Budget
     from edgetune_node.message_parts import BrokerInfo
     from edgetune_node.messages import Message
@@ -89,7 +89,7 @@ class LinkChanged:
 
 @dataclass(frozen=True, slots=True)
 class SearchReported:
-    """One event of the search child of ``job``: a JSON object as ``edgetune_nas.job_child`` prints it."""
+    """One event of the search child of ``job``: a JSON object as ``edgetune_nas.worker.child`` prints it."""
 
     asset: str
     job: str

@@ -18,7 +18,7 @@ from edgetune_signal.durable import replacing
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgetune_nas.bundle import Bundle
+    from edgetune_nas.bundle.read import Bundle
     from edgetune_node.config import AssetSection
     from edgetune_node.events import Install
 

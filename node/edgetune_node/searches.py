@@ -1,4 +1,4 @@
-"""Starts the search child, reads what it reports, and ends it: the node's side of `edgetune_nas.job`."""
+"""Starts the search child, reads what it reports, and ends it: the node's side of `edgetune_nas.worker.job`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import psutil
 import structlog
 from pydantic import ValidationError
 
-from edgetune_nas.job import JOB_FILE, Job, SearchJob, Source
+from edgetune_nas.worker.job import JOB_FILE, Job, SearchJob, Source
 from edgetune_node.errors import NodeError
 from edgetune_node.events import SearchReported
 

@@ -9,8 +9,8 @@ import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from edgetune_nas.bundle import CARD, Bundle, load_bundle, read_card
-from edgetune_nas.bundle_files import write_folder
+from edgetune_nas.bundle.files import write_folder
+from edgetune_nas.bundle.read import CARD, Bundle, load_bundle, read_card
 from edgetune_nas.errors import BundleError
 from edgetune_node.alarm import NO_CLASSES
 from edgetune_node.errors import StoreError

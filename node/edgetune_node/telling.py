@@ -6,14 +6,14 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from edgetune_nas.bundle import MODEL_FILES
+from edgetune_nas.bundle.read import MODEL_FILES
 from edgetune_node import insecure
 from edgetune_node.message_parts import AssetInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgetune_nas.bundle import Bundle
+    from edgetune_nas.bundle.read import Bundle
     from edgetune_node.alarm import AlarmState
     from edgetune_node.config import AssetSection, Settings
 

@@ -14,7 +14,7 @@ from edgetune_node.sign import is_far
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgetune_nas.bundle import Bundle
+    from edgetune_nas.bundle.read import Bundle
     from edgetune_node.config import AssetSection
     from edgetune_signal import Window
 

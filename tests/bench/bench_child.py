@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgetune_nas.layers import Network
+    from edgetune_nas.model.layers import Network
     from edgetune_signal.datasets.load import Dataset
 
 CALIBRATION_WINDOWS = 256
@@ -76,8 +76,8 @@ def usage(began: float) -> dict[str, float]:
 
 def ours(spec: Spec, load: Callable[[], Material], began: float) -> dict[str, Any]:
     """Search as `edgetune search` does, and score both files of the bundle through onnxruntime."""
-    from edgetune_nas.bundle import evaluate, load_bundle
-    from edgetune_nas.search import search
+    from edgetune_nas.bundle.read import evaluate, load_bundle
+    from edgetune_nas.search.run import search
 
     first: list[float] = []
     anytime: list[tuple[float, float, int]] = []
@@ -141,12 +141,12 @@ def _searched(name: str) -> Callable[[Spec, Callable[[], Material], float], dict
 
 
 def _exported(network: Network, train: Dataset, tests: dict[str, Dataset | None], began: float) -> dict[str, Any]:
-    from edgetune_nas.cost import plan
-    from edgetune_nas.int8_head import head_for_int8
-    from edgetune_nas.layers import describe
-    from edgetune_nas.onnx_writer import write_onnx
-    from edgetune_nas.quantise import quantise
-    from edgetune_nas.runtime import Classifier, open_session
+    from edgetune_nas.model.cost import plan
+    from edgetune_nas.model.layers import describe
+    from edgetune_nas.onnx_io.int8_head import head_for_int8
+    from edgetune_nas.onnx_io.quantisation import quantise
+    from edgetune_nas.onnx_io.runtime import Classifier, open_session
+    from edgetune_nas.onnx_io.writer import write_onnx
 
     model = write_onnx(network)
     picked = np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_WINDOWS)).astype(int)

@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from edgetune_nas.novelty import Novelty, fit_novelty
+from edgetune_nas.novelty.detector import Novelty, fit_novelty
 from edgetune_node.config import AssetSection
 from edgetune_node.drift import DriftWatch
 from edgetune_signal import BearingSimulator, Machine, StreamSpec, diagnose

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bench_data import TASKS
 
 from edgetune_nas.card import Budget
-from edgetune_nas.search import search
+from edgetune_nas.search.run import search
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,4 +69,4 @@ def _dask() -> Iterator[Executor]:
 
 
 def _load(_number: int = 0) -> None:
-    import edgetune_nas.training  # noqa: F401 - loads torch
+    pass

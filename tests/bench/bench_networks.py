@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgetune_nas import space, training
-from edgetune_nas.candidate import Candidate
-from edgetune_nas.cost import plan
-from edgetune_nas.evaluation import Problem, evaluate, refit
-from edgetune_nas.layers import Conv, Dense, GlobalPool, Layer, MaxPool, Network, Softmax
-from edgetune_nas.task_profile import PROFILES
-from edgetune_nas.temperature import best_temperature, true_probability, with_temperature
+from edgetune_nas.model import search_space as space
+from edgetune_nas.model.cost import plan
+from edgetune_nas.model.layers import Conv, Dense, GlobalPool, Layer, MaxPool, Network, Softmax
+from edgetune_nas.model.temperature import best_temperature, true_probability, with_temperature
+from edgetune_nas.training import trainer as training
+from edgetune_nas.training.candidate import Candidate
+from edgetune_nas.training.evaluation import Problem, evaluate, refit
+from edgetune_nas.training.task_profile import PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from edgetune_nas.card import Task
-    from edgetune_nas.estimator import TrainingSet
-    from edgetune_nas.layers import Shape
-    from edgetune_nas.space import Genotype
-    from edgetune_nas.task_profile import Recipe
+    from edgetune_nas.model.layers import Shape
+    from edgetune_nas.model.search_space import Genotype
+    from edgetune_nas.training.estimator import TrainingSet
+    from edgetune_nas.training.task_profile import Recipe
     from edgetune_signal.datasets.load import Dataset
 
 TRAINED = 12

@@ -20,9 +20,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from edgetune_nas.bundle import Bundle, load_bundle
+from edgetune_nas.bundle.read import Bundle, load_bundle
 from edgetune_nas.card import Budget
-from edgetune_nas.search import search
+from edgetune_nas.search.run import search
 from edgetune_node.cli.client import OperatorClient
 from edgetune_node.config import MqttSection
 from edgetune_node.demo.broker import HOST, DemoBroker, find_mosquitto

@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from edgetune_nas.novelty import fit_novelty
+from edgetune_nas.novelty.detector import fit_novelty
 from edgetune_signal.datasets.load import load_dataset
 from edgetune_signal.datasets.splits import split_dataset
 

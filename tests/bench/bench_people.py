@@ -18,9 +18,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from edgetune_nas.bundle import evaluate, load_bundle
+from edgetune_nas.bundle.read import evaluate, load_bundle
 from edgetune_nas.card import Budget
-from edgetune_nas.search import search
+from edgetune_nas.search.run import search
 from edgetune_node.config import AssetSection
 from edgetune_node.muscles import MuscleWatch
 from edgetune_node.verdict import judge
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgetune_nas.bundle import Bundle
+    from edgetune_nas.bundle.read import Bundle
 
 HOP = MYO_WINDOW // 2
 SIGN_HOP = MYO_WINDOW // 4

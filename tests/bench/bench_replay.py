@@ -16,9 +16,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from edgetune_nas.bundle import Bundle, load_bundle
+from edgetune_nas.bundle.read import Bundle, load_bundle
 from edgetune_nas.card import Budget
-from edgetune_nas.search import search
+from edgetune_nas.search.run import search
 from edgetune_node.asset import Asset
 from edgetune_node.config import AssetSection
 from edgetune_node.emitter import Emitter

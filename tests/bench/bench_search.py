@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgetune_nas.card import Budget
-from edgetune_nas.job import Job, SearchJob, Source
+from edgetune_nas.worker.job import Job, SearchJob, Source
 
 if TYPE_CHECKING:
     from edgetune_nas.card import Task

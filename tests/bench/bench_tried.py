@@ -26,16 +26,17 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from edgetune_nas import space, task_profile
 from edgetune_nas.card import Budget
-from edgetune_nas.estimator import TrainingSet
-from edgetune_nas.frontend import filter_bank, fit_frontend, frontend_features, split_frontend
-from edgetune_nas.layers import Conv
-from edgetune_nas.search import JOURNAL, search
-from edgetune_nas.space import Bank, Block, Envelope, Genotype, Stem, expand
-from edgetune_nas.task_profile import PROFILES
-from edgetune_nas.torch_net import LayerNet
-from edgetune_nas.training import TrainedNetwork, _Batches, _class_weights, _course, steps_per_epoch
+from edgetune_nas.model import search_space as space
+from edgetune_nas.model.frontend import filter_bank, fit_frontend, frontend_features, split_frontend
+from edgetune_nas.model.layers import Conv
+from edgetune_nas.model.search_space import Bank, Block, Envelope, Genotype, Stem, expand
+from edgetune_nas.model.torch_net import LayerNet
+from edgetune_nas.search.run import JOURNAL, search
+from edgetune_nas.training import task_profile
+from edgetune_nas.training.estimator import TrainingSet
+from edgetune_nas.training.task_profile import PROFILES
+from edgetune_nas.training.trainer import TrainedNetwork, _Batches, _class_weights, _course, steps_per_epoch
 from edgetune_signal.datasets.converters import read_myo
 from edgetune_signal.datasets.load import merge_library
 

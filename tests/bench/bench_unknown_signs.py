@@ -19,10 +19,10 @@ from bench_people import LAST, REST, Takes, cut, cycles, signs
 from rich.console import Console
 from rich.table import Table
 
-from edgetune_nas.bundle import load_bundle
+from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.card import Budget
-from edgetune_nas.search import search
-from edgetune_nas.sign_novelty import fit_sign_novelty
+from edgetune_nas.novelty.gestures import fit_sign_novelty
+from edgetune_nas.search.run import search
 from edgetune_node.alarm import UNKNOWN
 from edgetune_signal.datasets.converters import MYO_WINDOW, convert_isl, read_myo
 

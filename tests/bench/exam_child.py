@@ -61,8 +61,8 @@ def main() -> None:
 
 def searched(run: Run, protocol: Protocol, load: Callable[[], Sheet], began: float) -> dict[str, Any]:
     """Search as `edgetune search` does, then ask the bundle as it is deployed, through onnxruntime."""
-    from edgetune_nas.bundle import evaluate, load_bundle
-    from edgetune_nas.search import search
+    from edgetune_nas.bundle.read import evaluate, load_bundle
+    from edgetune_nas.search.run import search
 
     sheet = load()
     windows = [sheet.library, sheet.learn]

@@ -43,7 +43,7 @@ from rich.console import Console
 from rich.table import Table
 from stage import CONDITIONS, CONFIG, prepare
 
-from edgetune_nas.bundle import load_bundle
+from edgetune_nas.bundle.read import load_bundle
 from edgetune_node.demo.broker import find_mosquitto
 
 if TYPE_CHECKING:

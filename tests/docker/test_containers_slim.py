@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from compose_stack import ASSET, CONFIG, FAULT_S, TOPICS, Stack, running, wait_for
 
-from edgetune_nas.archive import export_bundle
+from edgetune_nas.bundle.archive import export_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_nas.archive import export_bundle, import_bundle
-from edgetune_nas.bundle import CARD, MODEL_FILES, load_bundle, read_card, write_bundle
+from edgetune_nas.bundle.archive import export_bundle, import_bundle
+from edgetune_nas.bundle.pareto import read_points
+from edgetune_nas.bundle.read import CARD, MODEL_FILES, load_bundle, read_card, write_bundle
 from edgetune_nas.card import Budget, InputSpec, SearchSummary
 from edgetune_nas.errors import BundleError, JournalError
-from edgetune_nas.front import read_points
-from edgetune_nas.journal import Journal
-from edgetune_nas.layers import Conv, Dense, GlobalPool, Log, LpPool, Network, Softmax
-from edgetune_nas.novelty import Classes, Novelty, fit_novelty
-from edgetune_nas.novelty_features import Levels
-from edgetune_nas.onnx_check import check_network
+from edgetune_nas.model.layers import Conv, Dense, GlobalPool, Log, LpPool, Network, Softmax
+from edgetune_nas.novelty.detector import Classes, Novelty, fit_novelty
+from edgetune_nas.novelty.features import Levels
+from edgetune_nas.onnx_io.validate import check_network
+from edgetune_nas.search.journal import Journal
 from edgetune_node.commands import COMMANDS, parse_command
 from edgetune_node.context import parse_context
 from edgetune_node.errors import CommandError, PayloadError

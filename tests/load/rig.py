@@ -20,7 +20,7 @@ import psutil
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edgetune_nas.card import Budget
-from edgetune_nas.search import search
+from edgetune_nas.search.run import search
 from edgetune_node.demo.broker import HOST, DemoBroker, find_mosquitto
 from edgetune_node.demo.processes import ChildProcess
 from edgetune_node.store import ModelStore

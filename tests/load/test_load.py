@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgetune_nas.bundle import load_bundle
+from edgetune_nas.bundle.read import load_bundle
 from edgetune_node.asset import Asset
 from edgetune_node.config import AssetSection, WindowSection
 from edgetune_node.config_machine import MachineSection

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from edgetune_nas.layers import (
+from edgetune_nas.model.layers import (
     Conv,
     Dense,
     Flatten,

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgetune_nas.archive import HASHES, SIGNATURE, _sign, export_bundle, import_bundle, read_key
-from edgetune_nas.bundle import load_bundle
-from edgetune_nas.bundle_files import digest
+from edgetune_nas.bundle.archive import HASHES, SIGNATURE, _sign, export_bundle, import_bundle, read_key
+from edgetune_nas.bundle.files import digest
+from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.errors import BundleError
 
 if TYPE_CHECKING:

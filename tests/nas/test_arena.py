@@ -7,8 +7,16 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetune_nas.arena import ALIGNMENT, Tensor, arena_bytes, lifetimes, live_elements, place, streamed_lifetimes
-from edgetune_nas.layers import Conv, Dense, Flatten, GlobalPool, LpPool, Softmax
+from edgetune_nas.model.arena import (
+    ALIGNMENT,
+    Tensor,
+    arena_bytes,
+    lifetimes,
+    live_elements,
+    place,
+    streamed_lifetimes,
+)
+from edgetune_nas.model.layers import Conv, Dense, Flatten, GlobalPool, LpPool, Softmax
 
 
 @st.composite

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgetune_nas.bundle import load_bundle
+from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.errors import BundleError
 
 if TYPE_CHECKING:

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetune_nas import closed_form, frontend, space
-from edgetune_nas.layers import Conv, Dense, Flatten, Log, LpPool, Softmax
-from edgetune_nas.onnx_writer import write_onnx
-from edgetune_nas.runtime import Classifier, open_session
-from edgetune_nas.seed_architectures import closed_forms
-from edgetune_nas.temperature import best_temperature, true_probability, with_temperature
+from edgetune_nas.model import closed_form, frontend
+from edgetune_nas.model import search_space as space
+from edgetune_nas.model.layers import Conv, Dense, Flatten, Log, LpPool, Softmax
+from edgetune_nas.model.seed_architectures import closed_forms
+from edgetune_nas.model.temperature import best_temperature, true_probability, with_temperature
+from edgetune_nas.onnx_io.runtime import Classifier, open_session
+from edgetune_nas.onnx_io.writer import write_onnx
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -228,7 +229,7 @@ def test_only_frontends_with_a_head_of_one_dense_layer_are_closed_forms() -> Non
 
 
 def test_bearing_faults_are_told_apart_within_a_kilobyte(recordings_dir: Path) -> None:
-    from edgetune_nas.cost import plan
+    from edgetune_nas.model.cost import plan
 
     data = np.load(recordings_dir / "cwru_fe_512.npz")
     x, y = data["x"].astype(np.float32), data["label"].astype(np.int64)

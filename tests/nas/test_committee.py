@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edgetune_nas.committee import merge, widened
-from edgetune_nas.cost import plan
-from edgetune_nas.frontend import frontend_weights, split_frontend
-from edgetune_nas.layers import Network
-from edgetune_nas.onnx_writer import write_onnx
-from edgetune_nas.runtime import Classifier, open_session
-from edgetune_nas.space import Block, Envelope, Genotype, Stem, expand
+from edgetune_nas.model.cost import plan
+from edgetune_nas.model.ensemble import merge, widened
+from edgetune_nas.model.frontend import frontend_weights, split_frontend
+from edgetune_nas.model.layers import Network
+from edgetune_nas.model.search_space import Block, Envelope, Genotype, Stem, expand
+from edgetune_nas.onnx_io.runtime import Classifier, open_session
+from edgetune_nas.onnx_io.writer import write_onnx
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,11 +9,23 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from edgetune_nas.arena import ARENA_RULE, lifetimes, live_elements
-from edgetune_nas.cost import plan
-from edgetune_nas.layers import Conv, Dense, Flatten, GlobalPool, Layer, Log, LpPool, MaxPool, Network, Shape, Softmax
-from edgetune_nas.onnx_writer import write_onnx
-from edgetune_nas.runtime import node_memory
+from edgetune_nas.model.arena import ARENA_RULE, lifetimes, live_elements
+from edgetune_nas.model.cost import plan
+from edgetune_nas.model.layers import (
+    Conv,
+    Dense,
+    Flatten,
+    GlobalPool,
+    Layer,
+    Log,
+    LpPool,
+    MaxPool,
+    Network,
+    Shape,
+    Softmax,
+)
+from edgetune_nas.onnx_io.runtime import node_memory
+from edgetune_nas.onnx_io.writer import write_onnx
 
 if TYPE_CHECKING:
     from collections.abc import Callable

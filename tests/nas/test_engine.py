@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgetune_nas.candidate import Candidate, Result
 from edgetune_nas.card import Budget
-from edgetune_nas.engine import CHALLENGER_MEMBERS, MOST_MEMBERS, Engine
 from edgetune_nas.errors import BudgetError
-from edgetune_nas.seed_architectures import emg_networks
-from edgetune_nas.task_profile import BRACKET_SIZE, FAULT, PROFILES, SIGN
+from edgetune_nas.model.seed_architectures import emg_networks
+from edgetune_nas.search.engine import CHALLENGER_MEMBERS, MOST_MEMBERS, Engine
+from edgetune_nas.training.candidate import Candidate, Result
+from edgetune_nas.training.task_profile import BRACKET_SIZE, FAULT, PROFILES, SIGN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgetune_nas.card import Task
-    from edgetune_nas.layers import Shape
+    from edgetune_nas.model.layers import Shape
 
 SHAPES: tuple[Shape, ...] = ((1, 512), (8, 400), (3, 4096), (6, 128))
 LIMITS = ("ram_bytes", "flash_bytes", "macs")

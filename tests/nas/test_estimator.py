@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edgetune_nas import space
-from edgetune_nas.closed_form import BANK_DRIFT, NEW_DRIFT
-from edgetune_nas.estimator import ClosedForm, Ensemble, Estimator, TrainingSet, never
-from edgetune_nas.folds import cross_validate
-from edgetune_nas.frontend import split_frontend
-from edgetune_nas.onnx_writer import write_onnx
-from edgetune_nas.runtime import Classifier, open_session
-from edgetune_nas.space import Bank, Block, Envelope, Genotype
-from edgetune_nas.task_profile import PROFILES, SIGN
+from edgetune_nas.model import search_space as space
+from edgetune_nas.model.closed_form import BANK_DRIFT, NEW_DRIFT
+from edgetune_nas.model.frontend import split_frontend
+from edgetune_nas.model.search_space import Bank, Block, Envelope, Genotype
+from edgetune_nas.onnx_io.runtime import Classifier, open_session
+from edgetune_nas.onnx_io.writer import write_onnx
+from edgetune_nas.training.cross_validation import cross_validate
+from edgetune_nas.training.estimator import ClosedForm, Ensemble, Estimator, TrainingSet, never
+from edgetune_nas.training.task_profile import PROFILES, SIGN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,7 +40,7 @@ ALL = [
 def _estimator(kind: str) -> Estimator:
     if kind == "closed form":
         return ClosedForm(SOLVED)
-    from edgetune_nas.training import TrainedNetwork
+    from edgetune_nas.training.trainer import TrainedNetwork
 
     members = tuple(TrainedNetwork(TRAINED, SIGN.recipe, steps=40, seed=seed) for seed in (0, 1))
     return members[0] if kind == "trained" else Ensemble(members)

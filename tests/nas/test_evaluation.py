@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgetune_nas import space
-from edgetune_nas.candidate import Candidate
-from edgetune_nas.cost import plan
-from edgetune_nas.evaluation import THOROUGH_STEPS, Problem, estimator_of, evaluate
-from edgetune_nas.space import Genotype, Stem
-from edgetune_nas.task_profile import FAULT
+from edgetune_nas.model import search_space as space
+from edgetune_nas.model.cost import plan
+from edgetune_nas.model.search_space import Genotype, Stem
+from edgetune_nas.training.candidate import Candidate
+from edgetune_nas.training.evaluation import THOROUGH_STEPS, Problem, estimator_of, evaluate
+from edgetune_nas.training.task_profile import FAULT
 
 pytest.importorskip("torch")
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from edgetune_nas.card import Budget
-from edgetune_nas.search import SearchResult, search
+from edgetune_nas.search.run import SearchResult, search
 from edgetune_signal.datasets.load import INDEPENDENT, Dataset
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
-    from edgetune_nas.progress import SearchEvent
+    from edgetune_nas.search.progress import SearchEvent
 
 CANDIDATES = 18
 WORKERS = 2

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edgetune_nas import exploration
-from edgetune_nas.candidate import Candidate, Result
 from edgetune_nas.card import Budget
-from edgetune_nas.engine import Engine
-from edgetune_nas.evaluation import Evaluation, Problem
-from edgetune_nas.exploration import EXPORT_SECONDS, SLOWEST, Exploration
-from edgetune_nas.journal import Journal
-from edgetune_nas.layers import Network
-from edgetune_nas.progress import Monitor
-from edgetune_nas.task_profile import FAULT
+from edgetune_nas.model.layers import Network
+from edgetune_nas.search import loop as exploration
+from edgetune_nas.search.engine import Engine
+from edgetune_nas.search.journal import Journal
+from edgetune_nas.search.loop import EXPORT_SECONDS, SLOWEST, Exploration
+from edgetune_nas.search.progress import Monitor
+from edgetune_nas.training.candidate import Candidate, Result
+from edgetune_nas.training.evaluation import Evaluation, Problem
+from edgetune_nas.training.task_profile import FAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

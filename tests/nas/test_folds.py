@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetune_nas.folds import FOLDS, fewest_takes, folds
+from edgetune_nas.training.cross_validation import FOLDS, fewest_takes, folds
 from edgetune_signal.datasets.load import INDEPENDENT, Dataset
 
 EACH = 6

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from edgetune_nas.bundle import load_bundle
-from edgetune_nas.bundle_files import digest
-from edgetune_nas.candidate import Candidate, Result, Scored
+from edgetune_nas.bundle.files import digest
+from edgetune_nas.bundle.pareto import FRONT, pick
+from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.card import Budget
-from edgetune_nas.engine import Engine
 from edgetune_nas.errors import BudgetError, BundleError, JournalError
-from edgetune_nas.finalists import first_quick_enough
-from edgetune_nas.front import FRONT, pick
-from edgetune_nas.goal import Goal
-from edgetune_nas.search import SearchResult, search
-from edgetune_nas.task_profile import FAULT
+from edgetune_nas.search.engine import Engine
+from edgetune_nas.search.finalists import first_quick_enough
+from edgetune_nas.search.goal import Goal
+from edgetune_nas.search.run import SearchResult, search
+from edgetune_nas.training.candidate import Candidate, Result, Scored
+from edgetune_nas.training.task_profile import FAULT
 from edgetune_signal.datasets.load import INDEPENDENT, Dataset
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _dataset(noise: float = 1.5) -> Dataset:
 
 @pytest.fixture
 def _no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgetune_nas.search.find_spec", lambda _: None)
+    monkeypatch.setattr("edgetune_nas.search.run.find_spec", lambda _: None)
 
 
 def _search(out: Path, goal: Goal | None = None, **changes: float) -> SearchResult:
@@ -260,7 +260,7 @@ def test_a_foreign_network_in_a_front_is_refused_before_it_is_run(
     found = _search(tmp_path)
     foreign = np.frombuffer(b"\x08\x08 whatever this is", np.uint8)
     bundle = _with_front(found.bundle, **{f"{index}.int8": foreign for index in range(len(found.front))})
-    monkeypatch.setattr("edgetune_nas.front.measure", lambda *_: pytest.fail("it was run"))
+    monkeypatch.setattr("edgetune_nas.bundle.pareto.measure", lambda *_: pytest.fail("it was run"))
     with pytest.raises(BundleError, match=r"front\.npz, \d+\.int8 is no network that edgetune wrote"):
         pick(bundle, arena_bytes=found.front[0].arena_bytes, out=tmp_path, created=CREATED)
 

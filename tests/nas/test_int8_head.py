@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_nas import closed_form, space
-from edgetune_nas.int8_head import _spread, head_for_int8
-from edgetune_nas.onnx_writer import write_onnx
-from edgetune_nas.quantise import quantise
-from edgetune_nas.runtime import Classifier, open_session
-from edgetune_nas.space import Bank, Genotype
+from edgetune_nas.model import closed_form
+from edgetune_nas.model import search_space as space
+from edgetune_nas.model.search_space import Bank, Genotype
+from edgetune_nas.onnx_io.int8_head import _spread, head_for_int8
+from edgetune_nas.onnx_io.quantisation import quantise
+from edgetune_nas.onnx_io.runtime import Classifier, open_session
+from edgetune_nas.onnx_io.writer import write_onnx
 from edgetune_signal.datasets.load import INDEPENDENT, Dataset
 
 if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
-    from edgetune_nas.layers import Network
+    from edgetune_nas.model.layers import Network
 
 LEARNED, ASKED = 400, 200
 

@@ -17,9 +17,9 @@ import psutil
 import pytest
 from pydantic import ValidationError
 
-from edgetune_nas.bundle import load_bundle
+from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.card import Budget, ModelCard
-from edgetune_nas.job import Job, SearchJob, Source
+from edgetune_nas.worker.job import Job, SearchJob, Source
 
 DEADLINE_S = 120.0
 
@@ -171,7 +171,7 @@ def test_a_job_file_that_is_wrong_fails_with_every_field_named(tmp_path: Path) -
     path = tmp_path / "job.json"
     path.write_text(json.dumps({"data": {}, "task": "dance", "out": str(tmp_path)}))
     done = subprocess.run(
-        [sys.executable, "-m", "edgetune_nas.job_child", str(path)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "edgetune_nas.worker.child", str(path)], capture_output=True, text=True, check=False
     )
     event = json.loads(done.stdout)
     assert (done.returncode, event["event"], event["error"]) == (1, "failed", "JobError")

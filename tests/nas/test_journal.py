@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgetune_nas.candidate import Candidate, Result, Scored
 from edgetune_nas.card import Budget
-from edgetune_nas.engine import Engine
 from edgetune_nas.errors import JournalError
-from edgetune_nas.evaluation import Evaluation, Problem
-from edgetune_nas.exploration import Exploration
-from edgetune_nas.journal import Journal
-from edgetune_nas.layers import Network
-from edgetune_nas.progress import Monitor
-from edgetune_nas.task_profile import FAULT
+from edgetune_nas.model.layers import Network
+from edgetune_nas.search.engine import Engine
+from edgetune_nas.search.journal import Journal
+from edgetune_nas.search.loop import Exploration
+from edgetune_nas.search.progress import Monitor
+from edgetune_nas.training.candidate import Candidate, Result, Scored
+from edgetune_nas.training.evaluation import Evaluation, Problem
+from edgetune_nas.training.task_profile import FAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,7 +159,7 @@ def test_each_record_is_on_disk_when_append_returns(tmp_path: Path, monkeypatch:
     path = tmp_path / "journal.jsonl"
     synced: list[bytes] = []
     with Journal(path, HEADER) as journal:
-        monkeypatch.setattr("edgetune_nas.journal.os.fsync", lambda _: synced.append(path.read_bytes()))
+        monkeypatch.setattr("edgetune_nas.search.journal.os.fsync", lambda _: synced.append(path.read_bytes()))
         journal.append({"number": 1})
         assert synced == [path.read_bytes()]
         assert synced[0].endswith(b'{"number":1}\n')

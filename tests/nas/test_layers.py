@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetune_nas.layers import (
+from edgetune_nas.model.layers import (
     Conv,
     Dense,
     Flatten,
@@ -26,7 +26,7 @@ from edgetune_nas.layers import (
 )
 
 if TYPE_CHECKING:
-    from edgetune_nas.layers import Network
+    from edgetune_nas.model.layers import Network
 
 
 @pytest.mark.parametrize(

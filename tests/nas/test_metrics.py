@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from edgetune_nas.bundle.scores import calibration_error, confusion, macro_f1, metrics, wilson
 from edgetune_nas.errors import DataError
-from edgetune_nas.metrics import calibration_error, confusion, macro_f1, metrics, wilson
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,8 +16,8 @@ import pytest
 from scipy.signal import resample_poly
 
 from edgetune_nas.errors import BundleError
-from edgetune_nas.novelty import Novelty, fit_novelty
-from edgetune_nas.novelty_features import Spectra
+from edgetune_nas.novelty.detector import Novelty, fit_novelty
+from edgetune_nas.novelty.features import Spectra
 from edgetune_signal import (
     BearingSimulator,
     SourceEnded,

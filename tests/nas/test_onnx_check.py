@@ -12,21 +12,21 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from edgetune_nas.card import Budget, InputSpec, Metrics, ModelCard, SearchSummary
-from edgetune_nas.cost import plan
 from edgetune_nas.errors import BundleError
-from edgetune_nas.layers import shapes
-from edgetune_nas.onnx_check import MAX_WORK, check_network
-from edgetune_nas.onnx_file import read_graph
-from edgetune_nas.onnx_writer import write_onnx
-from edgetune_nas.quantise import VARIANTS, _quantise
-from edgetune_nas.runtime import Classifier, open_session
+from edgetune_nas.model.cost import plan
+from edgetune_nas.model.layers import shapes
+from edgetune_nas.onnx_io.parser import read_graph
+from edgetune_nas.onnx_io.quantisation import VARIANTS, _quantise
+from edgetune_nas.onnx_io.runtime import Classifier, open_session
+from edgetune_nas.onnx_io.validate import MAX_WORK, check_network
+from edgetune_nas.onnx_io.writer import write_onnx
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from edgetune_nas.layers import Network
+    from edgetune_nas.model.layers import Network
 
 FILE = "model-x/model.onnx"
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
-from edgetune_nas.layers import Conv, Dense, Flatten, GlobalPool, Log, LpPool, MaxPool, Network, Softmax
-from edgetune_nas.onnx_writer import write_onnx
-from edgetune_nas.runtime import Classifier, open_session
+from edgetune_nas.model.layers import Conv, Dense, Flatten, GlobalPool, Log, LpPool, MaxPool, Network, Softmax
+from edgetune_nas.onnx_io.runtime import Classifier, open_session
+from edgetune_nas.onnx_io.writer import write_onnx
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from edgetune_nas.optimiser import OneCycleAdamW, one_cycle  # noqa: E402
+from edgetune_nas.training.optimiser import OneCycleAdamW, one_cycle  # noqa: E402
 
 
 @pytest.mark.parametrize("steps", [2, 3, 10, 47])

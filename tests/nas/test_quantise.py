@@ -9,10 +9,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgetune_nas.layers import Conv, Dense, Flatten, Log, LpPool, Network, Softmax
-from edgetune_nas.onnx_writer import write_onnx
-from edgetune_nas.quantise import FLOAT_OPERATIONS, VARIANTS, _labels, _quantise, quantise
-from edgetune_nas.runtime import Classifier, node_memory, open_session
+from edgetune_nas.model.layers import Conv, Dense, Flatten, Log, LpPool, Network, Softmax
+from edgetune_nas.onnx_io.quantisation import FLOAT_OPERATIONS, VARIANTS, _labels, _quantise, quantise
+from edgetune_nas.onnx_io.runtime import Classifier, node_memory, open_session
+from edgetune_nas.onnx_io.writer import write_onnx
 
 if TYPE_CHECKING:
     from collections.abc import Callable

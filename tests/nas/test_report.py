@@ -11,10 +11,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from edgetune_nas.bundle.report import render, render_apart, unbeaten
 from edgetune_nas.card import Budget, Cost, InputSpec, Measured, Metrics, ModelCard, SearchSummary
 from edgetune_nas.errors import BundleError
-from edgetune_nas.progress import FrontPoint
-from edgetune_nas.report import render, render_apart, unbeaten
+from edgetune_nas.search.progress import FrontPoint
 
 EVIL = "<script>alert('$x^2$')</script>"
 
@@ -174,7 +174,7 @@ def test_a_page_that_cannot_be_drawn_is_an_error_that_says_why() -> None:
 
 
 def test_the_report_of_a_cancelled_search_is_made_here_and_has_no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgetune_nas.report.subprocess", None)
+    monkeypatch.setattr("edgetune_nas.bundle.report.subprocess", None)
     card = _card(["a", "b"])
     card = card.model_copy(update={"search": card.search.model_copy(update={"stopped_by": "cancelled"})})
     page = render_apart(card, (0.5, 0.4))

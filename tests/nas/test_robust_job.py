@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgetune_nas.bundle import load_bundle
+from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.card import Budget, ModelCard
-from edgetune_nas.job import Job, SearchJob, Source
-from edgetune_nas.journal import Journal
-from edgetune_nas.search import search
+from edgetune_nas.search.journal import Journal
+from edgetune_nas.search.run import search
+from edgetune_nas.worker.job import Job, SearchJob, Source
 from edgetune_signal.datasets.load import load_dataset
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edgetune_nas.arena import lifetimes, live_elements
-from edgetune_nas.onnx_writer import write_onnx
-from edgetune_nas.runtime import Classifier, measure, node_memory, open_session, peak_bytes
+from edgetune_nas.model.arena import lifetimes, live_elements
+from edgetune_nas.onnx_io.runtime import Classifier, measure, node_memory, open_session, peak_bytes
+from edgetune_nas.onnx_io.writer import write_onnx
 from edgetune_nas.usage import BATCH_BYTES, batches
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgetune_nas.layers import Network
+    from edgetune_nas.model.layers import Network
 
 
 def test_a_model_opens_from_bytes_and_from_a_file_alike(
@@ -103,8 +103,8 @@ def test_measuring_needs_a_window(vibration_network: Network, windows: NDArray[n
 def test_running_a_model_needs_neither_torch_nor_onnx_nor_scipy_and_reports_to_nobody() -> None:
     program = (
         "import os, sys\n"
-        "import edgetune_nas.card, edgetune_nas.cost, edgetune_nas.metrics\n"
-        "import edgetune_nas.runtime, edgetune_nas.bundle\n"
+        "import edgetune_nas.card, edgetune_nas.model.cost, edgetune_nas.bundle.scores\n"
+        "import edgetune_nas.onnx_io.runtime, edgetune_nas.bundle.read\n"
         "print(sorted({'torch', 'onnx', 'scipy', 'matplotlib'} & set(sys.modules)))\n"
         "print(os.environ['ORT_DISABLE_TELEMETRY'])\n"
     )

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edgetune_nas.bundle import load_bundle
+from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.errors import BudgetError, DataError, JournalError, NasError
-from edgetune_nas.search import search
-from edgetune_nas.space import FILTERS
+from edgetune_nas.model.search_space import FILTERS
+from edgetune_nas.search.run import search
 from edgetune_signal.datasets.load import INDEPENDENT, Dataset
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgetune_nas.progress import SearchEvent
+    from edgetune_nas.search.progress import SearchEvent
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 
@@ -52,12 +52,12 @@ def _dataset(classes: int = 3, each: int = 40, seed: int = 0, conditions: int = 
 @pytest.fixture
 def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if torch were not installed."""
-    monkeypatch.setattr("edgetune_nas.search.find_spec", lambda _: None)
+    monkeypatch.setattr("edgetune_nas.search.run.find_spec", lambda _: None)
 
 
 def test_importing_the_package_and_following_a_job_loads_no_heavy_library() -> None:
     code = """
-import sys, edgetune_nas, edgetune_nas.job
+import sys, edgetune_nas, edgetune_nas.worker.job
 print([name for name in ("torch", "onnx", "scipy", "matplotlib") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -220,7 +220,7 @@ def test_data_that_cannot_be_searched_on_are_refused_with_the_reason(tmp_path: P
 def test_a_search_that_is_stopped_before_its_first_network_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgetune_nas.engine.seed_architectures.closed_forms", lambda _: ())
+    monkeypatch.setattr("edgetune_nas.search.engine.seed_architectures.closed_forms", lambda _: ())
     with pytest.raises(NasError, match=r"was stopped \(time\) before its first network"):
         search(_dataset(), task="fault", budget=Budget(search_seconds=0.01), out=tmp_path)
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgetune_nas.shift import ELECTRODE, KNOTS, LEVEL, LOUDNESS, SPEED, augment_emg, augment_vibration
+from edgetune_nas.training.augmentation import (
+    ELECTRODE,
+    KNOTS,
+    LEVEL,
+    LOUDNESS,
+    SPEED,
+    augment_emg,
+    augment_vibration,
+)
 
 
 def _noise(windows: int, channels: int = 1, length: int = 512) -> np.ndarray:

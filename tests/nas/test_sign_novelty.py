@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from edgetune_nas.errors import BundleError
-from edgetune_nas.novelty import Novelty
-from edgetune_nas.novelty_features import Levels
-from edgetune_nas.sign_novelty import ALIKE, ALIKE_PARTS, APART, PARTS, fit_sign_novelty
+from edgetune_nas.novelty.detector import Novelty
+from edgetune_nas.novelty.features import Levels
+from edgetune_nas.novelty.gestures import ALIKE, ALIKE_PARTS, APART, PARTS, fit_sign_novelty
 from edgetune_signal import ArmbandSimulator, recordings_dataset
 from edgetune_signal.datasets.converters import read_myo
 

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetune_nas import space
-from edgetune_nas.cost import plan
-from edgetune_nas.layers import Conv, Softmax, shapes
-from edgetune_nas.seed_architectures import closed_forms, smallest
-from edgetune_nas.space import Bank, Block, Envelope, Genotype, Stem
-from edgetune_nas.task_profile import PROFILES
+from edgetune_nas.model import search_space as space
+from edgetune_nas.model.cost import plan
+from edgetune_nas.model.layers import Conv, Softmax, shapes
+from edgetune_nas.model.search_space import Bank, Block, Envelope, Genotype, Stem
+from edgetune_nas.model.seed_architectures import closed_forms, smallest
+from edgetune_nas.training.task_profile import PROFILES
 
 if TYPE_CHECKING:
     from edgetune_nas.card import Task
-    from edgetune_nas.layers import Shape
+    from edgetune_nas.model.layers import Shape
 
 SHAPES: tuple[Shape, ...] = ((1, 512), (8, 400), (3, 4096), (6, 128))
 TASKS: tuple[Task, ...] = ("fault", "sign")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edgetune_nas.card import Budget
-from edgetune_nas.job import Job, SearchJob, Source
+from edgetune_nas.worker.job import Job, SearchJob, Source
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,20 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgetune_nas import space
-from edgetune_nas.frontend import frontend_features, frontend_weights, split_frontend
-from edgetune_nas.layers import Conv, Network, shapes
-from edgetune_nas.onnx_writer import write_onnx
-from edgetune_nas.runtime import Classifier, open_session
-from edgetune_nas.task_profile import PROFILES
+from edgetune_nas.model import search_space as space
+from edgetune_nas.model.frontend import frontend_features, frontend_weights, split_frontend
+from edgetune_nas.model.layers import Conv, Network, shapes
+from edgetune_nas.onnx_io.runtime import Classifier, open_session
+from edgetune_nas.onnx_io.writer import write_onnx
+from edgetune_nas.training.task_profile import PROFILES
 
 torch = pytest.importorskip("torch")
 
-from edgetune_nas.torch_net import LayerNet, from_network, to_network  # noqa: E402
+from edgetune_nas.model.torch_net import LayerNet, from_network, to_network  # noqa: E402
 
 if TYPE_CHECKING:
     from edgetune_nas.card import Task
-    from edgetune_nas.layers import Shape
+    from edgetune_nas.model.layers import Shape
 
 
 def _shaken(net: LayerNet, x: torch.Tensor) -> LayerNet:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edgetune_nas import space
-from edgetune_nas.candidate import Interrupted
-from edgetune_nas.estimator import TrainingSet
-from edgetune_nas.layers import Log
-from edgetune_nas.space import Block, Envelope, Genotype, Stem
-from edgetune_nas.task_profile import FAULT, SIGN
+from edgetune_nas.model import search_space as space
+from edgetune_nas.model.layers import Log
+from edgetune_nas.model.search_space import Block, Envelope, Genotype, Stem
+from edgetune_nas.training.candidate import Interrupted
+from edgetune_nas.training.estimator import TrainingSet
+from edgetune_nas.training.task_profile import FAULT, SIGN
 
 torch = pytest.importorskip("torch")
 
-from edgetune_nas.training import logits, steps_per_epoch, train  # noqa: E402
+from edgetune_nas.training.trainer import logits, steps_per_epoch, train  # noqa: E402
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

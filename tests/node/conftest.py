@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 from brokers import Broker, Recorder, SmallDisk, wait_until
 
-from edgetune_nas.bundle import Bundle, load_bundle
+from edgetune_nas.bundle.read import Bundle, load_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -15,10 +15,10 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from edgetune_nas.bundle import read_card
+from edgetune_nas.bundle.read import read_card
 from edgetune_nas.card import Budget
 from edgetune_nas.errors import BundleError, DataError
-from edgetune_nas.search import search
+from edgetune_nas.search.run import search
 from edgetune_node.cli import build
 from edgetune_node.cli.bundle import card_table
 from edgetune_node.cli.search import result as search_result

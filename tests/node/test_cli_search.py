@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from edgetune_nas.bundle import load_bundle
+from edgetune_nas.bundle.read import load_bundle
 from edgetune_node.cli.sizes import parse_seconds
 from edgetune_node.demo.broker import wait_until
 from edgetune_signal import BearingSimulator, Recording, write_recording

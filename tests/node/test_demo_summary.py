@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgetune_nas.bundle import read_card
+from edgetune_nas.bundle.read import read_card
 from edgetune_node.demo.operator import chapter_of, sentence
 from edgetune_node.demo.scada import SeenFault
 from edgetune_node.demo.summary import Summary, last_switch

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_nas.bundle import load_bundle
+from edgetune_nas.bundle.read import load_bundle
 from edgetune_node.asset import Asset
 from edgetune_node.config import AlarmSection, AssetSection, WindowSection
 from edgetune_node.doubt import WINDOWS, DoubtWatch

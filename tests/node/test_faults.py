@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from deciding import RATE, Bench, context, said, with_novelty
 
-from edgetune_nas.bundle import Bundle, load_bundle
+from edgetune_nas.bundle.read import Bundle, load_bundle
 from edgetune_node.events import (
     ChunkArrived,
     Effect,

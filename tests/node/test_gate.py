@@ -30,7 +30,7 @@ from edgetune_node.events import (
 from edgetune_node.signing import seal, sign
 
 if TYPE_CHECKING:
-    from edgetune_nas.bundle import Bundle
+    from edgetune_nas.bundle.read import Bundle
 
 
 def test_ping_is_answered_and_kept_before_it_is_acknowledged() -> None:

@@ -32,7 +32,7 @@ from edgetune_node.gate import DURABLE_REJECTIONS
 from edgetune_node.resumption import Interrupted
 
 if TYPE_CHECKING:
-    from edgetune_nas.bundle import Bundle
+    from edgetune_nas.bundle.read import Bundle
 
 
 def test_recordings_that_were_passed_over_are_named_in_the_answer() -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from edgetune_nas.bundle import load_bundle
+from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.card import Budget
-from edgetune_nas.search import search
+from edgetune_nas.search.run import search
 from edgetune_node.asset import Asset
 from edgetune_node.clock import from_ns
 from edgetune_node.config import AssetSection
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from edgetune_nas.bundle import Bundle
+    from edgetune_nas.bundle.read import Bundle
     from edgetune_signal.stream.types import Samples
 
 RATE, LENGTH, HOP = 200, 52, 13

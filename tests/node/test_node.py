@@ -21,7 +21,7 @@ from edgetune_node.events import (
 from edgetune_node.message_parts import BrokerInfo
 
 if TYPE_CHECKING:
-    from edgetune_nas.bundle import Bundle
+    from edgetune_nas.bundle.read import Bundle
 
 
 def test_on_connecting_everything_retained_is_said_and_online_comes_last() -> None:

@@ -21,7 +21,7 @@ from edgetune_node.events import (
 from edgetune_node.novel import Kept
 
 if TYPE_CHECKING:
-    from edgetune_nas.bundle import Bundle
+    from edgetune_nas.bundle.read import Bundle
 
 
 def test_what_is_unlike_everything_known_is_unknown_and_raises_novel(healthy_bundle: Bundle) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from edgetune_nas.bundle import load_bundle
+from edgetune_nas.bundle.read import load_bundle
 from edgetune_node.asset import Asset
 from edgetune_node.cli.model_checks import check_models
 from edgetune_node.commands import Cancel, Profile, Recalibrate, Record, Rollback, parse_command
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from edgetune_nas.bundle import Bundle
+    from edgetune_nas.bundle.read import Bundle
     from edgetune_node.events import Effect
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

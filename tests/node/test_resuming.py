@@ -25,7 +25,7 @@ from edgetune_node.events import (
 from edgetune_node.resumption import MAX_RESUMPTIONS, Interrupted, JobNote
 
 if TYPE_CHECKING:
-    from edgetune_nas.bundle import Bundle
+    from edgetune_nas.bundle.read import Bundle
 
 LIVE = {"id": "old", "source": "live", "classes": ["normal", "inner"], "seconds_per_take": 0.2}
 

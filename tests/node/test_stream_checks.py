@@ -14,7 +14,7 @@ from edgetune_node.stream_checks import LOOKS, UnitCheck
 from edgetune_signal import Chunk
 
 if TYPE_CHECKING:
-    from edgetune_nas.bundle import Bundle
+    from edgetune_nas.bundle.read import Bundle
     from edgetune_node.events import Effect
 
 ZONES = {"machine": {"zone_limits_mm_s": [0.001, 0.002, 0.003]}, "vibration_s": 1.0}

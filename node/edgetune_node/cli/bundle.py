@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from edgetune_nas.archive import export_bundle, import_bundle, read_key
-from edgetune_nas.bundle import load_bundle, read_card
+from edgetune_nas.bundle.archive import export_bundle, import_bundle, read_key
+from edgetune_nas.bundle.pareto import pick as pick_from
+from edgetune_nas.bundle.read import load_bundle, read_card
 from edgetune_nas.errors import BundleError
-from edgetune_nas.front import pick as pick_from
 from edgetune_node.cli.sizes import parse_size
 from edgetune_node.config import AssetSection, load_settings
 from edgetune_node.folders import INCOMING

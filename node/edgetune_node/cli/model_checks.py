@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from edgetune_nas.bundle import load_bundle
+from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.errors import BundleError
 from edgetune_node.cli.finding import Finding
 from edgetune_node.folders import asset_folder

@@ -6,7 +6,7 @@ from collections import defaultdict
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from edgetune_nas.page import page, table
+from edgetune_nas.bundle.html import page, table
 from edgetune_node.cli.recordings_figures import by_class
 from edgetune_node.cli.recordings_pictures import picture, trend_picture
 from edgetune_signal import read_recording

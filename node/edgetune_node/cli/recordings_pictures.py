@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_nas.page import ACCENT, INK, QUIET, figure_of, image, plain_decades
+from edgetune_nas.bundle.html import ACCENT, INK, QUIET, figure_of, image, plain_decades
 from edgetune_node.cli.recordings_figures import LOOKED_AT_S, condition_of
 from edgetune_signal.vibration.defects import HARMONICS, defect_orders
 from edgetune_signal.vibration.envelope import envelope_spectrum, kurtosis_band

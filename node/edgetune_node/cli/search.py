@@ -13,8 +13,8 @@ from rich.console import Console
 
 from edgetune_nas.card import Budget
 from edgetune_nas.errors import BudgetError, NasError
-from edgetune_nas.goal import Goal
-from edgetune_nas.job import Job, SearchJob, Source
+from edgetune_nas.search.goal import Goal
+from edgetune_nas.worker.job import Job, SearchJob, Source
 from edgetune_node.calibration_events import SearchDone, SearchProgress, input_of
 from edgetune_node.cli.bars import open_bar
 from edgetune_node.cli.bundle import card_table

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgetune_nas.bundle import read_card
+from edgetune_nas.bundle.read import read_card
 from edgetune_nas.card import Budget
 from edgetune_node.cli.client import OperatorClient
 from edgetune_node.config import MqttSection

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from edgetune_nas.bundle import write_bundle
+from edgetune_nas.bundle.read import write_bundle
 from edgetune_nas.card import Budget, InputSpec, ModelCard, SearchSummary
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgetune_nas.layers import Network
+    from edgetune_nas.model.layers import Network
 
 
 CLASSES = [f"class {index}" for index in range(10)]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edgetune_nas.bundle import evaluate, load_bundle
+from edgetune_nas.bundle.read import evaluate, load_bundle
 from edgetune_nas.errors import BundleError, DataError
-from edgetune_nas.novelty import fit_novelty
+from edgetune_nas.novelty.detector import fit_novelty
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from edgetune_nas.bundle import choose_precision, load_bundle, read_card
-from edgetune_nas.bundle_files import digest, write_folder
+from edgetune_nas.bundle.files import digest, write_folder
+from edgetune_nas.bundle.read import choose_precision, load_bundle, read_card
 from edgetune_nas.card import InputSpec, Measured, ModelCard
 from edgetune_nas.errors import BundleError, DataError
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgetune_nas.novelty import fit_novelty
+from edgetune_nas.novelty.detector import fit_novelty
 from edgetune_node.config import Settings
 from edgetune_node.emitter import Emitter
 from edgetune_node.events import (
@@ -37,7 +37,7 @@ from edgetune_signal import Chunk
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgetune_nas.bundle import Bundle
+    from edgetune_nas.bundle.read import Bundle
 
 
 RATE = 1000.0

@@ -1,0 +1,234 @@
+"""Pareto front kept in a bundle: the files and figures of its points, any of which can be exported later.
+
+Networks are stored, not retrained from their genotypes: a node that holds the bundle may no longer hold the data.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
+
+from edgetune_nas.bundle.files import digest, read_verified, write_folder
+from edgetune_nas.bundle.read import CARD, MODEL_FILES, REPORT, choose_precision, load_bundle, named, versions
+from edgetune_nas.card import Cost, Metrics, ModelCard, Precision
+from edgetune_nas.errors import BundleError
+from edgetune_nas.novelty.detector import NOVELTY
+from edgetune_nas.onnx_io.runtime import Classifier, measure, open_session
+from edgetune_nas.onnx_io.validate import check_network
+from edgetune_signal.errors import RecordingError
+from edgetune_signal.recordings.npz import open_npz
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+    from pathlib import Path
+
+    from edgetune_nas.model.layers import Network
+    from edgetune_nas.onnx_io.quantisation import Adapt
+    from edgetune_signal.datasets.load import Dataset
+
+FRONT: Final = "front.npz"
+CALIBRATION_WINDOWS: Final = 256
+MEASURED_WINDOWS: Final = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """A point of the Pareto front with its network."""
+
+    network: Network
+    validation_accuracy: float
+    trained: bool
+
+
+class _Point(BaseModel):
+    """A stored point of the Pareto front: what is known without running it, in each precision."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    layers: list[str]
+    cost: dict[Precision, Cost]
+    metrics: dict[Precision, Metrics]
+    validation_accuracy: float
+    trained: bool
+    variant: str
+    agreement: float
+    validation_windows: int
+
+    @model_validator(mode="after")
+    def _both(self) -> _Point:
+        if not set(MODEL_FILES) == self.cost.keys() == self.metrics.keys():
+            raise ValueError(f"has {', '.join(self.cost)} where it must have {' and '.join(MODEL_FILES)}")
+        return self
+
+    @property
+    def arena_bytes(self) -> int:
+        """Int8 arena, by which points are picked."""
+        return self.cost["int8"].arena_bytes
+
+
+_POINTS: Final = TypeAdapter(list[_Point])
+
+
+def pack(
+    points: Iterable[Kept],
+    *,
+    train: Dataset,
+    validation: Dataset,
+    test: Dataset,
+    adapt: Callable[[Network], Adapt | None],
+    spare: Callable[[], float],
+) -> bytes | None:
+    """Return the contents of a bundle's ``front.npz``: points in both precisions, scored on the test windows.
+
+    Test scores are stored for the card of a point that is picked later; nothing is chosen by them.
+
+    Parameters
+    ----------
+    points
+        Taken one after the other while there is time; None is returned if there is none for the first.
+    adapt
+        Returns the argument of `edgetune_nas.onnx_io.quantisation.quantise` for a network.
+    spare
+        Seconds that may still be used; a point is begun only if the slowest before it would fit.
+    """
+    from edgetune_nas.bundle.scores import metrics
+    from edgetune_nas.model.cost import plan
+    from edgetune_nas.model.layers import describe
+    from edgetune_nas.onnx_io.quantisation import quantise
+    from edgetune_nas.onnx_io.writer import write_onnx
+
+    picked = np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_WINDOWS)).astype(int)
+    conditions = (test.condition, test.conditions) if len(test.conditions) > 1 else (None, ())
+    arrays: dict[str, Any] = {}
+    described: list[dict[str, Any]] = []
+    before, slowest = spare(), 0.0
+    waiting = iter(points)
+    while before > slowest and (point := next(waiting, None)) is not None:
+        index = len(described)
+        network = point.network
+        model = write_onnx(network)
+        quantised, note = quantise(model, train.x[picked], adapt(network))
+        files: dict[Precision, bytes] = {"float": model.SerializeToString(), "int8": quantised.SerializeToString()}
+        run = {precision: Classifier(open_session(data)) for precision, data in files.items()}
+        labels = {precision: each.probabilities(validation.x).argmax(axis=1) for precision, each in run.items()}
+        scores = {
+            precision: metrics(each.probabilities(test.x), test.label, test.classes, *conditions)
+            for precision, each in run.items()
+        }
+        described.append(
+            _Point(
+                layers=[describe(layer) for layer in network.layers],
+                cost={each: plan(network.input_shape, network.layers, precision_deployed=each) for each in files},
+                metrics=scores,
+                validation_accuracy=point.validation_accuracy,
+                trained=point.trained,
+                variant=note.variant,
+                agreement=float((labels["float"] == labels["int8"]).mean()),
+                validation_windows=len(validation),
+            ).model_dump(mode="json")
+        )
+        arrays |= {f"{index}.{precision}": np.frombuffer(data, np.uint8) for precision, data in files.items()}
+        now = spare()
+        before, slowest = now, max(slowest, before - now)
+    if not described:
+        return None
+    buffer = io.BytesIO()
+    np.savez(buffer, points=np.array(json.dumps(described)), **arrays)
+    return buffer.getvalue()
+
+
+def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> ModelCard:
+    """Export the most accurate point of a bundle's Pareto front within ``arena_bytes``, as a bundle of its own.
+
+    Latencies and memory are measured again on this device, and decide which precision is deployed.
+
+    Parameters
+    ----------
+    bundle
+        Folder of the bundle that keeps the Pareto front.
+    out
+        Folder that the new bundle's folder is made in.
+    created
+        UTC time for the new card.
+
+    Raises
+    ------
+    BundleError
+        When the bundle is damaged, keeps no Pareto front, no point is that small, or ``out`` cannot be written.
+    """
+    from edgetune_nas.bundle.report import render_apart
+
+    whole = load_bundle(bundle)
+    base = whole.card
+    points, models = _read(bundle, base)
+    fitting = [index for index, point in enumerate(points) if point.arena_bytes <= arena_bytes]
+    if not fitting:
+        arenas = ", ".join(str(arena) for arena in sorted({point.arena_bytes for point in points}))
+        raise BundleError(f"{bundle.name} keeps no network of at most {arena_bytes} B; it has arenas of {arenas} B")
+    index = max(fitting, key=lambda each: (points[each].validation_accuracy, -points[each].arena_bytes))
+    point, files = points[index], models[index]
+    for precision, data in files.items():
+        said = base.model_copy(update={"cost": point.cost[precision]})
+        check_network(data, said, f"{bundle / FRONT}, {index}.{precision}")
+    noise = np.random.default_rng(0).normal(size=(MEASURED_WINDOWS, base.input.channels, base.input.length))
+    measured = {precision: measure(data, noise.astype(np.float32)) for precision, data in files.items()}
+    deployed, because = choose_precision(point.agreement, point.validation_windows, measured)
+    content = {MODEL_FILES[precision]: data for precision, data in files.items()}
+    if whole.novelty is not None:
+        content[NOVELTY] = whole.novelty.to_bytes()
+    card = base.model_copy(
+        update={
+            "created": created,
+            "layers": point.layers,
+            "cost": point.cost[deployed],
+            "measured": measured,
+            "deployed": deployed,
+            "deployed_because": because,
+            "metrics": point.metrics[deployed],
+            "replaced": None,
+            "search": base.search.model_copy(update={"validation_accuracy": point.validation_accuracy}),
+            "sha256": {name: digest(data) for name, data in content.items()},
+            "versions": versions(),
+            "notes": {
+                **{name: note for name, note in base.notes.items() if name != "replaced"},
+                "int8": {"variant": point.variant, "agreement": point.agreement},
+                "picked_from": base.id,
+            },
+        }
+    )
+    card = named(card, out)
+    content[REPORT] = render_apart(card, ()).encode()
+    card = card.model_copy(update={"sha256": {name: digest(data) for name, data in content.items()}})
+    content[CARD] = card.model_dump_json(indent=2).encode()
+    write_folder(out, f"model-{card.id}", content)
+    return card
+
+
+def _read(bundle: Path, card: ModelCard) -> tuple[list[_Point], list[dict[Precision, bytes]]]:
+    if FRONT not in card.sha256:
+        raise BundleError(
+            f"{bundle.name} keeps no Pareto front to pick from (a search that was cancelled or ran out of time writes "
+            "none); search again with more time"
+        )
+    return read_points(read_verified(bundle, {FRONT: card.sha256[FRONT]}, {})[FRONT], bundle / FRONT)
+
+
+def read_points(data: bytes, path: Path) -> tuple[list[_Point], list[dict[Precision, bytes]]]:
+    """Read the points of a Pareto front and their networks; raise `BundleError` naming ``path`` if it is damaged."""
+    try:
+        with open_npz(path, data) as npz:
+            npz.require("points")
+            points = _POINTS.validate_json(str(npz.array("points", max_bytes=len(data))))
+            models: list[dict[Precision, bytes]] = [
+                {each: npz.array(f"{index}.{each}", max_bytes=len(data)).tobytes() for each in point.cost}
+                for index, point in enumerate(points)
+            ]
+    except (RecordingError, ValueError) as error:
+        raise BundleError(f"{path} is no Pareto front that this edgetune reads ({error}); search again") from error
+    return points, models

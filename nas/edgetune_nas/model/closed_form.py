@@ -1,0 +1,178 @@
+"""Networks that are solved for: a fixed frontend and a shrinkage linear discriminant, numpy only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgetune_nas.model.frontend import fit_frontend, frontend_features, frontend_weights, split_frontend
+from edgetune_nas.model.layers import Conv, Dense, Flatten, Layer, Network, Softmax
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgetune_nas.model.frontend import Floats, Labels, Weights
+    from edgetune_signal.datasets.load import Dataset
+
+LIBRARY_WINDOWS = 4
+"""New windows of a class that move its mean as much as all that the library has of it.
+
+More trusts the library longer, less the few new windows.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """Expected movement of logarithmic levels in another condition: standard deviations in nepers (8.7 dB).
+
+    ``each`` level by itself, and all of them in ``common`` (loudness).
+    """
+
+    each: float
+    common: float
+
+
+BANK_DRIFT = Drift(each=0.2, common=1.0)
+"""Drift of a filter bank's levels, measured where one bearing rig changed its load; loudness hardly counts then."""
+NEW_DRIFT = Drift(each=0.1, common=0.0)
+"""Drift that is left where the condition that counts has windows of its own, and for muscle signals."""
+
+
+def fit(
+    layers: tuple[Layer, ...],
+    x: Floats,
+    y: Labels,
+    *,
+    classes: int,
+    origin: Labels | None = None,
+    drift: Drift | None = None,
+) -> Network:
+    """Solve for the discriminant of ``layers`` (frontend, maybe flatten, dense, softmax).
+
+    Parameters
+    ----------
+    x
+        ``float32 (windows, channels, length)``.
+    y
+        ``int64 (windows,)`` in ``range(classes)``; classes without windows are never guessed.
+    origin
+        ``int64 (windows,)``: 0 for windows of the condition that counts, other numbers for a library's conditions.
+    drift
+        Drift that the discriminant expects; `expected_drift` of the frontend if None.
+    """
+    frontend, head = split_frontend(layers)
+    frontend, features = fit_frontend(frontend, x)
+    drift = drift or expected_drift(frontend, origin)
+    weight, bias = discriminant(features.reshape(len(x), -1), y, classes=classes, drift=drift, origin=origin)
+    dense: Weights = {"weight": weight, "bias": bias}
+    weights = (*frontend_weights(frontend), *(dense if isinstance(layer, Dense) else {} for layer in head))
+    return Network((x.shape[1], x.shape[2]), (*frontend, *head), weights)
+
+
+def discriminant(
+    features: Floats,
+    y: Labels,
+    *,
+    classes: int,
+    drift: Drift | None = None,
+    origin: Labels | None = None,
+) -> tuple[Floats, Floats]:
+    """Solve for a linear discriminant with equal priors: ``weight (classes, d)``, ``bias (classes,)``.
+
+    The standardisation of the features is folded in.
+
+    The pooled covariance within classes is shrunk towards a multiple of the identity by the amount of Ledoit and Wolf,
+    J. Multivariate Analysis 88 (2004) 365; that of ``drift`` is added. Windows whose ``origin`` is not 0 are of
+    other conditions and a prior: they move a class's mean as `LIBRARY_WINDOWS` new windows would, and count in the
+    covariance as many as there are features.
+    """
+    present = np.unique(y)
+    scale = features.std(axis=0).astype(np.float64)
+    scale[scale == 0] = 1.0
+    z = (features - features.mean(axis=0)) / scale
+    if origin is None or not origin.any() or origin.all():
+        means, covariance = _class_means(z, y, present), shrunk_covariance(_residuals(z, y))
+    else:
+        means, covariance = _with_prior(z, y, origin, present)
+    if drift is not None:
+        covariance += (drift.each**2 * np.eye(len(scale)) + drift.common**2) / np.outer(scale, scale)
+    solved = np.linalg.solve(covariance, means.T).T
+    weight = np.zeros((classes, z.shape[1]))
+    bias = np.full(classes, -1e4)
+    weight[present] = solved / scale
+    bias[present] = -0.5 * np.einsum("kd,kd->k", solved, means) - weight[present] @ features.mean(axis=0)
+    centre = weight[present].mean(axis=0), bias[present].mean()
+    weight[present] -= centre[0]  # the same constant for every class: probabilities stay, numbers get smaller
+    bias[present] -= centre[1]
+    return weight.astype(np.float32), bias.astype(np.float32)
+
+
+def _with_prior(
+    z: NDArray[np.float64], y: Labels, origin: Labels, present: Labels
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Estimate means and covariance of the new windows, with the library's as prior."""
+    new = origin == 0
+    means = _class_means(z, y, present)
+    for index, label in enumerate(present):
+        mine, theirs = z[new & (y == label)], z[~new & (y == label)]
+        if len(mine) and len(theirs):
+            total = mine.sum(axis=0) + LIBRARY_WINDOWS * theirs.mean(axis=0)
+            means[index] = total / (len(mine) + LIBRARY_WINDOWS)
+    apart = y + origin * (y.max() + 1)  # conditions differ in their means, which is no spread within a class
+    share = new.sum() / (new.sum() + z.shape[1])
+    ours, old = (shrunk_covariance(_residuals(z[part], apart[part])) for part in (new, ~new))
+    return means, share * ours + (1 - share) * old
+
+
+def _class_means(z: NDArray[np.float64], y: Labels, present: Labels) -> NDArray[np.float64]:
+    return np.stack([z[y == label].mean(axis=0) for label in present])
+
+
+def _residuals(z: NDArray[np.float64], y: Labels) -> NDArray[np.float64]:
+    """Subtract from each row of ``z`` the mean of its class."""
+    present = np.unique(y)
+    result: NDArray[np.float64] = z - _class_means(z, y, present)[np.searchsorted(present, y)]
+    return result
+
+
+def shrunk_covariance(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Estimate the covariance of centred ``residuals (n, d)`` after Ledoit and Wolf."""
+    n, d = residuals.shape
+    sample = residuals.T @ residuals / n
+    level = float(np.trace(sample)) / d
+    spread = float(np.sum(sample**2)) / d - level**2
+    noise = (float(np.mean(np.sum(residuals**2, axis=1) ** 2)) - float(np.sum(sample**2))) / (n * d)
+    share = 1.0 if spread <= 0 else min(1.0, max(0.0, noise / spread))
+    floor = 1e-6 * level or 1.0
+    shrunk: NDArray[np.float64] = (1 - share) * sample + (share * level + floor) * np.eye(d)
+    return shrunk
+
+
+def expected_drift(frontend: tuple[Layer, ...], origin: Labels | None) -> Drift:
+    """Return the drift to expect behind ``frontend``: `BANK_DRIFT` for a bank without a library, else `NEW_DRIFT`.
+
+    Levels of a bank drift until the next condition. A library shows how they drift, and the new windows where to.
+    """
+    return BANK_DRIFT if origin is None and any(isinstance(layer, Conv) for layer in frontend) else NEW_DRIFT
+
+
+def origins(learned: Dataset) -> Labels | None:
+    """Return the ``origin`` of `fit` for windows with a library: 0 for the new ones; None without a library."""
+    return None if learned.library is None else np.where(learned.library, learned.condition + 1, 0)
+
+
+def is_closed_form(network: Network) -> bool:
+    """Return whether nothing stands between the fixed frontend and the dense layer."""
+    _, head = split_frontend(network.layers)
+    return all(isinstance(layer, Flatten | Dense | Softmax) for layer in head)
+
+
+def logits(network: Network, x: Floats) -> Floats:
+    """Compute the logits ``(windows, classes)`` of a closed-form network."""
+    frontend, head = split_frontend(network.layers)
+    features = frontend_features(frontend, x).reshape(len(x), -1)
+    dense = next(w for w, layer in zip(network.weights[len(frontend) :], head, strict=True) if isinstance(layer, Dense))
+    result: Floats = features @ dense["weight"].T + dense["bias"]
+    return result

@@ -1,0 +1,86 @@
+"""What a layer list costs on a microcontroller, planned from its shapes alone, before anything is trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from edgetune_nas.card import Cost, Precision
+from edgetune_nas.model.arena import ARENA_RULE, arena_bytes, lifetimes, streamed_lifetimes
+from edgetune_nas.model.layers import Conv, Dense, LpPool, output_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgetune_nas.model.arena import Tensor
+    from edgetune_nas.model.layers import Layer, Shape
+
+ELEMENT_BYTES: Final[dict[Precision, int]] = {"float": 4, "int8": 1}
+BIAS_BYTES: Final = 4
+SCALE_BYTES: Final = 4
+ZERO_POINT_BYTES: Final = 1
+
+
+def plan(input_shape: Shape, layers: Sequence[Layer], *, precision_deployed: Precision = "float") -> Cost:
+    """Cost of a layer list; README.md of this package defines each figure.
+
+    Parameters
+    ----------
+    input_shape
+        ``(channels, length)`` of a raw window.
+    layers
+        From the raw window to class probabilities.
+    precision_deployed
+        Precision whose element size ``arena_bytes_deployed`` uses. Nothing else depends on it.
+
+    Raises
+    ------
+    ValueError
+        When a layer does not fit the shape before it.
+    """
+    tensors = lifetimes(input_shape, layers)
+    arena = arena_bytes(tensors)
+    deployed = arena if precision_deployed == "int8" else arena_bytes(tensors, ELEMENT_BYTES[precision_deployed])
+    weights, biases, scales, macs = _count(input_shape, layers)
+    return Cost(
+        arena_bytes=arena,
+        arena_bytes_deployed=deployed,
+        streamed_bytes=min([arena, *_streamed(input_shape, layers, tensors)]),
+        arena_rule=ARENA_RULE,
+        flash_bytes=weights
+        + BIAS_BYTES * biases
+        + SCALE_BYTES * scales
+        + (SCALE_BYTES + ZERO_POINT_BYTES) * len(tensors),
+        macs=macs,
+        parameters=weights + biases,
+    )
+
+
+def _streamed(input_shape: Shape, layers: Sequence[Layer], tensors: list[Tensor]) -> list[int]:
+    """Arena of each way to feed the first operation sample by sample: a ring, or a ring and running sums."""
+    ring = streamed_lifetimes(input_shape, layers, tensors, accumulate=False)
+    sums = streamed_lifetimes(input_shape, layers, tensors, accumulate=True)
+    return [arena_bytes(way) for way in (ring, sums) if way is not None]
+
+
+def _count(input_shape: Shape, layers: Sequence[Layer]) -> tuple[int, int, int, int]:
+    """Weights, biases, output channels that have a weight scale, and multiply-accumulates."""
+    weights = biases = scales = macs = 0
+    shape = input_shape
+    for layer in layers:
+        channels = shape[0]
+        length = shape[1]
+        shape = output_shape(layer, shape)
+        if isinstance(layer, Conv):
+            taps = channels // layer.groups * layer.kernel
+            weights += taps * layer.filters
+            biases += 0 if layer.frozen else layer.filters
+            scales += layer.filters
+            macs += taps * layer.filters * shape[1]
+        elif isinstance(layer, Dense):
+            weights += channels * layer.outputs
+            biases += layer.outputs
+            scales += layer.outputs
+            macs += channels * layer.outputs
+        elif isinstance(layer, LpPool):
+            macs += channels * (layer.kernel or length) * shape[1]
+    return weights, biases, scales, macs

@@ -1,0 +1,89 @@
+"""Architectures that a search evaluates first: closed forms, and trained networks that did well on such data before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgetune_nas.model.search_space import (
+    FILTERS,
+    MAX_STRIDE,
+    MAX_TAPS,
+    MIN_BANK_TAPS,
+    Bank,
+    Block,
+    Envelope,
+    Genotype,
+    Stem,
+    fits_input,
+    power_of_two,
+)
+
+if TYPE_CHECKING:
+    from edgetune_nas.model.layers import Shape
+
+LOW = 0.05
+"""Share of the spectrum, from 0 Hz, that some banks leave out: hum and unbalance lie there."""
+MOST_TAPS = {16: 64, 4: 8, 3: 8}
+"""Most taps of a bank by its number of bands. With more, the bands leave gaps: robust in float, not in int8."""
+
+
+def closed_forms(input_shape: Shape) -> tuple[Genotype, ...]:
+    """List fixed frontends with a linear discriminant, from rich to tiny, sized by the window's length alone.
+
+    A bank's taps are an eighth and a quarter of the window, at most 128: a filter then still spans many cycles of its
+    band. Many overlapping bands without the lowest hold best when the machine's load changes. Three or four bands tell
+    a gesture where the window is too short for more. An envelope's frames are about an eighth of the window.
+    """
+    length = input_shape[1]
+    taps = [k for k in (power_of_two(length / 8, 128), power_of_two(length / 4, 128)) if k >= MIN_BANK_TAPS]
+    frontends: list[Bank | Envelope] = []
+    for kernel in dict.fromkeys(taps):
+        fine = kernel // 4
+        sizes = [
+            (40, fine // 2, LOW), (36, fine, LOW), (24, fine, LOW), (24, fine, 0.0),
+            (16, fine, 0.0), (8, 2 * fine, 0.0), (6, kernel, 0.0), (4, fine // 2, 0.0), (3, fine // 2, 0.0),
+        ]  # fmt: skip
+        frontends += [
+            Bank(bands, kernel, stride, low=low)
+            for bands, stride, low in sizes
+            if bands <= kernel // 2 and kernel <= MOST_TAPS.get(bands, kernel)
+        ]
+    for parts, overlap in ((10, 2), (16, 1), (8, 1), (5, 1), (3, 1), (1, 1)):
+        kernel = max(1, length // parts)
+        frontends.append(Envelope(kernel, max(1, kernel // overlap)))
+    genotypes = (Genotype(frontend, None, (), "flat") for frontend in frontends)
+    return tuple(genotype for genotype in genotypes if fits_input(genotype, input_shape))
+
+
+def vibration_networks(input_shape: Shape) -> tuple[Genotype, ...]:
+    """Return long strided stems on raw vibration, scaled to the window."""
+    taps = power_of_two(input_shape[1] / 4, MAX_TAPS)
+    stride = max(1, min(MAX_STRIDE, taps // 4))
+    found = (
+        Genotype(None, Stem(12, taps, stride), (Block("separable", 8, 9, 2),), "average"),
+        Genotype(None, Stem(12, taps, stride), (Block("separable", 16, 9, 2),), "average"),
+        Genotype(None, Stem(8, taps, stride, 2), (Block("full", 16, 9),), "average"),
+        Genotype(None, Stem(12, taps, stride), (Block("full", 16, 5),), "both"),
+    )
+    return tuple(genotype for genotype in found if fits_input(genotype, input_shape))
+
+
+def emg_networks(input_shape: Shape) -> tuple[Genotype, ...]:
+    """Return convolutions on envelopes of muscle signals, scaled to the window."""
+    sizes = ((10, 2), (16, 1), (8, 2), (12, 2))
+    kernels = [(max(2, input_shape[1] // parts), overlap) for parts, overlap in sizes]
+    envelopes = [Envelope(kernel, max(1, kernel // overlap)) for kernel, overlap in kernels]
+    found = (
+        *(Genotype(each, None, (Block("full", 24, 3), Block("full", 32, 3)), "both") for each in envelopes),
+        *(Genotype(each, None, (Block("full", 32, 3), Block("full", 32, 3)), "both") for each in envelopes[:2]),
+        Genotype(envelopes[0], None, (Block("full", 16, 3), Block("full", 24, 3)), "both"),
+    )
+    return tuple(genotype for genotype in found if fits_input(genotype, input_shape))
+
+
+def smallest(input_shape: Shape) -> tuple[Genotype, ...]:
+    """Return trained networks at the small end of the space; if none of them fits a budget, no network does."""
+    stride = min(MAX_STRIDE, max(1, input_shape[1] // 2))
+    taps = (16, 32, 64)
+    found = (Genotype(None, Stem(FILTERS[0], min(k, input_shape[1]), stride), (), "average") for k in taps)
+    return tuple(genotype for genotype in found if fits_input(genotype, input_shape))

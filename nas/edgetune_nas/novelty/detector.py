@@ -1,0 +1,198 @@
+"""Novelty detection: the distance of a window from everything that a network was trained on."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from edgetune_nas.errors import BundleError
+from edgetune_nas.novelty.features import Levels, Spectra, rising
+from edgetune_signal.errors import RecordingError
+from edgetune_signal.recordings.npz import open_npz
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+NOVELTY: Final = "novelty.npz"
+SHRINKAGE: Final = 0.1
+OWN_SPREAD: Final = 3
+"""Windows a feature from which on a class's own spread counts as much as that of all classes together."""
+QUANTILE, MARGIN = 0.9, 1.75
+"""Limit of vibration: this quantile of the validation windows' distances, times a margin for other loads and speeds."""
+LEAST_LIMIT: Final = 1e-9
+"""Lowest limit. Distances are published in multiples of it, and these must stay finite numbers."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classes:
+    """Centres of the known classes, each with its spread.
+
+    Attributes
+    ----------
+    labels
+        Index of each class among the model's, ``int64 (classes,)``, rising.
+    centres
+        Mean features of each class, ``float32 (classes, features)``.
+    whitenings
+        ``float32 (classes, features, features)``; makes the spread of a class one in every direction.
+    """
+
+    labels: NDArray[np.int64]
+    centres: NDArray[np.float32]
+    whitenings: NDArray[np.float32]
+
+    @classmethod
+    def fit(cls, known: NDArray[np.float64], label: NDArray[np.integer]) -> Classes:
+        """Fit to features ``(windows, features)`` of known windows.
+
+        Notes
+        -----
+        Each class has a covariance of its own, drawn towards that of all classes the fewer windows it has (Friedman,
+        1989, "Regularized discriminant analysis"), and towards a multiple of the identity with a fixed weight.
+        """
+        classes, index = np.unique(label, return_inverse=True)
+        centres = np.array([known[index == at].mean(axis=0) for at in range(len(classes))])
+        spread = known - centres[index]
+        together = spread.T @ spread / len(spread)
+        whitenings = []
+        for at in range(len(classes)):
+            own = spread[index == at]
+            weight = len(own) / (len(own) + OWN_SPREAD * known.shape[1])
+            whitenings.append(_whitening(weight * (own.T @ own) / len(own) + (1 - weight) * together))
+        return cls(classes.astype(np.int64), centres.astype(np.float32), np.array(whitenings, np.float32))
+
+    def distances(self, found: NDArray[np.float64], said: NDArray[np.integer] | None = None) -> NDArray[np.float64]:
+        """Compute the Mahalanobis distance ``(windows,)`` to the class that each is said to be, or to the nearest."""
+        if said is None:
+            return self._nearest(found)
+        places = np.minimum(np.searchsorted(self.labels, said), len(self.labels) - 1)
+        trained = self.labels[places] == said
+        result = np.empty(len(found))
+        for place in set(places[trained].tolist()):
+            mine = trained & (places == place)
+            result[mine] = self._apart(found[mine], place)
+        if not trained.all():
+            result[~trained] = self._nearest(found[~trained])
+        return result
+
+    def _nearest(self, found: NDArray[np.float64]) -> NDArray[np.float64]:
+        apart = np.array([self._apart(found, place) for place in range(len(self.labels))])
+        nearest: NDArray[np.float64] = apart.min(axis=0)
+        return nearest
+
+    def _apart(self, found: NDArray[np.float64], place: int) -> NDArray[np.float64]:
+        distance: NDArray[np.float64] = np.linalg.norm((found - self.centres[place]) @ self.whitenings[place], axis=1)
+        return distance
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Novelty:
+    """Distance to a class, in standard deviations within that class.
+
+    Attributes
+    ----------
+    describe
+        Features of a window.
+    classes
+        Where the known classes lie.
+    limit
+        Distance from which on a window of vibration is novel, or a gesture by the median of its windows.
+    """
+
+    describe: Spectra | Levels
+    classes: Classes
+    limit: float
+
+    def distances(self, x: NDArray[np.float32], said: NDArray[np.integer] | None = None) -> NDArray[np.float64]:
+        """Compute the Mahalanobis distance ``(windows,)`` to the class that each is said to be, or to the nearest.
+
+        Parameters
+        ----------
+        x
+            ``(windows, channels, length)``.
+        said
+            ``(windows,)``, indices of classes; of one that had no training windows the nearest class counts.
+        """
+        return self.classes.distances(self.describe.of(x), said)
+
+    def unknown(self, x: NDArray[np.float32], said: NDArray[np.integer] | None = None) -> NDArray[np.bool_]:
+        """Mark the windows ``(windows,)`` that are unlike the class that each is said to be, or unlike all."""
+        return self.distances(x, said) > self.limit
+
+    def to_bytes(self) -> bytes:
+        """Return the contents of a bundle's file."""
+        file = io.BytesIO()
+        known = self.classes
+        arrays: dict[str, Any] = {
+            **{name: getattr(self.describe, name) for name in self.describe.NAMES},
+            **({"floor": np.float64(self.describe.floor)} if isinstance(self.describe, Spectra) else {}),
+            "labels": known.labels,
+            "centres": known.centres,
+            "whitenings": known.whitenings,
+            "limit": np.float64(self.limit),
+        }
+        np.savez(file, **arrays)
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, channels: int, length: int, classes: int) -> Novelty:
+        """Read a bundle's file; raise `BundleError` if it does not fit ``classes`` and windows of that shape."""
+        known = ("labels", "centres", "whitenings")
+        try:
+            with open_npz(Path(NOVELTY), data) as file:
+                kind = Levels if "quiet" in file.names else Spectra
+                file.require(*kind.NAMES, *known, "limit")
+                figures: Iterator[Any] = (file.array(name, max_bytes=len(data)) for name in kind.NAMES)
+                describe = kind(*figures)
+                if isinstance(describe, Spectra) and "floor" in file.names:
+                    describe = replace(describe, floor=file.number("floor"))
+                lie = Classes(*(file.array(name, max_bytes=len(data)) for name in known))
+                limit = file.number("limit")
+        except RecordingError as error:
+            raise BundleError(f"{error}; restore the bundle or search again") from error
+        fits = describe.fits(length) and rising(lie.labels, classes - 1) and LEAST_LIMIT < limit < float("inf")
+        size = describe.size(channels) if fits else -1
+        fits = (
+            fits
+            and lie.centres.shape == (len(lie.labels), size)
+            and lie.whitenings.shape == (len(lie.labels), size, size)
+            and all(each.dtype == np.float32 and np.isfinite(each).all() for each in (lie.centres, lie.whitenings))
+        )
+        if not fits:
+            raise BundleError(
+                f"{NOVELTY} does not fit {classes} classes of windows of {channels} channels and {length} samples"
+            )
+        return cls(describe, lie, limit)
+
+
+def fit_novelty(x: NDArray[np.float32], label: NDArray[np.integer], validation: NDArray[np.float32]) -> Novelty:
+    """Fit the novelty detector of vibration.
+
+    Parameters
+    ----------
+    x, label
+        Training windows ``(windows, channels, length)`` and their classes ``(windows,)``.
+    validation
+        Other windows of the same classes, at least one, which set the limit.
+
+    Notes
+    -----
+    Mahalanobis distance to the nearest class mean (Lee et al., 2018, "A simple unified framework for detecting
+    out-of-distribution samples"), here of figures of the signal and not of a network's features.
+    """
+    describe = Spectra.fit(x)
+    classes = Classes.fit(describe.of(x), label)
+    within = classes.distances(describe.of(validation))
+    return Novelty(describe, classes, MARGIN * float(np.quantile(within, QUANTILE)))
+
+
+def _whitening(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    size = len(covariance)
+    mean = max(float(np.trace(covariance)) / size, np.finfo(np.float64).eps)
+    return np.linalg.inv(np.linalg.cholesky((1 - SHRINKAGE) * covariance + SHRINKAGE * mean * np.eye(size))).T

@@ -1,0 +1,78 @@
+"""Int8 head: a closed form's discriminant, solved again on the output of its int8 layers.
+
+Eight bits of a loud signal leave quiet bands little but rounding noise. A discriminant solved on exact features relies
+on differences that are then not there; one solved on the features as they are relies on what is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+
+from edgetune_nas.model.closed_form import discriminant, expected_drift, is_closed_form, origins
+from edgetune_nas.model.cost import plan
+from edgetune_nas.model.layers import Dense
+from edgetune_nas.onnx_io.runtime import INPUT, open_session
+from edgetune_nas.onnx_io.writer import write_onnx
+from edgetune_nas.usage import batches
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgetune_nas.model.layers import Network
+    from edgetune_nas.onnx_io.quantisation import Adapt
+    from edgetune_signal.datasets.load import Dataset
+
+MACS = 2e9
+"""Operations that the features may take; beyond it, fewer windows are used."""
+MIN_WINDOWS, MAX_WINDOWS = 256, 2048
+"""Fewest and most windows that are used of the new ones, and of a library's."""
+
+
+def head_for_int8(network: Network, learned: Dataset) -> Adapt | None:
+    """Return what `edgetune_nas.onnx_io.quantisation.quantise` adapts a model of ``network`` with; None unless it is a closed form.
+
+    Parameters
+    ----------
+    learned
+        The windows that the discriminant was solved on.
+    """
+    if not is_closed_form(network):
+        return None
+    head = next(index for index, layer in enumerate(network.layers) if isinstance(layer, Dense))
+    affordable = int(MACS / max(1, plan(network.input_shape, network.layers).macs))
+    count = min(MAX_WINDOWS, max(MIN_WINDOWS, affordable))
+    known = learned.select(_spread(learned, count))
+
+    def adapt(quantised: onnx.ModelProto) -> onnx.ModelProto:
+        dense = next(node for node in quantised.graph.node if node.op_type == "Gemm")
+        opened = onnx.ModelProto()
+        opened.CopyFrom(quantised)
+        opened.graph.output.append(onnx.helper.make_tensor_value_info(dense.input[0], onnx.TensorProto.FLOAT, None))
+        session = open_session(opened.SerializeToString())
+        features = np.concatenate([session.run(dense.input[:1], {INPUT: batch})[0] for batch in batches(known.x)])
+        weight, bias = discriminant(
+            features,
+            known.label,
+            classes=len(known.classes),
+            drift=expected_drift(network.layers, origins(known)),
+            origin=origins(known),
+        )
+        weights = list(network.weights)
+        weights[head] = {"weight": weight, "bias": bias}
+        return write_onnx(replace(network, weights=tuple(weights)))
+
+    return adapt
+
+
+def _spread(learned: Dataset, count: int) -> NDArray[np.int64]:
+    """Choose about ``count`` windows of the new ones and of a library, evenly spaced within each class."""
+    origin = origins(learned)
+    part = 2 * learned.label + (0 if origin is None else origin != 0)
+    share = -(-count // len(learned.classes))
+    of_each = [np.flatnonzero(part == each) for each in np.unique(part)]
+    picked = [index[np.linspace(0, len(index) - 1, min(len(index), share)).astype(np.int64)] for index in of_each]
+    return np.sort(np.concatenate(picked))

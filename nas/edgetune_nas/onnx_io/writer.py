@@ -1,0 +1,195 @@
+"""A network as an ONNX graph with fixed names, written with ``onnx.helper`` alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from edgetune_nas.model.layers import Conv, Dense, Flatten, GlobalPool, Log, LpPool, MaxPool, Softmax, shapes
+from edgetune_nas.onnx_io.parser import BATCH, IR_VERSION, OPSET, PRODUCER
+from edgetune_nas.onnx_io.runtime import INPUT, OUTPUT
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgetune_nas.model.layers import Network, Shape
+
+
+def write_onnx(network: Network) -> onnx.ModelProto:
+    """Graph from ``window (windows, channels, length)`` to ``probabilities (windows, classes)``, both ``float32``.
+
+    Nodes and tensors carry the index of their layer, as in ``2_conv``, ``2_weight``. A softmax's temperature is divided
+    into the weights of the dense layer before it, and is a multiplication of its own where another layer stands there.
+
+    Raises
+    ------
+    ValueError
+        When a layer does not fit the shape before it, weights do not fit their layer, a weight is not finite, or the
+        last layer is not a softmax over a vector.
+    """
+    layers = network.layers
+    sizes = shapes(network.input_shape, layers)
+    _check(network, sizes)
+    graph = _Graph()
+    for index, layer in enumerate(layers):
+        before = sizes[index - 1] if index else network.input_shape
+        weights = network.weights[index]
+        match layer:
+            case Conv():
+                _conv(graph, index, layer, weights, before[0])
+            case Dense():
+                after = layers[index + 1]  # at least the softmax
+                temperature = after.temperature if isinstance(after, Softmax) else 1.0
+                _dense(graph, index, layer, weights, before[0], temperature)
+            case LpPool() | MaxPool() | GlobalPool():
+                if graph.is_vector:
+                    raise ValueError(f"layer {index}, {layer}, stands after a vector; pool before you flatten")
+                _pool(graph, index, layer)
+            case Log():
+                graph.node("Add", f"{index}_offset", graph.constant(f"{index}_constant", layer.offset))
+                graph.node("Log", f"{index}_log")
+            case Flatten():
+                graph.vector(f"{index}_flatten")
+            case Softmax():
+                folded = index > 0 and isinstance(layers[index - 1], Dense)
+                _softmax(graph, index, 1.0 if folded else layer.temperature)
+    return graph.model(network.input_shape, sizes[-1][0])
+
+
+def _check(network: Network, sizes: tuple[Shape, ...]) -> None:
+    last = [index for index, layer in enumerate(network.layers) if isinstance(layer, Softmax)]
+    if last != [len(sizes) - 1] or sizes[-1][1] != 1:
+        raise ValueError("a network ends in its only softmax, over a vector; pool or flatten, then add it")
+    if len(network.weights) != len(sizes):
+        raise ValueError(f"{len(sizes)} layers need one mapping of weights each, not {len(network.weights)}")
+
+
+def _conv(graph: _Graph, index: int, layer: Conv, weights: dict[str, NDArray[np.float32]], channels: int) -> None:
+    if graph.is_vector:
+        raise ValueError(f"layer {index}, {layer}, stands after a vector; convolve before you flatten")
+    shape = (layer.filters, channels // layer.groups, layer.kernel)
+    inputs = [graph.weight(f"{index}_weight", weights, "weight", shape)]
+    if not layer.frozen:
+        inputs.append(graph.weight(f"{index}_bias", weights, "bias", (layer.filters,)))
+    graph.node(
+        "Conv",
+        f"{index}_conv",
+        *inputs,
+        kernel_shape=[layer.kernel],
+        strides=[layer.stride],
+        pads=[layer.padding, layer.padding],
+        group=layer.groups,
+    )
+    if layer.relu:
+        graph.node("Relu", f"{index}_relu")
+
+
+def _dense(
+    graph: _Graph,
+    index: int,
+    layer: Dense,
+    weights: dict[str, NDArray[np.float32]],
+    inputs: int,
+    temperature: float,
+) -> None:
+    graph.vector(f"{index}_flatten")  # Gemm fuses to int8 alone; a convolution of one tap gets two transpositions
+    weight = graph.weight(f"{index}_weight", weights, "weight", (layer.outputs, inputs), 1 / temperature)
+    bias = graph.weight(f"{index}_bias", weights, "bias", (layer.outputs,), 1 / temperature)
+    graph.node("Gemm", f"{index}_dense", weight, bias, transB=1)
+
+
+def _pool(graph: _Graph, index: int, layer: LpPool | MaxPool | GlobalPool) -> None:
+    before = graph.last
+    match layer:
+        case LpPool(kernel=0):
+            graph.node("GlobalLpPool", f"{index}_pool", p=layer.p)
+        case LpPool():
+            graph.node("LpPool", f"{index}_pool", kernel_shape=[layer.kernel], strides=[layer.stride], p=layer.p)
+        case MaxPool():
+            graph.node("MaxPool", f"{index}_max", kernel_shape=[layer.kernel], strides=[layer.stride])
+        case GlobalPool(kind="average"):
+            graph.node("GlobalAveragePool", f"{index}_average")
+        case GlobalPool(kind="max"):
+            graph.node("GlobalMaxPool", f"{index}_max")
+        case GlobalPool():
+            graph.node("GlobalAveragePool", f"{index}_average")
+            average, graph.last = graph.last, before
+            graph.node("GlobalMaxPool", f"{index}_max")
+            graph.join(f"{index}_both", average, graph.last)
+
+
+def _softmax(graph: _Graph, index: int, temperature: float) -> None:
+    graph.vector(f"{index}_flatten")
+    if temperature != 1:
+        graph.node("Mul", f"{index}_scale", graph.constant(f"{index}_constant", 1 / temperature))
+    graph.node("Softmax", OUTPUT, axis=1)
+
+
+class _Graph:
+    """A chain of nodes under construction; ``last`` is the tensor that the next node reads."""
+
+    def __init__(self) -> None:
+        self.last = INPUT
+        self.is_vector = False
+        self._nodes: list[onnx.NodeProto] = []
+        self._initializers: list[onnx.TensorProto] = []
+
+    def node(self, kind: str, output: str, *constants: str, **attributes: Any) -> None:
+        """Append an operation on ``last`` and on ``constants``; it is named as its output."""
+        self._nodes.append(helper.make_node(kind, [self.last, *constants], [output], name=output, **attributes))
+        self.last = output
+
+    def join(self, output: str, *inputs: str) -> None:
+        """Append a concatenation along the channels."""
+        self._nodes.append(helper.make_node("Concat", list(inputs), [output], name=output, axis=1))
+        self.last = output
+
+    def vector(self, output: str) -> None:
+        """Make ``last`` of shape ``(windows, features)`` unless it is already."""
+        if not self.is_vector:
+            self.node("Flatten", output, axis=1)
+            self.is_vector = True
+
+    def constant(self, name: str, value: float) -> str:
+        """Store a scalar."""
+        self._initializers.append(numpy_helper.from_array(np.array(value, np.float32), name))
+        return name
+
+    def weight(
+        self,
+        name: str,
+        weights: dict[str, NDArray[np.float32]],
+        key: str,
+        shape: tuple[int, ...],
+        scale: float = 1.0,
+    ) -> str:
+        """Store a layer's weight, times ``scale``, after checking its shape."""
+        values = weights.get(key)
+        if values is None or values.shape != shape:
+            found = "missing" if values is None else f"of shape {values.shape}"
+            raise ValueError(f"{name} is {found}; its layer needs shape {shape}")
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} has values that are not finite; the training diverged")
+        self._initializers.append(numpy_helper.from_array((values * scale).astype(np.float32), name))
+        return name
+
+    def model(self, input_shape: tuple[int, int], classes: int) -> onnx.ModelProto:
+        """Wrap the nodes in a checked model."""
+        graph = helper.make_graph(
+            self._nodes,
+            PRODUCER,
+            [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [BATCH, *input_shape])],
+            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [BATCH, classes])],
+            self._initializers,
+        )
+        model = helper.make_model(
+            graph,
+            producer_name=PRODUCER,
+            ir_version=IR_VERSION,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+        )
+        onnx.checker.check_model(model, full_check=True)
+        return model

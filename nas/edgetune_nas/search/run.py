@@ -1,0 +1,258 @@
+"""The whole search: from labelled windows to a bundle, under a budget of memory and time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgetune_nas.card import SearchSummary
+from edgetune_nas.errors import NasError
+from edgetune_nas.model import search_space as space
+from edgetune_nas.model.closed_form import origins
+from edgetune_nas.model.temperature import with_temperature
+from edgetune_nas.search.engine import MOST_MEMBERS, Engine
+from edgetune_nas.search.finalists import first_quick_enough, kept_points, latency_of
+from edgetune_nas.search.goal import Goal
+from edgetune_nas.search.journal import Journal
+from edgetune_nas.search.loop import Exploration
+from edgetune_nas.search.progress import FrontPoint, Monitor, SearchEvent
+from edgetune_nas.search.winner import export, pareto_points
+from edgetune_nas.training.candidate import Interrupted, Scored
+from edgetune_nas.training.cross_validation import fewest_takes, folds
+from edgetune_nas.training.dataset_parts import Parts, divide
+from edgetune_nas.training.evaluation import FEW_WINDOWS, Evaluation, Problem, evaluate, refit
+from edgetune_nas.training.task_profile import PROFILES, TaskProfile
+from edgetune_nas.usage import give_back, peak_rss_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+    from pathlib import Path
+
+    from edgetune_nas.card import Budget, ModelCard, Task
+    from edgetune_signal.datasets.load import Dataset
+
+JOURNAL = "journal.jsonl"
+PLANNED_SHARE = 0.85
+"""Share of the time left that the last training plans to use: it has more windows, and other load takes its share."""
+SHIFTED_WINDOWS, SHIFTED_BYTES = 1000, 8_000_000
+"""Most augmented validation windows, and the most bytes of them."""
+WORSE = 0.02
+"""Accuracy lost on windows it has now seen from which on a last training went wrong; the network before it is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Folder of the bundle, its card, and the Pareto front of accuracy and RAM (smallest first)."""
+
+    bundle: Path
+    card: ModelCard
+    front: tuple[FrontPoint, ...]
+
+
+def search(
+    dataset: Dataset,
+    *,
+    task: Task,
+    budget: Budget,
+    out: Path,
+    seed: int = 0,
+    library: Dataset | None = None,
+    replaced: Path | None = None,
+    on_event: Callable[[SearchEvent], None] = lambda _: None,
+    cancelled: Callable[[], bool] = lambda: False,
+    candidates: int | None = None,
+    executor: Executor | None = None,
+    goal: Goal | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    spent_seconds: float = 0.0,
+    spent_cpu_seconds: float = 0.0,
+) -> SearchResult:
+    """Search a network for ``dataset`` and write it as a bundle into ``out``.
+
+    Closed forms are asked first, so that something can be deployed after a second or two; then networks are trained
+    until the time budget is nearly used, nothing better is found, or ``cancelled()``. The winner (most accurate on
+    validation windows, the worst condition counting; the smaller of equal ones) is trained again on training and
+    validation windows. The test windows are used once, for the card.
+
+    A journal in ``out`` continues an interrupted search of the same data, budget and seed.
+
+    Parameters
+    ----------
+    dataset
+        Labelled windows of the machine or person as it is now.
+    library
+        Older data of other conditions, for training and validation only.
+    replaced
+        Bundle in use, to be compared on the same test windows.
+    cancelled
+        Asked often; when true, the best network so far becomes the bundle, without further training.
+    candidates
+        Evaluate at most so many different networks.
+    executor
+        Where candidates are evaluated; this process if None.
+    goal
+        The most accurate network if None; see `edgetune_nas.search.goal.Goal`.
+    spent_seconds, spent_cpu_seconds
+        What the caller used of the time budget before (reading data), and of the processor.
+
+    Raises
+    ------
+    BudgetError
+        When no network fits the budget.
+    DataError
+        When the data cannot be searched on.
+    JournalError
+        When the journal in ``out`` belongs to another search.
+    BundleError
+        When the bundle cannot be written.
+    NasError
+        When the search was stopped before its first network was done.
+    OSError
+        When ``out`` or its journal cannot be written.
+    """
+    began_cpu = time.process_time() - spent_cpu_seconds
+    goal = goal or Goal()
+    monitor = Monitor(budget.search_seconds, spent=spent_seconds, on_event=on_event, cancelled=cancelled, clock=clock)
+    monitor.enter("loading")
+    parts = divide(dataset, library, seed)
+    del dataset, library  # the parts are copies: if the caller keeps no reference, nothing stands in memory twice
+    profile = PROFILES[task]
+    problem = _problem(parts, profile, seed)
+    torch = find_spec("torch") is not None
+    trains = torch and fewest_takes(parts.learned) >= profile.takes_to_train
+    engine = Engine(
+        problem.input_shape,
+        problem.classes,
+        budget,
+        profile=profile,
+        seed=seed,
+        trains=trains,
+        limit=candidates,
+        tolerance=0.25 / len(parts.validation),
+        floor=goal.floor,
+        most_members=MOST_MEMBERS if goal.latency_us is None else 1,
+    )
+    monitor.follow(engine)
+    out.mkdir(parents=True, exist_ok=True)
+    header = {
+        "space": space.VERSION,
+        "fingerprint": parts.fingerprint,
+        "task": task,
+        "budget": budget.model_dump(),
+        "seed": seed,
+        "candidates": candidates,
+        "trains": trains,
+        **({"goal": goal.to_json()} if goal.to_json() else {}),
+    }
+    with Journal(out / JOURNAL, header) as journal:
+        exploration = Exploration(engine, problem, journal, monitor, executor)
+        stopped_by = exploration.run()
+    too_short = exploration.too_short()  # told if it was: the last training and the export are yet to come
+    best = engine.best
+    if best is None:
+        raise NasError(f"the search was stopped ({stopped_by}) before its first network was done; allow it more time")
+
+    def evaluated(scored: Scored) -> Evaluation:
+        return exploration.found.get(scored.candidate.number) or evaluate(problem, scored.candidate)
+
+    if goal.latency_us is not None:
+        best, _ = first_quick_enough(
+            engine.finalists,
+            lambda scored: latency_of(evaluated(scored).network, problem.x_validation),
+            goal.latency_us,
+        )
+    found = evaluated(best)
+    if stopped_by != "cancelled":
+        monitor.reserve = exploration.export_seconds
+        monitor.enter("retraining")
+        found = _retrained(found, best, problem, monitor, engine.members(best.candidate.genotype))
+        if cancelled():
+            stopped_by = "cancelled"
+    monitor.enter("exporting")
+    give_back()
+    summary = SearchSummary(
+        seed=seed,
+        candidates=engine.considered,
+        rejected=engine.rejected,
+        trained=engine.trained,
+        seconds=round(monitor.elapsed, 3),
+        cpu_seconds=round(time.process_time() - began_cpu, 3),
+        peak_rss_bytes=peak_rss_bytes(),
+        stopped_by=stopped_by,
+        validation_accuracy=best.result.accuracy,
+    )
+    front = pareto_points(engine, problem.input_shape, problem.classes)
+    notes: dict[str, Any] = {}
+    if not torch:
+        notes["training"] = "torch is not installed: only closed forms were searched (edgetune[train])"
+    elif not trains:
+        fewer = f"a class has fewer than {profile.takes_to_train} takes to learn from"
+        notes["training"] = f"only closed forms were searched: {fewer}"
+    elif stopped_by == "time" and not engine.trained:
+        notes["training"] = too_short
+    if goal.to_json():
+        notes["goal"] = {**goal.to_json(), "held": best.result.accuracy >= (goal.floor or 0.0)}
+    kept = kept_points(engine.pareto_front, best, found, exploration.found, problem)
+    card = export(
+        found,
+        parts,
+        profile=profile,
+        budget=budget,
+        out=out,
+        summary=summary,
+        front=front,
+        replaced=replaced,
+        notes=notes,
+        kept=() if stopped_by == "cancelled" else kept,
+        spare=lambda: monitor.left - exploration.export_seconds / 2,
+    )
+    monitor.enter("done")
+    return SearchResult(out / f"model-{card.id}", card, front)
+
+
+def _problem(parts: Parts, profile: TaskProfile, seed: int) -> Problem:
+    learned, validation = parts.learned, parts.validation
+    problem = Problem(
+        profile,
+        len(learned.classes),
+        learned.x,
+        learned.label,
+        parts.trained,
+        validation.condition,
+        origins(parts.train),
+    )
+    takes = fewest_takes(learned)
+    few = len(validation) < FEW_WINDOWS or 1 < takes < profile.takes_to_validate
+    if few and len(np.unique(validation.condition)) == 1:
+        problem = replace(problem, fold=folds(learned, seed=seed))
+    if profile.takes_to_train and takes >= profile.takes_to_train:  # they show how one take differs from the next
+        return problem
+    wanted = max(1, min(SHIFTED_WINDOWS, SHIFTED_BYTES // validation.x[0].nbytes))
+    copies = np.arange(len(validation) * -(-wanted // len(validation))) % len(validation)
+    rng = np.random.default_rng(seed)
+    copies = np.sort(rng.permutation(copies)[:wanted])
+    shifted = profile.augment(validation.x[copies], rng)
+    return replace(problem, x_shifted=shifted, y_shifted=validation.label[copies])
+
+
+def _retrained(found: Evaluation, best: Scored, problem: Problem, monitor: Monitor, members: int) -> Evaluation:
+    """Train the winner on training and validation windows, unless time is too short or it comes out worse."""
+    steps = 0
+    if best.candidate.steps:
+        affordable = PLANNED_SHARE * (monitor.left - monitor.reserve) * best.candidate.steps / best.result.seconds
+        steps = min(problem.profile.final_steps, int(affordable))
+        members = max(1, min(members, int(affordable / max(1, steps))))
+        if steps < best.candidate.steps:
+            return found
+    try:
+        again = refit(problem, best.candidate, steps=steps, stop=monitor.pulse, members=members)
+    except Interrupted:
+        return found
+    if again.result.accuracy < found.result.accuracy - WORSE:
+        return found
+    return replace(again, network=with_temperature(again.network, found.result.temperature))

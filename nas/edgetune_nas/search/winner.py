@@ -1,0 +1,123 @@
+"""Turns a search's winner into a bundle: test windows, the model it replaces, report, card."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgetune_nas.card import InputSpec
+from edgetune_nas.errors import BundleError
+from edgetune_nas.model.layers import describe
+from edgetune_nas.model.search_space import expand
+from edgetune_nas.novelty.detector import NOVELTY
+from edgetune_nas.search.progress import FrontPoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from edgetune_nas.bundle.pareto import Kept
+    from edgetune_nas.card import Budget, Metrics, ModelCard, SearchSummary
+    from edgetune_nas.search.engine import Engine
+    from edgetune_nas.training.dataset_parts import Parts
+    from edgetune_nas.training.evaluation import Evaluation
+    from edgetune_nas.training.task_profile import TaskProfile
+    from edgetune_signal.datasets.load import Dataset
+
+
+def pareto_points(engine: Engine, input_shape: tuple[int, int], classes: int) -> tuple[FrontPoint, ...]:
+    """Return the Pareto front (accuracy, RAM) of everything that was evaluated, smallest arena first."""
+    return tuple(
+        FrontPoint(
+            scored.candidate.cost.arena_bytes,
+            scored.result.accuracy,
+            bool(scored.candidate.steps),
+            tuple(describe(layer) for layer in expand(scored.candidate.genotype, input_shape, classes)),
+        )
+        for scored in engine.pareto_front
+    )
+
+
+def export(
+    found: Evaluation,
+    parts: Parts,
+    *,
+    profile: TaskProfile,
+    budget: Budget,
+    out: Path,
+    summary: SearchSummary,
+    front: tuple[FrontPoint, ...],
+    replaced: Path | None,
+    notes: dict[str, Any],
+    kept: Iterable[Kept] = (),
+    spare: Callable[[], float] = lambda: math.inf,
+) -> ModelCard:
+    """Write the bundle, with as many networks of the Pareto front as ``spare()`` seconds allow.
+
+    This is the only place where the test windows are used.
+
+    Raises
+    ------
+    BundleError
+        When the bundle cannot be written.
+    """
+    from edgetune_nas.bundle.pareto import FRONT, pack
+    from edgetune_nas.bundle.read import write_bundle
+    from edgetune_nas.bundle.report import render_apart
+    from edgetune_nas.onnx_io.int8_head import head_for_int8
+
+    train, validation, test = parts.train, parts.validation, parts.test
+    metrics, note = (None, None) if replaced is None else _replaced_metrics(replaced, test)
+    windows = {"train": len(train), "validation": len(validation), "test": len(test)}
+    said = {**notes, "windows": windows, "front": [{**asdict(point), "layers": list(point.layers)} for point in front]}
+    if note is not None:
+        said["replaced"] = note
+    novelty = profile.fit_novelty(parts)
+    extra = {} if novelty is None else {NOVELTY: novelty.to_bytes()}
+    adapt = partial(head_for_int8, learned=parts.learned)
+    kept_front = pack(kept, train=train, validation=validation, test=test, adapt=adapt, spare=spare)
+    return write_bundle(
+        out,
+        task=profile.task,
+        classes=train.classes,
+        input_spec=InputSpec(channels=train.channels, length=train.length, rate_hz=train.rate_hz, unit=train.unit),
+        network=found.network,
+        calibration=train.x,
+        validation=validation.x,
+        test_x=test.x,
+        test_label=test.label,
+        test_condition=test.condition if len(train.conditions) > 1 else None,
+        conditions=train.conditions,
+        budget=budget,
+        search=summary,
+        data_fingerprint=parts.fingerprint,
+        report=lambda card: render_apart(card, found.curve),
+        created=datetime.now(UTC),
+        replaced=metrics,
+        notes=said,
+        adapt=adapt(found.network),
+        extra=extra if kept_front is None else {**extra, FRONT: kept_front},
+    )
+
+
+def _replaced_metrics(folder: Path, test: Dataset) -> tuple[Metrics | None, str | None]:
+    """Metrics of the bundle in use on the same test windows, or why there are none."""
+    from edgetune_nas.bundle.read import load_bundle
+    from edgetune_nas.bundle.scores import metrics
+
+    try:
+        bundle = load_bundle(folder)
+        bundle.check_fits(channels=test.channels, length=test.length, rate_hz=test.rate_hz, unit=test.unit)
+    except BundleError as error:
+        return None, f"not compared: {error}"
+    known = bundle.card.classes
+    names = [*test.classes, *(name for name in known if name not in test.classes)]
+    probabilities = np.zeros((len(test), len(names)), np.float32)
+    probabilities[:, [names.index(name) for name in known]] = bundle.classifier.probabilities(test.x)
+    several = len(test.conditions) > 1
+    return metrics(probabilities, test.label, names, test.condition if several else None, test.conditions), None

@@ -1,0 +1,206 @@
+"""Evaluates one candidate: fits it to the training windows and scores it on the validation windows."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgetune_nas.model import search_space as space
+from edgetune_nas.model.temperature import best_temperature, true_probability, with_temperature
+from edgetune_nas.training.candidate import Candidate, Result
+from edgetune_nas.training.cross_validation import cross_validate
+from edgetune_nas.training.estimator import ClosedForm, Ensemble, Estimator, TrainingSet, never
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from edgetune_nas.model.layers import Network
+    from edgetune_nas.training.task_profile import TaskProfile
+
+SOLVE_MACS = 4e8
+"""Operations of the fixed frontend that one closed form may take; beyond it, fewer windows of each class are used.
+
+A larger limit uses more of large data, and delays the first model.
+"""
+MIN_WINDOWS_A_CLASS = 40
+"""Windows of a class that a closed form is fitted to at least, whatever they cost."""
+FEW_WINDOWS = 200
+"""Validation windows below which candidates are cross-validated."""
+THOROUGH_STEPS = 120
+"""Training steps from which on networks are cross-validated then, to be compared with closed forms on equal terms.
+
+Shorter trainings only choose among each other, and each fold would cost another training.
+"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """Data and task that candidates are evaluated on; arrays as in ``edgetune_signal.datasets.Dataset``.
+
+    Attributes
+    ----------
+    x_learned, y_learned
+        Training windows, then validation windows: the winner is fitted on both, and no copy is made for that.
+    trained
+        Number of training windows among them.
+    condition
+        ``int64 (validation windows,)``.
+    origin
+        ``int64 (training windows,)``, see `edgetune_nas.training.estimator.TrainingSet`.
+    fold
+        ``int64 (training and validation windows,)``: fold of the cross-validation, -1 for what is always trained on;
+        None where there are validation windows enough.
+    x_shifted, y_shifted
+        Augmented validation windows; None where steadiness is not asked.
+    """
+
+    profile: TaskProfile
+    classes: int
+    x_learned: NDArray[np.float32]
+    y_learned: NDArray[np.int64]
+    trained: int
+    condition: NDArray[np.int64]
+    origin: NDArray[np.int64] | None = None
+    fold: NDArray[np.int64] | None = None
+    x_shifted: NDArray[np.float32] | None = None
+    y_shifted: NDArray[np.int64] | None = None
+
+    @property
+    def input_shape(self) -> tuple[int, int]:
+        """``(channels, length)`` of a window."""
+        return int(self.x_learned.shape[1]), int(self.x_learned.shape[2])
+
+    @property
+    def training(self) -> TrainingSet:
+        """Training windows."""
+        return TrainingSet(self.x_learned[: self.trained], self.y_learned[: self.trained], self.classes, self.origin)
+
+    @property
+    def learned(self) -> TrainingSet:
+        """Training and validation windows; the latter are of the condition that counts."""
+        origin = None if self.origin is None else np.concatenate([self.origin, 0 * self.y_validation])
+        return TrainingSet(self.x_learned, self.y_learned, self.classes, origin)
+
+    @property
+    def x_validation(self) -> NDArray[np.float32]:
+        """Validation windows."""
+        return self.x_learned[self.trained :]
+
+    @property
+    def y_validation(self) -> NDArray[np.int64]:
+        """Labels of the validation windows."""
+        return self.y_learned[self.trained :]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """A candidate's result, the network it was measured on, and its training loss by epoch (empty if solved)."""
+
+    result: Result
+    network: Network
+    curve: tuple[float, ...] = ()
+
+
+def evaluate(problem: Problem, candidate: Candidate, stop: Callable[[], bool] = never) -> Evaluation:
+    """Evaluate ``candidate`` on ``problem``.
+
+    Raises
+    ------
+    edgetune_nas.training.candidate.Interrupted
+        As soon as ``stop()`` is true during training.
+    """
+    began = time.perf_counter()
+    estimator = estimator_of(problem, candidate)
+    kept = _affordable(problem, candidate)
+    training = problem.training.select(kept[: problem.trained])
+    if problem.fold is None or 0 < candidate.steps < THOROUGH_STEPS:
+        fits = [estimator.fit(training, stop)]
+        scores = estimator.logits(fits[0].network, problem.x_validation)
+        y, condition = problem.y_validation, problem.condition
+    else:
+        learned, fold = problem.learned.select(kept), problem.fold[kept]
+        scores, fits = cross_validate(estimator, learned, fold, stop)
+        if not candidate.steps:  # of a closed form the folds share a frontend; a network of its own costs little
+            fits = [estimator.fit(training)]
+        scores, y = scores[fold >= 0], learned.y[fold >= 0]
+        condition = np.zeros_like(y)
+    temperature = best_temperature(scores, y)
+    accuracy, score = worst_condition(scores, y, condition, temperature)
+    network = with_temperature(fits[0].network, temperature)
+    steadiness = 0.0
+    if problem.x_shifted is not None:
+        guess = estimator.logits(network, problem.x_shifted).argmax(axis=1)
+        steadiness = float((guess == problem.y_shifted).mean())
+    seconds = (time.perf_counter() - began) / len(fits) / candidate.members
+    result = Result(candidate.number, accuracy, score, temperature, seconds, steadiness)
+    return Evaluation(result, network, fits[0].curve)
+
+
+def refit(
+    problem: Problem, candidate: Candidate, *, steps: int, stop: Callable[[], bool], members: int = 1
+) -> Evaluation:
+    """Fit the winner on training and validation windows together, as an ensemble of ``members`` networks.
+
+    Its validation accuracy then only tells whether the fit went wrong. The temperature found before is the honest one,
+    so `Evaluation.network` still lacks it.
+    """
+    estimator = estimator_of(problem, replace(candidate, steps=steps, members=members))
+    fitted = estimator.fit(problem.learned, stop)
+    scores = estimator.logits(fitted.network, problem.x_validation)
+    accuracy, score = worst_condition(scores, problem.y_validation, problem.condition, 1.0)
+    return Evaluation(Result(candidate.number, accuracy, score, 1.0, 0.0), fitted.network, fitted.curve)
+
+
+def estimator_of(problem: Problem, candidate: Candidate) -> Estimator:
+    """Return the estimator that fits ``candidate`` to windows of ``problem``."""
+    layers = space.expand(candidate.genotype, problem.input_shape, problem.classes)
+    if candidate.genotype.closed_form:
+        return ClosedForm(layers)
+    from edgetune_nas.training.trainer import TrainedNetwork
+
+    seeds = range(candidate.seed, candidate.seed + candidate.members)
+    members = [TrainedNetwork(layers, problem.profile.recipe, candidate.steps, seed) for seed in seeds]
+    return members[0] if len(members) == 1 else Ensemble(tuple(members))
+
+
+def _affordable(problem: Problem, candidate: Candidate) -> NDArray[np.bool_]:
+    """Mark the training and validation windows that a candidate is fitted to.
+
+    Of a closed form with too much work these are as many training windows of each class as the work allows, those of
+    the condition that counts before a library's.
+    """
+    kept = np.ones(len(problem.y_learned), np.bool_)
+    y = problem.y_learned[: problem.trained]
+    affordable = SOLVE_MACS / max(1, candidate.cost.macs)
+    if candidate.steps or affordable >= len(y):
+        return kept
+    share = max(MIN_WINDOWS_A_CLASS, math.ceil(affordable / len(np.unique(y))))
+    order = np.random.Generator(np.random.PCG64(candidate.seed)).permutation(len(y))
+    if problem.origin is not None:
+        order = order[np.argsort(problem.origin[order] != 0, kind="stable")]
+    kept[: problem.trained] = False
+    for label in np.unique(y):
+        kept[order[y[order] == label][:share]] = True
+    return kept
+
+
+def worst_condition(
+    scores: NDArray[np.float32], y: NDArray[np.int64], condition: NDArray[np.int64], temperature: float
+) -> tuple[float, float]:
+    """Return accuracy and score (see `Result`) of the worst condition; 0 for a network that diverged."""
+    if not np.isfinite(scores).all():
+        return 0.0, 0.0
+    right = scores.argmax(axis=1) == y
+    probability = true_probability(scores, y, temperature)
+    accuracies, both = [], []
+    for each in np.unique(condition):
+        mask = condition == each
+        accuracies.append(float(right[mask].mean()))
+        both.append(float(right[mask].mean() + probability[mask].mean()) / 2)
+    return min(accuracies), min(both)

@@ -1,0 +1,198 @@
+"""The child process of a search: limits itself, reads the data, prints one JSON event a line."""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from contextlib import contextmanager, redirect_stdout, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from pydantic import ValidationError
+
+from edgetune_nas import standard_streams
+from edgetune_nas.errors import BudgetError, NasError
+from edgetune_nas.usage import peak_rss_bytes
+from edgetune_nas.worker.job import Job, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from edgetune_signal.datasets.load import Dataset
+
+NICENESS = 10
+LIBRARY_ADDRESS_SPACE = 2 << 30
+"""Address space that torch and onnxruntime reserve, most of it never touched."""
+PR_SET_PDEATHSIG = 1
+OOM_FIRST = "1000"
+
+
+class _Cancelled:
+    """Whether SIGTERM or SIGINT has come."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask)
+
+    def _ask(self, _number: int, _frame: object) -> None:
+        self.asked = True
+
+    def __call__(self) -> bool:
+        return self.asked
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the job of a JSON file; 0 when a bundle was written, else 1. Events go to stdout, all else to stderr."""
+    standard_streams.mend()
+    parser = argparse.ArgumentParser(prog="python -m edgetune_nas.worker.child", description="Run a search job.")
+    parser.add_argument("job", type=Path)
+    parser.add_argument("--parent", type=int, help="process to die with")
+    options = parser.parse_args(arguments)
+    cancelled = _Cancelled()
+    with _events_only_stdout() as events:
+        if options.parent is not None:
+            _die_with(options.parent)
+            _die_first()
+        return _report(options.job, cancelled, events)
+
+
+def _report(path: Path, cancelled: _Cancelled, events: TextIO) -> int:
+    """Run the job and say how it ended; this is the process's edge, so whatever went wrong becomes an event."""
+    try:
+        done = _run(path, cancelled, events)
+    except BudgetError as error:
+        _say(events, _failed(error) | {"limit": error.limit, "asked": error.asked, "smallest": error.smallest})
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        _say(events, {"event": "failed", "error": "JobError", "message": f"{path}: {problems}"})
+    except MemoryError:
+        message = "the search needs more memory than max_rss_bytes allows; allow more, or give it fewer windows"
+        _say(events, {"event": "failed", "error": "MemoryError", "message": message})
+    except Exception as error:  # noqa: BLE001 - reported to the parent, with the traceback in the log
+        if not _is_users_mistake(error):
+            traceback.print_exc()
+        _say(events, _failed(error))
+    else:
+        _say(events, done)
+        return 0
+    return 1
+
+
+def _run(path: Path, cancelled: _Cancelled, events: TextIO) -> dict[str, Any]:
+    began = time.monotonic()
+    job = Job.model_validate_json(path.read_bytes())
+    _limit(job.max_rss_bytes)
+    from edgetune_nas.search.run import search
+
+    def library() -> Dataset | None:
+        found = None if job.library is None else load(job.library)
+        if cancelled():
+            raise NasError("the search was cancelled before it began")
+        return found
+
+    result = search(
+        load(job.data),  # no name here, so that the search can let go of what it has copied
+        task=job.task,
+        budget=job.budget,
+        out=job.out,
+        seed=job.seed,
+        library=library(),
+        replaced=job.replaced,
+        on_event=lambda event: _say(events, event.to_json()),
+        cancelled=cancelled,
+        candidates=job.candidates,
+        goal=job.goal,
+        spent_seconds=time.monotonic() - began,
+        spent_cpu_seconds=time.process_time(),
+    )
+    return {
+        "event": "done",
+        "bundle": str(result.bundle),
+        "card": result.card.model_dump(mode="json"),
+        "seconds": round(time.monotonic() - began, 3),
+        "cpu_seconds": round(time.process_time(), 3),
+        "peak_rss_bytes": peak_rss_bytes(),
+    }
+
+
+def load(source: Source) -> Dataset:
+    """Read the windows of a source.
+
+    Raises
+    ------
+    edgetune_signal.errors.RecordingError
+        When they cannot be read.
+    """
+    from edgetune_signal.datasets.load import load_dataset, recordings_dataset
+    from edgetune_signal.recordings.recording import read_recording
+
+    if source.path is not None:
+        return load_dataset(
+            source.path, window=source.window, hop=source.hop, unit=source.unit, converter=source.converter
+        )
+    if source.window is None:
+        raise AssertionError("Source has checked that recordings have a window")
+    recordings = (read_recording(path) for path in source.recordings)
+    return recordings_dataset(recordings, source.window, source.hop or source.window)
+
+
+def _failed(error: Exception) -> dict[str, Any]:
+    return {"event": "failed", "error": type(error).__name__, "message": str(error)}
+
+
+def _is_users_mistake(error: Exception) -> bool:
+    from edgetune_signal.errors import SignalError
+
+    return isinstance(error, NasError | SignalError | OSError)
+
+
+def _say(events: TextIO, event: dict[str, Any]) -> None:
+    events.write(json.dumps(event) + "\n")
+    events.flush()
+
+
+def _limit(max_rss_bytes: int | None) -> None:
+    """Give way to the node, use one thread, and bound the address space."""
+    os.nice(NICENESS)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    if max_rss_bytes is not None:
+        bound = max_rss_bytes + LIBRARY_ADDRESS_SPACE
+        resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
+
+
+def _die_with(parent: int) -> None:
+    """Be killed when the parent ends, whichever way it ends; where the system offers that."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before we asked
+        sys.exit(1)
+
+
+def _die_first() -> None:
+    """Let the kernel end this process, not the node that started it, where memory runs out."""
+    with suppress(OSError):  # not on every system
+        Path("/proc/self/oom_score_adj").write_text(OOM_FIRST)
+
+
+@contextmanager
+def _events_only_stdout() -> Iterator[TextIO]:
+    """Keep the real stdout for events; whatever any library prints goes to stderr."""
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as events:
+        os.dup2(2, 1)
+        with redirect_stdout(sys.stderr):
+            yield events
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stderr.flush()
+    os._exit(code)  # everything is written and closed; unloading torch would take another second

@@ -1,0 +1,200 @@
+"""A search in a process of its own: what to search, and the parent's side of it.
+
+``python -m edgetune_nas.worker.child JOB.json`` is the child; `SearchJob` starts it, follows it and ends it. This module
+loads neither torch nor onnx.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
+
+from edgetune_nas.card import Budget, Task
+from edgetune_nas.search.goal import Goal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import IO
+
+JOB_FILE = "job.json"
+GRACE_SECONDS = 10.0
+"""Time between asking a child to stop and killing it; writing the best bundle so far takes some of it."""
+MAX_LOG_LINE = 8192
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(_Model):
+    """Where labelled windows come from: one ``path`` (see ``edgetune_signal.datasets``), or recordings to be cut."""
+
+    path: Path | None = None
+    recordings: tuple[Path, ...] = ()
+    window: PositiveInt | None = None
+    hop: PositiveInt | None = None
+    unit: str | None = None
+    converter: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.path is None) == (not self.recordings):
+            raise ValueError("give either a path or a list of recordings")
+        if self.recordings and self.window is None:
+            raise ValueError("recordings need a window length")
+        return self
+
+
+class Job(_Model):
+    """A search to be made in a child process.
+
+    Attributes
+    ----------
+    out
+        Folder for the bundle and the journal; a journal in it continues an interrupted search.
+    replaced
+        Bundle in use, to be compared on the same test windows.
+    candidates
+        Evaluate at most so many different networks.
+    goal
+        What the winner must be: the most accurate, the smallest that is accurate enough, quick enough.
+    max_rss_bytes
+        Bound of the child's address space beyond what its libraries reserve without using it; None for no bound.
+    """
+
+    data: Source
+    library: Source | None = None
+    task: Task
+    budget: Budget = Budget()
+    seed: int = 0
+    out: Path
+    replaced: Path | None = None
+    candidates: PositiveInt | None = None
+    goal: Goal = Goal()
+    max_rss_bytes: PositiveInt | None = None
+
+
+class SearchJob:
+    """A search under way in a process group of its own.
+
+    The child dies with the thread that called `start` (so that no search outlives its owner): start it from one that
+    lives as long as the search may.
+    """
+
+    def __init__(self, process: subprocess.Popen[str], grace: float) -> None:
+        self._process, self._grace = process, grace
+        self._killer: threading.Timer | None = None
+        self._asked_to_stop = False
+
+    @classmethod
+    def start(cls, job: Job, *, grace: float = GRACE_SECONDS, log: Callable[[str], object] | None = None) -> SearchJob:
+        """Start the child of ``job``.
+
+        Parameters
+        ----------
+        log
+            Called with each line that the child logs, from a thread of its own. None: they go to this process's stderr.
+        grace
+            Seconds between `cancel` and the kill.
+
+        Raises
+        ------
+        OSError
+            When the output folder cannot be written or no process can be started.
+        """
+        job.out.mkdir(parents=True, exist_ok=True)
+        path = job.out / JOB_FILE
+        path.write_text(job.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        command = [sys.executable, "-m", "edgetune_nas.worker.child", str(path), "--parent", str(os.getpid())]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=None if log is None else subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="backslashreplace",
+            env=environment,
+            start_new_session=True,
+        )
+        if log is not None and process.stderr is not None:
+            threading.Thread(target=_relay, args=(process.stderr, log), name="search-log", daemon=True).start()
+        return cls(process, grace)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the child, which is its group's id too."""
+        return self._process.pid
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Yield the child's events as they come; the last one is ``done`` or ``failed``, however the child ended."""
+        stream = self._process.stdout
+        if stream is None:
+            raise AssertionError("the child's output is a pipe")
+        last = None
+        with stream:
+            for line in stream:
+                event = _parsed(line)
+                if event is not None:
+                    last = event["event"]
+                    yield event
+        returncode = self._process.wait()
+        if self._killer is not None:
+            self._killer.cancel()
+        if last not in ("done", "failed"):
+            yield _ended(returncode, asked=self._asked_to_stop)
+
+    def poll(self) -> int | None:
+        """Return the exit code (negative: the signal that killed it), or None while it runs."""
+        return self._process.poll()
+
+    def cancel(self) -> None:
+        """Ask the child to stop and keep the best network so far; kill its group if it does not within the grace."""
+        if self._asked_to_stop:
+            return
+        self._asked_to_stop = True
+        self._signal(signal.SIGTERM)
+        self._killer = threading.Timer(self._grace, self.kill)
+        self._killer.daemon = True
+        self._killer.start()
+
+    def kill(self) -> None:
+        """End the whole group at once; the journal lets the search be continued."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, number)
+
+
+def _relay(stream: IO[str], log: Callable[[str], object]) -> None:
+    with stream:
+        while line := stream.readline(MAX_LOG_LINE):
+            log(line.rstrip("\n"))
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    """Return an event, or None for a line cut short by the child's death."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
+
+
+def _ended(returncode: int, *, asked: bool) -> dict[str, Any]:
+    if returncode < 0:
+        name = signal.Signals(-returncode).name
+        message = f"the search was ended by {name}" + ("" if asked else "; the system may be short of memory")
+        return {"event": "failed", "error": name, "message": message}
+    message = f"the search ended with exit code {returncode} and without a result; its log says why"
+    return {"event": "failed", "error": "SearchFailed", "message": message}
