@@ -61,7 +61,7 @@ def test_nothing_of_the_node_imports_torch() -> None:
     ("module", "absent"),
     [
         ("edgetune_node", {"torch", "onnx", "scipy", "matplotlib", "onnxruntime", "paho"}),
-        ("edgetune_node.service", {"torch", "onnx", "scipy", "matplotlib"}),
+        ("edgetune_node.runtime.service", {"torch", "onnx", "scipy", "matplotlib"}),
         ("edgetune_nas", {"torch", "onnx", "scipy", "matplotlib", "onnxruntime"}),
         ("edgetune_signal", {"torch", "onnx", "scipy", "matplotlib", "onnxruntime"}),
     ],

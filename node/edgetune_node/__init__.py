@@ -1,16 +1,16 @@
 """The node: inference, calibration, MQTT, alarms and the command line.
 
 The names below are what other programs may build on; none loads onnxruntime, paho or torch. The node itself is
-`edgetune_node.service.Service`, and what decides in it `edgetune_node.node.Node`.
+`edgetune_node.runtime.service.Service`, and what decides in it `edgetune_node.core.node.Node`.
 """
 
 from __future__ import annotations
 
-from edgetune_node.commands import COMMANDS, Command, parse_command
-from edgetune_node.config import Settings, load_settings
+from edgetune_node.config.settings import Settings, load_settings
+from edgetune_node.contract.commands import COMMANDS, Command, parse_command
+from edgetune_node.contract.messages import MESSAGES, Message
+from edgetune_node.contract.topics import Topics
 from edgetune_node.errors import CommandError, ConfigError, NodeError, OutboxError, StoreError
-from edgetune_node.messages import MESSAGES, Message
-from edgetune_node.topics import Topics
 
 __all__ = [
     "COMMANDS",

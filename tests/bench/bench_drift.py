@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from edgetune_nas.novelty.detector import Novelty, fit_novelty
-from edgetune_node.config import AssetSection
-from edgetune_node.drift import DriftWatch
+from edgetune_node.config.settings import AssetSection
+from edgetune_node.monitor.drift import DriftWatch
 from edgetune_signal import BearingSimulator, Machine, StreamSpec, diagnose
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from edgetune_node.config import AssetSection
-from edgetune_node.muscles import MuscleWatch
-from edgetune_node.verdict import Verdict
+from edgetune_node.config.settings import AssetSection
+from edgetune_node.monitor.emg import MuscleWatch
+from edgetune_node.monitor.inference import Verdict
 from edgetune_signal import (
     DEEP_GROOVE_6205,
     BearingSimulator,

@@ -23,12 +23,12 @@ from rich.table import Table
 from edgetune_nas.bundle.read import Bundle, load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.search.run import search
-from edgetune_node.cli.client import OperatorClient
-from edgetune_node.config import MqttSection
+from edgetune_node.config.settings import MqttSection
+from edgetune_node.contract.messages import Classification
+from edgetune_node.contract.topics import Topics
 from edgetune_node.demo.broker import HOST, DemoBroker, find_mosquitto
-from edgetune_node.messages import Classification
-from edgetune_node.store import ModelStore
-from edgetune_node.topics import Topics
+from edgetune_node.operator.client import OperatorClient
+from edgetune_node.storage.models import ModelStore
 from edgetune_signal import (
     Block,
     Chunk,

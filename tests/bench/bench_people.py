@@ -21,9 +21,9 @@ from rich.table import Table
 from edgetune_nas.bundle.read import evaluate, load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.search.run import search
-from edgetune_node.config import AssetSection
-from edgetune_node.muscles import MuscleWatch
-from edgetune_node.verdict import judge
+from edgetune_node.config.settings import AssetSection
+from edgetune_node.monitor.emg import MuscleWatch
+from edgetune_node.monitor.inference import judge
 from edgetune_signal import Window
 from edgetune_signal.datasets.converters import MYO_WINDOW, MyoTake, read_myo
 from edgetune_signal.datasets.load import Dataset, recordings_dataset

@@ -19,11 +19,11 @@ from rich.table import Table
 from edgetune_nas.bundle.read import Bundle, load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.search.run import search
-from edgetune_node.asset import Asset
-from edgetune_node.config import AssetSection
-from edgetune_node.emitter import Emitter
-from edgetune_node.messages import Classification, Fault
-from edgetune_node.topics import Topics
+from edgetune_node.config.settings import AssetSection
+from edgetune_node.contract.messages import Classification, Fault
+from edgetune_node.contract.topics import Topics
+from edgetune_node.events.publisher import Emitter
+from edgetune_node.monitor.asset import Asset
 from edgetune_signal import Chunk, Recording, load_dataset, read_recording, write_recording
 
 KNOWN = ("normal", "inner_007", "ball_014", "outer_centered_007")

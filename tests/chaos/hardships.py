@@ -22,8 +22,8 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from plant import HOST, Node, PlantError, Watcher, Wire, wait_until
 
-from edgetune_node.connection import client_id
-from edgetune_node.topics import Topics
+from edgetune_node.contract.topics import Topics
+from edgetune_node.mqtt.client import client_id
 from edgetune_signal import Block, encode_block
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgetune_nas.card import Budget
 from edgetune_nas.search.run import search
-from edgetune_node.store import ModelStore
+from edgetune_node.storage.models import ModelStore
 from edgetune_signal import Recording, RecordingStore, StreamSpec, recordings_dataset
 from edgetune_signal.simulators.bearing import BearingSimulator
 

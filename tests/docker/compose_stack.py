@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgetune_node.cli.client import OperatorClient
-from edgetune_node.config import MqttSection
-from edgetune_node.topics import Topics
+from edgetune_node.config.settings import MqttSection
+from edgetune_node.contract.topics import Topics
+from edgetune_node.operator.client import OperatorClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgetune_node.access import access_list
-from edgetune_node.cli.broker_errors import BrokerError
-from edgetune_node.cli.client import OperatorClient
-from edgetune_node.config import MqttSection
-from edgetune_node.messages import MESSAGES, Response
-from edgetune_node.topics import ASSET_COMMANDS, NODE_COMMANDS, Topics
+from edgetune_node.config.settings import MqttSection
+from edgetune_node.contract.access import access_list
+from edgetune_node.contract.messages import MESSAGES, Response
+from edgetune_node.contract.topics import ASSET_COMMANDS, NODE_COMMANDS, Topics
+from edgetune_node.operator.broker_errors import BrokerError
+from edgetune_node.operator.client import OperatorClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -20,9 +20,9 @@ from compose_stack import (
 )
 
 from edgetune_nas.card import FORMAT
-from edgetune_node.cli.broker_errors import BrokerError
-from edgetune_node.cli.client import OperatorClient
-from edgetune_node.config import MqttSection
+from edgetune_node.config.settings import MqttSection
+from edgetune_node.operator.broker_errors import BrokerError
+from edgetune_node.operator.client import OperatorClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +90,7 @@ def test_a_killed_broker_comes_back_with_its_state_and_the_node_goes_on_as_the_s
 ) -> None:
     started = stack.inspect("node")["State"]["StartedAt"]
     stack.compose("kill", "--signal", "SIGKILL", "broker")
-    assert "broker" in stack.inside("node", "python", "-m", "edgetune_node.cli.live", "--config", CONFIG, code=1)
+    assert "broker" in stack.inside("node", "python", "-m", "edgetune_node.cli.remote.live", "--config", CONFIG, code=1)
     stack.up("broker", "node")
     with stack.scada() as scada:
         wait_for(scada, "status", status="online")
@@ -194,7 +194,7 @@ def test_nobody_is_let_in_without_a_password(stack: Stack) -> None:
 
 def test_the_health_check_tells_a_live_node_from_one_without_samples(stack: Stack) -> None:
     assert stack.inspect("node")["State"]["Health"]["Status"] == "healthy"
-    check = ["python", "-m", "edgetune_node.cli.live", "--config", CONFIG]
+    check = ["python", "-m", "edgetune_node.cli.remote.live", "--config", CONFIG]
     assert stack.inside("node", *check) == ""
     stack.compose("pause", "machine")
     try:

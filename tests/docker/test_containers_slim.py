@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from edgetune_node.cli.client import OperatorClient
+    from edgetune_node.operator.client import OperatorClient
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1500)]
 CLASSES = ("normal", "inner", "outer")

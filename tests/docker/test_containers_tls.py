@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from compose_stack import ASSET, FAULT_S, ROOT, TOPICS, Stack, running, wait_for
 
-from edgetune_node.cli.broker_errors import BrokerError
+from edgetune_node.operator.broker_errors import BrokerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgetune_nas.card import FORMAT
-from edgetune_node.config import load_settings
+from edgetune_node.config.settings import load_settings
 
 if TYPE_CHECKING:
     import pytest

@@ -25,8 +25,8 @@ from edgetune_nas.novelty.detector import Classes, Novelty, fit_novelty
 from edgetune_nas.novelty.features import Levels
 from edgetune_nas.onnx_io.validate import check_network
 from edgetune_nas.search.journal import Journal
-from edgetune_node.commands import COMMANDS, parse_command
-from edgetune_node.context import parse_context
+from edgetune_node.contract.commands import COMMANDS, parse_command
+from edgetune_node.contract.context import parse_context
 from edgetune_node.errors import CommandError, PayloadError
 from edgetune_signal import Block, Recording, encode_block, read_recording, write_recording
 from edgetune_signal.errors import BlockError, RecordingError

@@ -8,10 +8,10 @@ import sys
 import threading
 from pathlib import Path
 
-from edgetune_node import logs
 from edgetune_node.clock import SystemClock
-from edgetune_node.config import load_settings
-from edgetune_node.service import Service
+from edgetune_node.config.settings import load_settings
+from edgetune_node.ops import logs
+from edgetune_node.runtime.service import Service
 
 
 def main() -> None:

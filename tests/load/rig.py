@@ -23,7 +23,7 @@ from edgetune_nas.card import Budget
 from edgetune_nas.search.run import search
 from edgetune_node.demo.broker import HOST, DemoBroker, find_mosquitto
 from edgetune_node.demo.processes import ChildProcess
-from edgetune_node.store import ModelStore
+from edgetune_node.storage.models import ModelStore
 from edgetune_signal import Recording, RecordingStore, StreamSpec, recordings_dataset
 from edgetune_signal.simulators.bearing import BearingSimulator
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgetune_nas.bundle.read import load_bundle
-from edgetune_node.asset import Asset
-from edgetune_node.config import AssetSection, WindowSection
-from edgetune_node.config_machine import MachineSection
+from edgetune_node.config.machine import MachineSection
+from edgetune_node.config.settings import AssetSection, WindowSection
+from edgetune_node.contract.messages import Classification, Vibration
+from edgetune_node.contract.topics import Topics
 from edgetune_node.demo.broker import find_mosquitto
-from edgetune_node.emitter import Emitter
-from edgetune_node.messages import Classification, Vibration
-from edgetune_node.requests import Missed
-from edgetune_node.topics import Topics
+from edgetune_node.events.publisher import Emitter
+from edgetune_node.events.records import Missed
+from edgetune_node.monitor.asset import Asset
 from edgetune_signal import Chunk
 from edgetune_signal.simulators.bearing import BearingSimulator
 

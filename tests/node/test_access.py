@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgetune_node.access import access_list
-from edgetune_node.cli.broker_errors import BrokerError
-from edgetune_node.cli.client import OperatorClient
-from edgetune_node.config import MqttSection
+from edgetune_node.config.settings import MqttSection
+from edgetune_node.contract.access import access_list
+from edgetune_node.contract.messages import MESSAGES
+from edgetune_node.contract.topics import ASSET_COMMANDS, NODE_COMMANDS, Topics
 from edgetune_node.errors import ConfigError
-from edgetune_node.messages import MESSAGES
-from edgetune_node.topics import ASSET_COMMANDS, NODE_COMMANDS, Topics
+from edgetune_node.operator.broker_errors import BrokerError
+from edgetune_node.operator.client import OperatorClient
 
 if TYPE_CHECKING:
     from pathlib import Path

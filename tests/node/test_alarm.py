@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from edgetune_node.alarm import MOST_SHELVED, Alarm, AlarmState, Shelf
-from edgetune_node.config import AlarmSection
-from edgetune_node.messages import Fault
+from edgetune_node.config.settings import AlarmSection
+from edgetune_node.contract.messages import Fault
+from edgetune_node.monitor.alarm import MOST_SHELVED, Alarm, AlarmState, Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -8,18 +8,18 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from edgetune_node import audit
-from edgetune_node.audit import MAX_REFUSED_BYTES, REFUSED_BURST, REFUSED_FILE_BYTES, AuditLog
-from edgetune_node.events import CommandArrived, Durability, KeepCommand, Publish
-from edgetune_node.messages import Response, Status
-from edgetune_node.topics import Topics
+from edgetune_node.contract.messages import Response, Status
+from edgetune_node.contract.topics import Topics
+from edgetune_node.events.effects import CommandArrived, Durability, KeepCommand, Publish
+from edgetune_node.ops import audit
+from edgetune_node.ops.audit import MAX_REFUSED_BYTES, REFUSED_BURST, REFUSED_FILE_BYTES, AuditLog
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
 
-    from edgetune_node.events import Effect
+    from edgetune_node.events.effects import Effect
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TOPICS = Topics("edgetune", "n")

@@ -25,11 +25,11 @@ from calibrating import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgetune_node import calibration_events as cal
-from edgetune_node.calibration import Calibration
-from edgetune_node.calibration_rules import decide_deployment
-from edgetune_node.commands import Recalibrate, Record
-from edgetune_node.messages import CalibrationStatus, Phase
+from edgetune_node.calibration import inputs as cal
+from edgetune_node.calibration.job import Calibration
+from edgetune_node.calibration.rules import decide_deployment
+from edgetune_node.contract.commands import Recalibrate, Record
+from edgetune_node.contract.messages import CalibrationStatus, Phase
 
 
 def test_stored_recordings_are_searched_at_once() -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 from calibrating import LIVE, SPEC, job, stored_command
 
-from edgetune_node import calibration_events as cal
-from edgetune_node.calibration_rules import check
-from edgetune_node.commands import Recalibrate, Record
+from edgetune_node.calibration import inputs as cal
+from edgetune_node.calibration.rules import check
+from edgetune_node.contract.commands import Recalibrate, Record
 from edgetune_signal import StreamSpec
 
 

@@ -20,9 +20,9 @@ from edgetune_nas.card import Budget
 from edgetune_nas.errors import BundleError, DataError
 from edgetune_nas.search.run import search
 from edgetune_node.cli import build
-from edgetune_node.cli.bundle import card_table
-from edgetune_node.cli.search import result as search_result
-from edgetune_node.store import ModelStore
+from edgetune_node.cli.local.bundle import card_table
+from edgetune_node.cli.local.search import result as search_result
+from edgetune_node.storage.models import ModelStore
 from edgetune_signal import Recording, RecordingError, StreamSpec, write_recording
 from edgetune_signal.datasets.load import load_dataset
 

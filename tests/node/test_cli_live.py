@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetune_node.cli.live import START_S, check_live, find_problems
-from edgetune_node.config import MqttSection, Settings, load_settings
-from edgetune_node.messages import Health, Status
+from edgetune_node.cli.remote.live import START_S, check_live, find_problems
+from edgetune_node.config.settings import MqttSection, Settings, load_settings
+from edgetune_node.contract.messages import Health, Status
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -150,7 +150,7 @@ def config_file(folder: Path, broker: Any, node: str) -> Path:
 
 
 def run_check(config: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "edgetune_node.cli.live", "--config", str(config), *options]
+    command = [sys.executable, "-m", "edgetune_node.cli.remote.live", "--config", str(config), *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -174,7 +174,7 @@ def test_a_wrong_configuration_ends_the_health_check_with_1(tmp_path: Path) -> N
 
 
 def test_the_health_check_imports_nothing_heavy() -> None:
-    code = "import edgetune_node.cli.live, json, sys; print(json.dumps(sorted(sys.modules)))"
+    code = "import edgetune_node.cli.remote.live, json, sys; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     heavy = {"torch", "onnxruntime", "onnx", "scipy.signal", "matplotlib", "rich", "structlog"}
     assert heavy & set(json.loads(done.stdout)) == set()

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from edgetune_node.cli import build, recordings_page
-from edgetune_node.cli.recordings_figures import Figures, Found
-from edgetune_node.cli.recordings_pictures import (
+from edgetune_node.cli import build
+from edgetune_node.cli.recordings_report import page as recordings_page
+from edgetune_node.cli.recordings_report.figures import Figures, Found
+from edgetune_node.cli.recordings_report.pictures import (
     COLUMNS,
     amplitude_spectrum,
     coarser,
@@ -22,7 +23,7 @@ from edgetune_node.cli.recordings_pictures import (
     time_unit,
     trend_picture,
 )
-from edgetune_node.config_machine import MachineSection
+from edgetune_node.config.machine import MachineSection
 from edgetune_node.errors import ConfigError
 from edgetune_signal import BearingSimulator, Recording, RecordingError, read_recording, write_recording
 

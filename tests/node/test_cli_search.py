@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from edgetune_nas.bundle.read import load_bundle
-from edgetune_node.cli.sizes import parse_seconds
 from edgetune_node.demo.broker import wait_until
+from edgetune_node.terminal.sizes import parse_seconds
 from edgetune_signal import BearingSimulator, Recording, write_recording
 
 EDGETUNE = [sys.executable, "-m", "edgetune_node"]

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from edgetune_node.collection import Take, take_bytes
+from edgetune_node.calibration.take import Take, take_bytes
 from edgetune_signal import Chunk, StreamSpec, read_recording, write_recording
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from edgetune_node.commands import COMMANDS, Command, Deploy, Recalibrate, parse_command
-from edgetune_node.context import Context, parse_context
+from edgetune_node.contract.commands import COMMANDS, Command, Deploy, Recalibrate, parse_command
+from edgetune_node.contract.context import Context, parse_context
+from edgetune_node.contract.json_input import MAX_PAYLOAD_BYTES
+from edgetune_node.contract.messages import Response
 from edgetune_node.errors import CommandError, PayloadError
-from edgetune_node.messages import Response
-from edgetune_node.payloads import MAX_PAYLOAD_BYTES
 
 UNTIMED = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

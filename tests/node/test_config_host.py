@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from edgetune_node.config import MqttSection
-from edgetune_node.payloads import problems
+from edgetune_node.config.settings import MqttSection
+from edgetune_node.contract.json_input import problems
 
 
 @pytest.mark.parametrize(

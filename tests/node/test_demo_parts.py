@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from edgetune_node.cli.client import OperatorClient
-from edgetune_node.config import MqttSection
+from edgetune_node.config.settings import MqttSection
+from edgetune_node.contract.topics import Topics
 from edgetune_node.demo.broker import HOST, DemoBroker, accepts, find_mosquitto, has_iotcore, wait_until
 from edgetune_node.demo.errors import DemoError
 from edgetune_node.demo.machine import Machine
 from edgetune_node.demo.processes import ChildProcess
 from edgetune_node.demo.scenes import HEALTHY, RecordingsPlayer, recorded, simulated
 from edgetune_node.demo.screen import Screen, waveform
-from edgetune_node.topics import Topics
+from edgetune_node.operator.client import OperatorClient
 from edgetune_signal import Recording, RecordingError, decode_block, write_recording
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgetune_node.contract.messages import Classification, Fault, Model, State, Status
 from edgetune_node.demo.errors import DemoError
 from edgetune_node.demo.scada import ScadaView
-from edgetune_node.messages import Classification, Fault, Model, State, Status
 
 TS = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 STAMP: dict[str, Any] = {"ts": TS, "boot": "b", "seq": 0}

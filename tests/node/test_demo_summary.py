@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edgetune_nas.bundle.read import read_card
+from edgetune_node.contract.messages import CalibrationStatus
 from edgetune_node.demo.operator import chapter_of, sentence
 from edgetune_node.demo.scada import SeenFault
 from edgetune_node.demo.summary import Summary, last_switch
-from edgetune_node.messages import CalibrationStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable

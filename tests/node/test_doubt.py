@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgetune_nas.bundle.read import load_bundle
-from edgetune_node.asset import Asset
-from edgetune_node.config import AlarmSection, AssetSection, WindowSection
-from edgetune_node.doubt import WINDOWS, DoubtWatch
-from edgetune_node.emitter import Emitter
-from edgetune_node.topics import Topics
+from edgetune_node.config.settings import AlarmSection, AssetSection, WindowSection
+from edgetune_node.contract.topics import Topics
+from edgetune_node.events.publisher import Emitter
+from edgetune_node.monitor.asset import Asset
+from edgetune_node.monitor.confidence import WINDOWS, DoubtWatch
 from edgetune_signal import Chunk
 
 if TYPE_CHECKING:

@@ -9,13 +9,7 @@ import pytest
 from deciding import RATE, Bench, context, said, with_novelty
 
 from edgetune_nas.bundle.read import Bundle, load_bundle
-from edgetune_node.events import (
-    ChunkArrived,
-    Effect,
-    ModelReady,
-    SourceChanged,
-    Tick,
-)
+from edgetune_node.events.effects import ChunkArrived, Effect, ModelReady, SourceChanged, Tick
 from edgetune_signal import Chunk
 
 if TYPE_CHECKING:

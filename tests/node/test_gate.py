@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from deciding import Bench, only, said
 
+from edgetune_node.contract.signatures import seal, sign
 from edgetune_node.errors import OutboxError
-from edgetune_node.events import (
+from edgetune_node.events.effects import (
     AckCommand,
     CancelSearch,
     CommandArrived,
@@ -27,7 +28,6 @@ from edgetune_node.events import (
     SearchReported,
     StartSearch,
 )
-from edgetune_node.signing import seal, sign
 
 if TYPE_CHECKING:
     from edgetune_nas.bundle.read import Bundle

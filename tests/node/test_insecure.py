@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from edgetune_node import insecure
-from edgetune_node.config import MqttSection, TlsSection
+from edgetune_node.config import insecure
+from edgetune_node.config.settings import MqttSection, TlsSection
 
 CERTIFIED = TlsSection(certificate_file=Path("a.crt"), key_file=Path("a.key"))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgetune_node.config import load_settings
+from edgetune_node.config.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "/srv/edgetune"

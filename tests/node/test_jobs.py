@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from deciding import Bench, context, only, record_guided, report, said
 
-from edgetune_node.events import (
+from edgetune_node.core.admission import DURABLE_REJECTIONS
+from edgetune_node.core.resumption import Interrupted
+from edgetune_node.events.effects import (
     AckCommand,
     CancelSearch,
     CommandArrived,
@@ -28,8 +30,6 @@ from edgetune_node.events import (
     StopRequested,
     Tick,
 )
-from edgetune_node.gate import DURABLE_REJECTIONS
-from edgetune_node.resumption import Interrupted
 
 if TYPE_CHECKING:
     from edgetune_nas.bundle.read import Bundle

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetune_node.labelling import RECENT_S, Recent
+from edgetune_node.monitor.labelling import RECENT_S, Recent
 from edgetune_signal import Chunk
 
 RATE_HZ = 10.0

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from edgetune_node import listening
-from edgetune_node.config import AssetSection
+from edgetune_node.config.settings import AssetSection
 from edgetune_node.errors import ConfigError
-from edgetune_node.events import ChunkArrived, SourceChanged, SourceRefused
-from edgetune_node.inbox import Inbox
-from edgetune_node.listening import Refusals, SourceReader, open_sources
+from edgetune_node.events.effects import ChunkArrived, SourceChanged, SourceRefused
+from edgetune_node.runtime import source_thread as listening
+from edgetune_node.runtime.inbox import Inbox
+from edgetune_node.runtime.source_thread import Refusals, SourceReader, open_sources
 from edgetune_signal import Block, Chunk, Recording, SourceEnded, StreamSpec, encode_block, write_recording
 from edgetune_signal.sources.mqtt import MqttSource
 

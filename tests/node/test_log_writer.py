@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgetune_node.log_writer import MAX_BYTES, MAX_LINES, LogStream, LogWriter
+from edgetune_node.ops.log_writer import MAX_BYTES, MAX_LINES, LogStream, LogWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,7 +47,7 @@ def test_lines_are_written_in_order_and_to_the_last_when_it_closes(pipe: tuple[i
 def test_the_oldest_go_where_nobody_reads_and_that_is_told(
     pipe: tuple[int, int], until: Callable[..., None], monkeypatch: pytest.MonkeyPatch, *, blocking: bool
 ) -> None:
-    monkeypatch.setattr("edgetune_node.log_writer.SLOW_S", 0.01)
+    monkeypatch.setattr("edgetune_node.ops.log_writer.SLOW_S", 0.01)
     reader, descriptor = pipe
     fill(descriptor)
     os.set_blocking(descriptor, blocking)

@@ -11,8 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from edgetune_node.message_parts import iso
-from edgetune_node.messages import MESSAGES, Classification, Fault, Message, Response, Status, Vibration
+from edgetune_node.contract.messages import MESSAGES, Classification, Fault, Message, Response, Status, Vibration
+from edgetune_node.contract.parts import iso
 
 UNTIMED = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TS = datetime(2026, 1, 31, 12, 0, 0, 123_456, tzinfo=UTC)

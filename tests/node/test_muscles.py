@@ -12,12 +12,12 @@ import pytest
 from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.search.run import search
-from edgetune_node.asset import Asset
 from edgetune_node.clock import from_ns
-from edgetune_node.config import AssetSection
-from edgetune_node.emitter import Emitter
-from edgetune_node.novel import Kept
-from edgetune_node.topics import Topics
+from edgetune_node.config.settings import AssetSection
+from edgetune_node.contract.topics import Topics
+from edgetune_node.events.publisher import Emitter
+from edgetune_node.monitor.asset import Asset
+from edgetune_node.monitor.novelty import Kept
 from edgetune_signal import ArmbandSimulator, Chunk, Recording, recordings_dataset
 from edgetune_signal.datasets.converters import read_myo
 

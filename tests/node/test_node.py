@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from deciding import Bench, context, health_problems, said
 
-from edgetune_node.events import (
+from edgetune_node.contract.parts import BrokerInfo
+from edgetune_node.events.effects import (
     ContextArrived,
     Durability,
     LinkChanged,
@@ -18,7 +19,6 @@ from edgetune_node.events import (
     SaveRecording,
     Tick,
 )
-from edgetune_node.message_parts import BrokerInfo
 
 if TYPE_CHECKING:
     from edgetune_nas.bundle.read import Bundle

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from deciding import Bench, only, said, with_novelty
 
-from edgetune_node.events import (
+from edgetune_node.events.effects import (
     Effect,
     KeepNovel,
     LabelNovel,
@@ -18,7 +18,7 @@ from edgetune_node.events import (
     SaveRecording,
     Tick,
 )
-from edgetune_node.novel import Kept
+from edgetune_node.monitor.novelty import Kept
 
 if TYPE_CHECKING:
     from edgetune_nas.bundle.read import Bundle

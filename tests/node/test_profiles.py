@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 
 from edgetune_nas.bundle.read import load_bundle
-from edgetune_node.asset import Asset
-from edgetune_node.cli.model_checks import check_models
-from edgetune_node.commands import Cancel, Profile, Recalibrate, Record, Rollback, parse_command
-from edgetune_node.config import AssetSection
-from edgetune_node.desk import Desk
-from edgetune_node.emitter import Emitter
+from edgetune_node.cli.local.model_checks import check_models
+from edgetune_node.config.settings import AssetSection
+from edgetune_node.contract.commands import Cancel, Profile, Recalibrate, Record, Rollback, parse_command
+from edgetune_node.contract.topics import Topics
+from edgetune_node.core.desk import Desk
+from edgetune_node.core.resumption import Interrupted, resumable
 from edgetune_node.errors import CommandError, StoreError
-from edgetune_node.events import Install, ModelReady, NoteCommand, Publish
-from edgetune_node.profiles import WEARER_FILE, Profiles, worn
-from edgetune_node.requests import Origin, Stored
-from edgetune_node.resumption import Interrupted, resumable
-from edgetune_node.stock import take_stock
-from edgetune_node.topics import Topics
+from edgetune_node.events.effects import Install, ModelReady, NoteCommand, Publish
+from edgetune_node.events.publisher import Emitter
+from edgetune_node.events.records import Origin, Stored
+from edgetune_node.monitor.asset import Asset
+from edgetune_node.storage.people import WEARER_FILE, Profiles, worn
+from edgetune_node.storage.recordings import take_stock
 from edgetune_signal import Recording, RecordingStore
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgetune_nas.bundle.read import Bundle
-    from edgetune_node.events import Effect
+    from edgetune_node.events.effects import Effect
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from edgetune_node import listening, readers
-from edgetune_node.config import AssetSection
-from edgetune_node.events import ChunkArrived, SourceChanged
-from edgetune_node.inbox import Inbox
-from edgetune_node.readers import MAX_LEFT, Readers
+from edgetune_node.config.settings import AssetSection
+from edgetune_node.events.effects import ChunkArrived, SourceChanged
+from edgetune_node.runtime import source_thread as listening
+from edgetune_node.runtime import sources as readers
+from edgetune_node.runtime.inbox import Inbox
+from edgetune_node.runtime.sources import MAX_LEFT, Readers
 from edgetune_signal import Chunk, StreamSpec
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from deciding import Bench, only, said
 
-from edgetune_node.events import (
+from edgetune_node.core.resumption import MAX_RESUMPTIONS, Interrupted, JobNote
+from edgetune_node.events.effects import (
     Effect,
     FinishCommand,
     Install,
@@ -22,7 +23,6 @@ from edgetune_node.events import (
     SearchReported,
     StartSearch,
 )
-from edgetune_node.resumption import MAX_RESUMPTIONS, Interrupted, JobNote
 
 if TYPE_CHECKING:
     from edgetune_nas.bundle.read import Bundle

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
-from edgetune_node.commands import COMMANDS, parse_command
-from edgetune_node.message_parts import AssetHealth, AssetInfo
-from edgetune_node.messages import (
+from edgetune_node.contract.commands import COMMANDS, parse_command
+from edgetune_node.contract.messages import (
     MESSAGES,
     CalibrationStatus,
     Classification,
@@ -26,8 +25,9 @@ from edgetune_node.messages import (
     Status,
     Vibration,
 )
-from edgetune_node.schemas import generate, write_schemas
-from edgetune_node.topics import ASSET_COMMANDS, NODE_COMMANDS
+from edgetune_node.contract.parts import AssetHealth, AssetInfo
+from edgetune_node.contract.schemas import generate, write_schemas
+from edgetune_node.contract.topics import ASSET_COMMANDS, NODE_COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

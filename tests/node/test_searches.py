@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from edgetune_nas.card import Budget
-from edgetune_node import searches
-from edgetune_node.config import AssetSection, Settings
+from edgetune_node.config.settings import AssetSection, Settings
 from edgetune_node.errors import NodeError
-from edgetune_node.events import SearchReported, StartSearch
-from edgetune_node.searches import SearchRunner
-from edgetune_node.store import ModelStore
+from edgetune_node.events.effects import SearchReported, StartSearch
+from edgetune_node.runtime import search_runner as searches
+from edgetune_node.runtime.search_runner import SearchRunner
+from edgetune_node.storage.models import ModelStore
 from edgetune_signal import Recording, RecordingStore, StreamSpec
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from edgetune_node.config import SignSection
-from edgetune_node.sign import SignDetector, SignEvent
+from edgetune_node.config.settings import SignSection
+from edgetune_node.monitor.gestures import SignDetector, SignEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

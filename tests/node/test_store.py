@@ -11,7 +11,7 @@ import pytest
 
 from edgetune_nas.errors import BundleError
 from edgetune_node.errors import StoreError
-from edgetune_node.store import KEPT, ModelStore
+from edgetune_node.storage.models import KEPT, ModelStore
 from edgetune_signal import StreamSpec
 
 if TYPE_CHECKING:

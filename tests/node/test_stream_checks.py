@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from deciding import RATE, Bench, health_problems, said
 
-from edgetune_node.events import ChunkArrived, KeepNovel, ModelReady, SaveRecording
-from edgetune_node.stream_checks import LOOKS, UnitCheck
+from edgetune_node.events.effects import ChunkArrived, KeepNovel, ModelReady, SaveRecording
+from edgetune_node.monitor.stream_checks import LOOKS, UnitCheck
 from edgetune_signal import Chunk
 
 if TYPE_CHECKING:
     from edgetune_nas.bundle.read import Bundle
-    from edgetune_node.events import Effect
+    from edgetune_node.events.effects import Effect
 
 ZONES = {"machine": {"zone_limits_mm_s": [0.001, 0.002, 0.003]}, "vibration_s": 1.0}
 

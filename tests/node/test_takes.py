@@ -7,7 +7,7 @@ from pathlib import Path
 from calibrating import BUDGET, DONE, LIVE, RECORD, job, stored_command
 
 from edgetune_nas.card import Budget
-from edgetune_node import calibration_events as cal
+from edgetune_node.calibration import inputs as cal
 
 
 def test_the_first_thing_a_person_reads_is_what_to_do() -> None:

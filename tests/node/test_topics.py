@@ -5,8 +5,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from edgetune_node.commands import COMMANDS
-from edgetune_node.topics import ASSET_COMMANDS, NODE_COMMANDS, Topics
+from edgetune_node.contract.commands import COMMANDS
+from edgetune_node.contract.topics import ASSET_COMMANDS, NODE_COMMANDS, Topics
 
 UNTIMED = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TOPICS = Topics("acme/plant1/line3", "edge1")

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from edgetune_node.alarm import AlarmState
-from edgetune_node.asset import Asset
-from edgetune_node.config import AssetSection
-from edgetune_node.config_machine import MachineSection
-from edgetune_node.context import Context
-from edgetune_node.emitter import Emitter
-from edgetune_node.evidence import physics_verdict, recommended_action
-from edgetune_node.message_parts import Evidence
-from edgetune_node.messages import Fault, Vibration
-from edgetune_node.topics import Topics
-from edgetune_node.trend import MOST_POINTS, Trend
-from edgetune_node.vibration import VibrationWatch
+from edgetune_node.config.machine import MachineSection
+from edgetune_node.config.settings import AssetSection
+from edgetune_node.contract.context import Context
+from edgetune_node.contract.messages import Fault, Vibration
+from edgetune_node.contract.parts import Evidence
+from edgetune_node.contract.topics import Topics
+from edgetune_node.events.publisher import Emitter
+from edgetune_node.monitor.alarm import AlarmState
+from edgetune_node.monitor.asset import Asset
+from edgetune_node.monitor.evidence import physics_verdict, recommended_action
+from edgetune_node.monitor.trend import MOST_POINTS, Trend
+from edgetune_node.monitor.vibration import VibrationWatch
 from edgetune_signal import DEEP_GROOVE_6205, BearingSimulator, Chunk, DefectOrders, read_recording
 
 if TYPE_CHECKING:

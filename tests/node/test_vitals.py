@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgetune_node.vitals import disk_problem
+from edgetune_node.ops.vitals import disk_problem
 
 MIB = 2**20
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgetune_node.config import AssetSection
-from edgetune_node.inbox import Inbox
-from edgetune_node.listening import SourceReader
-from edgetune_node.watchdog import Publishing, Reading, Watchdog, stalled
+from edgetune_node.config.settings import AssetSection
+from edgetune_node.ops.watchdog import Publishing, Reading, Watchdog, stalled
+from edgetune_node.runtime.inbox import Inbox
+from edgetune_node.runtime.source_thread import SourceReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from edgetune_nas.card import Budget
-from edgetune_node import calibration_events as cal
-from edgetune_node.calibration import Calibration
-from edgetune_node.commands import Recalibrate, Record
-from edgetune_node.config import AssetSection
-from edgetune_node.config_machine import MachineSection
-from edgetune_node.stock import take_stock
-from edgetune_node.zone_check import zone_doubt
+from edgetune_node.calibration import inputs as cal
+from edgetune_node.calibration.job import Calibration
+from edgetune_node.config.machine import MachineSection
+from edgetune_node.config.settings import AssetSection
+from edgetune_node.contract.commands import Recalibrate, Record
+from edgetune_node.monitor.zone_check import zone_doubt
+from edgetune_node.storage.recordings import take_stock
 from edgetune_signal import Chunk, Recording, RecordingStore
 
 RATE = 4096.0

@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 COMMANDS = {
-    "run": "edgetune_node.cli.run:run",
-    "demo": "edgetune_node.cli.demo:demo",
-    "simulate": "edgetune_node.cli.simulate:simulate",
-    "search": "edgetune_node.cli.search:search",
-    "evaluate": "edgetune_node.cli.evaluate:evaluate",
-    "report": "edgetune_node.cli.report:report",
-    "bundle": "edgetune_node.cli.bundle:app",
-    "recalibrate": "edgetune_node.cli.operator:recalibrate",
-    "record": "edgetune_node.cli.operator:record",
-    "label": "edgetune_node.cli.answers:label",
-    "acknowledge": "edgetune_node.cli.answers:acknowledge",
-    "watch": "edgetune_node.cli.watch:watch",
-    "doctor": "edgetune_node.cli.doctor:doctor",
-    "schema": "edgetune_node.cli.schema:schema",
+    "run": "edgetune_node.cli.local.run:run",
+    "demo": "edgetune_node.cli.local.demo:demo",
+    "simulate": "edgetune_node.cli.remote.simulate:simulate",
+    "search": "edgetune_node.cli.local.search:search",
+    "evaluate": "edgetune_node.cli.local.evaluate:evaluate",
+    "report": "edgetune_node.cli.local.report:report",
+    "bundle": "edgetune_node.cli.local.bundle:app",
+    "recalibrate": "edgetune_node.cli.remote.jobs:recalibrate",
+    "record": "edgetune_node.cli.remote.jobs:record",
+    "label": "edgetune_node.cli.remote.answers:label",
+    "acknowledge": "edgetune_node.cli.remote.answers:acknowledge",
+    "watch": "edgetune_node.cli.remote.watch:watch",
+    "doctor": "edgetune_node.cli.local.doctor:doctor",
+    "schema": "edgetune_node.cli.local.schema:schema",
 }
 FAILED, USAGE = 1, 2
 

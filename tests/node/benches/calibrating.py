@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from edgetune_nas.card import Budget, ModelCard
-from edgetune_node import calibration_events as cal
-from edgetune_node.calibration import Calibration
-from edgetune_node.commands import Recalibrate, Record
+from edgetune_node.calibration import inputs as cal
+from edgetune_node.calibration.job import Calibration
+from edgetune_node.contract.commands import Recalibrate, Record
 from edgetune_signal import Chunk, StreamSpec
 
 SPEC = StreamSpec(channels=1, rate_hz=100.0, unit="g")

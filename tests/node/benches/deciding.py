@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgetune_nas.novelty.detector import fit_novelty
-from edgetune_node.config import Settings
-from edgetune_node.emitter import Emitter
-from edgetune_node.events import (
+from edgetune_node.config.settings import Settings
+from edgetune_node.contract.topics import Topics
+from edgetune_node.core.node import Node
+from edgetune_node.events.effects import (
     ChunkArrived,
     CommandArrived,
     ContextArrived,
@@ -28,10 +29,9 @@ from edgetune_node.events import (
     SearchReported,
     Tick,
 )
-from edgetune_node.node import Node
-from edgetune_node.requests import Missed, Stored
-from edgetune_node.restoring import restored
-from edgetune_node.topics import Topics
+from edgetune_node.events.publisher import Emitter
+from edgetune_node.events.records import Missed, Stored
+from edgetune_node.monitor.restoring import restored
 from edgetune_signal import Chunk
 
 if TYPE_CHECKING:

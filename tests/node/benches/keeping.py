@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgetune_node.outbox import CLOCK_SET_NS, Outbox
+from edgetune_node.mqtt.outbox import CLOCK_SET_NS, Outbox
 
 if TYPE_CHECKING:
     from pathlib import Path

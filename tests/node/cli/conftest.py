@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edgetune_node.cli import main
-from edgetune_node.message_parts import AssetInfo
-from edgetune_node.messages import CalibrationStatus, Info, Message, Model, Response, State, Status
+from edgetune_node.contract.messages import CalibrationStatus, Info, Message, Model, Response, State, Status
+from edgetune_node.contract.parts import AssetInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

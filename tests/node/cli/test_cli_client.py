@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgetune_node.cli.broker_errors import BrokerError
-from edgetune_node.cli.client import NoReplyError, OperatorClient, parse_object
-from edgetune_node.config import MqttSection, TlsSection
-from edgetune_node.topics import Topics
+from edgetune_node.config.settings import MqttSection, TlsSection
+from edgetune_node.contract.topics import Topics
+from edgetune_node.operator.broker_errors import BrokerError
+from edgetune_node.operator.client import NoReplyError, OperatorClient, parse_object
 
 if TYPE_CHECKING:
     from pathlib import Path

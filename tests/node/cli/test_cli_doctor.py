@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from edgetune_node.cli import access_checks, checks, doctor, listening
-from edgetune_node.cli.broker_limits import Limits
-from edgetune_node.cli.checks import check_clock, check_disk, check_packages
-from edgetune_node.cli.listening import Heard, judge
-from edgetune_node.config import AssetSection, MqttSection
-from edgetune_node.messages import Health, Status
-from edgetune_node.topics import Topics
+from edgetune_node.cli.local import access_checks, checks, doctor
+from edgetune_node.cli.local import source_check as listening
+from edgetune_node.cli.local.checks import check_clock, check_disk, check_packages
+from edgetune_node.cli.local.source_check import Heard, judge
+from edgetune_node.config.settings import AssetSection, MqttSection
+from edgetune_node.contract.messages import Health, Status
+from edgetune_node.contract.topics import Topics
+from edgetune_node.operator.broker_limits import Limits
 from edgetune_signal import Chunk
 
 if TYPE_CHECKING:
@@ -377,4 +378,4 @@ def test_torch_is_not_imported_for_it() -> None:
     code = "import sys; from edgetune_node.cli import checks, doctor; checks.check_packages(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "torch" not in done.stdout.split()
-    assert "edgetune_node.cli.doctor" in done.stdout.split()
+    assert "edgetune_node.cli.local.doctor" in done.stdout.split()

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from edgetune_node.cli.job import ENDED, Job, follow, summary
-from edgetune_node.cli.progress import figures, headline, open_progress
+from edgetune_node.cli.remote.progress import figures, headline, open_progress
+from edgetune_node.operator.job import ENDED, Job, follow, summary
 
 BASE = "edgetune/n/press"
 SENT = Job(id="mine", command="recalibrate")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgetune_node.cli import client, operator
-from edgetune_node.messages import Status
+from edgetune_node.cli.remote import jobs as operator
+from edgetune_node.contract.messages import Status
+from edgetune_node.operator import client
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetune_node.cli.director import Director, find_condition
-from edgetune_node.cli.simulate import parse_request, why_unheard
+from edgetune_node.cli.remote.director import Director, find_condition
+from edgetune_node.cli.remote.simulate import parse_request, why_unheard
 from edgetune_signal import BEARING_CONDITIONS, Recording, SourceError, decode_block, write_recording
 
 if TYPE_CHECKING:

@@ -10,9 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from edgetune_node.cli.fleet import Fleet, fault_text, phase_text, sample_age
-from edgetune_node.cli.watch import _cells, line_text, table
-from edgetune_node.messages import CalibrationStatus, Classification, Fault, Health, Info, Message, Model, State, Status
+from edgetune_node.cli.remote.watch import _cells, line_text, table
+from edgetune_node.contract.messages import (
+    CalibrationStatus,
+    Classification,
+    Fault,
+    Health,
+    Info,
+    Message,
+    Model,
+    State,
+    Status,
+)
+from edgetune_node.operator.fleet import Fleet, fault_text, phase_text, sample_age
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 FAULT: dict[str, Any] = {

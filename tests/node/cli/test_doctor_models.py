@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgetune_node.cli.model_checks import check_models
-from edgetune_node.config import AssetSection
+from edgetune_node.cli.local.model_checks import check_models
+from edgetune_node.config.settings import AssetSection
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgetune_node.config import MqttSection
-from edgetune_node.events import CommandArrived, Durability, LinkChanged, Publish
-from edgetune_node.link import Link
-from edgetune_node.messages import Classification, Fault, Health, Response, Sign, State, Status
-from edgetune_node.outbox import Outbox
-from edgetune_node.topics import Topics
+from edgetune_node.config.settings import MqttSection
+from edgetune_node.contract.messages import Classification, Fault, Health, Response, Sign, State, Status
+from edgetune_node.contract.topics import Topics
+from edgetune_node.events.effects import CommandArrived, Durability, LinkChanged, Publish
+from edgetune_node.mqtt.link import Link
+from edgetune_node.mqtt.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from edgetune_node.events import Event
-    from edgetune_node.messages import Message
+    from edgetune_node.contract.messages import Message
+    from edgetune_node.events.effects import Event
 
 TOPICS = Topics("acme/plant", "n1")
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

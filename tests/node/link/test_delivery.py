@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgetune_node.delivery import MAX_TELEMETRY, Delivery, Stage
-from edgetune_node.history import mark_historical
-from edgetune_node.outbox import Entry, Outbox
-from edgetune_node.sending import Sending, Telemetry
-from edgetune_node.serving import Limits
+from edgetune_node.mqtt.broker_limits import Limits
+from edgetune_node.mqtt.delivery import MAX_TELEMETRY, Delivery, Stage
+from edgetune_node.mqtt.history import mark_historical
+from edgetune_node.mqtt.outbox import Entry, Outbox
+from edgetune_node.mqtt.outgoing import Sending, Telemetry
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder that needs no disk, where the system has one
 STATUS = "n/status"

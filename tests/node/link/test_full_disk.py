@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgetune_node.events import FinishCommand, KeepCommand
-from edgetune_node.topics import Topics
+from edgetune_node.contract.topics import Topics
+from edgetune_node.events.effects import FinishCommand, KeepCommand
 
 if TYPE_CHECKING:
     import pytest
 
-    from edgetune_node.events import CommandArrived
+    from edgetune_node.events.effects import CommandArrived
 
 TOPICS = Topics("acme/plant", "n1")
 MORE_THAN_IN_FLIGHT = 25
@@ -63,7 +63,7 @@ def test_a_command_on_a_full_disk_is_acknowledged_only_after_the_disk_was_tried_
 def test_a_command_does_not_wait_for_ever_for_the_disk(
     fresh_broker: Any, bench: Any, recorder: Any, small_disk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgetune_node.link.UNKEPT_S", 0.1)
+    monkeypatch.setattr("edgetune_node.mqtt.link.UNKEPT_S", 0.1)
     node = bench(fresh_broker, folder=small_disk.folder).start()
     plant = recorder(fresh_broker)
     small_disk.fill()

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from edgetune_node.topics import Topics
-from edgetune_node.wills import PATIENCE
+from edgetune_node.contract.topics import Topics
+from edgetune_node.mqtt.wills import PATIENCE
 
 pytestmark = pytest.mark.slow
 TOPICS = Topics("acme/plant", "n1")

@@ -9,13 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgetune_node.events import (
-    ContextArrived,
-    FinishCommand,
-    KeepCommand,
-)
-from edgetune_node.payloads import MAX_PAYLOAD_BYTES
-from edgetune_node.topics import Topics
+from edgetune_node.contract.json_input import MAX_PAYLOAD_BYTES
+from edgetune_node.contract.topics import Topics
+from edgetune_node.events.effects import ContextArrived, FinishCommand, KeepCommand
 
 if TYPE_CHECKING:
     from pathlib import Path

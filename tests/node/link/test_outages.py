@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import structlog
 
-from edgetune_node.events import LinkChanged
-from edgetune_node.topics import Topics
+from edgetune_node.contract.topics import Topics
+from edgetune_node.events.effects import LinkChanged
 
 TOPICS = Topics("acme/plant", "n1")
 STATE, FAULT, SIGN = (TOPICS.asset("a", leaf) for leaf in ("state", "fault", "sign"))

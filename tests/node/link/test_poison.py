@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hanging_up import Aedes, install
 
-from edgetune_node import second_chance, takeover
-from edgetune_node.outbox import Outbox
-from edgetune_node.topics import Topics
+from edgetune_node.contract.topics import Topics
+from edgetune_node.mqtt import client_id_conflict as takeover
+from edgetune_node.mqtt import set_aside as second_chance
+from edgetune_node.mqtt.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
-from edgetune_node import takeover
-from edgetune_node.config import TlsSection
+from edgetune_node.config.settings import TlsSection
+from edgetune_node.contract.topics import Topics
 from edgetune_node.errors import ConfigError
-from edgetune_node.tls import own_certificate, tls_context
-from edgetune_node.topics import Topics
+from edgetune_node.mqtt import client_id_conflict as takeover
+from edgetune_node.mqtt.tls import own_certificate, tls_context
 
 if TYPE_CHECKING:
     from pathlib import Path

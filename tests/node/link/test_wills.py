@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgetune_node.wills import PATIENCE, QOS_NOT_SUPPORTED, RETAIN_NOT_SUPPORTED, Will, Wills
+from edgetune_node.mqtt.wills import PATIENCE, QOS_NOT_SUPPORTED, RETAIN_NOT_SUPPORTED, Will, Wills
 
 FULL, LIVE, ONCE, LEAST = Will(1, retain=True), Will(1, retain=False), Will(0, retain=True), Will(0, retain=False)
 

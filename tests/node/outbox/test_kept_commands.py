@@ -9,8 +9,8 @@ import pytest
 from keeping import fill_disk, open_outbox
 
 from edgetune_node.errors import OutboxError
-from edgetune_node.kept_commands import FINISHED_COMMANDS
-from edgetune_node.outbox import CLOCK_SET_NS, Outbox
+from edgetune_node.mqtt.command_log import FINISHED_COMMANDS
+from edgetune_node.mqtt.outbox import CLOCK_SET_NS, Outbox
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keeping import DAY_NS, Clock, open_outbox, payloads, put
 
-from edgetune_node import outbox as outbox_module
 from edgetune_node.errors import OutboxError
-from edgetune_node.outbox import ENTRY_OVERHEAD_BYTES, Entry
-from edgetune_node.outbox_rows import Lane
+from edgetune_node.mqtt import outbox as outbox_module
+from edgetune_node.mqtt.outbox import ENTRY_OVERHEAD_BYTES, Entry
+from edgetune_node.mqtt.outbox_rows import Lane
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder that needs no disk, where the system has one
 

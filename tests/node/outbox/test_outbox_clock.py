@@ -9,8 +9,8 @@ import pytest
 from keeping import DAY_NS, Clock, fill_disk, payloads, put
 
 from edgetune_node.errors import OutboxError
-from edgetune_node.outbox import CLOCK_SET_NS, Outbox
-from edgetune_node.outbox_clock import machine_boot, since_boot_ns
+from edgetune_node.mqtt.outbox import CLOCK_SET_NS, Outbox
+from edgetune_node.mqtt.outbox_clock import machine_boot, since_boot_ns
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ import pytest
 from keeping import open_outbox, payloads, put
 
 from edgetune_node.errors import OutboxError
-from edgetune_node.outbox import CLOCK_SET_NS
+from edgetune_node.mqtt.outbox import CLOCK_SET_NS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +103,7 @@ def test_a_file_that_sqlite_finds_whole_but_that_holds_something_else_is_set_asi
 
 
 def test_a_second_process_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgetune_node.outbox_file.LOCK_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("edgetune_node.mqtt.database.LOCK_TIMEOUT_S", 0.05)
     outbox = open_outbox(path)
     with pytest.raises(OutboxError, match="second node"):
         open_outbox(path)

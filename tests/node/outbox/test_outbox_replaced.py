@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from edgetune_node.outbox import Outbox
+    from edgetune_node.mqtt.outbox import Outbox
 
 
 def delete(folder: Path) -> None:

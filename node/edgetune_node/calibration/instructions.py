@@ -1,0 +1,94 @@
+"""Tells the person what to do now: one sentence for each phase of a calibration job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgetune_nas.card import Task
+    from edgetune_node.contract.messages import CalibrationPhase
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a sentence may speak of.
+
+    Attributes
+    ----------
+    asset, task
+        Whose job it is; a machine is put into a condition, a person makes a sign.
+    class_, place
+        The take's class, and where in the job it stands (``class 2 of 4, take 1 of 1``).
+    seconds
+        Until the countdown or the take ends.
+    refusal
+        Why the last attempt at this take could not be used.
+    candidates
+        Networks that the search has looked at.
+    behind_another
+        Another asset's search has to end first.
+    has_model
+        An old model keeps classifying.
+    reason
+        Why the job ended as it did.
+    """
+
+    asset: str
+    task: Task
+    class_: str = ""
+    place: str = ""
+    seconds: float = 0.0
+    refusal: str | None = None
+    candidates: int | None = None
+    behind_another: bool = False
+    has_model: bool = False
+    reason: str = ""
+
+
+def instruction(phase: CalibrationPhase, scene: Scene) -> str:  # noqa: C901 - one case per phase
+    """Say in one sentence what the person should do now, or what the node does without them."""
+    match phase:
+        case "waiting":
+            return f"{_again(scene)}{_prepare(scene)} and publish cmd/continue ({scene.place})"
+        case "countdown":
+            return f"{_again(scene)}{_prepare(scene)}; recording starts in {scene.seconds:.0f} s ({scene.place})"
+        case "recording":
+            return f"{_keep(scene)} for another {scene.seconds:.0f} s ({scene.place})"
+        case "saving":
+            return f"Wait a moment: the recording of '{scene.class_}' is being stored ({scene.place})"
+        case "queued" if scene.behind_another:
+            return "Nothing to do: the search starts when that of another asset has ended"
+        case "queued":
+            return "Nothing to do: the search is starting"
+        case "searching":
+            seen = "" if scene.candidates is None else f", {scene.candidates} candidates so far"
+            return f"Nothing to do: a network is being searched{seen}{_meanwhile(scene)}"
+        case "deploying":
+            return f"Nothing to do: the new model is being put into use{_meanwhile(scene)}"
+        case "done":
+            return f"Nothing to do: done ({scene.reason})"
+        case "failed":
+            return f"The job failed: {scene.reason}"
+        case "cancelled":
+            return f"Nothing to do: {scene.reason}"
+        case "idle":
+            return "Nothing to do: no job is running"
+
+
+def _prepare(scene: Scene) -> str:
+    if scene.task == "sign":
+        return f"Make '{scene.class_}', hold it"
+    return f"Put {scene.asset} into condition '{scene.class_}'"
+
+
+def _keep(scene: Scene) -> str:
+    return f"Hold '{scene.class_}'" if scene.task == "sign" else f"Keep {scene.asset} in condition '{scene.class_}'"
+
+
+def _again(scene: Scene) -> str:
+    return "" if scene.refusal is None else f"The take could not be used, {scene.refusal}: check the sensor. "
+
+
+def _meanwhile(scene: Scene) -> str:
+    return "; the old model keeps classifying" if scene.has_model else ""

@@ -1,0 +1,93 @@
+"""The rules of a calibration job: which commands it can take on, and whether a search's winner is put into use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgetune_node.calibration.take import MAX_TAKE_BYTES, take_bytes, take_samples
+from edgetune_node.contract.commands import Recalibrate, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from edgetune_nas.card import ModelCard
+    from edgetune_signal.stream.types import StreamSpec
+
+
+def check(command: Recalibrate | Record, stored: Mapping[str, float], *, spec: StreamSpec, window: int) -> list[str]:
+    """Find reasons not to accept a command, given what the node has.
+
+    Parameters
+    ----------
+    command
+        What somebody wants.
+    stored
+        Seconds of stored recordings per class.
+    spec
+        The stream that would be recorded.
+    window
+        Samples per window; a shorter take would hold none.
+
+    Returns
+    -------
+    list of str
+        One sentence per reason, starting with the field's name; empty where the command can be accepted. Any class may
+        be new.
+    """
+    known = {name for name, seconds in stored.items() if seconds > 0}
+    if isinstance(command, Record):
+        return _length_problems("seconds", command.seconds, spec, window)
+    if command.source == "stored":
+        if not known:
+            return ["source: there are no stored recordings; use source live, or publish cmd/record for each class"]
+        if len(known) == 1:
+            return [f"source: only {known.pop()!r} is stored; a network needs two classes, so record another first"]
+        return []
+    reasons = _length_problems("seconds_per_take", command.seconds_per_take, spec, window)
+    if len(known | set(command.classes)) == 1:
+        reasons.append(
+            f"classes: {command.classes[0]!r} alone cannot be told from anything, and no other class is stored; "
+            "collect another one too"
+        )
+    return reasons
+
+
+def decide_deployment(
+    policy: str, card: ModelCard, current_model: str | None, current_classes: Iterable[str] = ()
+) -> tuple[bool, str]:
+    """Decide whether a search's winner replaces the current model, and say why.
+
+    ``if_better`` asks for proof: a higher accuracy on the same held-out data. A tie keeps the old model, unless the new
+    one knows all of its classes (``current_classes``) and others besides, of which little may be held out. A comparison
+    that could not be made keeps it too.
+    """
+    if policy == "always":
+        return True, "the new model is in use, as asked (deploy: always)"
+    if policy == "never":
+        return False, "the new model is kept and not put into use, as asked (deploy: never)"
+    if current_model is None:
+        return True, "the asset had no model, so the new one is in use"
+    if card.replaced is None:
+        return False, (
+            f"{current_model} could not be run on the held-out data, so the new model is not proven better; "
+            "publish cmd/deploy to use it all the same"
+        )
+    new, old = card.metrics.accuracy, card.replaced.accuracy
+    figures = f"accuracy {new:.4f} against {old:.4f} of {current_model} on the same held-out data"
+    if new > old:
+        return True, f"better: {figures}"
+    before, after = {*current_classes}, {*card.classes}
+    if new == old and before and before < after:
+        return True, f"no worse, and it knows {', '.join(sorted(after - before))} besides: {figures}"
+    return False, f"no better: {figures}"
+
+
+def _length_problems(field: str, seconds: float, spec: StreamSpec, window: int) -> list[str]:
+    if take_samples(seconds, spec) < window:
+        return [
+            f"{field}: {seconds:g} s are fewer samples than one window has; take {window / spec.rate_hz:g} s or more"
+        ]
+    if take_bytes(seconds, spec) > MAX_TAKE_BYTES:
+        longest = seconds * MAX_TAKE_BYTES / take_bytes(seconds, spec)
+        return [f"{field}: {seconds:g} s do not fit in memory at {spec.rate_hz:g} Hz; take {longest:.0f} s or less"]
+    return []

@@ -1,0 +1,253 @@
+"""Leads a person through the takes of a calibration, one labelled recording after the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from edgetune_node.calibration.inputs import Continue, Samples, Save, SaveFailed, TakeSaved, Ticked
+from edgetune_node.calibration.take import Take
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edgetune_node.calibration.inputs import Input
+    from edgetune_signal import Recording
+    from edgetune_signal.stream.types import StreamSpec
+
+CollectionPhase: TypeAlias = Literal["waiting", "countdown", "recording", "saving", "complete", "failed"]
+MAX_REFUSALS = 3
+"""A take is repeated after an unusable signal, but not for ever."""
+PATIENCE = 3.0
+"""A take may last this many times its length, plus the time-out, before restarts end the collection."""
+
+
+class GuidedCollection:
+    """Every take of every class, in order.
+
+    A take begins when somebody says `Continue`, or by itself after ``countdown_s``; it waits for samples no longer
+    than ``timeout_s``, and for samples without a gap no longer than `PATIENCE` times its length more than that. A
+    collection that goes on after a restart waits for `Continue` once, whatever its pace: who knows what runs now.
+
+    Parameters
+    ----------
+    classes, takes, seconds
+        ``takes`` recordings of ``seconds`` for each class.
+    countdown_s
+        Seconds before each take; None waits for `Continue`.
+    retry
+        Whether a take whose signal cannot be used is repeated (somebody is there to look at the sensor).
+    spec
+        The stream that is recorded.
+    clip_level
+        Largest magnitude the sensor can deliver, None where it is not known.
+    subject, condition, sensor
+        What recordings are marked with.
+    stored
+        Takes that are on disk already; None where the collection has not begun before.
+    doubt, refuse_doubtful
+        Says why a take can hardly be what its label says, and whether that ends the collection or is a warning.
+    timeout_s
+        So long a take waits for samples.
+    now
+        Monotonic seconds.
+
+    Attributes
+    ----------
+    phase
+        Where it stands.
+    takes
+        Recordings of each class.
+    failure
+        Why it cannot go on; set when ``phase`` is ``failed``.
+    refusal
+        Why the last attempt at this take could not be used.
+    paths
+        Recordings that are on disk.
+    warnings
+        What is doubtful about them.
+    """
+
+    def __init__(
+        self,
+        classes: tuple[str, ...],
+        takes: int,
+        seconds: float,
+        *,
+        countdown_s: float | None,
+        retry: bool,
+        spec: StreamSpec,
+        clip_level: float | None,
+        subject: str,
+        condition: str,
+        sensor: str,
+        stored: tuple[Path, ...] | None,
+        doubt: Callable[[Recording], str | None],
+        refuse_doubtful: bool,
+        timeout_s: float,
+        now: float,
+    ) -> None:
+        self.phase: CollectionPhase = "complete"
+        self.failure = ""
+        self.refusal: str | None = None
+        self.paths: list[Path] = list(stored or ())
+        self.warnings: list[str] = []
+        self._classes = classes
+        self.takes = takes
+        self._seconds = seconds
+        self._countdown_s = countdown_s
+        self._retry = retry
+        self._spec = spec
+        self._clip_level = clip_level
+        self._marks = {"subject": subject, "condition": condition, "sensor": sensor}
+        self._doubt = doubt
+        self._refuse_doubtful = refuse_doubtful
+        self._timeout_s = timeout_s
+        self._refusals = 0
+        self._last_samples = now
+        self._take = Take("", 0, spec)
+        self._paused = ""
+        self._since = now
+        self._confirm = stored is not None
+        if not self._all_stored:
+            self._prepare(now)
+
+    # ---- what others see ---------------------------------------------------------------------------------------
+
+    @property
+    def class_(self) -> str:
+        """Class of the take that is due."""
+        return self._classes[len(self.paths) // self.takes]
+
+    @property
+    def take(self) -> int:
+        """Which take of its class is due, from 0."""
+        return len(self.paths) % self.takes
+
+    @property
+    def place(self) -> str:
+        """Where it stands, as people count: ``class 2 of 4, take 1 of 1``."""
+        number = self._classes.index(self.class_) + 1
+        return f"class {number} of {len(self._classes)}, take {self.take + 1} of {self.takes}"
+
+    @property
+    def total_s(self) -> float:
+        """Seconds of all takes and countdowns."""
+        return len(self._classes) * self.takes * self._step_s
+
+    def done_s(self, now: float) -> float:
+        """Give the seconds of takes and countdowns that lie behind."""
+        done = len(self.paths) * self._step_s
+        match self.phase:
+            case "countdown" | "recording":
+                return done + self._step_s - self.left_s(now) - (self._seconds if self.phase == "countdown" else 0)
+            case "saving":
+                return done + self._step_s
+            case _:
+                return done
+
+    def left_s(self, now: float) -> float:
+        """Give the seconds until the countdown or the take ends; 0 in other phases."""
+        match self.phase:
+            case "countdown":
+                return max(0.0, (self._countdown_s or 0.0) - (now - self._since))
+            case "recording":
+                return (1 - self._take.fraction) * self._seconds
+            case _:
+                return 0.0
+
+    # ---- transitions -------------------------------------------------------------------------------------------
+
+    def handle(self, input_: Input, now: float) -> list[Save]:
+        """Take in what happened at ``now`` (monotonic seconds); give the recording to write, if one is complete."""
+        match self.phase, input_:
+            case "waiting", Continue():
+                self._confirm = False
+                self._record(now)
+            case "countdown", Ticked() | Samples() if self.left_s(now) <= 0:
+                self._record(now)
+            case "recording", Samples():
+                return self._take_in(input_, now)
+            case "recording", Ticked():
+                self._watch(now)
+            case "saving", TakeSaved(path):
+                self._saved(path, now)
+            case "saving", SaveFailed(error):
+                self._fail(f"the recording could not be stored: {error}")
+        return []
+
+    def _prepare(self, now: float) -> None:
+        self.phase = "waiting" if self._countdown_s is None or self._confirm else "countdown"
+        self._since = now
+        if self._countdown_s == 0 and not self._confirm:
+            self._record(now)
+
+    def _record(self, now: float) -> None:
+        self.phase = "recording"
+        self._since = self._last_samples = now
+        self._take = Take(self.class_, self._seconds, self._spec, clip_level=self._clip_level)
+        self._paused = ""
+
+    def _take_in(self, samples: Samples, now: float) -> list[Save]:
+        take = self._take
+        self._last_samples = now
+        self._paused = samples.paused or self._paused
+        take.push(samples.chunk)
+        if take.refusal is not None:
+            self._refuse(take.refusal, now)
+        if not take.complete:
+            return []
+        recording = take.recording(self.take, self.takes, shaft_rpm=samples.shaft_rpm, **self._marks)
+        doubt = self._doubt(recording)
+        if doubt is not None and self._refuse_doubtful:
+            self._fail(f"{self.class_!r} is not taken: {doubt}; mend it first, or send accept_zone: true")
+            return []
+        self.phase = "saving"
+        if doubt is not None:
+            self.warnings.append(f"{self.class_!r}, take {self.take + 1}: {doubt}")
+        self.warnings += [f"{self.class_!r}, take {self.take + 1}: {warning}" for warning in take.warnings]
+        if self._paused:
+            self.warnings.append(f"{self.class_!r}, take {self.take + 1}: while it was recorded {self._paused}")
+        if take.restarts:
+            again = f"started again {take.restarts} times, since {take.restarted_by}"
+            self.warnings.append(f"{self.class_!r}, take {self.take + 1}: {again}")
+        return [Save(recording)]
+
+    def _refuse(self, refusal: str, now: float) -> None:
+        self._refusals += 1
+        if not self._retry or self._refusals >= MAX_REFUSALS:
+            self._fail(f"the signal cannot be used: {refusal}; check the sensor and its cable")
+            return
+        self.refusal = refusal
+        self._prepare(now)
+
+    def _watch(self, now: float) -> None:
+        if now - self._last_samples >= self._timeout_s:
+            self._fail(f"no samples came for {self._timeout_s:g} s while recording {self.class_!r}; check the source")
+        elif now - self._since >= PATIENCE * self._seconds + self._timeout_s:
+            because = f" ({self._take.restarts} times {self._take.restarted_by})" if self._take.restarts else ""
+            self._fail(
+                f"{self._seconds:g} s without a gap did not come together in {now - self._since:.0f} s{because}; "
+                "check the source"
+            )
+
+    def _saved(self, path: Path, now: float) -> None:
+        self.paths.append(path)
+        self.refusal, self._refusals = None, 0
+        self._take = Take("", 0, self._spec)
+        if self._all_stored:
+            self.phase = "complete"
+        else:
+            self._prepare(now)
+
+    def _fail(self, failure: str) -> None:
+        self.phase = "failed"
+        self.failure = failure
+
+    @property
+    def _all_stored(self) -> bool:
+        return len(self.paths) >= len(self._classes) * self.takes
+
+    @property
+    def _step_s(self) -> float:
+        return (self._countdown_s or 0.0) + self._seconds

@@ -1,0 +1,107 @@
+"""``edgetune demo``: the whole loop on one machine, told in the terminal."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path  # noqa: TC003 - typer reads it
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edgetune_node.terminal.json_output import json_errors, print_json
+from edgetune_node.terminal.sizes import parse_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgetune_node.demo.summary import Summary
+
+
+def demo(
+    *,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of .npz recordings to play in place of the simulated bearing.")
+    ] = None,
+    seconds_per_take: Annotated[
+        float, typer.Option(parser=parse_seconds, metavar="TIME", help="How long each class is recorded.")
+    ] = "5s",  # type: ignore[assignment] # the parser gives the number
+    search_time: Annotated[
+        float, typer.Option("--time", parser=parse_seconds, metavar="TIME", help="The search's time budget.")
+    ] = "30s",  # type: ignore[assignment] # the parser gives the number
+    broker: Annotated[
+        Literal["mosquitto", "iotcore"] | None,
+        typer.Option(help="Which broker to start. (default: mosquitto where it is installed, else iotcore)"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed is another simulated bearing.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print only a summary, as one JSON object.")] = False,
+) -> None:
+    """Play the whole loop: a machine, a node that learns it, two faults; needs no broker and no sensor."""
+    from edgetune_node.demo import scenes
+    from edgetune_node.demo.broker import choose_broker
+    from edgetune_node.demo.play import perform
+    from edgetune_node.demo.screen import Screen
+
+    console = Console(stderr=as_json)
+    screen = Screen(console, time.monotonic)
+    with json_errors(wanted=as_json), _interrupted_once():
+        summary = perform(
+            scenes.recorded(data) if data else scenes.simulated(seed),
+            seconds_per_take=seconds_per_take,
+            search_seconds=search_time,
+            screen=screen,
+            mosquitto=choose_broker(broker),
+        )
+    if as_json:
+        print_json(summary.as_json())
+    else:
+        _show(summary, console)
+
+
+def _show(summary: Summary, console: Console) -> None:
+    cost, metrics = summary.model.cost, summary.model.metrics
+    table = Table(title="What happened", show_header=False, title_justify="left")
+    for fault in summary.as_json()["faults"]:
+        table.add_row(
+            f"fault {fault['class']}",
+            f"raised {fault['latency_s']:.2f} s after the machine broke ({fault['raised_ts']}), "
+            f"cleared {fault['cleared_ts']}",
+        )
+    table.add_row("model", f"{summary.model.id}, {summary.model.deployed}: {'; '.join(summary.model.layers)}")
+    table.add_row(
+        "cost",
+        f"arena {cost.arena_bytes} B (int8 plan), {cost.arena_bytes_deployed} B as deployed, "
+        f"{cost.streamed_bytes} B streamed; flash {cost.flash_bytes} B, {cost.macs} MACs",
+    )
+    table.add_row(
+        "accuracy",
+        f"{metrics.accuracy:.1%} of {metrics.windows} held-out windows "
+        f"(95 % interval {metrics.accuracy_low:.1%} to {metrics.accuracy_high:.1%})",
+    )
+    live = "" if summary.live_accuracy is None else f", {summary.live_accuracy:.1%} of them right"
+    table.add_row("windows", f"{summary.windows} classified live{live}, {summary.lost_windows} lost")
+    table.add_row("seconds", ", ".join(f"{name} {value:.1f}" for name, value in summary.seconds.items()))
+    console.print(table)
+
+
+@contextmanager
+def _interrupted_once() -> Iterator[None]:
+    """Treat SIGTERM as Ctrl-C, and ignore both from then on, so that nothing interrupts the tearing down."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def interrupt(_number: int, _frame: object) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        sys.stderr.write("\nedgetune: stopping\n")
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,107 @@
+"""``edgetune evaluate``: how good a bundle is on labelled windows, through onnxruntime."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path  # noqa: TC003 - typer reads it
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from edgetune_nas.bundle.read import evaluate as score
+from edgetune_nas.bundle.read import load_bundle
+from edgetune_nas.errors import DataError
+from edgetune_node.terminal.json_output import json_errors, print_json
+from edgetune_signal import load_dataset
+
+if TYPE_CHECKING:
+    from edgetune_nas.bundle.read import Bundle, Evaluation
+    from edgetune_signal import Dataset
+
+MAX_SHOWN_CLASSES = 16
+
+
+def evaluate(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, model-<id>.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="An .npz of windows, or a folder of recordings.")],
+    *,
+    precision: Annotated[
+        Literal["int8", "float", "deployed"], typer.Option(help="Which of the bundle's networks runs.")
+    ] = "deployed",
+    window: Annotated[
+        int | None, typer.Option(min=1, help="Samples per window. (default: what the model takes)")
+    ] = None,
+    hop: Annotated[int | None, typer.Option(min=1, help="Samples from window to window. (default: one window)")] = None,
+    converter: Annotated[str | None, typer.Option(help="Reads DATA of another shape: isl, myo, cwru-mat ...")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Score a bundle on labelled windows: argmax over all of them, classes matched by name.
+
+    Beside that, how many windows a node would call unknown as too unlike the training data.
+    """
+    with json_errors(wanted=as_json):
+        opened = load_bundle(bundle, precision)
+        takes = opened.card.input
+        cut = data.is_dir() or converter is not None
+        dataset = load_dataset(
+            data, window=window or (takes.length if cut else None), hop=hop, unit=None, converter=converter
+        )
+        check_fits(opened, dataset)
+        strangers = [name for name in dataset.classes if name not in opened.card.classes]
+        if len(strangers) == len(dataset.classes):
+            raise DataError(
+                f"{data} has none of the model's classes: the data have {', '.join(strangers)}; "
+                f"the model knows {', '.join(opened.card.classes)}"
+            )
+        if strangers:
+            sys.stderr.write(
+                f"edgetune: the model does not know {', '.join(strangers)}; their windows count as wrong\n"
+            )
+        seen = searched_on(opened, dataset)
+        if seen:
+            sys.stderr.write(
+                f"edgetune: {opened.path.name} was searched on these very data, so it was trained on most of these "
+                "windows; its card has the accuracy on held-out ones\n"
+            )
+        result = score(opened, dataset.x, dataset.label, dataset.classes)
+    if as_json:
+        print_json(asdict(result) | {"seen": seen})
+    else:
+        _show(result, Console(), with_unknown=opened.novelty is not None)
+
+
+def check_fits(bundle: Bundle, dataset: Dataset) -> None:
+    """Raise `BundleError` naming every way in which the windows do not fit; data without a unit are in the model's."""
+    bundle.check_fits(
+        channels=dataset.channels,
+        length=dataset.length,
+        rate_hz=dataset.rate_hz,
+        unit=dataset.unit or bundle.card.input.unit,
+    )
+
+
+def searched_on(bundle: Bundle, dataset: Dataset) -> bool:
+    """Whether these are the data that the bundle was searched on; data without a unit are in the model's."""
+    with_unit = replace(dataset, unit=dataset.unit or bundle.card.input.unit)
+    return bundle.card.data_fingerprint in {dataset.fingerprint(), with_unit.fingerprint()}
+
+
+def _show(result: Evaluation, console: Console, *, with_unknown: bool) -> None:
+    unknown = f", {result.unknown_rate:.2%} unknown" if with_unknown else ""
+    console.print(
+        f"accuracy {result.accuracy:.2%}, macro-F1 {result.macro_f1:.3f}{unknown} on {result.windows} windows "
+        f"({result.precision_used}); {result.latency_p50_us:.0f} us a window, p99 {result.latency_p99_us:.0f} us",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if len(result.classes) <= MAX_SHOWN_CLASSES:
+        numbers = [str(number) for number in range(1, len(result.classes) + 1)]
+        table = Table("", "is, said to be", *numbers, *(["unknown"] if with_unknown else []), box=None)
+        for number, name, row, strange in zip(numbers, result.classes, result.confusion, result.unknown, strict=True):
+            counts = [*row, *([strange] if with_unknown else [])]
+            table.add_row(number, escape(name), *(str(count) if count else "." for count in counts))
+        console.print(table)

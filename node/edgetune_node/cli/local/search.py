@@ -1,0 +1,188 @@
+"""``edgetune search``: a network for a set of data under budgets, searched in a child process."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from edgetune_nas.card import Budget
+from edgetune_nas.errors import BudgetError, NasError
+from edgetune_nas.search.goal import Goal
+from edgetune_nas.worker.job import Job, SearchJob, Source
+from edgetune_node.calibration.inputs import SearchDone, SearchProgress, input_of
+from edgetune_node.cli.local.bundle import card_table
+from edgetune_node.config.settings import WindowSection
+from edgetune_node.terminal.bars import open_bar
+from edgetune_node.terminal.json_output import json_errors, print_json
+from edgetune_node.terminal.sizes import parse_count, parse_seconds, parse_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgetune_nas.card import ModelCard
+
+WINDOW = WindowSection().length
+SHOWN_NOTES = ("training", "goal", "int8")
+"""Of a card's notes, those that people read beside its figures."""
+
+
+def search(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="An .npz of windows, or a folder of recordings.")],
+    *,
+    ram: Annotated[
+        int | None,
+        typer.Option(parser=parse_size, metavar="SIZE", help="Most bytes of arena, such as 4KiB. (default: no limit)"),
+    ] = None,
+    flash: Annotated[
+        int | None,
+        typer.Option(parser=parse_size, metavar="SIZE", help="Most bytes of weights. (default: no limit)"),
+    ] = None,
+    macs: Annotated[
+        int | None,
+        typer.Option(parser=parse_count, metavar="NUMBER", help="Most operations a window. (default: no limit)"),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option("--time", parser=parse_seconds, metavar="TIME", help="Time budget, such as 90s or 2m.")
+    ] = "60s",  # type: ignore[assignment] # the parser gives the number
+    out: Annotated[Path, typer.Option(help="Folder for the bundle and the journal.")] = Path("models"),
+    library: Annotated[
+        Path | None, typer.Option(metavar="DATA", help="Older data of other conditions, to learn from as well.")
+    ] = None,
+    objective: Annotated[
+        Literal["accuracy", "smallest"],
+        typer.Option(help="The most accurate network, or the smallest arena that is accurate enough."),
+    ] = "accuracy",
+    accuracy: Annotated[
+        float, typer.Option(min=0.01, max=1, help="With --objective smallest: validation accuracy that must hold.")
+    ] = 0.99,
+    latency: Annotated[
+        float | None,
+        typer.Option(parser=parse_seconds, metavar="TIME", help="Most time a window on this device, such as 1ms."),
+    ] = None,
+    task: Annotated[Literal["fault", "sign"], typer.Option(help="Vibration or surface EMG.")] = "fault",
+    unit: Annotated[str | None, typer.Option(help="Unit of the samples where DATA does not say.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    window: Annotated[int | None, typer.Option(min=1, help="Samples per window, for recordings.")] = None,
+    hop: Annotated[int | None, typer.Option(min=1, help="Samples from window to window. (default: one window)")] = None,
+    converter: Annotated[str | None, typer.Option(help="Reads DATA of another shape: isl, myo, cwru-mat ...")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Search the best network for DATA within budgets and write it as a bundle; Ctrl-C keeps the best so far."""
+
+    def source(path: Path) -> Source:
+        if path.is_dir() and window is None and converter is None:
+            raise typer.BadParameter(
+                f"{path} is a folder of recordings: add how many samples a window has, --window {WINDOW} for example "
+                "(or, for a public data set, --converter)"
+            )
+        return Source(path=path, window=window, hop=hop, unit=unit, converter=converter)
+
+    budget = Budget(ram_bytes=ram, flash_bytes=flash, macs=macs, search_seconds=seconds)
+    with json_errors(wanted=as_json):
+        job = Job(
+            data=source(data),
+            library=source(library) if library else None,
+            task=task,
+            budget=budget,
+            seed=seed,
+            out=out,
+            goal=Goal(
+                objective=objective, accuracy=accuracy, latency_us=None if latency is None else round(1e6 * latency, 3)
+            ),
+        )
+        try:
+            running = SearchJob.start(job)
+        except OSError as error:
+            raise NasError(f"{out} cannot be written: {error.strerror}; choose another --out") from error
+        with _interruptible(running):
+            done = follow(running, Console(stderr=True))
+    if as_json:
+        print_json(result(done.bundle.resolve(), done.card))
+        return
+    console = Console()
+    console.print(card_table(done.card))
+    typer.echo(f"bundle  {done.bundle}\nreport  {(done.bundle / 'report.html').resolve().as_uri()}")
+
+
+def follow(job: SearchJob, console: Console) -> SearchDone:
+    """Show how a search goes, and give how it ends.
+
+    Raises
+    ------
+    BudgetError
+        Where no network fits.
+    NasError
+        Where it failed otherwise.
+    """
+    last: dict[str, Any] = {}
+    with open_bar(console, "search") as show:
+        for event in job.events():  # to its end, so that the child is gone when this returns
+            last = event
+            said = input_of(event)
+            if isinstance(said, SearchProgress):
+                show(100 * said.fraction, figures(said))
+    ended = input_of(last)
+    if isinstance(ended, SearchDone):
+        return ended
+    if last.get("error") == BudgetError.__name__:
+        raise BudgetError(last["limit"], last["asked"], last["smallest"])
+    raise NasError(str(last.get("message") or last.get("error")))
+
+
+def figures(progress: SearchProgress) -> str:
+    """Say how far a search is."""
+    best = ""
+    if progress.best_accuracy is not None:
+        best = f"best {progress.best_accuracy:.1%} with an arena of {progress.best_arena_bytes} B; "
+    left = "" if progress.seconds_left is None else f"; {progress.seconds_left:.0f} s left"
+    return (
+        f"{progress.phase.replace('_', ' ')}: {best}{progress.candidates or 0} seen, "
+        f"{progress.rejected or 0} over budget, {progress.trained or 0} trained{left}"
+    )
+
+
+def result(bundle: Path, card: ModelCard) -> dict[str, Any]:
+    """Give what ``--json`` prints: the bundle, the card's figures, and what the search took."""
+    return {
+        "bundle": str(bundle),
+        "id": card.id,
+        "classes": card.classes,
+        "accuracy": card.metrics.accuracy,
+        "accuracy_low": card.metrics.accuracy_low,
+        "accuracy_high": card.metrics.accuracy_high,
+        "macro_f1": card.metrics.macro_f1,
+        "test_windows": card.metrics.windows,
+        "deployed": card.deployed,
+        "layers": card.layers,
+        **card.cost.model_dump(),
+        **card.search.model_dump(),
+        "notes": {name: note for name, note in card.notes.items() if name in SHOWN_NOTES},
+    }
+
+
+@contextmanager
+def _interruptible(job: SearchJob) -> Iterator[None]:
+    """Let the first Ctrl-C (or SIGTERM) stop the search with the best network so far, and the second end it at once."""
+    asked = False
+
+    def stop(_number: int, _frame: object) -> None:
+        nonlocal asked
+        if asked:
+            job.kill()
+            return
+        asked = True
+        sys.stderr.write("\nedgetune: stopping; the best network so far is being written (again to give up)\n")
+        job.cancel()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,53 @@
+"""What an operator answers to a fault: ``edgetune acknowledge``, and ``edgetune label`` where it has no name yet."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from edgetune_node.cli.remote.jobs import check, operate
+from edgetune_node.contract.commands import Acknowledge, LabelCommand
+from edgetune_node.operator.target import Target, takes_target
+from edgetune_node.terminal.sizes import parse_seconds
+
+TIMEOUT_S = 60.0
+"""Both are done in a moment, or never."""
+
+
+@takes_target
+def label(
+    target: Target,
+    *,
+    label: Annotated[str, typer.Option(help="What it is: the class of the recordings that are made.")],
+    event: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="All that is kept of a novel fault or an unknown sign; its `event`."),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(parser=parse_seconds, metavar="TIME", help="The last seconds of the stream, 10s at most."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Make labelled recordings of what a node has just heard, or has kept of the unknown."""
+    fields = {"label": label, "event": event, "seconds": seconds}
+    check(LabelCommand, fields)
+    operate(target, "label", fields, yes=False, as_json=as_json, timeout=TIMEOUT_S)
+
+
+@takes_target
+def acknowledge(
+    target: Target,
+    *,
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who has seen the fault.")],
+    event: Annotated[
+        str | None, typer.Option(metavar="ID", help="The fault that is meant; by default the present one.")
+    ] = None,
+    comment: Annotated[str | None, typer.Option(metavar="TEXT", help="What is to be known of it.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Tell a node that somebody has seen its fault; a latched one that has gone ends."""
+    fields: dict[str, Any] = {"by": by, "event": event, "comment": comment}
+    check(Acknowledge, fields)
+    operate(target, "acknowledge", fields, yes=False, as_json=as_json, timeout=TIMEOUT_S)

@@ -1,0 +1,383 @@
+"""The node's configuration: a TOML file, overridden by secret files and environment variables, checked all at once."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from edgetune_nas.card import Budget
+from edgetune_node.config.host import read_host, where
+from edgetune_node.config.machine import MachineSection
+from edgetune_node.contract.json_input import problems
+from edgetune_node.errors import ConfigError
+from edgetune_signal import StreamSpec
+
+SECRETS_DIR = Path("/run/secrets")
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Severity = Literal["none", "warning", "alarm"]
+Insecure = Literal["plaintext", "anonymous"]
+SECRET_WORDS = ("password", "secret", "token", "api_key")
+HIDDEN = "**********"
+LONGEST_WINDOW_S, LONGEST_HOP_S = 60, 3600
+VARIABLES = "EDGETUNE_"
+OTHER_VARIABLES = {
+    f"{VARIABLES}{name}"
+    for name in (
+        "DATA",
+        "CONFIG",
+        "TARGET",
+        "IMAGE",
+        "NODE_MEMORY",
+        "MQTT_BIND",
+        "MQTTS_BIND",
+        "TLS_NAMES",
+        "TOPIC",
+        "ASSET_ID",
+    )
+}
+"""What tests and docker/compose.yaml read, and no node does."""
+LEAVES = {"status", "info", "health", "cmd", "resp"}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class NodeSection(_Section):
+    """``[node]``: who the node is and where it keeps its files."""
+
+    id: Name
+    namespace: str = Field(
+        "edgetune", min_length=1, max_length=200, pattern=r"^[^+#\x00-\x1f\x7f-\x9f/$][^+#\x00-\x1f\x7f-\x9f]*$"
+    )
+    data_dir: Path = Path("data")
+    health_interval_s: float = Field(10.0, ge=1, le=3600)
+    disk_reserve_bytes: int = Field(64 * 2**20, ge=0)
+
+    @field_validator("namespace")
+    @classmethod
+    def _levels(cls, namespace: str) -> str:
+        if "" in namespace.split("/"):
+            raise ValueError("has an empty level; write it without a slash at the end and without double slashes")
+        if namespace != namespace.strip():
+            raise ValueError("begins or ends with a space, which no access list can say")
+        return namespace
+
+
+class TlsSection(_Section):
+    """``[mqtt.tls]``: present means TLS; ``ca_file`` defaults to the system's authorities."""
+
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _pair(self) -> TlsSection:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file belong together; give both or neither")
+        return self
+
+
+class MqttSection(_Section):
+    """``[mqtt]``: the broker."""
+
+    host: str = Field("127.0.0.1", min_length=1)
+    port: int = Field(1883, ge=1, le=65535)
+    protocol: Literal["5", "3.1.1"] = "5"
+    client_id: str | None = Field(None, min_length=1, max_length=64)
+    username: str | None = None
+    password: SecretStr | None = None
+    command_key: SecretStr | None = Field(None, min_length=32)
+    retain: Literal["auto", "never"] = "auto"
+    keepalive_s: int = Field(30, ge=5, le=3600)
+    session_expiry_s: int = Field(86_400, ge=0, le=2**32 - 1)
+    tls: TlsSection | None = None
+    insecure: list[Insecure] = []
+    outbox_max_bytes: int = Field(16 * 2**20, ge=64 * 1024)
+    outbox_max_age_s: float = Field(7 * 86_400.0, gt=0)
+    replay_per_second: float = Field(50.0, gt=0)
+
+    @field_validator("host")
+    @classmethod
+    def _host(cls, host: str) -> str:
+        return read_host(host)
+
+    @field_validator("command_key", mode="before")
+    @classmethod
+    def _stripped(cls, key: Any) -> Any:
+        return key.strip() if isinstance(key, str) else key
+
+    @field_validator("password")
+    @classmethod
+    def _whose(cls, password: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if password is not None and "username" in info.data and info.data["username"] is None:
+            raise ValueError("whose is it? give mqtt.username too")
+        return password
+
+    @property
+    def where(self) -> str:
+        """Host and port, as people write them."""
+        return where(self.host, self.port)
+
+
+class WindowSection(_Section):
+    """``[asset.window]``: samples a window has, and samples from one window's start to the next."""
+
+    length: int = Field(512, ge=4, le=65_536)
+    hop: int = Field(512, ge=1, le=1_000_000)
+
+
+class SourceSection(BaseModel):
+    """``[asset.source]``: ``type`` and the options of that source; the source checks them itself."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    type: str = "mqtt"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All settings but ``type``."""
+        return dict(self.model_extra or {})
+
+
+class AlarmSection(_Section):
+    """``[asset.alarm]``: ``votes`` of the last ``window`` windows raise a fault, fewer than ``clear_votes`` end it."""
+
+    votes: int = Field(8, ge=1)
+    window: int = Field(10, ge=1, le=10_000)
+    clear_votes: int = Field(3, ge=1)
+    min_confidence: float = Field(0.5, ge=0, le=1)
+    latch: bool = False
+    heartbeat_s: float = Field(30.0, ge=1)
+    severity: dict[str, Severity] = {}
+
+    @model_validator(mode="after")
+    def _order(self) -> AlarmSection:
+        if not self.clear_votes <= self.votes <= self.window:
+            raise ValueError(
+                f"needs clear_votes <= votes <= window, not {self.clear_votes}, {self.votes}, {self.window}"
+            )
+        return self
+
+
+class SignSection(_Section):
+    """``[asset.sign]``: windows of one class in a row that make a sign.
+
+    ``change_windows`` make two signs without rest between; by default four times ``min_windows``.
+    """
+
+    min_windows: int = Field(3, ge=1)
+    change_windows: int | None = Field(None, ge=1)
+    min_confidence: float = Field(0.6, ge=0, le=1)
+
+    @property
+    def lasting_windows(self) -> int:
+        """``change_windows`` or its default."""
+        return 4 * self.min_windows if self.change_windows is None else self.change_windows
+
+
+class BudgetSection(Budget):
+    """``[asset.budget]``: what a new network may need, where a command does not say otherwise."""
+
+    ram_bytes: PositiveInt | None = 4096
+    flash_bytes: PositiveInt | None = 32_768
+    macs: PositiveInt | None = 1_000_000
+
+
+class AssetSection(_Section):
+    """``[[asset]]``: one machine or one person's armband."""
+
+    id: Name
+    task: Literal["fault", "sign"] = "fault"
+    channels: int = Field(1, ge=1, le=64)
+    rate_hz: float = Field(ge=2, le=1e6)
+    unit: str = Field("g", max_length=16)
+    clip_level: float | None = Field(None, gt=0)
+    rest_class: str | None = None
+    sensor: str = ""
+    subject: str = ""
+    condition: str = ""
+    classification_hz: float | None = Field(None, gt=0)
+    vibration_s: float = Field(1.0, ge=0.1, le=60)
+    emg_s: float = Field(1.0, ge=0.1, le=60)
+    recordings_max_bytes: int = Field(512 * 2**20, gt=0)
+    novel_max_bytes: int = Field(32 * 2**20, ge=0)
+    window: WindowSection = WindowSection()
+    source: SourceSection = SourceSection()
+    machine: MachineSection = MachineSection()
+    alarm: AlarmSection = AlarmSection()
+    sign: SignSection = SignSection()
+    budget: BudgetSection = BudgetSection()
+    search_max_rss_bytes: int = Field(1024 * 2**20, ge=256 * 2**20)
+
+    @field_validator("id")
+    @classmethod
+    def _not_a_leaf(cls, name: str) -> str:
+        if name in LEAVES:
+            raise ValueError(f"{name!r} is the name of one of the node's own topics; choose another")
+        return name
+
+    @model_validator(mode="after")
+    def _in_time(self) -> AssetSection:
+        for name, samples, longest_s in (
+            ("length", self.window.length, LONGEST_WINDOW_S),
+            ("hop", self.window.hop, LONGEST_HOP_S),
+        ):
+            if samples > longest_s * self.rate_hz:
+                raise ValueError(
+                    f"window.{name}: {samples} samples at {self.rate_hz:g} Hz are {samples / self.rate_hz:.0f} s, more "
+                    f"than {longest_s} s; give {int(longest_s * self.rate_hz)} or less, or check rate_hz"
+                )
+        return self
+
+    @property
+    def spec(self) -> StreamSpec:
+        """What the source must deliver."""
+        return StreamSpec(channels=self.channels, rate_hz=self.rate_hz, unit=self.unit)
+
+    @property
+    def healthy_class(self) -> str:
+        """The class that is no fault, or for signs the class that is no sign."""
+        return self.rest_class or ("normal" if self.task == "fault" else "rest")
+
+
+class Settings(BaseSettings):
+    """Everything a node is told.
+
+    A setting is looked up in environment variables (``EDGETUNE_MQTT__HOST``), then in secret files
+    (``/run/secrets/edgetune_mqtt__password``, or a credential of systemd so called), then in the TOML file.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="EDGETUNE_", env_nested_delimiter="__", secrets_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+    node: NodeSection
+    mqtt: MqttSection = MqttSection()
+    asset: list[AssetSection] = Field(min_length=1, max_length=100)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment first, then secret files, then the file's content."""
+        del settings_cls, dotenv_settings
+        return env_settings, NestedSecretsSettingsSource(file_secret_settings), init_settings
+
+    @field_validator("asset")
+    @classmethod
+    def _distinct(cls, assets: list[AssetSection]) -> list[AssetSection]:
+        names = [asset.id for asset in assets]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two assets are called {', '.join(twice)}; every id must be its own")
+        return assets
+
+    def redacted(self) -> dict[str, Any]:
+        """Give the configuration as JSON values, secrets (a plug-in's options included) replaced by asterisks."""
+        values = self.model_dump(mode="json", exclude_none=True)
+        for asset in values["asset"]:
+            asset["source"] = {
+                name: HIDDEN if any(word in name.lower() for word in SECRET_WORDS) else value
+                for name, value in asset["source"].items()
+            }
+        return values
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check a configuration file.
+
+    Raises
+    ------
+    ConfigError
+        Naming every setting that is wrong.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editors put a mark before it
+    except OSError as error:
+        raise ConfigError(str(path), [f"cannot be read: {error.strerror}; start from config.example.toml"]) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(path), [f"is not TOML: {error}; save it as UTF-8"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(str(path), [f"is not TOML: {error}"]) from None
+    strangers = _unknown_variables()
+    secrets = _secret_folders()
+    unreadable = [problem for folder in secrets for problem in _unreadable(folder)]
+    if unreadable:
+        raise ConfigError("secret files", unreadable)
+    try:
+        settings = Settings(_secrets_dir=secrets or None, **content)
+    except ValidationError as error:
+        raise ConfigError(str(path), problems(error) + strangers) from None
+    except SettingsError as error:
+        raise ConfigError(str(path), [f"{error} (environment variables or secret files)"]) from None
+    if strangers:
+        raise ConfigError(str(path), strangers)
+    return settings
+
+
+def _secret_folders() -> list[Path]:
+    """Give where secret files are: the containers' folder, and the one that systemd makes for ``LoadCredential=``."""
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    folders = [SECRETS_DIR, *([Path(credentials)] if credentials else [])]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def _unreadable(folder: Path) -> list[str]:
+    """Find secret files that cannot be read, and what stands in the place of one, as a folder that Docker has made."""
+    found = []
+    try:
+        for path in sorted(folder.iterdir()):
+            if not path.name.lower().startswith(VARIABLES.lower()):
+                continue
+            secret = path.read_text(encoding="utf-8")
+            if not secret.strip():
+                found.append(f"{path} is empty; write the secret into it, or remove it")
+            elif secret.startswith("\ufeff"):
+                found.append(f"{path} begins with a byte order mark; save it as UTF-8 without one")
+    except UnicodeDecodeError:
+        found.append(f"{path} is no text; write the secret as UTF-8")
+    except OSError as error:
+        found.append(f"{error.filename} cannot be read: {error.strerror}; the node's user must be able to read it")
+    return found
+
+
+def _unknown_variables() -> list[str]:
+    """Find environment variables that look like settings and are none; what is below a table its model checks."""
+    tables = {f"{VARIABLES}{name.upper()}" for name in Settings.model_fields}
+    names = [f"NODE__{name.upper()}" for name in NodeSection.model_fields]
+    names += [f"MQTT__{name.upper()}" for name in MqttSection.model_fields]
+    found = []
+    for name in sorted(os.environ):
+        wanted = name.upper()
+        if not wanted.startswith(VARIABLES) or wanted.partition("__")[0] in tables or wanted in OTHER_VARIABLES:
+            continue
+        near = difflib.get_close_matches(wanted.removeprefix(VARIABLES), names, n=1, cutoff=0.8)
+        hint = f"is it {VARIABLES}{near[0]}?" if near else "unset it"
+        found.append(f"{name}: is no setting; {hint} (environment variable)")
+    return found

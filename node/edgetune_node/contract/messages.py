@@ -1,0 +1,366 @@
+"""What a node says: the payload of every topic it publishes, as pydantic models."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticSerializationError
+
+from edgetune_node.contract.parts import (
+    AssetHealth,
+    AssetInfo,
+    BrokerInfo,
+    DefectAmplitude,
+    Evidence,
+    Shelf,
+    SpeedOrigin,
+    TimeOrigin,
+    Timestamp,
+    TrendWord,
+)
+from edgetune_node.monitor.drift import Drift
+
+SearchPhase = Literal["loading", "closed_form", "training", "retraining", "exporting", "done"]
+Phase = Literal["uncalibrated", "monitoring", "recording", "queued", "searching", "deploying", "failed"]
+CalibrationPhase = Literal[
+    "idle",
+    "waiting",
+    "countdown",
+    "recording",
+    "saving",
+    "queued",
+    "searching",
+    "deploying",
+    "done",
+    "failed",
+    "cancelled",
+]
+Reply = Literal["accepted", "progress", "done", "failed", "rejected"]
+
+
+class Message(BaseModel):
+    """Base of every payload.
+
+    ``ts`` is when it happened (UTC), ``boot`` names the process' life, ``seq`` counts per topic within that life.
+    ``clock_synced`` is false while the clock has not been set; ``historical`` marks what could not be sent in time.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        ser_json_inf_nan="null",
+        json_schema_serialization_defaults_required=True,
+    )
+    topic: ClassVar[str]
+    retained: ClassVar[bool] = False
+    qos: ClassVar[int] = 1
+    owner: ClassVar[Literal["node", "asset"]] = "asset"
+
+    schema_: str = Field(alias="schema")
+    ts: Timestamp
+    boot: str
+    seq: int = Field(ge=0)
+    clock_synced: bool = True
+    historical: bool = False
+
+    def json_bytes(self) -> bytes:
+        """UTF-8 JSON as it goes to the broker, with question marks for what is none, as in the name of some file."""
+        try:
+            return self.model_dump_json(by_alias=True).encode()
+        except PydanticSerializationError:
+            return self.model_validate(_readable(self.model_dump())).model_dump_json(by_alias=True).encode()
+
+
+def _readable(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case dict():
+            return {_readable(name): _readable(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_readable(each) for each in value]
+    return value
+
+
+class Status(Message):
+    """Whether the node is there; its last will says ``offline``."""
+
+    topic: ClassVar[str] = "status"
+    retained: ClassVar[bool] = True
+    owner: ClassVar[Literal["node", "asset"]] = "node"
+    schema_: Literal["status/1"] = Field("status/1", alias="schema")
+    status: Literal["online", "stopped", "offline"]
+
+
+class Info(Message):
+    """What the node is and can do."""
+
+    topic: ClassVar[str] = "info"
+    retained: ClassVar[bool] = True
+    owner: ClassVar[Literal["node", "asset"]] = "node"
+    schema_: Literal["info/1"] = Field("info/1", alias="schema")
+    versions: dict[str, str]
+    assets: list[AssetInfo]
+    capabilities: list[str]
+    insecure: list[str]
+    broker: BrokerInfo | None = None
+    config: dict[str, Any]
+
+
+class Health(Message):
+    """How the node is doing; telemetry, newest wins."""
+
+    topic: ClassVar[str] = "health"
+    retained: ClassVar[bool] = True
+    qos: ClassVar[int] = 0
+    owner: ClassVar[Literal["node", "asset"]] = "node"
+    schema_: Literal["health/1"] = Field("health/1", alias="schema")
+    uptime_s: float
+    rss_bytes: int
+    cpu_percent: float
+    temperature_c: float | None
+    queue_depth: int
+    dropped_chunks: int
+    reconnects: int
+    outbox_depth: int
+    outbox_dropped: int
+    outbox_dropped_faults: int = 0
+    outbox_set_aside: int = 0
+    log_lines_lost: int = 0
+    disk_free_bytes: int
+    problems: list[str] = []
+    assets: list[AssetHealth]
+
+
+class State(Message):
+    """What an asset is doing, why, and since when; ``job`` is the command id of the running job.
+
+    ``subject`` is the person who wears the sensor, or the machine it is on.
+    """
+
+    topic: ClassVar[str] = "state"
+    retained: ClassVar[bool] = True
+    schema_: Literal["state/1"] = Field("state/1", alias="schema")
+    phase: Phase
+    reason: str
+    since: Timestamp
+    job: str | None = None
+    model: str | None = None
+    subject: str = ""
+    classifying: bool = False
+
+
+class Classification(Message):
+    """One window's verdict; ``class`` is ``unknown`` where the samples do not allow one."""
+
+    topic: ClassVar[str] = "classification"
+    qos: ClassVar[int] = 0
+    schema_: Literal["classification/1"] = Field("classification/1", alias="schema")
+    window: int
+    class_: str = Field(alias="class")
+    confidence: float
+    probabilities: dict[str, float]
+    model: str
+    quality: list[str]
+
+
+class Fault(Message):
+    """The debounced condition of a machine; retained, sent on change and as a heartbeat.
+
+    ``event`` names one occurrence from raise to clear and stays the same over restarts. While ``active`` is false,
+    ``class`` is the healthy class and ``event`` the last occurrence, or null if there was none. ``shelved`` says that
+    it is active and its class is among ``shelves``: nobody shall be alarmed.
+    """
+
+    topic: ClassVar[str] = "fault"
+    retained: ClassVar[bool] = True
+    schema_: Literal["fault/1"] = Field("fault/1", alias="schema")
+    active: bool
+    event: str | None
+    class_: str = Field(alias="class")
+    severity: Literal["none", "warning", "alarm"]
+    first_seen: Timestamp | None
+    last_seen: Timestamp | None
+    cleared: Timestamp | None = None
+    votes: int
+    of: int
+    confidence: float | None
+    model: str | None
+    latched: bool = False
+    acknowledged: bool = False
+    acknowledged_by: str | None = None
+    acknowledged_at: Timestamp | None = None
+    comment: str | None = None
+    shelved: bool = False
+    shelves: list[Shelf] = []
+    evidence: Evidence = Evidence()
+
+
+class Sign(Message):
+    """One recognised sign, told when it has ended: one for each gesture, however long it is held.
+
+    ``start`` and ``end`` are when the muscles began and ended to be active (``signal``), or the edges of the windows
+    (``windows``) where the signal does not tell: without a class of rest, from sign to sign, at a gap. ``windows`` said
+    ``class``, of ``of`` that said some sign. ``distance`` is the median of theirs to that sign, 1 at the limit; beyond
+    it ``class`` is ``unknown`` and ``confidence`` 0.
+    """
+
+    topic: ClassVar[str] = "sign"
+    schema_: Literal["sign/1"] = Field("sign/1", alias="schema")
+    event: str
+    class_: str = Field(alias="class")
+    confidence: float
+    start: Timestamp
+    start_from: TimeOrigin = "windows"
+    end: Timestamp
+    end_from: TimeOrigin = "windows"
+    windows: int
+    of: int | None = None
+    distance: float | None = None
+    model: str
+    subject: str = ""
+
+
+class Emg(Message):
+    """Features of a person's muscles over the last ``seconds``, one value a channel; null where there is none.
+
+    ``rms``, ``mean_absolute`` and ``envelope`` (its largest value) are in ``unit``, ``waveform_length`` in ``unit`` per
+    second, ``zero_crossings`` per second; signal/README.md defines them.
+    """
+
+    topic: ClassVar[str] = "emg"
+    qos: ClassVar[int] = 0
+    schema_: Literal["emg/1"] = Field("emg/1", alias="schema")
+    rms: list[float | None]
+    mean_absolute: list[float | None]
+    envelope: list[float | None]
+    waveform_length: list[float | None]
+    zero_crossings: list[float | None]
+    median_frequency_hz: list[float | None]
+    unit: str
+    seconds: float
+    quality: list[str]
+
+
+class Vibration(Message):
+    """Condition indicators, one value a channel; null where the signal does not allow a value (``quality`` says why).
+
+    ``defect`` is the one whose line stands out in ``channel``; ``defects`` has all that can be resolved.
+    """
+
+    topic: ClassVar[str] = "vibration"
+    qos: ClassVar[int] = 0
+    schema_: Literal["vibration/1"] = Field("vibration/1", alias="schema")
+    rms: list[float | None]
+    peak: list[float | None]
+    crest_factor: list[float | None]
+    kurtosis: list[float | None]
+    unit: str
+    seconds: float
+    velocity_rms_mm_s: list[float] | None = None
+    velocity_trend: TrendWord | None = None
+    velocity_trend_mm_s_per_h: float | None = None
+    zone: str | None = None
+    shaft_rpm: float | None = None
+    shaft_rpm_from: SpeedOrigin | None = None
+    envelope_band_hz: list[float] | None = None
+    channel: int | None = None
+    defect: str | None = None
+    defect_order: float | None = None
+    defect_hz: float | None = None
+    defect_amplitude: float | None = None
+    defect_over_floor: float | None = None
+    defects: dict[str, DefectAmplitude] = {}
+    quality: list[str]
+
+
+class Model(Message):
+    """The model in use; every figure is null while there is none. Never one number called RAM.
+
+    Of signs it is ``subject``'s, and so is ``previous``.
+    """
+
+    topic: ClassVar[str] = "model"
+    retained: ClassVar[bool] = True
+    schema_: Literal["model/1"] = Field("model/1", alias="schema")
+    id: str | None = None
+    sha256: str | None = None
+    created: Timestamp | None = None
+    classes: list[str] = []
+    precision: str | None = None
+    arena_bytes: int | None = None
+    arena_bytes_deployed: int | None = None
+    streamed_bytes: int | None = None
+    arena_rule: str | None = None
+    flash_bytes: int | None = None
+    macs: int | None = None
+    parameters: int | None = None
+    ort_peak_bytes: int | None = None
+    session_rss_bytes: int | None = None
+    latency_p50_us: float | None = None
+    latency_p99_us: float | None = None
+    onnx_bytes: int | None = None
+    accuracy: float | None = None
+    accuracy_low: float | None = None
+    accuracy_high: float | None = None
+    macro_f1: float | None = None
+    previous: str | None = None
+    subject: str = ""
+
+
+class CalibrationStatus(Message):
+    """Where a recalibration stands, and what the operator should do now; ``suggested`` says why there should be one.
+
+    ``drift`` is how the healthy machine was after the last one, null until that is known; of ratios the logarithm.
+    """
+
+    topic: ClassVar[str] = "calibration"
+    retained: ClassVar[bool] = True
+    schema_: Literal["calibration/1"] = Field("calibration/1", alias="schema")
+    job: str | None = None
+    phase: CalibrationPhase
+    instruction: str
+    percent: float = Field(ge=0, le=100)
+    eta_s: float | None = None
+    class_: str | None = Field(None, alias="class")
+    take: int | None = None
+    takes: int | None = None
+    search_phase: SearchPhase | None = None
+    candidates: int | None = None
+    rejected: int | None = None
+    trained: int | None = None
+    best_accuracy: float | None = None
+    best_arena_bytes: int | None = None
+    suggested: list[str] = []
+    drift: Drift | None = None
+
+
+class Response(Message):
+    """Answer to one command, echoing its ``id``; ``detail`` depends on the command."""
+
+    topic: ClassVar[str] = "resp/+"
+    schema_: Literal["resp/1"] = Field("resp/1", alias="schema")
+    id: str | None
+    command: str
+    status: Reply
+    reason: str = ""
+    errors: list[str] = []
+    detail: dict[str, Any] = {}
+
+
+MESSAGES: tuple[type[Message], ...] = (
+    Status,
+    Info,
+    Health,
+    State,
+    Classification,
+    Fault,
+    Sign,
+    Emg,
+    Vibration,
+    Model,
+    CalibrationStatus,
+    Response,
+)

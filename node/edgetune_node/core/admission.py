@@ -1,0 +1,195 @@
+"""Which commands come in: read, proven, and neither a repeat nor a replay; and how each of them is answered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from edgetune_node.contract.commands import Command, Ping, parse_command, read_id
+from edgetune_node.contract.messages import Response
+from edgetune_node.contract.signatures import refusal, unseal
+from edgetune_node.errors import CommandError, OutboxError
+from edgetune_node.events.effects import AckCommand, Durability, KeepCommand
+from edgetune_node.ops.rate_limit import Rate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from datetime import datetime
+
+    from pydantic import SecretStr
+
+    from edgetune_node.events.effects import CommandArrived, Effect
+    from edgetune_node.events.publisher import Emitter
+    from edgetune_node.events.records import Answer
+
+REJECTIONS_KEPT = 256
+DURABLE_REJECTIONS, DURABLE_PER_S = 20, 1.0
+"""Rejections that go through the disk: so many, then so many a second. A flood of garbage must not wear an SD card."""
+NO_ROOM = "more commands came than the node can handle, and this one was not carried out; send it again later"
+
+
+class Gate:
+    """Lets a command in, or answers it there and then.
+
+    Parameters
+    ----------
+    key
+        Secret with which commands are signed; None where they need no signature.
+    assets
+        Names of those there are.
+    emitter
+        Stamps the answers.
+    answer_of
+        Gives what a command of an asset (None: of the node) and id was answered, if it came before.
+    first_use
+        Remembers the signature of a command, and until when that is good; tells whether it came for the first time.
+    """
+
+    def __init__(
+        self,
+        key: SecretStr | None,
+        assets: Collection[str],
+        emitter: Emitter,
+        *,
+        answer_of: Callable[[str | None, str], bytes | None],
+        first_use: Callable[[str, datetime], bool],
+    ) -> None:
+        self._key = None if key is None else key.get_secret_value().encode()
+        self._assets = assets
+        self._emitter = emitter
+        self._answer_of = answer_of
+        self._first_use = first_use
+        self._rejected: dict[tuple[str | None, str], bytes] = {}
+        self._durable = Rate(DURABLE_PER_S, DURABLE_REJECTIONS, emitter.clock.monotonic)
+
+    def admit(self, event: CommandArrived) -> tuple[CommandArrived, Command] | list[Effect]:
+        """Give the event, out of its envelope, and its command; or what answers one that is not to be carried out."""
+        event = self._unsealed(event)
+        now = self._emitter.clock.utc()
+        try:
+            command = parse_command(event.name, event.payload, now=now, retained=event.retained)
+        except CommandError as error:
+            return self.reject(event, error.command_id, error.problems)
+        refused = self._unproven(event, command, now) or self._misplaced(event, command)
+        if refused is not None:
+            return self.reject(event, command.id, [refused])
+        before = self._answer_of(event.asset, command.id) or self._rejected.get((event.asset, command.id))
+        if before is not None:
+            return self._repeat(event, before)
+        replayed = self._replayed(event, command)
+        if replayed is not None:
+            return self.reject(event, command.id, [replayed])
+        return event, command
+
+    def turn_away(self, event: CommandArrived, reason: str, *, in_memory: bool = False) -> list[Effect]:
+        """Refuse a command for a reason that lies with the node; with ``in_memory`` the answer skips the disk."""
+        return self.reject(event, read_id(self._unsealed(event).payload), [reason], in_memory=in_memory)
+
+    def reject(
+        self,
+        event: CommandArrived,
+        command_id: str | None,
+        errors: list[str],
+        *,
+        remember: bool = False,
+        in_memory: bool = False,
+    ) -> list[Effect]:
+        """Refuse a command; one that was well-formed (``remember``) gets the same answer when its id comes again."""
+        durable = not in_memory and self._durable.take()
+        replies = self._emitter.respond(
+            event.asset,
+            {
+                "id": command_id,
+                "command": event.name[:64],
+                "status": "rejected",
+                "reason": "; ".join(errors)[:1000],
+                "errors": errors[:20],
+            },
+            response_topic=event.response_topic,
+            correlation=event.correlation,
+            durability=Durability.RARE if durable else Durability.TELEMETRY,
+        )
+        if remember and command_id is not None:
+            self._rejected[event.asset, command_id] = replies[0].message.json_bytes()
+            while len(self._rejected) > REJECTIONS_KEPT:
+                del self._rejected[next(iter(self._rejected))]
+        return [*replies, *_acknowledge(event)]
+
+    def answer(
+        self, event: CommandArrived, command: Command, answer: Answer, effects: list[Effect], note: Callable[[], bytes]
+    ) -> list[Effect]:
+        """Give the first answer to a command that was let in, in its place among the ``effects`` it has.
+
+        ``note`` is called for what shall be kept beside a command that goes on.
+        """
+        if answer.status == "rejected":
+            return [*self.reject(event, command.id, [answer.reason], remember=True), *effects]
+        replies = self._emitter.respond(
+            event.asset,
+            {
+                "id": command.id,
+                "command": event.name,
+                "status": answer.status,
+                "reason": answer.reason,
+                "detail": answer.detail or {},
+            },
+            response_topic=event.response_topic,
+            correlation=event.correlation,
+        )
+        payload = replies[0].message.json_bytes()
+        keep = KeepCommand(event.asset, event.name, command.id, event.payload, payload, event.ack, final=answer.final)
+        if answer.final:  # kept last: after a kill in between the broker sends it again, and it is done again
+            return [*effects, *replies, keep]
+        return [replace(keep, note=note()), *replies, *effects]
+
+    def _unsealed(self, event: CommandArrived) -> CommandArrived:
+        if self._key is None or event.signature is not None:
+            return event
+        payload, signature = unseal(event.payload)
+        return replace(event, payload=payload, signature=signature)
+
+    def _unproven(self, event: CommandArrived, command: Command, now: datetime) -> str | None:
+        """Say what is wrong with the signature of a command."""
+        if self._key is None:
+            return None
+        topics, leaf = self._emitter.topics, f"cmd/{event.name}"
+        topic = topics.node(leaf) if event.asset is None else topics.asset(event.asset, leaf)
+        return refusal(self._key, topic, event.payload, event.signature, command, now)
+
+    def _misplaced(self, event: CommandArrived, command: Command) -> str | None:
+        """Say that a command has come on a topic that is not its own."""
+        if event.asset is not None and event.asset not in self._assets:
+            return f"no asset is called {event.asset!r}; there are: {', '.join(self._assets)}"
+        if isinstance(command, Ping) == (event.asset is None):
+            return None
+        place = "its asset" if event.asset is None else "the node"
+        return f"{event.name} is a command to {place}, not to this topic"
+
+    def _replayed(self, event: CommandArrived, command: Command) -> str | None:
+        """Say why a signed command is not carried out a second time; one that was accepted gets its answer again."""
+        if self._key is None or event.signature is None or command.expires is None:
+            return None
+        try:
+            first = self._first_use(event.signature, command.expires)
+        except OutboxError as error:
+            return f"whether it is a replay cannot be remembered: {error}"
+        return (
+            None if first else "it came before, and was not accepted or was interrupted; send it anew, under a new id"
+        )
+
+    def _repeat(self, event: CommandArrived, answer: bytes) -> list[Effect]:
+        """Give a command that came before the answer it got then."""
+        first = Response.model_validate_json(answer)
+        fields = first.model_dump(include={"id", "command", "status", "reason", "errors", "detail"})
+        replies = self._emitter.respond(
+            event.asset,
+            fields,
+            name=event.name,
+            response_topic=event.response_topic,
+            correlation=event.correlation,
+        )
+        return [*replies, *_acknowledge(event)]
+
+
+def _acknowledge(event: CommandArrived) -> list[Effect]:
+    return [] if event.ack is None else [AckCommand(event.ack)]

@@ -1,0 +1,368 @@
+"""The desk of one asset: which job runs, what it wants done, and how each command ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgetune_node.calibration import inputs as cal
+from edgetune_node.contract.commands import (
+    Acknowledge,
+    Cancel,
+    Command,
+    Continue,
+    Deploy,
+    LabelCommand,
+    Profile,
+    Recalibrate,
+    Record,
+    Rollback,
+    Shelve,
+)
+from edgetune_node.core.job_start import begin
+from edgetune_node.core.resumption import JobNote, newcomer
+from edgetune_node.core.status import Standing
+from edgetune_node.events.effects import (
+    CancelSearch,
+    Effect,
+    FinishCommand,
+    Install,
+    KeepNovel,
+    ModelReady,
+    NoteCommand,
+    NovelChanged,
+    RecordingSaved,
+    SaveRecording,
+    StartSearch,
+)
+from edgetune_node.events.records import Answer, Origin, Stored
+from edgetune_node.monitor.labelling import labelled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from edgetune_node.calibration.job import Calibration
+    from edgetune_node.events.publisher import Emitter
+    from edgetune_node.monitor.asset import Asset
+    from edgetune_signal import Chunk
+
+
+SEARCHING = ("recalibrate", "profile")
+"""Commands that may end with a search."""
+
+
+class Desk:
+    """Runs at most one job (a calibration, a recording, a model change) of one asset.
+
+    Parameters
+    ----------
+    asset
+        What listens; gets the new model.
+    emitter
+        Stamps messages.
+    stored
+        Gives what is stored of the asset.
+    """
+
+    def __init__(self, asset: Asset, emitter: Emitter, stored: Callable[[], Stored]) -> None:
+        self.asset = asset
+        self._emitter = emitter
+        self._stored = stored
+        self._calibration: Calibration | None = None
+        self._origin: Origin | None = None
+        self._condition = asset.settings.condition
+        self._job_note = JobNote()
+        self._note = ""
+        self._passed_over: tuple[str, ...] = ()
+        self._standing = Standing(asset, emitter)
+        self._last_reported = ""
+
+    @property
+    def job(self) -> str | None:
+        """Command id of the running job."""
+        return None if self._origin is None else self._origin.command_id
+
+    # ---- commands ----------------------------------------------------------------------------------------------
+
+    def command(self, command: Command, origin: Origin) -> tuple[Answer, list[Effect]]:
+        """Carry out, start or refuse a command."""
+        match command:
+            case Continue():
+                return self._continue()
+            case Cancel():
+                return self._cancel()
+            case Acknowledge() | Shelve():
+                return self._about_fault(command)
+            case Profile():
+                return self._profile(command, origin)
+        if self._origin is not None:
+            return self._busy(self._origin), []
+        self._note = ""
+        match command:
+            case Recalibrate() | Record():
+                return self._start(command, origin, self._marked(origin)), []
+            case Rollback():
+                return self._change(origin, Install(self.asset.settings.id, command.id, "rollback"))
+            case Deploy():
+                return self._change(origin, Install(self.asset.settings.id, command.id, "deploy", name=command.model))
+            case LabelCommand():
+                return self._label(command, origin)
+        return Answer("rejected", f"an asset does not know {origin.name}"), []
+
+    def remark(self, reason: str) -> None:
+        """Show ``reason`` in the asset's state until the next job."""
+        self._note = reason
+
+    @property
+    def job_note(self) -> bytes:
+        """What a restart must know of the running job."""
+        return b"" if self._origin is None else self._job_note.json_bytes()
+
+    def take_up(self, name: str, command: Recalibrate, note: JobNote) -> list[Effect] | str:
+        """Go on with the job of a command called ``name``, that a restart interrupted; or say why that cannot be."""
+        files = {path.name: path for path in self._stored().files}
+        gone = [name for name in note.recordings if name not in files]
+        if gone:
+            return f"interrupted by a restart, and {', '.join(gone)} of it cannot be read any more"
+        origin = Origin(name, command.id, note.response_topic, note.correlation)
+        note = note.model_copy(update={"resumptions": note.resumptions + 1})
+        answer = self._start(command, origin, note, tuple(files[name] for name in note.recordings))
+        if answer.status == "rejected":
+            return f"interrupted by a restart, and not to be gone on with: {answer.reason}"
+        kept = NoteCommand(self.asset.settings.id, command.id, self.job_note)
+        told = self._respond(origin, "progress", "resumed after a restart", {"stored_takes": len(note.recordings)})
+        return [kept, *told, *self.tick()]
+
+    # ---- what happens to a job ---------------------------------------------------------------------------------
+
+    def samples(self, chunk: Chunk) -> list[Effect]:
+        """Let a running take have the samples, and keep what is to be kept of the unknown among them."""
+        asset = self.asset
+        effects = self._feed(cal.Samples(chunk, asset.context.shaft_rpm, asset.paused))
+        if self._calibration is not None and self._calibration.phase == "recording":
+            asset.novelty.record(chunk.time_ns)
+        stretches = asset.novel_stretches(**self._marks)
+        return [*effects, *(KeepNovel(asset.settings.id, *stretch) for stretch in stretches)]
+
+    def tick(self) -> list[Effect]:
+        """Let time pass."""
+        return self._feed(cal.Ticked())
+
+    def searched(self, job: str, event: Mapping[str, Any]) -> list[Effect]:
+        """Take in what the search child reports."""
+        if self._calibration is None or job != self.job:
+            return []
+        return self._feed(cal.input_of(event))
+
+    def queued(self) -> list[Effect]:
+        """Hear that another asset's search runs first."""
+        return self._feed(cal.SearchQueued())
+
+    def saved(self, event: RecordingSaved | NovelChanged) -> list[Effect]:
+        """Take in how the writing of a recording ended."""
+        if isinstance(event, NovelChanged):
+            return self._novel_changed(event)
+        if event.job != self.job or self._origin is None:
+            return []
+        if self._calibration is not None:
+            if event.path is None:
+                return self._feed(cal.SaveFailed(event.error or ""))
+            return [*self._noted(event.path.name), *self._feed(cal.TakeSaved(event.path))]
+        if event.path is None:
+            return self._finish("failed", event.error or "", {})
+        return self._finish("done", "", {"recording": event.path.name})
+
+    def model_ready(self, event: ModelReady) -> list[Effect]:
+        """Take in how a model change ended; a new model classifies from the next window on."""
+        effects: list[Effect] = []
+        classes = () if self.asset.bundle is None else tuple(self.asset.bundle.card.classes)
+        if event.subject is not None:
+            effects += self.asset.wear(event.subject, event.bundle, event.previous)
+        elif event.bundle is not None:
+            effects += self.asset.swap(event.bundle, event.previous)
+        if event.job != self.job or self._origin is None:
+            return effects
+        if event.subject is not None and event.bundle is None:
+            return effects + self._welcome(self._origin, classes)
+        if self._calibration is not None:
+            deployed = event.bundle
+            result = cal.DeployFailed(event.error or "") if deployed is None else cal.Deployed(deployed.card.id)
+            return effects + self._feed(result)
+        if event.bundle is None:
+            return effects + self._finish("failed", event.error or "", {})
+        return effects + self._finish("done", "", {"model": event.bundle.card.id, **self._marks})
+
+    def broke(self, job: str, reason: str) -> list[Effect]:
+        """End a job that a defect of ours would else leave running for ever."""
+        if self._origin is None or job != self.job:
+            return []
+        return [CancelSearch(self.asset.settings.id, job), *self._finish("failed", reason, {})]
+
+    # ---- what it says ------------------------------------------------------------------------------------------
+
+    def state(self, *, always: bool = False) -> list[Effect]:
+        """State of the asset, where it changed since it was last said."""
+        phase = None if self._calibration is None else self._calibration.state_phase
+        return list(self._standing.state(phase, self._origin, self._note, always=always))
+
+    def progress(self, *, always: bool = False) -> list[Effect]:
+        """Calibration's standing, and whether one is suggested."""
+        now = self._emitter.clock.monotonic()
+        view = None if self._calibration is None else self._calibration.view(now)
+        return list(self._standing.calibration(view, now, always=always))
+
+    # ---- inside ------------------------------------------------------------------------------------------------
+
+    def _start(
+        self, command: Recalibrate | Record, origin: Origin, note: JobNote, collected: tuple[Path, ...] | None = None
+    ) -> Answer:
+        """Accept a job; its first `tick` sets it going, after the answer has been given."""
+        found = self._stored()
+        self._passed_over = found.passed_over
+        begun = begin(command, self.asset, found, note, collected, self._emitter.clock.monotonic())
+        if isinstance(begun, str):
+            return Answer("rejected", begun)
+        self._origin, self._job_note = origin, note
+        self._last_reported = ""
+        self._calibration = begun
+        return Answer("accepted", final=False)
+
+    @property
+    def _marks(self) -> dict[str, str]:
+        """What recordings are marked with."""
+        return {"subject": self.asset.subject, "condition": self._condition}
+
+    def _marked(self, origin: Origin) -> JobNote:
+        return JobNote(response_topic=origin.response_topic, correlation=origin.correlation, **self._marks)
+
+    def _change(self, origin: Origin, install: Install) -> tuple[Answer, list[Effect]]:
+        self._origin, self._job_note = origin, self._marked(origin)
+        return Answer("accepted", final=False), [install]
+
+    def _noted(self, recording: str) -> list[Effect]:
+        """Keep that a take is stored, so that a restart need not ask for it again."""
+        self._job_note = self._job_note.model_copy(update={"recordings": (*self._job_note.recordings, recording)})
+        return [NoteCommand(self.asset.settings.id, self.job or "", self.job_note)]
+
+    def _busy(self, running: Origin) -> Answer:
+        return Answer("rejected", f"busy: {running.name} {running.command_id} is running; cancel it first")
+
+    def _continue(self) -> tuple[Answer, list[Effect]]:
+        refused = "no job is running" if self._calibration is None else self._calibration.refuses(cal.Continue())
+        return (Answer("rejected", refused), []) if refused else (Answer("done"), self._feed(cal.Continue()))
+
+    def _cancel(self) -> tuple[Answer, list[Effect]]:
+        if self._origin is None:
+            return Answer("rejected", "no job is running"), []
+        if self._calibration is None:
+            return Answer("rejected", f"{self._origin.name} is too short to be cancelled"), []
+        refused = self._calibration.refuses(cal.CancelRequested())
+        if refused:
+            return Answer("rejected", refused), []
+        return Answer("done", detail={"job": self.job}), self._feed(cal.CancelRequested())
+
+    def _about_fault(self, command: Acknowledge | Shelve) -> tuple[Answer, list[Effect]]:
+        asset = self.asset
+        try:
+            if isinstance(command, Shelve):
+                return Answer("done"), list(asset.shelve(command))
+            return Answer("done"), list(asset.acknowledge(command.event, command.by, command.comment))
+        except ValueError as error:
+            return Answer("rejected", str(error)), []
+
+    def _profile(self, command: Profile, origin: Origin) -> tuple[Answer, list[Effect]]:
+        if self._origin is not None:
+            return self._busy(self._origin), []
+        asset = self.asset
+        self._condition = self._condition if command.condition is None else command.condition
+        if command.subject is not None and asset.settings.task == "sign" and command.subject != asset.subject:
+            self._note = ""
+            return self._change(origin, Install(asset.settings.id, command.id, "profile", name=command.subject))
+        asset.subject = asset.subject if command.subject is None else command.subject
+        return Answer("done", detail=dict(self._marks)), []
+
+    def _welcome(self, origin: Origin, before: tuple[str, ...]) -> list[Effect]:
+        """Calibrate a person who has no model, for the signs of the one before, or of all who are recorded."""
+        settings, subject = self.asset.settings, self.asset.subject
+        known = {*before} or {*self._stored().elsewhere, *self._stored().seconds}
+        classes = tuple(sorted(known, key=lambda name: (name != settings.healthy_class, name)))
+        if not classes:
+            reason = f"{subject} has no model, and no signs are known: publish recalibrate with source live and classes"
+            return self._finish("done", reason, {"model": None, **self._marks})
+        note = self._marked(origin).model_copy(update={"calibrate": classes})
+        answer = self._start(newcomer(origin.command_id, classes), origin, note)
+        if answer.status == "rejected":
+            return self._finish("failed", f"{subject} has no model, and cannot be calibrated: {answer.reason}", {})
+        return [NoteCommand(settings.id, origin.command_id, self.job_note), *self.tick()]
+
+    def _label(self, command: LabelCommand, origin: Origin) -> tuple[Answer, list[Effect]]:
+        asset = self.asset
+        speed = asset.context.shaft_rpm
+        wanted = labelled(command, asset.settings, asset.recent, asset.novelty, **self._marks, shaft_rpm=speed)
+        if isinstance(wanted, str):
+            return Answer("rejected", wanted), []
+        self._origin, self._job_note = origin, self._marked(origin)
+        return Answer("accepted", final=False), [wanted]
+
+    def _novel_changed(self, event: NovelChanged) -> list[Effect]:
+        """Take in what is kept of the unknown now; where some of it was to be labelled, how that ended."""
+        self.asset.novelty.kept = event.kept
+        if not event.job:
+            self.asset.novelty.problem = event.error
+        if not event.job or event.job != self.job:
+            return []
+        detail = {"recordings": list(event.recordings)}
+        if event.error is not None:
+            return self._finish("failed", event.error, detail)
+        return self._finish("done", "to have it known: cmd/recalibrate with source stored", detail)
+
+    def _feed(self, item: cal.Input) -> list[Effect]:
+        calibration, origin = self._calibration, self._origin
+        if calibration is None or origin is None:
+            return []
+        asset, job = self.asset.settings.id, origin.command_id
+        effects: list[Effect] = []
+        for output in calibration.handle(item, self._emitter.clock.monotonic()):
+            match output:
+                case cal.Save():
+                    effects.append(SaveRecording(asset, job, output.recording))
+                case cal.StartSearch():
+                    effects.append(StartSearch(asset, job, output.classes, output.budget, self.asset.subject))
+                case cal.StopSearch():
+                    effects.append(CancelSearch(asset, job))
+                case cal.Install():
+                    effects.append(Install(asset, job, "install", bundle=output.bundle))
+                case cal.Finished():
+                    effects += self.progress(always=True)
+                    effects += self._finish(output.status, output.reason, output.detail)
+                    return effects
+        if calibration.state_phase != self._last_reported:
+            self._last_reported = calibration.state_phase
+            effects += self._respond(origin, "progress", calibration.state_phase, {})
+        return effects
+
+    def _finish(self, status: str, reason: str, detail: dict[str, Any]) -> list[Effect]:
+        origin = self._origin
+        if origin is None:
+            return []
+        if status != "done":
+            self._note = f"{origin.name} {status}: {reason}"
+        elif origin.name in SEARCHING:
+            self._note = "" if detail.get("deployed") else reason  # else it would stand beside the new model for ever
+        if origin.name in SEARCHING and self._passed_over:
+            detail = {**detail, "warnings": [*detail.get("warnings", []), *self._passed_over]}
+        if status == "cancelled":
+            status, reason = "failed", f"cancelled: {reason}" if reason else "cancelled"
+        replies = self._respond(origin, status, reason, detail)
+        asset = self.asset.settings.id
+        answer = replies[0].message.json_bytes()
+        self._calibration = self._origin = None
+        return [*replies, FinishCommand(asset, origin.name, origin.command_id, answer)]
+
+    def _respond(self, origin: Origin, status: str, reason: str, detail: dict[str, Any]) -> list[Any]:
+        return self._emitter.respond(
+            self.asset.settings.id,
+            {"id": origin.command_id, "command": origin.name, "status": status, "reason": reason, "detail": detail},
+            response_topic=origin.response_topic,
+            correlation=origin.correlation,
+        )

@@ -1,0 +1,70 @@
+"""Whether what is known of an asset allows the calibration or recording that a command asks for, and that job."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from edgetune_node.calibration.job import Calibration
+from edgetune_node.calibration.rules import check
+from edgetune_node.contract.commands import Recalibrate
+from edgetune_node.monitor.zone_check import zone_doubt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgetune_node.contract.commands import Record
+    from edgetune_node.core.resumption import JobNote
+    from edgetune_node.events.records import Stored
+    from edgetune_node.monitor.asset import Asset
+
+
+def begin(
+    command: Recalibrate | Record,
+    asset: Asset,
+    found: Stored,
+    note: JobNote,
+    collected: tuple[Path, ...] | None,
+    now: float,
+) -> Calibration | str:
+    """Make the job, which its first tick sets going; or say why it cannot be.
+
+    Parameters
+    ----------
+    command, asset
+        What is asked of whom.
+    found
+        What is stored of the asset.
+    note
+        What recordings are marked with.
+    collected
+        Takes that the job has already, where it goes on after a restart.
+    now
+        Monotonic seconds.
+    """
+    settings = asset.settings
+    reasons = check(command, found.seconds, spec=settings.spec, window=settings.window.length)
+    if isinstance(command, Recalibrate) and not command.accept_zone:
+        reasons += found.doubts
+    if reasons:
+        return "; ".join([*reasons, *found.passed_over])
+    bundle = asset.bundle
+    return Calibration(
+        command.id,
+        command,
+        asset=settings.id,
+        task=settings.task,
+        spec=settings.spec,
+        window=settings.window.length,
+        default_budget=settings.budget,
+        stored=found.seconds,
+        current_model=None if bundle is None else bundle.card.id,
+        current_classes=() if bundle is None else bundle.card.classes,
+        subject=note.subject,
+        condition=note.condition,
+        sensor=settings.sensor,
+        clip_level=settings.clip_level,
+        collected=collected,
+        doubt=partial(zone_doubt, settings=settings),
+        now=now,
+    )

@@ -1,0 +1,341 @@
+"""The node: one function from an event to what shall be done, and all the state there is."""
+
+from __future__ import annotations
+
+from collections import deque
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Protocol
+
+from edgetune_node.clock_watch import ClockWatch
+from edgetune_node.config import insecure
+from edgetune_node.contract.context import parse_context
+from edgetune_node.contract.messages import Health, Info, Status
+from edgetune_node.core.admission import NO_ROOM, Gate
+from edgetune_node.core.desk import Desk
+from edgetune_node.core.resumption import NO_ASSET, Interrupted, resumable
+from edgetune_node.errors import PayloadError
+from edgetune_node.events.effects import (
+    AckCommand,
+    CancelSearch,
+    ChunkArrived,
+    CommandArrived,
+    CommandRefused,
+    ContextArrived,
+    Durability,
+    Effect,
+    Event,
+    Exit,
+    FinishCommand,
+    LinkChanged,
+    ModelReady,
+    NovelChanged,
+    RecordingSaved,
+    SearchReported,
+    SourceChanged,
+    SourceRefused,
+    StartSearch,
+    StopRequested,
+    Tick,
+)
+from edgetune_node.events.records import Answer, Origin
+from edgetune_node.monitor.asset import Asset
+from edgetune_node.monitor.message_fields import info_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from edgetune_node.clock import Clock
+    from edgetune_node.config.settings import Settings
+    from edgetune_node.contract.parts import BrokerInfo
+    from edgetune_node.events.publisher import Emitter
+    from edgetune_node.events.records import Missed, Stored
+    from edgetune_node.monitor.restoring import Restored
+
+SEARCH_ENDED = frozenset({"done", "failed"})
+MAX_TOLD = 500
+
+
+class Surroundings(Protocol):
+    """What the node asks of the world outside: figures, memory of commands, stored recordings."""
+
+    def vitals(self) -> Mapping[str, Any]:
+        """Give the fields of ``health`` that the process and the machine know."""
+        ...
+
+    def missed(self, asset: str) -> Missed:
+        """Give what of an asset's samples was never taken in."""
+        ...
+
+    def answer_of(self, asset: str | None, command_id: str) -> bytes | None:
+        """Give the answer that a command of this id got, if there was one."""
+        ...
+
+    def stored(self, asset: str) -> Stored:
+        """Give what is stored of an asset."""
+        ...
+
+
+class Node:
+    """Everything that the node decides; see `handle`.
+
+    Parameters
+    ----------
+    settings
+        The configuration.
+    new_id, surroundings
+        The world, passed in.
+    first_use
+        Remembers the signature of a command, and until when that is good; tells whether it came for the first time.
+    boot
+        Names this life of the process.
+    emitter
+        Stamps messages.
+    restored
+        What was said last before the process ended, by asset.
+    capabilities
+        What ``info`` says the node can do.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        emitter: Emitter,
+        new_id: Callable[[], str],
+        surroundings: Surroundings,
+        first_use: Callable[[str, datetime], bool],
+        restored: Mapping[str, Restored],
+        capabilities: Sequence[str],
+    ) -> None:
+        self._settings = settings
+        self._emitter = emitter
+        self._clock: Clock = emitter.clock
+        self._clock_watch = ClockWatch(emitter.clock)
+        self._world = surroundings
+        self._capabilities = list(capabilities)
+        self._started = emitter.clock.monotonic()
+        self._last_health = float("-inf")
+        self._connected = False
+        self._broker: BrokerInfo | None = None
+        self.assets = {
+            section.id: Asset(section, emitter, new_id, restored.get(section.id)) for section in settings.asset
+        }
+        self.desks = {
+            name: Desk(asset, emitter, lambda name=name: surroundings.stored(name))  # type: ignore[misc]
+            for name, asset in self.assets.items()
+        }
+        self._gate = Gate(
+            settings.mqtt.command_key, self.assets, emitter, answer_of=surroundings.answer_of, first_use=first_use
+        )
+        self._at_work: tuple[str, str | None] | None = None
+        self._searching: tuple[str, str] | None = None
+        self._waiting: deque[StartSearch] = deque()
+
+    def start(self, interrupted: Sequence[Interrupted]) -> list[Effect]:
+        """Go on with the jobs of the process' last life, or say how they ended."""
+        effects: list[Effect] = []
+        for job in interrupted:
+            desk = None if job.asset is None else self.desks.get(job.asset)
+            outcome: list[Effect] | str = NO_ASSET
+            if desk is not None:
+                found = resumable(job)
+                outcome = found if isinstance(found, str) else desk.take_up(job.name, *found)
+            if not isinstance(outcome, str):
+                effects += outcome
+                continue
+            note = job.read_note()
+            replies = self._emitter.respond(
+                job.asset,
+                {"id": job.command_id, "command": job.name, "status": "failed", "reason": outcome},
+                response_topic=note.response_topic,
+                correlation=note.correlation,
+            )
+            effects += replies
+            effects.append(FinishCommand(job.asset, job.name, job.command_id, replies[0].message.json_bytes()))
+            if desk is not None:
+                desk.remark(f"{job.name} was interrupted by a restart")
+        return self._settle(effects)
+
+    def handle(self, event: Event) -> list[Effect]:
+        """Take in one event; give what shall be done about it, in order."""
+        self._at_work = None
+        match event:
+            case ChunkArrived():
+                effects = [*self.assets[event.asset].listen(event.chunk), *self._desk(event.asset).samples(event.chunk)]
+                self._at_work = None
+            case Tick():
+                effects = self._tick()
+            case CommandArrived():
+                effects = self._command(event)
+            case CommandRefused():
+                effects = self._gate.turn_away(event.command, NO_ROOM, in_memory=True)
+            case ContextArrived():
+                effects = self._context(event)
+            case LinkChanged():
+                self._connected = event.connected
+                self._broker = event.broker or self._broker
+                effects = self.announce() if event.connected else []
+            case SourceChanged() | SourceRefused():
+                effects = self._source(event)
+            case SearchReported():
+                effects = self._searched(event)
+            case RecordingSaved() | NovelChanged():
+                effects = self.desks[event.asset].saved(event)
+            case ModelReady():
+                effects = self._model_ready(event)
+            case StopRequested():
+                effects = self._stop()
+        return self._settle(effects, event)
+
+    def announce(self) -> list[Effect]:
+        """Say everything that is retained; ``online`` last, so that what it vouches for is already there."""
+        effects: list[Effect] = [self._info(), self._health()]
+        for name, asset in self.assets.items():
+            effects += asset.announce()
+            effects += self.desks[name].state(always=True)
+            effects += self.desks[name].progress(always=True)
+        return [*effects, self._emitter.publish(Status, None, Durability.TELEMETRY, status="online")]
+
+    # ---- events ------------------------------------------------------------------------------------------------
+
+    def _tick(self) -> list[Effect]:
+        effects: list[Effect] = []
+        for name, asset in self.assets.items():
+            effects += asset.tick()
+            effects += self._desk(name).tick()
+            self._at_work = None
+        due = self._clock.monotonic() - self._last_health >= self._settings.node.health_interval_s
+        if self._clock_watch.look() or due:
+            again = self._connected and self._broker is not None and not self._broker.retain
+            effects += self.announce() if again else [self._health()]  # else who comes later would know nothing
+        return effects
+
+    def _command(self, event: CommandArrived) -> list[Effect]:
+        admitted = self._gate.admit(event)
+        if isinstance(admitted, list):
+            return admitted
+        event, command = admitted
+        if event.asset is None:
+            detail = {"version": version("edgetune"), "uptime_s": round(self._clock.monotonic() - self._started, 1)}
+            return self._gate.answer(event, command, Answer("done", detail=detail), [], bytes)
+        desk = self._desk(event.asset)
+        origin = Origin(event.name, command.id, event.response_topic, event.correlation)
+        answer, effects = desk.command(command, origin)
+        told = self._gate.answer(event, command, answer, effects, lambda: desk.job_note)
+        return told if answer.final else [*told, *desk.tick()]
+
+    def _context(self, event: ContextArrived) -> list[Effect]:
+        asset = self.assets.get(event.asset)
+        if asset is not None:
+            try:
+                asset.context, asset.misunderstood = parse_context(event.payload), None
+            except PayloadError as error:
+                asset.misunderstood = f"context refused, what it said before still counts: {error}"[:MAX_TOLD]
+        return []
+
+    def _source(self, event: SourceChanged | SourceRefused) -> list[Effect]:
+        asset = self.assets[event.asset]
+        if isinstance(event, SourceRefused):
+            asset.refused = event.reason
+        else:
+            asset.source_error = "the recording has ended" if event.ended else event.error
+        return []
+
+    def _searched(self, event: SearchReported) -> list[Effect]:
+        if event.event.get("event") in SEARCH_ENDED and self._searching == (event.asset, event.job):
+            self._searching = None
+        return self.desks[event.asset].searched(event.job, event.event)
+
+    def _model_ready(self, event: ModelReady) -> list[Effect]:
+        effects = self.desks[event.asset].model_ready(event)
+        return [*effects, self._info()] if event.subject is not None and self._connected else effects
+
+    @staticmethod
+    def _stop() -> list[Effect]:
+        """End; a search is not asked to finish early, since the next start goes on with it."""
+        return [Exit()]
+
+    # ---- inside ------------------------------------------------------------------------------------------------
+
+    def _desk(self, asset: str) -> Desk:
+        """Return the desk of an asset, and remember that it works now and which job it had; see `broken`."""
+        desk = self.desks[asset]
+        self._at_work = asset, desk.job
+        return desk
+
+    def _settle(self, effects: list[Effect], event: Event | None = None) -> list[Effect]:
+        """Let one search run at a time, and say what changed."""
+        settled: list[Effect] = []
+        for effect in effects:
+            if isinstance(effect, StartSearch):
+                if self._searching is not None:
+                    self._waiting.append(effect)
+                    settled += self.desks[effect.asset].queued()
+                    continue
+                self._searching = (effect.asset, effect.job)
+            elif isinstance(effect, CancelSearch) and self._searching != (effect.asset, effect.job):
+                gone = effect.asset, effect.job
+                self._waiting = deque(each for each in self._waiting if (each.asset, each.job) != gone)
+                continue
+            settled.append(effect)
+        if self._searching is None and self._waiting:
+            search = self._waiting.popleft()
+            self._searching = (search.asset, search.job)
+            settled.append(search)
+        for desk in self._concerned(event):
+            settled += desk.state()
+            settled += desk.progress()
+        return settled
+
+    def _concerned(self, event: Event | None) -> Iterable[Desk]:
+        """Desks that an event may have changed: of what comes for one asset, that asset's."""
+        match event:
+            case ChunkArrived() | ContextArrived() | CommandArrived():
+                return [self.desks[event.asset]] if event.asset in self.desks else []
+            case CommandRefused():
+                return []
+        return self.desks.values()
+
+    def broken(self, event: Event, reason: str) -> list[Effect]:
+        """Answer a command, or end a job, that a defect of ours keeps from going on, so that nobody waits for ever.
+
+        A command ends the job that it has begun, samples and time end one that failed over them at its desk.
+        """
+        told = f"the node failed over it: {reason}; its log says more"
+        asset, before = self._at_work or ("", None)
+        job = self.desks[asset].job if asset else None
+        match event:
+            case CommandArrived() if job is not None and job != before:
+                ended = self._settle(self.desks[asset].broke(job, told))
+                return [*ended, *([] if event.ack is None else [AckCommand(event.ack)])]
+            case CommandArrived():
+                return self._gate.turn_away(event, told)
+            case ModelReady() | RecordingSaved() | NovelChanged() | SearchReported():
+                return self._settle(self.desks[event.asset].broke(event.job, told))
+            case ChunkArrived() | Tick() if job is not None:
+                return self._settle(self.desks[asset].broke(job, told))
+        return []
+
+    def _info(self) -> Effect:
+        fields = info_fields(self._settings, {name: asset.subject for name, asset in self.assets.items()})
+        return self._emitter.publish(
+            Info, None, Durability.TELEMETRY, broker=self._broker, capabilities=self._capabilities, **fields
+        )
+
+    def _health(self) -> Effect:
+        self._last_health = self._clock.monotonic()
+        vitals = dict(self._world.vitals())
+        refused = [f"{name}: {problem}" for name, asset in self.assets.items() for problem in asset.problems]
+        problems = *vitals.get("problems", ()), *self._clock_watch.problems, *refused
+        vitals["problems"] = [*problems, *insecure.unasked(self._settings.mqtt)]
+        missed = {name: self._world.missed(name) for name in self.assets}
+        return self._emitter.publish(
+            Health,
+            None,
+            Durability.TELEMETRY,
+            uptime_s=round(self._clock.monotonic() - self._started, 1),
+            dropped_chunks=sum(each.dropped_chunks for each in missed.values()),
+            assets=[asset.health(missed[name]) for name, asset in self.assets.items()],
+            **vitals,
+        )

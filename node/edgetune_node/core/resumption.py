@@ -1,0 +1,102 @@
+"""What is remembered of a job so that a restart does not end it, and why some jobs end all the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from edgetune_node.clock import EPOCH
+from edgetune_node.contract.commands import Profile, Recalibrate, parse_command
+from edgetune_node.errors import CommandError
+
+MAX_RESUMPTIONS = 5
+"""A job that was interrupted more often may be what ends the node."""
+NEWCOMER_TAKES, NEWCOMER_TAKE_S = 2, 5.0
+"""What a person without a model is asked for, of each class (nas/README.md, "Whose model", says what that is worth)."""
+NO_ASSET = "interrupted by a restart, and its asset is not configured any more"
+LOST = {
+    "record": "its recording may be stored, or is lost",
+    "label": "what has the label by now keeps it; health says what of a novel event still waits for one",
+    "rollback": "look at topic model for the one in use",
+    "deploy": "look at topic model for the one in use",
+    "profile": "look at topic state for who is known to wear the sensor",
+}
+
+
+class JobNote(BaseModel):
+    """What the node must know of a running job besides its command, kept beside it on disk.
+
+    Attributes
+    ----------
+    subject, condition
+        What its recordings are marked with.
+    recordings
+        Files of the takes that are stored, in order.
+    resumptions
+        How many times a restart interrupted it.
+    response_topic, correlation
+        Where its answers go besides ``resp/<name>``.
+    calibrate
+        Classes of the guided calibration that a `profile` of somebody new has begun.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_bytes="base64", val_json_bytes="base64")
+
+    subject: str = ""
+    condition: str = ""
+    recordings: tuple[str, ...] = ()
+    resumptions: int = 0
+    response_topic: str | None = None
+    correlation: bytes | None = None
+    calibrate: tuple[str, ...] = ()
+
+    def json_bytes(self) -> bytes:
+        """UTF-8 JSON as it is kept."""
+        return self.model_dump_json().encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A command that was running when the process ended, with the `JobNote` that was kept of it."""
+
+    asset: str | None
+    name: str
+    command_id: str
+    payload: bytes = b""
+    note: bytes = b""
+
+    def read_note(self) -> JobNote:
+        """Give the note; an empty one where it was written by another version."""
+        try:
+            return JobNote.model_validate_json(self.note or b"{}")
+        except ValidationError:
+            return JobNote()
+
+
+def newcomer(job: str, classes: tuple[str, ...]) -> Recalibrate:
+    """Give the guided calibration of a person without a model."""
+    return Recalibrate(
+        id=job, source="live", classes=list(classes), takes=NEWCOMER_TAKES, seconds_per_take=NEWCOMER_TAKE_S
+    )
+
+
+def resumable(job: Interrupted) -> tuple[Recalibrate, JobNote] | str:
+    """Give what a desk needs to go on with a job where it stood; or say why it cannot be gone on with.
+
+    A `recalibrate`, or a `profile` that calibrates somebody new, goes on with the take that was not yet stored (which
+    waits for a person again), with its search from the journal, or with putting its model into use. Everything else was
+    too short to be worth it.
+    """
+    note = job.read_note()
+    if note.resumptions >= MAX_RESUMPTIONS:
+        return f"interrupted by a restart for the {note.resumptions + 1}th time; it may be what ends the node"
+    try:
+        command = parse_command(job.name, job.payload, now=EPOCH, retained=False)  # it came in time
+    except CommandError as error:
+        return f"interrupted by a restart, and not understood by this version: {error}"
+    if isinstance(command, Profile) and note.calibrate:
+        command = newcomer(job.command_id, note.calibrate)
+    if not isinstance(command, Recalibrate):
+        return f"interrupted by a restart: {LOST.get(job.name, 'it may have been done')}; send it again under a new id"
+    return command, note

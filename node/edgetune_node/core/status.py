@@ -1,0 +1,108 @@
+"""Says what an asset is doing and where its calibration stands: ``state`` and ``calibration``, each when it changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgetune_node.contract.messages import CalibrationStatus, State
+from edgetune_node.events.effects import Durability
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from edgetune_node.events.effects import Publish
+    from edgetune_node.events.publisher import Emitter
+    from edgetune_node.events.records import Origin
+    from edgetune_node.monitor.asset import Asset
+    from edgetune_node.monitor.drift import Drift
+
+PROGRESS_S = 0.5
+SHOWN_AT_ONCE = ("phase", "class_", "take", "instruction", "search_phase")
+
+
+class Standing:
+    """What was said last of one asset, so that nothing is said twice.
+
+    Parameters
+    ----------
+    asset
+        Of which is spoken.
+    emitter
+        Stamps messages.
+    """
+
+    def __init__(self, asset: Asset, emitter: Emitter) -> None:
+        self._asset = asset
+        self._emitter = emitter
+        self._shown: tuple[Any, ...] = ()
+        self._since: datetime = emitter.clock.utc()
+        self._last_phase = ""
+        self._last_view: tuple[Any, ...] = ()
+        self._last_progress = float("-inf")
+        self._suggested: tuple[tuple[str, ...], Drift | None] = (asset.suggested, asset.drift.known)
+
+    def state(self, phase: str | None, origin: Origin | None, note: str, *, always: bool) -> list[Publish]:
+        """State of the asset, where it changed since it was last said.
+
+        ``phase`` is that of a running calibration, ``origin`` of any job, ``note`` what was said of the last one.
+        """
+        phase, reason = self._phase(phase, "" if origin is None else origin.name, note)
+        job = None if origin is None else origin.command_id
+        bundle = self._asset.bundle
+        model = None if bundle is None else bundle.card.id
+        classifying = bundle is not None and not self._asset.paused
+        shown = (phase, reason, job, model, classifying, self._asset.subject)
+        if shown == self._shown and not always:
+            return []
+        if phase != self._last_phase:
+            self._since, self._last_phase = self._emitter.clock.utc(), phase
+        durability = Durability.TELEMETRY if shown == self._shown else Durability.RARE
+        self._shown = shown
+        return [
+            self._emitter.publish(
+                State,
+                self._asset.settings.id,
+                durability,
+                phase=phase,
+                reason=reason,
+                since=self._since,
+                job=job,
+                model=model,
+                subject=self._asset.subject,
+                classifying=classifying,
+            )
+        ]
+
+    def _phase(self, calibration: str | None, job: str, note: str) -> tuple[str, str]:
+        """Phase, and its reason."""
+        asset = self._asset
+        if calibration is not None:
+            return calibration, job
+        if job in {"rollback", "deploy", "profile"}:
+            return "deploying", job
+        trouble = asset.trouble
+        if asset.bundle is None:
+            return "uncalibrated", trouble or note or "no model yet: publish recalibrate"
+        return ("failed", trouble) if trouble else ("monitoring", asset.paused or note)
+
+    def calibration(self, view: Mapping[str, Any] | None, now: float, *, always: bool) -> list[Publish]:
+        """Calibration's standing: at once where it or what is suggested changed, else twice a second while it runs.
+
+        ``view`` has the fields of a running job, None where none runs.
+        """
+        suggested, drift = self._asset.suggested, self._asset.drift.known
+        news = (suggested, drift) != self._suggested
+        if view is None:
+            if not always and not news:
+                return []
+            view = {"phase": "idle", "instruction": suggested[0] if suggested else "Nothing to do.", "percent": 0.0}
+        key = tuple(view.get(name) for name in SHOWN_AT_ONCE)
+        if not always and not news and key == self._last_view and now - self._last_progress < PROGRESS_S:
+            return []
+        self._last_view, self._last_progress, self._suggested = key, now, (suggested, drift)
+        durability = Durability.RARE if news else Durability.TELEMETRY
+        asset = self._asset.settings.id
+        return [
+            self._emitter.publish(CalibrationStatus, asset, durability, **view, suggested=list(suggested), drift=drift)
+        ]

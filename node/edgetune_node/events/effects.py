@@ -1,0 +1,308 @@
+"""What reaches the node's inbox, and what the node wants done: the typed messages on both sides of ``Node.handle``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from edgetune_nas.bundle.read import Bundle
+    from edgetune_nas.card import Budget
+    from edgetune_node.contract.messages import Message
+    from edgetune_node.contract.parts import BrokerInfo
+    from edgetune_node.monitor.novelty import Kept
+    from edgetune_signal import Chunk, Recording
+
+# ---- events: what threads report --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkArrived:
+    """A source delivered samples; the first to be dropped under load, oldest first."""
+
+    asset: str
+    chunk: Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChanged:
+    """A source failed (``error`` says how), came back (None), or has ended."""
+
+    asset: str
+    error: str | None
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRefused:
+    """A source would not take something, such as a block or a name, and goes on; None when that is past."""
+
+    asset: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandArrived:
+    """A message on a ``cmd/`` topic; ``ack`` is the token that acknowledges it to the broker.
+
+    ``signature`` is that of its user property; the one of an envelope is still in the payload.
+    """
+
+    asset: str | None
+    name: str
+    payload: bytes
+    retained: bool = False
+    response_topic: str | None = None
+    correlation: bytes | None = None
+    ack: int | None = None
+    signature: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRefused:
+    """A command for which there was no room, to be answered so; it is acknowledged already."""
+
+    command: CommandArrived
+
+
+@dataclass(frozen=True, slots=True)
+class ContextArrived:
+    """A message on an asset's ``context`` topic."""
+
+    asset: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChanged:
+    """The connection to the broker came up, with what that offers, or went down."""
+
+    connected: bool
+    reason: str = ""
+    broker: BrokerInfo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchReported:
+    """One event of the search child of ``job``: a JSON object as ``edgetune_nas.worker.child`` prints it."""
+
+    asset: str
+    job: str
+    event: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingSaved:
+    """A recording is on disk, or could not be written (``error``)."""
+
+    asset: str
+    job: str
+    path: Path | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NovelChanged:
+    """What is kept of the unknown, after something was kept or (by ``job``) labelled; ``error`` where that failed."""
+
+    asset: str
+    kept: tuple[Kept, ...]
+    job: str = ""
+    recordings: tuple[str, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReady:
+    """A bundle is installed, verified and warm, or could not be (``error``); ``job`` asked for it.
+
+    ``subject`` is set where another person wears the sensor now; without a bundle they have no model yet.
+    """
+
+    asset: str
+    job: str
+    bundle: Bundle | None
+    previous: str | None
+    error: str | None = None
+    subject: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time passes; sent a few times a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """SIGTERM or SIGINT."""
+
+    reason: str = ""
+
+
+Event: TypeAlias = (
+    ChunkArrived
+    | SourceChanged
+    | SourceRefused
+    | CommandArrived
+    | CommandRefused
+    | ContextArrived
+    | LinkChanged
+    | SearchReported
+    | RecordingSaved
+    | NovelChanged
+    | ModelReady
+    | Tick
+    | StopRequested
+)
+
+# ---- effects: what the node wants done ---------------------------------------------------------------------------
+
+
+class Durability(Enum):
+    """How much is done for a message to arrive."""
+
+    RARE = "rare"
+    """On disk before it is published and until the broker acknowledges it."""
+    SIGN = "sign"
+    """On disk only while the broker is away."""
+    TELEMETRY = "telemetry"
+    """In memory only; of a retained topic the newest wins, others are dropped while the broker is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Send ``message`` to ``topic``."""
+
+    topic: str
+    message: Message
+    durability: Durability
+    correlation: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeepCommand:
+    """Put an accepted command on disk with its first answer, then acknowledge it to the broker.
+
+    ``final`` says that the answer is the last one, ``note`` is what a restart must know to go on with it.
+    """
+
+    asset: str | None
+    name: str
+    command_id: str
+    payload: bytes
+    answer: bytes
+    ack: int | None
+    final: bool = False
+    note: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class NoteCommand:
+    """Replace what is kept beside an accepted command, so that a restart can go on with it."""
+
+    asset: str | None
+    command_id: str
+    note: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AckCommand:
+    """Acknowledge a command to the broker that leaves no trace on disk (rejected or repeated)."""
+
+    ack: int
+
+
+@dataclass(frozen=True, slots=True)
+class FinishCommand:
+    """A kept command has ended; after a restart it is not reported as interrupted."""
+
+    asset: str | None
+    name: str
+    command_id: str
+    answer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SaveRecording:
+    """Write a recording; answered by `RecordingSaved`."""
+
+    asset: str
+    job: str
+    recording: Recording
+
+
+@dataclass(frozen=True, slots=True)
+class KeepNovel:
+    """Keep a stretch of the unknown until somebody gives it a name; answered by `NovelChanged`."""
+
+    asset: str
+    recording: Recording
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class LabelNovel:
+    """Make recordings of ``label`` of what is kept of an event; answered by `NovelChanged`."""
+
+    asset: str
+    job: str
+    event: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartSearch:
+    """Search a network on the asset's recordings, of signs ``subject``'s; answered by `SearchReported` events."""
+
+    asset: str
+    job: str
+    classes: tuple[str, ...]
+    budget: Budget
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelSearch:
+    """End the search of ``job``; the child still reports how it ended."""
+
+    asset: str
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """Change the model in use, or (``profile``) whose models are used; answered by `ModelReady`."""
+
+    asset: str
+    job: str
+    action: Literal["install", "rollback", "deploy", "profile"]
+    bundle: Path | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """End the process after the outbox has drained."""
+
+    code: int = 0
+
+
+Effect: TypeAlias = (
+    Publish
+    | KeepCommand
+    | NoteCommand
+    | AckCommand
+    | FinishCommand
+    | SaveRecording
+    | KeepNovel
+    | LabelNovel
+    | StartSearch
+    | CancelSearch
+    | Install
+    | Exit
+)

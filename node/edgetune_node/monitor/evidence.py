@@ -1,0 +1,170 @@
+"""What speaks for a fault besides the network: physics' verdict, whether the two agree, and what to do."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgetune_node.monitor.alarm import NOVEL
+from edgetune_node.monitor.vibration import rounded
+from edgetune_signal.vibration.condition_indicators import indicators
+from edgetune_signal.vibration.diagnosis import defect_of_class
+
+if TYPE_CHECKING:
+    from edgetune_node.config.settings import AssetSection
+    from edgetune_node.contract.parts import PhysicsWord
+    from edgetune_node.monitor.alarm import AlarmState
+    from edgetune_node.monitor.vibration import VibrationWatch
+    from edgetune_signal.stream.types import Samples
+    from edgetune_signal.vibration.defects import Defect
+    from edgetune_signal.vibration.velocity import Zone
+
+WINDOWS = 16
+"""Indicators are given of so many windows at the most."""
+
+
+PARTS: dict[str, str] = {
+    "bpfo": "outer race",
+    "bpfi": "inner race",
+    "bsf2": "rolling element",
+    "ftf": "cage",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PhysicsVerdict:
+    """What physics says to the network's condition, in a word and in a sentence, and what that rests on."""
+
+    word: PhysicsWord
+    note: str
+    defect: Defect | None
+    zone: Zone | None
+
+
+class EvidenceWatch:
+    """Keeps what speaks for the alarm's state, and says it.
+
+    Parameters
+    ----------
+    settings
+        The asset's configuration.
+    vibration
+        What physics sees.
+    """
+
+    def __init__(self, settings: AssetSection, vibration: VibrationWatch) -> None:
+        self._settings = settings
+        self._vibration = vibration
+        self._windows: deque[tuple[str, Samples]] = deque(maxlen=min(settings.alarm.window, WINDOWS))
+        self._indicators: dict[str, Any] = {}
+        self._last: PhysicsVerdict | None = None
+
+    def hear(self, class_: str, samples: Samples) -> None:
+        """Keep a window that the alarm has counted for ``class_``; shape ``(channels, length)``."""
+        self._windows.append((class_, samples))
+
+    def turned(self, state: AlarmState, *, heard: bool) -> bool:
+        """Whether physics says another thing than was said or asked last; ``heard`` as of `physics_verdict`."""
+        verdict, before = self._verdict(state, heard=heard), self._last
+        self._last = verdict
+        return before is not None and verdict != before
+
+    def fields(self, state: AlarmState, *, heard: bool, novel_s: float) -> dict[str, Any]:
+        """Give the fields of `Evidence`, the indicators of the newest windows that were heard as the state's class.
+
+        Where none was, the indicators stay those told last. ``novel_s`` is how many seconds of its event are kept.
+        """
+        windows = [samples for class_, samples in self._windows if class_ == state.class_]
+        if windows:
+            value = indicators(np.concatenate(windows, axis=1), self._settings.unit, self._settings.rate_hz)
+            self._indicators = {
+                **rounded(value),
+                "unit": value.unit,
+                "seconds": round(value.seconds, 4),
+                "windows": len(windows),
+                "class_": state.class_,
+            }
+        verdict = self._last = self._verdict(state, heard=heard)
+        return {
+            **self._indicators,
+            **self._vibration.evidence(),
+            "novel_kept_s": round(novel_s, 3),
+            "physics": verdict.word,
+            "note": verdict.note,
+            "action": recommended_action(state, verdict.word, verdict.defect, verdict.zone),
+        }
+
+    def _verdict(self, state: AlarmState, *, heard: bool) -> PhysicsVerdict:
+        physics = self._vibration.physics
+        defect = None if physics.match is None else physics.match.defect
+        word, note = physics_verdict(state, defect, physics.zone, looked=physics.looked, heard=heard)
+        return PhysicsVerdict(word, note, defect, physics.zone)
+
+
+def physics_verdict(
+    state: AlarmState, defect: Defect | None, zone: Zone | None, *, looked: bool, heard: bool = True
+) -> tuple[PhysicsWord, str]:
+    """Hold the network's condition against the lines of the envelope and the velocity's zone.
+
+    Parameters
+    ----------
+    state
+        The debounced condition.
+    defect
+        Defect whose line stands out, None where none does.
+    zone
+        Of the velocity, None where it is not known.
+    looked
+        Whether bearing and speed are known, so that a missing line means something.
+    heard
+        Whether there is a network to agree with.
+
+    Returns
+    -------
+    verdict
+        ``agrees`` or ``disagrees``; ``suggests`` where the class names no part but physics does; ``silent`` where
+        physics shows nothing; ``unavailable`` where it could not look.
+    sentence
+        For people.
+    """
+    shown = f"the envelope shows the line of the {PARTS[defect]} ({defect})" if defect else ""
+    if defect and not heard:
+        return "suggests", f"there is no model; {shown}"
+    if not state.active:
+        if defect:
+            return "disagrees", f"the network hears {state.class_!r}, but {shown}"
+        if zone in ("C", "D") and heard:
+            return "disagrees", f"the network hears {state.class_!r}, but the velocity lies in zone {zone}"
+        return ("silent", "") if looked or zone else ("unavailable", "")
+    expected = defect_of_class(state.class_)
+    if defect and expected:
+        if defect == expected:
+            return "agrees", f"{shown}, as the network says"
+        return "disagrees", f"the network says {state.class_!r}, but {shown}"
+    if defect:
+        return "suggests", f"{state.class_!r} names no part of the bearing; {shown}"
+    if expected and looked:
+        return "silent", f"no line of the {PARTS[expected]} stands out of the envelope (yet)"
+    return ("silent", "") if looked else ("unavailable", "")
+
+
+def recommended_action(state: AlarmState, physics: PhysicsWord, defect: Defect | None, zone: Zone | None) -> str:
+    """Say in one sentence what a maintenance engineer should do."""
+    if not state.active:
+        if physics in ("disagrees", "suggests"):
+            return "look at the machine: physics shows what the network does not know; record it and recalibrate"
+        return "none"
+    if zone == "D":
+        return "stop the machine as soon as the process allows and inspect it: this vibration does damage (zone D)"
+    if state.class_ == NOVEL:
+        return "look at the machine; give what it does now a name (cmd/label), then recalibrate"
+    part = PARTS[defect] if defect else PARTS.get(defect_of_class(state.class_) or "", "")
+    if physics == "disagrees":
+        return "inspect the machine and measure again before replacing anything: network and physics disagree"
+    urgency = "soon" if zone == "C" or physics == "agrees" else "at the next stop"
+    if not part:
+        return f"inspect the machine {urgency}"
+    return f"inspect the bearing's {part} {urgency}, check its lubrication, and have a spare ready"

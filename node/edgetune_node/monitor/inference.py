@@ -1,0 +1,67 @@
+"""What a model says of one window: its class, and whether the window is like that class at all."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgetune_node.monitor.alarm import UNKNOWN
+from edgetune_node.monitor.gestures import is_far
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edgetune_nas.bundle.read import Bundle
+    from edgetune_node.config.settings import AssetSection
+    from edgetune_signal import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A window's verdict; by default that of a window which was not looked at.
+
+    Attributes
+    ----------
+    class_, confidence
+        What the network says, and its probability.
+    shares
+        Probability of every class.
+    distance
+        Distance to that class over the limit, so that more than 1 is unlike it; None where it is not known.
+    novel
+        Whether the window is unlike its class; rest may differ more from rest than a sign from its kind.
+    inference_us
+        How long the network took; None where it was not asked.
+    """
+
+    class_: str = UNKNOWN
+    confidence: float = 0.0
+    shares: Mapping[str, float] = field(default_factory=dict)
+    distance: float | None = None
+    novel: bool = False
+    inference_us: float | None = None
+
+    @property
+    def told(self) -> tuple[str, float]:
+        """Class and confidence for those who follow single windows."""
+        return (UNKNOWN, 0.0) if self.novel else (self.class_, self.confidence)
+
+
+def judge(window: Window, bundle: Bundle, settings: AssetSection, *, distant: bool) -> Verdict:
+    """Ask the model about a usable window; ``distant`` is whether somebody wants to hear of the unknown."""
+    started = time.perf_counter_ns()
+    probabilities = bundle.classifier.probabilities(window.samples[np.newaxis])[0]
+    took_us = (time.perf_counter_ns() - started) / 1000
+    best = int(probabilities.argmax())
+    class_ = bundle.card.classes[best]
+    shares = {name: round(float(p), 4) for name, p in zip(bundle.card.classes, probabilities, strict=True)}
+    distance = None
+    if distant and bundle.novelty is not None:
+        apart = bundle.novelty.distances(window.samples[np.newaxis], np.array([best]))
+        distance = float(apart[0]) / bundle.novelty.limit
+    resting = settings.task == "sign" and class_ == settings.healthy_class
+    novel = is_far(distance, resting=resting)
+    return Verdict(class_, float(probabilities[best]), shares, distance, novel, took_us)

@@ -1,0 +1,194 @@
+"""Decides which stretches of a signal unlike everything known are kept, so that somebody can give them a name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgetune_node.monitor.alarm import NOVEL
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from edgetune_node.config.settings import AssetSection
+    from edgetune_node.monitor.alarm import AlarmState
+    from edgetune_signal import Window
+
+STRETCH_S, SHORTEST_S = 5.0, 1.0
+"""How long a stretch is, and how long at least where the condition ended before."""
+AT_ONCE, REFILL_S = 6, 1800.0
+"""So many stretches may be kept one after the other, then one in so many seconds: SD cards wear."""
+
+
+NEAR_NS = 1_000_000_000
+"""As near to a sample that is recorded as this its signal has a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A stretch on disk.
+
+    Attributes
+    ----------
+    event
+        The ``novel`` fault, or the unknown sign, it was heard in.
+    seconds
+        Its duration.
+    distance
+        Mean distance of its windows to everything known; 1 is the limit between known and unknown.
+    subject
+        Who wore the sensor.
+    """
+
+    event: str
+    seconds: float
+    distance: float
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch to be kept: from the first sample at ``start_ns`` to the last at ``end_ns``; the rest as in `Kept`."""
+
+    event: str
+    start_ns: int
+    end_ns: int
+    distance: float
+
+
+class NovelWatch:
+    """Follows the novel windows or unknown signs of one asset, and knows what is kept of them.
+
+    Parameters
+    ----------
+    settings
+        The asset's configuration; ``novel_max_bytes`` 0 keeps nothing.
+
+    Attributes
+    ----------
+    kept
+        What is on disk, oldest first.
+    problem
+        Why the last stretch could not be kept; None where it was.
+    """
+
+    def __init__(self, settings: AssetSection) -> None:
+        self.kept: tuple[Kept, ...] = ()
+        self.problem: str | None = None
+        self._named_ns = 0
+        self._wanted = settings.novel_max_bytes > 0
+        self._window_ns = round((settings.window.length - 1) / settings.rate_hz * 1e9)
+        self._tokens = float(AT_ONCE)
+        self._refilled_s: float | None = None
+        self.forget()
+
+    def gap(self) -> None:
+        """Begin anew after a gap: a stretch has none, and what comes now is not near what was recorded before."""
+        self._named_ns = 0
+        self.forget()
+
+    def move(self, by_ns: int) -> None:
+        """Move what is remembered in time: the clock was set by ``by_ns`` between the last window and the next."""
+        self._named_ns += by_ns
+        self._start_ns += by_ns
+        self._end_ns += by_ns
+
+    def forget(self) -> None:
+        """End the running stretch, and keep nothing of it."""
+        self._start_ns = self._end_ns = 0
+        self._ratios: list[float] = []
+        self._event: str | None = None
+
+    def record(self, time_ns: int) -> None:
+        """Hear that the sample at ``time_ns`` gets its name by being recorded, so that nothing near it need be kept."""
+        self._named_ns = time_ns + NEAR_NS
+
+    def hear(self, window: Window, ratio: float | None, state: AlarmState, now: float) -> Span | None:
+        """Take in a window.
+
+        Parameters
+        ----------
+        window
+            The newest one.
+        ratio
+            Its distance to everything known over the limit; None where it was not judged.
+        state
+            The alarm with this window counted.
+        now
+            Monotonic seconds.
+
+        Returns
+        -------
+        Span or None
+            What is to be kept now.
+        """
+        if not self._wanted:
+            return None
+        if ratio is None:  # unusable samples, or a machine that does not run: a stretch has neither
+            self.forget()
+            return None
+        if window.time_ns <= self._named_ns:
+            self.forget()
+            return None
+        active = state.event if state.active and state.class_ == NOVEL and not state.latched else None
+        if ratio > 1:
+            if not self._ratios:
+                self._start_ns = window.time_ns - self._window_ns
+            self._end_ns = window.time_ns
+            self._ratios.append(ratio)
+        if active is not None:
+            self._event = active
+            return self._span(now) if self._seconds >= STRETCH_S else None
+        ended = self._event is not None and self._seconds >= SHORTEST_S
+        span = self._span(now) if ended else None
+        if self._event is not None or ratio <= 1:
+            self.forget()
+        return span
+
+    def gesture(self, event: str, start: datetime, end: datetime, distance: float, now: float) -> Span | None:
+        """Give what is to be kept of an unknown sign."""
+        span = Span(event, round(start.timestamp() * 1e9), round(end.timestamp() * 1e9), distance)
+        return self._in_turn(span, now) if self._wanted and span.start_ns > self._named_ns else None
+
+    def seconds_of(self, event: str | None) -> float:
+        """Seconds kept of one event."""
+        return sum(each.seconds for each in self.kept if each.event == event)
+
+    def refuses(self, event: str) -> str | None:
+        """Say why nothing of an event can be labelled; None where something is kept."""
+        events = list(dict.fromkeys(each.event for each in self.kept))
+        if event in events:
+            return None
+        there = f"there is something of {', '.join(events)}" if events else "nothing is kept at all"
+        return f"event: nothing is kept of {event!r}; {there}"
+
+    def suggestion(self, subject: str | None = None) -> str | None:
+        """Say what to do about what is kept, of one person where people differ; the same words however much it is."""
+        events = [each.event for each in self.kept if subject is None or each.subject in {"", subject}]
+        if not events:
+            return None
+        return (
+            f"a signal unlike everything known is kept of event {events[-1]}: name it "
+            f'(cmd/label with event "{events[-1]}"), then recalibrate'
+        )
+
+    @property
+    def _seconds(self) -> float:
+        return (self._end_ns - self._start_ns) / 1e9 if self._ratios else 0.0
+
+    def _span(self, now: float) -> Span | None:
+        """Give what was heard as a stretch, where its turn has come, and begin the next."""
+        assert self._event is not None  # noqa: S101 - the caller has looked
+        span = Span(self._event, self._start_ns, self._end_ns, sum(self._ratios) / len(self._ratios))
+        self.forget()
+        return self._in_turn(span, now)
+
+    def _in_turn(self, span: Span, now: float) -> Span | None:
+        """Give the stretch where its turn has come."""
+        if self._refilled_s is not None:
+            self._tokens = min(float(AT_ONCE), self._tokens + (now - self._refilled_s) / REFILL_S)
+        self._refilled_s = now
+        if self._tokens < 1:
+            return None
+        self._tokens -= 1
+        return span

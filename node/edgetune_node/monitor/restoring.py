@@ -1,0 +1,41 @@
+"""What a node said last before it ended, so that a fault keeps its event and a baseline is not begun anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+from pydantic import ValidationError
+
+from edgetune_node.contract.messages import CalibrationStatus, Fault
+from edgetune_node.monitor.alarm import AlarmState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgetune_node.monitor.drift import Drift
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """An asset's alarm and drift as they were; None where nothing was said of them."""
+
+    alarm: AlarmState | None = None
+    drift: Drift | None = None
+
+
+def restored(asset: str, last: Callable[[str], bytes | None]) -> Restored:
+    """Read what was said of ``asset``; ``last`` gives the payload said last on one of its topics."""
+    fault, calibration = last(Fault.topic), last(CalibrationStatus.topic)
+    alarm = drift = None
+    try:
+        if fault is not None:
+            alarm = AlarmState.from_message(Fault.model_validate_json(fault))
+        if calibration is not None:
+            drift = CalibrationStatus.model_validate_json(calibration).drift
+    except ValidationError as error:  # written by another version
+        log.warning("what was said last is not understood", asset=asset, reason=str(error))
+    return Restored(alarm, drift)

@@ -1,0 +1,266 @@
+"""Watches one machine's vibration over seconds: indicators, velocity trend, and which defect stands out."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, replace
+from math import isfinite
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from edgetune_node.monitor.stream_checks import UnitCheck
+from edgetune_node.monitor.trend import Trend
+from edgetune_signal import Condition, IndicatorBuffer, ShaftSpeed, diagnose
+from edgetune_signal.stream.rate import RATE_OFF
+from edgetune_signal.vibration.condition_indicators import indicators
+from edgetune_signal.vibration.diagnosis import estimated_speed
+
+if TYPE_CHECKING:
+    from edgetune_node.config.settings import AssetSection
+    from edgetune_node.contract.context import Context
+    from edgetune_node.monitor.trend import Slope
+    from edgetune_signal import Chunk, Indicators
+    from edgetune_signal.stream.types import Samples
+    from edgetune_signal.vibration.defects import DefectLine
+    from edgetune_signal.vibration.velocity import Zone
+
+SHORTEST_S = 1.0
+LOOKED_BACK, AGREEING = 5, 3
+"""Of the last five looks three must show a defect: single seconds err."""
+SPEED_SPREAD = 0.015
+"""Estimates of the speed that differ by more are none."""
+SLIP = 0.05
+"""The speed of a motor under load differs from the one it was configured with by up to this part."""
+ROUNDED = 0.01
+"""Speeds that differ by less are the same to the lines of a defect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Physics:
+    """What the last seconds say, without what only one of them says.
+
+    Attributes
+    ----------
+    condition
+        The newest look; None before the first.
+    match
+        Line of the defect that `AGREEING` of the last looks show.
+    zone
+        The zone that most of them give.
+    slope
+        How the velocity moves.
+    """
+
+    condition: Condition | None
+    match: DefectLine | None
+    zone: Zone | None
+    slope: Slope | None
+
+    @property
+    def looked(self) -> bool:
+        """Whether defects could be looked for at all."""
+        return self.condition is not None and bool(self.condition.lines)
+
+
+class VibrationWatch:
+    """Looks at the last seconds of a machine's vibration every ``vibration_s``.
+
+    Parameters
+    ----------
+    settings
+        The asset's configuration.
+    """
+
+    def __init__(self, settings: AssetSection) -> None:
+        self._settings = settings
+        self._machine = settings.machine.machine
+        self._buffer = IndicatorBuffer(settings.spec, seconds=max(SHORTEST_S, settings.vibration_s))
+        self._looks: deque[Condition] = deque(maxlen=LOOKED_BACK)
+        self._speeds: deque[float] = deque(maxlen=AGREEING)
+        self._unsure = 0
+        self._unit = UnitCheck(settings.unit)
+        self._trend = Trend()
+        self._last = float("-inf")
+
+    def push(self, chunk: Chunk) -> None:
+        """Take in samples."""
+        self._buffer.push(chunk)
+
+    @property
+    def unit_problem(self) -> str | None:
+        """That the samples show gravity in another unit than is configured; None where they do not."""
+        return self._unit.problem
+
+    def look(self, now: float, context: Context, *, rate_off: bool = False) -> Condition | None:
+        """Look, where it is time to; None where it is not, or samples are missing.
+
+        With ``rate_off`` samples come at another rate than is configured: there is nothing that has a frequency then.
+        """
+        if now - self._last < self._settings.vibration_s:
+            return None
+        samples = self._buffer.samples()
+        if samples is None:
+            return None
+        self._last = now
+        self._unit.look(samples)
+        if rate_off:
+            self.forget()
+            found = _without_rate(indicators(samples, self._settings.unit, self._settings.rate_hz))
+            self._looks.append(found)
+            return found
+        told = self._speed(context)
+        if context.shaft_rpm is not None:
+            self._speeds.clear()  # they are old when the plant no longer says it
+        found = diagnose(samples, self._settings.spec, self._machine, told)
+        if told is None and self._machine.shaft_range_rpm is not None:
+            found = self._estimated(found, samples)
+        elif told is not None and told.origin == "config" and found.lines:
+            found = self._slipped(found, samples, told.rpm)
+        self._looks.append(found)
+        if found.velocity_rms_mm_s is not None:
+            self._trend.add(now, max(found.velocity_rms_mm_s))
+        return found
+
+    def forget(self) -> None:
+        """Look anew: the machine stood still, or was changed."""
+        self._looks.clear()
+        self._speeds.clear()
+        self._unsure = 0
+
+    @property
+    def physics(self) -> Physics:
+        """What the last looks say together."""
+        if not self._looks:
+            return Physics(None, None, None, self._trend.slope)
+        matches = [look.match for look in self._looks if look.match is not None]
+        match = None
+        if matches:
+            defect, count = Counter(line.defect for line in reversed(matches)).most_common(1)[0]
+            if count >= AGREEING:
+                match = next(line for line in reversed(matches) if line.defect == defect)
+        zones = Counter(look.zone for look in reversed(self._looks) if look.zone is not None)
+        slope = None if RATE_OFF in self._looks[-1].quality else self._trend.slope
+        return Physics(self._looks[-1], match, zones.most_common(1)[0][0] if zones else None, slope)
+
+    def fields(self, found: Condition) -> dict[str, Any]:
+        """Give the fields of `Vibration`."""
+        basic = found.indicators
+        return {
+            **rounded(basic),
+            "unit": basic.unit,
+            "seconds": basic.seconds,
+            "velocity_rms_mm_s": _digits(found.velocity_rms_mm_s),
+            **_slope_fields(None if RATE_OFF in found.quality else self._trend.slope),
+            "zone": found.zone,
+            **shaft_fields(found.shaft),
+            "envelope_band_hz": None if found.band_hz is None else [round(edge, 1) for edge in found.band_hz],
+            "channel": found.channel if found.lines else None,
+            **match_fields(found.match),
+            "defects": {
+                line.defect: {
+                    "order": round(line.order, 4),
+                    "frequency_hz": round(line.frequency_hz, 2),
+                    "amplitude": round(line.amplitude, 6),
+                    "harmonics": [round(value, 6) for value in line.harmonics],
+                    "over_floor": round(line.over_floor, 2),
+                }
+                for line in found.lines
+            },
+            "quality": [*found.quality, *self._unit.quality],
+        }
+
+    def evidence(self) -> dict[str, Any]:
+        """Give the fields of `Evidence` that the last looks know."""
+        physics = self.physics
+        found = physics.condition
+        velocity = None if found is None else found.velocity_rms_mm_s
+        return {
+            "velocity_rms_mm_s": None if velocity is None else round(max(velocity), 3),
+            **_slope_fields(physics.slope),
+            "zone": physics.zone,
+            **shaft_fields(None if found is None else found.shaft),
+            **match_fields(physics.match),
+            "quality": [] if found is None else [*found.quality, *self._unit.quality],
+        }
+
+    def _speed(self, context: Context) -> ShaftSpeed | None:
+        if context.shaft_rpm is not None:
+            return ShaftSpeed(context.shaft_rpm, "context")
+        configured = self._settings.machine.shaft_rpm
+        return None if configured is None else ShaftSpeed(configured, "config")
+
+    def _estimated(self, found: Condition, samples: Samples) -> Condition:
+        """Believe an estimated speed only where it stays."""
+        rpm = self._believed(found.shaft)
+        if found.shaft is None and rpm is not None:
+            return diagnose(samples, self._settings.spec, self._machine, ShaftSpeed(rpm, "estimated"))
+        if found.shaft is None or rpm is not None:
+            return found
+        quality = (*found.quality, "no_shaft_speed")
+        return replace(found, shaft=None, band_hz=None, lines=(), match=None, quality=quality)
+
+    def _slipped(self, found: Condition, samples: Samples, configured: float) -> Condition:
+        """Look at the speed that the spectrum shows near the configured one, too; the defect that is clearer counts."""
+        spec = self._settings.spec
+        rpm = self._believed(estimated_speed(samples, spec, ((1 - SLIP) * configured, (1 + SLIP) * configured)))
+        if rpm is None or abs(rpm / configured - 1) < ROUNDED:
+            return found
+        near = diagnose(samples, spec, self._machine, ShaftSpeed(rpm, "estimated"))
+        if near.match is None or (found.match is not None and found.match.score >= near.match.score):
+            return found
+        return near
+
+    def _believed(self, shaft: ShaftSpeed | None) -> float | None:
+        """Give an estimated speed, where it has stayed; also in the few looks that show none."""
+        self._unsure = self._unsure + 1 if shaft is None else 0
+        if self._unsure >= LOOKED_BACK:
+            self._speeds.clear()
+        if shaft is not None:
+            self._speeds.append(shaft.rpm)
+        if len(self._speeds) < AGREEING or max(self._speeds) > (1 + SPEED_SPREAD) * min(self._speeds):
+            return None
+        return median(self._speeds) if shaft is None else shaft.rpm
+
+
+def _without_rate(basic: Indicators) -> Condition:
+    quality = (*basic.quality, RATE_OFF)
+    return Condition(basic, None, None, None, None, 0, (), None, quality)
+
+
+def rounded(value: Indicators) -> dict[str, list[float | None]]:
+    """Give indicators as JSON numbers; null where there is none, as of a constant channel."""
+    return {
+        name: [round(number, 6) if isfinite(number) else None for number in getattr(value, name)]
+        for name in ("rms", "peak", "crest_factor", "kurtosis")
+    }
+
+
+def shaft_fields(shaft: ShaftSpeed | None) -> dict[str, Any]:
+    """Give the speed and where it is from."""
+    if shaft is None:
+        return {"shaft_rpm": None, "shaft_rpm_from": None}
+    return {"shaft_rpm": round(shaft.rpm, 1), "shaft_rpm_from": shaft.origin}
+
+
+def match_fields(match: DefectLine | None) -> dict[str, Any]:
+    """Give the defect that stands out."""
+    if match is None:
+        names = ("defect", "defect_order", "defect_hz", "defect_amplitude", "defect_over_floor")
+        return dict.fromkeys(names)
+    return {
+        "defect": match.defect,
+        "defect_order": round(match.order, 4),
+        "defect_hz": round(match.frequency_hz, 2),
+        "defect_amplitude": round(match.amplitude, 6),
+        "defect_over_floor": round(match.over_floor, 2),
+    }
+
+
+def _slope_fields(slope: Slope | None) -> dict[str, Any]:
+    if slope is None:
+        return {"velocity_trend": None, "velocity_trend_mm_s_per_h": None}
+    return {"velocity_trend": slope.word, "velocity_trend_mm_s_per_h": round(slope.per_hour, 4)}
+
+
+def _digits(values: tuple[float, ...] | None) -> list[float] | None:
+    return None if values is None else [round(value, 4) for value in values]

@@ -1,0 +1,150 @@
+"""Slow work on an asset's files, done by one thread of its own: recordings saved, the unknown kept, models changed."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+import structlog
+
+from edgetune_nas.errors import NasError
+from edgetune_node.errors import NodeError
+from edgetune_node.events.effects import (
+    Install,
+    KeepNovel,
+    LabelNovel,
+    ModelReady,
+    NovelChanged,
+    RecordingSaved,
+    SaveRecording,
+)
+from edgetune_node.ops.vitals import free_bytes
+from edgetune_node.storage.folders import INCOMING, asset_folder
+from edgetune_node.storage.people import Profiles, worn
+from edgetune_node.storage.unknowns import NovelStore
+from edgetune_signal import RecordingStore, SignalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgetune_node.config.settings import Settings
+    from edgetune_node.events.effects import Event
+
+Work: TypeAlias = SaveRecording | KeepNovel | LabelNovel | Install
+
+log = structlog.get_logger()
+
+
+class FileWork:
+    """The stores of each asset, and the one thread that writes them.
+
+    Parameters
+    ----------
+    settings
+        The configuration.
+    post
+        Takes what came of the work, from that thread.
+
+    Attributes
+    ----------
+    profiles, recordings, novel
+        By asset: the people's models, what was recorded, what is kept of the unknown.
+    """
+
+    def __init__(self, settings: Settings, post: Callable[[Event], object]) -> None:
+        self._data = settings.node.data_dir
+        self._reserve = settings.node.disk_reserve_bytes
+        self._post = post
+        folders = {section.id: asset_folder(self._data, section.id) for section in settings.asset}
+        self.profiles = {section.id: Profiles(folders[section.id], section) for section in settings.asset}
+        self.recordings = {
+            section.id: RecordingStore(folders[section.id] / "recordings", section.recordings_max_bytes)
+            for section in settings.asset
+        }
+        self.novel = {
+            section.id: NovelStore(folders[section.id] / "novel", section.novel_max_bytes) for section in settings.asset
+        }
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="files")
+        self._work: set[Future[None]] = set()
+
+    def take(self, work: Work) -> None:
+        """Do it later; what came of it, whatever it is, is posted."""
+        asset = work.asset
+        match work:
+            case SaveRecording():
+                self._later(partial(self._save, work), partial(RecordingSaved, asset, work.job, None))
+            case KeepNovel():
+                self._later(partial(self._keep_novel, work), partial(self._novel_failed, asset, ""))
+            case LabelNovel():
+                self._later(partial(self._label_novel, work), partial(self._novel_failed, asset, work.job))
+            case Install():
+                self._later(partial(self._install, work), partial(ModelReady, asset, work.job, None, None))
+
+    def check_space(self, wanted: int) -> None:
+        """Refuse to begin what needs ``wanted`` bytes of a disk that is nearly full.
+
+        Raises
+        ------
+        NodeError
+            Less than the reserve would be left, or the folder is not there.
+        """
+        if not all(store.folder.is_dir() for store in self.recordings.values()):
+            raise NodeError(f"data_dir {self._data} is gone or replaced; health says why")
+        free = free_bytes(self._data)
+        if free - wanted < self._reserve:
+            raise NodeError(
+                f"{self._data}: {free} bytes free, {wanted} wanted and {self._reserve} kept in reserve"
+                " (disk_reserve_bytes); delete recordings or old models, or use a larger disk"
+            )
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for what has begun, so long at most."""
+        wait(self._work, timeout=timeout_s)
+
+    def _later(self, work: Callable[[], Event], failed: Callable[[str], Event]) -> None:
+        def run() -> None:
+            try:
+                event = work()
+            except (SignalError, NasError, NodeError, OSError) as error:
+                event = failed(str(error))
+            except Exception as error:  # a job whose end nobody hears of would be busy for ever
+                log.exception("file work failed")
+                event = failed(repr(error))
+            self._post(event)
+
+        self._work = {future for future in self._work if not future.done()} | {self._worker.submit(run)}
+
+    def _save(self, effect: SaveRecording) -> Event:
+        self.check_space(effect.recording.samples.nbytes)
+        return RecordingSaved(effect.asset, effect.job, self.recordings[effect.asset].add(effect.recording))
+
+    def _keep_novel(self, effect: KeepNovel) -> Event:
+        self.check_space(effect.recording.samples.nbytes)
+        self.novel[effect.asset].keep(effect.recording, effect.distance)
+        return NovelChanged(effect.asset, self.novel[effect.asset].kept())
+
+    def _label_novel(self, effect: LabelNovel) -> Event:
+        store = self.novel[effect.asset]
+        self.check_space(store.largest_bytes())
+        paths = store.label(effect.event, effect.label, self.recordings[effect.asset])
+        return NovelChanged(effect.asset, store.kept(), effect.job, tuple(path.name for path in paths))
+
+    def _novel_failed(self, asset: str, job: str, reason: str) -> Event:
+        return NovelChanged(asset, self.novel[asset].kept(), job, error=reason)
+
+    def _install(self, effect: Install) -> Event:
+        store = self.profiles[effect.asset].store
+        if effect.action == "profile":
+            return worn(effect, self.profiles[effect.asset])
+        if effect.action == "rollback":
+            bundle = store.rollback()
+        elif effect.bundle is not None:
+            bundle = store.install(effect.bundle)
+        else:
+            bundle = store.install(store.find(effect.name or "", self._data / INCOMING))
+        return ModelReady(effect.asset, effect.job, bundle, store.previous_id())

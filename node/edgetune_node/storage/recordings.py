@@ -1,0 +1,51 @@
+"""Takes stock of an asset's recordings: what fits the stream, what is left out and why, what is doubtful."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgetune_node.events.records import Stored
+from edgetune_node.monitor.alarm import NO_CLASSES
+from edgetune_node.monitor.zone_check import zone_doubt
+from edgetune_node.runtime.search_runner import is_of, misfit
+from edgetune_signal import RecordingError, read_recording
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgetune_node.config.settings import AssetSection
+    from edgetune_signal import RecordingStore
+
+
+def take_stock(store: RecordingStore, section: AssetSection, subject: str) -> Stored:
+    """Look through a store, for signs at what is ``subject``'s.
+
+    Of healthy recordings of a machine whose zone limits are known, read the samples too.
+    """
+    seconds: dict[str, float] = {}
+    passed_over: list[str] = []
+    files: list[Path] = []
+    doubts: list[str] = []
+    elsewhere: set[str] = set()
+    for info in store.list():
+        reason = misfit(info, section)
+        if info.label in NO_CLASSES:
+            reason = f"{info.path.name} is left out: nothing can be called {info.label}; store it under another label"
+        if reason is not None:
+            passed_over.append(reason)
+            continue
+        if not is_of(info, section, subject):
+            elsewhere.add(info.label)
+            continue
+        if info.label == section.healthy_class and section.machine.machine.zone_limits_mm_s is not None:
+            try:
+                doubt = zone_doubt(read_recording(info.path), section)
+            except RecordingError as error:
+                passed_over.append(f"{info.path.name} is left out: {error}")
+                continue
+            if doubt is not None:
+                doubts.append(f"{info.path.name}: {doubt}; remove the file, or send accept_zone: true")
+        seconds[info.label] = seconds.get(info.label, 0.0) + info.seconds
+        files.append(info.path)
+    passed_over += [f"{broken.name} is left out: {broken.reason}" for broken in store.broken]
+    return Stored(seconds, tuple(passed_over), tuple(files), tuple(doubts), frozenset(elsewhere))

@@ -1,0 +1,151 @@
+"""The folder where stretches of the unknown wait for a name, bounded in bytes."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from edgetune_node.errors import NodeError
+from edgetune_node.monitor.alarm import NOVEL
+from edgetune_node.monitor.novelty import Kept
+from edgetune_signal import RecordingStore, read_recording, write_recording
+from edgetune_signal.recordings.store import FILE_OVERHEAD_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from edgetune_signal import Recording, RecordingInfo
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """A file of the folder; its name ends in its place in their order and its distance, thousandths of the limit."""
+
+    info: RecordingInfo
+    bytes: int
+
+    @property
+    def distance(self) -> float:
+        thousandths = self.info.path.stem.rpartition("-")[2]
+        return int(thousandths) / 1000 if thousandths.isdigit() else 0.0
+
+    @property
+    def place(self) -> int:
+        place = self.info.path.stem.split("-")[-2:][0]
+        return int(place) if place.isdigit() else self.info.time_ns
+
+    @property
+    def event(self) -> str:
+        return self.info.group.removeprefix(f"{NOVEL}-")
+
+
+class NovelStore:
+    """Keeps recordings of what nobody has named yet.
+
+    When they take more than their quota, the newer half stays, and of the older half the least distant goes first.
+
+    Parameters
+    ----------
+    folder
+        Where they are; created where it is absent.
+    quota_bytes
+        Bytes they may take together.
+    """
+
+    def __init__(self, folder: Path, quota_bytes: int) -> None:
+        self._folder = folder
+        self._quota = quota_bytes
+        self._store = RecordingStore(folder, quota_bytes)
+        self._trim()
+
+    def kept(self) -> tuple[Kept, ...]:
+        """Give what is kept, oldest first."""
+        return tuple(
+            Kept(each.event, each.info.seconds, each.distance, each.info.subject) for each in self._stretches()
+        )
+
+    def largest_bytes(self) -> int:
+        """Give the size of the largest stretch: room that labelling needs."""
+        return max((each.bytes for each in self._stretches()), default=0)
+
+    def keep(self, recording: Recording, distance: float) -> None:
+        """Store a stretch, and let others go where they take too much together.
+
+        Raises
+        ------
+        NodeError
+            It alone takes more than the quota.
+        edgetune_signal.RecordingError
+            It cannot be written; what was kept before stays.
+        """
+        needed = recording.samples.nbytes + FILE_OVERHEAD_BYTES
+        if needed > self._quota:
+            raise NodeError(f"{needed} bytes of a novel signal are more than novel_max_bytes, {self._quota}; raise it")
+        newest = max((each.place for each in self._stretches()), default=0)
+        place = max(recording.time_ns, newest + 1)  # the newest, also where the clock was set back
+        path = self._folder / f"{NOVEL}-{place}-{min(round(1000 * distance), 10**9)}.npz"
+        write_recording(path, recording)
+        self._trim()
+
+    def label(self, event: str, label: str, into: RecordingStore) -> tuple[Path, ...]:
+        """Make every stretch of an event a recording of ``label``, and keep it here no longer.
+
+        Each is written before it is deleted; one that was written already when the process was killed in between is
+        not written twice.
+
+        Raises
+        ------
+        edgetune_signal.QuotaExceededError, edgetune_signal.RecordingError
+            ``into`` takes no more; what it took stays there, what it did not take stays here.
+        """
+        labelled = []
+        there = {(info.label, info.group, info.time_ns): info.path for info in into.list()}
+        for stretch in self._stretches():
+            if stretch.event != event:
+                continue
+            info = stretch.info
+            path = there.get((label, info.group, info.time_ns))
+            if path is None:
+                path = into.add(replace(read_recording(info.path), label=label))
+            self._store.remove(info.path)
+            labelled.append(path)
+        return tuple(labelled)
+
+    def _stretches(self) -> list[_Stretch]:
+        found = []
+        for info in self._store.list():
+            with suppress(FileNotFoundError):  # somebody has just deleted it
+                found.append(_Stretch(info, info.path.stat().st_size))
+        return sorted(found, key=lambda each: each.place)
+
+    def _trim(self) -> None:
+        stretches = self._stretches()
+        for each in leaving([(stretch.bytes, stretch.distance) for stretch in stretches], self._quota):
+            self._store.remove(stretches[each].info.path)
+
+
+def leaving(kept: Sequence[tuple[int, float]], quota_bytes: int) -> list[int]:
+    """Choose which stretches go so that the others fit.
+
+    Parameters
+    ----------
+    kept
+        Bytes and distance of each, oldest first.
+    quota_bytes
+        What they may take together.
+
+    Returns
+    -------
+    list of int
+        Positions in ``kept``, in the order in which they go.
+    """
+    left = list(range(len(kept)))
+    gone: list[int] = []
+    while left and sum(kept[at][0] for at in left) > quota_bytes:
+        older = left[: max(1, len(left) // 2)]
+        victim = min(older, key=lambda at: kept[at][1])
+        left.remove(victim)
+        gone.append(victim)
+    return gone
