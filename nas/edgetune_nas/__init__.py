@@ -6,9 +6,9 @@ search in a process of its own; `edgetune_nas.bundle` reads, verifies and evalua
 
 from __future__ import annotations
 
-from edgetune_nas.card import Budget, Cost, Metrics, ModelCard
+from edgetune_nas.card import Budget, Cost, FrontPoint, Metrics, ModelCard
 from edgetune_nas.errors import BudgetError, BundleError, DataError, JournalError, NasError
-from edgetune_nas.search.progress import FrontPoint, SearchEvent
+from edgetune_nas.search.progress import SearchEvent
 from edgetune_nas.search.run import SearchResult
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PositiveInt, model_validator
@@ -117,3 +118,13 @@ class ModelCard(_Model):
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("classes names one twice")
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class FrontPoint:
+    """A candidate that no other beats in both arena and score (Pareto front); with its validation accuracy."""
+
+    arena_bytes: int
+    accuracy: float
+    trained: bool
+    layers: tuple[str, ...]

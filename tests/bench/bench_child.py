@@ -76,7 +76,8 @@ def usage(began: float) -> dict[str, float]:
 
 def ours(spec: Spec, load: Callable[[], Material], began: float) -> dict[str, Any]:
     """Search as `edgetune search` does, and score both files of the bundle through onnxruntime."""
-    from edgetune_nas.bundle.read import evaluate, load_bundle
+    from edgetune_nas.bundle.evaluation import evaluate
+    from edgetune_nas.bundle.read import load_bundle
     from edgetune_nas.search.run import search
 
     first: list[float] = []

@@ -18,7 +18,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from edgetune_nas.bundle.read import evaluate, load_bundle
+from edgetune_nas.bundle.evaluation import evaluate
+from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.search.run import search
 from edgetune_node.config.settings import AssetSection

@@ -23,7 +23,7 @@ from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.novelty.gestures import fit_sign_novelty
 from edgetune_nas.search.run import search
-from edgetune_node.monitor.alarm import UNKNOWN
+from edgetune_node.contract.parts import UNKNOWN
 from edgetune_signal.datasets.converters import MYO_WINDOW, convert_isl, read_myo
 
 CANDIDATES = 3

@@ -61,7 +61,8 @@ def main() -> None:
 
 def searched(run: Run, protocol: Protocol, load: Callable[[], Sheet], began: float) -> dict[str, Any]:
     """Search as `edgetune search` does, then ask the bundle as it is deployed, through onnxruntime."""
-    from edgetune_nas.bundle.read import evaluate, load_bundle
+    from edgetune_nas.bundle.evaluation import evaluate
+    from edgetune_nas.bundle.read import load_bundle
     from edgetune_nas.search.run import search
 
     sheet = load()

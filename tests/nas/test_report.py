@@ -12,9 +12,8 @@ from html.parser import HTMLParser
 import pytest
 
 from edgetune_nas.bundle.report import render, render_apart, unbeaten
-from edgetune_nas.card import Budget, Cost, InputSpec, Measured, Metrics, ModelCard, SearchSummary
+from edgetune_nas.card import Budget, Cost, FrontPoint, InputSpec, Measured, Metrics, ModelCard, SearchSummary
 from edgetune_nas.errors import BundleError
-from edgetune_nas.search.progress import FrontPoint
 
 EVIL = "<script>alert('$x^2$')</script>"
 

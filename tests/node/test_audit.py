@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgetune_node.contract.messages import Response, Status
 from edgetune_node.contract.topics import Topics
-from edgetune_node.events.effects import CommandArrived, Durability, KeepCommand, Publish
+from edgetune_node.events.effects import Durability, KeepCommand, Publish
+from edgetune_node.events.events import CommandArrived
 from edgetune_node.ops import audit
 from edgetune_node.ops.audit import MAX_REFUSED_BYTES, REFUSED_BURST, REFUSED_FILE_BYTES, AuditLog
 

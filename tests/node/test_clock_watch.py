@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edgetune_node.clock_watch import TOLD_S, ClockWatch
+from edgetune_node.clock import TOLD_S, ClockWatch
 
 
 class Clock:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from edgetune_node.config.settings import AssetSection
-from edgetune_node.monitor.drift import BASELINE_BLOCKS, BLOCK_S, BLOCK_SIGNS, RECENT_BLOCKS, RULES, Drift, DriftWatch
+from edgetune_node.contract.parts import Drift
+from edgetune_node.monitor.drift import BASELINE_BLOCKS, BLOCK_S, BLOCK_SIGNS, RECENT_BLOCKS, RULES, DriftWatch
 from edgetune_signal import Condition, Indicators
 
 if TYPE_CHECKING:

@@ -9,12 +9,14 @@ import pytest
 from deciding import RATE, Bench, context, said, with_novelty
 
 from edgetune_nas.bundle.read import Bundle, load_bundle
-from edgetune_node.events.effects import ChunkArrived, Effect, ModelReady, SourceChanged, Tick
+from edgetune_node.events.events import ChunkArrived, ModelReady, SourceChanged, Tick
 from edgetune_signal import Chunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from edgetune_node.events.effects import Effect
 
 
 def test_a_source_that_never_says_anything_is_named(bundle: Bundle) -> None:

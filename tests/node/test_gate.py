@@ -15,18 +15,20 @@ from edgetune_node.errors import OutboxError
 from edgetune_node.events.effects import (
     AckCommand,
     CancelSearch,
-    CommandArrived,
-    Event,
     FinishCommand,
     Install,
     KeepCommand,
+    Publish,
+    SaveRecording,
+    StartSearch,
+)
+from edgetune_node.events.events import (
+    CommandArrived,
+    Event,
     ModelReady,
     NovelChanged,
-    Publish,
     RecordingSaved,
-    SaveRecording,
     SearchReported,
-    StartSearch,
 )
 
 if TYPE_CHECKING:

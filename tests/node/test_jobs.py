@@ -14,19 +14,21 @@ from edgetune_node.core.resumption import Interrupted
 from edgetune_node.events.effects import (
     AckCommand,
     CancelSearch,
-    CommandArrived,
     CommandRefused,
     Durability,
     Exit,
     FinishCommand,
     Install,
     KeepCommand,
-    ModelReady,
     Publish,
-    RecordingSaved,
     SaveRecording,
-    SearchReported,
     StartSearch,
+)
+from edgetune_node.events.events import (
+    CommandArrived,
+    ModelReady,
+    RecordingSaved,
+    SearchReported,
     StopRequested,
     Tick,
 )

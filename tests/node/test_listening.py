@@ -11,7 +11,7 @@ import pytest
 
 from edgetune_node.config.settings import AssetSection
 from edgetune_node.errors import ConfigError
-from edgetune_node.events.effects import ChunkArrived, SourceChanged, SourceRefused
+from edgetune_node.events.events import ChunkArrived, SourceChanged, SourceRefused
 from edgetune_node.runtime import source_thread as listening
 from edgetune_node.runtime.inbox import Inbox
 from edgetune_node.runtime.source_thread import Refusals, SourceReader, open_sources

@@ -15,9 +15,9 @@ from edgetune_nas.search.run import search
 from edgetune_node.clock import from_ns
 from edgetune_node.config.settings import AssetSection
 from edgetune_node.contract.topics import Topics
+from edgetune_node.events.events import Kept
 from edgetune_node.events.publisher import Emitter
 from edgetune_node.monitor.asset import Asset
-from edgetune_node.monitor.novelty import Kept
 from edgetune_signal import ArmbandSimulator, Chunk, Recording, recordings_dataset
 from edgetune_signal.datasets.converters import read_myo
 

@@ -10,15 +10,8 @@ import pytest
 from deciding import Bench, context, health_problems, said
 
 from edgetune_node.contract.parts import BrokerInfo
-from edgetune_node.events.effects import (
-    ContextArrived,
-    Durability,
-    LinkChanged,
-    ModelReady,
-    Publish,
-    SaveRecording,
-    Tick,
-)
+from edgetune_node.events.effects import Durability, Publish, SaveRecording
+from edgetune_node.events.events import ContextArrived, LinkChanged, ModelReady, Tick
 
 if TYPE_CHECKING:
     from edgetune_nas.bundle.read import Bundle

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from edgetune_node.config.settings import AssetSection
 from edgetune_node.errors import NodeError
+from edgetune_node.events.events import Kept
 from edgetune_node.monitor.alarm import AlarmState
 from edgetune_node.monitor.labelling import novel_recording
-from edgetune_node.monitor.novelty import AT_ONCE, REFILL_S, SHORTEST_S, STRETCH_S, Kept, NovelWatch, Span
+from edgetune_node.monitor.novelty import AT_ONCE, REFILL_S, SHORTEST_S, STRETCH_S, NovelWatch, Span
 from edgetune_node.storage.unknowns import NovelStore, leaving
 from edgetune_signal import (
     Chunk,

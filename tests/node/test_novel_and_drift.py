@@ -7,18 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from deciding import Bench, only, said, with_novelty
 
-from edgetune_node.events.effects import (
-    Effect,
-    KeepNovel,
-    LabelNovel,
-    LinkChanged,
-    ModelReady,
-    NovelChanged,
-    Publish,
-    SaveRecording,
-    Tick,
-)
-from edgetune_node.monitor.novelty import Kept
+from edgetune_node.events.effects import Effect, KeepNovel, LabelNovel, Publish, SaveRecording
+from edgetune_node.events.events import Kept, LinkChanged, ModelReady, NovelChanged, Tick
 
 if TYPE_CHECKING:
     from edgetune_nas.bundle.read import Bundle

@@ -18,7 +18,8 @@ from edgetune_node.contract.topics import Topics
 from edgetune_node.core.desk import Desk
 from edgetune_node.core.resumption import Interrupted, resumable
 from edgetune_node.errors import CommandError, StoreError
-from edgetune_node.events.effects import Install, ModelReady, NoteCommand, Publish
+from edgetune_node.events.effects import Install, NoteCommand, Publish
+from edgetune_node.events.events import ModelReady
 from edgetune_node.events.publisher import Emitter
 from edgetune_node.events.records import Origin, Stored
 from edgetune_node.monitor.asset import Asset

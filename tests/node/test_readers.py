@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgetune_node.config.settings import AssetSection
-from edgetune_node.events.effects import ChunkArrived, SourceChanged
+from edgetune_node.events.events import ChunkArrived, SourceChanged
 from edgetune_node.runtime import source_thread as listening
 from edgetune_node.runtime import sources as readers
 from edgetune_node.runtime.inbox import Inbox

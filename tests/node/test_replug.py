@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edgetune_node.config.settings import AssetSection
-from edgetune_node.events.effects import ChunkArrived, SourceChanged
+from edgetune_node.events.events import ChunkArrived, SourceChanged
 from edgetune_node.runtime.inbox import Inbox
 from edgetune_node.runtime.source_thread import SourceReader
 

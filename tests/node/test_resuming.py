@@ -14,15 +14,12 @@ from edgetune_node.events.effects import (
     Effect,
     FinishCommand,
     Install,
-    LinkChanged,
-    ModelReady,
     NoteCommand,
     Publish,
-    RecordingSaved,
     SaveRecording,
-    SearchReported,
     StartSearch,
 )
+from edgetune_node.events.events import LinkChanged, ModelReady, RecordingSaved, SearchReported
 
 if TYPE_CHECKING:
     from edgetune_nas.bundle.read import Bundle

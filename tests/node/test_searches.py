@@ -15,7 +15,8 @@ import pytest
 from edgetune_nas.card import Budget
 from edgetune_node.config.settings import AssetSection, Settings
 from edgetune_node.errors import NodeError
-from edgetune_node.events.effects import SearchReported, StartSearch
+from edgetune_node.events.effects import StartSearch
+from edgetune_node.events.events import SearchReported
 from edgetune_node.runtime import search_runner as searches
 from edgetune_node.runtime.search_runner import SearchRunner
 from edgetune_node.storage.models import ModelStore

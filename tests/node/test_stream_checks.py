@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from deciding import RATE, Bench, health_problems, said
 
-from edgetune_node.events.effects import ChunkArrived, KeepNovel, ModelReady, SaveRecording
+from edgetune_node.events.effects import KeepNovel, SaveRecording
+from edgetune_node.events.events import ChunkArrived, ModelReady
 from edgetune_node.monitor.stream_checks import LOOKS, UnitCheck
 from edgetune_signal import Chunk
 

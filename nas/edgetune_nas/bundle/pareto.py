@@ -14,7 +14,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
 
 from edgetune_nas.bundle.files import digest, read_verified, write_folder
-from edgetune_nas.bundle.read import CARD, MODEL_FILES, REPORT, choose_precision, load_bundle, named, versions
+from edgetune_nas.bundle.read import CARD, MODEL_FILES, REPORT, load_bundle, named
+from edgetune_nas.bundle.write import choose_precision, versions
 from edgetune_nas.card import Cost, Metrics, ModelCard, Precision
 from edgetune_nas.errors import BundleError
 from edgetune_nas.novelty.detector import NOVELTY

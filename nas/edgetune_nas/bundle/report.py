@@ -9,9 +9,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from edgetune_nas.bundle.html import ACCENT, INK, QUIET, figure_of, image, page, table
-from edgetune_nas.card import ModelCard
+from edgetune_nas.card import FrontPoint, ModelCard
 from edgetune_nas.errors import BundleError
-from edgetune_nas.search.progress import FrontPoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -43,16 +43,6 @@ class SearchEvent:
         return {"event": "progress", **asdict(self)}
 
 
-@dataclass(frozen=True, slots=True)
-class FrontPoint:
-    """A candidate that no other beats in both arena and score (Pareto front); with its validation accuracy."""
-
-    arena_bytes: int
-    accuracy: float
-    trained: bool
-    layers: tuple[str, ...]
-
-
 class Monitor:
     """Reports the progress of a search, and tells it when to stop.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgetune_nas.card import SearchSummary
+from edgetune_nas.card import FrontPoint, SearchSummary
 from edgetune_nas.errors import NasError
 from edgetune_nas.model import search_space as space
 from edgetune_nas.model.closed_form import origins
@@ -19,7 +19,7 @@ from edgetune_nas.search.finalists import first_quick_enough, kept_points, laten
 from edgetune_nas.search.goal import Goal
 from edgetune_nas.search.journal import Journal
 from edgetune_nas.search.loop import Exploration
-from edgetune_nas.search.progress import FrontPoint, Monitor, SearchEvent
+from edgetune_nas.search.progress import Monitor, SearchEvent
 from edgetune_nas.search.winner import export, pareto_points
 from edgetune_nas.training.candidate import Interrupted, Scored
 from edgetune_nas.training.cross_validation import fewest_takes, folds

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgetune_nas.card import InputSpec
+from edgetune_nas.card import FrontPoint, InputSpec
 from edgetune_nas.errors import BundleError
 from edgetune_nas.model.layers import describe
 from edgetune_nas.model.search_space import expand
 from edgetune_nas.novelty.detector import NOVELTY
-from edgetune_nas.search.progress import FrontPoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -67,8 +66,8 @@ def export(
         When the bundle cannot be written.
     """
     from edgetune_nas.bundle.pareto import FRONT, pack
-    from edgetune_nas.bundle.read import write_bundle
     from edgetune_nas.bundle.report import render_apart
+    from edgetune_nas.bundle.write import write_bundle
     from edgetune_nas.onnx_io.int8_head import head_for_int8
 
     train, validation, test = parts.train, parts.validation, parts.test

@@ -19,8 +19,8 @@ from pydantic import (
 
 from edgetune_nas.card import Budget
 from edgetune_node.contract.json_input import parse_object, problems
+from edgetune_node.contract.parts import NO_CLASSES
 from edgetune_node.errors import CommandError, PayloadError
-from edgetune_node.monitor.alarm import NO_CLASSES
 
 MAX_ID = 64
 Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]

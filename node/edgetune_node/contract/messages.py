@@ -12,6 +12,7 @@ from edgetune_node.contract.parts import (
     AssetInfo,
     BrokerInfo,
     DefectAmplitude,
+    Drift,
     Evidence,
     Shelf,
     SpeedOrigin,
@@ -19,7 +20,6 @@ from edgetune_node.contract.parts import (
     Timestamp,
     TrendWord,
 )
-from edgetune_node.monitor.drift import Drift
 
 SearchPhase = Literal["loading", "closed_form", "training", "retraining", "exporting", "done"]
 Phase = Literal["uncalibrated", "monitoring", "recording", "queued", "searching", "deploying", "failed"]

@@ -130,3 +130,32 @@ class DefectAmplitude(BaseModel):
     amplitude: float
     harmonics: list[float]
     over_floor: float
+
+
+UNKNOWN, NOVEL = "unknown", "novel"
+
+
+NO_CLASSES = (UNKNOWN, NOVEL)
+"""What the node says where it cannot tell; no network may learn it."""
+
+
+class Figure(BaseModel):
+    """One figure: its mean over the baseline, the standard deviation of single minutes, and why it is no longer so."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    mean: float
+    spread: float
+    changed: str | None = None
+
+
+class Drift(BaseModel):
+    """The baseline of the healthy machine since ``model`` is in use, and what has left it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    model: str
+    figures: dict[str, Figure]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What has changed, for people."""
+        return tuple(figure.changed for figure in self.figures.values() if figure.changed is not None)

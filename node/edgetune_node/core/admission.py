@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from edgetune_node.events.effects import CommandArrived, Effect
+    from edgetune_node.events.effects import Effect
+    from edgetune_node.events.events import CommandArrived
     from edgetune_node.events.publisher import Emitter
     from edgetune_node.events.records import Answer
 

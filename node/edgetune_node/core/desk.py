@@ -27,13 +27,11 @@ from edgetune_node.events.effects import (
     FinishCommand,
     Install,
     KeepNovel,
-    ModelReady,
     NoteCommand,
-    NovelChanged,
-    RecordingSaved,
     SaveRecording,
     StartSearch,
 )
+from edgetune_node.events.events import ModelReady, NovelChanged, RecordingSaved
 from edgetune_node.events.records import Answer, Origin, Stored
 from edgetune_node.monitor.labelling import labelled
 

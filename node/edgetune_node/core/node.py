@@ -6,7 +6,7 @@ from collections import deque
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edgetune_node.clock_watch import ClockWatch
+from edgetune_node.clock import ClockWatch
 from edgetune_node.config import insecure
 from edgetune_node.contract.context import parse_context
 from edgetune_node.contract.messages import Health, Info, Status
@@ -17,15 +17,18 @@ from edgetune_node.errors import PayloadError
 from edgetune_node.events.effects import (
     AckCommand,
     CancelSearch,
-    ChunkArrived,
-    CommandArrived,
     CommandRefused,
-    ContextArrived,
     Durability,
     Effect,
-    Event,
     Exit,
     FinishCommand,
+    StartSearch,
+)
+from edgetune_node.events.events import (
+    ChunkArrived,
+    CommandArrived,
+    ContextArrived,
+    Event,
     LinkChanged,
     ModelReady,
     NovelChanged,
@@ -33,7 +36,6 @@ from edgetune_node.events.effects import (
     SearchReported,
     SourceChanged,
     SourceRefused,
-    StartSearch,
     StopRequested,
     Tick,
 )

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from edgetune_node.contract.parts import Drift
     from edgetune_node.events.effects import Publish
     from edgetune_node.events.publisher import Emitter
     from edgetune_node.events.records import Origin
     from edgetune_node.monitor.asset import Asset
-    from edgetune_node.monitor.drift import Drift
 
 PROGRESS_S = 0.5
 SHOWN_AT_ONCE = ("phase", "class_", "take", "instruction", "search_phase")

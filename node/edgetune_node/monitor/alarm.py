@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
+from edgetune_node.contract.parts import NOVEL, UNKNOWN
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
@@ -14,9 +16,6 @@ if TYPE_CHECKING:
     from edgetune_node.config.settings import AlarmSection
     from edgetune_node.contract.messages import Fault
 
-UNKNOWN, NOVEL = "unknown", "novel"
-NO_CLASSES = (UNKNOWN, NOVEL)
-"""What the node says where it cannot tell; no network may learn it."""
 MOST_SHELVED = 16
 LONGEST_SHELVED_S = 604_800.0
 """Seconds that a class may be shelved at most: a week."""

@@ -11,9 +11,9 @@ import numpy as np
 from edgetune_node.clock import from_ns
 from edgetune_node.contract.context import Context
 from edgetune_node.contract.messages import Classification, Emg, Fault, Model, Sign, Vibration
-from edgetune_node.contract.parts import AssetHealth
+from edgetune_node.contract.parts import NOVEL, UNKNOWN, AssetHealth
 from edgetune_node.events.effects import Durability
-from edgetune_node.monitor.alarm import NOVEL, UNKNOWN, Alarm
+from edgetune_node.monitor.alarm import Alarm
 from edgetune_node.monitor.confidence import DoubtWatch
 from edgetune_node.monitor.drift import DriftWatch
 from edgetune_node.monitor.emg import MuscleWatch

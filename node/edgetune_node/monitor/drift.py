@@ -8,7 +8,7 @@ from math import exp, isfinite, log
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+from edgetune_node.contract.parts import Drift, Figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,28 +53,6 @@ RULES: Final[Mapping[str, _Rule]] = {
         False, 0.15, "up", "the distance of signs to those of the calibration (1 is unknown)", OF_SIGNS
     ),
 }
-
-
-class Figure(BaseModel):
-    """One figure: its mean over the baseline, the standard deviation of single minutes, and why it is no longer so."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    mean: float
-    spread: float
-    changed: str | None = None
-
-
-class Drift(BaseModel):
-    """The baseline of the healthy machine since ``model`` is in use, and what has left it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    model: str
-    figures: dict[str, Figure]
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """What has changed, for people."""
-        return tuple(figure.changed for figure in self.figures.values() if figure.changed is not None)
 
 
 class DriftWatch:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgetune_node.monitor.alarm import NOVEL
+from edgetune_node.contract.parts import NOVEL
 from edgetune_node.monitor.vibration import rounded
 from edgetune_signal.vibration.condition_indicators import indicators
 from edgetune_signal.vibration.diagnosis import defect_of_class

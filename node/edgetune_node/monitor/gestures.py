@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from edgetune_node.monitor.alarm import UNKNOWN
+from edgetune_node.contract.parts import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_node.monitor.alarm import UNKNOWN
+from edgetune_node.contract.parts import UNKNOWN
 from edgetune_node.monitor.gestures import is_far
 
 if TYPE_CHECKING:

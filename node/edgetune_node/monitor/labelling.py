@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgetune_node.contract.parts import NOVEL
 from edgetune_node.events.effects import LabelNovel, SaveRecording
-from edgetune_node.monitor.alarm import NOVEL
 from edgetune_signal import Recording, held_out_start, window_quality
 from edgetune_signal.stream.rate import RATE_OFF
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgetune_node.monitor.alarm import NOVEL
+from edgetune_node.contract.parts import NOVEL
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from edgetune_node.config.settings import AssetSection
+    from edgetune_node.events.events import Kept
     from edgetune_node.monitor.alarm import AlarmState
     from edgetune_signal import Window
 
@@ -22,28 +23,6 @@ AT_ONCE, REFILL_S = 6, 1800.0
 
 NEAR_NS = 1_000_000_000
 """As near to a sample that is recorded as this its signal has a name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A stretch on disk.
-
-    Attributes
-    ----------
-    event
-        The ``novel`` fault, or the unknown sign, it was heard in.
-    seconds
-        Its duration.
-    distance
-        Mean distance of its windows to everything known; 1 is the limit between known and unknown.
-    subject
-        Who wore the sensor.
-    """
-
-    event: str
-    seconds: float
-    distance: float
-    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from edgetune_node.monitor.alarm import AlarmState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgetune_node.monitor.drift import Drift
+    from edgetune_node.contract.parts import Drift
 
 log = structlog.get_logger()
 

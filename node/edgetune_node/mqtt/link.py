@@ -25,7 +25,8 @@ from edgetune_node.contract.json_input import MAX_PAYLOAD_BYTES
 from edgetune_node.contract.messages import Response
 from edgetune_node.contract.topics import MAX_RESPONSE_TOPIC_BYTES
 from edgetune_node.errors import OutboxError
-from edgetune_node.events.effects import CommandArrived, ContextArrived, Durability, LinkChanged
+from edgetune_node.events.effects import Durability
+from edgetune_node.events.events import CommandArrived, ContextArrived, LinkChanged
 from edgetune_node.mqtt.client import MAX_INFLIGHT, Connection
 from edgetune_node.mqtt.outbox import Entry
 from edgetune_node.mqtt.outbox_rows import Lane
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
     from edgetune_node.config.settings import MqttSection
     from edgetune_node.contract.parts import BrokerInfo
     from edgetune_node.contract.topics import Topics
-    from edgetune_node.events.effects import Event, FinishCommand, KeepCommand, NoteCommand, Publish
+    from edgetune_node.events.effects import FinishCommand, KeepCommand, NoteCommand, Publish
+    from edgetune_node.events.events import Event
     from edgetune_node.mqtt.outbox import Outbox
     from edgetune_node.mqtt.signals import Incoming, Signal
     from edgetune_node.ops.watchdog import Publishing

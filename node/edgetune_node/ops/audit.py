@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgetune_node.contract.topics import Topics
-    from edgetune_node.events.effects import CommandArrived, Effect
+    from edgetune_node.events.effects import Effect
+    from edgetune_node.events.events import CommandArrived
 
 FILE_BYTES = 4 * 2**20
 OLD_FILES = 3

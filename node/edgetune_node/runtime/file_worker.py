@@ -10,15 +10,8 @@ import structlog
 
 from edgetune_nas.errors import NasError
 from edgetune_node.errors import NodeError
-from edgetune_node.events.effects import (
-    Install,
-    KeepNovel,
-    LabelNovel,
-    ModelReady,
-    NovelChanged,
-    RecordingSaved,
-    SaveRecording,
-)
+from edgetune_node.events.effects import Install, KeepNovel, LabelNovel, SaveRecording
+from edgetune_node.events.events import ModelReady, NovelChanged, RecordingSaved
 from edgetune_node.ops.vitals import free_bytes
 from edgetune_node.storage.folders import INCOMING, asset_folder
 from edgetune_node.storage.people import Profiles, worn
@@ -29,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgetune_node.config.settings import Settings
-    from edgetune_node.events.effects import Event
+    from edgetune_node.events.events import Event
 
 Work: TypeAlias = SaveRecording | KeepNovel | LabelNovel | Install
 

@@ -9,13 +9,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from edgetune_node.contract.topics import ASSET_COMMANDS
-from edgetune_node.events.effects import ChunkArrived, CommandArrived, CommandRefused, ContextArrived
+from edgetune_node.events.effects import CommandRefused
+from edgetune_node.events.events import ChunkArrived, CommandArrived, ContextArrived
 from edgetune_node.ops.rate_limit import Rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgetune_node.events.effects import Event
+    from edgetune_node.events.events import Event
 
 MAX_CHUNK_BYTES: Final = 8 * 2**20
 """Samples of all assets that wait: 27 s of three channels at 25.6 kHz, 2.7 s of 40 assets with three at 6.4 kHz."""

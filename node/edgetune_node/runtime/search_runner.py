@@ -16,16 +16,18 @@ from pydantic import ValidationError
 
 from edgetune_nas.worker.job import JOB_FILE, Job, SearchJob, Source
 from edgetune_node.errors import NodeError
-from edgetune_node.events.effects import SearchReported
+from edgetune_node.events.events import SearchReported
+from edgetune_node.storage.recordings import is_of, misfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from collections.abc import Set as AbstractSet
 
     from edgetune_node.config.settings import AssetSection, Settings
-    from edgetune_node.events.effects import Event, StartSearch
+    from edgetune_node.events.effects import StartSearch
+    from edgetune_node.events.events import Event
     from edgetune_node.storage.models import ModelStore
-    from edgetune_signal import RecordingInfo, RecordingStore
+    from edgetune_signal import RecordingStore
 
 CLOSE_S = 0.5
 OVERRUN_S = 30.0
@@ -196,18 +198,6 @@ def _processor_s(pid: int) -> float:
     except psutil.Error:  # one of them has just ended
         return -1.0
     return float(sum(spent.user + spent.system for spent in times))
-
-
-def misfit(info: RecordingInfo, section: AssetSection) -> str | None:
-    """Why a stored recording is not of the asset's stream; None where it is."""
-    found = {"channels": info.channels, "rate_hz": info.rate_hz, "unit": info.unit}
-    wrong = [f"{name} is {value}" for name, value in found.items() if value != getattr(section, name)]
-    return f"{info.path.name} ({info.label}) is left out: {', '.join(wrong)}" if wrong else None
-
-
-def is_of(info: RecordingInfo, section: AssetSection, subject: str) -> bool:
-    """Whether a recording is ``subject``'s; what names nobody is of the configured person, and a machine is one."""
-    return section.task != "sign" or (info.subject or section.subject) == subject
 
 
 def _sources(wanted: StartSearch, store: RecordingStore, section: AssetSection) -> tuple[Source, Source | None]:

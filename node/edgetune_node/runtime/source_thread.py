@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from edgetune_node.errors import ConfigError
-from edgetune_node.events.effects import ChunkArrived, SourceChanged, SourceRefused
+from edgetune_node.events.events import ChunkArrived, SourceChanged, SourceRefused
 from edgetune_signal import SourceEnded, SourceOptionsError, open_source
 from edgetune_signal.sources.conversion import check_chunk
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from edgetune_nas.bundle.files import write_folder
 from edgetune_nas.bundle.read import CARD, Bundle, load_bundle, read_card
 from edgetune_nas.errors import BundleError
+from edgetune_node.contract.parts import NO_CLASSES
 from edgetune_node.errors import StoreError
-from edgetune_node.monitor.alarm import NO_CLASSES
 from edgetune_signal.durable import sync
 
 if TYPE_CHECKING:

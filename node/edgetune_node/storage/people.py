@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgetune_node.contract.commands import Label
 from edgetune_node.errors import StoreError
-from edgetune_node.events.effects import ModelReady
+from edgetune_node.events.events import ModelReady
 from edgetune_node.storage.models import ModelStore
 from edgetune_signal.durable import replacing
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgetune_node.contract.parts import NO_CLASSES
 from edgetune_node.events.records import Stored
-from edgetune_node.monitor.alarm import NO_CLASSES
 from edgetune_node.monitor.zone_check import zone_doubt
-from edgetune_node.runtime.search_runner import is_of, misfit
 from edgetune_signal import RecordingError, read_recording
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edgetune_node.config.settings import AssetSection
-    from edgetune_signal import RecordingStore
+    from edgetune_signal import RecordingInfo, RecordingStore
 
 
 def take_stock(store: RecordingStore, section: AssetSection, subject: str) -> Stored:
@@ -49,3 +48,15 @@ def take_stock(store: RecordingStore, section: AssetSection, subject: str) -> St
         files.append(info.path)
     passed_over += [f"{broken.name} is left out: {broken.reason}" for broken in store.broken]
     return Stored(seconds, tuple(passed_over), tuple(files), tuple(doubts), frozenset(elsewhere))
+
+
+def misfit(info: RecordingInfo, section: AssetSection) -> str | None:
+    """Why a stored recording is not of the asset's stream; None where it is."""
+    found = {"channels": info.channels, "rate_hz": info.rate_hz, "unit": info.unit}
+    wrong = [f"{name} is {value}" for name, value in found.items() if value != getattr(section, name)]
+    return f"{info.path.name} ({info.label}) is left out: {', '.join(wrong)}" if wrong else None
+
+
+def is_of(info: RecordingInfo, section: AssetSection, subject: str) -> bool:
+    """Whether a recording is ``subject``'s; what names nobody is of the configured person, and a machine is one."""
+    return section.task != "sign" or (info.subject or section.subject) == subject

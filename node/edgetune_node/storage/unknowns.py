@@ -6,9 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from edgetune_node.contract.parts import NOVEL
 from edgetune_node.errors import NodeError
-from edgetune_node.monitor.alarm import NOVEL
-from edgetune_node.monitor.novelty import Kept
+from edgetune_node.events.events import Kept
 from edgetune_signal import RecordingStore, read_recording, write_recording
 from edgetune_signal.recordings.store import FILE_OVERHEAD_BYTES
 

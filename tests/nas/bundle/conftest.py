@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from edgetune_nas.bundle.read import write_bundle
+from edgetune_nas.bundle.write import write_bundle
 from edgetune_nas.card import Budget, InputSpec, ModelCard, SearchSummary
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edgetune_nas.bundle.read import evaluate, load_bundle
+from edgetune_nas.bundle.evaluation import evaluate
+from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.errors import BundleError, DataError
 from edgetune_nas.novelty.detector import fit_novelty
 

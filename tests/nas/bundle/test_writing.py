@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from edgetune_nas.bundle.files import digest, write_folder
-from edgetune_nas.bundle.read import choose_precision, load_bundle, read_card
+from edgetune_nas.bundle.read import load_bundle, read_card
+from edgetune_nas.bundle.write import choose_precision
 from edgetune_nas.card import InputSpec, Measured, ModelCard
 from edgetune_nas.errors import BundleError, DataError
 

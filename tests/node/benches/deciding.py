@@ -15,17 +15,13 @@ from edgetune_nas.novelty.detector import fit_novelty
 from edgetune_node.config.settings import Settings
 from edgetune_node.contract.topics import Topics
 from edgetune_node.core.node import Node
-from edgetune_node.events.effects import (
+from edgetune_node.events.effects import Effect, FinishCommand, KeepCommand, Publish, SaveRecording
+from edgetune_node.events.events import (
     ChunkArrived,
     CommandArrived,
     ContextArrived,
-    Effect,
-    FinishCommand,
-    KeepCommand,
     LinkChanged,
-    Publish,
     RecordingSaved,
-    SaveRecording,
     SearchReported,
     Tick,
 )

@@ -11,7 +11,8 @@ import pytest
 from edgetune_node.config.settings import MqttSection
 from edgetune_node.contract.messages import Classification, Fault, Health, Response, Sign, State, Status
 from edgetune_node.contract.topics import Topics
-from edgetune_node.events.effects import CommandArrived, Durability, LinkChanged, Publish
+from edgetune_node.events.effects import Durability, Publish
+from edgetune_node.events.events import CommandArrived, LinkChanged
 from edgetune_node.mqtt.link import Link
 from edgetune_node.mqtt.outbox import Outbox
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgetune_node.contract.messages import Message
-    from edgetune_node.events.effects import Event
+    from edgetune_node.events.events import Event
 
 TOPICS = Topics("acme/plant", "n1")
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -10,7 +10,7 @@ from edgetune_node.events.effects import FinishCommand, KeepCommand
 if TYPE_CHECKING:
     import pytest
 
-    from edgetune_node.events.effects import CommandArrived
+    from edgetune_node.events.events import CommandArrived
 
 TOPICS = Topics("acme/plant", "n1")
 MORE_THAN_IN_FLIGHT = 25

@@ -11,7 +11,8 @@ import pytest
 
 from edgetune_node.contract.json_input import MAX_PAYLOAD_BYTES
 from edgetune_node.contract.topics import Topics
-from edgetune_node.events.effects import ContextArrived, FinishCommand, KeepCommand
+from edgetune_node.events.effects import FinishCommand, KeepCommand
+from edgetune_node.events.events import ContextArrived
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from edgetune_node.contract.topics import Topics
-from edgetune_node.events.effects import LinkChanged
+from edgetune_node.events.events import LinkChanged
 
 TOPICS = Topics("acme/plant", "n1")
 STATE, FAULT, SIGN = (TOPICS.asset("a", leaf) for leaf in ("state", "fault", "sign"))

@@ -1,0 +1,89 @@
+"""Part evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgetune_nas.bundle.read import MAX_CALIBRATION_WINDOWS, Bundle
+from edgetune_nas.bundle.scores import check_indices, confusion, macro_f1
+from edgetune_nas.errors import BundleError
+from edgetune_nas.onnx_io.runtime import latency_us
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from edgetune_nas.card import Precision
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How a bundle does on windows it is given; ``confusion`` has true classes in rows, named by ``classes``.
+
+    ``unknown`` has the windows of each class that a node would call unknown, ``unknown_rate`` is their share of all.
+    """
+
+    accuracy: float
+    macro_f1: float
+    windows: int
+    unknown_rate: float
+    unknown: list[int]
+    confusion: list[list[int]]
+    classes: list[str]
+    precision_used: Precision
+    latency_p50_us: float
+    latency_p99_us: float
+
+
+def evaluate(bundle: Bundle, x: NDArray[np.float32], label: NDArray[np.integer], classes: Sequence[str]) -> Evaluation:
+    """Score a bundle on labelled windows, by argmax over all of them; classes are matched by name.
+
+    A window of a class that the model does not know counts as wrong. ``macro_f1`` is over the classes that occur. The
+    distance to the training data alters neither; it is in ``unknown`` (0 of a bundle that has none); of signs
+    a node takes the median distance of a gesture's windows.
+
+    Parameters
+    ----------
+    x
+        ``float32 (windows, channels, length)``.
+    label
+        ``(windows,)``, index into ``classes``.
+
+    Raises
+    ------
+    BundleError
+        When there is no window, or their shape is not the model's.
+    DataError
+        When the labels do not fit windows and classes.
+    """
+    spec = bundle.card.input
+    if x.shape[1:] != (spec.channels, spec.length) or not len(x):
+        raise BundleError(
+            f"{bundle.path.name} takes windows of {spec.channels} channels and {spec.length} samples, at least one; "
+            f"these have shape {x.shape}"
+        )
+    check_indices("label", label, len(x), len(classes))
+    names = [*bundle.card.classes, *(name for name in dict.fromkeys(classes) if name not in bundle.card.classes)]
+    truth = np.array([names.index(name) for name in classes])[label]
+    guess = bundle.classifier.probabilities(x).argmax(axis=1)
+    matrix = confusion(truth, guess, len(names))
+    unknown = np.zeros(len(x), bool)
+    if bundle.novelty is not None:
+        unknown = bundle.novelty.unknown(x, guess)
+    p50, p99 = latency_us(bundle.classifier, x[:MAX_CALIBRATION_WINDOWS])
+    return Evaluation(
+        accuracy=float((guess == truth).mean()),
+        macro_f1=macro_f1(matrix),
+        windows=len(x),
+        unknown_rate=float(unknown.mean()),
+        unknown=np.bincount(truth[unknown], minlength=len(names)).tolist(),
+        confusion=matrix.tolist(),
+        classes=names,
+        precision_used=bundle.precision,
+        latency_p50_us=p50,
+        latency_p99_us=p99,
+    )

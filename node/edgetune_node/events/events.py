@@ -1,0 +1,172 @@
+"""Part events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from edgetune_node.events.effects import CommandRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from edgetune_nas.bundle.read import Bundle
+    from edgetune_node.contract.parts import BrokerInfo
+    from edgetune_signal import Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkArrived:
+    """A source delivered samples; the first to be dropped under load, oldest first."""
+
+    asset: str
+    chunk: Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChanged:
+    """A source failed (``error`` says how), came back (None), or has ended."""
+
+    asset: str
+    error: str | None
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRefused:
+    """A source would not take something, such as a block or a name, and goes on; None when that is past."""
+
+    asset: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandArrived:
+    """A message on a ``cmd/`` topic; ``ack`` is the token that acknowledges it to the broker.
+
+    ``signature`` is that of its user property; the one of an envelope is still in the payload.
+    """
+
+    asset: str | None
+    name: str
+    payload: bytes
+    retained: bool = False
+    response_topic: str | None = None
+    correlation: bytes | None = None
+    ack: int | None = None
+    signature: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContextArrived:
+    """A message on an asset's ``context`` topic."""
+
+    asset: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChanged:
+    """The connection to the broker came up, with what that offers, or went down."""
+
+    connected: bool
+    reason: str = ""
+    broker: BrokerInfo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchReported:
+    """One event of the search child of ``job``: a JSON object as ``edgetune_nas.worker.child`` prints it."""
+
+    asset: str
+    job: str
+    event: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingSaved:
+    """A recording is on disk, or could not be written (``error``)."""
+
+    asset: str
+    job: str
+    path: Path | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NovelChanged:
+    """What is kept of the unknown, after something was kept or (by ``job``) labelled; ``error`` where that failed."""
+
+    asset: str
+    kept: tuple[Kept, ...]
+    job: str = ""
+    recordings: tuple[str, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReady:
+    """A bundle is installed, verified and warm, or could not be (``error``); ``job`` asked for it.
+
+    ``subject`` is set where another person wears the sensor now; without a bundle they have no model yet.
+    """
+
+    asset: str
+    job: str
+    bundle: Bundle | None
+    previous: str | None
+    error: str | None = None
+    subject: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time passes; sent a few times a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """SIGTERM or SIGINT."""
+
+    reason: str = ""
+
+
+Event: TypeAlias = (
+    ChunkArrived
+    | SourceChanged
+    | SourceRefused
+    | CommandArrived
+    | CommandRefused
+    | ContextArrived
+    | LinkChanged
+    | SearchReported
+    | RecordingSaved
+    | NovelChanged
+    | ModelReady
+    | Tick
+    | StopRequested
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A stretch on disk.
+
+    Attributes
+    ----------
+    event
+        The ``novel`` fault, or the unknown sign, it was heard in.
+    seconds
+        Its duration.
+    distance
+        Mean distance of its windows to everything known; 1 is the limit between known and unknown.
+    subject
+        Who wore the sensor.
+    """
+
+    event: str
+    seconds: float
+    distance: float
+    subject: str = ""
