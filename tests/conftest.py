@@ -14,8 +14,7 @@ import onnx
 import pytest
 from hypothesis import HealthCheck, settings
 
-from edgetune_nas.bundle.files import digest
-from edgetune_nas.bundle.read import MODEL_FILES
+from edgetune_nas.bundle.files import MODEL_FILES, digest
 from edgetune_nas.bundle.write import write_bundle
 from edgetune_nas.card import Budget, InputSpec, SearchSummary
 from edgetune_nas.model.layers import Dense, Flatten, LpPool, Network, Softmax

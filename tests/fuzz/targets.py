@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgetune_nas.bundle.archive import export_bundle, import_bundle
+from edgetune_nas.bundle.files import CARD, MODEL_FILES
 from edgetune_nas.bundle.pareto import read_points
-from edgetune_nas.bundle.read import CARD, MODEL_FILES, load_bundle, read_card
+from edgetune_nas.bundle.read import load_bundle, read_card
 from edgetune_nas.bundle.write import write_bundle
 from edgetune_nas.card import Budget, InputSpec, SearchSummary
 from edgetune_nas.errors import BundleError, JournalError

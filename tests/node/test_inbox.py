@@ -10,8 +10,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetune_node.events.effects import CommandRefused
-from edgetune_node.events.events import ChunkArrived, CommandArrived, ContextArrived, LinkChanged, Tick
+from edgetune_node.events.events import ChunkArrived, CommandArrived, CommandRefused, ContextArrived, LinkChanged, Tick
 from edgetune_node.runtime.inbox import (
     MAX_CHUNK_BYTES,
     MAX_COMMAND_BYTES,

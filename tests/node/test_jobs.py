@@ -14,7 +14,6 @@ from edgetune_node.core.resumption import Interrupted
 from edgetune_node.events.effects import (
     AckCommand,
     CancelSearch,
-    CommandRefused,
     Durability,
     Exit,
     FinishCommand,
@@ -26,6 +25,7 @@ from edgetune_node.events.effects import (
 )
 from edgetune_node.events.events import (
     CommandArrived,
+    CommandRefused,
     ModelReady,
     RecordingSaved,
     SearchReported,

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
 from edgetune_nas.bundle.files import (
+    CARD,
     MAX_FILE_BYTES,
     PLAIN_NAME,
     TEMPORARY_PREFIX,
@@ -28,7 +29,7 @@ from edgetune_nas.bundle.files import (
     read_verified,
     write_folder,
 )
-from edgetune_nas.bundle.read import CARD, MAX_CARD_BYTES, load_bundle
+from edgetune_nas.bundle.read import MAX_CARD_BYTES, load_bundle
 from edgetune_nas.errors import BundleError
 from edgetune_signal.durable import replacing, sync
 

@@ -1,4 +1,4 @@
-"""Part evaluation."""
+"""Evaluating a bundle on labelled windows, through onnxruntime, as it is deployed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_nas.bundle.read import MAX_CALIBRATION_WINDOWS, Bundle
 from edgetune_nas.bundle.scores import check_indices, confusion, macro_f1
+from edgetune_nas.bundle.write import MAX_CALIBRATION_WINDOWS
 from edgetune_nas.errors import BundleError
 from edgetune_nas.onnx_io.runtime import latency_us
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgetune_nas.bundle.read import Bundle
     from edgetune_nas.card import Precision
 
 

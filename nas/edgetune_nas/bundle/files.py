@@ -6,6 +6,8 @@ import hashlib
 import os
 import re
 import shutil
+from datetime import UTC
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from edgetune_nas.errors import BundleError
@@ -15,6 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from edgetune_nas.card import ModelCard, Precision
+
+CARD: Final = "card.json"
+REPORT: Final = "report.html"
+MODEL_FILES: Final[dict[Precision, str]] = {"float": "model.onnx", "int8": "model.int8.onnx"}
+UNNAMED: Final = "unnamed"
+ID_DIGITS: Final = 8
+"""Hexadecimal digits of an id that tell bundles of one second apart."""
 TEMPORARY_PREFIX: Final = ".writing-"
 """Folders so named are unfinished; nothing reads them, and a power cut may leave one."""
 
@@ -103,3 +113,16 @@ def _write_synced(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def named(card: ModelCard, folder: Path) -> ModelCard:
+    """Return ``card`` with the id of a new bundle in ``folder``: sortable by time, told apart by the whole card.
+
+    Two bundles of the same networks and second differ in what was measured; so do their ids, wherever they are written.
+    """
+    content = card.model_copy(update={"id": UNNAMED}).model_dump_json().encode()
+    for salt in count():
+        name = f"{card.created.astimezone(UTC):%Y%m%dt%H%M%S}-{digest(content + bytes(salt))[:ID_DIGITS]}"
+        if not (folder / f"model-{name}").exists():
+            return card.model_copy(update={"id": name})
+    raise AssertionError("count ended")

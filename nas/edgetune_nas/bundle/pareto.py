@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
 
-from edgetune_nas.bundle.files import digest, read_verified, write_folder
-from edgetune_nas.bundle.read import CARD, MODEL_FILES, REPORT, load_bundle, named
+from edgetune_nas.bundle.files import CARD, MODEL_FILES, REPORT, digest, named, read_verified, write_folder
+from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.bundle.write import choose_precision, versions
 from edgetune_nas.card import Cost, Metrics, ModelCard, Precision
 from edgetune_nas.errors import BundleError

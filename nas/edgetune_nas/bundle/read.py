@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC
-from itertools import count
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from edgetune_nas.bundle.files import digest, read_file, read_verified
+from edgetune_nas.bundle.files import CARD, MODEL_FILES, read_file, read_verified
 from edgetune_nas.card import FORMAT, ModelCard, Precision
 from edgetune_nas.errors import BundleError
 from edgetune_nas.novelty.detector import NOVELTY, Novelty
@@ -22,16 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-CARD: Final = "card.json"
-REPORT: Final = "report.html"
-MODEL_FILES: Final[dict[Precision, str]] = {"float": "model.onnx", "int8": "model.int8.onnx"}
 MAX_CARD_BYTES: Final = 4 * 2**20
 MAX_CLASS_NAME: Final = 200
-UNNAMED: Final = "unnamed"
-ID_DIGITS: Final = 8
-"""Hexadecimal digits of an id that tell bundles of one second apart."""
 FIRST_YEAR, LAST_YEAR = 1970, 2200
-MAX_CALIBRATION_WINDOWS: Final = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,16 +116,3 @@ def load_bundle(folder: Path, precision: Precision | Literal["deployed"] = "depl
     shape = (card.input.channels, card.input.length, len(card.classes))
     novelty = None if distance is None else Novelty.from_bytes(distance, *shape)
     return Bundle(card, folder, chosen, classifier, novelty)
-
-
-def named(card: ModelCard, folder: Path) -> ModelCard:
-    """Return ``card`` with the id of a new bundle in ``folder``: sortable by time, told apart by the whole card.
-
-    Two bundles of the same networks and second differ in what was measured; so do their ids, wherever they are written.
-    """
-    content = card.model_copy(update={"id": UNNAMED}).model_dump_json().encode()
-    for salt in count():
-        name = f"{card.created.astimezone(UTC):%Y%m%dt%H%M%S}-{digest(content + bytes(salt))[:ID_DIGITS]}"
-        if not (folder / f"model-{name}").exists():
-            return card.model_copy(update={"id": name})
-    raise AssertionError("count ended")

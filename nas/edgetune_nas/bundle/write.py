@@ -1,4 +1,4 @@
-"""Part write."""
+"""Writing a bundle: a folder with both ONNX files, the card and the report, put in place as a whole."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from edgetune_nas.bundle.files import digest, write_folder
-from edgetune_nas.bundle.read import CARD, MAX_CALIBRATION_WINDOWS, MODEL_FILES, REPORT, UNNAMED, named
+from edgetune_nas.bundle.files import CARD, MODEL_FILES, REPORT, UNNAMED, digest, named, write_folder
 from edgetune_nas.bundle.scores import metrics
 from edgetune_nas.card import Measured, ModelCard, Precision
 from edgetune_nas.model.cost import plan
@@ -159,3 +158,6 @@ def versions() -> dict[str, str]:
         "machine": platform.machine(),
         **{package: version(package) for package in packages},
     }
+
+
+MAX_CALIBRATION_WINDOWS: Final = 256

@@ -17,7 +17,6 @@ from edgetune_node.errors import PayloadError
 from edgetune_node.events.effects import (
     AckCommand,
     CancelSearch,
-    CommandRefused,
     Durability,
     Effect,
     Exit,
@@ -27,6 +26,7 @@ from edgetune_node.events.effects import (
 from edgetune_node.events.events import (
     ChunkArrived,
     CommandArrived,
+    CommandRefused,
     ContextArrived,
     Event,
     LinkChanged,

@@ -1,4 +1,4 @@
-"""What reaches the node's inbox, and what the node wants done: the typed messages on both sides of ``Node.handle``."""
+"""Effects: what the node wants done, each a typed value that the service carries out."""
 
 from __future__ import annotations
 
@@ -11,20 +11,7 @@ if TYPE_CHECKING:
 
     from edgetune_nas.card import Budget
     from edgetune_node.contract.messages import Message
-    from edgetune_node.events.events import CommandArrived
     from edgetune_signal import Recording
-
-# ---- events: what threads report --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class CommandRefused:
-    """A command for which there was no room, to be answered so; it is acknowledged already."""
-
-    command: CommandArrived
-
-
-# ---- effects: what the node wants done ---------------------------------------------------------------------------
 
 
 class Durability(Enum):

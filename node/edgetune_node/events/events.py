@@ -1,11 +1,9 @@
-"""Part events."""
+"""Events: what threads report to the node, each a typed value in its inbox."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
-
-from edgetune_node.events.effects import CommandRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +55,13 @@ class CommandArrived:
     correlation: bytes | None = None
     ack: int | None = None
     signature: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRefused:
+    """A command for which there was no room, to be answered so; it is acknowledged already."""
+
+    command: CommandArrived
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from edgetune_nas.bundle.read import MODEL_FILES
+from edgetune_nas.bundle.files import MODEL_FILES
 from edgetune_node.config import insecure
 from edgetune_node.contract.parts import AssetInfo
 

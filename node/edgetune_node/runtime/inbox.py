@@ -9,8 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from edgetune_node.contract.topics import ASSET_COMMANDS
-from edgetune_node.events.effects import CommandRefused
-from edgetune_node.events.events import ChunkArrived, CommandArrived, ContextArrived
+from edgetune_node.events.events import ChunkArrived, CommandArrived, CommandRefused, ContextArrived
 from edgetune_node.ops.rate_limit import Rate
 
 if TYPE_CHECKING:

@@ -20,7 +20,6 @@ from edgetune_node.errors import NodeError
 from edgetune_node.events.effects import (
     AckCommand,
     CancelSearch,
-    CommandRefused,
     Durability,
     Effect,
     Exit,
@@ -36,6 +35,7 @@ from edgetune_node.events.effects import (
 )
 from edgetune_node.events.events import (
     CommandArrived,
+    CommandRefused,
     Event,
     LinkChanged,
     ModelReady,

@@ -9,8 +9,8 @@ import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from edgetune_nas.bundle.files import write_folder
-from edgetune_nas.bundle.read import CARD, Bundle, load_bundle, read_card
+from edgetune_nas.bundle.files import CARD, write_folder
+from edgetune_nas.bundle.read import Bundle, load_bundle, read_card
 from edgetune_nas.errors import BundleError
 from edgetune_node.contract.parts import NO_CLASSES
 from edgetune_node.errors import StoreError

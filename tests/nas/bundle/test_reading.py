@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgetune_nas.bundle.files import digest
-from edgetune_nas.bundle.read import MODEL_FILES, load_bundle, read_card
+from edgetune_nas.bundle.files import MODEL_FILES, digest
+from edgetune_nas.bundle.read import load_bundle, read_card
 from edgetune_nas.errors import BundleError
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from edgetune_nas.bundle.files import read_verified
-from edgetune_nas.bundle.read import CARD, REPORT, read_card
+from edgetune_nas.bundle.files import CARD, REPORT, read_verified
+from edgetune_nas.bundle.read import read_card
 from edgetune_nas.errors import BundleError
 from edgetune_node.cli.local.bundle import card_table
 from edgetune_node.cli.recordings_report.figures import by_class, find_recordings, look_at, machine_finder
