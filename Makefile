@@ -45,6 +45,7 @@ lint: $(VENV)/.installed  ## Format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 check: lint  ## Format, lint, types and the quick tests
 	$(BIN)/python -m pytest -m "not slow and not containers" -q -n 2

@@ -4,26 +4,6 @@ The names below are what other programs may build on; none loads onnxruntime, pa
 `edgetune_node.runtime.service.Service`, and what decides in it `edgetune_node.core.node.Node`.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from edgetune_node.config.settings import Settings, load_settings
-from edgetune_node.contract.commands import COMMANDS, Command, parse_command
-from edgetune_node.contract.messages import MESSAGES, Message
-from edgetune_node.contract.topics import Topics
-from edgetune_node.errors import CommandError, ConfigError, NodeError, OutboxError, StoreError
-
-__all__ = [
-    "COMMANDS",
-    "MESSAGES",
-    "Command",
-    "CommandError",
-    "ConfigError",
-    "Message",
-    "NodeError",
-    "OutboxError",
-    "Settings",
-    "StoreError",
-    "Topics",
-    "load_settings",
-    "parse_command",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from edgetune_nas.model import closed_form, frontend
-from edgetune_nas.model import search_space as space
+from edgetune_nas.model import closed_form, frontend, search_space as space
 from edgetune_nas.model.layers import Conv, Dense, Flatten, Log, LpPool, Softmax
 from edgetune_nas.model.seed_architectures import closed_forms
 from edgetune_nas.model.temperature import best_temperature, true_probability, with_temperature

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 from edgetune_nas.model.arena import ARENA_RULE, lifetimes, live_elements
 from edgetune_nas.model.cost import plan

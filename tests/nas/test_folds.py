@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from edgetune_nas.training.cross_validation import FOLDS, fewest_takes, folds
 from edgetune_signal.datasets.load import INDEPENDENT, Dataset

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_nas.model import closed_form
-from edgetune_nas.model import search_space as space
+from edgetune_nas.model import closed_form, search_space as space
 from edgetune_nas.model.search_space import Bank, Genotype
 from edgetune_nas.onnx_io.int8_head import _spread, head_for_int8
 from edgetune_nas.onnx_io.quantisation import quantise

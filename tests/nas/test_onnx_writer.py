@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
 from edgetune_nas.model.layers import Conv, Dense, Flatten, GlobalPool, Log, LpPool, MaxPool, Network, Softmax

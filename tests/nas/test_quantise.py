@@ -6,8 +6,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from edgetune_nas.model.layers import Conv, Dense, Flatten, Log, LpPool, Network, Softmax
 from edgetune_nas.onnx_io.quantisation import FLOAT_OPERATIONS, VARIANTS, _labels, _quantise, quantise

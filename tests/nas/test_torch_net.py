@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from edgetune_nas.model import search_space as space
 from edgetune_nas.model.frontend import frontend_features, frontend_weights, split_frontend

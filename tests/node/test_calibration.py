@@ -22,8 +22,7 @@ from calibrating import (
     searching,
     stored_command,
 )
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from edgetune_node.calibration import inputs as cal
 from edgetune_node.calibration.job import Calibration

@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from edgetune_node.cli.remote.live import START_S, check_live, find_problems
 from edgetune_node.config.settings import MqttSection, Settings, load_settings

@@ -4,9 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
 
 from edgetune_node.calibration.take import Take, take_bytes
 from edgetune_signal import Chunk, StreamSpec, read_recording, write_recording

@@ -7,9 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
 
 from edgetune_node.contract.commands import COMMANDS, Command, Deploy, Recalibrate, parse_command
 from edgetune_node.contract.context import Context, parse_context

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import psutil
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from rich.console import Console
 
 from edgetune_node.config.settings import MqttSection

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from edgetune_node.contract.messages import Classification, Fault, Model, State, Status
 from edgetune_node.demo.errors import DemoError

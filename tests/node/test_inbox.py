@@ -7,8 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from edgetune_node.events.events import ChunkArrived, CommandArrived, CommandRefused, ContextArrived, LinkChanged, Tick
 from edgetune_node.runtime.inbox import (

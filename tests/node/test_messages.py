@@ -6,9 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
 from pydantic import ValidationError
 
 from edgetune_node.contract.messages import MESSAGES, Classification, Fault, Message, Response, Status, Vibration

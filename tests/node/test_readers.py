@@ -10,8 +10,7 @@ import pytest
 
 from edgetune_node.config.settings import AssetSection
 from edgetune_node.events.events import ChunkArrived, SourceChanged
-from edgetune_node.runtime import source_thread as listening
-from edgetune_node.runtime import sources as readers
+from edgetune_node.runtime import source_thread as listening, sources as readers
 from edgetune_node.runtime.inbox import Inbox
 from edgetune_node.runtime.sources import MAX_LEFT, Readers
 from edgetune_signal import Chunk, StreamSpec

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
 
 from edgetune_node.contract.commands import COMMANDS
 from edgetune_node.contract.topics import ASSET_COMMANDS, NODE_COMMANDS, Topics

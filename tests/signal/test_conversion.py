@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from edgetune_signal import Block, Recording, SourceError, SourceOptionsError, StreamSpec, encode_block, open_source
 from edgetune_signal.sources.conformance import CHECKS

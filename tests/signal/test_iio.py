@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from edgetune_signal import SourceError, SourceOptionsError, StreamSpec, open_source
 from edgetune_signal.sources.conformance import CHECKS, read_chunk, sending

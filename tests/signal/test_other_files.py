@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy.io import savemat, wavfile
 
 from edgetune_signal import RecordingError, SourceEnded, SourceError, SourceOptionsError, StreamSpec, open_source

@@ -6,9 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
+from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from edgetune_signal.vibration.velocity import ZONE_LIMITS_MM_S, velocity_problem, velocity_rms, zone
 

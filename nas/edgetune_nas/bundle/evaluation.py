@@ -10,7 +10,7 @@ import numpy as np
 from edgetune_nas.bundle.scores import check_indices, confusion, macro_f1
 from edgetune_nas.bundle.write import MAX_CALIBRATION_WINDOWS
 from edgetune_nas.errors import BundleError
-from edgetune_nas.onnx_io.runtime import latency_us
+from edgetune_nas.onnx_io import latency_us
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,20 +18,19 @@ from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.bundle.write import choose_precision, versions
 from edgetune_nas.card import Cost, Metrics, ModelCard, Precision
 from edgetune_nas.errors import BundleError
-from edgetune_nas.novelty.detector import NOVELTY
-from edgetune_nas.onnx_io.runtime import Classifier, measure, open_session
-from edgetune_nas.onnx_io.validate import check_network
+from edgetune_nas.novelty import NOVELTY
+from edgetune_nas.onnx_io import Classifier, check_network, measure, open_session
 from edgetune_signal.errors import RecordingError
-from edgetune_signal.recordings.npz import open_npz
+from edgetune_signal.recordings import open_npz
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
     from pathlib import Path
 
-    from edgetune_nas.model.layers import Network
-    from edgetune_nas.onnx_io.quantisation import Adapt
-    from edgetune_signal.datasets.load import Dataset
+    from edgetune_nas.model import Network
+    from edgetune_nas.onnx_io import Adapt
+    from edgetune_signal.datasets import Dataset
 
 FRONT: Final = "front.npz"
 CALIBRATION_WINDOWS: Final = 256
@@ -99,10 +98,8 @@ def pack(
         Seconds that may still be used; a point is begun only if the slowest before it would fit.
     """
     from edgetune_nas.bundle.scores import metrics
-    from edgetune_nas.model.cost import plan
-    from edgetune_nas.model.layers import describe
-    from edgetune_nas.onnx_io.quantisation import quantise
-    from edgetune_nas.onnx_io.writer import write_onnx
+    from edgetune_nas.model import describe, plan
+    from edgetune_nas.onnx_io import quantise, write_onnx
 
     picked = np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_WINDOWS)).astype(int)
     conditions = (test.condition, test.conditions) if len(test.conditions) > 1 else (None, ())

@@ -12,9 +12,8 @@ from pydantic_core import from_json
 from edgetune_nas.bundle.files import CARD, MODEL_FILES, read_file, read_verified
 from edgetune_nas.card import FORMAT, ModelCard, Precision
 from edgetune_nas.errors import BundleError
-from edgetune_nas.novelty.detector import NOVELTY, Novelty
-from edgetune_nas.onnx_io.runtime import Classifier, open_session
-from edgetune_nas.onnx_io.validate import check_network
+from edgetune_nas.novelty import NOVELTY, Novelty
+from edgetune_nas.onnx_io import Classifier, check_network, open_session
 
 if TYPE_CHECKING:
     from pathlib import Path

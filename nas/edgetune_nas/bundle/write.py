@@ -13,9 +13,8 @@ import numpy as np
 from edgetune_nas.bundle.files import CARD, MODEL_FILES, REPORT, UNNAMED, digest, named, write_folder
 from edgetune_nas.bundle.scores import metrics
 from edgetune_nas.card import Measured, ModelCard, Precision
-from edgetune_nas.model.cost import plan
-from edgetune_nas.model.layers import describe, shapes
-from edgetune_nas.onnx_io.runtime import Classifier, measure, open_session
+from edgetune_nas.model import describe, plan, shapes
+from edgetune_nas.onnx_io import Classifier, measure, open_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgetune_nas.card import Budget, InputSpec, Metrics, SearchSummary, Task
-    from edgetune_nas.model.layers import Network
-    from edgetune_nas.onnx_io.quantisation import Adapt
+    from edgetune_nas.model import Network
+    from edgetune_nas.onnx_io import Adapt
 
 
 MIN_AGREEMENT: Final = 0.995
@@ -89,8 +88,7 @@ def write_bundle(
     DataError
         When the test windows do not fit.
     """
-    from edgetune_nas.onnx_io.quantisation import quantise
-    from edgetune_nas.onnx_io.writer import write_onnx
+    from edgetune_nas.onnx_io import quantise, write_onnx
 
     takes, gives = network.input_shape, shapes(network.input_shape, network.layers)[-1][0]
     if takes != (input_spec.channels, input_spec.length) or gives != len(classes):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgetune_nas.model.frontend import Floats, Labels, Weights
-    from edgetune_signal.datasets.load import Dataset
+    from edgetune_signal.datasets import Dataset
 
 LIBRARY_WINDOWS = 4
 """New windows of a class that move its mean as much as all that the library has of it.

@@ -12,7 +12,7 @@ import numpy as np
 from edgetune_nas.errors import BundleError
 from edgetune_nas.novelty.features import Levels, Spectra, rising
 from edgetune_signal.errors import RecordingError
-from edgetune_signal.recordings.npz import open_npz
+from edgetune_signal.recordings import open_npz
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

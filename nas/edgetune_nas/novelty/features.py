@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 
 from edgetune_nas.usage import batches
-from edgetune_signal.vibration.velocity import hann
+from edgetune_signal.vibration import hann
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

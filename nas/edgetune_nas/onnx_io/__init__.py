@@ -1,1 +1,5 @@
-"""Room onnx_io."""
+"""Networks as ONNX files: writing, quantising, reading with checks, running."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 
-from edgetune_nas.model.closed_form import discriminant, expected_drift, is_closed_form, origins
-from edgetune_nas.model.cost import plan
-from edgetune_nas.model.layers import Dense
+from edgetune_nas.model import Dense, discriminant, expected_drift, is_closed_form, origins, plan
 from edgetune_nas.onnx_io.runtime import INPUT, open_session
 from edgetune_nas.onnx_io.writer import write_onnx
 from edgetune_nas.usage import batches
@@ -22,9 +20,9 @@ from edgetune_nas.usage import batches
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgetune_nas.model.layers import Network
+    from edgetune_nas.model import Network
     from edgetune_nas.onnx_io.quantisation import Adapt
-    from edgetune_signal.datasets.load import Dataset
+    from edgetune_signal.datasets import Dataset
 
 MACS = 2e9
 """Operations that the features may take; beyond it, fewer windows are used."""

@@ -8,14 +8,14 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edgetune_nas.model.layers import Conv, Dense, Flatten, GlobalPool, Log, LpPool, MaxPool, Softmax, shapes
+from edgetune_nas.model import Conv, Dense, Flatten, GlobalPool, Log, LpPool, MaxPool, Softmax, shapes
 from edgetune_nas.onnx_io.parser import BATCH, IR_VERSION, OPSET, PRODUCER
 from edgetune_nas.onnx_io.runtime import INPUT, OUTPUT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgetune_nas.model.layers import Network, Shape
+    from edgetune_nas.model import Network, Shape
 
 
 def write_onnx(network: Network) -> onnx.ModelProto:

@@ -1,1 +1,5 @@
-"""Room search."""
+"""Which candidates are evaluated, in which order, and which one wins."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,20 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from edgetune_nas.errors import BudgetError
-from edgetune_nas.model import search_space as space
-from edgetune_nas.model import seed_architectures
-from edgetune_nas.model.cost import plan
-from edgetune_nas.model.ensemble import widened
-from edgetune_nas.training.candidate import Candidate, Result, Scored
-from edgetune_nas.training.task_profile import BRACKET_SIZE
+from edgetune_nas.model import plan, search_space as space, seed_architectures, widened
+from edgetune_nas.training import BRACKET_SIZE, Candidate, Result, Scored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edgetune_nas.card import Budget, Cost
-    from edgetune_nas.model.layers import Shape
-    from edgetune_nas.model.search_space import Genotype
-    from edgetune_nas.training.task_profile import TaskProfile
+    from edgetune_nas.model import Genotype, Shape
+    from edgetune_nas.training import TaskProfile
 
 STEADINESS_WEIGHT = 0.05
 """Score that a point of steadiness is worth: accuracy in the recorded condition is traded for it in others, 1 to 20."""

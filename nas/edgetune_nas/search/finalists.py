@@ -14,10 +14,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgetune_nas.bundle.pareto import Kept
-    from edgetune_nas.model.layers import Network
-    from edgetune_nas.training.candidate import Scored
-    from edgetune_nas.training.evaluation import Evaluation, Problem
+    from edgetune_nas.bundle import Kept
+    from edgetune_nas.model import Network
+    from edgetune_nas.training import Evaluation, Problem, Scored
 
 MAX_KEPT = 6
 """Networks of the Pareto front that a bundle keeps; each takes export time and bytes of the bundle."""
@@ -28,8 +27,7 @@ def latency_of(network: Network, windows: NDArray[np.float32]) -> float:
 
     int8 is deployed only where it is no slower, so this bounds what is deployed.
     """
-    from edgetune_nas.onnx_io.runtime import Classifier, latency_us, open_session
-    from edgetune_nas.onnx_io.writer import write_onnx
+    from edgetune_nas.onnx_io import Classifier, latency_us, open_session, write_onnx
 
     return latency_us(Classifier(open_session(write_onnx(network).SerializeToString())), windows)[0]
 
@@ -72,8 +70,8 @@ def kept_points(
     found
         Evaluations of this process by candidate number; a point that a journal brought back is evaluated again.
     """
-    from edgetune_nas.bundle.pareto import Kept
-    from edgetune_nas.training.evaluation import evaluate
+    from edgetune_nas.bundle import Kept
+    from edgetune_nas.training import evaluate
 
     others = [scored for scored in front if scored.candidate.genotype != best.candidate.genotype]
     places = np.linspace(0, len(others) - 1, min(len(others), MAX_KEPT - 1)).round().astype(int)

@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgetune_nas.errors import JournalError
 from edgetune_nas.model import search_space as space
-from edgetune_nas.training.candidate import Candidate, Interrupted, Result
-from edgetune_nas.training.estimator import never
-from edgetune_nas.training.evaluation import Evaluation, Problem, evaluate
+from edgetune_nas.training import Candidate, Evaluation, Interrupted, Problem, Result, evaluate, never
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -11,9 +11,7 @@ import numpy as np
 
 from edgetune_nas.card import FrontPoint, SearchSummary
 from edgetune_nas.errors import NasError
-from edgetune_nas.model import search_space as space
-from edgetune_nas.model.closed_form import origins
-from edgetune_nas.model.temperature import with_temperature
+from edgetune_nas.model import origins, search_space as space, with_temperature
 from edgetune_nas.search.engine import MOST_MEMBERS, Engine
 from edgetune_nas.search.finalists import first_quick_enough, kept_points, latency_of
 from edgetune_nas.search.goal import Goal
@@ -21,11 +19,21 @@ from edgetune_nas.search.journal import Journal
 from edgetune_nas.search.loop import Exploration
 from edgetune_nas.search.progress import Monitor, SearchEvent
 from edgetune_nas.search.winner import export, pareto_points
-from edgetune_nas.training.candidate import Interrupted, Scored
-from edgetune_nas.training.cross_validation import fewest_takes, folds
-from edgetune_nas.training.dataset_parts import Parts, divide
-from edgetune_nas.training.evaluation import FEW_WINDOWS, Evaluation, Problem, evaluate, refit
-from edgetune_nas.training.task_profile import PROFILES, TaskProfile
+from edgetune_nas.training import (
+    FEW_WINDOWS,
+    PROFILES,
+    Evaluation,
+    Interrupted,
+    Parts,
+    Problem,
+    Scored,
+    TaskProfile,
+    divide,
+    evaluate,
+    fewest_takes,
+    folds,
+    refit,
+)
 from edgetune_nas.usage import give_back, peak_rss_bytes
 
 if TYPE_CHECKING:
@@ -34,7 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgetune_nas.card import Budget, ModelCard, Task
-    from edgetune_signal.datasets.load import Dataset
+    from edgetune_signal.datasets import Dataset
 
 JOURNAL = "journal.jsonl"
 PLANNED_SHARE = 0.85

@@ -12,21 +12,18 @@ import numpy as np
 
 from edgetune_nas.card import FrontPoint, InputSpec
 from edgetune_nas.errors import BundleError
-from edgetune_nas.model.layers import describe
-from edgetune_nas.model.search_space import expand
-from edgetune_nas.novelty.detector import NOVELTY
+from edgetune_nas.model import describe, expand
+from edgetune_nas.novelty import NOVELTY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from edgetune_nas.bundle.pareto import Kept
+    from edgetune_nas.bundle import Kept
     from edgetune_nas.card import Budget, Metrics, ModelCard, SearchSummary
     from edgetune_nas.search.engine import Engine
-    from edgetune_nas.training.dataset_parts import Parts
-    from edgetune_nas.training.evaluation import Evaluation
-    from edgetune_nas.training.task_profile import TaskProfile
-    from edgetune_signal.datasets.load import Dataset
+    from edgetune_nas.training import Evaluation, Parts, TaskProfile
+    from edgetune_signal.datasets import Dataset
 
 
 def pareto_points(engine: Engine, input_shape: tuple[int, int], classes: int) -> tuple[FrontPoint, ...]:
@@ -65,10 +62,8 @@ def export(
     BundleError
         When the bundle cannot be written.
     """
-    from edgetune_nas.bundle.pareto import FRONT, pack
-    from edgetune_nas.bundle.report import render_apart
-    from edgetune_nas.bundle.write import write_bundle
-    from edgetune_nas.onnx_io.int8_head import head_for_int8
+    from edgetune_nas.bundle import FRONT, pack, render_apart, write_bundle
+    from edgetune_nas.onnx_io import head_for_int8
 
     train, validation, test = parts.train, parts.validation, parts.test
     metrics, note = (None, None) if replaced is None else _replaced_metrics(replaced, test)
@@ -106,8 +101,7 @@ def export(
 
 def _replaced_metrics(folder: Path, test: Dataset) -> tuple[Metrics | None, str | None]:
     """Metrics of the bundle in use on the same test windows, or why there are none."""
-    from edgetune_nas.bundle.read import load_bundle
-    from edgetune_nas.bundle.scores import metrics
+    from edgetune_nas.bundle import load_bundle, metrics
 
     try:
         bundle = load_bundle(folder)

@@ -1,1 +1,5 @@
-"""Room training."""
+"""From a candidate to a trained, cross-validated and scored network."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edgetune_nas.card import Cost
-    from edgetune_nas.model.search_space import Genotype
+    from edgetune_nas.model import Genotype
 
 
 class Interrupted(Exception):  # noqa: N818 - the caller asked for it, nothing went wrong

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_signal.datasets.load import INDEPENDENT
+from edgetune_signal.datasets import INDEPENDENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgetune_nas.training.estimator import Estimator, Fitted, TrainingSet
-    from edgetune_signal.datasets.load import Dataset
+    from edgetune_signal.datasets import Dataset
 
 FOLDS = 5
 """Folds at most: more would train on more windows each, and take as much longer."""

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgetune_nas.errors import DataError
-from edgetune_signal.datasets.load import merge_library
-from edgetune_signal.datasets.splits import split_dataset
+from edgetune_signal.datasets import merge_library, split_dataset
 from edgetune_signal.errors import RecordingError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgetune_signal.datasets.load import Dataset
-    from edgetune_signal.datasets.splits import Split
+    from edgetune_signal.datasets import Dataset, Split
 
 SHORTEST = 2
 """Samples of a window: one alone has neither spectrum nor envelope."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from edgetune_nas.model import closed_form
-from edgetune_nas.model.ensemble import merge
-from edgetune_nas.model.frontend import fit_frontend, split_frontend
+from edgetune_nas.model import closed_form, fit_frontend, merge, split_frontend
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,9 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edgetune_nas.model.closed_form import Drift
-    from edgetune_nas.model.frontend import Floats, Labels
-    from edgetune_nas.model.layers import Layer, Network
+    from edgetune_nas.model import Drift, Floats, Labels, Layer, Network
 
 
 def never() -> bool:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_nas.model import search_space as space
-from edgetune_nas.model.temperature import best_temperature, true_probability, with_temperature
+from edgetune_nas.model import best_temperature, search_space as space, true_probability, with_temperature
 from edgetune_nas.training.candidate import Candidate, Result
 from edgetune_nas.training.cross_validation import cross_validate
 from edgetune_nas.training.estimator import ClosedForm, Ensemble, Estimator, TrainingSet, never
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgetune_nas.model.layers import Network
+    from edgetune_nas.model import Network
     from edgetune_nas.training.task_profile import TaskProfile
 
 SOLVE_MACS = 4e8

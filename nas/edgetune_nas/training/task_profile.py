@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_nas.model.search_space import Prior
-from edgetune_nas.model.seed_architectures import emg_networks, vibration_networks
-from edgetune_nas.novelty.detector import fit_novelty
-from edgetune_nas.novelty.gestures import fit_sign_novelty
+from edgetune_nas.model import Prior, emg_networks, vibration_networks
+from edgetune_nas.novelty import fit_novelty, fit_sign_novelty
 from edgetune_nas.training.augmentation import augment_emg, augment_vibration
 
 if TYPE_CHECKING:
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgetune_nas.card import Task
-    from edgetune_nas.novelty.detector import Novelty
+    from edgetune_nas.novelty import Novelty
     from edgetune_nas.training.dataset_parts import Parts
 
 BRACKET_SIZE = 8

@@ -10,9 +10,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from edgetune_nas.model.frontend import fit_frontend, frontend_features, frontend_weights, split_frontend
-from edgetune_nas.model.layers import Network
-from edgetune_nas.model.torch_net import LayerNet, from_network, to_network
+from edgetune_nas.model import (
+    LayerNet,
+    Network,
+    fit_frontend,
+    from_network,
+    frontend_features,
+    frontend_weights,
+    split_frontend,
+    to_network,
+)
 from edgetune_nas.training.candidate import Interrupted
 from edgetune_nas.training.estimator import Fitted, never
 from edgetune_nas.training.optimiser import OneCycleAdamW
@@ -23,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgetune_nas.model.layers import Layer
+    from edgetune_nas.model import Layer
     from edgetune_nas.training.estimator import TrainingSet
     from edgetune_nas.training.task_profile import Recipe
 

@@ -25,7 +25,7 @@ from edgetune_nas.worker.job import Job, Source
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from edgetune_signal.datasets.load import Dataset
+    from edgetune_signal.datasets import Dataset
 
 NICENESS = 10
 LIBRARY_ADDRESS_SPACE = 2 << 30
@@ -90,7 +90,7 @@ def _run(path: Path, cancelled: _Cancelled, events: TextIO) -> dict[str, Any]:
     began = time.monotonic()
     job = Job.model_validate_json(path.read_bytes())
     _limit(job.max_rss_bytes)
-    from edgetune_nas.search.run import search
+    from edgetune_nas.search import search
 
     def library() -> Dataset | None:
         found = None if job.library is None else load(job.library)
@@ -131,8 +131,8 @@ def load(source: Source) -> Dataset:
     edgetune_signal.errors.RecordingError
         When they cannot be read.
     """
-    from edgetune_signal.datasets.load import load_dataset, recordings_dataset
-    from edgetune_signal.recordings.recording import read_recording
+    from edgetune_signal.datasets import load_dataset, recordings_dataset
+    from edgetune_signal.recordings import read_recording
 
     if source.path is not None:
         return load_dataset(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
 
 from edgetune_nas.card import Budget, Task
-from edgetune_nas.search.goal import Goal
+from edgetune_nas.search import Goal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from edgetune_nas.card import ModelCard
-from edgetune_node.contract.json_input import problems
-from edgetune_node.contract.messages import SearchPhase
+from edgetune_node.contract import SearchPhase, problems
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edgetune_nas.card import Task
-    from edgetune_node.contract.messages import CalibrationPhase
+    from edgetune_node.contract import CalibrationPhase
 
 
 @dataclass(frozen=True, slots=True)

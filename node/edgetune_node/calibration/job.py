@@ -23,7 +23,7 @@ from edgetune_node.calibration.inputs import (
 from edgetune_node.calibration.instructions import Scene, instruction
 from edgetune_node.calibration.rules import check, decide_deployment
 from edgetune_node.calibration.takes import GuidedCollection
-from edgetune_node.contract.commands import Recalibrate, Record
+from edgetune_node.contract import Recalibrate, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from edgetune_nas.card import Task
     from edgetune_node.calibration.inputs import Input, Output
-    from edgetune_node.contract.messages import CalibrationPhase, Phase
+    from edgetune_node.contract import CalibrationPhase, Phase
     from edgetune_signal import Recording
-    from edgetune_signal.stream.types import StreamSpec
+    from edgetune_signal.stream import StreamSpec
 
 DEPLOY_S = 2.0
 """What installing a model is expected to take; only the percentage and the ETA use it."""

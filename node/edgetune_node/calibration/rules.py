@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgetune_node.calibration.take import MAX_TAKE_BYTES, take_bytes, take_samples
-from edgetune_node.contract.commands import Recalibrate, Record
+from edgetune_node.contract import Recalibrate, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from edgetune_nas.card import ModelCard
-    from edgetune_signal.stream.types import StreamSpec
+    from edgetune_signal.stream import StreamSpec
 
 
 def check(command: Recalibrate | Record, stored: Mapping[str, float], *, spec: StreamSpec, window: int) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgetune_signal import Recording, held_out_start, window_quality
-from edgetune_signal.stream.rate import RATE_OFF
+from edgetune_signal.stream import RATE_OFF
 
 if TYPE_CHECKING:
     from edgetune_signal import Chunk, StreamSpec

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from edgetune_node.calibration.inputs import Input
     from edgetune_signal import Recording
-    from edgetune_signal.stream.types import StreamSpec
+    from edgetune_signal.stream import StreamSpec
 
 CollectionPhase: TypeAlias = Literal["waiting", "countdown", "recording", "saving", "complete", "failed"]
 MAX_REFUSALS = 3

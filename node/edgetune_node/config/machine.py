@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from edgetune_signal import BEARINGS, BearingGeometry, DefectOrders, Machine
-from edgetune_signal.vibration.velocity import ZONE_LIMITS_MM_S, Support
+from edgetune_signal.vibration import ZONE_LIMITS_MM_S, Support
 
 Positive = Annotated[float, Field(gt=0)]
 GEOMETRY = ("balls", "ball_diameter", "pitch_diameter")

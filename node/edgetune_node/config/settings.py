@@ -30,7 +30,7 @@ from pydantic_settings import (
 from edgetune_nas.card import Budget
 from edgetune_node.config.host import read_host, where
 from edgetune_node.config.machine import MachineSection
-from edgetune_node.contract.json_input import problems
+from edgetune_node.contract import problems
 from edgetune_node.errors import ConfigError
 from edgetune_signal import StreamSpec
 

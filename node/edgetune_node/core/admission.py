@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edgetune_node.contract.commands import Command, Ping, parse_command, read_id
-from edgetune_node.contract.messages import Response
-from edgetune_node.contract.signatures import refusal, unseal
+from edgetune_node.contract import Command, Ping, Response, parse_command, read_id, refusal, unseal
 from edgetune_node.errors import CommandError, OutboxError
-from edgetune_node.events.effects import AckCommand, Durability, KeepCommand
-from edgetune_node.ops.rate_limit import Rate
+from edgetune_node.events import AckCommand, Durability, KeepCommand
+from edgetune_node.ops import Rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -18,10 +16,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from edgetune_node.events.effects import Effect
-    from edgetune_node.events.events import CommandArrived
-    from edgetune_node.events.publisher import Emitter
-    from edgetune_node.events.records import Answer
+    from edgetune_node.events import Answer, CommandArrived, Effect, Emitter
 
 REJECTIONS_KEPT = 256
 DURABLE_REJECTIONS, DURABLE_PER_S = 20, 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgetune_node.calibration import inputs as cal
-from edgetune_node.contract.commands import (
+from edgetune_node.contract import (
     Acknowledge,
     Cancel,
     Command,
@@ -21,27 +21,31 @@ from edgetune_node.contract.commands import (
 from edgetune_node.core.job_start import begin
 from edgetune_node.core.resumption import JobNote, newcomer
 from edgetune_node.core.status import Standing
-from edgetune_node.events.effects import (
+from edgetune_node.events import (
+    Answer,
     CancelSearch,
     Effect,
     FinishCommand,
     Install,
     KeepNovel,
+    ModelReady,
     NoteCommand,
+    NovelChanged,
+    Origin,
+    RecordingSaved,
     SaveRecording,
     StartSearch,
+    Stored,
 )
-from edgetune_node.events.events import ModelReady, NovelChanged, RecordingSaved
-from edgetune_node.events.records import Answer, Origin, Stored
-from edgetune_node.monitor.labelling import labelled
+from edgetune_node.monitor import labelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from edgetune_node.calibration.job import Calibration
-    from edgetune_node.events.publisher import Emitter
-    from edgetune_node.monitor.asset import Asset
+    from edgetune_node.calibration import Calibration
+    from edgetune_node.events import Emitter
+    from edgetune_node.monitor import Asset
     from edgetune_signal import Chunk
 
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from edgetune_node.calibration.job import Calibration
-from edgetune_node.calibration.rules import check
-from edgetune_node.contract.commands import Recalibrate
-from edgetune_node.monitor.zone_check import zone_doubt
+from edgetune_node.calibration import Calibration, check
+from edgetune_node.contract import Recalibrate
+from edgetune_node.monitor import zone_doubt
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgetune_node.contract.commands import Record
+    from edgetune_node.contract import Record
     from edgetune_node.core.resumption import JobNote
-    from edgetune_node.events.records import Stored
-    from edgetune_node.monitor.asset import Asset
+    from edgetune_node.events import Stored
+    from edgetune_node.monitor import Asset
 
 
 def begin(

@@ -8,51 +8,47 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from edgetune_node.clock import ClockWatch
 from edgetune_node.config import insecure
-from edgetune_node.contract.context import parse_context
-from edgetune_node.contract.messages import Health, Info, Status
+from edgetune_node.contract import Health, Info, Status, parse_context
 from edgetune_node.core.admission import NO_ROOM, Gate
 from edgetune_node.core.desk import Desk
 from edgetune_node.core.resumption import NO_ASSET, Interrupted, resumable
 from edgetune_node.errors import PayloadError
-from edgetune_node.events.effects import (
+from edgetune_node.events import (
     AckCommand,
+    Answer,
     CancelSearch,
-    Durability,
-    Effect,
-    Exit,
-    FinishCommand,
-    StartSearch,
-)
-from edgetune_node.events.events import (
     ChunkArrived,
     CommandArrived,
     CommandRefused,
     ContextArrived,
+    Durability,
+    Effect,
     Event,
+    Exit,
+    FinishCommand,
     LinkChanged,
     ModelReady,
     NovelChanged,
+    Origin,
     RecordingSaved,
     SearchReported,
     SourceChanged,
     SourceRefused,
+    StartSearch,
     StopRequested,
     Tick,
 )
-from edgetune_node.events.records import Answer, Origin
-from edgetune_node.monitor.asset import Asset
-from edgetune_node.monitor.message_fields import info_fields
+from edgetune_node.monitor import Asset, info_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from edgetune_node.clock import Clock
-    from edgetune_node.config.settings import Settings
-    from edgetune_node.contract.parts import BrokerInfo
-    from edgetune_node.events.publisher import Emitter
-    from edgetune_node.events.records import Missed, Stored
-    from edgetune_node.monitor.restoring import Restored
+    from edgetune_node.config import Settings
+    from edgetune_node.contract import BrokerInfo
+    from edgetune_node.events import Emitter, Missed, Stored
+    from edgetune_node.monitor import Restored
 
 SEARCH_ENDED = frozenset({"done", "failed"})
 MAX_TOLD = 500

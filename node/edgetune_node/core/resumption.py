@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgetune_node.clock import EPOCH
-from edgetune_node.contract.commands import Profile, Recalibrate, parse_command
+from edgetune_node.contract import Profile, Recalibrate, parse_command
 from edgetune_node.errors import CommandError
 
 MAX_RESUMPTIONS = 5

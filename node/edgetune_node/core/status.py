@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgetune_node.contract.messages import CalibrationStatus, State
-from edgetune_node.events.effects import Durability
+from edgetune_node.contract import CalibrationStatus, State
+from edgetune_node.events import Durability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from edgetune_node.contract.parts import Drift
-    from edgetune_node.events.effects import Publish
-    from edgetune_node.events.publisher import Emitter
-    from edgetune_node.events.records import Origin
-    from edgetune_node.monitor.asset import Asset
+    from edgetune_node.contract import Drift
+    from edgetune_node.events import Emitter, Origin, Publish
+    from edgetune_node.monitor import Asset
 
 PROGRESS_S = 0.5
 SHOWN_AT_ONCE = ("phase", "class_", "take", "instruction", "search_phase")

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgetune_node.contract.topics import Topics
-    from edgetune_node.operator.client import OperatorClient
+    from edgetune_node.contract import Topics
+    from edgetune_node.operator import OperatorClient
     from edgetune_signal import Chunk, Source
 
 READ_S = 0.5

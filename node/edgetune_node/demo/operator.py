@@ -6,16 +6,15 @@ import time
 from typing import TYPE_CHECKING
 
 from edgetune_node.demo.errors import DemoError
-from edgetune_node.operator.job import COLLECTING, SEARCHING, Job, follow
+from edgetune_node.operator import COLLECTING, SEARCHING, Job, follow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edgetune_nas.card import Budget
-    from edgetune_node.contract.messages import CalibrationStatus
-    from edgetune_node.contract.topics import Topics
+    from edgetune_node.contract import CalibrationStatus, Topics
     from edgetune_node.demo.screen import Screen
-    from edgetune_node.operator.client import OperatorClient
+    from edgetune_node.operator import OperatorClient
 
 COUNTDOWN_S = 1.5
 POLL_S = 0.2

@@ -10,10 +10,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgetune_nas.bundle.read import read_card
+from edgetune_nas.bundle import read_card
 from edgetune_nas.card import Budget
-from edgetune_node.config.settings import MqttSection
-from edgetune_node.contract.topics import Topics
+from edgetune_node.config import MqttSection
+from edgetune_node.contract import Topics
 from edgetune_node.demo.broker import HOST, DemoBroker
 from edgetune_node.demo.errors import DemoError
 from edgetune_node.demo.machine import Machine
@@ -21,7 +21,7 @@ from edgetune_node.demo.operator import COUNTDOWN_S, Operator
 from edgetune_node.demo.processes import ChildProcess
 from edgetune_node.demo.scada import Scada, ScadaView
 from edgetune_node.demo.summary import Summary
-from edgetune_node.operator.client import OperatorClient
+from edgetune_node.operator import OperatorClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable

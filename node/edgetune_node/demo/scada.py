@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from edgetune_node.contract.json_input import problems
-from edgetune_node.contract.messages import Classification, Fault, Message, Model, State, Status
-from edgetune_node.contract.parts import iso
+from edgetune_node.contract import Classification, Fault, Message, Model, State, Status, iso, problems
 from edgetune_node.demo.errors import DemoError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from edgetune_node.contract.topics import Topics
-    from edgetune_node.operator.client import OperatorClient
+    from edgetune_node.contract import Topics
+    from edgetune_node.operator import OperatorClient
 
 LEAVES: dict[str, type[Message]] = {kind.topic: kind for kind in (Status, State, Classification, Fault, Model)}
 LISTEN_S = 0.2

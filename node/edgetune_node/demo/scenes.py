@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgetune_signal import Recording, RecordingError, StreamSpec, open_source, read_recording
-from edgetune_signal.sources.paced import DEFAULT_BLOCK_S, PacedSource
+from edgetune_signal.sources import DEFAULT_BLOCK_S, PacedSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from edgetune_signal import Source
-    from edgetune_signal.stream.types import Samples
+    from edgetune_signal.stream import Samples
 
 HEALTHY = "normal"
 SIMULATED_SPEC = StreamSpec(channels=1, rate_hz=12_000.0, unit="g")

@@ -8,7 +8,7 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from edgetune_node.terminal.bars import open_bar
+from edgetune_node.terminal import open_bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgetune_nas.card import Budget
-    from edgetune_node.contract.messages import Message
+    from edgetune_node.contract import Message
     from edgetune_signal import Recording
 
 

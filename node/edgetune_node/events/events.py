@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from edgetune_nas.bundle.read import Bundle
-    from edgetune_node.contract.parts import BrokerInfo
+    from edgetune_nas.bundle import Bundle
+    from edgetune_node.contract import BrokerInfo
     from edgetune_signal import Chunk
 
 

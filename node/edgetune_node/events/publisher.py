@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from edgetune_node.contract.messages import Message, Response
+from edgetune_node.contract import Message, Response
 from edgetune_node.events.effects import Durability, Publish
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from edgetune_node.clock import Clock
-    from edgetune_node.contract.topics import Topics
+    from edgetune_node.contract import Topics
 
 
 class Emitter:

@@ -7,14 +7,14 @@ from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
-from edgetune_node.contract.parts import NOVEL, UNKNOWN
+from edgetune_node.contract import NOVEL, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from edgetune_node.config.settings import AlarmSection
-    from edgetune_node.contract.messages import Fault
+    from edgetune_node.config import AlarmSection
+    from edgetune_node.contract import Fault
 
 MOST_SHELVED = 16
 LONGEST_SHELVED_S = 604_800.0

@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgetune_node.clock import from_ns
-from edgetune_node.contract.context import Context
-from edgetune_node.contract.messages import Classification, Emg, Fault, Model, Sign, Vibration
-from edgetune_node.contract.parts import NOVEL, UNKNOWN, AssetHealth
-from edgetune_node.events.effects import Durability
+from edgetune_node.contract import (
+    NOVEL,
+    UNKNOWN,
+    AssetHealth,
+    Classification,
+    Context,
+    Emg,
+    Fault,
+    Model,
+    Sign,
+    Vibration,
+)
+from edgetune_node.events import Durability
 from edgetune_node.monitor.alarm import Alarm
 from edgetune_node.monitor.confidence import DoubtWatch
 from edgetune_node.monitor.drift import DriftWatch
@@ -26,18 +35,16 @@ from edgetune_node.monitor.novelty import NovelWatch
 from edgetune_node.monitor.stream_checks import RateCheck
 from edgetune_node.monitor.vibration import VibrationWatch
 from edgetune_signal import Windower
-from edgetune_signal.stream.rate import RATE_OFF
+from edgetune_signal.stream import RATE_OFF
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from edgetune_nas.bundle.read import Bundle
-    from edgetune_node.config.settings import AssetSection
-    from edgetune_node.contract.commands import Shelve
-    from edgetune_node.events.effects import Publish
-    from edgetune_node.events.publisher import Emitter
-    from edgetune_node.events.records import Missed
+    from edgetune_nas.bundle import Bundle
+    from edgetune_node.config import AssetSection
+    from edgetune_node.contract import Shelve
+    from edgetune_node.events import Emitter, Missed, Publish
     from edgetune_node.monitor.alarm import AlarmState
     from edgetune_node.monitor.novelty import Span
     from edgetune_node.monitor.restoring import Restored

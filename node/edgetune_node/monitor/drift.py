@@ -8,12 +8,12 @@ from math import exp, isfinite, log
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Final, Literal
 
-from edgetune_node.contract.parts import Drift, Figure
+from edgetune_node.contract import Drift, Figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgetune_node.config.settings import AssetSection
+    from edgetune_node.config import AssetSection
     from edgetune_signal import Condition
 
 BLOCK_S: Final = 60.0

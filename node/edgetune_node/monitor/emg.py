@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from edgetune_node.clock import from_ns
 from edgetune_node.monitor.gestures import SignDetector
 from edgetune_signal import Activity, IndicatorBuffer, emg_features
-from edgetune_signal.stream.rate import RATE_OFF
+from edgetune_signal.stream import RATE_OFF
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from edgetune_node.config.settings import AssetSection
+    from edgetune_node.config import AssetSection
     from edgetune_node.monitor.gestures import SignEvent
     from edgetune_node.monitor.inference import Verdict
     from edgetune_signal import Chunk, Window

@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgetune_node.contract.parts import NOVEL
+from edgetune_node.contract import NOVEL
 from edgetune_node.monitor.vibration import rounded
-from edgetune_signal.vibration.condition_indicators import indicators
-from edgetune_signal.vibration.diagnosis import defect_of_class
+from edgetune_signal.vibration import defect_of_class, indicators
 
 if TYPE_CHECKING:
-    from edgetune_node.config.settings import AssetSection
-    from edgetune_node.contract.parts import PhysicsWord
+    from edgetune_node.config import AssetSection
+    from edgetune_node.contract import PhysicsWord
     from edgetune_node.monitor.alarm import AlarmState
     from edgetune_node.monitor.vibration import VibrationWatch
-    from edgetune_signal.stream.types import Samples
-    from edgetune_signal.vibration.defects import Defect
-    from edgetune_signal.vibration.velocity import Zone
+    from edgetune_signal.stream import Samples
+    from edgetune_signal.vibration import Defect, Zone
 
 WINDOWS = 16
 """Indicators are given of so many windows at the most."""

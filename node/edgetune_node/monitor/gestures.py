@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from edgetune_node.contract.parts import UNKNOWN
+from edgetune_node.contract import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from edgetune_node.config.settings import SignSection
+    from edgetune_node.config import SignSection
 
 MOST_DISTANCES: Final = 1024
 """So many windows of a sign tell how far it is, however long it is held."""

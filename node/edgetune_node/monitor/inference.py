@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_node.contract.parts import UNKNOWN
+from edgetune_node.contract import UNKNOWN
 from edgetune_node.monitor.gestures import is_far
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgetune_nas.bundle.read import Bundle
-    from edgetune_node.config.settings import AssetSection
+    from edgetune_nas.bundle import Bundle
+    from edgetune_node.config import AssetSection
     from edgetune_signal import Window
 
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_node.contract.parts import NOVEL
-from edgetune_node.events.effects import LabelNovel, SaveRecording
+from edgetune_node.contract import NOVEL
+from edgetune_node.events import LabelNovel, SaveRecording
 from edgetune_signal import Recording, held_out_start, window_quality
-from edgetune_signal.stream.rate import RATE_OFF
+from edgetune_signal.stream import RATE_OFF
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgetune_node.config.settings import AssetSection
-    from edgetune_node.contract.commands import LabelCommand
+    from edgetune_node.config import AssetSection
+    from edgetune_node.contract import LabelCommand
     from edgetune_node.monitor.novelty import NovelWatch, Span
     from edgetune_signal import Chunk
-    from edgetune_signal.stream.types import Samples
+    from edgetune_signal.stream import Samples
 
 UNUSABLE = frozenset({"nan", "flat"})
 RATE = frozenset({RATE_OFF})

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgetune_node.config.machine import MachineSection
-    from edgetune_node.contract.context import Context
-    from edgetune_signal.stream.types import Samples
+    from edgetune_node.config import MachineSection
+    from edgetune_node.contract import Context
+    from edgetune_signal.stream import Samples
 
 RESUMES_AT = 1.5
 """Times ``min_rms`` that the signal must have to count as running again, so that noise at the limit does not toggle."""

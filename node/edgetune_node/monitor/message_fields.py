@@ -6,15 +6,15 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from edgetune_nas.bundle.files import MODEL_FILES
+from edgetune_nas.bundle import MODEL_FILES
 from edgetune_node.config import insecure
-from edgetune_node.contract.parts import AssetInfo
+from edgetune_node.contract import AssetInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgetune_nas.bundle.read import Bundle
-    from edgetune_node.config.settings import AssetSection, Settings
+    from edgetune_nas.bundle import Bundle
+    from edgetune_node.config import AssetSection, Settings
     from edgetune_node.monitor.alarm import AlarmState
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgetune_node.contract.parts import NOVEL
+from edgetune_node.contract import NOVEL
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from edgetune_node.config.settings import AssetSection
-    from edgetune_node.events.events import Kept
+    from edgetune_node.config import AssetSection
+    from edgetune_node.events import Kept
     from edgetune_node.monitor.alarm import AlarmState
     from edgetune_signal import Window
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import structlog
 from pydantic import ValidationError
 
-from edgetune_node.contract.messages import CalibrationStatus, Fault
+from edgetune_node.contract import CalibrationStatus, Fault
 from edgetune_node.monitor.alarm import AlarmState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgetune_node.contract.parts import Drift
+    from edgetune_node.contract import Drift
 
 log = structlog.get_logger()
 

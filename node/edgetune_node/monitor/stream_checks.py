@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edgetune_signal.stream.rate import RATE_OFF
-from edgetune_signal.stream.units import STANDARD_GRAVITY
+from edgetune_signal.stream import RATE_OFF, STANDARD_GRAVITY
 
 if TYPE_CHECKING:
-    from edgetune_node.config.settings import AssetSection
+    from edgetune_node.config import AssetSection
     from edgetune_signal import Chunk
-    from edgetune_signal.stream.types import Samples
+    from edgetune_signal.stream import Samples
 
 GRAVITY_UNIT: Final = "gravity_unit"
 GRAVITY: Final = {"g": 1.0, "m/s2": STANDARD_GRAVITY}

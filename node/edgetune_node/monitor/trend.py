@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from edgetune_node.contract.parts import TrendWord
+    from edgetune_node.contract import TrendWord
 
 FEWEST_POINTS = 12
 MOST_POINTS = 64

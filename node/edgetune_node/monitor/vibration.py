@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING, Any
 from edgetune_node.monitor.stream_checks import UnitCheck
 from edgetune_node.monitor.trend import Trend
 from edgetune_signal import Condition, IndicatorBuffer, ShaftSpeed, diagnose
-from edgetune_signal.stream.rate import RATE_OFF
-from edgetune_signal.vibration.condition_indicators import indicators
-from edgetune_signal.vibration.diagnosis import estimated_speed
+from edgetune_signal.stream import RATE_OFF
+from edgetune_signal.vibration import estimated_speed, indicators
 
 if TYPE_CHECKING:
-    from edgetune_node.config.settings import AssetSection
-    from edgetune_node.contract.context import Context
+    from edgetune_node.config import AssetSection
+    from edgetune_node.contract import Context
     from edgetune_node.monitor.trend import Slope
     from edgetune_signal import Chunk, Indicators
-    from edgetune_signal.stream.types import Samples
-    from edgetune_signal.vibration.defects import DefectLine
-    from edgetune_signal.vibration.velocity import Zone
+    from edgetune_signal.stream import Samples
+    from edgetune_signal.vibration import DefectLine, Zone
 
 SHORTEST_S = 1.0
 LOOKED_BACK, AGREEING = 5, 3

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_signal.vibration.velocity import VELOCITY_MIN_SECONDS, velocity_problem, velocity_rms, zone
+from edgetune_signal.vibration import VELOCITY_MIN_SECONDS, velocity_problem, velocity_rms, zone
 
 if TYPE_CHECKING:
-    from edgetune_node.config.settings import AssetSection
+    from edgetune_node.config import AssetSection
     from edgetune_signal import Recording
 
 LONGEST_S = 60

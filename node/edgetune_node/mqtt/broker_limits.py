@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from edgetune_node.contract.parts import BrokerInfo
+from edgetune_node.contract import BrokerInfo
 
 if TYPE_CHECKING:
     from edgetune_node.mqtt.wills import Will

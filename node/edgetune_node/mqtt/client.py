@@ -24,7 +24,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from edgetune_node.contract.signatures import PROPERTY
+from edgetune_node.contract import PROPERTY
 from edgetune_node.mqtt.broker_limits import Limits, limits_of
 from edgetune_node.mqtt.client_id_conflict import MAX_RECONNECT_S, MIN_RECONNECT_S, Takeovers
 from edgetune_node.mqtt.paho_client import Client
@@ -38,8 +38,8 @@ from edgetune_node.mqtt.wills import Wills
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from edgetune_node.config.settings import MqttSection
-    from edgetune_node.contract.topics import Topics
+    from edgetune_node.config import MqttSection
+    from edgetune_node.contract import Topics
 
 MAX_INFLIGHT = 20
 """Messages on their way at once; also the least that a broker's Receive Maximum usually is."""

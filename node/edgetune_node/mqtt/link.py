@@ -21,12 +21,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from edgetune_node.contract.json_input import MAX_PAYLOAD_BYTES
-from edgetune_node.contract.messages import Response
-from edgetune_node.contract.topics import MAX_RESPONSE_TOPIC_BYTES
+from edgetune_node.contract import MAX_PAYLOAD_BYTES, MAX_RESPONSE_TOPIC_BYTES, Response
 from edgetune_node.errors import OutboxError
-from edgetune_node.events.effects import Durability
-from edgetune_node.events.events import CommandArrived, ContextArrived, LinkChanged
+from edgetune_node.events import CommandArrived, ContextArrived, Durability, LinkChanged
 from edgetune_node.mqtt.client import MAX_INFLIGHT, Connection
 from edgetune_node.mqtt.outbox import Entry
 from edgetune_node.mqtt.outbox_rows import Lane
@@ -37,14 +34,12 @@ from edgetune_node.mqtt.tls import tls_context
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from edgetune_node.config.settings import MqttSection
-    from edgetune_node.contract.parts import BrokerInfo
-    from edgetune_node.contract.topics import Topics
-    from edgetune_node.events.effects import FinishCommand, KeepCommand, NoteCommand, Publish
-    from edgetune_node.events.events import Event
+    from edgetune_node.config import MqttSection
+    from edgetune_node.contract import BrokerInfo, Topics
+    from edgetune_node.events import Event, FinishCommand, KeepCommand, NoteCommand, Publish
     from edgetune_node.mqtt.outbox import Outbox
     from edgetune_node.mqtt.signals import Incoming, Signal
-    from edgetune_node.ops.watchdog import Publishing
+    from edgetune_node.ops import Publishing
 
 UNKEPT_S = 5.0
 MAX_UNKEPT = MAX_INFLIGHT // 2

@@ -15,7 +15,7 @@ from edgetune_node.mqtt.delivery import Delivery, Stage
 from edgetune_node.mqtt.outbox import Entry
 from edgetune_node.mqtt.outgoing import Sending, Telemetry
 from edgetune_node.mqtt.signals import Down, Sent, Up
-from edgetune_node.ops.watchdog import Publishing
+from edgetune_node.ops import Publishing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

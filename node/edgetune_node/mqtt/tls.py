@@ -11,7 +11,7 @@ from edgetune_node.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgetune_node.config.settings import TlsSection
+    from edgetune_node.config import TlsSection
 
 
 NOT_YET_VALID, EXPIRED = 9, 10

@@ -7,10 +7,10 @@ import ssl
 from typing import TYPE_CHECKING
 
 from edgetune_node.errors import NodeError
-from edgetune_node.mqtt.tls import distrust, own_certificate
+from edgetune_node.mqtt import distrust, own_certificate
 
 if TYPE_CHECKING:
-    from edgetune_node.config.settings import MqttSection
+    from edgetune_node.config import MqttSection
 
 _HUNG_UP = "Unspecified error"
 _LOGIN = {"Bad user name or password", "Not authorized"}

@@ -15,11 +15,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edgetune_node.contract.signatures import PROPERTY, seal, sign
-from edgetune_node.contract.topics import NODE_COMMANDS
+from edgetune_node.contract import NODE_COMMANDS, PROPERTY, seal, sign
 from edgetune_node.errors import NodeError
-from edgetune_node.mqtt.sockets import prepare
-from edgetune_node.mqtt.tls import tls_context
+from edgetune_node.mqtt import prepare, tls_context
 from edgetune_node.operator.broker_errors import BrokerError, RefusedError, ended, unreachable
 from edgetune_node.operator.broker_limits import Limits, read_limits
 
@@ -28,8 +26,8 @@ if TYPE_CHECKING:
 
     from paho.mqtt.reasoncodes import ReasonCode
 
-    from edgetune_node.config.settings import MqttSection
-    from edgetune_node.contract.topics import Topics
+    from edgetune_node.config import MqttSection
+    from edgetune_node.contract import Topics
     from edgetune_node.operator.broker_limits import LastWill
 
 GOOD_FOR = timedelta(minutes=5)

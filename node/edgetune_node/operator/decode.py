@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from edgetune_node.contract.messages import Message
+from edgetune_node.contract import Message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

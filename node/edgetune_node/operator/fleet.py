@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from edgetune_node.contract.messages import (
+from edgetune_node.contract import (
     CalibrationStatus,
     Classification,
     Fault,

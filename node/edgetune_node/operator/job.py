@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from edgetune_node.contract.messages import CalibrationStatus
+from edgetune_node.contract import CalibrationStatus
 from edgetune_node.operator.decode import read_message
 
 JobStatus = Literal["sent", "running", "done", "failed", "cancelled", "rejected"]

@@ -13,9 +13,8 @@ from urllib.parse import unquote, urlsplit
 import typer
 from pydantic import SecretStr, ValidationError
 
-from edgetune_node.config.settings import MqttSection, NodeSection, Settings, TlsSection, load_settings
-from edgetune_node.contract.json_input import problems
-from edgetune_node.contract.topics import Topics
+from edgetune_node.config import MqttSection, NodeSection, Settings, TlsSection, load_settings
+from edgetune_node.contract import Topics, problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,7 @@ from edgetune_node.operator.client import HUNG_UP, OperatorClient, parse_object
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from edgetune_node.config.settings import MqttSection
+    from edgetune_node.config import MqttSection
     from edgetune_node.operator.broker_limits import Limits
 
 MOST_HANG_UPS = 10

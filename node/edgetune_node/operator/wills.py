@@ -9,7 +9,7 @@ from edgetune_node.operator.broker_limits import Limits
 from edgetune_node.operator.client import OperatorClient
 
 if TYPE_CHECKING:
-    from edgetune_node.config.settings import MqttSection
+    from edgetune_node.config import MqttSection
     from edgetune_node.operator.broker_limits import LastWill
 
 

@@ -6,8 +6,8 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from edgetune_node.contract.messages import Response
-from edgetune_node.events.effects import KeepCommand, Publish
+from edgetune_node.contract import Response
+from edgetune_node.events import KeepCommand, Publish
 from edgetune_node.ops.rate_limit import Rate
 from edgetune_signal.durable import sync
 
@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from edgetune_node.contract.topics import Topics
-    from edgetune_node.events.effects import Effect
-    from edgetune_node.events.events import CommandArrived
+    from edgetune_node.contract import Topics
+    from edgetune_node.events import CommandArrived, Effect
 
 FILE_BYTES = 4 * 2**20
 OLD_FILES = 3

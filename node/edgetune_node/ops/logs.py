@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from edgetune_node.contract.messages import Fault, Model, Response
-from edgetune_node.events.effects import Durability
+from edgetune_node.contract import Fault, Model, Response
+from edgetune_node.events import Durability
 from edgetune_node.ops.log_writer import STDERR, LogStream, LogWriter
 
 if TYPE_CHECKING:
-    from edgetune_node.events.effects import Publish
+    from edgetune_node.events import Publish
 
 log = structlog.get_logger()
 

@@ -11,13 +11,13 @@ import structlog
 
 from edgetune_nas.errors import NasError
 from edgetune_node.errors import NodeError
-from edgetune_node.storage.folders import prepare_folders
+from edgetune_node.storage import prepare_folders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edgetune_node.mqtt.outbox import Outbox
-    from edgetune_node.storage.people import Profiles
+    from edgetune_node.mqtt import Outbox
+    from edgetune_node.storage import Profiles
 
 DELETED = " (deleted)"
 LOST = "recordings, other models, novel signal and the audit log that were in it are not"

@@ -10,19 +10,16 @@ import structlog
 
 from edgetune_nas.errors import NasError
 from edgetune_node.errors import NodeError
-from edgetune_node.events.effects import Install, KeepNovel, LabelNovel, SaveRecording
-from edgetune_node.events.events import ModelReady, NovelChanged, RecordingSaved
-from edgetune_node.ops.vitals import free_bytes
-from edgetune_node.storage.folders import INCOMING, asset_folder
-from edgetune_node.storage.people import Profiles, worn
-from edgetune_node.storage.unknowns import NovelStore
+from edgetune_node.events import Install, KeepNovel, LabelNovel, ModelReady, NovelChanged, RecordingSaved, SaveRecording
+from edgetune_node.ops import free_bytes
+from edgetune_node.storage import INCOMING, NovelStore, Profiles, asset_folder, worn
 from edgetune_signal import RecordingStore, SignalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgetune_node.config.settings import Settings
-    from edgetune_node.events.events import Event
+    from edgetune_node.config import Settings
+    from edgetune_node.events import Event
 
 Work: TypeAlias = SaveRecording | KeepNovel | LabelNovel | Install
 

@@ -8,14 +8,14 @@ from collections import Counter, OrderedDict, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from edgetune_node.contract.topics import ASSET_COMMANDS
-from edgetune_node.events.events import ChunkArrived, CommandArrived, CommandRefused, ContextArrived
-from edgetune_node.ops.rate_limit import Rate
+from edgetune_node.contract import ASSET_COMMANDS
+from edgetune_node.events import ChunkArrived, CommandArrived, CommandRefused, ContextArrived
+from edgetune_node.ops import Rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgetune_node.events.events import Event
+    from edgetune_node.events import Event
 
 MAX_CHUNK_BYTES: Final = 8 * 2**20
 """Samples of all assets that wait: 27 s of three channels at 25.6 kHz, 2.7 s of 40 assets with three at 6.4 kHz."""

@@ -14,19 +14,17 @@ import psutil
 import structlog
 from pydantic import ValidationError
 
-from edgetune_nas.worker.job import JOB_FILE, Job, SearchJob, Source
+from edgetune_nas.worker import JOB_FILE, Job, SearchJob, Source
 from edgetune_node.errors import NodeError
-from edgetune_node.events.events import SearchReported
-from edgetune_node.storage.recordings import is_of, misfit
+from edgetune_node.events import SearchReported
+from edgetune_node.storage import is_of, misfit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from collections.abc import Set as AbstractSet
+    from collections.abc import Callable, Mapping, Set as AbstractSet
 
-    from edgetune_node.config.settings import AssetSection, Settings
-    from edgetune_node.events.effects import StartSearch
-    from edgetune_node.events.events import Event
-    from edgetune_node.storage.models import ModelStore
+    from edgetune_node.config import AssetSection, Settings
+    from edgetune_node.events import Event, StartSearch
+    from edgetune_node.storage import ModelStore
     from edgetune_signal import RecordingStore
 
 CLOSE_S = 0.5

@@ -12,56 +12,46 @@ import structlog
 
 from edgetune_nas.errors import NasError
 from edgetune_node.config import insecure
-from edgetune_node.contract.messages import Status
-from edgetune_node.contract.topics import Topics
-from edgetune_node.core.node import Node
-from edgetune_node.core.resumption import Interrupted
+from edgetune_node.contract import Status, Topics
+from edgetune_node.core import Interrupted, Node
 from edgetune_node.errors import NodeError
-from edgetune_node.events.effects import (
+from edgetune_node.events import (
     AckCommand,
     CancelSearch,
+    CommandArrived,
+    CommandRefused,
     Durability,
     Effect,
+    Emitter,
+    Event,
     Exit,
     FinishCommand,
     Install,
     KeepCommand,
     KeepNovel,
     LabelNovel,
+    LinkChanged,
+    Missed,
+    ModelReady,
     NoteCommand,
+    NovelChanged,
     Publish,
     SaveRecording,
-    StartSearch,
-)
-from edgetune_node.events.events import (
-    CommandArrived,
-    CommandRefused,
-    Event,
-    LinkChanged,
-    ModelReady,
-    NovelChanged,
     SearchReported,
+    StartSearch,
     StopRequested,
     Tick,
 )
-from edgetune_node.events.publisher import Emitter
-from edgetune_node.events.records import Missed
-from edgetune_node.monitor.restoring import restored
-from edgetune_node.mqtt.link import Link
-from edgetune_node.mqtt.outbox import Outbox
-from edgetune_node.mqtt.outbox_clock import machine_boot, since_boot_ns
-from edgetune_node.ops.audit import AuditLog
-from edgetune_node.ops.logs import log_rare
-from edgetune_node.ops.vitals import Vitals, disk_problem
-from edgetune_node.ops.watchdog import Watchdog
+from edgetune_node.monitor import restored
+from edgetune_node.mqtt import Link, Outbox, machine_boot, since_boot_ns
+from edgetune_node.ops import AuditLog, Vitals, Watchdog, disk_problem, log_rare
 from edgetune_node.runtime.data_folder import DataFolder
 from edgetune_node.runtime.file_worker import FileWork
 from edgetune_node.runtime.inbox import Inbox
 from edgetune_node.runtime.search_runner import SearchRunner
 from edgetune_node.runtime.source_thread import open_sources
 from edgetune_node.runtime.sources import Readers
-from edgetune_node.storage.folders import INCOMING, asset_folder, prepare_folders
-from edgetune_node.storage.recordings import take_stock
+from edgetune_node.storage import INCOMING, asset_folder, prepare_folders, take_stock
 from edgetune_signal import SignalError
 
 if TYPE_CHECKING:
@@ -69,9 +59,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgetune_node.clock import Clock
-    from edgetune_node.config.settings import Settings
-    from edgetune_node.events.records import Stored
-    from edgetune_node.ops.log_writer import LogWriter
+    from edgetune_node.config import Settings
+    from edgetune_node.events import Stored
+    from edgetune_node.ops import LogWriter
 
 TICK_S = 0.25
 FOLDER_S = 1.0

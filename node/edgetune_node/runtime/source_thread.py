@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from edgetune_node.errors import ConfigError
-from edgetune_node.events.events import ChunkArrived, SourceChanged, SourceRefused
+from edgetune_node.events import ChunkArrived, SourceChanged, SourceRefused
 from edgetune_signal import SourceEnded, SourceOptionsError, open_source
-from edgetune_signal.sources.conversion import check_chunk
+from edgetune_signal.sources import check_chunk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgetune_node.config.settings import AssetSection
+    from edgetune_node.config import AssetSection
     from edgetune_node.runtime.inbox import Inbox
     from edgetune_signal import Source
 

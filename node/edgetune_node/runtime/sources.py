@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from edgetune_node.ops.watchdog import Reading
+from edgetune_node.ops import Reading
 from edgetune_node.runtime.source_thread import SourceReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from edgetune_node.config.settings import AssetSection
+    from edgetune_node.config import AssetSection
     from edgetune_node.runtime.inbox import Inbox
     from edgetune_signal import Source
 

@@ -9,10 +9,9 @@ import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from edgetune_nas.bundle.files import CARD, write_folder
-from edgetune_nas.bundle.read import Bundle, load_bundle, read_card
+from edgetune_nas.bundle import CARD, Bundle, load_bundle, read_card, write_folder
 from edgetune_nas.errors import BundleError
-from edgetune_node.contract.parts import NO_CLASSES
+from edgetune_node.contract import NO_CLASSES
 from edgetune_node.errors import StoreError
 from edgetune_signal.durable import sync
 

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edgetune_node.contract.commands import Label
+from edgetune_node.contract import Label
 from edgetune_node.errors import StoreError
-from edgetune_node.events.events import ModelReady
+from edgetune_node.events import ModelReady
 from edgetune_node.storage.models import ModelStore
 from edgetune_signal.durable import replacing
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgetune_nas.bundle.read import Bundle
-    from edgetune_node.config.settings import AssetSection
-    from edgetune_node.events.effects import Install
+    from edgetune_nas.bundle import Bundle
+    from edgetune_node.config import AssetSection
+    from edgetune_node.events import Install
 
 log = structlog.get_logger()
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgetune_node.contract.parts import NO_CLASSES
-from edgetune_node.events.records import Stored
-from edgetune_node.monitor.zone_check import zone_doubt
+from edgetune_node.contract import NO_CLASSES
+from edgetune_node.events import Stored
+from edgetune_node.monitor import zone_doubt
 from edgetune_signal import RecordingError, read_recording
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgetune_node.config.settings import AssetSection
+    from edgetune_node.config import AssetSection
     from edgetune_signal import RecordingInfo, RecordingStore
 
 

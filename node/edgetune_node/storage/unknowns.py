@@ -6,11 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edgetune_node.contract.parts import NOVEL
+from edgetune_node.contract import NOVEL
 from edgetune_node.errors import NodeError
-from edgetune_node.events.events import Kept
+from edgetune_node.events import Kept
 from edgetune_signal import RecordingStore, read_recording, write_recording
-from edgetune_signal.recordings.store import FILE_OVERHEAD_BYTES
+from edgetune_signal.recordings import FILE_OVERHEAD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,9 +10,8 @@ import numpy as np
 
 from edgetune_signal.datasets.dataset import INDEPENDENT, Dataset, finished, recordings_dataset
 from edgetune_signal.errors import RecordingError
-from edgetune_signal.files.mat import read_cwru_mat
-from edgetune_signal.recordings.npz import Npz, open_npz
-from edgetune_signal.recordings.recording import Recording
+from edgetune_signal.files import read_cwru_mat
+from edgetune_signal.recordings import Npz, Recording, open_npz
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

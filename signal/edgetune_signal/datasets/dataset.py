@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgetune_signal.recordings.recording import Recording
+    from edgetune_signal.recordings import Recording
 
 INDEPENDENT = -1
 """`Dataset.start` of a window that shares samples with no other."""

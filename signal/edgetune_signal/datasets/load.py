@@ -17,8 +17,7 @@ from edgetune_signal.datasets.dataset import (
     recordings_dataset,
 )
 from edgetune_signal.errors import RecordingError
-from edgetune_signal.recordings.npz import Npz, open_npz
-from edgetune_signal.recordings.recording import read_recording
+from edgetune_signal.recordings import Npz, open_npz, read_recording
 
 if TYPE_CHECKING:
     from pathlib import Path

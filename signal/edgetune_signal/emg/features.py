@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_signal.stream.quality import window_quality
+from edgetune_signal.stream import window_quality
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgetune_signal.stream.types import Samples
+    from edgetune_signal.stream import Samples
 
     Floats = NDArray[np.float64]
 

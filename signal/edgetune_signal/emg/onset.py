@@ -12,7 +12,7 @@ from edgetune_signal.emg.features import envelope
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgetune_signal.stream.types import Samples, Window
+    from edgetune_signal.stream import Samples, Window
 
 DEVIATIONS = 3.0
 """Standard deviations over the level at rest from which muscles are active, as Hodges and Bui propose."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgetune_signal.errors import RecordingError
 from edgetune_signal.options import column_number
-from edgetune_signal.recordings.recording import Recording, check_recording
+from edgetune_signal.recordings import Recording, check_recording
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

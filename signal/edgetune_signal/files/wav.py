@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgetune_signal.errors import RecordingError
-from edgetune_signal.recordings.recording import Recording, check_recording
+from edgetune_signal.recordings import Recording, check_recording
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from edgetune_signal.recordings.npz import Npz, open_npz
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgetune_signal.stream.types import Samples
+    from edgetune_signal.stream import Samples
 
 TEMPORARY_SUFFIX = ".part"
 MAX_CHANNELS = 256

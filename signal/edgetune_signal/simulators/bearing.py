@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetune_signal.errors import SourceError
-from edgetune_signal.stream.units import STANDARD_GRAVITY
-from edgetune_signal.vibration.bearing import DEEP_GROOVE_6205, BearingGeometry
+from edgetune_signal.stream import STANDARD_GRAVITY
+from edgetune_signal.vibration import DEEP_GROOVE_6205, BearingGeometry
 
 Float64 = NDArray[np.float64]
 

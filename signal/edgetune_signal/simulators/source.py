@@ -19,13 +19,13 @@ from edgetune_signal.simulators.bearing import (
     BEARING_UNITS,
     BearingSimulator,
 )
-from edgetune_signal.sources.paced import DEFAULT_BLOCK_S, PacedSource
+from edgetune_signal.sources import DEFAULT_BLOCK_S, PacedSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgetune_signal.sources.base import Source
-    from edgetune_signal.stream.types import Samples, StreamSpec
+    from edgetune_signal.sources import Source
+    from edgetune_signal.stream import Samples, StreamSpec
 
 MACHINES = ("bearing", "armband")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from edgetune_signal.stream.types import Chunk, StreamSpec
+    from edgetune_signal.stream import Chunk, StreamSpec
 
 
 @runtime_checkable

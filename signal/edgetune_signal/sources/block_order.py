@@ -10,7 +10,7 @@ from edgetune_signal.sources.blocks import decode_block
 
 if TYPE_CHECKING:
     from edgetune_signal.sources.blocks import Block
-    from edgetune_signal.stream.types import StreamSpec
+    from edgetune_signal.stream import StreamSpec
 
 RATE_TOLERANCE = 1e-6
 MOST_LOST = 1 << 20

@@ -14,7 +14,7 @@ from edgetune_signal.errors import BlockError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgetune_signal.stream.types import Samples
+    from edgetune_signal.stream import Samples
 
 MAGIC = b"ET"
 BLOCK_VERSION = 1

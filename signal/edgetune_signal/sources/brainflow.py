@@ -11,14 +11,14 @@ import numpy as np
 from edgetune_signal.errors import SourceError
 from edgetune_signal.options import OptionReader
 from edgetune_signal.sources.live import LiveSource, cut_at_gaps
-from edgetune_signal.stream.clock import Clock
+from edgetune_signal.stream import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edgetune_signal.sources.base import Source
     from edgetune_signal.sources.live import Piece
-    from edgetune_signal.stream.types import StreamSpec
+    from edgetune_signal.stream import StreamSpec
 
 SIGNALS = {"emg": "uV", "eeg": "uV", "ecg": "uV", "accel": "g"}
 """What a board measures, and the unit in which BrainFlow gives it."""

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from edgetune_signal.errors import SourceEnded, SourceError
-from edgetune_signal.stream.clock import offset_ns
+from edgetune_signal.stream import offset_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from edgetune_signal.sources.base import Source
-    from edgetune_signal.stream.types import Chunk
+    from edgetune_signal.stream import Chunk
 
     MakeSource = Callable[[], Source]
 

@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgetune_signal.errors import SourceError
-from edgetune_signal.stream.clock import NS_PER_S
-from edgetune_signal.stream.decimation import MAX_PHASES, Decimator, rate_ratio
-from edgetune_signal.stream.ring import Continuity
-from edgetune_signal.stream.types import Chunk
-from edgetune_signal.stream.units import unit_factor
+from edgetune_signal.stream import MAX_PHASES, NS_PER_S, Chunk, Continuity, Decimator, rate_ratio, unit_factor
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
     from edgetune_signal.options import OptionReader
     from edgetune_signal.sources.base import Source
-    from edgetune_signal.stream.types import Samples, StreamSpec
+    from edgetune_signal.stream import Samples, StreamSpec
 
 CONVERSION_OPTIONS = ("sensor_rate_hz", "sensor_unit", "sensitivity", "zero")
 MAX_RATE_HZ = 1e7

@@ -25,7 +25,7 @@ from edgetune_signal.sources.iio_tree import (
     set_rate,
 )
 from edgetune_signal.sources.live import BLOCK_S, LiveSource, Piece, Waiter, cut_at_gaps
-from edgetune_signal.stream.units import unit_factor, units_like
+from edgetune_signal.stream import unit_factor, units_like
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgetune_signal.sources.base import Source
-    from edgetune_signal.stream.types import StreamSpec
+    from edgetune_signal.stream import StreamSpec
 
 BASE_UNITS = {"accel": "m/s2", "voltage": "mV"}
 """What a raw value is in after offset and scale, by the kernel's ABI."""

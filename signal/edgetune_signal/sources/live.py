@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from edgetune_signal.errors import SourceEnded, SourceError
-from edgetune_signal.stream.clock import Clock
-from edgetune_signal.stream.timeline import Timeline
-from edgetune_signal.stream.types import Chunk
+from edgetune_signal.stream import Chunk, Clock, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgetune_signal.stream.types import Samples, StreamSpec
+    from edgetune_signal.stream import Samples, StreamSpec
 
 BLOCK_S = 0.02
 """Shorter pieces are gathered until they make this much signal."""

@@ -12,14 +12,14 @@ import numpy as np
 from edgetune_signal.errors import SourceError
 from edgetune_signal.options import OptionReader, column_number
 from edgetune_signal.sources.live import LiveSource, cut_at_gaps
-from edgetune_signal.stream.clock import NS_PER_S, Clock
+from edgetune_signal.stream import NS_PER_S, Clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edgetune_signal.sources.base import Source
     from edgetune_signal.sources.live import Piece
-    from edgetune_signal.stream.types import StreamSpec
+    from edgetune_signal.stream import StreamSpec
 
 RESOLVE_S = 2.0
 """A stream that is on the network answers within this time."""
@@ -85,8 +85,7 @@ class LslDevice:
     def open(self) -> None:
         """Find the stream and subscribe to it."""
         import pylsl  # an extra
-        from pylsl.util import LostError
-        from pylsl.util import TimeoutError as LateError
+        from pylsl.util import LostError, TimeoutError as LateError
 
         predicate = " and ".join(f"{key}='{value}'" for key, value in self._wanted.items())
         found = pylsl.resolve_bypred(predicate, 1, RESOLVE_S)
@@ -137,8 +136,7 @@ class LslDevice:
     def _taken_ns(self, stamp_s: float) -> int | None:
         """UTC of a stamp; None where the sender's clock is not known."""
         import pylsl  # an extra
-        from pylsl.util import LostError
-        from pylsl.util import TimeoutError as LateError
+        from pylsl.util import LostError, TimeoutError as LateError
 
         now_s = pylsl.local_clock()
         if self._correction_s is not None and now_s - self._asked_s >= ASKED_EVERY_S:

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 from edgetune_signal.errors import SourceEnded, SourceError
 from edgetune_signal.options import OptionReader
 from edgetune_signal.sources.block_order import BlockGate
-from edgetune_signal.stream.clock import Clock
-from edgetune_signal.stream.timeline import Timeline
-from edgetune_signal.stream.types import Chunk
+from edgetune_signal.stream import Chunk, Clock, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgetune_signal.stream.types import StreamSpec
+    from edgetune_signal.stream import StreamSpec
 
 MAX_QUEUED_BYTES = 8 << 20
 MAX_QUEUED_BLOCKS = 1024

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from edgetune_signal.errors import SourceEnded, SourceError
-from edgetune_signal.stream.clock import Clock, offset_ns
-from edgetune_signal.stream.types import Chunk
+from edgetune_signal.stream import Chunk, Clock, offset_ns
 
 if TYPE_CHECKING:
-    from edgetune_signal.stream.types import Samples, StreamSpec
+    from edgetune_signal.stream import Samples, StreamSpec
 
 DEFAULT_BLOCK_S = 0.02
 SELECT_INTERVAL_S = 0.1

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from edgetune_signal.sources.base import Source
-    from edgetune_signal.stream.types import StreamSpec
+    from edgetune_signal.stream import StreamSpec
 
     SourceFactory = Callable[[StreamSpec, Mapping[str, object]], Source]
 

@@ -7,19 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgetune_signal.errors import RecordingError, SourceEnded, SourceError, SourceOptionsError
-from edgetune_signal.files.csv import read_csv
-from edgetune_signal.files.mat import CHANNEL_KEYS, CWRU_RATE_HZ, read_cwru_mat, read_mat_variable
-from edgetune_signal.files.wav import read_wav
+from edgetune_signal.files import CHANNEL_KEYS, CWRU_RATE_HZ, read_csv, read_cwru_mat, read_mat_variable, read_wav
 from edgetune_signal.options import OptionReader
-from edgetune_signal.recordings.recording import read_recording
+from edgetune_signal.recordings import read_recording
 from edgetune_signal.sources.paced import DEFAULT_BLOCK_S, PacedSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgetune_signal.recordings.recording import Recording
+    from edgetune_signal.recordings import Recording
     from edgetune_signal.sources.base import Source
-    from edgetune_signal.stream.types import Samples, StreamSpec
+    from edgetune_signal.stream import Samples, StreamSpec
 
 SUFFIXES = (".npz", ".mat", ".wav", ".csv")
 

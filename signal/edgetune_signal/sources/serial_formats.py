@@ -14,7 +14,7 @@ from edgetune_signal.sources.blocks import BLOCK_VERSION, HEADER_BYTES, MAGIC, b
 from edgetune_signal.sources.live import Piece
 
 if TYPE_CHECKING:
-    from edgetune_signal.stream.types import StreamSpec
+    from edgetune_signal.stream import StreamSpec
 
 CRC_BYTES = 4
 MAX_FRAME_BYTES = 16_384

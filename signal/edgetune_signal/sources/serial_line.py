@@ -10,7 +10,7 @@ from edgetune_signal.errors import SourceError
 from edgetune_signal.options import OptionReader
 from edgetune_signal.sources.live import LiveSource, Waiter
 from edgetune_signal.sources.serial_formats import BlockParser, LineParser
-from edgetune_signal.stream.clock import Clock
+from edgetune_signal.stream import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edgetune_signal.sources.base import Source
     from edgetune_signal.sources.live import Piece
     from edgetune_signal.sources.serial_formats import Parser
-    from edgetune_signal.stream.types import StreamSpec
+    from edgetune_signal.stream import StreamSpec
 
 FORMATS = ("block", "lines")
 READ_BYTES = 1 << 16

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edgetune_signal.sources.base import Source
-    from edgetune_signal.stream.types import StreamSpec
+    from edgetune_signal.stream import StreamSpec
 
 MAX_DATAGRAM_BYTES = 65_535
 MAX_AT_ONCE = 256

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_signal.stream.quality import window_quality
-from edgetune_signal.stream.ring import Continuity, Ring
+from edgetune_signal.stream import Continuity, Ring, window_quality
 
 if TYPE_CHECKING:
-    from edgetune_signal.stream.types import Chunk, Samples, StreamSpec
+    from edgetune_signal.stream import Chunk, Samples, StreamSpec
 
 
 @dataclass(frozen=True, slots=True)

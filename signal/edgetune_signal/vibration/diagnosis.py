@@ -14,7 +14,7 @@ from edgetune_signal.vibration.shaft_speed import estimate_shaft_hz
 from edgetune_signal.vibration.velocity import velocity_problem, velocity_rms, zone
 
 if TYPE_CHECKING:
-    from edgetune_signal.stream.types import Samples, StreamSpec
+    from edgetune_signal.stream import Samples, StreamSpec
     from edgetune_signal.vibration.bearing import DefectOrders
     from edgetune_signal.vibration.condition_indicators import Indicators
     from edgetune_signal.vibration.defects import Defect, DefectLine

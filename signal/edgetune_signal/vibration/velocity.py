@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from edgetune_signal.stream.units import STANDARD_GRAVITY
+from edgetune_signal.stream import STANDARD_GRAVITY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from edgetune_signal.stream.types import Samples
+    from edgetune_signal.stream import Samples
 
 Zone: TypeAlias = Literal["A", "B", "C", "D"]
 Support: TypeAlias = Literal["rigid", "flexible"]

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from edgetune_nas.bundle.files import MODEL_FILES, digest
 from edgetune_nas.bundle.read import load_bundle, read_card

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from edgetune_node.cli.local import access_checks, checks, doctor
-from edgetune_node.cli.local import source_check as listening
+from edgetune_node.cli.local import access_checks, checks, doctor, source_check as listening
 from edgetune_node.cli.local.checks import check_clock, check_disk, check_packages
 from edgetune_node.cli.local.source_check import Heard, judge
 from edgetune_node.config.settings import AssetSection, MqttSection

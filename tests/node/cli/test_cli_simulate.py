@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from edgetune_node.cli.remote.director import Director, find_condition
 from edgetune_node.cli.remote.simulate import parse_request, why_unheard

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aedes import HangingUp, install
 
-from edgetune_node.cli.local import access_checks, doctor
-from edgetune_node.cli.local import source_check as listening
+from edgetune_node.cli.local import access_checks, doctor, source_check as listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable

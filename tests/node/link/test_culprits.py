@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from edgetune_node.mqtt.culprits import ENDS, RECENT_S, RETRY_S, SUSPECTED_S, WATCHED, Culprits, described
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from edgetune_node.mqtt.broker_limits import Limits
 from edgetune_node.mqtt.delivery import MAX_TELEMETRY, Delivery, Stage

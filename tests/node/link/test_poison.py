@@ -9,8 +9,7 @@ import pytest
 from hanging_up import Aedes, install
 
 from edgetune_node.contract.topics import Topics
-from edgetune_node.mqtt import client_id_conflict as takeover
-from edgetune_node.mqtt import set_aside as second_chance
+from edgetune_node.mqtt import client_id_conflict as takeover, set_aside as second_chance
 from edgetune_node.mqtt.outbox import Outbox
 
 if TYPE_CHECKING:

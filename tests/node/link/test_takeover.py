@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from edgetune_node.mqtt import client_id_conflict as takeover
-from edgetune_node.mqtt import sockets
+from edgetune_node.mqtt import client_id_conflict as takeover, sockets
 from edgetune_node.mqtt.client_id_conflict import Takeovers
 
 RESET = struct.pack("ii", 1, 0)

@@ -1,1 +1,1 @@
-"""Room local."""
+"""Commands that need no running node."""

@@ -5,16 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgetune_node.cli.local.finding import Finding
-from edgetune_node.contract.messages import MESSAGES, Response, Status
-from edgetune_node.operator.broker_errors import BrokerError
-from edgetune_node.operator.broker_limits import LastWill, Limits
-from edgetune_node.operator.client import OperatorClient
-from edgetune_node.operator.topic_trial import TopicTrial
-from edgetune_node.operator.wills import connect_with_will
+from edgetune_node.contract import MESSAGES, Response, Status
+from edgetune_node.operator import BrokerError, LastWill, Limits, OperatorClient, TopicTrial, connect_with_will
 
 if TYPE_CHECKING:
-    from edgetune_node.config.settings import AssetSection, MqttSection, Settings
-    from edgetune_node.contract.topics import Topics
+    from edgetune_node.config import AssetSection, MqttSection, Settings
+    from edgetune_node.contract import Topics
 
 ECHO_S = 3.0
 PROBE = "resp/doctor"

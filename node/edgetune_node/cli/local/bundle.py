@@ -12,13 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from edgetune_nas.bundle.archive import export_bundle, import_bundle, read_key
-from edgetune_nas.bundle.pareto import pick as pick_from
-from edgetune_nas.bundle.read import load_bundle, read_card
+from edgetune_nas.bundle import export_bundle, import_bundle, load_bundle, pick as pick_from, read_card, read_key
 from edgetune_nas.errors import BundleError
-from edgetune_node.config.settings import AssetSection, load_settings
-from edgetune_node.storage.folders import INCOMING
-from edgetune_node.terminal.sizes import parse_size
+from edgetune_node.config import AssetSection, load_settings
+from edgetune_node.storage import INCOMING
+from edgetune_node.terminal import parse_size
 
 if TYPE_CHECKING:
     from edgetune_nas.card import ModelCard, Precision

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from edgetune_node.cli.local.finding import Finding
-from edgetune_node.ops.vitals import free_bytes
+from edgetune_node.ops import free_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path

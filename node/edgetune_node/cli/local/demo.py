@@ -13,13 +13,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from edgetune_node.terminal.json_output import json_errors, print_json
-from edgetune_node.terminal.sizes import parse_seconds
+from edgetune_node.terminal import json_errors, parse_seconds, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edgetune_node.demo.summary import Summary
+    from edgetune_node.demo import Summary
 
 
 def demo(
@@ -41,10 +40,7 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="Print only a summary, as one JSON object.")] = False,
 ) -> None:
     """Play the whole loop: a machine, a node that learns it, two faults; needs no broker and no sensor."""
-    from edgetune_node.demo import scenes
-    from edgetune_node.demo.broker import choose_broker
-    from edgetune_node.demo.play import perform
-    from edgetune_node.demo.screen import Screen
+    from edgetune_node.demo import Screen, choose_broker, perform, scenes
 
     console = Console(stderr=as_json)
     screen = Screen(console, time.monotonic)

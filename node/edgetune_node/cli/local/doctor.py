@@ -18,18 +18,15 @@ from edgetune_node.cli.local.checks import check_clock, check_disk, check_packag
 from edgetune_node.cli.local.finding import Finding
 from edgetune_node.cli.local.source_check import describe, judge, listen
 from edgetune_node.clock import SystemClock
-from edgetune_node.config import insecure
-from edgetune_node.config.settings import load_settings
-from edgetune_node.contract.access import access_list
-from edgetune_node.contract.topics import Topics
+from edgetune_node.config import insecure, load_settings
+from edgetune_node.contract import Topics, access_list
 from edgetune_node.errors import ConfigError
-from edgetune_node.operator.broker_errors import BrokerError
-from edgetune_node.operator.client import OperatorClient
+from edgetune_node.operator import BrokerError, OperatorClient
 from edgetune_signal import MqttSource, SourceError, open_source
 
 if TYPE_CHECKING:
-    from edgetune_node.config.settings import AssetSection, MqttSection, Settings
-    from edgetune_node.operator.broker_limits import Limits
+    from edgetune_node.config import AssetSection, MqttSection, Settings
+    from edgetune_node.operator import Limits
 
 LISTEN_S = 3.0
 RETAINED_S = 2.0

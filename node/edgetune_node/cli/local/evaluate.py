@@ -12,15 +12,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edgetune_nas.bundle.evaluation import evaluate as score
-from edgetune_nas.bundle.read import load_bundle
+from edgetune_nas.bundle import evaluate as score, load_bundle
 from edgetune_nas.errors import DataError
-from edgetune_node.terminal.json_output import json_errors, print_json
+from edgetune_node.terminal import json_errors, print_json
 from edgetune_signal import load_dataset
 
 if TYPE_CHECKING:
-    from edgetune_nas.bundle.evaluation import Evaluation
-    from edgetune_nas.bundle.read import Bundle
+    from edgetune_nas.bundle import Bundle, Evaluation
     from edgetune_signal import Dataset
 
 MAX_SHOWN_CLASSES = 16

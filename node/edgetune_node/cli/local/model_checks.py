@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from edgetune_nas.bundle.read import load_bundle
+from edgetune_nas.bundle import load_bundle
 from edgetune_nas.errors import BundleError
 from edgetune_node.cli.local.finding import Finding
-from edgetune_node.storage.folders import asset_folder
-from edgetune_node.storage.people import model_folders
+from edgetune_node.storage import asset_folder, model_folders
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgetune_node.config.settings import AssetSection
+    from edgetune_node.config import AssetSection
 
 
 def check_models(section: AssetSection, data_dir: Path) -> list[Finding]:

@@ -14,16 +14,14 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from edgetune_nas.bundle.files import CARD, REPORT, read_verified
-from edgetune_nas.bundle.read import read_card
+from edgetune_nas.bundle import CARD, REPORT, read_card, read_verified
 from edgetune_nas.errors import BundleError
 from edgetune_node.cli.local.bundle import card_table
 from edgetune_node.cli.recordings_report.figures import by_class, find_recordings, look_at, machine_finder
-from edgetune_node.config.machine import MachineSection
-from edgetune_node.config.settings import load_settings
-from edgetune_node.contract.json_input import problems
+from edgetune_node.config import MachineSection, load_settings
+from edgetune_node.contract import problems
 from edgetune_node.errors import ConfigError
-from edgetune_node.terminal.json_output import json_errors, print_json
+from edgetune_node.terminal import json_errors, print_json
 from edgetune_signal import RecordingError
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ def run(
     """Run the node until it is told to stop (SIGTERM, SIGHUP or Ctrl-C)."""
     sys.modules.setdefault("rich", None)  # type: ignore[arg-type] # structlog would load it, for tracebacks: 5 MiB
     from edgetune_node.clock import SystemClock
-    from edgetune_node.config.settings import load_settings
+    from edgetune_node.config import load_settings
     from edgetune_node.ops import logs
-    from edgetune_node.runtime.service import Service
+    from edgetune_node.runtime import Service
 
     # Where two threads compute, each waits this long at every lock and copy of the other; 5 ms by default, which at the
     # end of a search and at many times real time made the thread that classifies too slow for its samples.

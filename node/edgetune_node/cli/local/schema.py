@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from edgetune_node.contract.schemas import generate, write_schemas
+from edgetune_node.contract import generate, write_schemas
 from edgetune_node.errors import NodeError
 
 

@@ -13,14 +13,12 @@ from rich.console import Console
 
 from edgetune_nas.card import Budget
 from edgetune_nas.errors import BudgetError, NasError
-from edgetune_nas.search.goal import Goal
-from edgetune_nas.worker.job import Job, SearchJob, Source
-from edgetune_node.calibration.inputs import SearchDone, SearchProgress, input_of
+from edgetune_nas.search import Goal
+from edgetune_nas.worker import Job, SearchJob, Source
+from edgetune_node.calibration import SearchDone, SearchProgress, input_of
 from edgetune_node.cli.local.bundle import card_table
-from edgetune_node.config.settings import WindowSection
-from edgetune_node.terminal.bars import open_bar
-from edgetune_node.terminal.json_output import json_errors, print_json
-from edgetune_node.terminal.sizes import parse_count, parse_seconds, parse_size
+from edgetune_node.config import WindowSection
+from edgetune_node.terminal import json_errors, open_bar, parse_count, parse_seconds, parse_size, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from edgetune_signal import SourceEnded, SourceError, window_quality
 
 if TYPE_CHECKING:
     from edgetune_node.cli.local.finding import Level
-    from edgetune_node.config.settings import AssetSection
+    from edgetune_node.config import AssetSection
     from edgetune_signal import Chunk, Source, StreamSpec
 
 READ_S = 0.2

@@ -1,1 +1,1 @@
-"""Room recordings_report."""
+"""The page of recordings that `edgetune report` writes."""

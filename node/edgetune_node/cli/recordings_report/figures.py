@@ -8,14 +8,14 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from edgetune_node.clock import from_ns
-from edgetune_node.contract.parts import iso
+from edgetune_node.contract import iso
 from edgetune_signal import RecordingError, ShaftSpeed, StreamSpec, diagnose, read_recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from edgetune_node.config.machine import MachineSection
+    from edgetune_node.config import MachineSection
     from edgetune_signal import Condition, Recording
 
 LOOKED_AT_S = 10.0

@@ -6,7 +6,7 @@ from collections import defaultdict
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from edgetune_nas.bundle.html import page, table
+from edgetune_nas.bundle import page, table
 from edgetune_node.cli.recordings_report.figures import by_class
 from edgetune_node.cli.recordings_report.pictures import picture, trend_picture
 from edgetune_signal import read_recording
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgetune_node.cli.recordings_report.figures import Figures, Found
-    from edgetune_node.config.machine import MachineSection
+    from edgetune_node.config import MachineSection
 
 MOST_ROWS, MOST_PICTURES, MOST_TRENDS, MOST_REASONS = 200, 24, 20, 50
 COLUMNS = {

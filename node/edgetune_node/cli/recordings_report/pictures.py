@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_nas.bundle.html import ACCENT, INK, QUIET, figure_of, image, plain_decades
+from edgetune_nas.bundle import ACCENT, INK, QUIET, figure_of, image, plain_decades
 from edgetune_node.cli.recordings_report.figures import LOOKED_AT_S, condition_of
-from edgetune_signal.vibration.defects import HARMONICS, defect_orders
-from edgetune_signal.vibration.envelope import envelope_spectrum, kurtosis_band
-from edgetune_signal.vibration.velocity import hann
+from edgetune_signal.vibration import HARMONICS, defect_orders, envelope_spectrum, hann, kurtosis_band
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgetune_node.cli.recordings_report.figures import Figures
-    from edgetune_node.config.machine import MachineSection
+    from edgetune_node.config import MachineSection
     from edgetune_signal import Condition, Recording
 
     Float64 = NDArray[np.float64]

@@ -1,1 +1,1 @@
-"""Room remote."""
+"""Commands that talk to nodes over MQTT."""

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from edgetune_node.cli.remote.jobs import check, operate
-from edgetune_node.contract.commands import Acknowledge, LabelCommand
-from edgetune_node.operator.target import Target, takes_target
-from edgetune_node.terminal.sizes import parse_seconds
+from edgetune_node.contract import Acknowledge, LabelCommand
+from edgetune_node.operator import Target, takes_target
+from edgetune_node.terminal import parse_seconds
 
 TIMEOUT_S = 60.0
 """Both are done in a moment, or never."""

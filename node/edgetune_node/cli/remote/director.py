@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgetune_node.operator.job import COLLECTING
+from edgetune_node.operator import COLLECTING
 from edgetune_signal import SourceError
 
 if TYPE_CHECKING:

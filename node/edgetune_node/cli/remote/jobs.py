@@ -13,18 +13,14 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from edgetune_node.cli.remote.progress import open_progress, request
-from edgetune_node.contract.commands import Command, Recalibrate, Record
-from edgetune_node.contract.json_input import problems
+from edgetune_node.contract import Command, Recalibrate, Record, problems
 from edgetune_node.errors import NodeError
-from edgetune_node.operator.client import NoReplyError, OperatorClient
-from edgetune_node.operator.job import Job, follow, summary
-from edgetune_node.operator.target import Target, takes_target
-from edgetune_node.terminal.lines import InputLines
-from edgetune_node.terminal.sizes import parse_count, parse_seconds, parse_size
+from edgetune_node.operator import Job, NoReplyError, OperatorClient, Target, follow, summary, takes_target
+from edgetune_node.terminal import InputLines, parse_count, parse_seconds, parse_size
 
 if TYPE_CHECKING:
     from edgetune_node.cli.remote.progress import Progress
-    from edgetune_node.contract.topics import Topics
+    from edgetune_node.contract import Topics
 
 FIND_S = 5.0
 ACCEPT_S = 10.0

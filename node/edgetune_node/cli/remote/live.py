@@ -14,17 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from edgetune_node.config.settings import load_settings
-from edgetune_node.contract.json_input import problems
-from edgetune_node.contract.messages import Health, Status
-from edgetune_node.contract.topics import Topics
+from edgetune_node.config import load_settings
+from edgetune_node.contract import Health, Status, Topics, problems
 from edgetune_node.errors import ConfigError
-from edgetune_node.operator.broker_errors import BrokerError
-from edgetune_node.operator.client import OperatorClient
+from edgetune_node.operator import BrokerError, OperatorClient
 
 if TYPE_CHECKING:
-    from edgetune_node.config.settings import Settings
-    from edgetune_node.contract.parts import AssetHealth
+    from edgetune_node.config import Settings
+    from edgetune_node.contract import AssetHealth
 
 MAX_AGE_S = 10.0
 START_S = 60.0

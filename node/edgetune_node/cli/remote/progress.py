@@ -9,12 +9,12 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from edgetune_node.operator.job import SEARCHING
+from edgetune_node.operator import SEARCHING
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from edgetune_node.operator.job import Job
+    from edgetune_node.operator import Job
 
 STEP_PERCENT = 10
 _STANDS = {"running": "is running"}

@@ -20,18 +20,26 @@ import typer
 
 from edgetune_node.cli.remote.director import Director, find_condition
 from edgetune_node.cli.remote.jobs import find_asset
-from edgetune_node.operator.broker_errors import BrokerError, RefusedError
-from edgetune_node.operator.broker_limits import LastWill
-from edgetune_node.operator.client import OperatorClient, parse_object
-from edgetune_node.operator.target import Target, takes_target
-from edgetune_node.operator.wills import connect_with_will
-from edgetune_node.terminal.lines import InputLines
-from edgetune_node.terminal.sizes import parse_seconds
+from edgetune_node.operator import (
+    BrokerError,
+    LastWill,
+    OperatorClient,
+    RefusedError,
+    Target,
+    connect_with_will,
+    parse_object,
+    takes_target,
+)
+from edgetune_node.terminal import InputLines, parse_seconds
 from edgetune_signal import SourceError, StreamSpec, open_source, read_recording
-from edgetune_signal.simulators.armband import ARMBAND_CHANNELS, ARMBAND_GESTURES, ARMBAND_RATE_HZ, ARMBAND_UNIT
-from edgetune_signal.simulators.bearing import BEARING_CONDITIONS
-from edgetune_signal.sources.blocks import Block, encode_block
-from edgetune_signal.sources.replay import SUFFIXES
+from edgetune_signal.simulators import (
+    ARMBAND_CHANNELS,
+    ARMBAND_GESTURES,
+    ARMBAND_RATE_HZ,
+    ARMBAND_UNIT,
+    BEARING_CONDITIONS,
+)
+from edgetune_signal.sources import SUFFIXES, Block, encode_block
 
 if TYPE_CHECKING:
     from edgetune_signal import Chunk, Source

@@ -14,10 +14,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from edgetune_node.operator.client import OperatorClient
-from edgetune_node.operator.fleet import (
+from edgetune_node.operator import (
     Fleet,
+    OperatorClient,
     Row,
+    Target,
     fault_text,
     filters,
     heard_text,
@@ -25,9 +26,9 @@ from edgetune_node.operator.fleet import (
     model_text,
     phase_text,
     sample_age,
+    takes_target,
 )
-from edgetune_node.operator.target import Target, takes_target
-from edgetune_node.terminal.sizes import parse_seconds
+from edgetune_node.terminal import parse_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

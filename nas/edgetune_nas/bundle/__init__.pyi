@@ -1,0 +1,24 @@
+from .archive import export_bundle as export_bundle, import_bundle as import_bundle, read_key as read_key
+from .evaluation import Evaluation as Evaluation, evaluate as evaluate
+from .files import (
+    CARD as CARD,
+    MODEL_FILES as MODEL_FILES,
+    REPORT as REPORT,
+    read_verified as read_verified,
+    write_folder as write_folder,
+)
+from .html import (
+    ACCENT as ACCENT,
+    INK as INK,
+    QUIET as QUIET,
+    figure_of as figure_of,
+    image as image,
+    page as page,
+    plain_decades as plain_decades,
+    table as table,
+)
+from .pareto import FRONT as FRONT, Kept as Kept, pack as pack, pick as pick
+from .read import Bundle as Bundle, load_bundle as load_bundle, read_card as read_card
+from .report import render_apart as render_apart
+from .scores import metrics as metrics
+from .write import write_bundle as write_bundle

@@ -1,0 +1,40 @@
+from .closed_form import (
+    Drift as Drift,
+    discriminant as discriminant,
+    expected_drift as expected_drift,
+    is_closed_form as is_closed_form,
+    origins as origins,
+)
+from .cost import plan as plan
+from .ensemble import merge as merge, widened as widened
+from .frontend import (
+    Floats as Floats,
+    Labels as Labels,
+    fit_frontend as fit_frontend,
+    frontend_features as frontend_features,
+    frontend_weights as frontend_weights,
+    split_frontend as split_frontend,
+)
+from .layers import (
+    Conv as Conv,
+    Dense as Dense,
+    Flatten as Flatten,
+    GlobalPool as GlobalPool,
+    Layer as Layer,
+    Log as Log,
+    LpPool as LpPool,
+    MaxPool as MaxPool,
+    Network as Network,
+    Shape as Shape,
+    Softmax as Softmax,
+    describe as describe,
+    shapes as shapes,
+)
+from .search_space import Genotype as Genotype, Prior as Prior, expand as expand
+from .seed_architectures import emg_networks as emg_networks, vibration_networks as vibration_networks
+from .temperature import (
+    best_temperature as best_temperature,
+    true_probability as true_probability,
+    with_temperature as with_temperature,
+)
+from .torch_net import LayerNet as LayerNet, from_network as from_network, to_network as to_network

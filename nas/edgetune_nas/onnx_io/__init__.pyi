@@ -1,0 +1,10 @@
+from .int8_head import head_for_int8 as head_for_int8
+from .quantisation import Adapt as Adapt, quantise as quantise
+from .runtime import (
+    Classifier as Classifier,
+    latency_us as latency_us,
+    measure as measure,
+    open_session as open_session,
+)
+from .validate import check_network as check_network
+from .writer import write_onnx as write_onnx

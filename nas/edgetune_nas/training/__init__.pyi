@@ -1,0 +1,12 @@
+from .candidate import Candidate as Candidate, Interrupted as Interrupted, Result as Result, Scored as Scored
+from .cross_validation import fewest_takes as fewest_takes, folds as folds
+from .dataset_parts import Parts as Parts, divide as divide
+from .estimator import never as never
+from .evaluation import (
+    FEW_WINDOWS as FEW_WINDOWS,
+    Evaluation as Evaluation,
+    Problem as Problem,
+    evaluate as evaluate,
+    refit as refit,
+)
+from .task_profile import BRACKET_SIZE as BRACKET_SIZE, PROFILES as PROFILES, TaskProfile as TaskProfile

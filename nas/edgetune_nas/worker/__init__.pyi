@@ -1,0 +1,1 @@
+from .job import JOB_FILE as JOB_FILE, Job as Job, SearchJob as SearchJob, Source as Source

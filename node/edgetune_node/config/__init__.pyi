@@ -1,0 +1,12 @@
+from .machine import MachineSection as MachineSection
+from .settings import (
+    AlarmSection as AlarmSection,
+    AssetSection as AssetSection,
+    MqttSection as MqttSection,
+    NodeSection as NodeSection,
+    Settings as Settings,
+    SignSection as SignSection,
+    TlsSection as TlsSection,
+    WindowSection as WindowSection,
+    load_settings as load_settings,
+)

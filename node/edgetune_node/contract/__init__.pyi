@@ -1,0 +1,61 @@
+from .access import access_list as access_list
+from .commands import (
+    COMMANDS as COMMANDS,
+    Acknowledge as Acknowledge,
+    Cancel as Cancel,
+    Command as Command,
+    Continue as Continue,
+    Deploy as Deploy,
+    Label as Label,
+    LabelCommand as LabelCommand,
+    Ping as Ping,
+    Profile as Profile,
+    Recalibrate as Recalibrate,
+    Record as Record,
+    Rollback as Rollback,
+    Shelve as Shelve,
+    parse_command as parse_command,
+    read_id as read_id,
+)
+from .context import Context as Context, parse_context as parse_context
+from .json_input import MAX_PAYLOAD_BYTES as MAX_PAYLOAD_BYTES, problems as problems
+from .messages import (
+    MESSAGES as MESSAGES,
+    CalibrationPhase as CalibrationPhase,
+    CalibrationStatus as CalibrationStatus,
+    Classification as Classification,
+    Emg as Emg,
+    Fault as Fault,
+    Health as Health,
+    Info as Info,
+    Message as Message,
+    Model as Model,
+    Phase as Phase,
+    Response as Response,
+    SearchPhase as SearchPhase,
+    Sign as Sign,
+    State as State,
+    Status as Status,
+    Vibration as Vibration,
+)
+from .parts import (
+    NO_CLASSES as NO_CLASSES,
+    NOVEL as NOVEL,
+    UNKNOWN as UNKNOWN,
+    AssetHealth as AssetHealth,
+    AssetInfo as AssetInfo,
+    BrokerInfo as BrokerInfo,
+    Drift as Drift,
+    Figure as Figure,
+    PhysicsWord as PhysicsWord,
+    TrendWord as TrendWord,
+    iso as iso,
+)
+from .schemas import generate as generate, write_schemas as write_schemas
+from .signatures import PROPERTY as PROPERTY, refusal as refusal, seal as seal, sign as sign, unseal as unseal
+from .topics import (
+    ASSET_COMMANDS as ASSET_COMMANDS,
+    MAX_RESPONSE_TOPIC_BYTES as MAX_RESPONSE_TOPIC_BYTES,
+    NODE_COMMANDS as NODE_COMMANDS,
+    Topics as Topics,
+)

@@ -1,0 +1,2 @@
+from .node import Node as Node
+from .resumption import Interrupted as Interrupted

@@ -1,0 +1,4 @@
+from .broker import choose_broker as choose_broker
+from .play import perform as perform
+from .screen import Screen as Screen
+from .summary import Summary as Summary

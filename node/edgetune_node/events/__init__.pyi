@@ -1,0 +1,35 @@
+from .effects import (
+    AckCommand as AckCommand,
+    CancelSearch as CancelSearch,
+    Durability as Durability,
+    Effect as Effect,
+    Exit as Exit,
+    FinishCommand as FinishCommand,
+    Install as Install,
+    KeepCommand as KeepCommand,
+    KeepNovel as KeepNovel,
+    LabelNovel as LabelNovel,
+    NoteCommand as NoteCommand,
+    Publish as Publish,
+    SaveRecording as SaveRecording,
+    StartSearch as StartSearch,
+)
+from .events import (
+    ChunkArrived as ChunkArrived,
+    CommandArrived as CommandArrived,
+    CommandRefused as CommandRefused,
+    ContextArrived as ContextArrived,
+    Event as Event,
+    Kept as Kept,
+    LinkChanged as LinkChanged,
+    ModelReady as ModelReady,
+    NovelChanged as NovelChanged,
+    RecordingSaved as RecordingSaved,
+    SearchReported as SearchReported,
+    SourceChanged as SourceChanged,
+    SourceRefused as SourceRefused,
+    StopRequested as StopRequested,
+    Tick as Tick,
+)
+from .publisher import Emitter as Emitter
+from .records import Answer as Answer, Missed as Missed, Origin as Origin, Stored as Stored

@@ -1,0 +1,18 @@
+from .broker_errors import BrokerError as BrokerError, RefusedError as RefusedError
+from .broker_limits import LastWill as LastWill, Limits as Limits
+from .client import NoReplyError as NoReplyError, OperatorClient as OperatorClient, parse_object as parse_object
+from .fleet import (
+    Fleet as Fleet,
+    Row as Row,
+    fault_text as fault_text,
+    filters as filters,
+    heard_text as heard_text,
+    is_stale as is_stale,
+    model_text as model_text,
+    phase_text as phase_text,
+    sample_age as sample_age,
+)
+from .job import COLLECTING as COLLECTING, SEARCHING as SEARCHING, Job as Job, follow as follow, summary as summary
+from .target import Target as Target, takes_target as takes_target
+from .topic_trial import TopicTrial as TopicTrial
+from .wills import connect_with_will as connect_with_will

@@ -1,0 +1,14 @@
+from .npz import Npz as Npz, open_npz as open_npz
+from .recording import (
+    Recording as Recording,
+    check_recording as check_recording,
+    read_recording as read_recording,
+    write_recording as write_recording,
+)
+from .store import (
+    FILE_OVERHEAD_BYTES as FILE_OVERHEAD_BYTES,
+    BrokenRecording as BrokenRecording,
+    RecordingInfo as RecordingInfo,
+    RecordingStore as RecordingStore,
+    held_out_start as held_out_start,
+)
