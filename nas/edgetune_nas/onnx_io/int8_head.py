@@ -31,7 +31,7 @@ MIN_WINDOWS, MAX_WINDOWS = 256, 2048
 
 
 def head_for_int8(network: Network, learned: Dataset) -> Adapt | None:
-    """Return what `edgetune_nas.onnx_io.quantisation.quantise` adapts a model of ``network`` with; None unless it is a closed form.
+    """Return what `quantise` adapts a model of ``network`` with; None unless it is a closed form.
 
     Parameters
     ----------

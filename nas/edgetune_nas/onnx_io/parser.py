@@ -105,7 +105,7 @@ class Graph:
 
 
 def read_graph(data: bytes) -> Graph:
-    """Graph of an ONNX file, after checking that it has nothing that `edgetune_nas.onnx_io.writer` and int8 do not write.
+    """Graph of an ONNX file, after checking that it has only what `edgetune_nas.onnx_io.writer` and int8 write.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """A search in a process of its own: what to search, and the parent's side of it.
 
-``python -m edgetune_nas.worker.child JOB.json`` is the child; `SearchJob` starts it, follows it and ends it. This module
-loads neither torch nor onnx.
+``python -m edgetune_nas.worker.child JOB.json`` is the child; `SearchJob` starts it, follows it and ends it. This
+module loads neither torch nor onnx.
 """
 
 from __future__ import annotations

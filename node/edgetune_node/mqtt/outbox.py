@@ -66,7 +66,7 @@ class Outbox:
     clock
         UTC nanoseconds, as `time.time_ns` gives them.
     steady
-        Nanoseconds since the machine's start, as `edgetune_node.mqtt.outbox_clock.since_boot_ns` gives them. Without them
+        Nanoseconds since the machine's start, as `since_boot_ns` returns them. Without them
         `clock` is taken to never jump.
     machine_boot
         Names the time from one start of the machine to the next; empty where it is not known.

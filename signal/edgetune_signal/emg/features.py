@@ -41,7 +41,7 @@ class EmgFeatures:
     seconds
         Length of the stretch.
     quality
-        As `edgetune_signal.stream.quality.window_quality` names it. With ``nan`` the values of that channel are ``nan``.
+        As `edgetune_signal.stream.window_quality` names it. With ``nan`` the values of that channel are ``nan``.
     """
 
     rms: tuple[float, ...]

@@ -28,7 +28,7 @@ class Indicators:
     seconds
         Length of the signal they were computed from.
     quality
-        As `edgetune_signal.stream.quality.window_quality` names it. With ``nan`` the values of that channel are ``nan``.
+        As `edgetune_signal.stream.window_quality` names it. With ``nan`` the values of that channel are ``nan``.
     """
 
     rms: tuple[float, ...]

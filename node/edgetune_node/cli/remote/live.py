@@ -1,7 +1,7 @@
 """Whether a running node is alive, asked of the broker: what it last said of itself must be good and fresh.
 
-``python -m edgetune_node.cli.remote.live --config FILE`` prints one line per problem and ends 1 where there is any; it is the
-health check of the containers, and so imports nothing that a node's messages do not need.
+``python -m edgetune_node.cli.remote.live --config FILE`` prints one line per problem and ends 1 where there is any. It
+is the health check of the containers, and so imports nothing that a node's messages do not need.
 """
 
 from __future__ import annotations
