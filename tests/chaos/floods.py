@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import psutil
 from plant import Node, PlantError, Watcher, wait_until
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "node" / "benches"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from flooding import flooded
 
 if TYPE_CHECKING:

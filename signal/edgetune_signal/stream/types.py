@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Samples = NDArray[np.float32]
+
+Samples: TypeAlias = "NDArray[np.float32]"
+"""``(channels, n)``."""
 
 
 @dataclass(frozen=True, slots=True)

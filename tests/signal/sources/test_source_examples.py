@@ -12,7 +12,7 @@ from edgetune_signal import SourceOptionsError, StreamSpec, open_source, source_
 from edgetune_signal.sources.conversion import CONVERSION_OPTIONS
 from edgetune_signal.sources.registry import ENTRY_POINT_GROUP
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 KINDS = sorted(PROJECT["entry-points"][ENTRY_POINT_GROUP])
 EXAMPLE = (ROOT / "config.example.toml").read_text(encoding="utf-8")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edgetune_signal.sources.live import Piece
 
 pyserial = pytest.importorskip("serial", reason="pyserial is not installed: pip install 'edgetune[serial]'")
-EXAMPLES = Path(__file__).parents[2] / "signal" / "examples"
+EXAMPLES = Path(__file__).parents[3] / "signal" / "examples"
 SPEC = StreamSpec(2, 1000.0, "g")
 N = 20
 

@@ -13,7 +13,7 @@ from edgetune_node.config.settings import AssetSection, Settings, SourceSection,
 from edgetune_node.errors import ConfigError
 from edgetune_signal.vibration.condition_indicators import IndicatorBuffer
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "config.example.toml"
+EXAMPLE = Path(__file__).resolve().parents[3] / "config.example.toml"
 SMALL = """
 [node]
 id = "edge1"

@@ -24,7 +24,7 @@ from edgetune_signal import Block, BlockError, MqttSource, SourceEnded, StreamSp
 from edgetune_signal.sources.blocks import MAX_BLOCK_BYTES
 from edgetune_signal.sources.mqtt import MAX_QUEUED_BLOCKS
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "signal" / "examples"
+EXAMPLES = Path(__file__).resolve().parents[3] / "signal" / "examples"
 SPEC = StreamSpec(2, 1000.0, "g")
 
 blocks = st.builds(
