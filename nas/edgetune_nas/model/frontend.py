@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -13,9 +13,9 @@ from edgetune_nas.usage import BATCH_BYTES, batches
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float32]
-    Labels = NDArray[np.int64]
-    Weights = dict[str, NDArray[np.float32]]
+Floats: TypeAlias = "NDArray[np.float32]"
+Labels: TypeAlias = "NDArray[np.int64]"
+Weights: TypeAlias = "dict[str, NDArray[np.float32]]"
 
 LOG_FLOOR, BANK_LOG_FLOOR = 3e-2, 2e-3
 """Offset of the logarithm behind an envelope and behind a bank, as a share of the mean pooled value.
