@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Adapt: TypeAlias = Callable[[onnx.ModelProto], onnx.ModelProto]
+Adapt: TypeAlias = "Callable[[onnx.ModelProto], onnx.ModelProto]"
+"""Returns a float model to quantise in the place of a quantised one."""
 
 FLOAT_OPERATIONS: Final = frozenset({"Add", "GlobalLpPool", "Log", "LpPool", "Mul", "Softmax"})
 """Operations that stay float: int8 kernels do not exist for it, or eight bits would cost the result its meaning."""
