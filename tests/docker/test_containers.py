@@ -196,6 +196,9 @@ def test_the_health_check_tells_a_live_node_from_one_without_samples(stack: Stac
     assert stack.inspect("node")["State"]["Health"]["Status"] == "healthy"
     check = ["python", "-m", "edgetune_node.cli.remote.live", "--config", CONFIG]
     assert stack.inside("node", *check) == ""
+    shell, asked = stack.inspect("node")["Config"]["Healthcheck"]["Test"]
+    first_to_go = asked.replace("exec python", "cat /proc/$$/oom_score_adj; exec python")
+    assert (shell, stack.inside("node", "sh", "-c", first_to_go).strip()) == ("CMD-SHELL", "1000")
     stack.compose("pause", "machine")
     try:
         deadline = time.monotonic() + 60

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 import traceback
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -31,7 +31,6 @@ NICENESS = 10
 LIBRARY_ADDRESS_SPACE = 2 << 30
 """Address space that torch and onnxruntime reserve, most of it never touched."""
 PR_SET_PDEATHSIG = 1
-OOM_FIRST = "1000"
 
 
 class _Cancelled:
@@ -60,7 +59,6 @@ def main(arguments: Sequence[str]) -> int:
     with _events_only_stdout() as events:
         if options.parent is not None:
             _die_with(options.parent)
-            _die_first()
         return _report(options.job, cancelled, events)
 
 
@@ -175,12 +173,6 @@ def _die_with(parent: int) -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before we asked
         sys.exit(1)
-
-
-def _die_first() -> None:
-    """Let the kernel end this process, not the node that started it, where memory runs out."""
-    with suppress(OSError):  # not on every system
-        Path("/proc/self/oom_score_adj").write_text(OOM_FIRST)
 
 
 @contextmanager

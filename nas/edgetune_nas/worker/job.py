@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -28,6 +29,7 @@ JOB_FILE = "job.json"
 GRACE_SECONDS = 10.0
 """Time between asking a child to stop and killing it; writing the best bundle so far takes some of it."""
 MAX_LOG_LINE = 8192
+OOM_FIRST = "1000"
 
 
 class _Model(BaseModel):
@@ -126,6 +128,9 @@ class SearchJob:
             env=environment,
             start_new_session=True,
         )
+        # where memory runs out, the kernel shall end the child and not the node, also while the child still starts
+        with suppress(OSError):  # not on every system
+            Path(f"/proc/{process.pid}/oom_score_adj").write_text(OOM_FIRST)
         if log is not None and process.stderr is not None:
             threading.Thread(target=_relay, args=(process.stderr, log), name="search-log", daemon=True).start()
         return cls(process, grace)

@@ -191,9 +191,9 @@ def test_a_source_is_one_path_or_recordings_with_a_window(values: dict[str, Any]
 def test_where_memory_runs_out_the_kernel_ends_the_search_first(tmp_path: Path) -> None:
     job = SearchJob.start(_job(tmp_path, candidates=16))
     try:
+        assert Path(f"/proc/{job.pid}/oom_score_adj").read_text().strip() == "1000"  # before it has loaded anything
         events = job.events()
         assert next(events)["event"] != "failed"
-        assert Path(f"/proc/{job.pid}/oom_score_adj").read_text().strip() == "1000"
     finally:
         job.kill()
     assert "ended by SIGKILL" in list(events)[-1]["message"]
