@@ -167,9 +167,9 @@ class Calibration:
             case _:
                 return "uncalibrated" if self._current_model is None else "monitoring"
 
-    def check(self, wish: Continue | CancelRequested) -> None:
+    def check_request(self, request: Continue | CancelRequested) -> None:
         """Raise `Refused` if a command of a person has no effect now."""
-        if isinstance(wish, Continue):
+        if isinstance(request, Continue):
             if self.phase != "waiting":
                 raise Refused(f"the job waits for nobody now, its phase is {self.phase!r}")
         elif self.phase == "deploying":

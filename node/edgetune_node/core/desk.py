@@ -254,7 +254,7 @@ class Desk:
     def _continue(self) -> tuple[Answer, list[Effect]]:
         if self._calibration is None:
             raise Refused("no job is running")
-        self._calibration.check(cal.Continue())
+        self._calibration.check_request(cal.Continue())
         return Answer("done"), self._feed(cal.Continue())
 
     def _cancel(self) -> tuple[Answer, list[Effect]]:
@@ -262,7 +262,7 @@ class Desk:
             raise Refused("no job is running")
         if self._calibration is None:
             raise Refused(f"{self._origin.name} is too short to be cancelled")
-        self._calibration.check(cal.CancelRequested())
+        self._calibration.check_request(cal.CancelRequested())
         return Answer("done", detail={"job": self.job}), self._feed(cal.CancelRequested())
 
     def _about_fault(self, command: Acknowledge | Shelve) -> tuple[Answer, list[Effect]]:

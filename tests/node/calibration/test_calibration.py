@@ -204,7 +204,7 @@ def queued() -> Job:
 )
 def test_a_job_can_be_cancelled_in_every_phase_before_deployment(make: Any, stops: bool) -> None:  # noqa: FBT001
     running = make()
-    running.calibration.check(cal.CancelRequested())
+    running.calibration.check_request(cal.CancelRequested())
     outputs = running.tell(cal.CancelRequested())
     assert (CANCEL_SEARCH in outputs) == stops
     assert running.finished.status == "cancelled"
@@ -243,17 +243,17 @@ def test_a_model_that_is_being_installed_cannot_be_cancelled_any_more() -> None:
     running = searching()
     running.tell(DONE)
     with pytest.raises(Refused, match="cmd/rollback"):
-        running.calibration.check(cal.CancelRequested())
+        running.calibration.check_request(cal.CancelRequested())
     assert running.tell(cal.CancelRequested()) == []
     assert running.phase == "deploying"
 
 
 def test_continue_is_refused_where_nobody_waits_for_it() -> None:
     running = waiting()
-    running.calibration.check(cal.Continue())
+    running.calibration.check_request(cal.Continue())
     running.tell(cal.Continue())
     with pytest.raises(Refused, match="'recording'"):
-        running.calibration.check(cal.Continue())
+        running.calibration.check_request(cal.Continue())
 
 
 # ---- laws ------------------------------------------------------------------------------------------------------------

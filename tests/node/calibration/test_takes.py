@@ -85,7 +85,7 @@ def test_a_countdown_needs_no_continue() -> None:
     running.tell(cal.Continue())
     assert running.phase == "countdown"
     with pytest.raises(Refused):
-        running.calibration.check(cal.Continue())
+        running.calibration.check_request(cal.Continue())
 
 
 def test_classes_that_are_stored_are_trained_on_too() -> None:
