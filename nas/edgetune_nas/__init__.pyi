@@ -6,4 +6,5 @@ from .errors import (
     JournalError as JournalError,
     NasError as NasError,
 )
-from .search import SearchEvent as SearchEvent, SearchResult as SearchResult
+from .search import SearchProgress as SearchProgress, SearchResult as SearchResult
+from .worker import SearchEvent as SearchEvent

@@ -3,6 +3,7 @@
 NodeError
 ├── ConfigError      the configuration is wrong (every problem is named); exit code 2
 ├── CommandError     a command is refused (every problem is named)
+├── Refused          what was asked for cannot be done now
 ├── PayloadError     a payload is not what its topic takes
 ├── StoreError       the model store cannot do what was asked
 └── OutboxError      the outbox file cannot be used
@@ -48,6 +49,10 @@ class CommandError(NodeError):
         self.command_id = command_id
         self.problems = problems
         super().__init__(f"{command}: " + "; ".join(problems))
+
+
+class Refused(NodeError):  # noqa: N818 - an answer, not a defect
+    """What was asked for cannot be done; the message says why, and what to do."""
 
 
 class PayloadError(NodeError):

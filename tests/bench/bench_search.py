@@ -11,12 +11,13 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from edgetune_nas.card import Budget
+from edgetune_nas.worker.events import SearchDone
 from edgetune_nas.worker.job import Job, SearchJob, Source
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ CASES = (
 )
 
 
-def run(case: Case, data: Path, candidates: int | None) -> dict[str, Any]:
+def run(case: Case, data: Path, candidates: int | None) -> SearchDone:
     """Search in a child process; give its last event."""
     with tempfile.TemporaryDirectory(prefix="edgetune-bench-") as out:
         job = Job(
@@ -56,11 +57,9 @@ def run(case: Case, data: Path, candidates: int | None) -> dict[str, Any]:
             out=Path(out),
             candidates=candidates,
         )
-        last: dict[str, Any] = {}
-        for event in SearchJob.start(job).events():
-            last = event
-    if last.get("event") != "done":
-        raise SystemExit(f"{case.name}: {last.get('message')}")
+        *_, last = SearchJob.start(job).events()
+    if not isinstance(last, SearchDone):
+        raise SystemExit(f"{case.name}: {last}")
     return last
 
 
@@ -86,21 +85,21 @@ def main() -> None:
     for case in CASES:
         baseline = run(case, data, CLOSED_FORMS)
         full = run(case, data, None)
-        reference = baseline["card"]["metrics"]["accuracy"]
+        reference = baseline.card.metrics.accuracy
         for found, result in (("closed forms", baseline), ("whole search", full)):
-            card = result["card"]
-            low, high = card["metrics"]["accuracy_low"], card["metrics"]["accuracy_high"]
-            accuracy = card["metrics"]["accuracy"]
+            card = result.card
+            low, high = card.metrics.accuracy_low, card.metrics.accuracy_high
+            accuracy = card.metrics.accuracy
             table.add_row(
                 case.name,
                 str(case.ram_bytes),
                 found,
                 f"{accuracy:.1%} ({low:.1%}-{high:.1%})",
                 f"{accuracy / reference:.3f}",
-                str(card["cost"]["arena_bytes"]),
-                f"{result['cpu_seconds']:.1f}",
-                f"{result['seconds']:.1f}",
-                f"{result['peak_rss_bytes'] / 2**20:.0f}",
+                str(card.cost.arena_bytes),
+                f"{result.cpu_seconds:.1f}",
+                f"{result.seconds:.1f}",
+                f"{result.peak_rss_bytes / 2**20:.0f}",
             )
     Console(width=140).print(table)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 CHILD = """
 import os, sys
-from edgetune_nas import job_child
+from edgetune_nas.worker import child
 
 def fails(*_):
     print("what a library prints")
     raise RuntimeError("a defect")
 
-job_child._run = fails
-code = job_child.main(["job.json"])
+child._run = fails
+code = child.main(["job.json"])
 sys.stderr.flush()
 os._exit(code)
 """
@@ -43,6 +43,6 @@ def test_a_childs_log_is_read_however_much_it_is(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("PYTHONVERBOSE", "1")  # far more than a pipe holds
     lines: list[str] = []
     job = Job(data=Source(path=tmp_path / "none"), task="fault", budget=Budget(), out=tmp_path / "out")
-    events: list[dict[str, Any]] = list(SearchJob.start(job, log=lines.append).events())
-    assert events[-1]["event"] == "failed"
+    *_, failed = SearchJob.start(job, log=lines.append).events()
+    assert failed.event == "failed"
     assert sum(map(len, lines)) > 100_000

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 
 from edgetune_nas.card import Budget, ModelCard
+from edgetune_nas.search.progress import SearchProgress
+from edgetune_nas.worker.events import SearchDone
 from edgetune_node.calibration import inputs as cal
 from edgetune_node.calibration.job import Calibration
 from edgetune_node.contract.commands import Recalibrate, Record
+from edgetune_node.events.effects import CancelSearch, Install, StartSearch
 from edgetune_signal import Chunk, StreamSpec
 
 SPEC = StreamSpec(channels=1, rate_hz=100.0, unit="g")
@@ -82,9 +85,19 @@ def card(accuracy: float = 0.95, replaced: float | None = None) -> ModelCard:
     return ModelCard.model_validate(card_json(accuracy, replaced))
 
 
-DONE = cal.SearchDone(Path("/incoming/model-new"), card())
-BETTER = cal.SearchDone(Path("/incoming/model-new"), card(0.95, replaced=0.90))
-PROGRESS = cal.SearchProgress("training", 0.5, seconds_left=25.0, candidates=7, rejected=2, trained=3)
+def search_done(card: ModelCard, bundle: str = "/incoming/model-new") -> SearchDone:
+    return SearchDone(bundle=Path(bundle), card=card, seconds=30.0, cpu_seconds=29.0, peak_rss_bytes=10**8)
+
+
+DONE = search_done(card())
+BETTER = search_done(card(0.95, replaced=0.90))
+PROGRESS = SearchProgress(phase="training", fraction=0.5, seconds_left=25.0, candidates=7, rejected=2, trained=3)
+INSTALL = Install("bearing1", "j1", "install", bundle=Path("/incoming/model-new"))
+CANCEL_SEARCH = CancelSearch("bearing1", "j1")
+
+
+def start_search(*classes: str, budget: Budget = BUDGET) -> StartSearch:
+    return StartSearch("bearing1", "j1", classes, budget)
 
 
 @dataclass

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edgetune_nas.bundle.read import Bundle
+    from edgetune_nas.worker import SearchEvent
 
 
 RATE = 1000.0
@@ -182,7 +183,7 @@ def record_guided(bench: Bench, job: str = "r1", classes: tuple[str, ...] = ("no
     return effects
 
 
-def report(bench: Bench, job: str, event: dict[str, Any], asset: str = "bearing") -> list[Effect]:
+def report(bench: Bench, job: str, event: SearchEvent, asset: str = "bearing") -> list[Effect]:
     return bench.handle(SearchReported(asset, job, event))
 
 

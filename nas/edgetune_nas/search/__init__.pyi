@@ -1,3 +1,3 @@
 from .goal import Goal as Goal
-from .progress import SearchEvent as SearchEvent
+from .progress import SearchPhase as SearchPhase, SearchProgress as SearchProgress
 from .run import SearchResult as SearchResult, search as search

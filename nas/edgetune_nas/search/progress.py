@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgetune_nas.search.engine import Engine
 
-Phase = Literal["loading", "closed_form", "training", "retraining", "exporting", "done"]
+SearchPhase = Literal["loading", "closed_form", "training", "retraining", "exporting", "done"]
 StoppedBy = Literal["converged", "time", "cancelled", "candidates"]
 
 EVENT_SECONDS = 0.5
-_SPAN: dict[Phase, tuple[float, float]] = {
+_SPAN: dict[SearchPhase, tuple[float, float]] = {
     "loading": (0.0, 0.02),
     "closed_form": (0.02, 0.1),
     "training": (0.1, 0.8),
@@ -25,22 +26,20 @@ _SPAN: dict[Phase, tuple[float, float]] = {
 """Start and end of each phase, as fractions of the search."""
 
 
-@dataclass(frozen=True, slots=True)
-class SearchEvent:
+class SearchProgress(BaseModel):
     """Progress of a search: ``fraction`` from 0 to 1, the best candidate's accuracy on validation windows."""
 
-    phase: Phase
-    fraction: float
-    seconds_left: float
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    event: Literal["progress"] = "progress"
+    phase: SearchPhase
+    fraction: float = Field(ge=0, le=1)
+    seconds_left: float = Field(ge=0)
     candidates: int = 0
     rejected: int = 0
     trained: int = 0
     best_accuracy: float | None = None
     best_arena_bytes: int | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the event as a plain JSON value."""
-        return {"event": "progress", **asdict(self)}
 
 
 class Monitor:
@@ -68,13 +67,13 @@ class Monitor:
         seconds: float,
         *,
         spent: float,
-        on_event: Callable[[SearchEvent], None],
+        on_event: Callable[[SearchProgress], None],
         cancelled: Callable[[], bool],
         clock: Callable[[], float],
     ) -> None:
         self.seconds, self._on_event, self._cancelled, self._clock = seconds, on_event, cancelled, clock
         self._began = clock() - spent
-        self._phase: Phase = "loading"
+        self._phase: SearchPhase = "loading"
         self._phase_began = self._emitted = float("-inf")
         self._fraction = 0.0
         self._engine: Engine | None = None
@@ -98,7 +97,7 @@ class Monitor:
         """Report this engine's counts and best candidate from now on."""
         self._engine = engine
 
-    def enter(self, phase: Phase) -> None:
+    def enter(self, phase: SearchPhase) -> None:
         """Begin a phase and say so."""
         self._phase, self._phase_began = phase, self._clock()
         self._emit()
@@ -122,18 +121,17 @@ class Monitor:
         rest = max(1e-9, planned - (self._phase_began - self._began))
         share = min(1.0, max(0.0, (self._emitted - self._phase_began) / rest))
         self._fraction = max(self._fraction, low + share * (high - low))
-        event = SearchEvent(self._phase, round(self._fraction, 4), round(self.left, 1))
         engine = self._engine
-        if engine is not None:
-            best = engine.best
-            event = SearchEvent(
-                event.phase,
-                event.fraction,
-                0.0 if self._phase == "done" else event.seconds_left,
-                engine.considered,
-                engine.rejected,
-                engine.trained,
-                None if best is None else best.result.accuracy,
-                None if best is None else best.candidate.cost.arena_bytes,
+        best = None if engine is None else engine.best
+        self._on_event(
+            SearchProgress(
+                phase=self._phase,
+                fraction=round(self._fraction, 4),
+                seconds_left=0.0 if self._phase == "done" else round(self.left, 1),
+                candidates=0 if engine is None else engine.considered,
+                rejected=0 if engine is None else engine.rejected,
+                trained=0 if engine is None else engine.trained,
+                best_accuracy=None if best is None else best.result.accuracy,
+                best_arena_bytes=None if best is None else best.candidate.cost.arena_bytes,
             )
-        self._on_event(event)
+        )

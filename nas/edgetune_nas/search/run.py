@@ -17,7 +17,7 @@ from edgetune_nas.search.finalists import first_quick_enough, kept_points, laten
 from edgetune_nas.search.goal import Goal
 from edgetune_nas.search.journal import Journal
 from edgetune_nas.search.loop import Exploration
-from edgetune_nas.search.progress import Monitor, SearchEvent
+from edgetune_nas.search.progress import Monitor, SearchProgress
 from edgetune_nas.search.winner import export, pareto_points
 from edgetune_nas.training import (
     FEW_WINDOWS,
@@ -71,7 +71,7 @@ def search(
     seed: int = 0,
     library: Dataset | None = None,
     replaced: Path | None = None,
-    on_event: Callable[[SearchEvent], None] = lambda _: None,
+    on_event: Callable[[SearchProgress], None] = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
     candidates: int | None = None,
     executor: Executor | None = None,

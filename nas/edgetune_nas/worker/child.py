@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import json
 import os
 import resource
 import signal
@@ -13,18 +12,20 @@ import time
 import traceback
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from pydantic import ValidationError
 
 from edgetune_nas import standard_streams
-from edgetune_nas.errors import BudgetError, NasError
+from edgetune_nas.errors import NasError
 from edgetune_nas.usage import peak_rss_bytes
+from edgetune_nas.worker.events import SearchDone, SearchFailed, describe, event_line
 from edgetune_nas.worker.job import Job, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from edgetune_nas.worker.events import SearchEvent
     from edgetune_signal.datasets import Dataset
 
 NICENESS = 10
@@ -66,25 +67,22 @@ def _report(path: Path, cancelled: _Cancelled, events: TextIO) -> int:
     """Run the job and say how it ended; this is the process's edge, so whatever went wrong becomes an event."""
     try:
         done = _run(path, cancelled, events)
-    except BudgetError as error:
-        _say(events, _failed(error) | {"limit": error.limit, "asked": error.asked, "smallest": error.smallest})
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        _say(events, {"event": "failed", "error": "JobError", "message": f"{path}: {problems}"})
+        _say(events, SearchFailed(error="JobError", message=f"{path}: {describe(error)}"))
     except MemoryError:
         message = "the search needs more memory than max_rss_bytes allows; allow more, or give it fewer windows"
-        _say(events, {"event": "failed", "error": "MemoryError", "message": message})
+        _say(events, SearchFailed(error="MemoryError", message=message))
     except Exception as error:  # noqa: BLE001 - reported to the parent, with the traceback in the log
         if not _is_users_mistake(error):
             traceback.print_exc()
-        _say(events, _failed(error))
+        _say(events, SearchFailed.of(error))
     else:
         _say(events, done)
         return 0
     return 1
 
 
-def _run(path: Path, cancelled: _Cancelled, events: TextIO) -> dict[str, Any]:
+def _run(path: Path, cancelled: _Cancelled, events: TextIO) -> SearchDone:
     began = time.monotonic()
     job = Job.model_validate_json(path.read_bytes())
     _limit(job.max_rss_bytes)
@@ -104,21 +102,20 @@ def _run(path: Path, cancelled: _Cancelled, events: TextIO) -> dict[str, Any]:
         seed=job.seed,
         library=library(),
         replaced=job.replaced,
-        on_event=lambda event: _say(events, event.to_json()),
+        on_event=lambda event: _say(events, event),
         cancelled=cancelled,
         candidates=job.candidates,
         goal=job.goal,
         spent_seconds=time.monotonic() - began,
         spent_cpu_seconds=time.process_time(),
     )
-    return {
-        "event": "done",
-        "bundle": str(result.bundle),
-        "card": result.card.model_dump(mode="json"),
-        "seconds": round(time.monotonic() - began, 3),
-        "cpu_seconds": round(time.process_time(), 3),
-        "peak_rss_bytes": peak_rss_bytes(),
-    }
+    return SearchDone(
+        bundle=result.bundle,
+        card=result.card,
+        seconds=round(time.monotonic() - began, 3),
+        cpu_seconds=round(time.process_time(), 3),
+        peak_rss_bytes=peak_rss_bytes(),
+    )
 
 
 def load(source: Source) -> Dataset:
@@ -142,18 +139,14 @@ def load(source: Source) -> Dataset:
     return recordings_dataset(recordings, source.window, source.hop or source.window)
 
 
-def _failed(error: Exception) -> dict[str, Any]:
-    return {"event": "failed", "error": type(error).__name__, "message": str(error)}
-
-
 def _is_users_mistake(error: Exception) -> bool:
     from edgetune_signal.errors import SignalError
 
     return isinstance(error, NasError | SignalError | OSError)
 
 
-def _say(events: TextIO, event: dict[str, Any]) -> None:
-    events.write(json.dumps(event) + "\n")
+def _say(events: TextIO, event: SearchEvent) -> None:
+    events.write(event_line(event) + "\n")
     events.flush()
 
 

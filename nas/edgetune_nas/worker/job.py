@@ -6,7 +6,6 @@ module loads neither torch nor onnx.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -14,16 +13,19 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
 
 from edgetune_nas.card import Budget, Task
-from edgetune_nas.search import Goal
+from edgetune_nas.search import Goal, SearchProgress
+from edgetune_nas.worker.events import MALFORMED, SearchFailed, read_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import IO
+
+    from edgetune_nas.worker.events import SearchEvent
 
 JOB_FILE = "job.json"
 GRACE_SECONDS = 10.0
@@ -140,22 +142,31 @@ class SearchJob:
         """Process id of the child, which is its group's id too."""
         return self._process.pid
 
-    def events(self) -> Iterator[dict[str, Any]]:
-        """Yield the child's events as they come; the last one is ``done`` or ``failed``, however the child ended."""
+    def events(self) -> Iterator[SearchEvent]:
+        """Yield the child's events as they come; the last one is ``done`` or ``failed``, however the child ended.
+
+        A child that prints a malformed event is killed; that event is its failure.
+        """
         stream = self._process.stdout
         if stream is None:
             raise AssertionError("the child's output is a pipe")
-        last = None
+        last: SearchEvent | None = None
         with stream:
             for line in stream:
-                event = _parsed(line)
-                if event is not None:
-                    last = event["event"]
-                    yield event
+                event = read_event(line)
+                if event is None:
+                    continue
+                if isinstance(event, SearchFailed) and event.error == MALFORMED:
+                    self.kill()
+                    self._process.wait()
+                last = event
+                yield event
+                if not isinstance(event, SearchProgress):
+                    break
         returncode = self._process.wait()
         if self._killer is not None:
             self._killer.cancel()
-        if last not in ("done", "failed"):
+        if last is None or isinstance(last, SearchProgress):
             yield _ended(returncode, asked=self._asked_to_stop)
 
     def poll(self) -> int | None:
@@ -187,19 +198,10 @@ def _relay(stream: IO[str], log: Callable[[str], object]) -> None:
             log(line.rstrip("\n"))
 
 
-def _parsed(line: str) -> dict[str, Any] | None:
-    """Return an event, or None for a line cut short by the child's death."""
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
-
-
-def _ended(returncode: int, *, asked: bool) -> dict[str, Any]:
+def _ended(returncode: int, *, asked: bool) -> SearchFailed:
     if returncode < 0:
         name = signal.Signals(-returncode).name
         message = f"the search was ended by {name}" + ("" if asked else "; the system may be short of memory")
-        return {"event": "failed", "error": name, "message": message}
+        return SearchFailed(error=name, message=message)
     message = f"the search ended with exit code {returncode} and without a result; its log says why"
-    return {"event": "failed", "error": "SearchFailed", "message": message}
+    return SearchFailed(error="SearchFailed", message=message)

@@ -1,26 +1,17 @@
-"""What a calibration job is told, and what it wants done: the typed messages on both sides of `Calibration.handle`."""
+"""What a calibration job is told besides `SearchEvent`, and how it ends."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-
-from edgetune_nas.card import ModelCard
-from edgetune_node.contract import SearchPhase, problems
+from edgetune_nas.worker import SearchEvent
+from edgetune_node.events import Effect
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pathlib import Path
 
-    from edgetune_nas.card import Budget
-    from edgetune_signal import Chunk, Recording
-
-MALFORMED = "MalformedEvent"
-"""Name of the error when the search's process says something that nobody understands."""
-
-# ---- inputs: what a job is told ----------------------------------------------------------------------------------
+    from edgetune_signal import Chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +44,14 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class TakeSaved:
-    """The recording of the last `Save` is on disk."""
+    """The recording of the last `SaveRecording` is on disk."""
 
     path: Path
 
 
 @dataclass(frozen=True, slots=True)
 class SaveFailed:
-    """The recording of the last `Save` could not be written."""
+    """The recording of the last `SaveRecording` could not be written."""
 
     error: str
 
@@ -68,43 +59,6 @@ class SaveFailed:
 @dataclass(frozen=True, slots=True)
 class SearchQueued:
     """Another asset's search is running; this one starts when that has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class SearchProgress:
-    """How far the search is; ``fraction`` from 0 to 1, ``seconds_left`` None where it cannot be said."""
-
-    phase: SearchPhase
-    fraction: float
-    seconds_left: float | None = None
-    candidates: int | None = None
-    rejected: int | None = None
-    trained: int | None = None
-    best_accuracy: float | None = None
-    best_arena_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SearchDone:
-    """The search has left its winner in a folder."""
-
-    bundle: Path
-    card: ModelCard
-
-
-@dataclass(frozen=True, slots=True)
-class SearchFailed:
-    """The search ended without a winner.
-
-    Where no network fits the budget, ``limit`` is the field of the budget that is to blame, ``asked`` its value, and
-    ``smallest`` the value that would have let some network in.
-    """
-
-    error: str
-    message: str
-    limit: str | None = None
-    asked: int | None = None
-    smallest: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +75,6 @@ class DeployFailed:
     error: str
 
 
-SearchInput: TypeAlias = SearchProgress | SearchDone | SearchFailed
 Input: TypeAlias = (
     Continue
     | CancelRequested
@@ -130,39 +83,10 @@ Input: TypeAlias = (
     | TakeSaved
     | SaveFailed
     | SearchQueued
-    | SearchInput
+    | SearchEvent
     | Deployed
     | DeployFailed
 )
-
-# ---- outputs: what a job wants done ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Save:
-    """Write a recording; answered by `TakeSaved` or `SaveFailed`."""
-
-    recording: Recording
-
-
-@dataclass(frozen=True, slots=True)
-class StartSearch:
-    """Search a network on the asset's recordings of ``classes``; answered by `SearchQueued` and `SearchInput`."""
-
-    classes: tuple[str, ...]
-    budget: Budget
-
-
-@dataclass(frozen=True, slots=True)
-class StopSearch:
-    """End the search, or take it out of the queue; nothing needs to be answered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Install:
-    """Put the bundle into use; answered by `Deployed` or `DeployFailed`."""
-
-    bundle: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,70 +98,4 @@ class Finished:
     detail: dict[str, Any] = field(default_factory=dict)
 
 
-Output: TypeAlias = Save | StartSearch | StopSearch | Install | Finished
-
-# ---- the search's process speaks JSON ----------------------------------------------------------------------------
-
-
-class _Event(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-
-class _Progress(_Event):
-    event: Literal["progress"]
-    phase: SearchPhase
-    fraction: float = Field(ge=0, le=1)
-    seconds_left: float | None = Field(None, ge=0)
-    candidates: int | None = None
-    rejected: int | None = None
-    trained: int | None = None
-    best_accuracy: float | None = None
-    best_arena_bytes: int | None = None
-
-
-class _Done(_Event):
-    event: Literal["done"]
-    bundle: Path
-    card: ModelCard
-
-
-class _Failed(_Event):
-    event: Literal["failed"]
-    error: str
-    message: str = ""
-    limit: str | None = None
-    asked: int | None = None
-    smallest: int | None = None
-
-
-_EVENT: TypeAdapter[_Progress | _Done | _Failed] = TypeAdapter(
-    Annotated[_Progress | _Done | _Failed, Field(discriminator="event")]
-)
-
-
-def input_of(event: Mapping[str, Any]) -> SearchInput:
-    """Read one event of the search's process.
-
-    Parameters
-    ----------
-    event
-        ``{"event": "progress", "phase": ..., "fraction": ...}``, ``{"event": "done", "bundle": ..., "card": {...}}`` or
-        ``{"event": "failed", "error": ..., "message": ..., "limit": ..., "asked": ..., "smallest": ...}``, the last
-        three only where no network fits the budget. Further fields are ignored.
-
-    Returns
-    -------
-    SearchProgress, SearchDone or SearchFailed
-        An event that nobody understands is a failure with ``error`` `MALFORMED`.
-    """
-    try:
-        read = _EVENT.validate_python(event)
-    except ValidationError as error:
-        return SearchFailed(MALFORMED, "the search said something not understood: " + "; ".join(problems(error)))
-    match read:
-        case _Progress():
-            return SearchProgress(**read.model_dump(exclude={"event"}))
-        case _Done():
-            return SearchDone(read.bundle, read.card)
-        case _Failed():
-            return SearchFailed(**read.model_dump(exclude={"event"}))
+Output: TypeAlias = Effect | Finished

@@ -5,25 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgetune_nas.card import Budget
-from edgetune_node.calibration.inputs import (
-    MALFORMED,
-    CancelRequested,
-    Continue,
-    Deployed,
-    DeployFailed,
-    Finished,
-    Install,
-    SearchDone,
-    SearchFailed,
-    SearchProgress,
-    SearchQueued,
-    StartSearch,
-    StopSearch,
-)
+from edgetune_nas.search import SearchProgress
+from edgetune_nas.worker import SearchDone, SearchFailed
+from edgetune_node.calibration.inputs import CancelRequested, Continue, Deployed, DeployFailed, Finished, SearchQueued
 from edgetune_node.calibration.instructions import Scene, instruction
 from edgetune_node.calibration.rules import check, decide_deployment
 from edgetune_node.calibration.takes import GuidedCollection
 from edgetune_node.contract import Recalibrate, Record
+from edgetune_node.errors import Refused
+from edgetune_node.events import CancelSearch, Install, SaveRecording, StartSearch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -39,13 +29,13 @@ DEPLOY_S = 2.0
 """What installing a model is expected to take; only the percentage and the ETA use it."""
 COLLECTING = ("waiting", "countdown", "recording", "saving")
 ENDED = ("done", "failed", "cancelled")
-FIGURES = ("candidates", "rejected", "trained", "best_accuracy", "best_arena_bytes")
+FIGURES = {"candidates", "rejected", "trained", "best_accuracy", "best_arena_bytes"}
 
 
 class Calibration:
     """One ``recalibrate`` or ``record`` job.
 
-    It is told what happens (`handle`) and answers with what it wants done; it ends with exactly one `Finished`, after
+    It is told what happens (`handle`) and returns the effects that it wants; it ends with exactly one `Finished`, after
     which it answers nothing any more. It wants nothing before the first `handle`, so send it `Ticked` at once.
 
     Parameters
@@ -111,6 +101,7 @@ class Calibration:
         self._command = command
         self._asset = asset
         self._task = task
+        self._subject = subject
         self._current_model = current_model
         self._current_classes = tuple(current_classes)
         self._problems = check(command, stored, spec=spec, window=window)
@@ -176,13 +167,15 @@ class Calibration:
             case _:
                 return "uncalibrated" if self._current_model is None else "monitoring"
 
-    def refuses(self, wish: Continue | CancelRequested) -> str | None:
-        """Say why a command of a person has no effect now; None where it has."""
-        if isinstance(wish, Continue):
-            return None if self.phase == "waiting" else f"the job waits for nobody now, its phase is {self.phase!r}"
-        if self.phase == "deploying":
-            return "the new model is being put into use already; publish cmd/rollback to go back to the old one"
-        return f"the job has ended ({self.phase})" if self.phase in ENDED else None
+    def check_request(self, request: Continue | CancelRequested) -> None:
+        """Raise `Refused` if a command of a person has no effect now."""
+        if isinstance(request, Continue):
+            if self.phase != "waiting":
+                raise Refused(f"the job waits for nobody now, its phase is {self.phase!r}")
+        elif self.phase == "deploying":
+            raise Refused("the new model is being put into use already; publish cmd/rollback to go back to the old one")
+        elif self.phase in ENDED:
+            raise Refused(f"the job has ended ({self.phase})")
 
     def view(self, now: float) -> dict[str, Any]:
         """Give the fields of `CalibrationStatus`, except those that every message has.
@@ -201,14 +194,14 @@ class Calibration:
         if self.phase in COLLECTING:
             fields |= {"class_": collection.class_, "take": collection.take + 1, "takes": collection.takes}
         if self._progress is not None:
-            fields |= {name: getattr(self._progress, name) for name in FIGURES}
+            fields |= self._progress.model_dump(include=FIGURES)
             fields["search_phase"] = self._progress.phase
         return fields
 
     # ---- transitions -------------------------------------------------------------------------------------------
 
     def handle(self, input_: Input, now: float) -> list[Output]:
-        """Take in what happened at ``now`` (monotonic seconds); give what is to be done, in this order.
+        """Advance by what happened at ``now`` (monotonic seconds); return what is to be done, in this order.
 
         What does not belong to the phase is ignored: a late answer of a search that was cancelled, a second continue.
         """
@@ -226,7 +219,9 @@ class Calibration:
                 return self._finish("failed", "; ".join(self._problems))
             outputs += self._collected()
         if self._later is None:
-            outputs += self._collection.handle(input_, now)
+            recording = self._collection.handle(input_, now)
+            if recording is not None:
+                outputs.append(SaveRecording(self._asset, self.job, recording))
             return outputs + self._collected()
         match self._later, input_:
             case "queued", SearchQueued():
@@ -257,7 +252,7 @@ class Calibration:
             path = str(collection.paths[0])
             return self._finish("done", f"{self._command.seconds:g} s of {self._command.label!r} are stored", path=path)
         self._later = "queued"
-        return [StartSearch(self._classes, self._budget)]
+        return [StartSearch(self._asset, self.job, self._classes, self._budget, self._subject)]
 
     def _searched(self, result: SearchDone) -> list[Output]:
         card = result.card
@@ -276,7 +271,7 @@ class Calibration:
         if not install:
             return self._finish("done", self._reason)
         self._later = "deploying"
-        return [Install(result.bundle)]
+        return [Install(self._asset, self.job, "install", bundle=result.bundle)]
 
     def _search_failed(self, failure: SearchFailed) -> list[Output]:
         reason = failure.message or f"the search ended with {failure.error}"
@@ -287,15 +282,14 @@ class Calibration:
                 detail["smallest_arena_bytes"] = failure.smallest
             if str(failure.smallest) not in reason:
                 reason = f"{reason}; the smallest that would do is {failure.limit} = {failure.smallest}"
-        stop: list[Output] = [StopSearch()] if failure.error == MALFORMED else []
-        return stop + self._finish("failed", reason, **detail)
+        return self._finish("failed", reason, **detail)
 
     def _cancel(self) -> list[Output]:
         if self._later == "deploying":
             return []
-        stop: list[Output] = [StopSearch()] if self._later in ("queued", "searching") else []
+        stop = [CancelSearch(self._asset, self.job)] if self._later in ("queued", "searching") else []
         model = "; there is no model yet" if self._current_model is None else ", and so does the old model"
-        return stop + self._finish("cancelled", f"what was recorded stays{model}")
+        return [*stop, *self._finish("cancelled", f"what was recorded stays{model}")]
 
     def _finish(self, status: Literal["done", "failed", "cancelled"], reason: str, **detail: Any) -> list[Output]:
         self._later = status
@@ -330,7 +324,7 @@ class Calibration:
         """Seconds until the job ends, None where that depends on another asset, or the job has ended."""
         if self.phase in ENDED or self._behind_another:
             return None
-        if self._later == "searching" and self._progress is not None and self._progress.seconds_left is not None:
+        if self._later == "searching" and self._progress is not None:
             return max(0.0, self._progress.seconds_left - (now - self._progress_at)) + self._deploy_s
         return self._total_s - self._done_s(now)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from edgetune_node.calibration.inputs import Continue, Samples, Save, SaveFailed, TakeSaved, Ticked
+from edgetune_node.calibration.inputs import Continue, Samples, SaveFailed, TakeSaved, Ticked
 from edgetune_node.calibration.take import Take
 
 if TYPE_CHECKING:
@@ -158,8 +158,8 @@ class GuidedCollection:
 
     # ---- transitions -------------------------------------------------------------------------------------------
 
-    def handle(self, input_: Input, now: float) -> list[Save]:
-        """Take in what happened at ``now`` (monotonic seconds); give the recording to write, if one is complete."""
+    def handle(self, input_: Input, now: float) -> Recording | None:
+        """Advance by what happened at ``now`` (monotonic seconds); return the recording to write if one is complete."""
         match self.phase, input_:
             case "waiting", Continue():
                 self._confirm = False
@@ -174,7 +174,7 @@ class GuidedCollection:
                 self._saved(path, now)
             case "saving", SaveFailed(error):
                 self._fail(f"the recording could not be stored: {error}")
-        return []
+        return None
 
     def _prepare(self, now: float) -> None:
         self.phase = "waiting" if self._countdown_s is None or self._confirm else "countdown"
@@ -188,7 +188,7 @@ class GuidedCollection:
         self._take = Take(self.class_, self._seconds, self._spec, clip_level=self._clip_level)
         self._paused = ""
 
-    def _take_in(self, samples: Samples, now: float) -> list[Save]:
+    def _take_in(self, samples: Samples, now: float) -> Recording | None:
         take = self._take
         self._last_samples = now
         self._paused = samples.paused or self._paused
@@ -196,12 +196,12 @@ class GuidedCollection:
         if take.refusal is not None:
             self._refuse(take.refusal, now)
         if not take.complete:
-            return []
+            return None
         recording = take.recording(self.take, self.takes, shaft_rpm=samples.shaft_rpm, **self._marks)
         doubt = self._doubt(recording)
         if doubt is not None and self._refuse_doubtful:
             self._fail(f"{self.class_!r} is not taken: {doubt}; mend it first, or send accept_zone: true")
-            return []
+            return None
         self.phase = "saving"
         if doubt is not None:
             self.warnings.append(f"{self.class_!r}, take {self.take + 1}: {doubt}")
@@ -211,7 +211,7 @@ class GuidedCollection:
         if take.restarts:
             again = f"started again {take.restarts} times, since {take.restarted_by}"
             self.warnings.append(f"{self.class_!r}, take {self.take + 1}: {again}")
-        return [Save(recording)]
+        return recording
 
     def _refuse(self, refusal: str, now: float) -> None:
         self._refusals += 1

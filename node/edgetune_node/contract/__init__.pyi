@@ -32,7 +32,6 @@ from .messages import (
     Model as Model,
     Phase as Phase,
     Response as Response,
-    SearchPhase as SearchPhase,
     Sign as Sign,
     State as State,
     Status as Status,

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import PydanticSerializationError
 
+from edgetune_nas.search import SearchPhase
 from edgetune_node.contract.parts import (
     AssetHealth,
     AssetInfo,
@@ -21,7 +22,6 @@ from edgetune_node.contract.parts import (
     TrendWord,
 )
 
-SearchPhase = Literal["loading", "closed_form", "training", "retraining", "exporting", "done"]
 Phase = Literal["uncalibrated", "monitoring", "recording", "queued", "searching", "deploying", "failed"]
 CalibrationPhase = Literal[
     "idle",

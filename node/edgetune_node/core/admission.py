@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgetune_node.contract import Command, Ping, Response, parse_command, read_id, refusal, unseal
-from edgetune_node.errors import CommandError, OutboxError
+from edgetune_node.errors import CommandError, OutboxError, Refused
 from edgetune_node.events import AckCommand, Durability, KeepCommand
 from edgetune_node.ops import Rate
 
@@ -58,24 +58,29 @@ class Gate:
         self._rejected: dict[tuple[str | None, str], bytes] = {}
         self._durable = Rate(DURABLE_PER_S, DURABLE_REJECTIONS, emitter.clock.monotonic)
 
-    def admit(self, event: CommandArrived) -> tuple[CommandArrived, Command] | list[Effect]:
-        """Give the event, out of its envelope, and its command; or what answers one that is not to be carried out."""
+    def admit(
+        self, event: CommandArrived, carry_out: Callable[[CommandArrived, Command], list[Effect]]
+    ) -> list[Effect]:
+        """Let a command be carried out, or answer it if it is refused or came before.
+
+        ``carry_out`` gets the event out of its envelope, and its command; it returns all that is to be done.
+        """
         event = self._unsealed(event)
         now = self._emitter.clock.utc()
         try:
             command = parse_command(event.name, event.payload, now=now, retained=event.retained)
         except CommandError as error:
             return self.reject(event, error.command_id, error.problems)
-        refused = self._unproven(event, command, now) or self._misplaced(event, command)
-        if refused is not None:
-            return self.reject(event, command.id, [refused])
-        before = self._answer_of(event.asset, command.id) or self._rejected.get((event.asset, command.id))
-        if before is not None:
-            return self._repeat(event, before)
-        replayed = self._replayed(event, command)
-        if replayed is not None:
-            return self.reject(event, command.id, [replayed])
-        return event, command
+        try:
+            self._check_signature(event, command, now)
+            self._check_topic(event, command)
+            before = self._answer_of(event.asset, command.id) or self._rejected.get((event.asset, command.id))
+            if before is not None:
+                return self._repeat(event, before)
+            self._check_replay(event, command)
+        except Refused as refused:
+            return self.reject(event, command.id, [str(refused)])
+        return carry_out(event, command)
 
     def turn_away(self, event: CommandArrived, reason: str, *, in_memory: bool = False) -> list[Effect]:
         """Refuse a command for a reason that lies with the node; with ``in_memory`` the answer skips the disk."""
@@ -144,34 +149,32 @@ class Gate:
         payload, signature = unseal(event.payload)
         return replace(event, payload=payload, signature=signature)
 
-    def _unproven(self, event: CommandArrived, command: Command, now: datetime) -> str | None:
-        """Say what is wrong with the signature of a command."""
+    def _check_signature(self, event: CommandArrived, command: Command, now: datetime) -> None:
         if self._key is None:
-            return None
+            return
         topics, leaf = self._emitter.topics, f"cmd/{event.name}"
         topic = topics.node(leaf) if event.asset is None else topics.asset(event.asset, leaf)
-        return refusal(self._key, topic, event.payload, event.signature, command, now)
+        refused = refusal(self._key, topic, event.payload, event.signature, command, now)
+        if refused is not None:
+            raise Refused(refused)
 
-    def _misplaced(self, event: CommandArrived, command: Command) -> str | None:
-        """Say that a command has come on a topic that is not its own."""
+    def _check_topic(self, event: CommandArrived, command: Command) -> None:
         if event.asset is not None and event.asset not in self._assets:
-            return f"no asset is called {event.asset!r}; there are: {', '.join(self._assets)}"
-        if isinstance(command, Ping) == (event.asset is None):
-            return None
-        place = "its asset" if event.asset is None else "the node"
-        return f"{event.name} is a command to {place}, not to this topic"
+            raise Refused(f"no asset is called {event.asset!r}; there are: {', '.join(self._assets)}")
+        if isinstance(command, Ping) != (event.asset is None):
+            place = "its asset" if event.asset is None else "the node"
+            raise Refused(f"{event.name} is a command to {place}, not to this topic")
 
-    def _replayed(self, event: CommandArrived, command: Command) -> str | None:
-        """Say why a signed command is not carried out a second time; one that was accepted gets its answer again."""
+    def _check_replay(self, event: CommandArrived, command: Command) -> None:
+        """Refuse a signed command a second time; one that was accepted gets its answer again."""
         if self._key is None or event.signature is None or command.expires is None:
-            return None
+            return
         try:
             first = self._first_use(event.signature, command.expires)
         except OutboxError as error:
-            return f"whether it is a replay cannot be remembered: {error}"
-        return (
-            None if first else "it came before, and was not accepted or was interrupted; send it anew, under a new id"
-        )
+            raise Refused(f"whether it is a replay cannot be remembered: {error}") from error
+        if not first:
+            raise Refused("it came before, and was not accepted or was interrupted; send it anew, under a new id")
 
     def _repeat(self, event: CommandArrived, answer: bytes) -> list[Effect]:
         """Give a command that came before the answer it got then."""

@@ -21,6 +21,7 @@ from edgetune_node.contract import (
 from edgetune_node.core.job_start import begin
 from edgetune_node.core.resumption import JobNote, newcomer
 from edgetune_node.core.status import Standing
+from edgetune_node.errors import Refused
 from edgetune_node.events import (
     Answer,
     CancelSearch,
@@ -33,16 +34,15 @@ from edgetune_node.events import (
     NovelChanged,
     Origin,
     RecordingSaved,
-    SaveRecording,
-    StartSearch,
     Stored,
 )
 from edgetune_node.monitor import labelled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
+    from edgetune_nas.worker import SearchEvent
     from edgetune_node.calibration import Calibration
     from edgetune_node.events import Emitter
     from edgetune_node.monitor import Asset
@@ -88,6 +88,12 @@ class Desk:
 
     def command(self, command: Command, origin: Origin) -> tuple[Answer, list[Effect]]:
         """Carry out, start or refuse a command."""
+        try:
+            return self._command(command, origin)
+        except Refused as refused:
+            return Answer("rejected", str(refused)), []
+
+    def _command(self, command: Command, origin: Origin) -> tuple[Answer, list[Effect]]:
         match command:
             case Continue():
                 return self._continue()
@@ -97,19 +103,19 @@ class Desk:
                 return self._about_fault(command)
             case Profile():
                 return self._profile(command, origin)
-        if self._origin is not None:
-            return self._busy(self._origin), []
+        self._check_free()
         self._note = ""
         match command:
             case Recalibrate() | Record():
-                return self._start(command, origin, self._marked(origin)), []
+                self._start(command, origin, self._marked(origin))
+                return Answer("accepted", final=False), []
             case Rollback():
                 return self._change(origin, Install(self.asset.settings.id, command.id, "rollback"))
             case Deploy():
                 return self._change(origin, Install(self.asset.settings.id, command.id, "deploy", name=command.model))
             case LabelCommand():
                 return self._label(command, origin)
-        return Answer("rejected", f"an asset does not know {origin.name}"), []
+        raise Refused(f"an asset does not know {origin.name}")
 
     def remark(self, reason: str) -> None:
         """Show ``reason`` in the asset's state until the next job."""
@@ -120,17 +126,18 @@ class Desk:
         """What a restart must know of the running job."""
         return b"" if self._origin is None else self._job_note.json_bytes()
 
-    def take_up(self, name: str, command: Recalibrate, note: JobNote) -> list[Effect] | str:
-        """Go on with the job of a command called ``name``, that a restart interrupted; or say why that cannot be."""
+    def take_up(self, name: str, command: Recalibrate, note: JobNote) -> list[Effect]:
+        """Resume the job of a command called ``name``, that a restart interrupted, or raise `Refused`."""
         files = {path.name: path for path in self._stored().files}
         gone = [name for name in note.recordings if name not in files]
         if gone:
-            return f"interrupted by a restart, and {', '.join(gone)} of it cannot be read any more"
+            raise Refused(f"interrupted by a restart, and {', '.join(gone)} of it cannot be read any more")
         origin = Origin(name, command.id, note.response_topic, note.correlation)
         note = note.model_copy(update={"resumptions": note.resumptions + 1})
-        answer = self._start(command, origin, note, tuple(files[name] for name in note.recordings))
-        if answer.status == "rejected":
-            return f"interrupted by a restart, and not to be gone on with: {answer.reason}"
+        try:
+            self._start(command, origin, note, tuple(files[name] for name in note.recordings))
+        except Refused as refused:
+            raise Refused(f"interrupted by a restart, and not to be gone on with: {refused}") from refused
         kept = NoteCommand(self.asset.settings.id, command.id, self.job_note)
         told = self._respond(origin, "progress", "resumed after a restart", {"stored_takes": len(note.recordings)})
         return [kept, *told, *self.tick()]
@@ -150,11 +157,9 @@ class Desk:
         """Let time pass."""
         return self._feed(cal.Ticked())
 
-    def searched(self, job: str, event: Mapping[str, Any]) -> list[Effect]:
-        """Take in what the search child reports."""
-        if self._calibration is None or job != self.job:
-            return []
-        return self._feed(cal.input_of(event))
+    def searched(self, job: str, event: SearchEvent) -> list[Effect]:
+        """Pass on what the search reports."""
+        return self._feed(event) if job == self.job else []
 
     def queued(self) -> list[Effect]:
         """Hear that another asset's search runs first."""
@@ -217,17 +222,13 @@ class Desk:
 
     def _start(
         self, command: Recalibrate | Record, origin: Origin, note: JobNote, collected: tuple[Path, ...] | None = None
-    ) -> Answer:
-        """Accept a job; its first `tick` sets it going, after the answer has been given."""
+    ) -> None:
+        """Accept a job, or raise `Refused`; its first `tick` sets it going, after the answer has been given."""
         found = self._stored()
         self._passed_over = found.passed_over
-        begun = begin(command, self.asset, found, note, collected, self._emitter.clock.monotonic())
-        if isinstance(begun, str):
-            return Answer("rejected", begun)
+        self._calibration = begin(command, self.asset, found, note, collected, self._emitter.clock.monotonic())
         self._origin, self._job_note = origin, note
         self._last_reported = ""
-        self._calibration = begun
-        return Answer("accepted", final=False)
 
     @property
     def _marks(self) -> dict[str, str]:
@@ -246,21 +247,22 @@ class Desk:
         self._job_note = self._job_note.model_copy(update={"recordings": (*self._job_note.recordings, recording)})
         return [NoteCommand(self.asset.settings.id, self.job or "", self.job_note)]
 
-    def _busy(self, running: Origin) -> Answer:
-        return Answer("rejected", f"busy: {running.name} {running.command_id} is running; cancel it first")
+    def _check_free(self) -> None:
+        if self._origin is not None:
+            raise Refused(f"busy: {self._origin.name} {self._origin.command_id} is running; cancel it first")
 
     def _continue(self) -> tuple[Answer, list[Effect]]:
-        refused = "no job is running" if self._calibration is None else self._calibration.refuses(cal.Continue())
-        return (Answer("rejected", refused), []) if refused else (Answer("done"), self._feed(cal.Continue()))
+        if self._calibration is None:
+            raise Refused("no job is running")
+        self._calibration.check_request(cal.Continue())
+        return Answer("done"), self._feed(cal.Continue())
 
     def _cancel(self) -> tuple[Answer, list[Effect]]:
         if self._origin is None:
-            return Answer("rejected", "no job is running"), []
+            raise Refused("no job is running")
         if self._calibration is None:
-            return Answer("rejected", f"{self._origin.name} is too short to be cancelled"), []
-        refused = self._calibration.refuses(cal.CancelRequested())
-        if refused:
-            return Answer("rejected", refused), []
+            raise Refused(f"{self._origin.name} is too short to be cancelled")
+        self._calibration.check_request(cal.CancelRequested())
         return Answer("done", detail={"job": self.job}), self._feed(cal.CancelRequested())
 
     def _about_fault(self, command: Acknowledge | Shelve) -> tuple[Answer, list[Effect]]:
@@ -273,8 +275,7 @@ class Desk:
             return Answer("rejected", str(error)), []
 
     def _profile(self, command: Profile, origin: Origin) -> tuple[Answer, list[Effect]]:
-        if self._origin is not None:
-            return self._busy(self._origin), []
+        self._check_free()
         asset = self.asset
         self._condition = self._condition if command.condition is None else command.condition
         if command.subject is not None and asset.settings.task == "sign" and command.subject != asset.subject:
@@ -292,17 +293,16 @@ class Desk:
             reason = f"{subject} has no model, and no signs are known: publish recalibrate with source live and classes"
             return self._finish("done", reason, {"model": None, **self._marks})
         note = self._marked(origin).model_copy(update={"calibrate": classes})
-        answer = self._start(newcomer(origin.command_id, classes), origin, note)
-        if answer.status == "rejected":
-            return self._finish("failed", f"{subject} has no model, and cannot be calibrated: {answer.reason}", {})
+        try:
+            self._start(newcomer(origin.command_id, classes), origin, note)
+        except Refused as refused:
+            return self._finish("failed", f"{subject} has no model, and cannot be calibrated: {refused}", {})
         return [NoteCommand(settings.id, origin.command_id, self.job_note), *self.tick()]
 
     def _label(self, command: LabelCommand, origin: Origin) -> tuple[Answer, list[Effect]]:
         asset = self.asset
         speed = asset.context.shaft_rpm
         wanted = labelled(command, asset.settings, asset.recent, asset.novelty, **self._marks, shaft_rpm=speed)
-        if isinstance(wanted, str):
-            return Answer("rejected", wanted), []
         self._origin, self._job_note = origin, self._marked(origin)
         return Answer("accepted", final=False), [wanted]
 
@@ -322,22 +322,12 @@ class Desk:
         calibration, origin = self._calibration, self._origin
         if calibration is None or origin is None:
             return []
-        asset, job = self.asset.settings.id, origin.command_id
         effects: list[Effect] = []
         for output in calibration.handle(item, self._emitter.clock.monotonic()):
-            match output:
-                case cal.Save():
-                    effects.append(SaveRecording(asset, job, output.recording))
-                case cal.StartSearch():
-                    effects.append(StartSearch(asset, job, output.classes, output.budget, self.asset.subject))
-                case cal.StopSearch():
-                    effects.append(CancelSearch(asset, job))
-                case cal.Install():
-                    effects.append(Install(asset, job, "install", bundle=output.bundle))
-                case cal.Finished():
-                    effects += self.progress(always=True)
-                    effects += self._finish(output.status, output.reason, output.detail)
-                    return effects
+            if isinstance(output, cal.Finished):
+                ended = self.progress(always=True)
+                return [*effects, *ended, *self._finish(output.status, output.reason, output.detail)]
+            effects.append(output)
         if calibration.state_phase != self._last_reported:
             self._last_reported = calibration.state_phase
             effects += self._respond(origin, "progress", calibration.state_phase, {})

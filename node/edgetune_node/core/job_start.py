@@ -1,4 +1,4 @@
-"""Whether what is known of an asset allows the calibration or recording that a command asks for, and that job."""
+"""The calibration or recording that a command asks for, if what is stored of the asset allows it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgetune_node.calibration import Calibration, check
 from edgetune_node.contract import Recalibrate
+from edgetune_node.errors import Refused
 from edgetune_node.monitor import zone_doubt
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ def begin(
     note: JobNote,
     collected: tuple[Path, ...] | None,
     now: float,
-) -> Calibration | str:
-    """Make the job, which its first tick sets going; or say why it cannot be.
+) -> Calibration:
+    """Make the job, which its first tick sets going.
 
     Parameters
     ----------
@@ -40,13 +41,18 @@ def begin(
         Takes that the job has already, where it goes on after a restart.
     now
         Monotonic seconds.
+
+    Raises
+    ------
+    Refused
+        With every reason why what is stored does not allow it.
     """
     settings = asset.settings
     reasons = check(command, found.seconds, spec=settings.spec, window=settings.window.length)
     if isinstance(command, Recalibrate) and not command.accept_zone:
         reasons += found.doubts
     if reasons:
-        return "; ".join([*reasons, *found.passed_over])
+        raise Refused("; ".join([*reasons, *found.passed_over]))
     bundle = asset.bundle
     return Calibration(
         command.id,

@@ -6,13 +6,14 @@ from collections import deque
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
+from edgetune_nas.search import SearchProgress
 from edgetune_node.clock import ClockWatch
 from edgetune_node.config import insecure
 from edgetune_node.contract import Health, Info, Status, parse_context
 from edgetune_node.core.admission import NO_ROOM, Gate
 from edgetune_node.core.desk import Desk
 from edgetune_node.core.resumption import NO_ASSET, Interrupted, resumable
-from edgetune_node.errors import PayloadError
+from edgetune_node.errors import PayloadError, Refused
 from edgetune_node.events import (
     AckCommand,
     Answer,
@@ -46,11 +47,10 @@ if TYPE_CHECKING:
 
     from edgetune_node.clock import Clock
     from edgetune_node.config import Settings
-    from edgetune_node.contract import BrokerInfo
+    from edgetune_node.contract import BrokerInfo, Command
     from edgetune_node.events import Emitter, Missed, Stored
     from edgetune_node.monitor import Restored
 
-SEARCH_ENDED = frozenset({"done", "failed"})
 MAX_TOLD = 500
 
 
@@ -134,25 +134,10 @@ class Node:
         """Go on with the jobs of the process' last life, or say how they ended."""
         effects: list[Effect] = []
         for job in interrupted:
-            desk = None if job.asset is None else self.desks.get(job.asset)
-            outcome: list[Effect] | str = NO_ASSET
-            if desk is not None:
-                found = resumable(job)
-                outcome = found if isinstance(found, str) else desk.take_up(job.name, *found)
-            if not isinstance(outcome, str):
-                effects += outcome
-                continue
-            note = job.read_note()
-            replies = self._emitter.respond(
-                job.asset,
-                {"id": job.command_id, "command": job.name, "status": "failed", "reason": outcome},
-                response_topic=note.response_topic,
-                correlation=note.correlation,
-            )
-            effects += replies
-            effects.append(FinishCommand(job.asset, job.name, job.command_id, replies[0].message.json_bytes()))
-            if desk is not None:
-                desk.remark(f"{job.name} was interrupted by a restart")
+            try:
+                effects += self._resume(job)
+            except Refused as refused:
+                effects += self._not_resumed(job, str(refused))
         return self._settle(effects)
 
     def handle(self, event: Event) -> list[Effect]:
@@ -165,7 +150,7 @@ class Node:
             case Tick():
                 effects = self._tick()
             case CommandArrived():
-                effects = self._command(event)
+                effects = self._gate.admit(event, self._command)
             case CommandRefused():
                 effects = self._gate.turn_away(event.command, NO_ROOM, in_memory=True)
             case ContextArrived():
@@ -209,11 +194,7 @@ class Node:
             effects += self.announce() if again else [self._health()]  # else who comes later would know nothing
         return effects
 
-    def _command(self, event: CommandArrived) -> list[Effect]:
-        admitted = self._gate.admit(event)
-        if isinstance(admitted, list):
-            return admitted
-        event, command = admitted
+    def _command(self, event: CommandArrived, command: Command) -> list[Effect]:
         if event.asset is None:
             detail = {"version": version("edgetune"), "uptime_s": round(self._clock.monotonic() - self._started, 1)}
             return self._gate.answer(event, command, Answer("done", detail=detail), [], bytes)
@@ -241,7 +222,7 @@ class Node:
         return []
 
     def _searched(self, event: SearchReported) -> list[Effect]:
-        if event.event.get("event") in SEARCH_ENDED and self._searching == (event.asset, event.job):
+        if not isinstance(event.event, SearchProgress) and self._searching == (event.asset, event.job):
             self._searching = None
         return self.desks[event.asset].searched(event.job, event.event)
 
@@ -255,6 +236,24 @@ class Node:
         return [Exit()]
 
     # ---- inside ------------------------------------------------------------------------------------------------
+
+    def _resume(self, job: Interrupted) -> list[Effect]:
+        desk = None if job.asset is None else self.desks.get(job.asset)
+        if desk is None:
+            raise Refused(NO_ASSET)
+        return desk.take_up(job.name, *resumable(job))
+
+    def _not_resumed(self, job: Interrupted, reason: str) -> list[Effect]:
+        if job.asset in self.desks:
+            self.desks[job.asset].remark(f"{job.name} was interrupted by a restart")
+        note = job.read_note()
+        replies = self._emitter.respond(
+            job.asset,
+            {"id": job.command_id, "command": job.name, "status": "failed", "reason": reason},
+            response_topic=note.response_topic,
+            correlation=note.correlation,
+        )
+        return [*replies, FinishCommand(job.asset, job.name, job.command_id, replies[0].message.json_bytes())]
 
     def _desk(self, asset: str) -> Desk:
         """Return the desk of an asset, and remember that it works now and which job it had; see `broken`."""

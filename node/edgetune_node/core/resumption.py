@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgetune_node.clock import EPOCH
 from edgetune_node.contract import Profile, Recalibrate, parse_command
-from edgetune_node.errors import CommandError
+from edgetune_node.errors import CommandError, Refused
 
 MAX_RESUMPTIONS = 5
 """A job that was interrupted more often may be what ends the node."""
@@ -81,8 +81,8 @@ def newcomer(job: str, classes: tuple[str, ...]) -> Recalibrate:
     )
 
 
-def resumable(job: Interrupted) -> tuple[Recalibrate, JobNote] | str:
-    """Give what a desk needs to go on with a job where it stood; or say why it cannot be gone on with.
+def resumable(job: Interrupted) -> tuple[Recalibrate, JobNote]:
+    """Return what a desk needs to resume a job where it stood, or raise `Refused`.
 
     A `recalibrate`, or a `profile` that calibrates somebody new, goes on with the take that was not yet stored (which
     waits for a person again), with its search from the journal, or with putting its model into use. Everything else was
@@ -90,13 +90,14 @@ def resumable(job: Interrupted) -> tuple[Recalibrate, JobNote] | str:
     """
     note = job.read_note()
     if note.resumptions >= MAX_RESUMPTIONS:
-        return f"interrupted by a restart for the {note.resumptions + 1}th time; it may be what ends the node"
+        raise Refused(f"interrupted by a restart for the {note.resumptions + 1}th time; it may be what ends the node")
     try:
         command = parse_command(job.name, job.payload, now=EPOCH, retained=False)  # it came in time
     except CommandError as error:
-        return f"interrupted by a restart, and not understood by this version: {error}"
+        raise Refused(f"interrupted by a restart, and not understood by this version: {error}") from error
     if isinstance(command, Profile) and note.calibrate:
         command = newcomer(job.command_id, note.calibrate)
     if not isinstance(command, Recalibrate):
-        return f"interrupted by a restart: {LOST.get(job.name, 'it may have been done')}; send it again under a new id"
+        lost = LOST.get(job.name, "it may have been done")
+        raise Refused(f"interrupted by a restart: {lost}; send it again under a new id")
     return command, note

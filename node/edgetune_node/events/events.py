@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
-    from typing import Any
 
     from edgetune_nas.bundle import Bundle
+    from edgetune_nas.worker import SearchEvent
     from edgetune_node.contract import BrokerInfo
     from edgetune_signal import Chunk
 
@@ -83,11 +82,11 @@ class LinkChanged:
 
 @dataclass(frozen=True, slots=True)
 class SearchReported:
-    """One event of the search child of ``job``: a JSON object as ``edgetune_nas.worker.child`` prints it."""
+    """One event of the search of ``job``."""
 
     asset: str
     job: str
-    event: Mapping[str, Any]
+    event: SearchEvent
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgetune_node.contract import NOVEL
+from edgetune_node.errors import Refused
 from edgetune_node.events import LabelNovel, SaveRecording
 from edgetune_signal import Recording, held_out_start, window_quality
 from edgetune_signal.stream import RATE_OFF
@@ -86,11 +87,11 @@ def labelled(
     subject: str,
     condition: str,
     shaft_rpm: float | None,
-) -> LabelNovel | SaveRecording | str:
-    """Give what shall be done so that samples of the past have a label; or why that cannot be."""
+) -> LabelNovel | SaveRecording:
+    """Return what shall be done so that samples of the past have a label, or raise `Refused`."""
     if command.event is not None:
-        refused = novelty.refuses(command.event)
-        return refused or LabelNovel(settings.id, command.id, command.event, command.label)
+        novelty.check_kept(command.event)
+        return LabelNovel(settings.id, command.id, command.event, command.label)
     found = recent_recording(
         recent.chunks,
         settings,
@@ -101,7 +102,7 @@ def labelled(
         condition=condition,
         shaft_rpm=shaft_rpm,
     )
-    return found if isinstance(found, str) else SaveRecording(settings.id, command.id, found)
+    return SaveRecording(settings.id, command.id, found)
 
 
 def recent_recording(
@@ -114,19 +115,19 @@ def recent_recording(
     subject: str,
     condition: str,
     shaft_rpm: float | None,
-) -> Recording | str:
-    """Give the last ``seconds`` of ``chunks``, which have no gap, as a recording; or why that cannot be."""
+) -> Recording:
+    """Return the last ``seconds`` of ``chunks``, which have no gap, as a recording, or raise `Refused`."""
     wanted = round(seconds * settings.rate_hz)
     if wanted < settings.window.length:
         shortest = settings.window.length / settings.rate_hz
-        return f"seconds: {seconds:g} is shorter than one window ({shortest:g} s)"
+        raise Refused(f"seconds: {seconds:g} is shorter than one window ({shortest:g} s)")
     have = sum(chunk.samples.shape[1] for chunk in chunks)
     if have < wanted:
-        return f"only {have / settings.rate_hz:.2f} s of the stream are at hand without a gap"
+        raise Refused(f"only {have / settings.rate_hz:.2f} s of the stream are at hand without a gap")
     kept = np.concatenate([chunk.samples for chunk in chunks], axis=1)[:, have - wanted :]
     bad = UNUSABLE & set(window_quality(kept, settings.clip_level)) | RATE & {*chunks[-1].quality}
     if bad:
-        return f"the samples are unusable: {', '.join(sorted(bad))}"
+        raise Refused(f"the samples are unusable: {', '.join(sorted(bad))}")
     last = chunks[-1]
     end_ns = last.time_ns + round(last.samples.shape[1] / settings.rate_hz * 1e9)
     start_ns = end_ns - round(wanted / settings.rate_hz * 1e9)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgetune_node.contract import NOVEL
+from edgetune_node.errors import Refused
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -133,13 +134,12 @@ class NovelWatch:
         """Seconds kept of one event."""
         return sum(each.seconds for each in self.kept if each.event == event)
 
-    def refuses(self, event: str) -> str | None:
-        """Say why nothing of an event can be labelled; None where something is kept."""
+    def check_kept(self, event: str) -> None:
+        """Raise `Refused` if nothing is kept of an event."""
         events = list(dict.fromkeys(each.event for each in self.kept))
-        if event in events:
-            return None
-        there = f"there is something of {', '.join(events)}" if events else "nothing is kept at all"
-        return f"event: nothing is kept of {event!r}; {there}"
+        if event not in events:
+            there = f"there is something of {', '.join(events)}" if events else "nothing is kept at all"
+            raise Refused(f"event: nothing is kept of {event!r}; {there}")
 
     def suggestion(self, subject: str | None = None) -> str | None:
         """Say what to do about what is kept, of one person where people differ; the same words however much it is."""

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 import structlog
 from pydantic import ValidationError
 
-from edgetune_nas.worker import JOB_FILE, Job, SearchJob, Source
+from edgetune_nas.search import SearchProgress
+from edgetune_nas.worker import JOB_FILE, Job, SearchDone, SearchFailed, SearchJob, Source
 from edgetune_node.errors import NodeError
 from edgetune_node.events import SearchReported
 from edgetune_node.storage import is_of, misfit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Set as AbstractSet
+    from collections.abc import Callable, Set as AbstractSet
 
     from edgetune_node.config import AssetSection, Settings
     from edgetune_node.events import Event, StartSearch
@@ -158,12 +158,12 @@ class SearchRunner:
         watched = (job, wanted.budget.search_seconds + OVERRUN_S, ended, hung)
         threading.Thread(target=_watch, args=watched, name="search-watch", daemon=True).start()
         for event in job.events():
-            reported = _kept(event, out, store) if event["event"] == "done" else event
-            if reported["event"] == "failed" and hung:
-                reported = {**reported, "message": f"the search hung {hung[0]} and was killed"}
-            if reported["event"] != "progress":
-                reason = reported.get("message", "")
-                log.info("search ended", asset=wanted.asset, job=wanted.job, how=reported["event"], reason=reason)
+            reported = _kept(event, out, store) if isinstance(event, SearchDone) else event
+            if isinstance(reported, SearchFailed) and hung:
+                reported = SearchFailed(error=reported.error, message=f"the search hung {hung[0]} and was killed")
+            if not isinstance(reported, SearchProgress):
+                reason = reported.message if isinstance(reported, SearchFailed) else ""
+                log.info("search ended", asset=wanted.asset, job=wanted.job, how=reported.event, reason=reason)
                 with self._lock:
                     self._in_use = None
                     if self._unwanted:
@@ -220,25 +220,27 @@ def _begun(out: Path) -> Job | None:
     return job if job.data.recordings and all(path.is_file() for path in used) else None
 
 
-def _kept(event: Mapping[str, Any], out: Path, store: ModelStore) -> Mapping[str, Any]:
+def _kept(done: SearchDone, out: Path, store: ModelStore) -> SearchDone | SearchFailed:
     """Move the bundle into the model store, where it can be deployed later too; it is not current yet."""
-    bundle = Path(event["bundle"])
     try:
-        (out / DONE_FILE).write_text(json.dumps({**event, "bundle": bundle.name}), encoding="utf-8")
-        kept = store.keep(bundle)
+        noted = done.model_copy(update={"bundle": Path(done.bundle.name)})
+        (out / DONE_FILE).write_text(noted.model_dump_json(), encoding="utf-8")
+        kept = store.keep(done.bundle)
     except OSError as error:
-        message = f"{bundle} cannot be moved to {store.folder}: {error.strerror}"
-        return {"event": "failed", "error": "OSError", "message": message}
-    return {**event, "bundle": str(kept)}
+        message = f"{done.bundle} cannot be moved to {store.folder}: {error.strerror}"
+        return SearchFailed(error="OSError", message=message)
+    return done.model_copy(update={"bundle": kept})
 
 
-def _ended(out: Path, store: ModelStore) -> Mapping[str, Any] | None:
-    """Give what an earlier child reported at its end; None where it had not ended."""
+def _ended(out: Path, store: ModelStore) -> SearchDone | SearchFailed | None:
+    """Return what an earlier child reported at its end; None if it had not ended."""
     try:
-        event = json.loads((out / DONE_FILE).read_text(encoding="utf-8"))
-        name = Path(event["bundle"]).name
-    except (OSError, ValueError, TypeError, KeyError):  # not there, or cut short: the journal gives it again
+        done = SearchDone.model_validate_json((out / DONE_FILE).read_bytes())
+    except (OSError, ValidationError):  # not there, or cut short: the journal gives it again
         return None
+    name = done.bundle.name
     if (store.folder / name / "card.json").is_file():
-        return {**event, "bundle": str(store.folder / name)}
-    return _kept(event | {"bundle": str(out / name)}, out, store) if (out / name / "card.json").is_file() else None
+        return done.model_copy(update={"bundle": store.folder / name})
+    if (out / name / "card.json").is_file():
+        return _kept(done.model_copy(update={"bundle": out / name}), out, store)
+    return None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from edgetune_nas.errors import NasError
+from edgetune_nas.worker import SearchFailed
 from edgetune_node.config import insecure
 from edgetune_node.contract import Status, Topics
 from edgetune_node.core import Interrupted, Node
@@ -312,8 +313,7 @@ class Service:
         except Exception as error:  # whatever it is, a job whose end nobody hears of would be busy for ever
             if not isinstance(error, NasError | NodeError | SignalError | OSError):
                 log.exception("search failed to start")
-            failed = {"event": "failed", "error": type(error).__name__, "message": str(error)}
-            self._inbox.put(SearchReported(effect.asset, effect.job, failed))
+            self._inbox.put(SearchReported(effect.asset, effect.job, SearchFailed.of(error)))
 
     # ---- start ---------------------------------------------------------------------------------------------------
 

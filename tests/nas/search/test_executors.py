@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
-    from edgetune_nas.search.progress import SearchEvent
+    from edgetune_nas.search.progress import SearchProgress
 
 CANDIDATES = 18
 WORKERS = 2
@@ -129,7 +129,7 @@ def test_a_dask_cluster_that_loses_a_worker_midway_finds_the_same(tmp_path: Path
         processes = client.run(os.getpid)
         killed: list[int] = []
 
-        def kill_one(event: SearchEvent) -> None:
+        def kill_one(event: SearchProgress) -> None:
             if event.trained and not killed:
                 killed.append(min(processes.values()))
                 os.kill(killed[0], signal.SIGKILL)

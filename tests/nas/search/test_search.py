@@ -23,7 +23,7 @@ from edgetune_signal.datasets.load import INDEPENDENT, Dataset
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgetune_nas.search.progress import SearchEvent
+    from edgetune_nas.search.progress import SearchProgress
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 
@@ -66,7 +66,7 @@ print([name for name in ("torch", "onnx", "scipy", "matplotlib") if name in sys.
 
 @pytest.mark.usefixtures("no_torch")
 def test_without_torch_a_closed_form_is_found_and_the_card_says_so(tmp_path: Path) -> None:
-    events: list[SearchEvent] = []
+    events: list[SearchProgress] = []
     data = _dataset()
     result = search(data, task="fault", budget=Budget(ram_bytes=2048), out=tmp_path, on_event=events.append)
     card = result.card
@@ -167,7 +167,7 @@ def test_a_time_too_short_to_train_in_is_told_with_one_that_would_do(tmp_path: P
 @needs_torch
 @pytest.mark.slow
 def test_a_cancelled_search_keeps_the_best_so_far(tmp_path: Path) -> None:
-    events: list[SearchEvent] = []
+    events: list[SearchProgress] = []
     result = search(
         _dataset(),
         task="fault",

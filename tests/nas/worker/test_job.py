@@ -18,7 +18,9 @@ import pytest
 from pydantic import ValidationError
 
 from edgetune_nas.bundle.read import load_bundle
-from edgetune_nas.card import Budget, ModelCard
+from edgetune_nas.card import Budget
+from edgetune_nas.search.progress import SearchProgress
+from edgetune_nas.worker.events import SearchDone, SearchFailed
 from edgetune_nas.worker.job import Job, SearchJob, Source
 
 DEADLINE_S = 120.0
@@ -60,14 +62,15 @@ def test_a_search_reports_progress_and_ends_with_its_bundle(tmp_path: Path) -> N
     job = SearchJob.start(_job(tmp_path, candidates=16, max_rss_bytes=512 << 20))
     events = list(job.events())
     done = events[-1]
-    assert done["event"] == "done", done
+    assert isinstance(done, SearchDone), done
     assert job.poll() == 0
-    assert [each["phase"] for each in events[:2]] == ["loading", "closed_form"]
-    assert all(each["event"] == "progress" for each in events[:-1])
-    card = ModelCard.model_validate(done["card"])
-    assert load_bundle(Path(done["bundle"])).card == card
-    assert 0 < card.search.cpu_seconds <= done["cpu_seconds"]
-    assert 20 << 20 < card.search.peak_rss_bytes <= done["peak_rss_bytes"] < 1 << 30
+    told = [each for each in events if isinstance(each, SearchProgress)]
+    assert [*told, done] == events
+    assert [each.phase for each in told[:2]] == ["loading", "closed_form"]
+    card = done.card
+    assert load_bundle(done.bundle).card == card
+    assert 0 < card.search.cpu_seconds <= done.cpu_seconds
+    assert 20 << 20 < card.search.peak_rss_bytes <= done.peak_rss_bytes < 1 << 30
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "job.json",
         "journal.jsonl",
@@ -86,24 +89,26 @@ def test_recordings_are_cut_into_windows_by_the_child(tmp_path: Path) -> None:
     source = Source(recordings=tuple(paths), window=128, hop=128)
     job = SearchJob.start(_job(tmp_path, data=source, candidates=3))
     *_, done = job.events()
-    assert done["event"] == "done", done
-    assert done["card"]["classes"] == ["loud", "quiet"]
-    assert done["card"]["input"] == {"channels": 2, "length": 128, "rate_hz": 1000.0, "unit": "g"}
+    assert isinstance(done, SearchDone), done
+    assert done.card.classes == ["loud", "quiet"]
+    assert done.card.input.model_dump() == {"channels": 2, "length": 128, "rate_hz": 1000.0, "unit": "g"}
 
 
 def test_a_hopeless_budget_fails_with_the_smallest_that_would_do(tmp_path: Path) -> None:
     job = SearchJob.start(_job(tmp_path, budget=Budget(ram_bytes=10)))
     *_, failed = job.events()
-    assert (failed["event"], failed["error"]) == ("failed", "BudgetError")
-    assert failed["smallest"] > 256
+    assert isinstance(failed, SearchFailed)
+    assert (failed.error, failed.limit, failed.asked) == ("BudgetError", "ram_bytes", 10)
+    assert (failed.smallest or 0) > 256
     assert job.poll() == 1
 
 
 def test_data_that_cannot_be_read_fail_with_their_name(tmp_path: Path) -> None:
     job = SearchJob.start(_job(tmp_path, data=Source(path=tmp_path / "nowhere.npz")))
     *_, failed = job.events()
-    assert (failed["event"], failed["error"]) == ("failed", "RecordingError")
-    assert "nowhere.npz" in failed["message"]
+    assert isinstance(failed, SearchFailed)
+    assert failed.error == "RecordingError"
+    assert "nowhere.npz" in failed.message
 
 
 @needs_torch
@@ -112,14 +117,14 @@ def test_a_cancelled_search_keeps_its_best_and_leaves_no_temporary_files(tmp_pat
     events = []
     for event in job.events():
         events.append(event)
-        if event.get("phase") == "training":
+        if isinstance(event, SearchProgress) and event.phase == "training":
             job.cancel()
     done = events[-1]
-    assert done["event"] == "done", done
-    assert done["card"]["search"]["stopped_by"] == "cancelled"
+    assert isinstance(done, SearchDone), done
+    assert done.card.search.stopped_by == "cancelled"
     assert job.poll() == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"job.json", "journal.jsonl", Path(done["bundle"]).name}
+    assert names == {"job.json", "journal.jsonl", done.bundle.name}
 
 
 def test_a_killed_search_fails_with_the_signals_name_and_can_be_continued(tmp_path: Path) -> None:
@@ -127,14 +132,15 @@ def test_a_killed_search_fails_with_the_signals_name_and_can_be_continued(tmp_pa
     job = SearchJob.start(wanted)
     events = job.events()
     for event in events:
-        if event["event"] == "progress" and event["best_accuracy"] is not None:
+        if isinstance(event, SearchProgress) and event.best_accuracy is not None:
             os.kill(job.pid, signal.SIGKILL)
             break
     *_, failed = events
-    assert (failed["event"], failed["error"]) == ("failed", "SIGKILL")
+    assert isinstance(failed, SearchFailed)
+    assert failed.error == "SIGKILL"
     assert job.poll() == -signal.SIGKILL
     *_, done = SearchJob.start(wanted).events()
-    assert done["event"] == "done", done
+    assert isinstance(done, SearchDone), done
 
 
 def test_a_child_that_does_not_stop_is_killed_after_the_grace(tmp_path: Path) -> None:
@@ -144,7 +150,8 @@ def test_a_child_that_does_not_stop_is_killed_after_the_grace(tmp_path: Path) ->
     os.kill(job.pid, signal.SIGSTOP)
     job.cancel()
     *_, failed = events
-    assert (failed["event"], failed["error"]) == ("failed", "SIGKILL")
+    assert isinstance(failed, SearchFailed)
+    assert failed.error == "SIGKILL"
 
 
 def test_a_search_dies_with_its_parent(tmp_path: Path) -> None:
@@ -153,7 +160,7 @@ def test_a_search_dies_with_its_parent(tmp_path: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-from edgetune_nas.job import Job, SearchJob
+from edgetune_nas.worker.job import Job, SearchJob
 job = SearchJob.start(Job.model_validate_json(Path(sys.argv[1]).read_bytes()))
 next(job.events())
 print(job.pid, flush=True)
@@ -193,7 +200,9 @@ def test_where_memory_runs_out_the_kernel_ends_the_search_first(tmp_path: Path) 
     try:
         assert Path(f"/proc/{job.pid}/oom_score_adj").read_text().strip() == "1000"  # before it has loaded anything
         events = job.events()
-        assert next(events)["event"] != "failed"
+        assert isinstance(next(events), SearchProgress)
     finally:
         job.kill()
-    assert "ended by SIGKILL" in list(events)[-1]["message"]
+    *_, failed = events
+    assert isinstance(failed, SearchFailed)
+    assert "ended by SIGKILL" in failed.message

@@ -7,18 +7,22 @@ import json
 import os
 import signal
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from edgetune_nas.bundle.read import load_bundle
-from edgetune_nas.card import Budget, ModelCard
+from edgetune_nas.card import Budget
 from edgetune_nas.search.journal import Journal
+from edgetune_nas.search.progress import SearchProgress
 from edgetune_nas.search.run import search
+from edgetune_nas.worker.events import SearchDone, SearchEvent, SearchFailed
 from edgetune_nas.worker.job import Job, SearchJob, Source
 from edgetune_signal.datasets.load import load_dataset
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 HEADER = {"fingerprint": "abc", "seed": 0}
@@ -48,7 +52,7 @@ def _job(data: Path, out: Path, **changes: Any) -> Job:
     return Job.model_validate({**values, **changes})
 
 
-def _ended(job: Job) -> dict[str, Any]:
+def _ended(job: Job) -> SearchEvent:
     *_, last = SearchJob.start(job).events()
     return last
 
@@ -79,18 +83,18 @@ def test_a_journal_cut_at_any_byte_is_read_up_to_its_last_whole_record(tmp_path:
 def test_a_search_killed_three_times_while_it_trains_ends_like_an_unbroken_one(tmp_path: Path) -> None:
     data = _tones(tmp_path / "windows.npz", windows=160, channels=1, length=256, classes=4, noise=1.5)
     unbroken = _ended(_job(data, tmp_path / "unbroken", candidates=CANDIDATES))
-    assert unbroken["event"] == "done", unbroken
+    assert isinstance(unbroken, SearchDone), unbroken
     out = tmp_path / "cut"
     wanted = _job(data, out, candidates=CANDIDATES)
     for more in range(1, 4):
         job = SearchJob.start(wanted)
         for event in job.events():
-            if event.get("trained", 0) >= more:
+            if isinstance(event, SearchProgress) and event.trained >= more:
                 os.kill(job.pid, signal.SIGKILL)
         assert job.poll() == -signal.SIGKILL
     done = _ended(wanted)
-    assert done["event"] == "done", done
-    cards = [ModelCard.model_validate(each["card"]) for each in (unbroken, done)]
+    assert isinstance(done, SearchDone), done
+    cards = unbroken.card, done.card
     assert cards[0].layers == cards[1].layers
     for name in ("model.onnx", "model.int8.onnx"):  # the metrics are those of the one that ran faster
         assert cards[0].sha256[name] == cards[1].sha256[name]
@@ -128,33 +132,37 @@ def test_one_class_is_refused_saying_that_telling_apart_takes_two(tmp_path: Path
     rng = np.random.default_rng(0)
     data = _write(tmp_path / "one.npz", rng.normal(size=(40, 1, 128)), np.zeros(40, int), 1)
     failed = _ended(_job(data, tmp_path / "out"))
-    assert (failed["event"], failed["error"]) == ("failed", "RecordingError")
-    assert "telling apart takes two" in failed["message"]
-    assert "one.npz" in failed["message"]
+    assert isinstance(failed, SearchFailed)
+    assert failed.error == "RecordingError"
+    assert "telling apart takes two" in failed.message
+    assert "one.npz" in failed.message
 
 
 def test_two_windows_are_refused_saying_how_many_more_would_do(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     data = _write(tmp_path / "two.npz", rng.normal(size=(2, 1, 128)), np.arange(2), 2)
     failed = _ended(_job(data, tmp_path / "out"))
-    assert (failed["event"], failed["error"]) == ("failed", "DataError")
-    assert "it has 1 windows, add 2 or more" in failed["message"]
+    assert isinstance(failed, SearchFailed)
+    assert failed.error == "DataError"
+    assert "it has 1 windows, add 2 or more" in failed.message
 
 
 def test_one_new_window_a_class_is_refused_with_a_library_too(tmp_path: Path) -> None:
     new = _tones(tmp_path / "new.npz", windows=3, channels=1, length=128)
     old = _tones(tmp_path / "old.npz", windows=90, channels=1, length=128, noise=0.5)
     failed = _ended(_job(new, tmp_path / "out", library=Source(path=old)))
-    assert (failed["event"], failed["error"]) == ("failed", "DataError")
-    assert "no new window is left to test on" in failed["message"]
-    assert "three or more of each class" in failed["message"]
+    assert isinstance(failed, SearchFailed)
+    assert failed.error == "DataError"
+    assert "no new window is left to test on" in failed.message
+    assert "three or more of each class" in failed.message
 
 
 def test_windows_of_one_sample_are_refused(tmp_path: Path) -> None:
     data = _tones(tmp_path / "short.npz", windows=60, channels=4, length=1)
     failed = _ended(_job(data, tmp_path / "out"))
-    assert (failed["event"], failed["error"]) == ("failed", "DataError")
-    assert "a window has 1 sample" in failed["message"]
+    assert isinstance(failed, SearchFailed)
+    assert failed.error == "DataError"
+    assert "a window has 1 sample" in failed.message
 
 
 def test_values_that_are_no_numbers_are_refused_with_their_place(tmp_path: Path) -> None:
@@ -162,8 +170,9 @@ def test_values_that_are_no_numbers_are_refused_with_their_place(tmp_path: Path)
     x[7, 1, 99] = np.nan
     data = _write(tmp_path / "nan.npz", x, np.arange(40) % 2, 2)
     failed = _ended(_job(data, tmp_path / "out"))
-    assert (failed["event"], failed["error"]) == ("failed", "RecordingError")
-    assert "nan.npz: x[7, 1, 99] is not a finite number" in failed["message"]
+    assert isinstance(failed, SearchFailed)
+    assert failed.error == "RecordingError"
+    assert "nan.npz: x[7, 1, 99] is not a finite number" in failed.message
 
 
 @needs_torch
@@ -178,10 +187,9 @@ def test_data_of_odd_shapes_give_a_good_bundle_within_the_budget(
 ) -> None:
     data = _tones(tmp_path / "windows.npz", windows=windows, channels=channels, length=length, noise=0.3)
     done = _ended(_job(data, tmp_path / "out", budget=Budget(search_seconds=20)))
-    assert done["event"] == "done", done
-    card = ModelCard.model_validate(done["card"])
-    assert card.metrics.accuracy >= 0.9
-    bundle = load_bundle(Path(done["bundle"]))
+    assert isinstance(done, SearchDone), done
+    assert done.card.metrics.accuracy >= 0.9
+    bundle = load_bundle(done.bundle)
     assert (bundle.card.input.channels, bundle.card.input.length) == (channels, length)
 
 
@@ -189,6 +197,6 @@ def test_data_of_odd_shapes_give_a_good_bundle_within_the_budget(
 def test_windows_without_any_signal_give_a_bundle_that_guesses_and_says_so(tmp_path: Path, constant: float) -> None:
     data = _write(tmp_path / "flat.npz", np.full((60, 1, 64), constant), np.arange(60) % 2, 2)
     done = _ended(_job(data, tmp_path / "out", candidates=3))
-    assert done["event"] == "done", done
-    assert done["card"]["metrics"]["accuracy"] == pytest.approx(0.5, abs=0.2)
-    assert done["card"]["metrics"]["accuracy_low"] < 0.5
+    assert isinstance(done, SearchDone), done
+    assert done.card.metrics.accuracy == pytest.approx(0.5, abs=0.2)
+    assert done.card.metrics.accuracy_low < 0.5

@@ -6,9 +6,9 @@ from typing import Any
 
 from calibrating import LIVE, SPEC, job, stored_command
 
-from edgetune_node.calibration import inputs as cal
 from edgetune_node.calibration.rules import check
 from edgetune_node.contract.commands import Recalibrate, Record
+from edgetune_node.events.effects import SaveRecording, StartSearch
 from edgetune_signal import StreamSpec
 
 
@@ -45,4 +45,4 @@ def test_a_take_must_hold_a_window_and_fit_in_memory() -> None:
 def test_a_job_that_should_not_have_been_accepted_fails_at_once() -> None:
     running = job({**LIVE, "classes": ["normal"]})
     assert running.finished.status == "failed"
-    assert not any(isinstance(output, cal.StartSearch | cal.Save) for output in running.wants)
+    assert not any(isinstance(output, StartSearch | SaveRecording) for output in running.wants)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from calibrating import BUDGET, DONE, LIVE, RECORD, job, stored_command
+import pytest
+from calibrating import DONE, LIVE, RECORD, job, start_search, stored_command
 
 from edgetune_nas.card import Budget
 from edgetune_node.calibration import inputs as cal
+from edgetune_node.errors import Refused
+from edgetune_node.events.effects import SaveRecording, StartSearch
 
 
 def test_the_first_thing_a_person_reads_is_what_to_do() -> None:
@@ -29,7 +32,7 @@ def test_a_live_calibration_goes_from_take_to_take_to_the_search() -> None:
         running.tell(cal.Continue())
         assert running.phase == "recording"
         (save,) = running.stream(2.0)
-        assert isinstance(save, cal.Save)
+        assert isinstance(save, SaveRecording)
         assert running.phase == "saving"
         last = running.tell(cal.TakeSaved(Path("/r.npz")))
     assert seen == [
@@ -38,7 +41,7 @@ def test_a_live_calibration_goes_from_take_to_take_to_the_search() -> None:
         ("waiting", "inner", 1, 2),
         ("waiting", "inner", 2, 2),
     ]
-    assert last == [cal.StartSearch(("inner", "normal"), BUDGET)]
+    assert last == [start_search("inner", "normal")]
     assert (running.phase, running.calibration.state_phase) == ("queued", "queued")
 
 
@@ -46,7 +49,7 @@ def test_a_recording_carries_class_and_marks() -> None:
     running = job(subject="pump", condition="full", sensor="adxl")
     running.tell(cal.Continue())
     (save,) = running.stream(2.0)
-    assert isinstance(save, cal.Save)
+    assert isinstance(save, SaveRecording)
     recording = save.recording
     assert (recording.label, recording.samples.shape, recording.shaft_rpm) == ("normal", (1, 200), 1797.0)
     assert (recording.subject, recording.condition, recording.sensor) == ("pump", "full", "adxl")
@@ -81,19 +84,20 @@ def test_a_countdown_needs_no_continue() -> None:
     running = job({**LIVE, "countdown_s": 3.0})
     running.tell(cal.Continue())
     assert running.phase == "countdown"
-    assert running.calibration.refuses(cal.Continue()) is not None
+    with pytest.raises(Refused):
+        running.calibration.check_request(cal.Continue())
 
 
 def test_classes_that_are_stored_are_trained_on_too() -> None:
     running = job({**LIVE, "classes": ["inner"]}, stored={"normal": 5.0, "ball": 3.0, "empty": 0.0})
-    assert running.take() == [cal.StartSearch(("ball", "inner", "normal"), BUDGET)]
+    assert running.take() == [start_search("ball", "inner", "normal")]
 
 
 def test_what_a_command_says_of_the_budget_goes_before_the_configuration() -> None:
     command = stored_command(budget={"ram_bytes": 2048, "macs": None})
     running = job(command, stored={"a": 1.0, "b": 1.0})
     assert running.wants == [
-        cal.StartSearch(("a", "b"), Budget(ram_bytes=2048, flash_bytes=32_768, macs=None, search_seconds=60.0))
+        start_search("a", "b", budget=Budget(ram_bytes=2048, flash_bytes=32_768, macs=None, search_seconds=60.0))
     ]
 
 
@@ -188,7 +192,7 @@ def test_record_stores_one_take_and_says_where() -> None:
     running.tell(cal.TakeSaved(Path("/recordings/inner.npz")))
     assert running.finished.status == "done"
     assert running.finished.detail["path"] == "/recordings/inner.npz"
-    assert not any(isinstance(output, cal.StartSearch) for output in running.wants)
+    assert not any(isinstance(output, StartSearch) for output in running.wants)
     assert running.view["percent"] == 100
 
 

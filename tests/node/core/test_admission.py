@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from deciding import Bench, only, said
 
+from edgetune_nas.worker.events import SearchFailed
 from edgetune_node.contract.signatures import seal, sign
 from edgetune_node.errors import OutboxError
 from edgetune_node.events.effects import (
@@ -138,7 +139,7 @@ def test_a_defect_of_ours_is_answered_and_acknowledged() -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        SearchReported("bearing", "r", {"event": "progress"}),
+        SearchReported("bearing", "r", SearchFailed(error="X")),
         RecordingSaved("bearing", "r", None),
         NovelChanged("bearing", (), "r"),
         ModelReady("bearing", "r", None, None),
@@ -164,7 +165,7 @@ def test_a_defect_at_the_end_of_a_search_does_not_hold_up_the_one_that_waits(mon
     for name in ("bearing", "motor"):
         bench.command("recalibrate", name, id="r", source="stored")
     monkeypatch.setattr(bench.node.desks["bearing"], "searched", lambda *_: 1 / 0)
-    ended = SearchReported("bearing", "r", {"event": "failed"})
+    ended = SearchReported("bearing", "r", SearchFailed(error="X"))
     with pytest.raises(ZeroDivisionError):
         bench.handle(ended)
     assert only(bench.node.broken(ended, "ZeroDivisionError()"), StartSearch).asset == "motor"

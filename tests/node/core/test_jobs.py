@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from calibrating import PROGRESS, search_done
 from deciding import Bench, context, only, record_guided, report, said
 
+from edgetune_nas.worker.events import SearchFailed
 from edgetune_node.core.admission import DURABLE_REJECTIONS
 from edgetune_node.core.resumption import Interrupted
 from edgetune_node.events.effects import (
@@ -28,7 +30,6 @@ from edgetune_node.events.events import (
     CommandRefused,
     ModelReady,
     RecordingSaved,
-    SearchReported,
     StopRequested,
     Tick,
 )
@@ -42,7 +43,7 @@ def test_recordings_that_were_passed_over_are_named_in_the_answer() -> None:
     bench.world.recordings = {"bearing": {"a": 5.0, "b": 5.0}}
     bench.world.passed_over = ("c.npz (c) is left out: rate_hz is 1",)
     bench.command("recalibrate", id="r", source="stored")
-    answer = said(report(bench, "r", {"event": "failed", "error": "X", "message": "x"}), "resp/recalibrate")[-1]
+    answer = said(report(bench, "r", SearchFailed(error="X", message="x")), "resp/recalibrate")[-1]
     assert "c.npz (c) is left out: rate_hz is 1" in answer["detail"]["warnings"]
 
 
@@ -72,11 +73,10 @@ def test_the_whole_way_from_recalibrate_to_the_new_model(bundle: Bundle) -> None
     search = only(record_guided(bench), StartSearch)
     assert search.classes == ("inner", "normal")
     assert search.budget.ram_bytes == 2048
-    effects = report(bench, "r1", {"event": "progress", "phase": "training", "fraction": 0.5, "best_accuracy": 0.9})
+    effects = report(bench, "r1", PROGRESS.model_copy(update={"best_accuracy": 0.9}))
     assert said(effects, "state")[0]["phase"] == "searching"
     assert said(effects, "calibration")[0]["best_accuracy"] == 0.9
-    card = json.loads(bundle.card.model_dump_json())
-    effects = report(bench, "r1", {"event": "done", "bundle": str(bundle.path), "card": card})
+    effects = report(bench, "r1", search_done(bundle.card, str(bundle.path)))
     install = only(effects, Install)
     assert (install.action, install.bundle) == ("install", bundle.path)
     assert said(effects, "state")[0]["phase"] == "deploying"
@@ -99,7 +99,7 @@ def test_a_killed_search_fails_the_job_and_the_old_model_goes_on(bundle: Bundle)
     bench = Bench()
     bench.handle(ModelReady("bearing", "", bundle, None))
     only(record_guided(bench), StartSearch)
-    effects = report(bench, "r1", {"event": "failed", "error": "SearchKilled", "message": "killed by SIGKILL"})
+    effects = report(bench, "r1", SearchFailed(error="SearchKilled", message="killed by SIGKILL"))
     answer = said(effects, "resp/recalibrate")[-1]
     assert answer["status"] == "failed"
     assert "SIGKILL" in answer["reason"]
@@ -112,9 +112,8 @@ def test_a_killed_search_fails_the_job_and_the_old_model_goes_on(bundle: Bundle)
 def test_a_budget_nothing_fits_is_answered_with_the_smallest_arena_that_would() -> None:
     bench = Bench()
     record_guided(bench)
-    failure = {"event": "failed", "error": "BudgetError", "message": "no network fits"}
-    limits = {"limit": "ram_bytes", "asked": 100, "smallest": 321}
-    answer = said(report(bench, "r1", {**failure, **limits}), "resp/recalibrate")[-1]
+    failed = SearchFailed(error="BudgetError", message="no network fits", limit="ram_bytes", asked=100, smallest=321)
+    answer = said(report(bench, "r1", failed), "resp/recalibrate")[-1]
     assert answer["detail"]["smallest_arena_bytes"] == 321
     assert "321" in answer["reason"]
 
@@ -137,7 +136,7 @@ def test_one_search_runs_at_a_time_and_the_next_starts_when_it_ends() -> None:
     assert only(first, StartSearch).asset == "bearing"
     assert not [effect for effect in second if isinstance(effect, StartSearch)]
     assert said(second, "state")[-1]["phase"] == "queued"
-    effects = report(bench, "r1", {"event": "failed", "error": "X", "message": "x"})
+    effects = report(bench, "r1", SearchFailed(error="X", message="x"))
     assert only(effects, StartSearch).asset == "motor"
 
 
@@ -147,7 +146,7 @@ def test_a_queued_search_that_is_cancelled_never_starts() -> None:
     bench.command("recalibrate", "bearing", id="r1", source="stored")
     bench.command("recalibrate", "motor", id="r2", source="stored")
     assert not [e for e in bench.command("cancel", "motor", id="c") if isinstance(e, CancelSearch)]
-    effects = report(bench, "r1", {"event": "failed", "error": "X", "message": "x"})
+    effects = report(bench, "r1", SearchFailed(error="X", message="x"))
     assert not [effect for effect in effects if isinstance(effect, StartSearch)]
 
 
@@ -157,7 +156,7 @@ def test_cancelling_one_queued_search_leaves_that_of_another_asset_whose_job_has
     for name in ("bearing", "motor", "pump"):
         bench.command("recalibrate", name, id="r", source="stored")
     bench.command("cancel", "motor", id="c")
-    effects = bench.handle(SearchReported("bearing", "r", {"event": "failed", "error": "X", "message": "x"}))
+    effects = report(bench, "r", SearchFailed(error="X", message="x"))
     assert only(effects, StartSearch).asset == "pump"
 
 
@@ -168,7 +167,7 @@ def test_a_cancelled_search_holds_its_place_until_its_process_has_ended() -> Non
     bench.command("cancel", "bearing", id="c")
     queued = bench.command("recalibrate", "motor", id="r2", source="stored")
     assert not [effect for effect in queued if isinstance(effect, StartSearch)]
-    assert only(report(bench, "r1", {"event": "failed", "error": "Cancelled"}), StartSearch).asset == "motor"
+    assert only(report(bench, "r1", SearchFailed(error="Cancelled")), StartSearch).asset == "motor"
 
 
 def test_label_keeps_the_last_seconds_of_the_stream() -> None:

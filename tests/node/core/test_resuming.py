@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from deciding import Bench, only, said
+from calibrating import search_done
+from deciding import Bench, only, report, said
 
 from edgetune_node.core.resumption import MAX_RESUMPTIONS, Interrupted, JobNote
 from edgetune_node.events.effects import (
@@ -19,7 +20,7 @@ from edgetune_node.events.effects import (
     SaveRecording,
     StartSearch,
 )
-from edgetune_node.events.events import LinkChanged, ModelReady, RecordingSaved, SearchReported
+from edgetune_node.events.events import LinkChanged, ModelReady, RecordingSaved
 
 if TYPE_CHECKING:
     from edgetune_nas.bundle.read import Bundle
@@ -102,8 +103,7 @@ def test_a_model_that_was_put_into_use_just_before_the_restart_is_reported_as_su
     bench.world.recordings["bearing"] = {"normal": 4.0, "inner": 4.0}
     bench.handle(ModelReady("bearing", "", bundle, None))
     bench.node.start([interrupted({"id": "old", "source": "stored"})])
-    done = {"event": "done", "bundle": "model", "card": bundle.card.model_dump(mode="json")}
-    effects = bench.handle(SearchReported("bearing", "old", done))
+    effects = report(bench, "old", search_done(bundle.card, "model"))
     answer = said(effects, "resp/recalibrate")[-1]
     assert (answer["status"], answer["detail"]["deployed"]) == ("done", True)
     assert not [effect for effect in effects if isinstance(effect, Install)]

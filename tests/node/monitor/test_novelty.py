@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from edgetune_node.config.settings import AssetSection
-from edgetune_node.errors import NodeError
+from edgetune_node.errors import NodeError, Refused
 from edgetune_node.events.events import Kept
 from edgetune_node.monitor.alarm import AlarmState
 from edgetune_node.monitor.labelling import novel_recording
@@ -143,15 +143,17 @@ def test_who_wants_nothing_kept_keeps_nothing() -> None:
 def test_it_says_what_is_kept_and_what_to_do_with_it() -> None:
     watch = NovelWatch(SECTION)
     assert watch.suggestion() is None
-    assert "nothing is kept at all" in str(watch.refuses("e1"))
+    with pytest.raises(Refused, match="nothing is kept at all"):
+        watch.check_kept("e1")
     watch.kept = (Kept("e1", 5.0, 2.0), Kept("e2", 3.0, 4.0), Kept("e2", 4.0, 4.0))
     told = watch.suggestion()
     assert told is not None
     assert "event e2" in told
     watch.kept = (*watch.kept, Kept("e2", 5.0, 2.0))
     assert watch.suggestion() == told  # said once, not with every stretch
-    assert watch.refuses("e1") is None
-    assert "e1, e2" in str(watch.refuses("e3"))
+    watch.check_kept("e1")
+    with pytest.raises(Refused, match="e1, e2"):
+        watch.check_kept("e3")
 
 
 def test_what_a_person_left_unnamed_is_suggested_to_that_person_alone() -> None:
@@ -161,7 +163,7 @@ def test_what_a_person_left_unnamed_is_suggested_to_that_person_alone() -> None:
     assert "event e2" in str(watch.suggestion("ben"))
     assert watch.suggestion("carla") is None
     assert "event e2" in str(watch.suggestion())
-    assert watch.refuses("e1") is None
+    watch.check_kept("e1")
 
 
 # ---- samples ---------------------------------------------------------------------------------------------------------

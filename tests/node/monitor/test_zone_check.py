@@ -14,6 +14,7 @@ from edgetune_node.calibration.job import Calibration
 from edgetune_node.config.machine import MachineSection
 from edgetune_node.config.settings import AssetSection
 from edgetune_node.contract.commands import Recalibrate, Record
+from edgetune_node.events.effects import SaveRecording
 from edgetune_node.monitor.zone_check import zone_doubt
 from edgetune_node.storage.recordings import take_stock
 from edgetune_signal import Chunk, Recording, RecordingStore
@@ -65,7 +66,7 @@ def collect(command: Recalibrate | Record) -> list[Any]:
     wants = job.handle(cal.Ticked(), 0.0)
     wants += job.handle(cal.Continue(), 0.0)
     wants += job.handle(cal.Samples(Chunk(sine(5.0), 0, RATE, 0)), 2.0)
-    if any(isinstance(want, cal.Save) for want in wants):
+    if any(isinstance(want, SaveRecording) for want in wants):
         wants += job.handle(cal.TakeSaved(Path("n.npz")), 2.0)
     return wants
 
@@ -81,7 +82,7 @@ def test_recalibrate_takes_it_only_when_told() -> None:
     (finished,) = collect(Recalibrate(**fields))
     assert (finished.status, "zone D" in finished.reason, "accept_zone" in finished.reason) == ("failed", True, True)
     told = collect(Recalibrate(**fields, accept_zone=True))
-    assert [type(want).__name__ for want in told] == ["Save", "StartSearch"]
+    assert [type(want).__name__ for want in told] == ["SaveRecording", "StartSearch"]
 
 
 def test_stock_names_stored_recordings_that_are_doubtful(tmp_path: Path) -> None:

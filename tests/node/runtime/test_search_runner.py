@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from edgetune_nas.card import Budget
+from edgetune_nas.search.progress import SearchProgress
+from edgetune_nas.worker.events import SearchDone, SearchFailed
 from edgetune_node.config.settings import AssetSection, Settings
 from edgetune_node.errors import NodeError
 from edgetune_node.events.effects import StartSearch
@@ -63,12 +65,12 @@ class Bench:
     def journal(self) -> list[str]:
         return [line for path in self.left() if path.suffix == ".jsonl" for line in path.read_text().splitlines()]
 
-    def end(self) -> dict[str, Any]:
+    def end(self) -> SearchDone | SearchFailed:
         while True:
             report = self.reported.get(timeout=120)
             assert isinstance(report, SearchReported)
-            if report.event["event"] != "progress":
-                return dict(report.event)
+            if not isinstance(report.event, SearchProgress):
+                return report.event
 
 
 @pytest.mark.slow
@@ -78,8 +80,8 @@ def test_the_bundle_of_a_search_ends_in_the_store_and_nothing_else_stays(tmp_pat
     bench.record("high", 200.0)
     bench.start(6.0)
     event = bench.end()
-    assert event["event"] == "done", event
-    assert bench.store.find(event["card"]["id"], tmp_path) == bench.store.folder / f"model-{event['card']['id']}"
+    assert isinstance(event, SearchDone), event
+    assert bench.store.find(event.card.id, tmp_path) == bench.store.folder / f"model-{event.card.id}"
     assert bench.store.current() is None
     bench.runner.forget("a", "job")
     assert bench.left() == []
@@ -96,8 +98,8 @@ def test_a_hung_search_is_killed_and_reported(tmp_path: Path, monkeypatch: pytes
     assert running is not None
     os.kill(running.pid, signal.SIGSTOP)
     event = bench.end()
-    assert event["event"] == "failed"
-    assert "hung" in event["message"]
+    assert isinstance(event, SearchFailed)
+    assert "hung" in event.message
 
 
 @pytest.mark.slow
@@ -113,8 +115,8 @@ def test_a_search_that_uses_no_processor_time_is_killed_long_before_its_budget(
     assert running is not None
     os.kill(running.pid, signal.SIGSTOP)
     event = bench.end()
-    assert event["event"] == "failed"
-    assert "hung without any processor time" in event["message"]
+    assert isinstance(event, SearchFailed)
+    assert "hung without any processor time" in event.message
 
 
 @pytest.mark.slow
@@ -125,16 +127,18 @@ def test_a_killed_search_goes_on_from_its_journal(tmp_path: Path, until: Callabl
     bench.start(30.0)
     until(lambda: len(bench.journal()) > 3)
     bench.runner.close()
-    assert bench.end()["error"] == "SIGKILL"
+    killed = bench.end()
+    assert isinstance(killed, SearchFailed)
+    assert killed.error == "SIGKILL"
     kept = bench.journal()
     bench.record("later", 400.0)  # what came after the search began is not what it is about
     bench.restart()
     bench.runner.sweep({("a", "job")})
     bench.start(30.0)
     event = bench.end()
-    assert event["event"] == "done", event
+    assert isinstance(event, SearchDone), event
     assert bench.journal()[: len(kept)] == kept
-    assert event["card"]["search"]["candidates"] >= len(kept) - 1
+    assert event.card.search.candidates >= len(kept) - 1
 
 
 @pytest.mark.slow
@@ -144,18 +148,19 @@ def test_a_search_that_had_ended_before_the_restart_is_not_made_again(tmp_path: 
     bench.record("high", 200.0)
     bench.start(6.0)
     event = bench.end()
+    assert isinstance(event, SearchDone), event
     for _ in range(2):
         bench.restart()
         bench.start(6.0)
         assert bench.runner._running is None
         assert bench.end() == event
-    (bench.folder / "a" / "models" / f"model-{event['card']['id']}").rename(
-        next((bench.folder / "a" / "search").iterdir()) / f"model-{event['card']['id']}"
+    (bench.folder / "a" / "models" / f"model-{event.card.id}").rename(
+        next((bench.folder / "a" / "search").iterdir()) / f"model-{event.card.id}"
     )  # as if the kill had come before it was moved into the store
     bench.restart()
     bench.start(6.0)
     assert bench.end() == event
-    assert bench.store.models() == [bench.store.folder / f"model-{event['card']['id']}"]
+    assert bench.store.models() == [bench.store.folder / f"model-{event.card.id}"]
 
 
 def test_what_no_job_needs_is_swept_away(tmp_path: Path) -> None:

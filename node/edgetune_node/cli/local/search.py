@@ -12,10 +12,9 @@ import typer
 from rich.console import Console
 
 from edgetune_nas.card import Budget
-from edgetune_nas.errors import BudgetError, NasError
-from edgetune_nas.search import Goal
-from edgetune_nas.worker import Job, SearchJob, Source
-from edgetune_node.calibration import SearchDone, SearchProgress, input_of
+from edgetune_nas.errors import NasError
+from edgetune_nas.search import Goal, SearchProgress
+from edgetune_nas.worker import Job, SearchDone, SearchFailed, SearchJob, Source
 from edgetune_node.cli.local.bundle import card_table
 from edgetune_node.config import WindowSection
 from edgetune_node.terminal import json_errors, open_bar, parse_count, parse_seconds, parse_size, print_json
@@ -118,19 +117,14 @@ def follow(job: SearchJob, console: Console) -> SearchDone:
     NasError
         Where it failed otherwise.
     """
-    last: dict[str, Any] = {}
     with open_bar(console, "search") as show:
         for event in job.events():  # to its end, so that the child is gone when this returns
-            last = event
-            said = input_of(event)
-            if isinstance(said, SearchProgress):
-                show(100 * said.fraction, figures(said))
-    ended = input_of(last)
-    if isinstance(ended, SearchDone):
-        return ended
-    if last.get("error") == BudgetError.__name__:
-        raise BudgetError(last["limit"], last["asked"], last["smallest"])
-    raise NasError(str(last.get("message") or last.get("error")))
+            if isinstance(event, SearchProgress):
+                show(100 * event.fraction, figures(event))
+    if isinstance(event, SearchFailed):
+        raise event.exception()
+    assert isinstance(event, SearchDone)  # noqa: S101 - for mypy
+    return event
 
 
 def figures(progress: SearchProgress) -> str:
@@ -138,10 +132,9 @@ def figures(progress: SearchProgress) -> str:
     best = ""
     if progress.best_accuracy is not None:
         best = f"best {progress.best_accuracy:.1%} with an arena of {progress.best_arena_bytes} B; "
-    left = "" if progress.seconds_left is None else f"; {progress.seconds_left:.0f} s left"
     return (
-        f"{progress.phase.replace('_', ' ')}: {best}{progress.candidates or 0} seen, "
-        f"{progress.rejected or 0} over budget, {progress.trained or 0} trained{left}"
+        f"{progress.phase.replace('_', ' ')}: {best}{progress.candidates} seen, "
+        f"{progress.rejected} over budget, {progress.trained} trained; {progress.seconds_left:.0f} s left"
     )
 
 
