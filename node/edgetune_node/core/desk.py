@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgetune_node.calibration import inputs as cal
 from edgetune_node.contract import (
@@ -15,6 +15,7 @@ from edgetune_node.contract import (
     Profile,
     Recalibrate,
     Record,
+    Response,
     Rollback,
     Shelve,
 )
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgetune_node.calibration import Calibration
-    from edgetune_node.events import Emitter
+    from edgetune_node.contract import Reply
+    from edgetune_node.events import Publish, Publisher
     from edgetune_node.monitor import Asset
     from edgetune_signal import Chunk
 
@@ -60,15 +62,15 @@ class Desk:
     ----------
     asset
         What listens; gets the new model.
-    emitter
+    publisher
         Stamps messages.
     stored
         Gives what is stored of the asset.
     """
 
-    def __init__(self, asset: Asset, emitter: Emitter, stored: Callable[[], Stored]) -> None:
+    def __init__(self, asset: Asset, publisher: Publisher, stored: Callable[[], Stored]) -> None:
         self.asset = asset
-        self._emitter = emitter
+        self._publisher = publisher
         self._stored = stored
         self._calibration: Calibration | None = None
         self._origin: Origin | None = None
@@ -76,7 +78,7 @@ class Desk:
         self._job_note = JobNote()
         self._note = ""
         self._passed_over: tuple[str, ...] = ()
-        self._standing = Standing(asset, emitter)
+        self._standing = Standing(asset, publisher)
         self._last_reported = ""
 
     @property
@@ -209,7 +211,7 @@ class Desk:
 
     def progress(self, *, always: bool = False) -> list[Effect]:
         """Calibration's standing, and whether one is suggested."""
-        now = self._emitter.clock.monotonic()
+        now = self._publisher.clock.monotonic()
         view = None if self._calibration is None else self._calibration.view(now)
         return list(self._standing.calibration(view, now, always=always))
 
@@ -221,7 +223,7 @@ class Desk:
         """Accept a job; its first `tick` sets it going, after the answer has been given."""
         found = self._stored()
         self._passed_over = found.passed_over
-        begun = begin(command, self.asset, found, note, collected, self._emitter.clock.monotonic())
+        begun = begin(command, self.asset, found, note, collected, self._publisher.clock.monotonic())
         if isinstance(begun, str):
             return Answer("rejected", begun)
         self._origin, self._job_note = origin, note
@@ -235,7 +237,12 @@ class Desk:
         return {"subject": self.asset.subject, "condition": self._condition}
 
     def _marked(self, origin: Origin) -> JobNote:
-        return JobNote(response_topic=origin.response_topic, correlation=origin.correlation, **self._marks)
+        return JobNote(
+            response_topic=origin.response_topic,
+            correlation=origin.correlation,
+            subject=self.asset.subject,
+            condition=self._condition,
+        )
 
     def _change(self, origin: Origin, install: Install) -> tuple[Answer, list[Effect]]:
         self._origin, self._job_note = origin, self._marked(origin)
@@ -324,7 +331,7 @@ class Desk:
             return []
         asset, job = self.asset.settings.id, origin.command_id
         effects: list[Effect] = []
-        for output in calibration.handle(item, self._emitter.clock.monotonic()):
+        for output in calibration.handle(item, self._publisher.clock.monotonic()):
             match output:
                 case cal.Save():
                     effects.append(SaveRecording(asset, job, output.recording))
@@ -343,7 +350,9 @@ class Desk:
             effects += self._respond(origin, "progress", calibration.state_phase, {})
         return effects
 
-    def _finish(self, status: str, reason: str, detail: dict[str, Any]) -> list[Effect]:
+    def _finish(
+        self, status: Literal["done", "failed", "cancelled"], reason: str, detail: dict[str, Any]
+    ) -> list[Effect]:
         origin = self._origin
         if origin is None:
             return []
@@ -361,10 +370,10 @@ class Desk:
         self._calibration = self._origin = None
         return [*replies, FinishCommand(asset, origin.name, origin.command_id, answer)]
 
-    def _respond(self, origin: Origin, status: str, reason: str, detail: dict[str, Any]) -> list[Any]:
-        return self._emitter.respond(
+    def _respond(self, origin: Origin, status: Reply, reason: str, detail: dict[str, Any]) -> list[Publish]:
+        return self._publisher.respond(
             self.asset.settings.id,
-            {"id": origin.command_id, "command": origin.name, "status": status, "reason": reason, "detail": detail},
+            Response(id=origin.command_id, command=origin.name, status=status, reason=reason, detail=detail),
             response_topic=origin.response_topic,
             correlation=origin.correlation,
         )

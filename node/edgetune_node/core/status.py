@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from edgetune_node.contract import Drift
-    from edgetune_node.events import Emitter, Origin, Publish
+    from edgetune_node.contract import Drift, Phase
+    from edgetune_node.events import Origin, Publish, Publisher
     from edgetune_node.monitor import Asset
 
 PROGRESS_S = 0.5
@@ -26,21 +26,21 @@ class Standing:
     ----------
     asset
         Of which is spoken.
-    emitter
+    publisher
         Stamps messages.
     """
 
-    def __init__(self, asset: Asset, emitter: Emitter) -> None:
+    def __init__(self, asset: Asset, publisher: Publisher) -> None:
         self._asset = asset
-        self._emitter = emitter
+        self._publisher = publisher
         self._shown: tuple[Any, ...] = ()
-        self._since: datetime = emitter.clock.utc()
+        self._since: datetime = publisher.clock.utc()
         self._last_phase = ""
         self._last_view: tuple[Any, ...] = ()
         self._last_progress = float("-inf")
         self._suggested: tuple[tuple[str, ...], Drift | None] = (asset.suggested, asset.drift.known)
 
-    def state(self, phase: str | None, origin: Origin | None, note: str, *, always: bool) -> list[Publish]:
+    def state(self, phase: Phase | None, origin: Origin | None, note: str, *, always: bool) -> list[Publish]:
         """State of the asset, where it changed since it was last said.
 
         ``phase`` is that of a running calibration, ``origin`` of any job, ``note`` what was said of the last one.
@@ -54,25 +54,26 @@ class Standing:
         if shown == self._shown and not always:
             return []
         if phase != self._last_phase:
-            self._since, self._last_phase = self._emitter.clock.utc(), phase
+            self._since, self._last_phase = self._publisher.clock.utc(), phase
         durability = Durability.TELEMETRY if shown == self._shown else Durability.RARE
         self._shown = shown
         return [
-            self._emitter.publish(
-                State,
+            self._publisher.publish(
+                State(
+                    phase=phase,
+                    reason=reason,
+                    since=self._since,
+                    job=job,
+                    model=model,
+                    subject=self._asset.subject,
+                    classifying=classifying,
+                ),
                 self._asset.settings.id,
                 durability,
-                phase=phase,
-                reason=reason,
-                since=self._since,
-                job=job,
-                model=model,
-                subject=self._asset.subject,
-                classifying=classifying,
             )
         ]
 
-    def _phase(self, calibration: str | None, job: str, note: str) -> tuple[str, str]:
+    def _phase(self, calibration: Phase | None, job: str, note: str) -> tuple[Phase, str]:
         """Phase, and its reason."""
         asset = self._asset
         if calibration is not None:
@@ -100,7 +101,5 @@ class Standing:
             return []
         self._last_view, self._last_progress, self._suggested = key, now, (suggested, drift)
         durability = Durability.RARE if news else Durability.TELEMETRY
-        asset = self._asset.settings.id
-        return [
-            self._emitter.publish(CalibrationStatus, asset, durability, **view, suggested=list(suggested), drift=drift)
-        ]
+        status = CalibrationStatus(**view, suggested=list(suggested), drift=drift)
+        return [self._publisher.publish(status, self._asset.settings.id, durability)]

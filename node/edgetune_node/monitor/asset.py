@@ -9,18 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgetune_node.clock import from_ns
-from edgetune_node.contract import (
-    NOVEL,
-    UNKNOWN,
-    AssetHealth,
-    Classification,
-    Context,
-    Emg,
-    Fault,
-    Model,
-    Sign,
-    Vibration,
-)
+from edgetune_node.contract import NOVEL, UNKNOWN, AssetHealth, Classification, Context
 from edgetune_node.events import Durability
 from edgetune_node.monitor.alarm import Alarm
 from edgetune_node.monitor.confidence import DoubtWatch
@@ -30,7 +19,7 @@ from edgetune_node.monitor.evidence import EvidenceWatch
 from edgetune_node.monitor.inference import Verdict, judge
 from edgetune_node.monitor.labelling import UNUSABLE, Recent, novel_recording
 from edgetune_node.monitor.machine_state import NOT_RUNNING, Running
-from edgetune_node.monitor.message_fields import fault_fields, model_fields
+from edgetune_node.monitor.messages import fault_message, model_message, sign_message
 from edgetune_node.monitor.novelty import NovelWatch
 from edgetune_node.monitor.stream_checks import RateCheck
 from edgetune_node.monitor.vibration import VibrationWatch
@@ -39,13 +28,13 @@ from edgetune_signal.stream import RATE_OFF
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from edgetune_nas.bundle import Bundle
     from edgetune_node.config import AssetSection
-    from edgetune_node.contract import Shelve
-    from edgetune_node.events import Emitter, Missed, Publish
+    from edgetune_node.contract import Message, Shelve
+    from edgetune_node.events import Missed, Publish, Publisher
     from edgetune_node.monitor.alarm import AlarmState
+    from edgetune_node.monitor.gestures import SignEvent
     from edgetune_node.monitor.novelty import Span
     from edgetune_node.monitor.restoring import Restored
     from edgetune_signal import Chunk, Recording, Window
@@ -63,7 +52,7 @@ class Asset:
     ----------
     settings
         The asset's configuration.
-    emitter
+    publisher
         Stamps messages.
     new_id
         Gives a fresh identifier for each fault or sign event.
@@ -74,7 +63,7 @@ class Asset:
     def __init__(
         self,
         settings: AssetSection,
-        emitter: Emitter,
+        publisher: Publisher,
         new_id: Callable[[], str],
         restored: Restored | None = None,
     ) -> None:
@@ -86,10 +75,10 @@ class Asset:
         self.source_error: str | None = None
         self.refused: str | None = None
         self.misunderstood: str | None = None
-        self.last_sample = self.last_usable = emitter.clock.monotonic()
+        self.last_sample = self.last_usable = publisher.clock.monotonic()
         self.quality: tuple[str, ...] = ()
         self.recent = Recent(settings.rate_hz)
-        self._emitter = emitter
+        self._publisher = publisher
         self._new_id = new_id
         self._windower = Windower(
             settings.channels, settings.window.length, settings.window.hop, clip_level=settings.clip_level
@@ -114,7 +103,7 @@ class Asset:
 
     def listen(self, chunk: Chunk) -> list[Publish]:
         """Take in samples; give what there is to say about them."""
-        now = self._emitter.clock.monotonic()
+        now = self._publisher.clock.monotonic()
         self.last_sample = now
         self._samples += chunk.samples.shape[1]
         self._rate.hear(chunk)
@@ -143,7 +132,7 @@ class Asset:
             self._muscles.push(chunk)
             features = self._muscles.look(now, rate_off=self._rate.off)
             if features is not None:
-                messages.append(self._emitter.publish(Emg, self.settings.id, Durability.TELEMETRY, **features))
+                messages.append(self._telemetry(features))
         return messages
 
     def novel_stretches(self, subject: str, condition: str) -> list[tuple[Recording, float]]:
@@ -189,7 +178,7 @@ class Asset:
         """What is wrong with the samples, for longer than a moment or than a few windows take; empty if nothing is."""
         settings = self.settings
         moment = max(STALE_S, 3 * max(settings.window.length, settings.window.hop) / settings.rate_hz)
-        now = self._emitter.clock.monotonic()
+        now = self._publisher.clock.monotonic()
         if self.source_error:
             return self.source_error
         if self._rate.problem is not None and now - self.last_sample <= moment:
@@ -205,10 +194,10 @@ class Asset:
         """Repeat the fault's state when its heartbeat is due; end what was shelved for a time."""
         if self.settings.task != "fault":
             return []
-        unshelved = self._alarm.unshelve(self._emitter.clock.utc(), self._emitter.clock.monotonic())
+        unshelved = self._alarm.unshelve(self._publisher.clock.utc(), self._publisher.clock.monotonic())
         if unshelved is not None:
             return [self._fault(unshelved, Durability.RARE)]
-        if self._emitter.clock.monotonic() - self._last_fault < self.settings.alarm.heartbeat_s:
+        if self._publisher.clock.monotonic() - self._last_fault < self.settings.alarm.heartbeat_s:
             return []
         return [self._fault(self._alarm.state, Durability.TELEMETRY)]
 
@@ -232,16 +221,16 @@ class Asset:
 
     def acknowledge(self, event: str | None, by: str, comment: str) -> list[Publish]:
         """Note that a person has seen the fault; ``ValueError`` where there is none to acknowledge."""
-        state = self._alarm.acknowledge(event, by, comment, self._emitter.clock.utc())
+        state = self._alarm.acknowledge(event, by, comment, self._publisher.clock.utc())
         return [self._fault(state, Durability.RARE)]
 
     def shelve(self, command: Shelve) -> list[Publish]:
         """Let a class of faults alarm nobody for a time; ``ValueError`` where that cannot be."""
         if self.settings.task != "fault":
             raise ValueError(f"{self.settings.id} has task sign: it has no faults to shelve")
-        now = self._emitter.clock.utc()
+        now = self._publisher.clock.utc()
         until = now + timedelta(seconds=command.seconds)
-        now_s = self._emitter.clock.monotonic()
+        now_s = self._publisher.clock.monotonic()
         state = self._alarm.shelve(command.class_, until, command.by, command.comment, now, now_s)
         return [self._fault(state, Durability.RARE)]
 
@@ -256,7 +245,7 @@ class Asset:
 
     def health(self, missed: Missed) -> AssetHealth:
         """Give the asset's part of ``health``."""
-        now = self._emitter.clock.monotonic()
+        now = self._publisher.clock.monotonic()
         p50, p99 = np.percentile(self._latencies, (50, 99)) if self._latencies else (None, None)
         return AssetHealth(
             id=self.settings.id,
@@ -290,27 +279,23 @@ class Asset:
         end = from_ns(window.time_ns)
         messages: list[Publish] = []
         if self._due(end.timestamp()):
-            messages.append(
-                self._emitter.publish(
-                    Classification,
-                    self.settings.id,
-                    Durability.TELEMETRY,
-                    ts=end,
-                    window=window.sequence,
-                    class_=class_,
-                    confidence=round(confidence, 4),
-                    probabilities=dict(verdict.shares),
-                    model=bundle.card.id,
-                    quality=quality,
-                )
+            classification = Classification(
+                ts=end,
+                window=window.sequence,
+                class_=class_,
+                confidence=round(confidence, 4),
+                probabilities=dict(verdict.shares),
+                model=bundle.card.id,
+                quality=quality,
             )
+            messages.append(self._telemetry(classification))
         if self.settings.task == "sign":
             return messages + self._spoken(self._muscles.observe(verdict, window))
         vote = (NOVEL, 1.0) if verdict.novel else (class_, confidence)
         if NOT_RUNNING not in quality:
             self._evidence.hear(vote[0], window.samples)
         messages += [self._fault(state, Durability.RARE) for state in self._alarm.observe(*vote, end)]
-        span = self.novelty.hear(window, verdict.distance, self._alarm.state, self._emitter.clock.monotonic())
+        span = self.novelty.hear(window, verdict.distance, self._alarm.state, self._publisher.clock.monotonic())
         self._spans += [] if span is None else [span]
         if verdict.shares:
             self._doubt.hear(vote[1])
@@ -318,22 +303,18 @@ class Asset:
             self.drift.hear(verdict.shares.get(self.settings.healthy_class, confidence), verdict.distance)
         return messages
 
-    def _spoken(self, sign: dict[str, Any] | None) -> list[Publish]:
+    def _spoken(self, sign: SignEvent | None) -> list[Publish]:
         """Publish a sign that has ended, if one has."""
         if sign is None or self.bundle is None:
             return []
-        if sign["class_"] == UNKNOWN:
-            span = self.novelty.gesture(
-                sign["event"], sign["start"], sign["end"], sign["distance"], self._emitter.clock.monotonic()
-            )
+        if sign.class_ != UNKNOWN:
+            self.drift.hear_sign(sign.confidence, sign.distance)
+        elif sign.distance is not None:
+            now = self._publisher.clock.monotonic()
+            span = self.novelty.gesture(sign.event, sign.start, sign.end, sign.distance, now)
             self._spans += [] if span is None else [span]
-        else:
-            self.drift.hear_sign(sign["confidence"], sign["distance"])
-        return [
-            self._emitter.publish(
-                Sign, self.settings.id, Durability.SIGN, **sign, model=self.bundle.card.id, subject=self.subject
-            )
-        ]
+        message = sign_message(sign, self.bundle.card.id, self.subject)
+        return [self._publisher.publish(message, self.settings.id, Durability.SIGN)]
 
     def _due(self, seconds: float) -> bool:
         """Whether ``classification_hz`` lets this window out."""
@@ -350,25 +331,21 @@ class Asset:
             return []
         if not self._alarm.state.active and not self._rate.off:
             self.drift.look(found)
-        fields = self._vibration.fields(found)
-        messages = [self._emitter.publish(Vibration, self.settings.id, Durability.TELEMETRY, **fields)]
+        messages = [self._telemetry(self._vibration.message(found))]
         if self._evidence.turned(self._alarm.state, heard=self.bundle is not None):
             messages.append(self._fault(self._alarm.state, Durability.TELEMETRY))
         return messages
 
     def _fault(self, state: AlarmState, durability: Durability) -> Publish:
-        self._last_fault = self._emitter.clock.monotonic()
+        self._last_fault = self._publisher.clock.monotonic()
         novel_s = self.novelty.seconds_of(state.event)
-        return self._emitter.publish(
-            Fault,
-            self.settings.id,
-            durability,
-            model=None if self.bundle is None else self.bundle.card.id,
-            **fault_fields(state),
-            evidence=self._evidence.fields(state, heard=self.bundle is not None, novel_s=novel_s),
-        )
+        evidence = self._evidence.message(state, heard=self.bundle is not None, novel_s=novel_s)
+        message = fault_message(state, None if self.bundle is None else self.bundle.card.id, evidence)
+        return self._publisher.publish(message, self.settings.id, durability)
 
     def _model(self, durability: Durability) -> Publish:
-        fields = {} if self.bundle is None else model_fields(self.bundle)
-        fields |= {"previous": self.previous, "subject": self.subject}
-        return self._emitter.publish(Model, self.settings.id, durability, **fields)
+        message = model_message(self.bundle, self.previous, self.subject)
+        return self._publisher.publish(message, self.settings.id, durability)
+
+    def _telemetry(self, message: Message) -> Publish:
+        return self._publisher.publish(message, self.settings.id, Durability.TELEMETRY)

@@ -16,7 +16,7 @@ from edgetune_node.clock import from_ns
 from edgetune_node.config.settings import AssetSection
 from edgetune_node.contract.topics import Topics
 from edgetune_node.events.events import Kept
-from edgetune_node.events.publisher import Emitter
+from edgetune_node.events.publisher import Publisher
 from edgetune_node.monitor.asset import Asset
 from edgetune_signal import ArmbandSimulator, Chunk, Recording, recordings_dataset
 from edgetune_signal.datasets.converters import read_myo
@@ -63,8 +63,8 @@ class Person:
         section |= {"window": {"length": LENGTH, "hop": HOP}, **settings}
         self.clock = Clock()
         numbers = itertools.count()
-        emitter = Emitter(Topics("edgetune", "n"), "boot", self.clock)
-        self.asset = Asset(AssetSection(**section), emitter, lambda: f"e{next(numbers)}")
+        publisher = Publisher(Topics("edgetune", "n"), "boot", self.clock)
+        self.asset = Asset(AssetSection(**section), publisher, lambda: f"e{next(numbers)}")
         self.asset.swap(bundle, None)
         self.said: list[Any] = []
         self.kept: list[tuple[Recording, float]] = []
