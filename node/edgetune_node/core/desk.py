@@ -20,6 +20,7 @@ from edgetune_node.contract import (
     Shelve,
 )
 from edgetune_node.core.job_start import begin
+from edgetune_node.core.phase import WHILE_CALIBRATING
 from edgetune_node.core.resumption import JobNote, newcomer
 from edgetune_node.core.status import Standing
 from edgetune_node.events import (
@@ -144,7 +145,7 @@ class Desk:
         asset = self.asset
         effects = self._feed(cal.Samples(chunk, asset.context.shaft_rpm, asset.paused))
         if self._calibration is not None and self._calibration.phase == "recording":
-            asset.novelty.record(chunk.time_ns)
+            asset.recorded(chunk)
         stretches = asset.novel_stretches(**self._marks)
         return [*effects, *(KeepNovel(asset.settings.id, *stretch) for stretch in stretches)]
 
@@ -206,7 +207,7 @@ class Desk:
 
     def state(self, *, always: bool = False) -> list[Effect]:
         """State of the asset, where it changed since it was last said."""
-        phase = None if self._calibration is None else self._calibration.state_phase
+        phase = None if self._calibration is None else self._calibration.phase
         return list(self._standing.state(phase, self._origin, self._note, always=always))
 
     def progress(self, *, always: bool = False) -> list[Effect]:
@@ -284,10 +285,11 @@ class Desk:
             return self._busy(self._origin), []
         asset = self.asset
         self._condition = self._condition if command.condition is None else command.condition
-        if command.subject is not None and asset.settings.task == "sign" and command.subject != asset.subject:
+        if command.subject is not None and asset.settings.personal and command.subject != asset.subject:
             self._note = ""
             return self._change(origin, Install(asset.settings.id, command.id, "profile", name=command.subject))
-        asset.subject = asset.subject if command.subject is None else command.subject
+        if command.subject is not None:
+            asset.rename(command.subject)
         return Answer("done", detail=dict(self._marks)), []
 
     def _welcome(self, origin: Origin, before: tuple[str, ...]) -> list[Effect]:
@@ -315,9 +317,7 @@ class Desk:
 
     def _novel_changed(self, event: NovelChanged) -> list[Effect]:
         """Take in what is kept of the unknown now; where some of it was to be labelled, how that ended."""
-        self.asset.novelty.kept = event.kept
-        if not event.job:
-            self.asset.novelty.problem = event.error
+        self.asset.novel_changed(event)
         if not event.job or event.job != self.job:
             return []
         detail = {"recordings": list(event.recordings)}
@@ -345,9 +345,10 @@ class Desk:
                     effects += self.progress(always=True)
                     effects += self._finish(output.status, output.reason, output.detail)
                     return effects
-        if calibration.state_phase != self._last_reported:
-            self._last_reported = calibration.state_phase
-            effects += self._respond(origin, "progress", calibration.state_phase, {})
+        phase = WHILE_CALIBRATING.get(calibration.phase)
+        if phase is not None and phase != self._last_reported:
+            self._last_reported = phase
+            effects += self._respond(origin, "progress", phase, {})
         return effects
 
     def _finish(

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from edgetune_node.clock import ClockWatch
 from edgetune_node.config import insecure
-from edgetune_node.contract import Health, Response, Status, parse_context
+from edgetune_node.contract import Health, Response, Status
 from edgetune_node.core.admission import NO_ROOM, Gate
 from edgetune_node.core.desk import Desk
 from edgetune_node.core.resumption import NO_ASSET, Interrupted, resumable
-from edgetune_node.errors import PayloadError
 from edgetune_node.events import (
     AckCommand,
     Answer,
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
     from edgetune_node.monitor import Restored
 
 SEARCH_ENDED = frozenset({"done", "failed"})
-MAX_TOLD = 500
 
 
 class Surroundings(Protocol):
@@ -175,7 +173,8 @@ class Node:
                 self._broker = event.broker or self._broker
                 effects = self.announce() if event.connected else []
             case SourceChanged() | SourceRefused():
-                effects = self._source(event)
+                self.assets[event.asset].source_changed(event)
+                effects = []
             case SearchReported():
                 effects = self._searched(event)
             case RecordingSaved() | NovelChanged():
@@ -226,18 +225,7 @@ class Node:
     def _context(self, event: ContextArrived) -> list[Effect]:
         asset = self.assets.get(event.asset)
         if asset is not None:
-            try:
-                asset.context, asset.misunderstood = parse_context(event.payload), None
-            except PayloadError as error:
-                asset.misunderstood = f"context refused, what it said before still counts: {error}"[:MAX_TOLD]
-        return []
-
-    def _source(self, event: SourceChanged | SourceRefused) -> list[Effect]:
-        asset = self.assets[event.asset]
-        if isinstance(event, SourceRefused):
-            asset.refused = event.reason
-        else:
-            asset.source_error = "the recording has ended" if event.ended else event.error
+            asset.context_arrived(event.payload)
         return []
 
     def _searched(self, event: SearchReported) -> list[Effect]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgetune_node.contract import CalibrationStatus, State
+from edgetune_node.core.phase import AssetPhase
 from edgetune_node.events import Durability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
-    from edgetune_node.contract import Drift, Phase
+    from edgetune_node.contract import CalibrationPhase, Drift
     from edgetune_node.events import Origin, Publish, Publisher
     from edgetune_node.monitor import Asset
 
@@ -34,35 +34,34 @@ class Standing:
         self._asset = asset
         self._publisher = publisher
         self._shown: tuple[Any, ...] = ()
-        self._since: datetime = publisher.clock.utc()
-        self._last_phase = ""
+        self._phase = AssetPhase(asset, publisher.clock)
         self._last_view: tuple[Any, ...] = ()
         self._last_progress = float("-inf")
         self._suggested: tuple[tuple[str, ...], Drift | None] = (asset.suggested, asset.drift.known)
 
-    def state(self, phase: Phase | None, origin: Origin | None, note: str, *, always: bool) -> list[Publish]:
-        """State of the asset, where it changed since it was last said.
+    def state(
+        self, calibration: CalibrationPhase | None, origin: Origin | None, note: str, *, always: bool
+    ) -> list[Publish]:
+        """State of the asset, if it changed since it was last published.
 
-        ``phase`` is that of a running calibration, ``origin`` of any job, ``note`` what was said of the last one.
+        ``calibration`` is the phase of a running one, ``origin`` that of any job, ``note`` is about the last job.
         """
-        phase, reason = self._phase(phase, "" if origin is None else origin.name, note)
+        current = self._phase.current(calibration, "" if origin is None else origin.name, note)
         job = None if origin is None else origin.command_id
         bundle = self._asset.bundle
         model = None if bundle is None else bundle.card.id
         classifying = bundle is not None and not self._asset.paused
-        shown = (phase, reason, job, model, classifying, self._asset.subject)
+        shown = (current.phase, current.reason, job, model, classifying, self._asset.subject)
         if shown == self._shown and not always:
             return []
-        if phase != self._last_phase:
-            self._since, self._last_phase = self._publisher.clock.utc(), phase
         durability = Durability.TELEMETRY if shown == self._shown else Durability.RARE
         self._shown = shown
         return [
             self._publisher.publish(
                 State(
-                    phase=phase,
-                    reason=reason,
-                    since=self._since,
+                    phase=current.phase,
+                    reason=current.reason,
+                    since=current.since,
                     job=job,
                     model=model,
                     subject=self._asset.subject,
@@ -72,18 +71,6 @@ class Standing:
                 durability,
             )
         ]
-
-    def _phase(self, calibration: Phase | None, job: str, note: str) -> tuple[Phase, str]:
-        """Phase, and its reason."""
-        asset = self._asset
-        if calibration is not None:
-            return calibration, job
-        if job in {"rollback", "deploy", "profile"}:
-            return "deploying", job
-        trouble = asset.trouble
-        if asset.bundle is None:
-            return "uncalibrated", trouble or note or "no model yet: publish recalibrate"
-        return ("failed", trouble) if trouble else ("monitoring", asset.paused or note)
 
     def calibration(self, view: Mapping[str, Any] | None, now: float, *, always: bool) -> list[Publish]:
         """Calibration's standing: at once where it or what is suggested changed, else twice a second while it runs.

@@ -172,7 +172,7 @@ def test_a_gesture_that_the_model_never_learned_is_one_unknown_sign_and_is_kept_
     assert np.abs(recording.samples).mean() > 3 * np.abs(played(("rest", 3))).mean()
     assert distance == pytest.approx(unknown.distance, abs=1e-3)
     assert person.asset.suggested == ()  # until it is on disk
-    person.asset.novelty.kept = (Kept(unknown.event, recording.seconds, distance),)
+    person.asset.novelty.stored((Kept(unknown.event, recording.seconds, distance),))
     assert unknown.event in person.asset.suggested[0]
 
 

@@ -58,8 +58,9 @@ class Counter:
     """A desk, and what came over it."""
 
     def __init__(self, settings: AssetSection, stored: Stored | None = None) -> None:
-        self.asset = Asset(settings, Publisher(Topics("edgetune", "n"), "b", Clock()), lambda: "e")
-        self.desk = Desk(self.asset, self.asset._publisher, lambda: stored or Stored({}))
+        publisher = Publisher(Topics("edgetune", "n"), "b", Clock())
+        self.asset = Asset(settings, publisher, lambda: "e")
+        self.desk = Desk(self.asset, publisher, lambda: stored or Stored({}))
         self._ids = itertools.count()
 
     def ask(self, command: Any, name: str) -> tuple[Any, list[Effect]]:
