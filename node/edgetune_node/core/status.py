@@ -1,4 +1,4 @@
-"""Says what an asset is doing and where its calibration stands: ``state`` and ``calibration``, each when it changed."""
+"""Publishes an asset's ``state`` and ``calibration``, each when it changed."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ SHOWN_AT_ONCE = ("phase", "class_", "take", "instruction", "search_phase")
 
 
 class Standing:
-    """What was said last of one asset, so that nothing is said twice.
+    """Remembers what was published of one asset, so that nothing is published twice.
 
     Parameters
     ----------
     asset
-        Of which is spoken.
+        Whose state is published.
     publisher
         Stamps messages.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -74,10 +74,10 @@ class Asset:
         new_id: Callable[[], str],
         restored: Restored | None = None,
     ) -> None:
-        self.settings = settings
-        self.recent = Recent(settings.rate_hz)
-        self.novelty = NovelWatch(settings)
-        self.drift = DriftWatch(settings, None if restored is None else restored.drift)
+        self.settings: Final = settings
+        self.recent: Final = Recent(settings.rate_hz)
+        self.novelty: Final = NovelWatch(settings)
+        self.drift: Final = DriftWatch(settings, None if restored is None else restored.drift)
         self._publisher = publisher
         self._monitor = task_monitor(settings, publisher, new_id, self.novelty, self.drift, restored)
         self._stream = StreamHealth(settings, publisher.clock)

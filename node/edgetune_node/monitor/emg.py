@@ -1,4 +1,4 @@
-"""Watches one person's muscles: features over seconds, which gesture is made, and when exactly it began and ended."""
+"""Computes features of one person's muscles over seconds, and finds which gesture was made from when to when."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REMEMBERED_S = 1.0
 
 
 class MuscleWatch:
-    """Hears the samples and verdicts of one person.
+    """Turns the samples and verdicts of one person into features and signs.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class MuscleWatch:
         self._last = float("-inf")
 
     def push(self, chunk: Chunk) -> None:
-        """Take in samples."""
+        """Buffer samples."""
         self._buffer.push(chunk)
 
     def look(self, now: float, *, rate_off: bool = False) -> Emg | None:

@@ -44,7 +44,7 @@ class PhysicsVerdict:
 
 
 class EvidenceWatch:
-    """Keeps what speaks for the alarm's state, and says it.
+    """Collects the evidence for the alarm's state.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def physics_verdict(
 
 
 def recommended_action(state: AlarmState, physics: PhysicsWord, defect: Defect | None, zone: Zone | None) -> str:
-    """Say in one sentence what a maintenance engineer should do."""
+    """Return in one sentence what a maintenance engineer should do."""
     if not state.active:
         if physics in ("disagrees", "suggests"):
             return "look at the machine: physics shows what the network does not know; record it and recalibrate"

@@ -1,4 +1,4 @@
-"""Decides which stretches of a signal unlike everything known are kept, so that somebody can give them a name."""
+"""Decides which stretches of novel signal are kept, so that somebody can label them."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class NovelWatch:
         self._event: str | None = None
 
     def record(self, time_ns: int) -> None:
-        """Hear that the sample at ``time_ns`` gets its name by being recorded, so that nothing near it need be kept."""
+        """Note that the sample at ``time_ns`` is recorded with a label. Nothing near it need be kept."""
         self._named_ns = time_ns + NEAR_NS
 
     def hear(self, window: Window, ratio: float | None, state: AlarmState, now: float) -> None:
@@ -154,7 +154,7 @@ class NovelWatch:
         return f"event: nothing is kept of {event!r}; {there}"
 
     def suggestion(self, subject: str | None = None) -> str | None:
-        """Say what to do about what is kept, of one person where people differ; the same words however much it is."""
+        """Return what to do about what is kept, of one ``subject`` if given; its amount does not change the text."""
         events = [each.event for each in self.kept if subject is None or each.subject in {"", subject}]
         if not events:
             return None

@@ -83,7 +83,7 @@ class VibrationWatch:
         self._last = float("-inf")
 
     def push(self, chunk: Chunk) -> None:
-        """Take in samples."""
+        """Buffer samples."""
         self._buffer.push(chunk)
 
     @property
@@ -211,7 +211,7 @@ class VibrationWatch:
         return near
 
     def _believed(self, shaft: ShaftSpeed | None) -> float | None:
-        """Give an estimated speed, where it has stayed; also in the few looks that show none."""
+        """Return an estimated speed that has stayed; also in the few looks that show none."""
         self._unsure = self._unsure + 1 if shaft is None else 0
         if self._unsure >= LOOKED_BACK:
             self._speeds.clear()
