@@ -71,13 +71,9 @@ class Message(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _is_stamped(cls, data: Any) -> Any:
-        """Refuse a payload, which unlike a new message names its schema, without a stamp."""
-        if isinstance(data, dict) and "schema" in data:
-            missing = [name for name in STAMP if name not in data]
-            if missing:
-                raise ValueError(f"{', '.join(missing)}: missing")
-        return data
+    def _needs_stamp(cls, data: Any) -> Any:
+        """Keep a payload, which unlike a new message names its schema, from getting placeholders: null is refused."""
+        return {**dict.fromkeys(STAMP), **data} if isinstance(data, dict) and "schema" in data else data
 
     def json_bytes(self) -> bytes:
         """UTF-8 JSON as it goes to the broker, with question marks for what is none, as in the name of some file."""
