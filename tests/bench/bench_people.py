@@ -92,8 +92,8 @@ def signs(bundle: Bundle, samples: NDArray[np.float32], *, distant: bool = True)
     for number, samples_of_window in enumerate(cuts.copy()):
         time_ns = round((number * SIGN_HOP + MYO_WINDOW) * 1e9 / RATE)
         window = Window(samples_of_window, time_ns, number)
-        found.append(watch.observe(judge(window, bundle, settings, distant=distant), window))
-    return [sign["class_"] for sign in [*found, watch.gap()] if sign is not None]
+        found.append(watch.observe(judge(window, bundle, rest_class=REST, distant=distant), window))
+    return [sign.class_ for sign in [*found, watch.gap()] if sign is not None]
 
 
 class Bench:

@@ -22,7 +22,7 @@ from edgetune_nas.search.run import search
 from edgetune_node.config.settings import AssetSection
 from edgetune_node.contract.messages import Classification, Fault
 from edgetune_node.contract.topics import Topics
-from edgetune_node.events.publisher import Emitter
+from edgetune_node.events.publisher import Publisher
 from edgetune_node.monitor.asset import Asset
 from edgetune_signal import Chunk, Recording, load_dataset, read_recording, write_recording
 
@@ -64,7 +64,7 @@ def searched(folder: Path, data: Path) -> Bundle:
 def played(bundle: Bundle, recording: Recording) -> tuple[Counter[str], list[Fault]]:
     """Play a recording; give the windows of each class, and every change on ``fault``."""
     clock, numbers = Clock(), itertools.count()
-    asset = Asset(SECTION, Emitter(Topics("edgetune", "n"), "boot", clock), lambda: f"e{next(numbers)}")
+    asset = Asset(SECTION, Publisher(Topics("edgetune", "n"), "boot", clock), lambda: f"e{next(numbers)}")
     asset.swap(bundle, None)
     said: Counter[str] = Counter()
     faults: list[Fault] = []

@@ -18,7 +18,7 @@ from edgetune_node.config.settings import AssetSection, WindowSection
 from edgetune_node.contract.messages import Classification, Vibration
 from edgetune_node.contract.topics import Topics
 from edgetune_node.demo.broker import find_mosquitto
-from edgetune_node.events.publisher import Emitter
+from edgetune_node.events.publisher import Publisher
 from edgetune_node.events.records import Missed
 from edgetune_node.monitor.asset import Asset
 from edgetune_signal import Chunk
@@ -59,7 +59,7 @@ def test_a_fast_stream_loses_no_window_and_grows_no_memory(
         window=WindowSection(length=LENGTH, hop=LENGTH),
         machine=MachineSection.model_validate({"bearing": "6205-2RS", "shaft_rpm": 1797.0}),
     )
-    asset = Asset(section, Emitter(Topics("load", "n1"), "boot", clock), lambda: f"e{next(numbers)}")
+    asset = Asset(section, Publisher(Topics("load", "n1"), "boot", clock), lambda: f"e{next(numbers)}")
     bundle = load_bundle(write_tiny_bundle(tmp_path, channels=CHANNELS, length=LENGTH, rate_hz=RATE_HZ))
     asset.swap(bundle, None)
     simulator = BearingSimulator(condition="normal", rate_hz=RATE_HZ, channels=CHANNELS, seed=1)

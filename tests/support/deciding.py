@@ -25,8 +25,8 @@ from edgetune_node.events.events import (
     SearchReported,
     Tick,
 )
-from edgetune_node.events.publisher import Emitter
-from edgetune_node.events.records import Missed, Stored
+from edgetune_node.events.publisher import Publisher
+from edgetune_node.events.records import HealthFigures, Missed, Stored
 from edgetune_node.monitor.restoring import restored
 from edgetune_signal import Chunk
 
@@ -64,7 +64,7 @@ class World:
         self.doubts: tuple[str, ...] = ()
         self.signatures: dict[str, datetime] = {}
 
-    def vitals(self) -> Mapping[str, Any]:
+    def vitals(self) -> HealthFigures:
         return {
             "rss_bytes": 1,
             "cpu_percent": 0.0,
@@ -117,7 +117,7 @@ class Bench:
         numbers = iter(range(1000))
         self.node = Node(
             settings,
-            emitter=Emitter(Topics("edgetune", "n"), "boot", self.clock),
+            publisher=Publisher(Topics("edgetune", "n"), "boot", self.clock),
             new_id=lambda: f"e{next(numbers)}",
             surroundings=self.world,
             first_use=self.world.first_use,

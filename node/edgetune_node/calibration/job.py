@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from edgetune_nas.card import Task
     from edgetune_node.calibration.inputs import Input, Output
-    from edgetune_node.contract import CalibrationPhase, Phase
+    from edgetune_node.contract import CalibrationPhase
     from edgetune_signal import Recording
     from edgetune_signal.stream import StreamSpec
 
@@ -155,17 +155,6 @@ class Calibration:
                 return "queued"
             case phase:
                 return phase
-
-    @property
-    def state_phase(self) -> Phase:
-        """The asset's phase on topic ``state``; after the job's end, what the asset goes back to."""
-        match self.phase:
-            case "queued" | "searching" | "deploying" as phase:
-                return phase
-            case "waiting" | "countdown" | "recording" | "saving":
-                return "recording"
-            case _:
-                return "uncalibrated" if self._current_model is None else "monitoring"
 
     def check_request(self, request: Continue | CancelRequested) -> None:
         """Raise `Refused` if a command of a person has no effect now."""

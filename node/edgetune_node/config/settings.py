@@ -257,6 +257,11 @@ class AssetSection(_Section):
         return StreamSpec(channels=self.channels, rate_hz=self.rate_hz, unit=self.unit)
 
     @property
+    def personal(self) -> bool:
+        """Whether models and recordings are one person's, as those of signs are."""
+        return self.task == "sign"
+
+    @property
     def healthy_class(self) -> str:
         """The class that is no fault, or for signs the class that is no sign."""
         return self.rest_class or ("normal" if self.task == "fault" else "rest")

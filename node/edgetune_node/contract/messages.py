@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticSerializationError
 
 from edgetune_nas.search import SearchPhase
@@ -37,6 +38,8 @@ CalibrationPhase = Literal[
     "cancelled",
 ]
 Reply = Literal["accepted", "progress", "done", "failed", "rejected"]
+STAMP = ("ts", "boot", "seq")
+"""Fields that the publisher sets: a payload has them, a message that is not yet published has placeholders."""
 
 
 class Message(BaseModel):
@@ -59,11 +62,18 @@ class Message(BaseModel):
     owner: ClassVar[Literal["node", "asset"]] = "asset"
 
     schema_: str = Field(alias="schema")
-    ts: Timestamp
-    boot: str
-    seq: int = Field(ge=0)
+    # Default factories, unlike defaults, are not shown by the schemas: those require these fields of every payload.
+    ts: Timestamp = Field(default_factory=lambda: datetime.min.replace(tzinfo=UTC))
+    boot: str = Field(default_factory=str)
+    seq: int = Field(ge=0, default_factory=int)
     clock_synced: bool = True
     historical: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _needs_stamp(cls, data: Any) -> Any:
+        """Keep a payload, which unlike a new message names its schema, from getting placeholders: null is refused."""
+        return {**dict.fromkeys(STAMP), **data} if isinstance(data, dict) and "schema" in data else data
 
     def json_bytes(self) -> bytes:
         """UTF-8 JSON as it goes to the broker, with question marks for what is none, as in the name of some file."""

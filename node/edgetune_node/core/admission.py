@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from edgetune_node.events import Answer, CommandArrived, Effect, Emitter
+    from edgetune_node.events import Answer, CommandArrived, Effect, Publisher
 
 REJECTIONS_KEPT = 256
 DURABLE_REJECTIONS, DURABLE_PER_S = 20, 1.0
@@ -33,7 +33,7 @@ class Gate:
         Secret with which commands are signed; None where they need no signature.
     assets
         Names of those there are.
-    emitter
+    publisher
         Stamps the answers.
     answer_of
         Gives what a command of an asset (None: of the node) and id was answered, if it came before.
@@ -45,18 +45,18 @@ class Gate:
         self,
         key: SecretStr | None,
         assets: Collection[str],
-        emitter: Emitter,
+        publisher: Publisher,
         *,
         answer_of: Callable[[str | None, str], bytes | None],
         first_use: Callable[[str, datetime], bool],
     ) -> None:
         self._key = None if key is None else key.get_secret_value().encode()
         self._assets = assets
-        self._emitter = emitter
+        self._publisher = publisher
         self._answer_of = answer_of
         self._first_use = first_use
         self._rejected: dict[tuple[str | None, str], bytes] = {}
-        self._durable = Rate(DURABLE_PER_S, DURABLE_REJECTIONS, emitter.clock.monotonic)
+        self._durable = Rate(DURABLE_PER_S, DURABLE_REJECTIONS, publisher.clock.monotonic)
 
     def admit(
         self, event: CommandArrived, carry_out: Callable[[CommandArrived, Command], list[Effect]]
@@ -66,7 +66,7 @@ class Gate:
         ``carry_out`` gets the event out of its envelope, and its command; it returns all that is to be done.
         """
         event = self._unsealed(event)
-        now = self._emitter.clock.utc()
+        now = self._publisher.clock.utc()
         try:
             command = parse_command(event.name, event.payload, now=now, retained=event.retained)
         except CommandError as error:
@@ -97,15 +97,15 @@ class Gate:
     ) -> list[Effect]:
         """Refuse a command; one that was well-formed (``remember``) gets the same answer when its id comes again."""
         durable = not in_memory and self._durable.take()
-        replies = self._emitter.respond(
+        replies = self._publisher.respond(
             event.asset,
-            {
-                "id": command_id,
-                "command": event.name[:64],
-                "status": "rejected",
-                "reason": "; ".join(errors)[:1000],
-                "errors": errors[:20],
-            },
+            Response(
+                id=command_id,
+                command=event.name[:64],
+                status="rejected",
+                reason="; ".join(errors)[:1000],
+                errors=errors[:20],
+            ),
             response_topic=event.response_topic,
             correlation=event.correlation,
             durability=Durability.RARE if durable else Durability.TELEMETRY,
@@ -125,15 +125,15 @@ class Gate:
         """
         if answer.status == "rejected":
             return [*self.reject(event, command.id, [answer.reason], remember=True), *effects]
-        replies = self._emitter.respond(
+        replies = self._publisher.respond(
             event.asset,
-            {
-                "id": command.id,
-                "command": event.name,
-                "status": answer.status,
-                "reason": answer.reason,
-                "detail": answer.detail or {},
-            },
+            Response(
+                id=command.id,
+                command=event.name,
+                status=answer.status,
+                reason=answer.reason,
+                detail=answer.detail or {},
+            ),
             response_topic=event.response_topic,
             correlation=event.correlation,
         )
@@ -152,7 +152,7 @@ class Gate:
     def _check_signature(self, event: CommandArrived, command: Command, now: datetime) -> None:
         if self._key is None:
             return
-        topics, leaf = self._emitter.topics, f"cmd/{event.name}"
+        topics, leaf = self._publisher.topics, f"cmd/{event.name}"
         topic = topics.node(leaf) if event.asset is None else topics.asset(event.asset, leaf)
         refused = refusal(self._key, topic, event.payload, event.signature, command, now)
         if refused is not None:
@@ -179,10 +179,17 @@ class Gate:
     def _repeat(self, event: CommandArrived, answer: bytes) -> list[Effect]:
         """Give a command that came before the answer it got then."""
         first = Response.model_validate_json(answer)
-        fields = first.model_dump(include={"id", "command", "status", "reason", "errors", "detail"})
-        replies = self._emitter.respond(
+        again = Response(
+            id=first.id,
+            command=first.command,
+            status=first.status,
+            reason=first.reason,
+            errors=first.errors,
+            detail=first.detail,
+        )
+        replies = self._publisher.respond(
             event.asset,
-            fields,
+            again,
             name=event.name,
             response_topic=event.response_topic,
             correlation=event.correlation,

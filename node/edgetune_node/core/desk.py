@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgetune_node.calibration import inputs as cal
 from edgetune_node.contract import (
@@ -15,10 +15,12 @@ from edgetune_node.contract import (
     Profile,
     Recalibrate,
     Record,
+    Response,
     Rollback,
     Shelve,
 )
 from edgetune_node.core.job_start import begin
+from edgetune_node.core.phase import WHILE_CALIBRATING
 from edgetune_node.core.resumption import JobNote, newcomer
 from edgetune_node.core.status import Standing
 from edgetune_node.errors import Refused
@@ -44,7 +46,8 @@ if TYPE_CHECKING:
 
     from edgetune_nas.worker import SearchEvent
     from edgetune_node.calibration import Calibration
-    from edgetune_node.events import Emitter
+    from edgetune_node.contract import Reply
+    from edgetune_node.events import Publish, Publisher
     from edgetune_node.monitor import Asset
     from edgetune_signal import Chunk
 
@@ -60,15 +63,15 @@ class Desk:
     ----------
     asset
         What listens; gets the new model.
-    emitter
+    publisher
         Stamps messages.
     stored
         Gives what is stored of the asset.
     """
 
-    def __init__(self, asset: Asset, emitter: Emitter, stored: Callable[[], Stored]) -> None:
+    def __init__(self, asset: Asset, publisher: Publisher, stored: Callable[[], Stored]) -> None:
         self.asset = asset
-        self._emitter = emitter
+        self._publisher = publisher
         self._stored = stored
         self._calibration: Calibration | None = None
         self._origin: Origin | None = None
@@ -76,7 +79,7 @@ class Desk:
         self._job_note = JobNote()
         self._note = ""
         self._passed_over: tuple[str, ...] = ()
-        self._standing = Standing(asset, emitter)
+        self._standing = Standing(asset, publisher)
         self._last_reported = ""
 
     @property
@@ -149,7 +152,7 @@ class Desk:
         asset = self.asset
         effects = self._feed(cal.Samples(chunk, asset.context.shaft_rpm, asset.paused))
         if self._calibration is not None and self._calibration.phase == "recording":
-            asset.novelty.record(chunk.time_ns)
+            asset.recorded(chunk)
         stretches = asset.novel_stretches(**self._marks)
         return [*effects, *(KeepNovel(asset.settings.id, *stretch) for stretch in stretches)]
 
@@ -209,12 +212,12 @@ class Desk:
 
     def state(self, *, always: bool = False) -> list[Effect]:
         """State of the asset, where it changed since it was last said."""
-        phase = None if self._calibration is None else self._calibration.state_phase
+        phase = None if self._calibration is None else self._calibration.phase
         return list(self._standing.state(phase, self._origin, self._note, always=always))
 
     def progress(self, *, always: bool = False) -> list[Effect]:
         """Calibration's standing, and whether one is suggested."""
-        now = self._emitter.clock.monotonic()
+        now = self._publisher.clock.monotonic()
         view = None if self._calibration is None else self._calibration.view(now)
         return list(self._standing.calibration(view, now, always=always))
 
@@ -226,7 +229,7 @@ class Desk:
         """Accept a job, or raise `Refused`; its first `tick` sets it going, after the answer has been given."""
         found = self._stored()
         self._passed_over = found.passed_over
-        self._calibration = begin(command, self.asset, found, note, collected, self._emitter.clock.monotonic())
+        self._calibration = begin(command, self.asset, found, note, collected, self._publisher.clock.monotonic())
         self._origin, self._job_note = origin, note
         self._last_reported = ""
 
@@ -236,7 +239,12 @@ class Desk:
         return {"subject": self.asset.subject, "condition": self._condition}
 
     def _marked(self, origin: Origin) -> JobNote:
-        return JobNote(response_topic=origin.response_topic, correlation=origin.correlation, **self._marks)
+        return JobNote(
+            response_topic=origin.response_topic,
+            correlation=origin.correlation,
+            subject=self.asset.subject,
+            condition=self._condition,
+        )
 
     def _change(self, origin: Origin, install: Install) -> tuple[Answer, list[Effect]]:
         self._origin, self._job_note = origin, self._marked(origin)
@@ -278,10 +286,11 @@ class Desk:
         self._check_free()
         asset = self.asset
         self._condition = self._condition if command.condition is None else command.condition
-        if command.subject is not None and asset.settings.task == "sign" and command.subject != asset.subject:
+        if command.subject is not None and asset.settings.personal and command.subject != asset.subject:
             self._note = ""
             return self._change(origin, Install(asset.settings.id, command.id, "profile", name=command.subject))
-        asset.subject = asset.subject if command.subject is None else command.subject
+        if command.subject is not None:
+            asset.rename(command.subject)
         return Answer("done", detail=dict(self._marks)), []
 
     def _welcome(self, origin: Origin, before: tuple[str, ...]) -> list[Effect]:
@@ -308,9 +317,7 @@ class Desk:
 
     def _novel_changed(self, event: NovelChanged) -> list[Effect]:
         """Take in what is kept of the unknown now; where some of it was to be labelled, how that ended."""
-        self.asset.novelty.kept = event.kept
-        if not event.job:
-            self.asset.novelty.problem = event.error
+        self.asset.novel_changed(event)
         if not event.job or event.job != self.job:
             return []
         detail = {"recordings": list(event.recordings)}
@@ -323,17 +330,20 @@ class Desk:
         if calibration is None or origin is None:
             return []
         effects: list[Effect] = []
-        for output in calibration.handle(item, self._emitter.clock.monotonic()):
+        for output in calibration.handle(item, self._publisher.clock.monotonic()):
             if isinstance(output, cal.Finished):
                 ended = self.progress(always=True)
                 return [*effects, *ended, *self._finish(output.status, output.reason, output.detail)]
             effects.append(output)
-        if calibration.state_phase != self._last_reported:
-            self._last_reported = calibration.state_phase
-            effects += self._respond(origin, "progress", calibration.state_phase, {})
+        phase = WHILE_CALIBRATING.get(calibration.phase)
+        if phase is not None and phase != self._last_reported:
+            self._last_reported = phase
+            effects += self._respond(origin, "progress", phase, {})
         return effects
 
-    def _finish(self, status: str, reason: str, detail: dict[str, Any]) -> list[Effect]:
+    def _finish(
+        self, status: Literal["done", "failed", "cancelled"], reason: str, detail: dict[str, Any]
+    ) -> list[Effect]:
         origin = self._origin
         if origin is None:
             return []
@@ -351,10 +361,10 @@ class Desk:
         self._calibration = self._origin = None
         return [*replies, FinishCommand(asset, origin.name, origin.command_id, answer)]
 
-    def _respond(self, origin: Origin, status: str, reason: str, detail: dict[str, Any]) -> list[Any]:
-        return self._emitter.respond(
+    def _respond(self, origin: Origin, status: Reply, reason: str, detail: dict[str, Any]) -> list[Publish]:
+        return self._publisher.respond(
             self.asset.settings.id,
-            {"id": origin.command_id, "command": origin.name, "status": status, "reason": reason, "detail": detail},
+            Response(id=origin.command_id, command=origin.name, status=status, reason=reason, detail=detail),
             response_topic=origin.response_topic,
             correlation=origin.correlation,
         )

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from edgetune_nas.search import SearchProgress
 from edgetune_node.clock import ClockWatch
 from edgetune_node.config import insecure
-from edgetune_node.contract import Health, Info, Status, parse_context
+from edgetune_node.contract import Health, Status
 from edgetune_node.core.admission import NO_ROOM, Gate
 from edgetune_node.core.desk import Desk
 from edgetune_node.core.resumption import NO_ASSET, Interrupted, resumable
-from edgetune_node.errors import PayloadError, Refused
+from edgetune_node.errors import Refused
 from edgetune_node.events import (
     AckCommand,
     Answer,
@@ -39,7 +39,7 @@ from edgetune_node.events import (
     StopRequested,
     Tick,
 )
-from edgetune_node.monitor import Asset, info_fields
+from edgetune_node.monitor import Asset, info_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -48,17 +48,15 @@ if TYPE_CHECKING:
     from edgetune_node.clock import Clock
     from edgetune_node.config import Settings
     from edgetune_node.contract import BrokerInfo, Command
-    from edgetune_node.events import Emitter, Missed, Stored
+    from edgetune_node.events import HealthFigures, Missed, Publisher, Stored
     from edgetune_node.monitor import Restored
-
-MAX_TOLD = 500
 
 
 class Surroundings(Protocol):
     """What the node asks of the world outside: figures, memory of commands, stored recordings."""
 
-    def vitals(self) -> Mapping[str, Any]:
-        """Give the fields of ``health`` that the process and the machine know."""
+    def vitals(self) -> HealthFigures:
+        """Return the fields of ``health`` that the process and the machine know."""
         ...
 
     def missed(self, asset: str) -> Missed:
@@ -87,7 +85,7 @@ class Node:
         Remembers the signature of a command, and until when that is good; tells whether it came for the first time.
     boot
         Names this life of the process.
-    emitter
+    publisher
         Stamps messages.
     restored
         What was said last before the process ended, by asset.
@@ -99,7 +97,7 @@ class Node:
         self,
         settings: Settings,
         *,
-        emitter: Emitter,
+        publisher: Publisher,
         new_id: Callable[[], str],
         surroundings: Surroundings,
         first_use: Callable[[str, datetime], bool],
@@ -107,24 +105,24 @@ class Node:
         capabilities: Sequence[str],
     ) -> None:
         self._settings = settings
-        self._emitter = emitter
-        self._clock: Clock = emitter.clock
-        self._clock_watch = ClockWatch(emitter.clock)
+        self._publisher = publisher
+        self._clock: Clock = publisher.clock
+        self._clock_watch = ClockWatch(publisher.clock)
         self._world = surroundings
         self._capabilities = list(capabilities)
-        self._started = emitter.clock.monotonic()
+        self._started = publisher.clock.monotonic()
         self._last_health = float("-inf")
         self._connected = False
         self._broker: BrokerInfo | None = None
         self.assets = {
-            section.id: Asset(section, emitter, new_id, restored.get(section.id)) for section in settings.asset
+            section.id: Asset(section, publisher, new_id, restored.get(section.id)) for section in settings.asset
         }
         self.desks = {
-            name: Desk(asset, emitter, lambda name=name: surroundings.stored(name))  # type: ignore[misc]
+            name: Desk(asset, publisher, lambda name=name: surroundings.stored(name))  # type: ignore[misc]
             for name, asset in self.assets.items()
         }
         self._gate = Gate(
-            settings.mqtt.command_key, self.assets, emitter, answer_of=surroundings.answer_of, first_use=first_use
+            settings.mqtt.command_key, self.assets, publisher, answer_of=surroundings.answer_of, first_use=first_use
         )
         self._at_work: tuple[str, str | None] | None = None
         self._searching: tuple[str, str] | None = None
@@ -160,7 +158,8 @@ class Node:
                 self._broker = event.broker or self._broker
                 effects = self.announce() if event.connected else []
             case SourceChanged() | SourceRefused():
-                effects = self._source(event)
+                self.assets[event.asset].source_changed(event)
+                effects = []
             case SearchReported():
                 effects = self._searched(event)
             case RecordingSaved() | NovelChanged():
@@ -178,7 +177,7 @@ class Node:
             effects += asset.announce()
             effects += self.desks[name].state(always=True)
             effects += self.desks[name].progress(always=True)
-        return [*effects, self._emitter.publish(Status, None, Durability.TELEMETRY, status="online")]
+        return [*effects, self._publisher.publish(Status(status="online"), None, Durability.TELEMETRY)]
 
     # ---- events ------------------------------------------------------------------------------------------------
 
@@ -207,18 +206,7 @@ class Node:
     def _context(self, event: ContextArrived) -> list[Effect]:
         asset = self.assets.get(event.asset)
         if asset is not None:
-            try:
-                asset.context, asset.misunderstood = parse_context(event.payload), None
-            except PayloadError as error:
-                asset.misunderstood = f"context refused, what it said before still counts: {error}"[:MAX_TOLD]
-        return []
-
-    def _source(self, event: SourceChanged | SourceRefused) -> list[Effect]:
-        asset = self.assets[event.asset]
-        if isinstance(event, SourceRefused):
-            asset.refused = event.reason
-        else:
-            asset.source_error = "the recording has ended" if event.ended else event.error
+            asset.context_arrived(event.payload)
         return []
 
     def _searched(self, event: SearchReported) -> list[Effect]:
@@ -247,9 +235,9 @@ class Node:
         if job.asset in self.desks:
             self.desks[job.asset].remark(f"{job.name} was interrupted by a restart")
         note = job.read_note()
-        replies = self._emitter.respond(
+        replies = self._publisher.respond(
             job.asset,
-            {"id": job.command_id, "command": job.name, "status": "failed", "reason": reason},
+            Response(id=job.command_id, command=job.name, status="failed", reason=reason),
             response_topic=note.response_topic,
             correlation=note.correlation,
         )
@@ -315,24 +303,21 @@ class Node:
         return []
 
     def _info(self) -> Effect:
-        fields = info_fields(self._settings, {name: asset.subject for name, asset in self.assets.items()})
-        return self._emitter.publish(
-            Info, None, Durability.TELEMETRY, broker=self._broker, capabilities=self._capabilities, **fields
-        )
+        subjects = {name: asset.subject for name, asset in self.assets.items()}
+        info = info_message(self._settings, subjects, self._capabilities, self._broker)
+        return self._publisher.publish(info, None, Durability.TELEMETRY)
 
     def _health(self) -> Effect:
         self._last_health = self._clock.monotonic()
-        vitals = dict(self._world.vitals())
+        figures = self._world.vitals()
         refused = [f"{name}: {problem}" for name, asset in self.assets.items() for problem in asset.problems]
-        problems = *vitals.get("problems", ()), *self._clock_watch.problems, *refused
-        vitals["problems"] = [*problems, *insecure.unasked(self._settings.mqtt)]
+        problems = *figures.get("problems", ()), *self._clock_watch.problems, *refused
+        figures["problems"] = [*problems, *insecure.unasked(self._settings.mqtt)]
         missed = {name: self._world.missed(name) for name in self.assets}
-        return self._emitter.publish(
-            Health,
-            None,
-            Durability.TELEMETRY,
+        health = Health(
+            **figures,
             uptime_s=round(self._clock.monotonic() - self._started, 1),
             dropped_chunks=sum(each.dropped_chunks for each in missed.values()),
             assets=[asset.health(missed[name]) for name, asset in self.assets.items()],
-            **vitals,
         )
+        return self._publisher.publish(health, None, Durability.TELEMETRY)

@@ -1,18 +1,18 @@
-"""Says what an asset is doing and where its calibration stands: ``state`` and ``calibration``, each when it changed."""
+"""Publishes an asset's ``state`` and ``calibration``, each when it changed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from edgetune_node.contract import CalibrationStatus, State
+from edgetune_node.core.phase import AssetPhase
 from edgetune_node.events import Durability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
-    from edgetune_node.contract import Drift
-    from edgetune_node.events import Emitter, Origin, Publish
+    from edgetune_node.contract import CalibrationPhase, Drift
+    from edgetune_node.events import Origin, Publish, Publisher
     from edgetune_node.monitor import Asset
 
 PROGRESS_S = 0.5
@@ -20,69 +20,57 @@ SHOWN_AT_ONCE = ("phase", "class_", "take", "instruction", "search_phase")
 
 
 class Standing:
-    """What was said last of one asset, so that nothing is said twice.
+    """Remembers what was published of one asset, so that nothing is published twice.
 
     Parameters
     ----------
     asset
-        Of which is spoken.
-    emitter
+        Whose state is published.
+    publisher
         Stamps messages.
     """
 
-    def __init__(self, asset: Asset, emitter: Emitter) -> None:
+    def __init__(self, asset: Asset, publisher: Publisher) -> None:
         self._asset = asset
-        self._emitter = emitter
+        self._publisher = publisher
         self._shown: tuple[Any, ...] = ()
-        self._since: datetime = emitter.clock.utc()
-        self._last_phase = ""
+        self._phase = AssetPhase(asset, publisher.clock)
         self._last_view: tuple[Any, ...] = ()
         self._last_progress = float("-inf")
         self._suggested: tuple[tuple[str, ...], Drift | None] = (asset.suggested, asset.drift.known)
 
-    def state(self, phase: str | None, origin: Origin | None, note: str, *, always: bool) -> list[Publish]:
-        """State of the asset, where it changed since it was last said.
+    def state(
+        self, calibration: CalibrationPhase | None, origin: Origin | None, note: str, *, always: bool
+    ) -> list[Publish]:
+        """State of the asset, if it changed since it was last published.
 
-        ``phase`` is that of a running calibration, ``origin`` of any job, ``note`` what was said of the last one.
+        ``calibration`` is the phase of a running one, ``origin`` that of any job, ``note`` is about the last job.
         """
-        phase, reason = self._phase(phase, "" if origin is None else origin.name, note)
+        current = self._phase.current(calibration, "" if origin is None else origin.name, note)
         job = None if origin is None else origin.command_id
         bundle = self._asset.bundle
         model = None if bundle is None else bundle.card.id
         classifying = bundle is not None and not self._asset.paused
-        shown = (phase, reason, job, model, classifying, self._asset.subject)
+        shown = (current.phase, current.reason, job, model, classifying, self._asset.subject)
         if shown == self._shown and not always:
             return []
-        if phase != self._last_phase:
-            self._since, self._last_phase = self._emitter.clock.utc(), phase
         durability = Durability.TELEMETRY if shown == self._shown else Durability.RARE
         self._shown = shown
         return [
-            self._emitter.publish(
-                State,
+            self._publisher.publish(
+                State(
+                    phase=current.phase,
+                    reason=current.reason,
+                    since=current.since,
+                    job=job,
+                    model=model,
+                    subject=self._asset.subject,
+                    classifying=classifying,
+                ),
                 self._asset.settings.id,
                 durability,
-                phase=phase,
-                reason=reason,
-                since=self._since,
-                job=job,
-                model=model,
-                subject=self._asset.subject,
-                classifying=classifying,
             )
         ]
-
-    def _phase(self, calibration: str | None, job: str, note: str) -> tuple[str, str]:
-        """Phase, and its reason."""
-        asset = self._asset
-        if calibration is not None:
-            return calibration, job
-        if job in {"rollback", "deploy", "profile"}:
-            return "deploying", job
-        trouble = asset.trouble
-        if asset.bundle is None:
-            return "uncalibrated", trouble or note or "no model yet: publish recalibrate"
-        return ("failed", trouble) if trouble else ("monitoring", asset.paused or note)
 
     def calibration(self, view: Mapping[str, Any] | None, now: float, *, always: bool) -> list[Publish]:
         """Calibration's standing: at once where it or what is suggested changed, else twice a second while it runs.
@@ -100,7 +88,5 @@ class Standing:
             return []
         self._last_view, self._last_progress, self._suggested = key, now, (suggested, drift)
         durability = Durability.RARE if news else Durability.TELEMETRY
-        asset = self._asset.settings.id
-        return [
-            self._emitter.publish(CalibrationStatus, asset, durability, **view, suggested=list(suggested), drift=drift)
-        ]
+        status = CalibrationStatus(**view, suggested=list(suggested), drift=drift)
+        return [self._publisher.publish(status, self._asset.settings.id, durability)]

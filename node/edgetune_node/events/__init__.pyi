@@ -31,5 +31,12 @@ from .events import (
     StopRequested as StopRequested,
     Tick as Tick,
 )
-from .publisher import Emitter as Emitter
-from .records import Answer as Answer, Missed as Missed, Origin as Origin, Stored as Stored
+from .publisher import Publisher as Publisher
+from .records import (
+    Answer as Answer,
+    HealthFigures as HealthFigures,
+    MachineFigures as MachineFigures,
+    Missed as Missed,
+    Origin as Origin,
+    Stored as Stored,
+)

@@ -1,13 +1,15 @@
-"""What stands around a command at an asset's desk: where it came from, what is stored or missed, and the answer."""
+"""Records that rooms hand each other: a command's origin and answer, what is stored or missed, figures of health."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from edgetune_node.contract import Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,29 @@ class Missed:
 class Answer:
     """First answer to a command; ``final`` when nothing more follows."""
 
-    status: str
+    status: Reply
     reason: str = ""
     detail: dict[str, Any] | None = None
     final: bool = True
+
+
+class MachineFigures(TypedDict):
+    """Fields of ``health`` that the operating system knows."""
+
+    rss_bytes: int
+    cpu_percent: float
+    temperature_c: float | None
+    disk_free_bytes: int
+
+
+class HealthFigures(MachineFigures):
+    """Fields of ``health`` that the process knows."""
+
+    queue_depth: int
+    reconnects: int
+    outbox_depth: int
+    outbox_dropped: int
+    outbox_dropped_faults: NotRequired[int]
+    outbox_set_aside: NotRequired[int]
+    log_lines_lost: NotRequired[int]
+    problems: NotRequired[list[str]]

@@ -95,7 +95,7 @@ class AlarmState:
 
     @classmethod
     def from_message(cls, message: Fault) -> AlarmState:
-        """Give the state that a published message tells of."""
+        """Return the state in a published message."""
         values = {item.name: getattr(message, item.name) for item in fields(cls)}
         return cls(**{**values, "shelves": tuple(Shelf(**dict(shelf)) for shelf in message.shelves)})
 

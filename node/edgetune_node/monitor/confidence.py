@@ -27,7 +27,7 @@ class DoubtWatch:
         self._said = False
 
     def hear(self, confidence: float) -> None:
-        """Take in the confidence of a window's vote."""
+        """Count a window by the confidence of its vote."""
         doubt = confidence < self._min_confidence
         gone = len(self._doubts) == WINDOWS and self._doubts[0]
         self._doubts.append(doubt)

@@ -89,7 +89,7 @@ class DriftWatch:
             self._clear()
 
     def hear(self, confidence: float, ratio: float | None) -> None:
-        """Take in a window of a machine without a fault.
+        """Count a window of a machine without a fault.
 
         Parameters
         ----------
@@ -104,14 +104,14 @@ class DriftWatch:
         self._pass(self._hop_s)
 
     def hear_sign(self, confidence: float, distance: float | None) -> None:
-        """Take in a known sign of a person; arguments as in `hear`, of that sign."""
+        """Count a known sign of a person; arguments as in `hear`."""
         self._add("sign_confidence", confidence)
         if distance is not None:
             self._add("sign_distance", distance)
         self._pass(BLOCK_S / BLOCK_SIGNS)
 
     def look(self, found: Condition) -> None:
-        """Take in the indicators of a machine without a fault."""
+        """Count the indicators of a machine without a fault."""
         for name, values in (
             ("rms", found.indicators.rms),
             ("kurtosis", found.indicators.kurtosis),
@@ -173,7 +173,7 @@ class DriftWatch:
 
 
 def _changed(rule: _Rule, figure: Figure, now: float) -> str | None:
-    """Say how a figure has changed; the words of the first time stay until it is over."""
+    """Return how a figure has changed. The text stays the same until the change is over."""
     clear = max(rule.least, CLEAR_SPREADS * figure.spread)
     change = now - figure.mean
     change = {"both": abs(change), "up": change, "down": -change}[rule.way]

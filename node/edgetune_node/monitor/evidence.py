@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_node.contract import NOVEL
-from edgetune_node.monitor.vibration import rounded
+from edgetune_node.contract import NOVEL, Evidence
+from edgetune_node.monitor.vibration_parts import indicator_part
 from edgetune_signal.vibration import defect_of_class, indicators
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edgetune_node.contract import PhysicsWord
     from edgetune_node.monitor.alarm import AlarmState
     from edgetune_node.monitor.vibration import VibrationWatch
+    from edgetune_node.monitor.vibration_parts import WindowsPart
     from edgetune_signal.stream import Samples
     from edgetune_signal.vibration import Defect, Zone
 
@@ -43,7 +44,7 @@ class PhysicsVerdict:
 
 
 class EvidenceWatch:
-    """Keeps what speaks for the alarm's state, and says it.
+    """Collects the evidence for the alarm's state.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ class EvidenceWatch:
         self._settings = settings
         self._vibration = vibration
         self._windows: deque[tuple[str, Samples]] = deque(maxlen=min(settings.alarm.window, WINDOWS))
-        self._indicators: dict[str, Any] = {}
+        self._heard: WindowsPart | None = None
         self._last: PhysicsVerdict | None = None
 
     def hear(self, class_: str, samples: Samples) -> None:
@@ -70,30 +71,29 @@ class EvidenceWatch:
         self._last = verdict
         return before is not None and verdict != before
 
-    def fields(self, state: AlarmState, *, heard: bool, novel_s: float) -> dict[str, Any]:
-        """Give the fields of `Evidence`, the indicators of the newest windows that were heard as the state's class.
+    def message(self, state: AlarmState, *, heard: bool, novel_s: float) -> Evidence:
+        """Return the evidence, with the indicators of the newest windows that were classified as the state's class.
 
-        Where none was, the indicators stay those told last. ``novel_s`` is how many seconds of its event are kept.
+        Without such windows the indicators stay as they were. ``novel_s`` is how many seconds of its event are kept.
         """
         windows = [samples for class_, samples in self._windows if class_ == state.class_]
         if windows:
             value = indicators(np.concatenate(windows, axis=1), self._settings.unit, self._settings.rate_hz)
-            self._indicators = {
-                **rounded(value),
+            self._heard = {
+                **indicator_part(value),
                 "unit": value.unit,
                 "seconds": round(value.seconds, 4),
                 "windows": len(windows),
                 "class_": state.class_,
             }
         verdict = self._last = self._verdict(state, heard=heard)
-        return {
-            **self._indicators,
-            **self._vibration.evidence(),
-            "novel_kept_s": round(novel_s, 3),
-            "physics": verdict.word,
-            "note": verdict.note,
-            "action": recommended_action(state, verdict.word, verdict.defect, verdict.zone),
-        }
+        physics = self._vibration.evidence()
+        kept_s = round(novel_s, 3)
+        word, note = verdict.word, verdict.note
+        action = recommended_action(state, word, verdict.defect, verdict.zone)
+        if self._heard is None:
+            return Evidence(**physics, novel_kept_s=kept_s, physics=word, note=note, action=action)
+        return Evidence(**self._heard, **physics, novel_kept_s=kept_s, physics=word, note=note, action=action)
 
     def _verdict(self, state: AlarmState, *, heard: bool) -> PhysicsVerdict:
         physics = self._vibration.physics
@@ -150,7 +150,7 @@ def physics_verdict(
 
 
 def recommended_action(state: AlarmState, physics: PhysicsWord, defect: Defect | None, zone: Zone | None) -> str:
-    """Say in one sentence what a maintenance engineer should do."""
+    """Return in one sentence what a maintenance engineer should do."""
     if not state.active:
         if physics in ("disagrees", "suggests"):
             return "look at the machine: physics shows what the network does not know; record it and recalibrate"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from edgetune_node.config import SignSection
+    from edgetune_node.contract import TimeOrigin
 
 MOST_DISTANCES: Final = 1024
 """So many windows of a sign tell how far it is, however long it is held."""
@@ -44,6 +45,8 @@ class SignEvent:
         How many windows said so, of how many that said some sign; of an unknown one how many are what is unknown.
     distance
         Median distance of these windows to the sign over its limit: more than 1 is unknown; None where none was given.
+    start_from, end_from
+        Whether ``start`` and ``end`` are edges of windows, or when the signal shows that muscles began and ended.
     """
 
     event: str
@@ -54,6 +57,8 @@ class SignEvent:
     windows: int
     of: int
     distance: float | None = None
+    start_from: TimeOrigin = "windows"
+    end_from: TimeOrigin = "windows"
 
 
 @dataclass(slots=True)

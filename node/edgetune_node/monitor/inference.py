@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edgetune_nas.bundle import Bundle
-    from edgetune_node.config import AssetSection
     from edgetune_signal import Window
 
 
@@ -50,8 +49,18 @@ class Verdict:
         return (UNKNOWN, 0.0) if self.novel else (self.class_, self.confidence)
 
 
-def judge(window: Window, bundle: Bundle, settings: AssetSection, *, distant: bool) -> Verdict:
-    """Ask the model about a usable window; ``distant`` is whether somebody wants to hear of the unknown."""
+def judge(window: Window, bundle: Bundle, *, rest_class: str | None, distant: bool) -> Verdict:
+    """Classify a usable window.
+
+    Parameters
+    ----------
+    window, bundle
+        What is classified, with which model.
+    rest_class
+        Class that may be further from its training data than others; None if there is no such class.
+    distant
+        Whether to compute the distance to the training data.
+    """
     started = time.perf_counter_ns()
     probabilities = bundle.classifier.probabilities(window.samples[np.newaxis])[0]
     took_us = (time.perf_counter_ns() - started) / 1000
@@ -62,6 +71,5 @@ def judge(window: Window, bundle: Bundle, settings: AssetSection, *, distant: bo
     if distant and bundle.novelty is not None:
         apart = bundle.novelty.distances(window.samples[np.newaxis], np.array([best]))
         distance = float(apart[0]) / bundle.novelty.limit
-    resting = settings.task == "sign" and class_ == settings.healthy_class
-    novel = is_far(distance, resting=resting)
+    novel = is_far(distance, resting=class_ == rest_class)
     return Verdict(class_, float(probabilities[best]), shares, distance, novel, took_us)

@@ -70,6 +70,12 @@ class Recent:
             self._samples -= self._chunks.popleft().samples.shape[1]
         return len(self._chunks) == 1
 
+    def forget(self) -> None:
+        """Forget all samples."""
+        self._chunks.clear()
+        self._samples = 0
+        self.moved_ns = 0
+
     def _off_ns(self, chunk: Chunk) -> int:
         if not self._chunks:
             return 0

@@ -29,13 +29,13 @@ class Running:
         self._quiet = False
 
     def hear(self, samples: Samples) -> None:
-        """Take in a window, ``(channels, n)``; its loudest channel's RMS without the mean decides."""
+        """Decide from a window, ``(channels, n)``: its loudest channel's RMS without the mean counts."""
         least = self._machine.min_rms
         if least is not None:
             self._quiet = float(samples.std(axis=1).max()) < least * (RESUMES_AT if self._quiet else 1.0)
 
     def pause(self, context: Context) -> str:
-        """Say why nothing can be told of the machine now; empty while it runs."""
+        """Return why the machine cannot be judged now; empty while it runs."""
         least = self._machine.min_rpm
         if context.running is False:
             return "the machine does not run (context: running is false)"

@@ -1,4 +1,4 @@
-"""Decides which stretches of a signal unlike everything known are kept, so that somebody can give them a name."""
+"""Decides which stretches of novel signal are kept, so that somebody can label them."""
 
 from __future__ import annotations
 
@@ -55,12 +55,26 @@ class NovelWatch:
     def __init__(self, settings: AssetSection) -> None:
         self.kept: tuple[Kept, ...] = ()
         self.problem: str | None = None
+        self._granted: list[Span] = []
         self._named_ns = 0
         self._wanted = settings.novel_max_bytes > 0
         self._window_ns = round((settings.window.length - 1) / settings.rate_hz * 1e9)
         self._tokens = float(AT_ONCE)
         self._refilled_s: float | None = None
         self.forget()
+
+    def stored(self, kept: tuple[Kept, ...]) -> None:
+        """Note what is on disk now."""
+        self.kept = kept
+
+    def failed(self, problem: str | None) -> None:
+        """Note why the last stretch could not be kept; None where it was."""
+        self.problem = problem
+
+    def take(self) -> list[Span]:
+        """Return the stretches that are to be kept, once."""
+        granted, self._granted = self._granted, []
+        return granted
 
     def gap(self) -> None:
         """Begin anew after a gap: a stretch has none, and what comes now is not near what was recorded before."""
@@ -80,11 +94,11 @@ class NovelWatch:
         self._event: str | None = None
 
     def record(self, time_ns: int) -> None:
-        """Hear that the sample at ``time_ns`` gets its name by being recorded, so that nothing near it need be kept."""
+        """Note that the sample at ``time_ns`` is recorded with a label. Nothing near it need be kept."""
         self._named_ns = time_ns + NEAR_NS
 
-    def hear(self, window: Window, ratio: float | None, state: AlarmState, now: float) -> Span | None:
-        """Take in a window.
+    def hear(self, window: Window, ratio: float | None, state: AlarmState, now: float) -> None:
+        """Count a window; a stretch that it completes is granted, see `take`.
 
         Parameters
         ----------
@@ -96,20 +110,15 @@ class NovelWatch:
             The alarm with this window counted.
         now
             Monotonic seconds.
-
-        Returns
-        -------
-        Span or None
-            What is to be kept now.
         """
         if not self._wanted:
-            return None
+            return
         if ratio is None:  # unusable samples, or a machine that does not run: a stretch has neither
             self.forget()
-            return None
+            return
         if window.time_ns <= self._named_ns:
             self.forget()
-            return None
+            return
         active = state.event if state.active and state.class_ == NOVEL and not state.latched else None
         if ratio > 1:
             if not self._ratios:
@@ -118,17 +127,20 @@ class NovelWatch:
             self._ratios.append(ratio)
         if active is not None:
             self._event = active
-            return self._span(now) if self._seconds >= STRETCH_S else None
-        ended = self._event is not None and self._seconds >= SHORTEST_S
-        span = self._span(now) if ended else None
-        if self._event is not None or ratio <= 1:
+            if self._seconds >= STRETCH_S:
+                self._end(active, now)
+        elif self._event is not None:
+            if self._seconds >= SHORTEST_S:
+                self._end(self._event, now)
             self.forget()
-        return span
+        elif ratio <= 1:
+            self.forget()
 
-    def gesture(self, event: str, start: datetime, end: datetime, distance: float, now: float) -> Span | None:
-        """Give what is to be kept of an unknown sign."""
+    def gesture(self, event: str, start: datetime, end: datetime, distance: float, now: float) -> None:
+        """Count an unknown sign, which is granted as a whole; see `take`."""
         span = Span(event, round(start.timestamp() * 1e9), round(end.timestamp() * 1e9), distance)
-        return self._in_turn(span, now) if self._wanted and span.start_ns > self._named_ns else None
+        if self._wanted and span.start_ns > self._named_ns:
+            self._grant(span, now)
 
     def seconds_of(self, event: str | None) -> float:
         """Seconds kept of one event."""
@@ -142,7 +154,7 @@ class NovelWatch:
             raise Refused(f"event: nothing is kept of {event!r}; {there}")
 
     def suggestion(self, subject: str | None = None) -> str | None:
-        """Say what to do about what is kept, of one person where people differ; the same words however much it is."""
+        """Return what to do about what is kept, of one ``subject`` if given; its amount does not change the text."""
         events = [each.event for each in self.kept if subject is None or each.subject in {"", subject}]
         if not events:
             return None
@@ -155,19 +167,17 @@ class NovelWatch:
     def _seconds(self) -> float:
         return (self._end_ns - self._start_ns) / 1e9 if self._ratios else 0.0
 
-    def _span(self, now: float) -> Span | None:
-        """Give what was heard as a stretch, where its turn has come, and begin the next."""
-        assert self._event is not None  # noqa: S101 - the caller has looked
-        span = Span(self._event, self._start_ns, self._end_ns, sum(self._ratios) / len(self._ratios))
+    def _end(self, event: str, now: float) -> None:
+        """End the running stretch, and begin the next."""
+        span = Span(event, self._start_ns, self._end_ns, sum(self._ratios) / len(self._ratios))
         self.forget()
-        return self._in_turn(span, now)
+        self._grant(span, now)
 
-    def _in_turn(self, span: Span, now: float) -> Span | None:
-        """Give the stretch where its turn has come."""
+    def _grant(self, span: Span, now: float) -> None:
+        """Have a stretch kept, unless too many were of late."""
         if self._refilled_s is not None:
             self._tokens = min(float(AT_ONCE), self._tokens + (now - self._refilled_s) / REFILL_S)
         self._refilled_s = now
-        if self._tokens < 1:
-            return None
-        self._tokens -= 1
-        return span
+        if self._tokens >= 1:
+            self._tokens -= 1
+            self._granted.append(span)

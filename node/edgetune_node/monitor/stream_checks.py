@@ -44,7 +44,7 @@ class RateCheck:
         self.off = False
 
     def hear(self, chunk: Chunk) -> None:
-        """Take in what the source knows of the rate."""
+        """Note what the source knows of the rate."""
         self.off = RATE_OFF in chunk.quality
         measured_hz = chunk.measured_hz
         if measured_hz is not None and abs(measured_hz / self._told_hz - 1) > TOLD_AGAIN:

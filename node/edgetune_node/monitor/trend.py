@@ -1,4 +1,4 @@
-"""Tells whether a figure rises over time, from a bounded memory that reaches further back the longer it watches."""
+"""Finds whether a figure rises over time, from a bounded memory that reaches further back the longer it runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Trend:
         self._open: list[tuple[float, float]] = []
 
     def add(self, time_s: float, value: float) -> None:
-        """Take in a value at a monotonic time."""
+        """Add a value at a monotonic time."""
         if self._open and time_s - self._open[0][0] >= self._step_s:
             self._points.append(_mean(self._open))
             self._open.clear()

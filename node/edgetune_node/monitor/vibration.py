@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, replace
-from math import isfinite
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from edgetune_node.contract import DefectAmplitude, Vibration
 from edgetune_node.monitor.stream_checks import UnitCheck
 from edgetune_node.monitor.trend import Trend
+from edgetune_node.monitor.vibration_parts import indicator_part, match_part, shaft_part, slope_part
 from edgetune_signal import Condition, IndicatorBuffer, ShaftSpeed, diagnose
 from edgetune_signal.stream import RATE_OFF
 from edgetune_signal.vibration import estimated_speed, indicators
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from edgetune_node.config import AssetSection
     from edgetune_node.contract import Context
     from edgetune_node.monitor.trend import Slope
+    from edgetune_node.monitor.vibration_parts import PhysicsPart
     from edgetune_signal import Chunk, Indicators
     from edgetune_signal.stream import Samples
     from edgetune_signal.vibration import DefectLine, Zone
@@ -81,7 +83,7 @@ class VibrationWatch:
         self._last = float("-inf")
 
     def push(self, chunk: Chunk) -> None:
-        """Take in samples."""
+        """Buffer samples."""
         self._buffer.push(chunk)
 
     @property
@@ -140,44 +142,44 @@ class VibrationWatch:
         slope = None if RATE_OFF in self._looks[-1].quality else self._trend.slope
         return Physics(self._looks[-1], match, zones.most_common(1)[0][0] if zones else None, slope)
 
-    def fields(self, found: Condition) -> dict[str, Any]:
-        """Give the fields of `Vibration`."""
+    def message(self, found: Condition) -> Vibration:
+        """Return a look as a message."""
         basic = found.indicators
-        return {
-            **rounded(basic),
-            "unit": basic.unit,
-            "seconds": basic.seconds,
-            "velocity_rms_mm_s": _digits(found.velocity_rms_mm_s),
-            **_slope_fields(None if RATE_OFF in found.quality else self._trend.slope),
-            "zone": found.zone,
-            **shaft_fields(found.shaft),
-            "envelope_band_hz": None if found.band_hz is None else [round(edge, 1) for edge in found.band_hz],
-            "channel": found.channel if found.lines else None,
-            **match_fields(found.match),
-            "defects": {
-                line.defect: {
-                    "order": round(line.order, 4),
-                    "frequency_hz": round(line.frequency_hz, 2),
-                    "amplitude": round(line.amplitude, 6),
-                    "harmonics": [round(value, 6) for value in line.harmonics],
-                    "over_floor": round(line.over_floor, 2),
-                }
+        return Vibration(
+            **indicator_part(basic),
+            unit=basic.unit,
+            seconds=basic.seconds,
+            velocity_rms_mm_s=_digits(found.velocity_rms_mm_s),
+            **slope_part(None if RATE_OFF in found.quality else self._trend.slope),
+            zone=found.zone,
+            **shaft_part(found.shaft),
+            envelope_band_hz=None if found.band_hz is None else [round(edge, 1) for edge in found.band_hz],
+            channel=found.channel if found.lines else None,
+            **match_part(found.match),
+            defects={
+                line.defect: DefectAmplitude(
+                    order=round(line.order, 4),
+                    frequency_hz=round(line.frequency_hz, 2),
+                    amplitude=round(line.amplitude, 6),
+                    harmonics=[round(value, 6) for value in line.harmonics],
+                    over_floor=round(line.over_floor, 2),
+                )
                 for line in found.lines
             },
-            "quality": [*found.quality, *self._unit.quality],
-        }
+            quality=[*found.quality, *self._unit.quality],
+        )
 
-    def evidence(self) -> dict[str, Any]:
-        """Give the fields of `Evidence` that the last looks know."""
+    def evidence(self) -> PhysicsPart:
+        """Return the part of `Evidence` that the last looks know."""
         physics = self.physics
         found = physics.condition
         velocity = None if found is None else found.velocity_rms_mm_s
         return {
             "velocity_rms_mm_s": None if velocity is None else round(max(velocity), 3),
-            **_slope_fields(physics.slope),
+            **slope_part(physics.slope),
             "zone": physics.zone,
-            **shaft_fields(None if found is None else found.shaft),
-            **match_fields(physics.match),
+            **shaft_part(None if found is None else found.shaft),
+            **match_part(physics.match),
             "quality": [] if found is None else [*found.quality, *self._unit.quality],
         }
 
@@ -209,7 +211,7 @@ class VibrationWatch:
         return near
 
     def _believed(self, shaft: ShaftSpeed | None) -> float | None:
-        """Give an estimated speed, where it has stayed; also in the few looks that show none."""
+        """Return an estimated speed that has stayed; also in the few looks that show none."""
         self._unsure = self._unsure + 1 if shaft is None else 0
         if self._unsure >= LOOKED_BACK:
             self._speeds.clear()
@@ -223,41 +225,6 @@ class VibrationWatch:
 def _without_rate(basic: Indicators) -> Condition:
     quality = (*basic.quality, RATE_OFF)
     return Condition(basic, None, None, None, None, 0, (), None, quality)
-
-
-def rounded(value: Indicators) -> dict[str, list[float | None]]:
-    """Give indicators as JSON numbers; null where there is none, as of a constant channel."""
-    return {
-        name: [round(number, 6) if isfinite(number) else None for number in getattr(value, name)]
-        for name in ("rms", "peak", "crest_factor", "kurtosis")
-    }
-
-
-def shaft_fields(shaft: ShaftSpeed | None) -> dict[str, Any]:
-    """Give the speed and where it is from."""
-    if shaft is None:
-        return {"shaft_rpm": None, "shaft_rpm_from": None}
-    return {"shaft_rpm": round(shaft.rpm, 1), "shaft_rpm_from": shaft.origin}
-
-
-def match_fields(match: DefectLine | None) -> dict[str, Any]:
-    """Give the defect that stands out."""
-    if match is None:
-        names = ("defect", "defect_order", "defect_hz", "defect_amplitude", "defect_over_floor")
-        return dict.fromkeys(names)
-    return {
-        "defect": match.defect,
-        "defect_order": round(match.order, 4),
-        "defect_hz": round(match.frequency_hz, 2),
-        "defect_amplitude": round(match.amplitude, 6),
-        "defect_over_floor": round(match.over_floor, 2),
-    }
-
-
-def _slope_fields(slope: Slope | None) -> dict[str, Any]:
-    if slope is None:
-        return {"velocity_trend": None, "velocity_trend_mm_s_per_h": None}
-    return {"velocity_trend": slope.word, "velocity_trend_mm_s_per_h": round(slope.per_hour, 4)}
 
 
 def _digits(values: tuple[float, ...] | None) -> list[float] | None:

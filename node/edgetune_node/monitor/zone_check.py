@@ -33,7 +33,7 @@ def zone_doubt(recording: Recording, settings: AssetSection) -> str | None:
     """
     limits = settings.machine.machine.zone_limits_mm_s
     piece = round(VELOCITY_MIN_SECONDS * recording.rate_hz)
-    if settings.task != "fault" or limits is None or recording.label != settings.healthy_class:
+    if settings.personal or limits is None or recording.label != settings.healthy_class:
         return None
     count = min(recording.samples.shape[1] // piece, LONGEST_S)
     if count == 0 or velocity_problem(recording.unit, recording.rate_hz, piece / recording.rate_hz):

@@ -10,6 +10,8 @@ import psutil
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edgetune_node.events import MachineFigures
+
 
 class Vitals:
     """Reads the figures of ``health`` that the operating system knows.
@@ -25,7 +27,7 @@ class Vitals:
         self._process = psutil.Process()
         self._process.cpu_percent()
 
-    def read(self) -> dict[str, Any]:
+    def read(self) -> MachineFigures:
         """RSS in bytes, CPU in percent of one core since the last call, temperature in degrees Celsius, free bytes."""
         return {
             "rss_bytes": self._process.memory_info().rss,

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -23,7 +23,6 @@ from edgetune_node.events import (
     CommandRefused,
     Durability,
     Effect,
-    Emitter,
     Event,
     Exit,
     FinishCommand,
@@ -37,6 +36,7 @@ from edgetune_node.events import (
     NoteCommand,
     NovelChanged,
     Publish,
+    Publisher,
     SaveRecording,
     SearchReported,
     StartSearch,
@@ -56,12 +56,11 @@ from edgetune_node.storage import INCOMING, asset_folder, prepare_folders, take_
 from edgetune_signal import SignalError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from edgetune_node.clock import Clock
     from edgetune_node.config import Settings
-    from edgetune_node.events import Stored
+    from edgetune_node.events import HealthFigures, Stored
     from edgetune_node.ops import LogWriter
 
 TICK_S = 0.25
@@ -121,10 +120,10 @@ class Service:
         self._audit = AuditLog(self._data, topics, self._boot, monotonic=clock.monotonic)
         self._files = FileWork(settings, self._inbox.put)
         self._data_folder = DataFolder(self._data, folders, self._outbox, self._files.profiles)
-        self._emitter = Emitter(topics, self._boot, clock)
+        self._publisher = Publisher(topics, self._boot, clock)
         self._node = Node(
             settings,
-            emitter=self._emitter,
+            publisher=self._publisher,
             new_id=lambda: uuid.uuid4().hex[:12],
             surroundings=self,
             first_use=self._outbox.commands.first_use,
@@ -134,7 +133,7 @@ class Service:
             },
             capabilities=_capabilities(),
         )
-        will = self._emitter.publish(Status, None, Durability.TELEMETRY, status="offline")
+        will = self._publisher.publish(Status(status="offline"), None, Durability.TELEMETRY)
         self._link = Link(
             settings.mqtt,
             topics,
@@ -154,7 +153,7 @@ class Service:
 
     # ---- what the node asks of the world (Surroundings) ----------------------------------------------------------
 
-    def vitals(self) -> Mapping[str, Any]:
+    def vitals(self) -> HealthFigures:
         """Give the figures of ``health`` that the process and the machine know."""
         link, outbox, audit = self._link, self._outbox, self._audit
         vitals = self._vitals.read()
@@ -263,7 +262,7 @@ class Service:
         self._searches.close()
         self._files.stop()
         self._readers.join(READERS_S)
-        stopped = self._emitter.publish(Status, None, Durability.TELEMETRY, status="stopped")
+        stopped = self._publisher.publish(Status(status="stopped"), None, Durability.TELEMETRY)
         self._link.stop(stopped, DRAIN_S)
         self._files.join(max(0.0, began + CLOSED_S - self._clock.monotonic()))
         self._data_folder.close()

@@ -104,7 +104,7 @@ class Profiles:
     @property
     def people(self) -> bool:
         """Whether there are people at all."""
-        return self._section.task == "sign"
+        return self._section.personal
 
     def _note(self, subject: str) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +118,7 @@ class Profiles:
 
     def _remembered(self) -> str:
         path = self._folder / WEARER_FILE
-        if self._section.task != "sign" or not path.exists():
+        if not self._section.personal or not path.exists():
             return self._section.subject
         try:
             return _Wearer.model_validate_json(path.read_bytes()).subject

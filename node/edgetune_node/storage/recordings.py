@@ -59,4 +59,4 @@ def misfit(info: RecordingInfo, section: AssetSection) -> str | None:
 
 def is_of(info: RecordingInfo, section: AssetSection, subject: str) -> bool:
     """Whether a recording is ``subject``'s; what names nobody is of the configured person, and a machine is one."""
-    return section.task != "sign" or (info.subject or section.subject) == subject
+    return not section.personal or (info.subject or section.subject) == subject

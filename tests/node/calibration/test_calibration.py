@@ -33,7 +33,7 @@ from edgetune_node.calibration import inputs as cal
 from edgetune_node.calibration.job import Calibration
 from edgetune_node.calibration.rules import decide_deployment
 from edgetune_node.contract.commands import Recalibrate, Record
-from edgetune_node.contract.messages import CalibrationStatus, Phase
+from edgetune_node.contract.messages import CalibrationPhase, CalibrationStatus
 from edgetune_node.errors import Refused
 from edgetune_node.events.effects import Install, StartSearch
 
@@ -55,7 +55,7 @@ def test_a_search_behind_another_asset_says_so_and_gives_no_eta() -> None:
 
 def test_progress_of_the_search_is_passed_on() -> None:
     running = searching()
-    assert (running.phase, running.calibration.state_phase) == ("searching", "searching")
+    assert running.phase == "searching"
     assert running.view["search_phase"] == "training"
     assert (running.view["candidates"], running.view["rejected"], running.view["trained"]) == (7, 2, 3)
     assert running.view["percent"] == pytest.approx(100 * 30 / 62, abs=0.1)
@@ -66,7 +66,7 @@ def test_progress_of_the_search_is_passed_on() -> None:
 def test_the_first_model_is_deployed_and_announced() -> None:
     running = searching()
     assert running.tell(DONE) == [INSTALL]
-    assert (running.phase, running.calibration.state_phase) == ("deploying", "deploying")
+    assert running.phase == "deploying"
     running.tell(cal.Deployed("model-new"))
     assert running.finished.status == "done"
     assert running.finished.detail == {
@@ -81,7 +81,6 @@ def test_the_first_model_is_deployed_and_announced() -> None:
         "reason": "the asset had no model, so the new one is in use",
     }
     assert running.view["percent"] == 100
-    assert running.calibration.state_phase == "monitoring"
 
 
 def test_a_better_model_replaces_the_current_one() -> None:
@@ -97,7 +96,6 @@ def test_a_model_that_is_no_better_leaves_the_current_one(replaced: float) -> No
     assert running.finished.detail["deployed"] is False
     assert running.finished.detail["replaced_accuracy"] == replaced
     assert running.finished.reason.startswith("no better: accuracy 0.9500 against")
-    assert running.calibration.state_phase == "monitoring"
 
 
 def test_as_good_a_model_that_knows_more_replaces_the_current_one() -> None:
@@ -137,7 +135,6 @@ def test_a_model_that_cannot_be_installed_fails_the_job() -> None:
     assert running.finished.status == "failed"
     assert "hash does not match" in running.finished.reason
     assert running.finished.detail["deployed"] is False
-    assert running.calibration.state_phase == "monitoring"
 
 
 def test_a_budget_that_nothing_fits_names_the_smallest_arena() -> None:
@@ -167,7 +164,6 @@ def test_a_killed_search_fails_the_job_with_its_reason() -> None:
     running = searching()
     assert CANCEL_SEARCH not in running.tell(SearchFailed(error="Killed"))
     assert running.finished.reason == "the search ended with Killed"
-    assert running.calibration.state_phase == "uncalibrated"
 
 
 # ---- cancel ----------------------------------------------------------------------------------------------------------
@@ -209,7 +205,6 @@ def test_a_job_can_be_cancelled_in_every_phase_before_deployment(make: Any, stop
     assert (CANCEL_SEARCH in outputs) == stops
     assert running.finished.status == "cancelled"
     assert running.finished.reason == "what was recorded stays; there is no model yet"  # the status says the rest
-    assert running.calibration.state_phase == "uncalibrated"
     assert running.tell(cal.TakeSaved(Path("/r")), DONE, SearchFailed(error="Cancelled"), cal.Ticked()) == []
 
 
@@ -217,7 +212,6 @@ def test_who_cancels_is_told_that_the_old_model_stays() -> None:
     running = searching(current_model="model-old")
     running.tell(cal.CancelRequested())
     assert running.finished.reason == "what was recorded stays, and so does the old model"
-    assert running.calibration.state_phase == "monitoring"
 
 
 def test_a_job_can_be_cancelled_before_it_has_begun() -> None:
@@ -325,7 +319,7 @@ def test_whatever_happens_a_job_keeps_its_promises(
         status = CalibrationStatus(ts=datetime(2026, 1, 1, tzinfo=UTC), boot="b", seq=0, **view)
         assert percent <= status.percent <= (100 if running.phase == "done" else 99)
         assert status.eta_s is None or status.eta_s >= 0
-        assert running.calibration.state_phase in get_args(Phase)
+        assert running.phase in get_args(CalibrationPhase)
         percent = status.percent
     running.tell(cal.CancelRequested(), cal.Deployed("model-new"))
     assert running.finished.status in {"done", "failed", "cancelled"}

@@ -132,3 +132,12 @@ def test_a_message_with_a_field_of_another_schema_is_refused() -> None:
         Status.model_validate({**ENVELOPE, "schema": "status/2", "status": "online"})
     with pytest.raises(ValidationError, match="mood"):
         status(mood="good")
+
+
+@pytest.mark.parametrize("field", ["ts", "boot", "seq"])
+def test_a_payload_without_its_stamp_is_refused(field: str) -> None:
+    payload = json.loads(status().json_bytes())
+    del payload[field]
+    for read in (lambda: Status.model_validate(payload), lambda: Status.model_validate_json(json.dumps(payload))):
+        with pytest.raises(ValidationError, match=rf"\n{field}\n"):
+            read()

@@ -126,6 +126,7 @@ def test_cancelling_a_search_stops_its_process_and_says_so() -> None:
     assert said(effects, "resp/cancel")[0]["status"] == "done"
     assert said(effects, "resp/recalibrate")[-1]["status"] == "failed"
     assert "cancelled" in [message["phase"] for message in said(effects, "calibration")]
+    assert said(effects, "state")[-1]["phase"] == "uncalibrated"
 
 
 def test_one_search_runs_at_a_time_and_the_next_starts_when_it_ends() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from edgetune_nas.bundle.read import load_bundle
 from edgetune_node.config.settings import AlarmSection, AssetSection, WindowSection
 from edgetune_node.contract.topics import Topics
-from edgetune_node.events.publisher import Emitter
+from edgetune_node.events.publisher import Publisher
 from edgetune_node.monitor.asset import Asset
 from edgetune_node.monitor.confidence import WINDOWS, DoubtWatch
 from edgetune_signal import Chunk
@@ -65,7 +65,7 @@ def test_an_asset_suggests_to_recalibrate_where_nothing_can_be_raised(
         id="b", rate_hz=1000, window=WindowSection(length=64, hop=64), alarm=AlarmSection(min_confidence=1.0)
     )
     ids = itertools.count()
-    asset = Asset(section, Emitter(Topics("edgetune", "n"), "boot", Clock()), lambda: f"e{next(ids)}")
+    asset = Asset(section, Publisher(Topics("edgetune", "n"), "boot", Clock()), lambda: f"e{next(ids)}")
     bundle = load_bundle(write_tiny_bundle(tmp_path, channels=1, length=64, rate_hz=1000.0))
     asset.swap(bundle, None)
     noise = np.random.default_rng(0).normal(size=(1, 64 * WINDOWS)).astype(np.float32)

@@ -16,7 +16,7 @@ from edgetune_node.clock import from_ns
 from edgetune_node.config.settings import AssetSection
 from edgetune_node.contract.topics import Topics
 from edgetune_node.events.events import Kept
-from edgetune_node.events.publisher import Emitter
+from edgetune_node.events.publisher import Publisher
 from edgetune_node.monitor.asset import Asset
 from edgetune_signal import ArmbandSimulator, Chunk, Recording, recordings_dataset
 from edgetune_signal.datasets.converters import read_myo
@@ -63,8 +63,8 @@ class Person:
         section |= {"window": {"length": LENGTH, "hop": HOP}, **settings}
         self.clock = Clock()
         numbers = itertools.count()
-        emitter = Emitter(Topics("edgetune", "n"), "boot", self.clock)
-        self.asset = Asset(AssetSection(**section), emitter, lambda: f"e{next(numbers)}")
+        publisher = Publisher(Topics("edgetune", "n"), "boot", self.clock)
+        self.asset = Asset(AssetSection(**section), publisher, lambda: f"e{next(numbers)}")
         self.asset.swap(bundle, None)
         self.said: list[Any] = []
         self.kept: list[tuple[Recording, float]] = []
@@ -172,7 +172,7 @@ def test_a_gesture_that_the_model_never_learned_is_one_unknown_sign_and_is_kept_
     assert np.abs(recording.samples).mean() > 3 * np.abs(played(("rest", 3))).mean()
     assert distance == pytest.approx(unknown.distance, abs=1e-3)
     assert person.asset.suggested == ()  # until it is on disk
-    person.asset.novelty.kept = (Kept(unknown.event, recording.seconds, distance),)
+    person.asset.novelty.stored((Kept(unknown.event, recording.seconds, distance),))
     assert unknown.event in person.asset.suggested[0]
 
 

@@ -55,8 +55,8 @@ class Machine:
             self.number += 1
             end_ns = round((self.number * WINDOW_S - 1 / RATE) * 1e9)
             window = Window(np.zeros((1, LENGTH), np.float32), end_ns, self.number, ())
-            span = self.watch.hear(window, ratio, state, self.idle_s + self.number * WINDOW_S)
-            found += [] if span is None else [span]
+            self.watch.hear(window, ratio, state, self.idle_s + self.number * WINDOW_S)
+            found += self.watch.take()
         self.spans += found
         return found
 
@@ -80,16 +80,18 @@ def test_unknown_signs_are_kept_whole_but_not_all_of_them() -> None:
     start = datetime(2026, 1, 31, 12, tzinfo=UTC)
     end = start + timedelta(seconds=2)
 
-    def kept(number: int, now: float) -> Span | None:
-        return watch.gesture(f"s{number}", start, end, 1.5, now)
+    def kept(number: int, now: float) -> list[Span]:
+        watch.gesture(f"s{number}", start, end, 1.5, now)
+        return watch.take()
 
-    first = kept(0, 0.0)
+    (first,) = kept(0, 0.0)
     assert first == Span("s0", round(start.timestamp() * 1e9), round(end.timestamp() * 1e9), 1.5)
-    assert sum(kept(number, float(number)) is not None for number in range(1, 100)) == AT_ONCE - 1
-    assert kept(100, REFILL_S) is not None
-    assert kept(101, REFILL_S) is None
+    assert sum(len(kept(number, float(number))) for number in range(1, 100)) == AT_ONCE - 1
+    assert len(kept(100, REFILL_S)) == 1
+    assert kept(101, REFILL_S) == []
     nothing = NovelWatch(SECTION.model_copy(update={"task": "sign", "novel_max_bytes": 0}))
-    assert nothing.gesture("s", start, end, 1.5, 0.0) is None
+    nothing.gesture("s", start, end, 1.5, 0.0)
+    assert nothing.take() == []
 
 
 def test_a_condition_that_ends_before_is_kept_up_to_its_last_novel_window() -> None:
@@ -145,11 +147,11 @@ def test_it_says_what_is_kept_and_what_to_do_with_it() -> None:
     assert watch.suggestion() is None
     with pytest.raises(Refused, match="nothing is kept at all"):
         watch.check_kept("e1")
-    watch.kept = (Kept("e1", 5.0, 2.0), Kept("e2", 3.0, 4.0), Kept("e2", 4.0, 4.0))
+    watch.stored((Kept("e1", 5.0, 2.0), Kept("e2", 3.0, 4.0), Kept("e2", 4.0, 4.0)))
     told = watch.suggestion()
     assert told is not None
     assert "event e2" in told
-    watch.kept = (*watch.kept, Kept("e2", 5.0, 2.0))
+    watch.stored((*watch.kept, Kept("e2", 5.0, 2.0)))
     assert watch.suggestion() == told  # said once, not with every stretch
     watch.check_kept("e1")
     with pytest.raises(Refused, match="e1, e2"):
@@ -158,7 +160,7 @@ def test_it_says_what_is_kept_and_what_to_do_with_it() -> None:
 
 def test_what_a_person_left_unnamed_is_suggested_to_that_person_alone() -> None:
     watch = NovelWatch(SECTION.model_copy(update={"task": "sign"}))
-    watch.kept = (Kept("e1", 5.0, 2.0, "anna"), Kept("e2", 3.0, 4.0, "ben"))
+    watch.stored((Kept("e1", 5.0, 2.0, "anna"), Kept("e2", 3.0, 4.0, "ben")))
     assert "event e1" in str(watch.suggestion("anna"))
     assert "event e2" in str(watch.suggestion("ben"))
     assert watch.suggestion("carla") is None

@@ -16,7 +16,7 @@ from edgetune_node.contract.context import Context
 from edgetune_node.contract.messages import Fault, Vibration
 from edgetune_node.contract.parts import Evidence
 from edgetune_node.contract.topics import Topics
-from edgetune_node.events.publisher import Emitter
+from edgetune_node.events.publisher import Publisher
 from edgetune_node.monitor.alarm import AlarmState
 from edgetune_node.monitor.asset import Asset
 from edgetune_node.monitor.evidence import physics_verdict, recommended_action
@@ -60,21 +60,19 @@ class Seconds:
         self.bearing = BearingSimulator()
         self.count = 0
 
-    def play(self, condition: str, seconds: int = 1) -> dict[str, Any]:
+    def play(self, condition: str, seconds: int = 1) -> Vibration:
         self.bearing.select(condition)
-        fields: dict[str, Any] = {}
         for _ in range(seconds):
             self.watch.push(Chunk(self.bearing.generate(RATE), self.count * 10**9, float(RATE), self.count))
             self.count += 1
             found = self.watch.look(float(self.count), self.context)
             assert found is not None
-            fields = self.watch.fields(found)
-        return fields
+            message = self.watch.message(found)
+        return message
 
 
 def test_a_second_becomes_a_message_with_velocity_zone_and_defects() -> None:
-    fields = Seconds(shaft_rpm=1797.0).play("outer_severe")
-    message = Vibration(ts="2026-01-01T00:00:00Z", boot="b", seq=0, **fields)  # type: ignore[arg-type]
+    message = Seconds(shaft_rpm=1797.0).play("outer_severe")
     assert message.defect == "bpfo"
     assert message.defect_hz == pytest.approx(3.5848 * 1797 / 60, abs=0.01)
     assert (message.shaft_rpm, message.shaft_rpm_from) == (1797.0, "config")
@@ -86,7 +84,7 @@ def test_a_second_becomes_a_message_with_velocity_zone_and_defects() -> None:
 
 def test_the_plant_knows_the_speed_better_than_the_configuration() -> None:
     seconds = Seconds(Context(shaft_rpm=1797.0), shaft_rpm=900.0)
-    assert seconds.play("inner_severe")["defect"] == "bpfi"
+    assert seconds.play("inner_severe").defect == "bpfi"
     assert seconds.watch.evidence()["shaft_rpm_from"] == "context"
 
 
@@ -101,10 +99,10 @@ def test_a_defect_is_evidence_once_three_looks_show_it_and_until_they_do_not() -
 
 def test_an_estimated_speed_is_believed_when_it_stays() -> None:
     seconds = Seconds(shaft_rpm_range=(1500.0, 2500.0))
-    assert seconds.play("normal")["quality"] == ["no_shaft_speed"]
-    fields = seconds.play("normal", 2)
-    assert fields["shaft_rpm_from"] == "estimated"
-    assert fields["shaft_rpm"] == pytest.approx(1797, rel=0.01)
+    assert seconds.play("normal").quality == ["no_shaft_speed"]
+    message = seconds.play("normal", 2)
+    assert message.shaft_rpm_from == "estimated"
+    assert message.shaft_rpm == pytest.approx(1797, rel=0.01)
 
 
 def test_a_speed_that_stayed_is_believed_through_a_few_looks_that_show_none() -> None:
@@ -127,7 +125,7 @@ def test_a_speed_estimated_before_the_plant_spoke_is_not_believed_after_it() -> 
     seconds.context = Context(shaft_rpm=2400.0)
     seconds.play("normal")
     seconds.context = Context()
-    assert seconds.play("normal")["quality"] == ["no_shaft_speed"]
+    assert seconds.play("normal").quality == ["no_shaft_speed"]
 
 
 @pytest.mark.parametrize("speeds", [(1500.0, 2500.0), (1700.0, 3300.0)])
@@ -152,13 +150,13 @@ def test_of_real_machines_no_wrong_speed_is_told(recordings_dir: Path, rpm: int,
 @pytest.mark.parametrize("configured", [1797.0, 1730.0, 1860.0])
 def test_a_motor_that_slips_still_shows_its_defect(configured: float) -> None:
     seconds = Seconds(shaft_rpm=configured)
-    fields = seconds.play("inner_severe", 5)
-    assert fields["defect"] == "bpfi"
-    assert fields["shaft_rpm_from"] == ("config" if configured == 1797.0 else "estimated")
-    assert fields["shaft_rpm"] == pytest.approx(1797.0, rel=0.01)
+    message = seconds.play("inner_severe", 5)
+    assert message.defect == "bpfi"
+    assert message.shaft_rpm_from == ("config" if configured == 1797.0 else "estimated")
+    assert message.shaft_rpm == pytest.approx(1797.0, rel=0.01)
     told = Seconds(Context(shaft_rpm=configured))
-    fields = told.play("inner_severe", 5)
-    assert (fields["shaft_rpm"], fields["shaft_rpm_from"]) == (configured, "context")  # the plant knows
+    message = told.play("inner_severe", 5)
+    assert (message.shaft_rpm, message.shaft_rpm_from) == (configured, "context")  # the plant knows
 
 
 @pytest.mark.parametrize("configured", [1730.0, 1860.0])
@@ -184,8 +182,8 @@ def test_real_races_show_their_defect_however_far_their_motor_slips(recordings_d
 
 
 def test_without_a_bearing_nothing_is_looked_for() -> None:
-    fields = Seconds(bearing=None, shaft_rpm=1797.0).play("inner_severe")
-    assert (fields["defects"], fields["defect"], fields["envelope_band_hz"], fields["quality"]) == ({}, None, None, [])
+    message = Seconds(bearing=None, shaft_rpm=1797.0).play("inner_severe")
+    assert (message.defects, message.defect, message.envelope_band_hz, message.quality) == ({}, None, None, [])
 
 
 def test_evidence_fits_its_message() -> None:
@@ -227,7 +225,7 @@ def test_without_a_model_physics_alone_suggests() -> None:
 def test_the_state_is_repeated_when_physics_changes_its_mind() -> None:
     section = AssetSection(id="b", rate_hz=RATE, machine=MachineSection(group=2, bearing="6205-2RS", shaft_rpm=1797.0))
     clock = Clock()
-    asset = Asset(section, Emitter(Topics("edgetune", "n"), "boot", clock), lambda: "e1")
+    asset = Asset(section, Publisher(Topics("edgetune", "n"), "boot", clock), lambda: "e1")
     bearing = BearingSimulator(condition="outer_severe")
     faults = []
     for count in range(6):
@@ -243,7 +241,7 @@ def test_the_state_is_repeated_when_physics_changes_its_mind() -> None:
 
 def test_a_fault_raised_before_physics_has_looked_is_repeated_once_it_has() -> None:
     section = AssetSection(id="b", rate_hz=RATE, machine=MachineSection(group=2, bearing="6205-2RS", shaft_rpm=1797.0))
-    asset = Asset(section, Emitter(Topics("edgetune", "n"), "boot", Clock()), lambda: "e1")
+    asset = Asset(section, Publisher(Topics("edgetune", "n"), "boot", Clock()), lambda: "e1")
     [said] = [each.message for each in asset.announce() if isinstance(each.message, Fault)]
     assert said.evidence.physics == "unavailable"
     chunk = Chunk(BearingSimulator().generate(RATE), 0, float(RATE), 0)

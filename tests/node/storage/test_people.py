@@ -20,7 +20,7 @@ from edgetune_node.core.resumption import Interrupted, resumable
 from edgetune_node.errors import CommandError, Refused, StoreError
 from edgetune_node.events.effects import Install, NoteCommand, Publish
 from edgetune_node.events.events import ModelReady
-from edgetune_node.events.publisher import Emitter
+from edgetune_node.events.publisher import Publisher
 from edgetune_node.events.records import Origin, Stored
 from edgetune_node.monitor.asset import Asset
 from edgetune_node.storage.people import WEARER_FILE, Profiles, worn
@@ -58,8 +58,9 @@ class Counter:
     """A desk, and what came over it."""
 
     def __init__(self, settings: AssetSection, stored: Stored | None = None) -> None:
-        self.asset = Asset(settings, Emitter(Topics("edgetune", "n"), "b", Clock()), lambda: "e")
-        self.desk = Desk(self.asset, self.asset._emitter, lambda: stored or Stored({}))
+        publisher = Publisher(Topics("edgetune", "n"), "b", Clock())
+        self.asset = Asset(settings, publisher, lambda: "e")
+        self.desk = Desk(self.asset, publisher, lambda: stored or Stored({}))
         self._ids = itertools.count()
 
     def ask(self, command: Any, name: str) -> tuple[Any, list[Effect]]:

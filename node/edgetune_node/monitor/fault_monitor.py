@@ -1,0 +1,170 @@
+"""Monitors a machine: verdicts become one debounced fault with its evidence, samples become vibration indicators."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from edgetune_node.clock import from_ns
+from edgetune_node.contract import NOVEL
+from edgetune_node.events import Durability
+from edgetune_node.monitor.alarm import Alarm
+from edgetune_node.monitor.confidence import DoubtWatch
+from edgetune_node.monitor.evidence import EvidenceWatch
+from edgetune_node.monitor.machine_state import Running
+from edgetune_node.monitor.messages import fault_message
+from edgetune_node.monitor.vibration import VibrationWatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgetune_node.config import AssetSection
+    from edgetune_node.contract import Context, Shelve
+    from edgetune_node.events import Publish, Publisher
+    from edgetune_node.monitor.alarm import AlarmState
+    from edgetune_node.monitor.drift import DriftWatch
+    from edgetune_node.monitor.inference import Verdict
+    from edgetune_node.monitor.novelty import NovelWatch
+    from edgetune_signal import Chunk, Window
+
+
+class FaultMonitor:
+    """The `TaskMonitor` of a machine.
+
+    Parameters
+    ----------
+    settings
+        The asset's configuration.
+    publisher
+        Stamps messages.
+    new_id
+        Returns a fresh identifier for each fault.
+    novelty, drift
+        The asset's, which windows without a known fault are reported to.
+    alarm
+        State of the alarm when the node stopped, so that a fault keeps its event id.
+    """
+
+    rest_class: Final = None
+
+    def __init__(
+        self,
+        settings: AssetSection,
+        publisher: Publisher,
+        new_id: Callable[[], str],
+        novelty: NovelWatch,
+        drift: DriftWatch,
+        alarm: AlarmState | None,
+    ) -> None:
+        self._settings = settings
+        self._publisher = publisher
+        self._clock = publisher.clock
+        self._novelty = novelty
+        self._drift = drift
+        self._alarm = Alarm(settings.alarm, settings.healthy_class, new_id, alarm)
+        self._running = Running(settings.machine)
+        self._vibration = VibrationWatch(settings)
+        self._evidence = EvidenceWatch(settings, self._vibration)
+        self._doubt = DoubtWatch(settings.alarm.min_confidence)
+        self._model: str | None = None
+        self._last_fault = float("-inf")
+
+    @property
+    def suggestions(self) -> tuple[str, ...]:
+        """A network that is sure of hardly anything."""
+        return () if self._doubt.reason is None else (self._doubt.reason,)
+
+    @property
+    def problem(self) -> str | None:
+        """Gravity in another unit than is configured."""
+        return self._vibration.unit_problem
+
+    def paused(self, context: Context) -> str:
+        """Return why nothing is classified: the machine does not run; empty while it does."""
+        return self._running.pause(context)
+
+    # ---- samples -----------------------------------------------------------------------------------------------
+
+    def usable(self, window: Window) -> None:
+        """Note whether the machine runs."""
+        self._running.hear(window.samples)
+
+    def classified(self, window: Window, verdict: Verdict, *, paused: bool) -> list[Publish]:
+        """Count a window's verdict; publish each change of the fault."""
+        class_, confidence = vote = (NOVEL, 1.0) if verdict.novel else verdict.told
+        if not paused:
+            self._evidence.hear(class_, window.samples)
+        changes = self._alarm.observe(*vote, from_ns(window.time_ns))
+        messages = [self._fault(state, Durability.RARE) for state in changes]
+        self._novelty.hear(window, verdict.distance, self._alarm.state, self._clock.monotonic())
+        if verdict.shares:
+            self._doubt.hear(confidence)
+        if verdict.shares and not self._alarm.state.active:
+            self._drift.hear(verdict.shares.get(self._settings.healthy_class, verdict.told[1]), verdict.distance)
+        return messages
+
+    def push(self, chunk: Chunk, context: Context, *, rate_off: bool) -> list[Publish]:
+        """Publish how the machine vibrates; repeat the fault if the physical evidence on it has changed."""
+        if self.paused(context):
+            self._vibration.forget()
+            return []
+        self._vibration.push(chunk)
+        found = self._vibration.look(self._clock.monotonic(), context, rate_off=rate_off)
+        if found is None:
+            return []
+        if not self._alarm.state.active and not rate_off:
+            self._drift.look(found)
+        message = self._vibration.message(found)
+        messages = [self._publisher.publish(message, self._settings.id, Durability.TELEMETRY)]
+        if self._evidence.turned(self._alarm.state, heard=self._model is not None):
+            messages.append(self._fault(self._alarm.state, Durability.TELEMETRY))
+        return messages
+
+    def gap(self) -> list[Publish]:
+        """Do nothing: votes span a gap."""
+        return []
+
+    # ---- what happens besides ----------------------------------------------------------------------------------
+
+    def swap(self, model: str | None) -> None:
+        """Go on with another model."""
+        self._model = model
+        self._doubt.forget()
+
+    def wear(self, subject: str) -> list[Publish]:
+        """Do nothing: a machine's models do not depend on its subject."""
+        del subject
+        return []
+
+    def tick(self) -> list[Publish]:
+        """Repeat the fault's state if its heartbeat is due; end what was shelved for a time."""
+        unshelved = self._alarm.unshelve(self._clock.utc(), self._clock.monotonic())
+        if unshelved is not None:
+            return [self._fault(unshelved, Durability.RARE)]
+        if self._clock.monotonic() - self._last_fault < self._settings.alarm.heartbeat_s:
+            return []
+        return self.announce()
+
+    def announce(self) -> list[Publish]:
+        """Publish the fault's state as it is."""
+        return [self._fault(self._alarm.state, Durability.TELEMETRY)]
+
+    def acknowledge(self, event: str | None, by: str, comment: str) -> list[Publish]:
+        """Note that a person has seen the fault; raise ``ValueError`` if there is none to acknowledge."""
+        state = self._alarm.acknowledge(event, by, comment, self._clock.utc())
+        return [self._fault(state, Durability.RARE)]
+
+    def shelve(self, command: Shelve) -> list[Publish]:
+        """Suppress the alarm of a class of faults for a time; raise ``ValueError`` if that cannot be."""
+        now = self._clock.utc()
+        until = now + timedelta(seconds=command.seconds)
+        now_s = self._clock.monotonic()
+        state = self._alarm.shelve(command.class_, until, command.by, command.comment, now, now_s)
+        return [self._fault(state, Durability.RARE)]
+
+    def _fault(self, state: AlarmState, durability: Durability) -> Publish:
+        self._last_fault = self._clock.monotonic()
+        novel_s = self._novelty.seconds_of(state.event)
+        evidence = self._evidence.message(state, heard=self._model is not None, novel_s=novel_s)
+        message = fault_message(state, self._model, evidence)
+        return self._publisher.publish(message, self._settings.id, durability)

@@ -1,0 +1,124 @@
+"""Builds messages from what a node knows: itself, the model in use, a fault, a sign."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from edgetune_nas.bundle import MODEL_FILES
+from edgetune_node.config import insecure
+from edgetune_node.contract import AssetInfo, Fault, Info, Model, Shelf, Sign
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edgetune_nas.bundle import Bundle
+    from edgetune_node.config import AssetSection, Settings
+    from edgetune_node.contract import BrokerInfo, Evidence
+    from edgetune_node.monitor.alarm import AlarmState
+    from edgetune_node.monitor.gestures import SignEvent
+
+
+def info_message(
+    settings: Settings, subjects: Mapping[str, str], capabilities: list[str], broker: BrokerInfo | None
+) -> Info:
+    """Return what the node is and can do; ``subjects`` are who wears each asset's sensor."""
+    return Info(
+        versions={name: version(name) for name in ("edgetune", "onnxruntime", "paho-mqtt", "numpy")},
+        assets=[_asset_info(section, subjects[section.id]) for section in settings.asset],
+        capabilities=capabilities,
+        insecure=insecure.described(settings.mqtt),
+        broker=broker,
+        config=settings.redacted(),
+    )
+
+
+def _asset_info(settings: AssetSection, subject: str) -> AssetInfo:
+    return AssetInfo(
+        id=settings.id,
+        task=settings.task,
+        channels=settings.channels,
+        rate_hz=settings.rate_hz,
+        unit=settings.unit,
+        window=settings.window.length,
+        hop=settings.window.hop,
+        source=settings.source.type,
+        subject=subject,
+    )
+
+
+def fault_message(state: AlarmState, model: str | None, evidence: Evidence) -> Fault:
+    """Return the alarm's state as a message; ``model`` is the id of the model in use."""
+    return Fault(
+        active=state.active,
+        event=state.event,
+        class_=state.class_,
+        severity=state.severity,
+        first_seen=state.first_seen,
+        last_seen=state.last_seen,
+        cleared=state.cleared,
+        votes=state.votes,
+        of=state.of,
+        confidence=state.confidence,
+        model=model,
+        latched=state.latched,
+        acknowledged=state.acknowledged,
+        acknowledged_by=state.acknowledged_by,
+        acknowledged_at=state.acknowledged_at,
+        comment=state.comment,
+        shelved=state.shelved,
+        shelves=[Shelf(**asdict(shelf)) for shelf in state.shelves],
+        evidence=evidence,
+    )
+
+
+def sign_message(sign: SignEvent, model: str, subject: str) -> Sign:
+    """Return a sign as a message; ``model`` is the id of the model that recognised it, ``subject`` who made it."""
+    return Sign(
+        event=sign.event,
+        class_=sign.class_,
+        confidence=sign.confidence,
+        start=sign.start,
+        start_from=sign.start_from,
+        end=sign.end,
+        end_from=sign.end_from,
+        windows=sign.windows,
+        of=sign.of,
+        distance=sign.distance,
+        model=model,
+        subject=subject,
+    )
+
+
+def model_message(bundle: Bundle | None, previous: str | None, subject: str) -> Model:
+    """Return which model is in use, if there is one, which was before, and whose it is."""
+    if bundle is None:
+        return Model(previous=previous, subject=subject)
+    card = bundle.card
+    cost, measured, metrics = card.cost, card.measured[card.deployed], card.metrics
+    return Model(
+        id=card.id,
+        sha256=card.sha256[MODEL_FILES[card.deployed]],
+        created=card.created,
+        classes=card.classes,
+        precision=card.deployed,
+        arena_bytes=cost.arena_bytes,
+        arena_bytes_deployed=cost.arena_bytes_deployed,
+        streamed_bytes=cost.streamed_bytes,
+        arena_rule=cost.arena_rule,
+        flash_bytes=cost.flash_bytes,
+        macs=cost.macs,
+        parameters=cost.parameters,
+        ort_peak_bytes=measured.ort_peak_bytes,
+        session_rss_bytes=measured.session_rss_bytes,
+        latency_p50_us=measured.latency_p50_us,
+        latency_p99_us=measured.latency_p99_us,
+        onnx_bytes=measured.onnx_bytes,
+        accuracy=metrics.accuracy,
+        accuracy_low=metrics.accuracy_low,
+        accuracy_high=metrics.accuracy_high,
+        macro_f1=metrics.macro_f1,
+        previous=previous,
+        subject=subject,
+    )
