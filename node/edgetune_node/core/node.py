@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from edgetune_nas.search import SearchProgress
 from edgetune_node.clock import ClockWatch
 from edgetune_node.config import insecure
-from edgetune_node.contract import Health, Status
+from edgetune_node.contract import Health, Response, Status
 from edgetune_node.core.admission import NO_ROOM, Gate
 from edgetune_node.core.desk import Desk
 from edgetune_node.core.resumption import NO_ASSET, Interrupted, resumable
