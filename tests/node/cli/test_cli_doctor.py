@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from clocks import EPOCH, ManualClock
 
 from edgetune_node.cli.local import access_checks, checks, doctor, source_check as listening
 from edgetune_node.cli.local.checks import check_clock, check_disk, check_packages
@@ -310,19 +310,8 @@ def test_a_data_dir_that_is_not_there_yet_is_named(tmp_path: Path) -> None:
     assert f"{tmp_path} can be written" in found.seen
 
 
-class Unsynchronised:
-    def utc(self) -> datetime:
-        return datetime(1970, 1, 1, tzinfo=UTC)
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    def synced(self) -> bool:
-        return False
-
-
 def test_a_clock_that_was_never_set_is_a_warning() -> None:
-    (found,) = check_clock(Unsynchronised())
+    (found,) = check_clock(ManualClock(EPOCH, synced=False))
     assert found.level == "warning"
     assert "1970" in found.seen
 

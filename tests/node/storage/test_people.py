@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from clocks import ManualClock
 
 from edgetune_nas.bundle.read import load_bundle
 from edgetune_node.cli.local.model_checks import check_models
@@ -43,22 +44,11 @@ def section(task: str = "sign", **settings: Any) -> AssetSection:
     )
 
 
-class Clock:
-    def utc(self) -> datetime:
-        return NOW
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    def synced(self) -> bool:
-        return True
-
-
 class Counter:
     """A desk, and what came over it."""
 
     def __init__(self, settings: AssetSection, stored: Stored | None = None) -> None:
-        self.asset = Asset(settings, Emitter(Topics("edgetune", "n"), "b", Clock()), lambda: "e")
+        self.asset = Asset(settings, Emitter(Topics("edgetune", "n"), "b", ManualClock(NOW)), lambda: "e")
         self.desk = Desk(self.asset, self.asset._emitter, lambda: stored or Stored({}))
         self._ids = itertools.count()
 
