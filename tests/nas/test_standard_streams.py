@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 CHILD = """
 import os, sys
-from edgetune_nas import job_child
+from edgetune_nas.worker import child
 
 def fails(*_):
     print("what a library prints")
     raise RuntimeError("a defect")
 
-job_child._run = fails
-code = job_child.main(["job.json"])
+child._run = fails
+code = child.main(["job.json"])
 sys.stderr.flush()
 os._exit(code)
 """

@@ -153,7 +153,7 @@ def test_a_search_dies_with_its_parent(tmp_path: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-from edgetune_nas.job import Job, SearchJob
+from edgetune_nas.worker.job import Job, SearchJob
 job = SearchJob.start(Job.model_validate_json(Path(sys.argv[1]).read_bytes()))
 next(job.events())
 print(job.pid, flush=True)

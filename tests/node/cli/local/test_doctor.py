@@ -159,7 +159,7 @@ def test_samples_that_do_not_come_are_missed_by_a_running_node_alone(
 
 @pytest.mark.slow
 def test_the_way_of_the_readme_ends_without_a_problem(fresh_broker: Any, spawn: Any, tmp_path: Path) -> None:
-    example = Path(__file__).parents[3] / "config.example.toml"
+    example = Path(__file__).parents[4] / "config.example.toml"
     (tmp_path / "config.toml").write_bytes(example.read_bytes())
     surroundings = {**os.environ, "EDGETUNE_MQTT__PORT": str(fresh_broker.port)}
     process = spawn("doctor", "--config", "config.toml", cwd=tmp_path, env=surroundings)
