@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 import pytest
+from durations import Durations
 from hypothesis import HealthCheck, settings
 
 from edgetune_nas.bundle.files import MODEL_FILES, digest
@@ -28,6 +29,11 @@ settings.register_profile("unhurried", deadline=None, suppress_health_check=[Hea
 settings.load_profile("unhurried")  # no test fails by the clock
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a script's background; the processes of tests would too
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # xdist's workers report to the one process that prints
+        config.pluginmanager.register(Durations())
 
 
 @pytest.fixture(scope="session")

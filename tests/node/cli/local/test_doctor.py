@@ -363,7 +363,9 @@ def test_it_says_whether_searches_can_train(monkeypatch: pytest.MonkeyPatch, spe
 
 
 def test_torch_is_not_imported_for_it() -> None:
-    code = "import sys; from edgetune_node.cli import checks, doctor; checks.check_packages(); print(*sys.modules)"
+    code = (
+        "import sys; from edgetune_node.cli.local import checks, doctor; checks.check_packages(); print(*sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "torch" not in done.stdout.split()
     assert "edgetune_node.cli.local.doctor" in done.stdout.split()
