@@ -28,7 +28,7 @@ from edgetune_signal import Chunk, Recording, load_dataset, read_recording, writ
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
-from clocks import EPOCH, ManualClock
+from manual_clock import EPOCH, ManualClock
 
 KNOWN = ("normal", "inner_007", "ball_014", "outer_centered_007")
 RATE, BLOCK, SECONDS = 12_000, 240, 5

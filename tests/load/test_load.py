@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from clocks import ManualClock
+from manual_clock import ManualClock
 
 from edgetune_nas.bundle.read import load_bundle
 from edgetune_node.config.machine import MachineSection

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from clocks import ManualClock
+from manual_clock import ManualClock
 
 from edgetune_node.clock import TOLD_S, ClockWatch
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from clocks import ManualClock
+from manual_clock import ManualClock
 
 from edgetune_signal import Chunk, Recording
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from clocks import START_NS, ManualClock
+from manual_clock import START_NS, ManualClock
 
 from edgetune_nas.novelty.detector import fit_novelty
 from edgetune_node.config.settings import Settings

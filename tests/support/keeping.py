@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from clocks import Counted
+from manual_clock import Counted
 
 from edgetune_node.mqtt.outbox import CLOCK_SET_NS, Outbox
 

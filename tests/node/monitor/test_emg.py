@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from clocks import START_NS, ManualClock
+from manual_clock import START_NS, ManualClock
 
 from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.card import Budget

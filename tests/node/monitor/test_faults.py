@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from clocks import START_NS
 from deciding import RATE, Bench, context, said, with_novelty
+from manual_clock import START_NS
 
 from edgetune_nas.bundle.read import Bundle, load_bundle
 from edgetune_node.events.events import ChunkArrived, ModelReady, SourceChanged, Tick

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from clocks import ManualClock
+from manual_clock import ManualClock
 from pydantic import ValidationError
 
 from edgetune_node.config.machine import MachineSection

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from clocks import START_NS
+from manual_clock import START_NS
 
 from edgetune_signal import ARMBAND_GESTURES, Activity, ArmbandSimulator, Window
 from edgetune_signal.datasets.converters import read_myo

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clocks import START_NS
+from manual_clock import START_NS
 
 from edgetune_signal.stream.timeline import Timeline
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from clocks import EPOCH, ManualClock
+from manual_clock import EPOCH, ManualClock
 
 from edgetune_node.cli.local import access_checks, checks, doctor, source_check as listening
 from edgetune_node.cli.local.checks import check_clock, check_disk, check_packages

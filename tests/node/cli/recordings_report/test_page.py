@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clocks import START_NS
+from manual_clock import START_NS
 from typer.testing import CliRunner, Result
 
 from edgetune_node.cli import build

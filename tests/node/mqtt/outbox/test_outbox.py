@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clocks import Counted
 from hypothesis import given, settings, strategies as st
 from keeping import DAY_NS, NOW_NS, open_outbox, payloads, put
+from manual_clock import Counted
 
 from edgetune_node.errors import OutboxError
 from edgetune_node.mqtt import outbox as outbox_module

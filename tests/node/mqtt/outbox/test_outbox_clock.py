@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from clocks import Counted
 from keeping import DAY_NS, NOW_NS, fill_disk, payloads, put
+from manual_clock import Counted
 
 from edgetune_node.errors import OutboxError
 from edgetune_node.mqtt.outbox import CLOCK_SET_NS, Outbox

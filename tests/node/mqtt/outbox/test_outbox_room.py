@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from clocks import Counted
 from keeping import DAY_NS, NOW_NS, fill_disk, open_outbox, payloads, put
+from manual_clock import Counted
 
 from edgetune_node.errors import OutboxError
 
