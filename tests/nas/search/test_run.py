@@ -182,8 +182,10 @@ def test_a_cancelled_search_keeps_the_best_so_far(tmp_path: Path) -> None:
 
 
 def test_a_budget_that_nothing_fits_is_told_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(BudgetError, match="no network fits ram_bytes = 100; the smallest that would do"):
+    with pytest.raises(BudgetError) as caught:
         search(_dataset(), task="fault", budget=Budget(ram_bytes=100), out=tmp_path / "out")
+    assert (caught.value.limit, caught.value.asked) == ("ram_bytes", 100)
+    assert 100 < caught.value.smallest < 4096
     assert not (tmp_path / "out").exists()
 
 
