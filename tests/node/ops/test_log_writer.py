@@ -106,7 +106,7 @@ def test_what_is_printed_goes_through_the_queue_in_whole_lines(pipe: tuple[int, 
 
 LOSES = """
 import os, sys
-from edgetune_node import logs
+from edgetune_node.ops import logs
 reader, full = os.pipe()
 os.set_blocking(full, False)
 try:
