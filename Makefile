@@ -4,10 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PREFIX ?= /opt/edgetune
 EXTRA ?= [serial,train]
+# A worker keeps the tests of a file, and what they share is made once; the one that ends first takes from the other.
+PARALLEL := -n 2 --dist worksteal
+QUICK := -m "not slow and not containers"
 export OMP_NUM_THREADS ?= 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo install test chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-tried exam exam-quick format clean help
+.PHONY: demo install test test-slow coverage chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-tried exam exam-quick format clean help
 
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -19,7 +22,13 @@ install:  ## A service of systemd, as root, in PREFIX=/opt/edgetune (docker/pi.m
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" EXTRA="$(EXTRA)" PYTHON="$(PYTHON)" sh node/systemd/install.sh
 
 test: $(VENV)/.installed  ## Every test that needs no container engine
-	$(BIN)/python -m pytest -n 2 -m "not containers"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not containers"
+
+test-slow: $(VENV)/.installed  ## Those that `make check` leaves out
+	$(BIN)/python -m pytest $(PARALLEL) -m "slow and not containers"
+
+coverage: $(VENV)/.installed  ## The quick tests, and which lines they run: no fewer than pyproject.toml says
+	$(BIN)/python -m pytest $(PARALLEL) $(QUICK) -q --cov
 
 test-containers: $(VENV)/.installed  ## Build and run the containers, where `docker info` finds an engine
 	$(BIN)/python -m pytest -m containers -v tests/docker
@@ -48,7 +57,7 @@ lint: $(VENV)/.installed  ## Format, lint and types
 	$(BIN)/lint-imports
 
 check: lint  ## Format, lint, types and the quick tests
-	$(BIN)/python -m pytest -m "not slow and not containers" -q -n 2
+	$(BIN)/python -m pytest $(PARALLEL) $(QUICK) -q
 
 bench: $(VENV)/.installed  ## Benchmarks: throughput, latency, memory, search
 	$(BIN)/python tests/bench/bench_sources.py

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
-from datetime import UTC, datetime
+from functools import cache
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import onnx
 import pytest
+from bundles import write_tiny
+from durations import Durations
 from hypothesis import HealthCheck, settings
 
 from edgetune_nas.bundle.files import MODEL_FILES, digest
-from edgetune_nas.bundle.write import write_bundle
-from edgetune_nas.card import Budget, InputSpec, SearchSummary
-from edgetune_nas.model.layers import Dense, Flatten, LpPool, Network, Softmax
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +30,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a script's backgr
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # xdist's workers report to the one process that prints
+        config.pluginmanager.register(Durations())
+
+
 @pytest.fixture(scope="session")
 def recordings_dir() -> Path:
     """The folder of real recordings; a test that needs it is skipped where it is absent."""
@@ -39,69 +44,23 @@ def recordings_dir() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_bundles(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Bundles that are written once; what asks for one does not change it."""
+    folder = tmp_path_factory.mktemp("tiny")
+    return cache(lambda number, **options: write_tiny(folder / str(number), **options))
+
+
 @pytest.fixture
-def write_tiny_bundle() -> Callable[..., Path]:
-    """Writes a real bundle of an untrained network; its classes, input and seed are the caller's."""
+def write_tiny_bundle(tiny_bundles: Callable[..., Path]) -> Callable[..., Path]:
+    """Puts a real bundle of an untrained network into a folder: ``write_tiny``, and another one at every call."""
+    calls = count()
 
-    def write(
-        folder: Path,
-        *,
-        classes: tuple[str, ...] = ("normal", "inner"),
-        channels: int = 1,
-        length: int = 64,
-        rate_hz: float = 1000.0,
-        unit: str = "g",
-        seed: int = 0,
-        favourite: int | None = None,
-    ) -> Path:
-        random = np.random.default_rng(seed)
-        bias = np.zeros(len(classes), np.float32)
-        if favourite is not None:
-            bias[favourite] = 20.0
-        network = Network(
-            input_shape=(channels, length),
-            layers=(LpPool(kernel=8, stride=8), Flatten(), Dense(len(classes)), Softmax()),
-            weights=(
-                {},
-                {},
-                {
-                    "weight": random.normal(0, 0.1, (len(classes), channels * length // 8)).astype(np.float32),
-                    "bias": bias,
-                },
-                {},
-            ),
-        )
-        windows = random.normal(0, 1, (32, channels, length)).astype(np.float32)
-        label = np.arange(32) % len(classes)
-        card = write_bundle(
-            folder,
-            task="fault",
-            classes=classes,
-            input_spec=InputSpec(channels=channels, length=length, rate_hz=rate_hz, unit=unit),
-            network=network,
-            calibration=windows,
-            validation=windows,
-            test_x=windows,
-            test_label=label,
-            budget=Budget(),
-            search=SearchSummary(
-                seed=seed,
-                candidates=1,
-                rejected=0,
-                trained=0,
-                seconds=0.1,
-                cpu_seconds=0.1,
-                peak_rss_bytes=1,
-                stopped_by="converged",
-                validation_accuracy=1.0,
-            ),
-            data_fingerprint="none",
-            report="<p>none</p>",
-            created=datetime.now(UTC),
-        )
-        return folder / f"model-{card.id}"
+    def put(folder: Path, **options: Any) -> Path:
+        made = tiny_bundles(next(calls), **options)
+        return Path(shutil.copytree(made, folder / made.name))
 
-    return write
+    return put
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import tempfile
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -26,6 +26,10 @@ from edgetune_node.events.publisher import Publisher
 from edgetune_node.monitor.asset import Asset
 from edgetune_signal import Chunk, Recording, load_dataset, read_recording, write_recording
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
+from manual_clock import EPOCH, ManualClock
+
 KNOWN = ("normal", "inner_007", "ball_014", "outer_centered_007")
 RATE, BLOCK, SECONDS = 12_000, 240, 5
 SECTION = AssetSection(
@@ -34,21 +38,6 @@ SECTION = AssetSection(
     window={"length": 512, "hop": 512},
     machine={"bearing": "6205-2RS", "shaft_rpm": 1797},
 )
-
-
-class Clock:
-    """Time as the samples tell it."""
-
-    now = 0.0
-
-    def utc(self) -> datetime:
-        return datetime.fromtimestamp(self.now, UTC)
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def synced(self) -> bool:
-        return True
 
 
 def searched(folder: Path, data: Path) -> Bundle:
@@ -63,7 +52,7 @@ def searched(folder: Path, data: Path) -> Bundle:
 
 def played(bundle: Bundle, recording: Recording) -> tuple[Counter[str], list[Fault]]:
     """Play a recording; give the windows of each class, and every change on ``fault``."""
-    clock, numbers = Clock(), itertools.count()
+    clock, numbers = ManualClock(EPOCH), itertools.count()
     asset = Asset(SECTION, Publisher(Topics("edgetune", "n"), "boot", clock), lambda: f"e{next(numbers)}")
     asset.swap(bundle, None)
     said: Counter[str] = Counter()

@@ -39,8 +39,7 @@ from hardships import (
 from ledger import Account, Said, account, logged_faults, outbox_faults
 from plans import FULL, QUICK, Plan
 from plant import Broker, Machine, Node, PlantError, Watcher, Wire, wait_until
-from rich.console import Console
-from rich.table import Table
+from printed import show
 from stage import CONDITIONS, CONFIG, prepare
 
 from edgetune_nas.bundle.read import load_bundle
@@ -339,27 +338,6 @@ def faults(chaos: Chaos, plan: Plan, disk: Disk) -> Iterator[tuple[str, list[Cal
 def leftovers(data: Path) -> list[Path]:
     """Files that only a write under way may leave."""
     return [each for each in data.rglob("*") if each.name.startswith((".writing", ".tmp")) or each.suffix == ".part"]
-
-
-def show(chaos: Chaos, seed: int) -> None:
-    """Print the table, and whatever is wrong."""
-    table = Table(title=f"chaos, seed {seed}")
-    for name in ("fault", "tried", "expected", "delivered", "duplicated", "lost", "recovery s, worst"):
-        table.add_column(name, justify="left" if name == "fault" else "right")
-    for name, tried, found, recovery_s in chaos.rows:
-        counts = (tried, found.expected, found.delivered, found.duplicated, len(found.lost))
-        table.add_row(name, *map(str, counts), f"{recovery_s:.1f}")
-    for name, _ in chaos.skipped:
-        table.add_row(name, "-", *[""] * 4, "not tried")
-    console = Console(width=110)
-    console.print(table)
-    if chaos.stops_s:
-        worst_s = max(chaos.stops_s)
-        console.print(f"SIGTERM: {len(chaos.stops_s)} times, ended within {worst_s:.1f} s", highlight=False)
-    for name, missing in chaos.skipped:
-        console.print(f"{name} was not tried: {missing}", markup=False, highlight=False)
-    for defect in chaos.defects:
-        console.print(defect, markup=False, highlight=False)
 
 
 def main() -> int:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import shutil
+import sys
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,8 +20,6 @@ from edgetune_nas.bundle.archive import export_bundle, import_bundle
 from edgetune_nas.bundle.files import CARD, MODEL_FILES
 from edgetune_nas.bundle.pareto import read_points
 from edgetune_nas.bundle.read import load_bundle, read_card
-from edgetune_nas.bundle.write import write_bundle
-from edgetune_nas.card import Budget, InputSpec, SearchSummary
 from edgetune_nas.errors import BundleError, JournalError
 from edgetune_nas.model.layers import Conv, Dense, GlobalPool, Log, LpPool, Network, Softmax
 from edgetune_nas.novelty.detector import Classes, Novelty, fit_novelty
@@ -33,6 +32,9 @@ from edgetune_node.errors import CommandError, PayloadError
 from edgetune_signal import Block, Recording, encode_block, read_recording, write_recording
 from edgetune_signal.errors import BlockError, RecordingError
 from edgetune_signal.sources.blocks import decode_block
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+from bundles import write_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,33 +76,7 @@ def bundle() -> Path:
         tuple({name: x.astype(np.float32) for name, x in weights.get(at, {}).items()} for at in range(len(layers))),
     )
     windows = random.normal(size=(16, 1, LENGTH)).astype(np.float32)
-    search = SearchSummary(
-        seed=1,
-        candidates=1,
-        rejected=0,
-        trained=0,
-        seconds=1.0,
-        cpu_seconds=1.0,
-        peak_rss_bytes=1,
-        stopped_by="converged",
-        validation_accuracy=1.0,
-    )
-    card = write_bundle(
-        folder() / "made",
-        task="fault",
-        classes=CLASSES,
-        input_spec=InputSpec(channels=1, length=LENGTH, rate_hz=1000.0, unit="g"),
-        network=network,
-        calibration=windows,
-        validation=windows,
-        test_x=windows,
-        test_label=np.arange(16) % 2,
-        budget=Budget(),
-        search=search,
-        data_fingerprint="none",
-        report="<p>none</p>",
-        created=NOW,
-    )
+    card = write_network(folder() / "made", network, windows, classes=CLASSES, created=NOW)
     return folder() / "made" / f"model-{card.id}"
 
 

@@ -6,11 +6,11 @@ import itertools
 import subprocess
 import sys
 import tracemalloc
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from manual_clock import ManualClock
 
 from edgetune_nas.bundle.read import load_bundle
 from edgetune_node.config.machine import MachineSection
@@ -32,25 +32,10 @@ RATE_HZ, CHANNELS, LENGTH = 25_600.0, 3, 512
 FILL_S, STRETCH_S = 12, 8
 
 
-class Clock:
-    """A clock that the signal drives."""
-
-    now_s = 0.0
-
-    def utc(self) -> datetime:
-        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.now_s)
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-    def synced(self) -> bool:
-        return True
-
-
 def test_a_fast_stream_loses_no_window_and_grows_no_memory(
     write_tiny_bundle: Callable[..., Path], tmp_path: Path
 ) -> None:
-    clock = Clock()
+    clock = ManualClock()
     numbers = itertools.count()
     section = AssetSection(
         id="pump",
@@ -72,7 +57,7 @@ def test_a_fast_stream_loses_no_window_and_grows_no_memory(
             for start in range(0, second.shape[1], LENGTH):
                 samples = second[:, start : start + LENGTH].copy()
                 number = next(sequence)
-                clock.now_s += LENGTH / RATE_HZ
+                clock.now += LENGTH / RATE_HZ
                 said = asset.listen(Chunk(samples, round(number * LENGTH / RATE_HZ * 1e9), RATE_HZ, number))
                 windows += sum(isinstance(each.message, Classification) for each in said)
                 looks += sum(isinstance(each.message, Vibration) for each in said)

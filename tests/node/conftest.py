@@ -1,4 +1,4 @@
-"""A real broker to break, and a client that records what it sees.
+"""A real broker to break, a client that records what it sees, and the command line.
 
 Fixtures
 --------
@@ -14,6 +14,12 @@ small_disk
     A file system of 1 MiB of its own (`SmallDisk`), to be filled and freed; skipped where it cannot be mounted.
 until
     ``until(condition, seconds=120)`` waits for a condition with a deadline.
+cli
+    ``cli("record", "--label", "x")`` runs a command here and gives its `Outcome`.
+spawn
+    ``spawn("simulate", ...)`` starts a command as a process; ended when the test ends.
+scripted_node
+    ``scripted_node(broker)`` is a node with one asset on a real broker that says what the test tells it to.
 bundle, healthy_bundle
     Untrained networks that call everything ``inner``, and everything ``normal``.
 """
@@ -22,12 +28,16 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from brokers import Broker, Recorder, SmallDisk, wait_until
+from scripted_node import ScriptedNode
 
 from edgetune_nas.bundle.read import Bundle, load_bundle
+from edgetune_node.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -118,3 +128,58 @@ def bundle(tmp_path: Path, write_tiny_bundle: Callable[..., Path]) -> Bundle:
 @pytest.fixture
 def healthy_bundle(tmp_path: Path, write_tiny_bundle: Callable[..., Path]) -> Bundle:
     return load_bundle(write_tiny_bundle(tmp_path / "out2", favourite=0, seed=3))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERMINAL_WIDTH", "200")
+
+    def call(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["edgetune", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return Outcome(code, out, err)
+
+    return call
+
+
+@pytest.fixture
+def spawn() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        command = [sys.executable, "-m", "edgetune_node", *map(str, arguments)]
+        started.append(subprocess.Popen(command, text=True, **pipes))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def scripted_node(recorder: Callable[..., Any]) -> Iterator[Callable[..., ScriptedNode]]:
+    made: list[ScriptedNode] = []
+
+    def make(broker: Any, protocol: str = "5") -> ScriptedNode:
+        made.append(ScriptedNode(recorder, broker, protocol))
+        return made[-1]
+
+    yield make
+    for node in made:
+        node.finish()

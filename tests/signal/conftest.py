@@ -6,35 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from manual_clock import ManualClock
 
 from edgetune_signal import Chunk, Recording
-from edgetune_signal.stream.clock import Clock
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
 
     from edgetune_signal.stream.types import Samples
-
-
-class ManualClock(Clock):
-    """Time passes only when somebody waits, or when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.waited: list[float] = []
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def utc_ns(self) -> int:
-        return 1_700_000_000_000_000_000 + round(self.now * 1e9)
-
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        if not event.is_set():
-            self.waited.append(seconds)
-            self.now += seconds
-        return event.is_set()
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from manual_clock import START_NS, ManualClock
 
 from edgetune_nas.novelty.detector import fit_novelty
 from edgetune_node.config.settings import Settings
@@ -32,27 +32,13 @@ from edgetune_signal import Chunk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from edgetune_nas.bundle.read import Bundle
     from edgetune_nas.worker import SearchEvent
 
 
 RATE = 1000.0
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.ahead_s = 0.0
-
-    def utc(self) -> datetime:
-        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.now + self.ahead_s)
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def synced(self) -> bool:
-        return True
 
 
 class World:
@@ -104,7 +90,7 @@ class Bench:
         last: Mapping[str, bytes] | None = None,
         **asset: Any,
     ) -> None:
-        self.clock = Clock()
+        self.clock = ManualClock()
         self.world = World()
         section = {
             "rate_hz": RATE,
@@ -147,7 +133,7 @@ class Bench:
         number = self.sequence[asset]
         self.sequence[asset] += 1
         self.clock.now += n / RATE
-        time_ns = 1_767_225_600_000_000_000 + round((self.clock.now + self.clock.ahead_s) * 1e9)
+        time_ns = START_NS + round((self.clock.now + self.clock.ahead_s) * 1e9)
         return self.handle(ChunkArrived(asset, Chunk(samples, time_ns, RATE, number)))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from manual_clock import Counted
+
 from edgetune_node.mqtt.outbox import CLOCK_SET_NS, Outbox
 
 if TYPE_CHECKING:
@@ -11,20 +13,11 @@ if TYPE_CHECKING:
 
 DAY_S = 86_400.0
 DAY_NS = 86_400 * 10**9
-
-
-class Clock:
-    """UTC that stands still until told."""
-
-    def __init__(self) -> None:
-        self.now_ns = CLOCK_SET_NS + 2000 * DAY_NS
-
-    def __call__(self) -> int:
-        return self.now_ns
+NOW_NS = CLOCK_SET_NS + 2000 * DAY_NS
 
 
 def open_outbox(path: Path, *, max_bytes: int = 10**6, max_age_s: float = DAY_S, clock: Any = None) -> Outbox:
-    return Outbox(path, max_bytes=max_bytes, max_age_s=max_age_s, clock=clock or Clock())
+    return Outbox(path, max_bytes=max_bytes, max_age_s=max_age_s, clock=clock or Counted(NOW_NS))
 
 
 def put(outbox: Outbox, topic: str = "n/a/state", payload: bytes = b"{}", *, retain: bool = False) -> int:

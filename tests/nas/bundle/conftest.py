@@ -6,16 +6,16 @@ import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
+from bundles import search_summary, write_network
 
-from edgetune_nas.bundle.write import write_bundle
-from edgetune_nas.card import Budget, InputSpec, ModelCard, SearchSummary
+from edgetune_nas.card import Budget, InputSpec, ModelCard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from edgetune_nas.model.layers import Network
@@ -31,31 +31,16 @@ def write(vibration_network: Network, windows: NDArray[np.float32]) -> Callable[
 
     def write_into(folder: Path, **changes: Any) -> ModelCard:
         options: dict[str, Any] = {
-            "task": "fault",
             "classes": CLASSES,
             "input_spec": InputSpec(channels=1, length=512, rate_hz=12_000, unit="g"),
-            "network": vibration_network,
-            "calibration": windows,
-            "validation": windows,
-            "test_x": windows,
-            "test_label": np.arange(len(windows)) % 10,
             "budget": Budget(ram_bytes=4096),
-            "search": SearchSummary(
-                seed=1,
-                candidates=3,
-                rejected=1,
-                trained=2,
-                seconds=2.0,
-                cpu_seconds=1.9,
-                peak_rss_bytes=300_000_000,
-                stopped_by="converged",
-                validation_accuracy=0.5,
-            ),
+            "search": search_summary(candidates=3, rejected=1, trained=2, validation_accuracy=0.5),
             "data_fingerprint": "0" * 64,
             "report": "<p>report</p>",
             "created": CREATED,
+            **changes,
         }
-        return write_bundle(folder, **{**options, **changes})
+        return write_network(folder, options.pop("network", vibration_network), windows, **options)
 
     return write_into
 

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import pytest
+from bundles import search_summary
 
 from edgetune_nas.bundle.report import render, render_apart, unbeaten
-from edgetune_nas.card import Budget, Cost, FrontPoint, InputSpec, Measured, Metrics, ModelCard, SearchSummary
+from edgetune_nas.card import Budget, Cost, FrontPoint, InputSpec, Measured, Metrics, ModelCard
 from edgetune_nas.errors import BundleError
 
 EVIL = "<script>alert('$x^2$')</script>"
@@ -55,16 +56,8 @@ def _card(classes: list[str], *, replaced: bool = False) -> ModelCard:
         metrics=metrics,
         replaced=metrics if replaced else None,
         budget=Budget(ram_bytes=1024),
-        search=SearchSummary(
-            seed=0,
-            candidates=40,
-            rejected=10,
-            trained=16,
-            seconds=20.5,
-            cpu_seconds=19.0,
-            peak_rss_bytes=350_000_000,
-            stopped_by="converged",
-            validation_accuracy=0.99,
+        search=search_summary(
+            candidates=40, rejected=10, trained=16, seconds=20.5, peak_rss_bytes=350_000_000, validation_accuracy=0.99
         ),
         data_fingerprint="ab" * 32,
         sha256={},

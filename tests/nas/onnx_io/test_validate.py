@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import pytest
+from bundles import search_summary
 from hypothesis import given, settings, strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from edgetune_nas.card import Budget, InputSpec, Metrics, ModelCard, SearchSummary
+from edgetune_nas.card import Budget, InputSpec, Metrics, ModelCard
 from edgetune_nas.errors import BundleError
 from edgetune_nas.model.cost import plan
 from edgetune_nas.model.layers import shapes
@@ -43,17 +44,6 @@ def card_of(network: Network) -> ModelCard:
         windows=1,
         confusion=[[1]],
     )
-    search = SearchSummary(
-        seed=1,
-        candidates=1,
-        rejected=0,
-        trained=1,
-        seconds=1,
-        cpu_seconds=1,
-        peak_rss_bytes=1,
-        stopped_by="converged",
-        validation_accuracy=1,
-    )
     return ModelCard.model_validate(
         {
             "id": "20260301t101500-0000",
@@ -68,7 +58,7 @@ def card_of(network: Network) -> ModelCard:
             "deployed_because": "test",
             "metrics": metrics,
             "budget": Budget(),
-            "search": search,
+            "search": search_summary(),
             "data_fingerprint": "",
             "sha256": {},
             "versions": {},

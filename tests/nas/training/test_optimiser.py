@@ -51,11 +51,13 @@ def test_parameters_move_as_under_torchs_adamw() -> None:
 def test_training_leaves_torchs_compiler_unloaded() -> None:
     code = """
 import sys, numpy as np
-from edgetune_nas.layers import Conv, Dense, GlobalPool, Softmax
-from edgetune_nas.training import train
+from edgetune_nas.model import Conv, Dense, GlobalPool, Softmax
+from edgetune_nas.training.estimator import TrainingSet
+from edgetune_nas.training.task_profile import FAULT
+from edgetune_nas.training.trainer import train
 x = np.random.default_rng(0).normal(size=(40, 1, 64)).astype("f4")
 layers = (Conv(4, 16, 8, 8), GlobalPool(), Dense(2), Softmax())
-train(layers, x, np.arange(40) % 2, classes=2, task="fault", epochs=2, seed=0)
+train(layers, TrainingSet(x, np.arange(40) % 2, 2), recipe=FAULT.recipe, epochs=2, seed=0)
 print("torch._dynamo" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
-from deciding import Clock
+from manual_clock import ManualClock
 
 from edgetune_node.contract.messages import CalibrationPhase, Phase
 from edgetune_node.core.phase import WHILE_CALIBRATING, AssetPhase
@@ -28,7 +28,7 @@ class Listener:
 
 
 def phase_of(asset: Listener, calibration: CalibrationPhase | None = None, job: str = "", remark: str = "") -> Any:
-    phase = AssetPhase(asset, Clock()).current(calibration, job, remark)  # type: ignore[arg-type]
+    phase = AssetPhase(asset, ManualClock()).current(calibration, job, remark)  # type: ignore[arg-type]
     return phase.phase, phase.reason
 
 
@@ -63,7 +63,7 @@ def test_trouble_comes_before_a_pause_and_a_pause_before_what_is_remarked() -> N
 
 
 def test_a_phase_begins_when_it_changes_whatever_its_reason() -> None:
-    clock, asset = Clock(), Listener(bundle="model")
+    clock, asset = ManualClock(), Listener(bundle="model")
     phase = AssetPhase(asset, clock)  # type: ignore[arg-type]
 
     def since(remark: str = "") -> datetime:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from manual_clock import ManualClock
+
 from edgetune_node.contract.messages import Classification, Response, Status
 from edgetune_node.contract.topics import Topics
 from edgetune_node.events.effects import Durability
@@ -14,19 +16,8 @@ NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 BEFORE = datetime(2026, 1, 31, 11, tzinfo=UTC)
 
 
-class Clock:
-    def utc(self) -> datetime:
-        return NOW
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    def synced(self) -> bool:
-        return False
-
-
 def publisher() -> Publisher:
-    return Publisher(Topics("edgetune", "n"), "boot", Clock())
+    return Publisher(Topics("edgetune", "n"), "boot", ManualClock(NOW, synced=False))
 
 
 def classification(**fields: Any) -> Classification:

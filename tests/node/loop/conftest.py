@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -13,24 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from brokers import wait_until
+from assets import BEARING, BUDGET, CLASSES
+from brokers import Broker, Recorder, wait_until
 
 if TYPE_CHECKING:
-    import signal
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 PATIENCE_S = 120.0
-BEARING = """
-[[asset]]
-id = "bearing"
-rate_hz = 12000
-[asset.source]
-type = "simulated"
-condition = "normal"
-speed = 4
-select_file = '{playing}'
-"""
 
 
 class NodeProcess:
@@ -122,6 +113,13 @@ protocol = "{protocol}"
         value: dict[str, Any] = message.json()
         return value
 
+    def adopt(self, calibrated: Path) -> str:
+        """Begin where a calibration has ended: start with its recordings and its model, which is named."""
+        shutil.copytree(calibrated, self.data, symlinks=True, dirs_exist_ok=True)
+        self.start()
+        said = self.wait("classification", lambda found: found["model"])
+        return str(said["model"])
+
     def forget(self) -> None:
         """Look only at what comes from now on."""
         self.scada.clear()
@@ -183,6 +181,33 @@ def node(tmp_path: Path, fresh_broker: Any, recorder: Callable[..., Any]) -> Ite
     yield make
     for process in made:
         process.close()
+
+
+@pytest.fixture(scope="session")
+def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a node keeps of `BEARING` after it was calibrated live to tell ``normal`` from ``inner``."""
+    folder = tmp_path_factory.mktemp("calibrated")
+    broker = Broker(folder / "broker").start()
+    made: list[Recorder] = []
+
+    def recorder(*arguments: Any, **options: Any) -> Recorder:
+        made.append(Recorder(*arguments, **options))
+        return made[-1]
+
+    loop = NodeProcess(folder, broker, recorder, BEARING, "5")
+    try:
+        loop.start()
+        answer = loop.reply(loop.collect(CLASSES, 3, budget=BUDGET))
+        assert answer["detail"]["deployed"] is True
+        loop.send(signal.SIGTERM)
+        loop.ended()
+    finally:
+        loop.close()
+        for client in made:
+            client.close()
+        broker.stop()
+    shutil.copytree(loop.data / "assets", folder / "kept" / "assets", symlinks=True)
+    return folder / "kept"
 
 
 @pytest.fixture

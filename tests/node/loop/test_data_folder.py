@@ -8,28 +8,13 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from assets import ARM, BUDGET, CLASSES, RESTING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.slow
-
-BUDGET = {"ram_bytes": 4096, "search_seconds": 6}
-CLASSES = {"normal": "normal", "inner": "inner_severe"}
-ARMBAND = """
-[[asset]]
-id = "arm"
-task = "sign"
-channels = 8
-rate_hz = 200
-unit = "counts"
-window = {{ length = 52, hop = 13 }}
-[asset.source]
-type = "simulated"
-machine = "armband"
-condition = "rest"
-"""
 
 
 def delete(data: Path) -> None:
@@ -153,7 +138,7 @@ def test_a_file_in_place_of_the_folder_is_named_until_it_goes(node: Callable[...
 
 
 def test_who_wears_the_sensor_is_written_again(node: Callable[..., Any]) -> None:
-    loop = node(ARMBAND)
+    loop = node(ARM + RESTING)
     loop.start()
     loop.command("profile", "arm", subject="ben")
     loop.wait("state", lambda state: state["subject"] == "ben")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from assets import ARM, BUDGET, CLASSES, PLAYED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-BUDGET = {"ram_bytes": 4096, "search_seconds": 6}
 REPLAY = """
 [[asset]]
 id = "bearing"
@@ -29,23 +29,7 @@ select = "normal"
 speed = 4
 select_file = '{playing}'
 """
-ARMBAND = """
-[[asset]]
-id = "arm"
-task = "sign"
-channels = 8
-rate_hz = 200
-unit = "counts"
-window = {{ length = 52, hop = 13 }}
-sign = {{ min_windows = 3 }}
-[asset.source]
-type = "simulated"
-machine = "armband"
-condition = "rest"
-speed = 4
-select_file = '{playing}'
-"""
-CLASSES = {"normal": "normal", "inner": "inner_severe"}
+ARMBAND = f"{ARM}sign = {{{{ min_windows = 3 }}}}{PLAYED}"
 ALIKE = {"normal": "normal", "inner": "normal"}
 """Nothing tells these apart: no search is soon done with a minute of each."""
 
@@ -90,12 +74,10 @@ def test_a_recalibrated_node_follows_the_replayed_machine(
 
 
 def test_the_old_model_classifies_every_window_while_the_new_one_is_searched(
-    node: Callable[..., Any], bearing: str
+    node: Callable[..., Any], bearing: str, calibrated: Path
 ) -> None:
     loop = node(bearing)
-    loop.start()
-    first = loop.reply(loop.collect(CLASSES, 3, budget=BUDGET))["detail"]["model"]
-    loop.wait("classification", lambda found: found["model"] == first)
+    first = loop.adopt(calibrated)
     loop.forget()
     job = loop.command("recalibrate", source="stored", budget=BUDGET, deploy="always")
     second = loop.reply(job)
@@ -108,10 +90,9 @@ def test_the_old_model_classifies_every_window_while_the_new_one_is_searched(
     loop.wait("model", lambda model: model["id"] == first and model["previous"] == second["detail"]["model"])
 
 
-def test_a_tie_keeps_the_old_model_and_says_so(node: Callable[..., Any], bearing: str) -> None:
+def test_a_tie_keeps_the_old_model_and_says_so(node: Callable[..., Any], bearing: str, calibrated: Path) -> None:
     loop = node(bearing)
-    loop.start()
-    first = loop.reply(loop.collect(CLASSES, 3, budget=BUDGET))["detail"]["model"]
+    first = loop.adopt(calibrated)
     answer = loop.reply(loop.command("recalibrate", source="stored", budget=BUDGET))
     assert answer["status"] == "done"
     assert answer["detail"]["deployed"] is (answer["detail"]["accuracy"] > answer["detail"]["replaced_accuracy"])
@@ -264,10 +245,11 @@ def test_a_search_goes_on_after_a_kill_and_after_a_stop_and_leaves_nothing(
     loop.wait("classification", lambda found: found["model"] == answer["detail"]["model"])
 
 
-def test_a_corrupted_bundle_at_start_gives_way_and_is_named(node: Callable[..., Any], bearing: str) -> None:
+def test_a_corrupted_bundle_at_start_gives_way_and_is_named(
+    node: Callable[..., Any], bearing: str, calibrated: Path
+) -> None:
     loop = node(bearing)
-    loop.start()
-    loop.reply(loop.collect(CLASSES, 3, budget=BUDGET))
+    loop.adopt(calibrated)
     loop.send(signal.SIGTERM)
     loop.ended()
     [model] = loop.data.glob("assets/bearing/models/model-*/model.onnx")

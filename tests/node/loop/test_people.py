@@ -7,6 +7,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from assets import ARM
 
 from edgetune_signal import ArmbandSimulator, Recording, write_recording
 
@@ -16,23 +17,16 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-ARMBAND = """
-[[asset]]
-id = "arm"
-task = "sign"
-channels = 8
-rate_hz = 200
-unit = "counts"
+ARMBAND = f"""{ARM}
 subject = "anna"
-window = {{ length = 52, hop = 13 }}
-budget = {{ search_seconds = 3 }}
+budget = {{{{ search_seconds = 3 }}}}
 [asset.source]
 type = "replay"
 path = 'FOLDER'
 select = "anna-rest"
 loop = true
 speed = 8
-select_file = '{playing}'
+select_file = '{{playing}}'
 """
 GESTURES = ("rest", "fist")
 

@@ -6,37 +6,20 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from assets import ARM, BUDGET, PLAYED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 
-BUDGET = {"ram_bytes": 4096, "search_seconds": 6}
-ARMBAND = """
-[[asset]]
-id = "arm"
-task = "sign"
-channels = 8
-rate_hz = 200
-unit = "counts"
-window = {{ length = 52, hop = 13 }}
-[asset.source]
-type = "simulated"
-machine = "armband"
-condition = "rest"
-speed = 4
-select_file = '{playing}'
-"""
-
 
 def test_the_unknown_is_raised_kept_named_and_known_after_a_recalibration(
-    node: Callable[..., Any], bearing: str
+    node: Callable[..., Any], bearing: str, calibrated: Path
 ) -> None:
     loop = node(bearing)
-    loop.start()
-    first = loop.reply(loop.collect({"normal": "normal", "inner": "inner_severe"}, 3, budget=BUDGET))
-    assert first["detail"]["deployed"] is True
+    loop.adopt(calibrated)
     loop.play("outer_severe")
     fault = loop.wait("fault", lambda found: found["active"] and found["class"] == "novel")
     told = loop.wait("calibration", lambda found: any(fault["event"] in each for each in found["suggested"]))
@@ -63,7 +46,7 @@ def test_the_unknown_is_raised_kept_named_and_known_after_a_recalibration(
 def test_a_gesture_that_nobody_taught_is_told_kept_named_and_known_after_a_recalibration(
     node: Callable[..., Any],
 ) -> None:
-    loop = node(ARMBAND)
+    loop = node(ARM + PLAYED)
     loop.start()
     gestures = ("fist", "wrist_flexion", "rest")
     job = loop.command("recalibrate", "arm", source="live", classes=list(gestures), seconds_per_take=6, budget=BUDGET)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from deciding import Clock
+from manual_clock import ManualClock
 
 from edgetune_nas.bundle.read import load_bundle
 from edgetune_node.config.settings import AssetSection
@@ -43,7 +43,7 @@ def made(task: str) -> Asset:
         {"id": "a", "task": task, "rate_hz": 1000, "unit": "g", "subject": "anna", "window": {"length": 64, "hop": 64}}
     )
     ids = itertools.count()
-    return Asset(section, Publisher(Topics("edgetune", "n"), "boot", Clock()), lambda: f"e{next(ids)}")
+    return Asset(section, Publisher(Topics("edgetune", "n"), "boot", ManualClock()), lambda: f"e{next(ids)}")
 
 
 def chunk(number: int, *, gap: bool = False) -> Chunk:

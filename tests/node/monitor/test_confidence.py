@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
+from manual_clock import ManualClock
 
 from edgetune_nas.bundle.read import load_bundle
 from edgetune_node.config.settings import AlarmSection, AssetSection, WindowSection
@@ -19,17 +19,6 @@ from edgetune_signal import Chunk
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-
-class Clock:
-    def utc(self) -> datetime:
-        return datetime(2026, 1, 1, tzinfo=UTC)
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    def synced(self) -> bool:
-        return True
 
 
 def heard(watch: DoubtWatch, *pattern: float) -> str | None:
@@ -65,7 +54,7 @@ def test_an_asset_suggests_to_recalibrate_where_nothing_can_be_raised(
         id="b", rate_hz=1000, window=WindowSection(length=64, hop=64), alarm=AlarmSection(min_confidence=1.0)
     )
     ids = itertools.count()
-    asset = Asset(section, Publisher(Topics("edgetune", "n"), "boot", Clock()), lambda: f"e{next(ids)}")
+    asset = Asset(section, Publisher(Topics("edgetune", "n"), "boot", ManualClock()), lambda: f"e{next(ids)}")
     bundle = load_bundle(write_tiny_bundle(tmp_path, channels=1, length=64, rate_hz=1000.0))
     asset.swap(bundle, None)
     noise = np.random.default_rng(0).normal(size=(1, 64 * WINDOWS)).astype(np.float32)

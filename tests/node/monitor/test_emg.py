@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from manual_clock import START_NS, ManualClock
 
 from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.card import Budget
@@ -29,22 +30,7 @@ if TYPE_CHECKING:
     from edgetune_signal.stream.types import Samples
 
 RATE, LENGTH, HOP = 200, 52, 13
-AT_NS = 1_767_225_600_000_000_000
 GESTURES = ("fist", "open_hand", "wrist_flexion")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def utc(self) -> datetime:
-        return from_ns(AT_NS + round(self.now * 1e9))
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def synced(self) -> bool:
-        return True
 
 
 class Person:
@@ -61,7 +47,7 @@ class Person:
             "subject": "3",
         }
         section |= {"window": {"length": LENGTH, "hop": HOP}, **settings}
-        self.clock = Clock()
+        self.clock = ManualClock()
         numbers = itertools.count()
         publisher = Publisher(Topics("edgetune", "n"), "boot", self.clock)
         self.asset = Asset(AssetSection(**section), publisher, lambda: f"e{next(numbers)}")
@@ -75,7 +61,7 @@ class Person:
     def hears(self, samples: Samples) -> None:
         for start in range(0, samples.shape[1], 20):
             part = samples[:, start : start + 20]
-            at_ns = AT_NS + round((self.clock.now + self.ahead_s) * 1e9)
+            at_ns = START_NS + round((self.clock.now + self.ahead_s) * 1e9)
             chunk = Chunk(part, at_ns, RATE, self._sequence, gap=self.gap)
             self.gap = False
             self._sequence += 1
@@ -87,7 +73,7 @@ class Person:
         return [message for message in self.said if message.topic == "sign"]
 
     def seconds(self, time: datetime) -> float:
-        return (time - from_ns(AT_NS)).total_seconds()
+        return (time - from_ns(START_NS)).total_seconds()
 
 
 def learned(recordings: list[Recording], folder: Path) -> Bundle:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from deciding import RATE, Bench, context, said, with_novelty
+from manual_clock import START_NS
 
 from edgetune_nas.bundle.read import Bundle, load_bundle
 from edgetune_node.events.events import ChunkArrived, ModelReady, SourceChanged, Tick
@@ -224,7 +225,7 @@ def test_whatever_a_sensor_says_the_node_goes_on_and_knows_what_it_knew(damage: 
             number = bench.sequence["bearing"]
             bench.sequence["bearing"] += 1
             bench.clock.now += part.shape[1] / RATE
-            time_ns = 1_767_225_600_000_000_000 + round(bench.clock.now * 1e9)
+            time_ns = START_NS + round(bench.clock.now * 1e9)
             effects += bench.handle(ChunkArrived("bearing", Chunk(part, time_ns, RATE, number)))
         return effects
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from manual_clock import ManualClock
 from pydantic import ValidationError
 
 from edgetune_node.config.machine import MachineSection
@@ -28,19 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RATE = 12_000
-
-
-class Clock:
-    now = 0.0
-
-    def utc(self) -> datetime:
-        return datetime(2026, 1, 1, tzinfo=UTC)
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def synced(self) -> bool:
-        return True
 
 
 HEALTHY = AlarmState(active=False, event=None, class_="normal", severity="none")
@@ -224,7 +211,7 @@ def test_without_a_model_physics_alone_suggests() -> None:
 
 def test_the_state_is_repeated_when_physics_changes_its_mind() -> None:
     section = AssetSection(id="b", rate_hz=RATE, machine=MachineSection(group=2, bearing="6205-2RS", shaft_rpm=1797.0))
-    clock = Clock()
+    clock = ManualClock()
     asset = Asset(section, Publisher(Topics("edgetune", "n"), "boot", clock), lambda: "e1")
     bearing = BearingSimulator(condition="outer_severe")
     faults = []
@@ -241,7 +228,7 @@ def test_the_state_is_repeated_when_physics_changes_its_mind() -> None:
 
 def test_a_fault_raised_before_physics_has_looked_is_repeated_once_it_has() -> None:
     section = AssetSection(id="b", rate_hz=RATE, machine=MachineSection(group=2, bearing="6205-2RS", shaft_rpm=1797.0))
-    asset = Asset(section, Publisher(Topics("edgetune", "n"), "boot", Clock()), lambda: "e1")
+    asset = Asset(section, Publisher(Topics("edgetune", "n"), "boot", ManualClock()), lambda: "e1")
     [said] = [each.message for each in asset.announce() if isinstance(each.message, Fault)]
     assert said.evidence.physics == "unavailable"
     chunk = Chunk(BearingSimulator().generate(RATE), 0, float(RATE), 0)

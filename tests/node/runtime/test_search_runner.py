@@ -73,11 +73,17 @@ class Bench:
                 return report.event
 
 
-@pytest.mark.slow
-def test_the_bundle_of_a_search_ends_in_the_store_and_nothing_else_stays(tmp_path: Path) -> None:
+def recorded(tmp_path: Path) -> Bench:
+    """A bench with recordings of two classes."""
     bench = Bench(tmp_path)
     bench.record("low", 20.0)
     bench.record("high", 200.0)
+    return bench
+
+
+@pytest.mark.slow
+def test_the_bundle_of_a_search_ends_in_the_store_and_nothing_else_stays(tmp_path: Path) -> None:
+    bench = recorded(tmp_path)
     bench.start(6.0)
     event = bench.end()
     assert isinstance(event, SearchDone), event
@@ -90,9 +96,7 @@ def test_the_bundle_of_a_search_ends_in_the_store_and_nothing_else_stays(tmp_pat
 @pytest.mark.slow
 def test_a_hung_search_is_killed_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(searches, "OVERRUN_S", 0.5)
-    bench = Bench(tmp_path)
-    bench.record("low", 20.0)
-    bench.record("high", 200.0)
+    bench = recorded(tmp_path)
     bench.start(1.0)
     running = bench.runner._running
     assert running is not None
@@ -107,9 +111,7 @@ def test_a_search_that_uses_no_processor_time_is_killed_long_before_its_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(searches, "LOOK_S", 0.1)
-    bench = Bench(tmp_path)
-    bench.record("low", 20.0)
-    bench.record("high", 200.0)
+    bench = recorded(tmp_path)
     bench.start(3600.0)
     running = bench.runner._running
     assert running is not None
@@ -121,9 +123,7 @@ def test_a_search_that_uses_no_processor_time_is_killed_long_before_its_budget(
 
 @pytest.mark.slow
 def test_a_killed_search_goes_on_from_its_journal(tmp_path: Path, until: Callable[..., None]) -> None:
-    bench = Bench(tmp_path)
-    bench.record("low", 20.0)
-    bench.record("high", 200.0)
+    bench = recorded(tmp_path)
     bench.start(30.0)
     until(lambda: len(bench.journal()) > 3)
     bench.runner.close()
@@ -143,9 +143,7 @@ def test_a_killed_search_goes_on_from_its_journal(tmp_path: Path, until: Callabl
 
 @pytest.mark.slow
 def test_a_search_that_had_ended_before_the_restart_is_not_made_again(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
-    bench.record("low", 20.0)
-    bench.record("high", 200.0)
+    bench = recorded(tmp_path)
     bench.start(6.0)
     event = bench.end()
     assert isinstance(event, SearchDone), event

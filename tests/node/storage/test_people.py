@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from manual_clock import ManualClock
 
 from edgetune_nas.bundle.read import load_bundle
 from edgetune_node.cli.local.model_checks import check_models
@@ -43,22 +44,11 @@ def section(task: str = "sign", **settings: Any) -> AssetSection:
     )
 
 
-class Clock:
-    def utc(self) -> datetime:
-        return NOW
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    def synced(self) -> bool:
-        return True
-
-
 class Counter:
     """A desk, and what came over it."""
 
     def __init__(self, settings: AssetSection, stored: Stored | None = None) -> None:
-        publisher = Publisher(Topics("edgetune", "n"), "b", Clock())
+        publisher = Publisher(Topics("edgetune", "n"), "b", ManualClock(NOW))
         self.asset = Asset(settings, publisher, lambda: "e")
         self.desk = Desk(self.asset, publisher, lambda: stored or Stored({}))
         self._ids = itertools.count()
@@ -192,8 +182,9 @@ def test_a_machine_has_no_profile_and_is_only_marked(bundle: Bundle) -> None:
 @pytest.mark.parametrize("name", ["", "../anna", "anna/ben", ".anna", "anna ben", "a" * 65, "ann\u00e4", "anna\n"])
 def test_a_name_that_could_not_be_a_folder_is_refused(name: str) -> None:
     payload = json.dumps({"id": "p", "subject": name}).encode()
-    with pytest.raises(CommandError, match="subject"):
+    with pytest.raises(CommandError) as caught:
         parse_command("profile", payload, now=NOW)
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["subject"]
 
 
 def test_a_switch_that_a_restart_interrupted_says_where_to_look() -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from manual_clock import START_NS
 
 from edgetune_signal import ARMBAND_GESTURES, Activity, ArmbandSimulator, Window
 from edgetune_signal.datasets.converters import read_myo
@@ -16,19 +17,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RATE, LENGTH, HOP = 200.0, 52, 13
-AT_NS = 1_767_225_600_000_000_000
 
 
 def windows(samples: NDArray[np.float32]) -> list[Window]:
     starts = range(0, samples.shape[1] - LENGTH + 1, HOP)
     return [
-        Window(samples[:, start : start + LENGTH], AT_NS + round((start + LENGTH - 1) / RATE * 1e9), number)
+        Window(samples[:, start : start + LENGTH], START_NS + round((start + LENGTH - 1) / RATE * 1e9), number)
         for number, start in enumerate(starts)
     ]
 
 
 def middle_s(window: Window) -> float:
-    return (window.time_ns - AT_NS) / 1e9 - (LENGTH - 1) / 2 / RATE
+    return (window.time_ns - START_NS) / 1e9 - (LENGTH - 1) / 2 / RATE
 
 
 def told(samples: NDArray[np.float32], begin_s: float, end_s: float) -> tuple[float, float]:
@@ -46,7 +46,7 @@ def told(samples: NDArray[np.float32], begin_s: float, end_s: float) -> tuple[fl
             ended = activity.ended(inside)
     assert began is not None
     assert ended is not None
-    return (began - AT_NS) / 1e9, (ended - AT_NS) / 1e9
+    return (began - START_NS) / 1e9, (ended - START_NS) / 1e9
 
 
 @pytest.mark.parametrize("subject", ["0", "1", "2"])
@@ -82,7 +82,7 @@ def test_real_gestures_begin_and_end_when_they_do(recordings_dir: Path) -> None:
 def test_nothing_is_told_without_enough_rest_or_outside_what_is_remembered() -> None:
     armband = ArmbandSimulator()
     activity = Activity(RATE, HOP, 1.0)
-    assert activity.began(AT_NS) is None
+    assert activity.began(START_NS) is None
     for window in windows(armband.generate(150)):
         activity.push(window)
         activity.rest(window)
@@ -90,8 +90,8 @@ def test_nothing_is_told_without_enough_rest_or_outside_what_is_remembered() -> 
     burst = windows(armband.generate(600))
     activity.push(burst[0])
     assert activity.began(burst[0].time_ns) is None  # half a second of rest is too little
-    assert activity.ended(AT_NS - 10**10) is None
-    assert activity.ended(AT_NS + 10**11) is None
+    assert activity.ended(START_NS - 10**10) is None
+    assert activity.ended(START_NS + 10**11) is None
 
 
 def resting(seconds: float = 2.0, remembered_s: float = 1.0) -> Activity:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from manual_clock import START_NS
 
 from edgetune_signal.stream.timeline import Timeline
 
@@ -22,7 +23,7 @@ def play(clock: Any, timeline: Timeline, seconds: float, *, true_hz: float = RAT
         clock.now = max(clock.now, taken + random.uniform(0, 0.005))
         time_ns, lost = timeline.stamp(N)
         assert not lost
-        errors.append((time_ns - 1_700_000_000_000_000_000) / 1e9 - (taken - N / true_hz))
+        errors.append((time_ns - START_NS) / 1e9 - (taken - N / true_hz))
     return errors
 
 

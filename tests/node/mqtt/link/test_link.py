@@ -104,9 +104,9 @@ def test_a_command_not_yet_acknowledged_comes_back_after_a_crash(
 import pathlib, sys, threading, time
 from edgetune_node.config import MqttSection
 from edgetune_node.events import CommandArrived, KeepCommand, LinkChanged
-from edgetune_node.link import Link
-from edgetune_node.outbox import Outbox
-from edgetune_node.topics import Topics
+from edgetune_node.contract import Topics
+from edgetune_node.mqtt.link import Link
+from edgetune_node.mqtt.outbox import Outbox
 
 def post(event):
     if isinstance(event, CommandArrived) and event.payload == b"first":

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
-from keeping import DAY_NS, Clock, open_outbox, payloads, put
+from keeping import DAY_NS, NOW_NS, open_outbox, payloads, put
+from manual_clock import Counted
 
 from edgetune_node.errors import OutboxError
 from edgetune_node.mqtt import outbox as outbox_module
@@ -20,7 +21,7 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - a folder that needs no disk, where the
 
 
 def test_entries_come_back_whole_and_in_order_after_reopening(path: Path) -> None:
-    clock = Clock()
+    clock = Counted(NOW_NS)
     outbox = open_outbox(path, clock=clock)
     first = outbox.put("n/a/fault", b"1", qos=1, retain=True, correlation=b"\x00c", boot="b1")
     second = put(outbox, payload=b"2")
@@ -89,7 +90,7 @@ def test_signs_go_before_replies_and_replies_before_faults(path: Path) -> None:
 
 
 def test_age_removes_everything_but_faults(path: Path) -> None:
-    clock = Clock()
+    clock = Counted(NOW_NS)
     outbox = open_outbox(path, clock=clock)
     put(outbox, "n/a/fault")
     put(outbox, "n/a/sign")
@@ -108,7 +109,7 @@ def test_age_removes_everything_but_faults(path: Path) -> None:
 
 
 def test_entries_put_before_the_clock_was_set_do_not_look_fifty_years_old(path: Path) -> None:
-    clock = Clock()
+    clock = Counted(NOW_NS)
     now, clock.now_ns = clock.now_ns, 0
     outbox = open_outbox(path, clock=clock)
     put(outbox)
@@ -133,7 +134,7 @@ RANK = {"sign": 0, "state": 1, "fault": 2}
 @settings(deadline=None, max_examples=60)
 @given(steps=STEPS)
 def test_order_bounds_and_policy_hold_for_any_history(steps: list[tuple[str, Any, Any]]) -> None:
-    clock = Clock()
+    clock = Counted(NOW_NS)
     bound = 600
     waiting: list[tuple[int, str, int, int]] = []  # key, leaf, size, time: the same policy, written as a reader would
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
@@ -167,7 +168,7 @@ def test_order_bounds_and_policy_hold_for_any_history(steps: list[tuple[str, Any
 
 @pytest.mark.parametrize("jump_s", [3600, -3600])
 def test_a_clock_that_jumps_by_an_hour_gives_up_nothing_and_keeps_the_order(path: Path, jump_s: int) -> None:
-    clock = Clock()
+    clock = Counted(NOW_NS)
     outbox = open_outbox(path, clock=clock)
     put(outbox, payload=b"1")
     assert outbox.commands.first_use(

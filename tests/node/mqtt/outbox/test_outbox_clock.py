@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from keeping import DAY_NS, Clock, fill_disk, payloads, put
+from keeping import DAY_NS, NOW_NS, fill_disk, payloads, put
+from manual_clock import Counted
 
 from edgetune_node.errors import OutboxError
 from edgetune_node.mqtt.outbox import CLOCK_SET_NS, Outbox
@@ -23,8 +24,7 @@ class Machine:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.utc, self.steady = Clock(), Clock()
-        self.steady.now_ns = 5 * MINUTE_NS
+        self.utc, self.steady = Counted(NOW_NS), Counted(5 * MINUTE_NS)
         self.boot = "first"
 
     def open(self) -> Outbox:

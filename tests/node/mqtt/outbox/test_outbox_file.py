@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def test_entries_survive_the_kill_of_their_process(path: Path) -> None:
     script = f"""
 import itertools, pathlib, time
-from edgetune_node.outbox import Outbox
+from edgetune_node.mqtt.outbox import Outbox
 outbox = Outbox(pathlib.Path({str(path)!r}), max_bytes=10**7, max_age_s=1e6, clock=time.time_ns)
 for number in itertools.count():
     outbox.put("n/a/fault", str(number).encode(), qos=1, retain=True, correlation=None, boot="b")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from keeping import DAY_NS, Clock, fill_disk, open_outbox, payloads, put
+from keeping import DAY_NS, NOW_NS, fill_disk, open_outbox, payloads, put
+from manual_clock import Counted
 
 from edgetune_node.errors import OutboxError
 
@@ -64,7 +65,7 @@ def test_what_a_full_disk_would_not_take_is_written_once_there_is_room(path: Pat
 
 def test_a_full_disk_does_not_keep_a_file_from_being_opened(small_disk: Any) -> None:
     path = small_disk.folder / "outbox.sqlite"
-    clock = Clock()
+    clock = Counted(NOW_NS)
     outbox = open_outbox(path, clock=clock)
     put(outbox, "n/a/fault", b"fault", retain=True)
     put(outbox, "n/a/state", b"old")

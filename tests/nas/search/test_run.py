@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.errors import BudgetError, DataError, JournalError, NasError
 from edgetune_nas.model.search_space import FILTERS
-from edgetune_nas.search.run import search
+from edgetune_nas.search.run import SearchResult, search
 from edgetune_signal.datasets.load import INDEPENDENT, Dataset
 
 if TYPE_CHECKING:
@@ -53,6 +54,14 @@ def _dataset(classes: int = 3, each: int = 40, seed: int = 0, conditions: int = 
 def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if torch were not installed."""
     monkeypatch.setattr("edgetune_nas.search.run.find_spec", lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
+    """A closed form found without torch, in the folder of its search; tests only read it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edgetune_nas.search.run.find_spec", lambda _: None)
+        return search(_dataset(), task="fault", budget=Budget(), out=tmp_path_factory.mktemp("searched"))
 
 
 def test_importing_the_package_and_following_a_job_loads_no_heavy_library() -> None:
@@ -129,10 +138,9 @@ def test_the_model_in_use_is_compared_on_the_same_test_windows(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("no_torch")
-def test_a_model_in_use_that_does_not_fit_is_noted_and_not_compared(tmp_path: Path) -> None:
-    old = search(_dataset(), task="fault", budget=Budget(), out=tmp_path / "old")
+def test_a_model_in_use_that_does_not_fit_is_noted_and_not_compared(searched: SearchResult, tmp_path: Path) -> None:
     data = replace(_dataset(), rate_hz=2000.0)
-    new = search(data, task="fault", budget=Budget(), out=tmp_path / "new", replaced=old.bundle)
+    new = search(data, task="fault", budget=Budget(), out=tmp_path, replaced=searched.bundle)
     assert new.card.replaced is None
     assert "rate_hz is 2000.0" in new.card.notes["replaced"]
 
@@ -182,14 +190,16 @@ def test_a_cancelled_search_keeps_the_best_so_far(tmp_path: Path) -> None:
 
 
 def test_a_budget_that_nothing_fits_is_told_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(BudgetError, match="no network fits ram_bytes = 100; the smallest that would do"):
+    with pytest.raises(BudgetError) as caught:
         search(_dataset(), task="fault", budget=Budget(ram_bytes=100), out=tmp_path / "out")
+    assert (caught.value.limit, caught.value.asked) == ("ram_bytes", 100)
+    assert 100 < caught.value.smallest < 4096
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.usefixtures("no_torch")
-def test_a_folder_of_another_search_is_refused_and_left_alone(tmp_path: Path) -> None:
-    search(_dataset(), task="fault", budget=Budget(), out=tmp_path)
+def test_a_folder_of_another_search_is_refused_and_left_alone(searched: SearchResult, tmp_path: Path) -> None:
+    shutil.copytree(searched.bundle.parent, tmp_path, dirs_exist_ok=True)
     before = sorted(tmp_path.iterdir())
     for changed in (
         {"dataset": _dataset(seed=1)},

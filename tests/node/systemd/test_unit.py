@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-UNIT = Path(__file__).resolve().parents[2] / "node" / "systemd" / "edgetune.service"
+UNIT = Path(__file__).resolve().parents[3] / "node" / "systemd" / "edgetune.service"
 ANALYZE = shutil.which("systemd-analyze")
 needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not here (apt install systemd)")
 MOST_EXPOSURE = 2.0

@@ -14,7 +14,7 @@ import pytest
 
 from edgetune_node.config.settings import load_settings
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PREFIX = "/srv/edgetune"
 DEPENDENCIES = Path(np.__file__).parents[1]
 

@@ -1,26 +1,16 @@
+"""What an operator is told of a job follows from its messages alone."""
+
 from __future__ import annotations
 
 from typing import Any
 
 from hypothesis import given, strategies as st
-from rich.console import Console
+from scripted_node import BASE, SENT, calibration, reply
 
-from edgetune_node.cli.remote.progress import figures, headline, open_progress
-from edgetune_node.operator.job import ENDED, Job, follow, summary
+from edgetune_node.operator.job import ENDED, follow, summary
 
-BASE = "edgetune/n/press"
-SENT = Job(id="mine", command="recalibrate")
 STATUSES = ["accepted", "progress", "done", "failed", "rejected", "nonsense"]
 PHASES = ["idle", "waiting", "recording", "searching", "done", "failed", "cancelled", "nonsense"]
-
-
-def calibration(phase: str, job: str = "mine", **fields: Any) -> tuple[str, dict[str, Any]]:
-    stamp = {"schema": "calibration/1", "ts": "2026-01-31T12:00:00.000Z", "boot": "b", "seq": 1}
-    return f"{BASE}/calibration", {**stamp, "job": job, "phase": phase, "instruction": "do", "percent": 5, **fields}
-
-
-def reply(status: str, job: str = "mine", **fields: Any) -> tuple[str, dict[str, Any]]:
-    return f"{BASE}/resp/recalibrate", {"id": job, "command": "recalibrate", "status": status, **fields}
 
 
 def messages(job: str) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
@@ -77,23 +67,3 @@ def test_the_model_that_stays_is_not_taken_for_the_new_one() -> None:
     result = summary(job, 1.0)
     assert (result["model"], result["accuracy"], result["deployed"]) == ("m-2", None, False)
     assert job.status in ENDED
-
-
-def test_progress_fits_a_narrow_terminal() -> None:
-    job = follow(SENT, *calibration("searching", search_phase="training", best_accuracy=0.9, best_arena_bytes=2048))
-    console = Console(width=30, force_terminal=True, record=True, quiet=False, file=None)
-    with console.capture() as captured, open_progress(console) as progress:
-        progress.update(job)
-    assert captured.get()
-    assert headline(job) == "searching training: do"
-    assert figures(job) == "best 90.0% with an arena of 2,048 bytes"
-
-
-def test_plain_progress_says_a_thing_once() -> None:
-    job = follow(SENT, *calibration("searching"))
-    console = Console(width=30, force_terminal=False)
-    with console.capture() as captured, open_progress(console) as progress:
-        progress.update(job)
-        progress.update(job)
-        progress.update(follow(job, *calibration("deploying")))
-    assert captured.get().splitlines() == ["  5 %  searching: do", "  5 %  deploying: do"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from manual_clock import START_NS
 from typer.testing import CliRunner, Result
 
 from edgetune_node.cli import build
@@ -28,7 +29,6 @@ from edgetune_node.errors import ConfigError
 from edgetune_signal import BearingSimulator, Recording, RecordingError, read_recording, write_recording
 
 DAY_NS = 86_400 * 10**9
-START_NS = 1_767_225_600 * 10**9
 PICTURE = re.compile(r"data:image/svg\+xml;base64,[A-Za-z0-9+/=]+")
 
 

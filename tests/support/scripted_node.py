@@ -1,78 +1,32 @@
-"""Runs the command line in this process or in one of its own, against a node that follows a script.
-
-Fixtures
---------
-cli
-    ``cli("record", "--label", "x")`` runs a command here and gives its `Outcome`.
-spawn
-    ``spawn("simulate", ...)`` starts a command as a process; ended when the test ends.
-scripted_node
-    ``scripted_node(broker)`` is a node with one asset on a real broker that says what the test tells it to.
-"""
+"""A node that follows a script, and what a node says of a job."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from edgetune_node.cli import main
 from edgetune_node.contract.messages import CalibrationStatus, Info, Message, Model, Response, State, Status
 from edgetune_node.contract.parts import AssetInfo
+from edgetune_node.operator.job import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 ASSET = "press"
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+BASE = f"edgetune/n/{ASSET}"
+SENT = Job(id="mine", command="recalibrate")
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
+def calibration(phase: str, job: str = "mine", **fields: Any) -> tuple[str, dict[str, Any]]:
+    stamp = {"schema": "calibration/1", "ts": "2026-01-31T12:00:00.000Z", "boot": "b", "seq": 1}
+    return f"{BASE}/calibration", {**stamp, "job": job, "phase": phase, "instruction": "do", "percent": 5, **fields}
 
 
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("TERMINAL_WIDTH", "200")
-
-    def call(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["edgetune", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return Outcome(code, out, err)
-
-    return call
-
-
-@pytest.fixture
-def spawn() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        command = [sys.executable, "-m", "edgetune_node", *map(str, arguments)]
-        started.append(subprocess.Popen(command, text=True, **pipes))
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+def reply(status: str, job: str = "mine", **fields: Any) -> tuple[str, dict[str, Any]]:
+    return f"{BASE}/resp/recalibrate", {"id": job, "command": "recalibrate", "status": status, **fields}
 
 
 class ScriptedNode:
@@ -142,16 +96,3 @@ class ScriptedNode:
             assert not self._thread.is_alive(), "the script waits for something that did not come"
         if self._error is not None:
             raise self._error
-
-
-@pytest.fixture
-def scripted_node(recorder: Callable[..., Any]) -> Iterator[Callable[..., ScriptedNode]]:
-    made: list[ScriptedNode] = []
-
-    def make(broker: Any, protocol: str = "5") -> ScriptedNode:
-        made.append(ScriptedNode(recorder, broker, protocol))
-        return made[-1]
-
-    yield make
-    for node in made:
-        node.finish()

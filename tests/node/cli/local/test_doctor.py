@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from manual_clock import EPOCH, ManualClock
 
 from edgetune_node.cli.local import access_checks, checks, doctor, source_check as listening
 from edgetune_node.cli.local.checks import check_clock, check_disk, check_packages
@@ -159,7 +159,7 @@ def test_samples_that_do_not_come_are_missed_by_a_running_node_alone(
 
 @pytest.mark.slow
 def test_the_way_of_the_readme_ends_without_a_problem(fresh_broker: Any, spawn: Any, tmp_path: Path) -> None:
-    example = Path(__file__).parents[3] / "config.example.toml"
+    example = Path(__file__).parents[4] / "config.example.toml"
     (tmp_path / "config.toml").write_bytes(example.read_bytes())
     surroundings = {**os.environ, "EDGETUNE_MQTT__PORT": str(fresh_broker.port)}
     process = spawn("doctor", "--config", "config.toml", cwd=tmp_path, env=surroundings)
@@ -310,19 +310,8 @@ def test_a_data_dir_that_is_not_there_yet_is_named(tmp_path: Path) -> None:
     assert f"{tmp_path} can be written" in found.seen
 
 
-class Unsynchronised:
-    def utc(self) -> datetime:
-        return datetime(1970, 1, 1, tzinfo=UTC)
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    def synced(self) -> bool:
-        return False
-
-
 def test_a_clock_that_was_never_set_is_a_warning() -> None:
-    (found,) = check_clock(Unsynchronised())
+    (found,) = check_clock(ManualClock(EPOCH, synced=False))
     assert found.level == "warning"
     assert "1970" in found.seen
 
@@ -374,7 +363,9 @@ def test_it_says_whether_searches_can_train(monkeypatch: pytest.MonkeyPatch, spe
 
 
 def test_torch_is_not_imported_for_it() -> None:
-    code = "import sys; from edgetune_node.cli import checks, doctor; checks.check_packages(); print(*sys.modules)"
+    code = (
+        "import sys; from edgetune_node.cli.local import checks, doctor; checks.check_packages(); print(*sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "torch" not in done.stdout.split()
     assert "edgetune_node.cli.local.doctor" in done.stdout.split()

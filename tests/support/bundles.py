@@ -1,0 +1,88 @@
+"""Real bundles of untrained networks, and what a card says of a search that was none."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgetune_nas.bundle.write import write_bundle
+from edgetune_nas.card import Budget, InputSpec, ModelCard, SearchSummary
+from edgetune_nas.model.layers import Dense, Flatten, LpPool, Network, Softmax
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+def search_summary(**changes: Any) -> SearchSummary:
+    """Return what a card says of a search of one candidate."""
+    values: dict[str, Any] = {
+        "seed": 1,
+        "candidates": 1,
+        "rejected": 0,
+        "trained": 0,
+        "seconds": 1.0,
+        "cpu_seconds": 1.0,
+        "peak_rss_bytes": 1,
+        "stopped_by": "converged",
+        "validation_accuracy": 1.0,
+    }
+    return SearchSummary(**{**values, **changes})
+
+
+def write_network(folder: Path, network: Network, windows: NDArray[np.float32], **changes: Any) -> ModelCard:
+    """Write a bundle of the network, which calibrates, validates and tests it on the same windows."""
+    channels, length = network.input_shape
+    options: dict[str, Any] = {
+        "task": "fault",
+        "input_spec": InputSpec(channels=channels, length=length, rate_hz=1000.0, unit="g"),
+        "network": network,
+        "calibration": windows,
+        "validation": windows,
+        "test_x": windows,
+        "budget": Budget(),
+        "search": search_summary(),
+        "data_fingerprint": "none",
+        "report": "<p>none</p>",
+        "created": datetime.now(UTC),
+        **changes,
+    }
+    options.setdefault("test_label", np.arange(len(windows)) % len(options["classes"]))
+    return write_bundle(folder, **options)
+
+
+def write_tiny(
+    folder: Path,
+    *,
+    classes: tuple[str, ...] = ("normal", "inner"),
+    channels: int = 1,
+    length: int = 64,
+    rate_hz: float = 1000.0,
+    unit: str = "g",
+    seed: int = 0,
+    favourite: int | None = None,
+) -> Path:
+    """Write a bundle of a network of random weights, which calls everything its favourite class, if it has one."""
+    random = np.random.default_rng(seed)
+    bias = np.zeros(len(classes), np.float32)
+    if favourite is not None:
+        bias[favourite] = 20.0
+    weight = random.normal(0, 0.1, (len(classes), channels * length // 8)).astype(np.float32)
+    network = Network(
+        input_shape=(channels, length),
+        layers=(LpPool(kernel=8, stride=8), Flatten(), Dense(len(classes)), Softmax()),
+        weights=({}, {}, {"weight": weight, "bias": bias}, {}),
+    )
+    windows = random.normal(0, 1, (32, channels, length)).astype(np.float32)
+    card = write_network(
+        folder,
+        network,
+        windows,
+        classes=classes,
+        input_spec=InputSpec(channels=channels, length=length, rate_hz=rate_hz, unit=unit),
+        search=search_summary(seed=seed),
+    )
+    return folder / f"model-{card.id}"
