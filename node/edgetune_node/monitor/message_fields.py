@@ -81,5 +81,8 @@ def model_fields(bundle: Bundle) -> dict[str, Any]:
         "accuracy": card.metrics.accuracy,
         "accuracy_low": card.metrics.accuracy_low,
         "accuracy_high": card.metrics.accuracy_high,
+        "recordings": card.metrics.recordings,
+        "tested_on": card.tested_on,
+        "measured_before_refit": card.measured_before_refit,
         "macro_f1": card.metrics.macro_f1,
     }

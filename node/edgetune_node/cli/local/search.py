@@ -16,7 +16,7 @@ from edgetune_nas.errors import BudgetError, NasError
 from edgetune_nas.search import Goal
 from edgetune_nas.worker import Job, SearchJob, Source
 from edgetune_node.calibration import SearchDone, SearchProgress, input_of
-from edgetune_node.cli.local.bundle import card_table
+from edgetune_node.cli.local.bundle import accuracy_fields, card_table
 from edgetune_node.config import WindowSection
 from edgetune_node.terminal import json_errors, open_bar, parse_count, parse_seconds, parse_size, print_json
 
@@ -151,9 +151,7 @@ def result(bundle: Path, card: ModelCard) -> dict[str, Any]:
         "bundle": str(bundle),
         "id": card.id,
         "classes": card.classes,
-        "accuracy": card.metrics.accuracy,
-        "accuracy_low": card.metrics.accuracy_low,
-        "accuracy_high": card.metrics.accuracy_high,
+        **accuracy_fields(card),
         "macro_f1": card.metrics.macro_f1,
         "test_windows": card.metrics.windows,
         "deployed": card.deployed,
