@@ -139,6 +139,7 @@ def _show(result: Evaluation, console: Console, *, with_unknown: bool) -> None:
     if 1 < len(result.by_recording) <= MAX_SHOWN_RECORDINGS:
         table = Table("recording", "is", "windows", "right", "unknown", "alarmed", box=None)
         for each in result.by_recording:
-            counts = (each.windows, each.right, each.unknown, "-" if each.alarmed is None else each.alarmed)
-            table.add_row(escape(each.name), escape(each.label), *map(str, counts))
+            alarmed = "-" if each.alarmed is None else str(each.alarmed)
+            figures = (str(each.windows), str(each.right), str(each.unknown), alarmed)
+            table.add_row(escape(each.name), escape(each.label), *figures)
         console.print(table)

@@ -21,7 +21,7 @@ from edgetune_node.config import WindowSection
 from edgetune_node.terminal import json_errors, open_bar, parse_count, parse_seconds, parse_size, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from edgetune_nas.card import ModelCard
 
@@ -31,7 +31,10 @@ SHOWN_NOTES = ("training", "goal", "int8")
 
 
 def search(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="An .npz of windows, or a folder of recordings.")],
+    data: Annotated[
+        list[Path],
+        typer.Argument(metavar="DATA...", help="An .npz of windows, or a folder of recordings; a search for each."),
+    ],
     *,
     ram: Annotated[
         int | None,
@@ -69,9 +72,18 @@ def search(
     window: Annotated[int | None, typer.Option(min=1, help="Samples per window, for recordings.")] = None,
     hop: Annotated[int | None, typer.Option(min=1, help="Samples from window to window. (default: one window)")] = None,
     converter: Annotated[str | None, typer.Option(help="Reads DATA of another shape: isl, myo, cwru-mat ...")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of this machine that evaluate candidates.")] = 1,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="URL", help="Dask scheduler whose workers do, such as tcp://HOST:8786.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Search the best network for DATA within budgets and write it as a bundle; Ctrl-C keeps the best so far."""
+    """Search the best network for DATA within budgets and write it as a bundle; Ctrl-C keeps the best so far.
+
+    Several DATA are searched one after the other, each into a folder of its name below --out.
+    """
+    if cluster is not None and workers != 1:
+        raise typer.BadParameter("give --workers (of this machine) or --cluster (of others), and not both")
 
     def source(path: Path) -> Source:
         if path.is_dir() and window is None and converter is None:
@@ -81,35 +93,80 @@ def search(
             )
         return Source(path=path, window=window, hop=hop, unit=unit, converter=converter)
 
-    budget = Budget(ram_bytes=ram, flash_bytes=flash, macs=macs, search_seconds=seconds)
-    with json_errors(wanted=as_json):
-        job = Job(
-            data=source(data),
+    def job(path: Path, folder: Path) -> Job:
+        return Job(
+            data=source(path),
             library=source(library) if library else None,
             task=task,
-            budget=budget,
+            budget=Budget(ram_bytes=ram, flash_bytes=flash, macs=macs, search_seconds=seconds),
             seed=seed,
-            out=out,
+            out=folder,
             goal=Goal(
                 objective=objective, accuracy=accuracy, latency_us=None if latency is None else round(1e6 * latency, 3)
             ),
+            workers=workers,
+            cluster=cluster,
         )
-        try:
-            running = SearchJob.start(job)
-        except OSError as error:
-            raise NasError(f"{out} cannot be written: {error.strerror}; choose another --out") from error
-        with _interruptible(running):
-            done = follow(running, Console(stderr=True))
-    if as_json:
-        print_json(result(done.bundle.resolve(), done.card))
+
+    jobs = [job(path, folder) for path, folder in zip(data, _folders(data, out), strict=True)]
+    if len(jobs) == 1:
+        with json_errors(wanted=as_json):
+            found = _run(jobs[0], shown=not as_json)
+        if as_json:
+            print_json(found)
         return
-    console = Console()
-    console.print(card_table(done.card))
+    results: list[dict[str, Any]] = []
+    for path, each in zip(data, jobs, strict=True):
+        sys.stderr.write(f"edgetune: {path} into {each.out}\n")
+        try:
+            results.append({"data": str(path), **_run(each, shown=not as_json)})
+        except (NasError, OSError) as error:
+            sys.stderr.write(f"edgetune: {path}: {error}\n")
+            results.append({"data": str(path), "error": str(error)})
+        if results[-1].get("stopped_by") == "cancelled":
+            left = data[len(results) :]
+            results += [{"data": str(other), "error": "not searched: interrupted before"} for other in left]
+            break
+    if as_json:
+        print_json({"results": results})
+    if any("error" in each for each in results):
+        raise typer.Exit(1)
+
+
+def _folders(data: Sequence[Path], out: Path) -> list[Path]:
+    """Return a folder for each search: ``out`` itself for one, folders below it named after the data for several."""
+    if len(data) == 1:
+        return [out]
+    names = [path.resolve().stem for path in data]
+    return [
+        out / (f"{name}-{names[:index].count(name) + 1}" if name in names[:index] else name)
+        for index, name in enumerate(names)
+    ]
+
+
+def _run(job: Job, *, shown: bool = True) -> dict[str, Any]:
+    """Make one search, and return what ``--json`` prints of it."""
+    try:
+        running = SearchJob.start(job)
+    except OSError as error:
+        raise NasError(f"{job.out} cannot be written: {error.strerror}; choose another --out") from error
+    with _interruptible(running):
+        done, ended = follow(running, Console(stderr=True))
+    if shown:
+        _show(done, ended)
+    took = {"workers": ended.get("workers", 1), "speedup": ended.get("speedup")}
+    return {**result(done.bundle.resolve(), done.card), **took}
+
+
+def _show(done: SearchDone, ended: dict[str, Any]) -> None:
+    Console().print(card_table(done.card))
+    if ended.get("speedup") is not None:
+        typer.echo(f"workers {ended['workers']}: {ended['speedup']:.2f} times as fast as one, their start included")
     typer.echo(f"bundle  {done.bundle}\nreport  {(done.bundle / 'report.html').resolve().as_uri()}")
 
 
-def follow(job: SearchJob, console: Console) -> SearchDone:
-    """Show how a search goes, and give how it ends.
+def follow(job: SearchJob, console: Console) -> tuple[SearchDone, dict[str, Any]]:
+    """Show how a search goes; return how it ends, and its last event.
 
     Raises
     ------
@@ -127,7 +184,7 @@ def follow(job: SearchJob, console: Console) -> SearchDone:
                 show(100 * said.fraction, figures(said))
     ended = input_of(last)
     if isinstance(ended, SearchDone):
-        return ended
+        return ended, last
     if last.get("error") == BudgetError.__name__:
         raise BudgetError(last["limit"], last["asked"], last["smallest"])
     raise NasError(str(last.get("message") or last.get("error")))
