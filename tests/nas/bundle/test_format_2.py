@@ -58,6 +58,25 @@ def test_a_bundle_of_format_1_is_read_and_is_its_own_measured_network(tmp_path: 
     assert read_card(tmp_path / f"model-{picked.id}").format == 2
 
 
+def test_the_frozen_bundle_of_format_2_is_read() -> None:
+    bundle = load_bundle(frozen(2))
+    card = bundle.card
+    x = np.random.default_rng(0).normal(size=(60, 1, 256)).astype(np.float32)
+
+    assert (card.format, card.kind, card.rows, card.tested_on) == (2, "classes", [0, 1, 1], "other_recordings")
+    assert (card.distance, card.metrics.recordings, card.measured_before_refit) == ("side_file", 5, True)
+    assert bundle.novelty is not None
+    assert card.distance_limit == bundle.novelty.limit
+    assert card.learned is not None
+    assert (card.learned.windows, len(card.learned.recordings)) == (60, 12)
+    result = evaluate(bundle, x, np.zeros(60, int), card.classes)
+    assert (result.seen_windows, result.accuracy_unseen) == (60, None)
+    assert not np.allclose(measured_classifier(bundle).probabilities(x), bundle.classifier.probabilities(x), atol=0.05)
+    kept = self_test(load_bundle(frozen(2), "float"))
+    assert kept is not None
+    np.testing.assert_allclose(load_bundle(frozen(2), "float").classifier.probabilities(kept[0]), kept[1], atol=1e-4)
+
+
 def test_the_figures_are_those_of_the_measured_network(
     write: Callable[..., ModelCard], vibration_network: Network, windows: NDArray[np.float32], tmp_path: Path
 ) -> None:
