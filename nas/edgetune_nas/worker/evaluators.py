@@ -134,7 +134,11 @@ class Pool(Evaluators):
             path.write_bytes(pickle.dumps(shared, protocol=5))
             self._shared = shared
         future = self._open()
-        inner = self._pool.submit(_from_file, function, path, path.stat().st_mtime_ns, rest, options)
+        try:
+            inner = self._pool.submit(_from_file, function, path, path.stat().st_mtime_ns, rest, options)
+        except BrokenProcessPool:  # by a worker that ended before
+            self._settle(future, _killed())
+            return future
         inner.add_done_callback(lambda done: self._settle(future, _outcome(done)))
         future.add_done_callback(lambda done: self._give_up() if done.cancelled() and not inner.cancel() else None)
         return future
@@ -156,11 +160,15 @@ def _outcome(done: Future[tuple[Any, float]]) -> tuple[Any, float] | BaseExcepti
         return NasError("an evaluation was cancelled")
     error = done.exception()
     if isinstance(error, BrokenProcessPool):
-        return NasError(
-            "a worker process of the search was killed, perhaps for want of memory; "
-            f"{CONTINUE}, with fewer --workers where memory is short"
-        )
+        return _killed()
     return error or done.result()
+
+
+def _killed() -> NasError:
+    return NasError(
+        "a worker process of the search was killed, perhaps for want of memory; "
+        f"{CONTINUE}, with fewer --workers where memory is short"
+    )
 
 
 def _begin(parent: int) -> None:

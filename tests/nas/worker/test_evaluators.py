@@ -84,6 +84,8 @@ def test_a_worker_of_a_pool_that_is_killed_is_named() -> None:
         future = opened.submit(end_yourself, ())
         with pytest.raises(NasError, match=r"a worker process of the search was killed.*its journal continues it"):
             future.result(DEADLINE_S)
+        with pytest.raises(NasError, match="was killed"):
+            opened.submit(total, [1], 1).result(DEADLINE_S)
 
 
 def test_what_nobody_waits_for_any_more_is_ended() -> None:
