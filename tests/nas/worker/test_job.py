@@ -88,7 +88,7 @@ def test_recordings_are_cut_into_windows_by_the_child(tmp_path: Path) -> None:
     *_, done = job.events()
     assert done["event"] == "done", done
     assert done["card"]["classes"] == ["loud", "quiet"]
-    assert done["card"]["input"] == {"channels": 2, "length": 128, "rate_hz": 1000.0, "unit": "g"}
+    assert done["card"]["input"] == {"channels": 2, "length": 128, "rate_hz": 1000.0, "unit": "g", "scale": None}
 
 
 def test_a_hopeless_budget_fails_with_the_smallest_that_would_do(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_search_dies_with_its_parent(tmp_path: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-from edgetune_nas.job import Job, SearchJob
+from edgetune_nas.worker.job import Job, SearchJob
 job = SearchJob.start(Job.model_validate_json(Path(sys.argv[1]).read_bytes()))
 next(job.events())
 print(job.pid, flush=True)
