@@ -146,7 +146,8 @@ class Pool(Evaluators):
     def close(self) -> None:
         """End the workers; what they are at is lost."""
         self._give_up()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        del self._pool  # with its semaphores, of which multiprocessing would warn where the process ends by _exit
         self._folder.cleanup()
 
     def _give_up(self) -> None:
