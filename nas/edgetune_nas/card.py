@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2
+"""What is written; format 1 is read for ever."""
+MAX_SELF_TEST_WINDOWS: Final = 64
 Task = Literal["fault", "sign"]
 Precision = Literal["float", "int8"]
+Kind = Literal["classes", "health"]
+Distance = Literal["graph", "side_file", "none"]
+TestedOn = Literal["other_conditions", "other_recordings", "later_in_the_same_recordings"]
 
 
 class _Model(BaseModel):
@@ -23,6 +28,8 @@ class InputSpec(_Model):
     length: PositiveInt
     rate_hz: float = Field(gt=0)
     unit: str
+    scale: float | None = Field(default=None, gt=0)
+    """Value of one step of a sensor's integers in ``unit``; None where windows come in ``unit`` only."""
 
 
 class Cost(_Model):
@@ -50,7 +57,8 @@ class Measured(_Model):
 class Metrics(_Model):
     """How well the network does on windows that no choice was made on.
 
-    ``accuracy_low`` and ``accuracy_high`` bound a 95 % Wilson interval. ``confusion`` has true classes in rows.
+    ``accuracy_low`` and ``accuracy_high`` bound a 95 % interval (`edgetune_nas.bundle.scores.interval`). ``recordings``
+    is the number of recordings it rests on, None where that is not known. ``confusion`` has true classes in rows.
     """
 
     accuracy: float
@@ -61,6 +69,7 @@ class Metrics(_Model):
     windows: int
     confusion: list[list[int]]
     accuracy_by_condition: dict[str, float] = {}
+    recordings: PositiveInt | None = None
 
 
 class Budget(_Model):
@@ -86,14 +95,41 @@ class SearchSummary(_Model):
     validation_accuracy: float
 
 
-class ModelCard(_Model):
-    """Everything a bundle says about itself (format 1)."""
+class Learned(_Model):
+    """What a bundle has learned from: a count of windows, and fingerprints of recordings (none where too many)."""
 
-    format: Literal[1] = FORMAT
+    windows: PositiveInt
+    recordings: list[str] = []
+
+
+class ModelCard(_Model):
+    """Everything a bundle says about itself (format 2; cards of format 1 lack the optional fields at the end).
+
+    Attributes
+    ----------
+    kind
+        Whether the graph tells classes apart, or gives the distance from health alone.
+    distance, distance_limit
+        Where the distance from the training data comes from, and the value beyond which a window is unknown.
+    rows
+        Class of each row of the output, as an index into ``classes``; None where row and class are the same.
+    measured_rows
+        The same of ``model.measured.onnx``; None where it is as ``rows``.
+    tested_on
+        What kind of windows ``metrics`` come from; None where nobody said.
+    measured_before_refit
+        Whether ``metrics`` are those of ``model.measured.onnx``, before all data were learned.
+    learned
+        What the deployed network has learned from.
+    self_test_windows
+        Number of windows in ``selftest.npz``.
+    """
+
+    format: Literal[1, 2] = FORMAT
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{3,63}$")
     created: AwareDatetime
     task: Task
-    classes: list[str] = Field(min_length=2)
+    classes: list[str] = Field(min_length=1)
     input: InputSpec
     layers: list[str]
     cost: Cost
@@ -108,6 +144,15 @@ class ModelCard(_Model):
     sha256: dict[str, str]
     versions: dict[str, str]
     notes: dict[str, Any] = {}
+    kind: Kind = "classes"
+    distance: Distance | None = None
+    distance_limit: float | None = Field(default=None, gt=0)
+    rows: list[NonNegativeInt] | None = None
+    measured_rows: list[NonNegativeInt] | None = None
+    tested_on: TestedOn | None = None
+    measured_before_refit: bool = False
+    learned: Learned | None = None
+    self_test_windows: int | None = Field(default=None, ge=1, le=MAX_SELF_TEST_WINDOWS)
 
     @model_validator(mode="after")
     def _agrees(self) -> ModelCard:
@@ -117,7 +162,17 @@ class ModelCard(_Model):
             )
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("classes names one twice")
+        if self.kind == "classes" and len(self.classes) < 2:  # noqa: PLR2004 - one alone is told from nothing
+            raise ValueError("classes has one alone; of kind 'classes' a model tells two or more apart")
+        for name, rows in (("rows", self.rows), ("measured_rows", self.measured_rows)):
+            if rows is not None and set(rows) != set(range(len(self.classes))):
+                raise ValueError(f"{name} is {rows}; it must name each of the {len(self.classes)} classes")
         return self
+
+    @property
+    def outputs(self) -> int:
+        """Rows of the output."""
+        return len(self.classes if self.rows is None else self.rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@ from .archive import export_bundle as export_bundle, import_bundle as import_bun
 from .evaluation import Evaluation as Evaluation, evaluate as evaluate
 from .files import (
     CARD as CARD,
+    MEASURED as MEASURED,
     MODEL_FILES as MODEL_FILES,
     REPORT as REPORT,
     read_verified as read_verified,
@@ -17,8 +18,22 @@ from .html import (
     plain_decades as plain_decades,
     table as table,
 )
+from .learned import seen as seen, self_test as self_test
 from .pareto import FRONT as FRONT, Kept as Kept, pack as pack, pick as pick
-from .read import Bundle as Bundle, load_bundle as load_bundle, read_card as read_card
+from .read import (
+    Bundle as Bundle,
+    load_bundle as load_bundle,
+    measured_classifier as measured_classifier,
+    read_card as read_card,
+)
 from .report import render_apart as render_apart
 from .scores import metrics as metrics
+from .tested import (
+    TESTED_ON as TESTED_ON,
+    accuracy_text as accuracy_text,
+    card_accuracy as card_accuracy,
+    kind_of_test as kind_of_test,
+    recordings_of as recordings_of,
+    sentence as sentence,
+)
 from .write import write_bundle as write_bundle

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgetune_nas.bundle.learned import seen
 from edgetune_nas.bundle.scores import check_indices, confusion, macro_f1
 from edgetune_nas.bundle.write import MAX_CALIBRATION_WINDOWS
 from edgetune_nas.errors import BundleError
@@ -22,10 +23,28 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Figures:
+    """How a bundle does on the windows of a class or of a recording.
+
+    ``right``, ``unknown`` and ``alarmed`` count windows. ``alarmed`` are those said to be a fault, or unknown; None
+    where the model knows no healthy class.
+    """
+
+    name: str
+    label: str
+    windows: int
+    right: int
+    unknown: int
+    alarmed: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """How a bundle does on windows it is given; ``confusion`` has true classes in rows, named by ``classes``.
 
     ``unknown`` has the windows of each class that a node would call unknown, ``unknown_rate`` is their share of all.
+    ``seen_windows`` counts those that the bundle has learned, None where it does not know them; ``accuracy_unseen`` is
+    the accuracy on the others, None where there is none or that is not known.
     """
 
     accuracy: float
@@ -38,9 +57,22 @@ class Evaluation:
     precision_used: Precision
     latency_p50_us: float
     latency_p99_us: float
+    by_class: list[Figures]
+    by_recording: list[Figures]
+    seen_windows: int | None
+    accuracy_unseen: float | None
 
 
-def evaluate(bundle: Bundle, x: NDArray[np.float32], label: NDArray[np.integer], classes: Sequence[str]) -> Evaluation:
+def evaluate(
+    bundle: Bundle,
+    x: NDArray[np.float32],
+    label: NDArray[np.integer],
+    classes: Sequence[str],
+    *,
+    recording: NDArray[np.integer] | None = None,
+    recordings: Sequence[str] = (),
+    healthy: str | None = None,
+) -> Evaluation:
     """Score a bundle on labelled windows, by argmax over all of them; classes are matched by name.
 
     A window of a class that the model does not know counts as wrong. ``macro_f1`` is over the classes that occur. The
@@ -53,6 +85,10 @@ def evaluate(bundle: Bundle, x: NDArray[np.float32], label: NDArray[np.integer],
         ``float32 (windows, channels, length)``.
     label
         ``(windows,)``, index into ``classes``.
+    recording, recordings
+        Number of each window's recording, and names of recordings, by number where there are none.
+    healthy
+        Class that is no fault.
 
     Raises
     ------
@@ -75,6 +111,23 @@ def evaluate(bundle: Bundle, x: NDArray[np.float32], label: NDArray[np.integer],
     unknown = np.zeros(len(x), bool)
     if bundle.novelty is not None:
         unknown = bundle.novelty.unknown(x, guess)
+    known = seen(bundle, x)
+    alarming = None
+    if healthy in bundle.card.classes:
+        alarming = unknown | (guess != bundle.card.classes.index(healthy))
+
+    def figures(name: str, chosen: NDArray[np.bool_]) -> Figures:
+        labels = dict.fromkeys(names[int(each)] for each in truth[chosen])
+        return Figures(
+            name=name,
+            label=" ".join(labels),
+            windows=int(chosen.sum()),
+            right=int((guess == truth)[chosen].sum()),
+            unknown=int(unknown[chosen].sum()),
+            alarmed=None if alarming is None else int(alarming[chosen].sum()),
+        )
+
+    numbers = [] if recording is None else dict.fromkeys(recording.tolist())
     p50, p99 = latency_us(bundle.classifier, x[:MAX_CALIBRATION_WINDOWS])
     return Evaluation(
         accuracy=float((guess == truth).mean()),
@@ -87,4 +140,11 @@ def evaluate(bundle: Bundle, x: NDArray[np.float32], label: NDArray[np.integer],
         precision_used=bundle.precision,
         latency_p50_us=p50,
         latency_p99_us=p99,
+        by_class=[figures(names[index], truth == index) for index in np.unique(truth).tolist()],
+        by_recording=[
+            figures(recordings[number] if number < len(recordings) else str(number), recording == number)
+            for number in numbers
+        ],
+        seen_windows=None if known is None else int(known.sum()),
+        accuracy_unseen=None if known is None or known.all() else float((guess == truth)[~known].mean()),
     )

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 CARD: Final = "card.json"
 REPORT: Final = "report.html"
 MODEL_FILES: Final[dict[Precision, str]] = {"float": "model.onnx", "int8": "model.int8.onnx"}
+MEASURED: Final = "model.measured.onnx"
+"""The network that the card's figures come from, where all data were learned after them; in the deployed precision."""
 UNNAMED: Final = "unnamed"
 ID_DIGITS: Final = 8
 """Hexadecimal digits of an id that tell bundles of one second apart."""

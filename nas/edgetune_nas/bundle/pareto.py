@@ -14,9 +14,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
 
 from edgetune_nas.bundle.files import CARD, MODEL_FILES, REPORT, digest, named, read_verified, write_folder
+from edgetune_nas.bundle.learned import LEARNED
 from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.bundle.write import choose_precision, versions
-from edgetune_nas.card import Cost, Metrics, ModelCard, Precision
+from edgetune_nas.card import FORMAT, Cost, Metrics, ModelCard, Precision
 from edgetune_nas.errors import BundleError
 from edgetune_nas.novelty import NOVELTY
 from edgetune_nas.onnx_io import Classifier, check_network, measure, open_session
@@ -44,6 +45,7 @@ class Kept:
     network: Network
     validation_accuracy: float
     trained: bool
+    rows: tuple[int, ...] | None = None
 
 
 class _Point(BaseModel):
@@ -59,6 +61,7 @@ class _Point(BaseModel):
     variant: str
     agreement: float
     validation_windows: int
+    rows: list[int] | None = None
 
     @model_validator(mode="after")
     def _both(self) -> _Point:
@@ -98,11 +101,13 @@ def pack(
         Seconds that may still be used; a point is begun only if the slowest before it would fit.
     """
     from edgetune_nas.bundle.scores import metrics
+    from edgetune_nas.bundle.tested import recordings_of
     from edgetune_nas.model import describe, plan
     from edgetune_nas.onnx_io import quantise, write_onnx
 
     picked = np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_WINDOWS)).astype(int)
-    conditions = (test.condition, test.conditions) if len(test.conditions) > 1 else (None, ())
+    condition = test.condition if len(test.conditions) > 1 else None
+    recording = recordings_of(test)
     arrays: dict[str, Any] = {}
     described: list[dict[str, Any]] = []
     before, slowest = spare(), 0.0
@@ -113,10 +118,12 @@ def pack(
         model = write_onnx(network)
         quantised, note = quantise(model, train.x[picked], adapt(network))
         files: dict[Precision, bytes] = {"float": model.SerializeToString(), "int8": quantised.SerializeToString()}
-        run = {precision: Classifier(open_session(data)) for precision, data in files.items()}
+        run = {precision: Classifier(open_session(data), point.rows) for precision, data in files.items()}
         labels = {precision: each.probabilities(validation.x).argmax(axis=1) for precision, each in run.items()}
         scores = {
-            precision: metrics(each.probabilities(test.x), test.label, test.classes, *conditions)
+            precision: metrics(
+                each.probabilities(test.x), test.label, test.classes, condition, test.conditions, recording
+            )
             for precision, each in run.items()
         }
         described.append(
@@ -129,6 +136,7 @@ def pack(
                 variant=note.variant,
                 agreement=float((labels["float"] == labels["int8"]).mean()),
                 validation_windows=len(validation),
+                rows=None if point.rows is None else list(point.rows),
             ).model_dump(mode="json")
         )
         arrays |= {f"{index}.{precision}": np.frombuffer(data, np.uint8) for precision, data in files.items()}
@@ -172,7 +180,7 @@ def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> Mod
     index = max(fitting, key=lambda each: (points[each].validation_accuracy, -points[each].arena_bytes))
     point, files = points[index], models[index]
     for precision, data in files.items():
-        said = base.model_copy(update={"cost": point.cost[precision]})
+        said = base.model_copy(update={"cost": point.cost[precision], "rows": point.rows})
         check_network(data, said, f"{bundle / FRONT}, {index}.{precision}")
     noise = np.random.default_rng(0).normal(size=(MEASURED_WINDOWS, base.input.channels, base.input.length))
     measured = {precision: measure(data, noise.astype(np.float32)) for precision, data in files.items()}
@@ -180,9 +188,18 @@ def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> Mod
     content = {MODEL_FILES[precision]: data for precision, data in files.items()}
     if whole.novelty is not None:
         content[NOVELTY] = whole.novelty.to_bytes()
+    if LEARNED in base.sha256:
+        content |= read_verified(bundle, {LEARNED: base.sha256[LEARNED]}, {})
     card = base.model_copy(
         update={
+            "format": FORMAT,
             "created": created,
+            "rows": point.rows,
+            "measured_rows": None,
+            "measured_before_refit": False,
+            "self_test_windows": None,
+            "distance": "none" if whole.novelty is None else "side_file",
+            "distance_limit": None if whole.novelty is None else whole.novelty.limit,
             "layers": point.layers,
             "cost": point.cost[deployed],
             "measured": measured,

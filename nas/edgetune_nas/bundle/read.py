@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from edgetune_nas.bundle.files import CARD, MODEL_FILES, read_file, read_verified
+from edgetune_nas.bundle.files import CARD, MEASURED, MODEL_FILES, read_file, read_verified
 from edgetune_nas.card import FORMAT, ModelCard, Precision
 from edgetune_nas.errors import BundleError
 from edgetune_nas.novelty import NOVELTY, Novelty
@@ -99,13 +99,13 @@ def load_bundle(folder: Path, precision: Precision | Literal["deployed"] = "depl
     chosen = card.deployed if precision == "deployed" else precision
     sizes = {MODEL_FILES[each]: measured.onnx_bytes for each, measured in card.measured.items()}
     files = read_verified(folder, card.sha256, sizes)
-    for name in set(MODEL_FILES.values()) & files.keys():
-        check_network(files[name], card, str(folder / name))
+    for name in {MEASURED, *MODEL_FILES.values()} & files.keys():
+        check_network(files[name], card, str(folder / name), measured=name == MEASURED)
     model = files.get(MODEL_FILES[chosen])
     if model is None:
         raise BundleError(f"{folder.name} has no {chosen} network; it has {', '.join(files) or 'none'}")
     try:
-        classifier = Classifier(open_session(model))
+        classifier = Classifier(open_session(model), card.rows)
         tried = classifier.probabilities(np.zeros((1, card.input.channels, card.input.length), np.float32))
     except Exception as error:  # onnxruntime's errors have no base of their own
         raise BundleError(f"onnxruntime cannot run {folder / MODEL_FILES[chosen]}: {error}") from error
@@ -115,3 +115,23 @@ def load_bundle(folder: Path, precision: Precision | Literal["deployed"] = "depl
     shape = (card.input.channels, card.input.length, len(card.classes))
     novelty = None if distance is None else Novelty.from_bytes(distance, *shape)
     return Bundle(card, folder, chosen, classifier, novelty)
+
+
+def measured_classifier(bundle: Bundle) -> Classifier:
+    """Open the network that the card's figures come from: ``model.measured.onnx`` where there is one.
+
+    It has not learned what it was measured on, so that a later network can be compared with it on such recordings.
+
+    Raises
+    ------
+    BundleError
+        When the file has been damaged since the bundle was loaded, or onnxruntime cannot run it.
+    """
+    card = bundle.card
+    if MEASURED not in card.sha256:
+        return bundle.classifier
+    data = read_verified(bundle.path, {MEASURED: card.sha256[MEASURED]}, {})[MEASURED]
+    try:
+        return Classifier(open_session(data), card.rows if card.measured_rows is None else card.measured_rows)
+    except Exception as error:  # onnxruntime's errors have no base of their own
+        raise BundleError(f"onnxruntime cannot run {bundle.path / MEASURED}: {error}") from error

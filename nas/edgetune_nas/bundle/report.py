@@ -9,6 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from edgetune_nas.bundle.html import ACCENT, INK, QUIET, figure_of, image, page, table
+from edgetune_nas.bundle.tested import TESTED_ON, card_accuracy
 from edgetune_nas.card import FrontPoint, ModelCard
 from edgetune_nas.errors import BundleError
 
@@ -56,6 +57,7 @@ def render(card: ModelCard, front: Sequence[FrontPoint], curve: Sequence[float])
         _measured(card),
         f"<p>Deployed: {escape(card.deployed)}. {escape(card.deployed_because)}.</p>",
         "<h2>Test windows</h2>",
+        f"<p>{escape(_test(card))}</p>",
         _metrics(card),
         "<h2>Search</h2>",
         table((name.replace("_", " "), value) for name, value in card.search.model_dump().items()),
@@ -110,13 +112,16 @@ def _pictures(card: ModelCard, front: Sequence[FrontPoint], curve: Sequence[floa
 
 
 def _summary(card: ModelCard) -> str:
-    metrics = card.metrics
     return (
-        f"{metrics.accuracy:.2%} of {metrics.windows} test windows right "
-        f"(95 % interval {metrics.accuracy_low:.2%} to {metrics.accuracy_high:.2%}), "
+        f"Accuracy {card_accuracy(card)}, "
         f"{card.cost.arena_bytes} bytes of memory as int8 ({card.cost.streamed_bytes} when streamed), "
         f"{len(card.classes)} classes, made {card.created:%Y-%m-%d %H:%M} UTC."
     )
+
+
+def _test(card: ModelCard) -> str:
+    said = "Nobody said how this was tested" if card.tested_on is None else TESTED_ON[card.tested_on].capitalize()
+    return f"{said}; the limits of the accuracy bound a 95 % interval in which each recording counts, not each window."
 
 
 def _measured(card: ModelCard) -> str:
@@ -135,12 +140,16 @@ def _taken(name: str, measured: Measured) -> Any:
 def _metrics(card: ModelCard) -> str:
     columns = {"this model": card.metrics, **({} if card.replaced is None else {"replaced model": card.replaced})}
     rows: list[list[Any]] = [["", *columns]]
-    figures = ("accuracy", "macro_f1", "calibration_error", "windows")
-    rows += [[name.replace("_", " "), *(getattr(each, name) for each in columns.values())] for name in figures]
+    figures = ("accuracy", "accuracy_low", "accuracy_high", "macro_f1", "calibration_error", "windows", "recordings")
+    rows += [[name.replace("_", " "), *(_known(getattr(each, name)) for each in columns.values())] for name in figures]
     for condition in card.metrics.accuracy_by_condition:
         values = [each.accuracy_by_condition.get(condition, "") for each in columns.values()]
         rows.append([f"accuracy, {condition}", *values])
     return table(rows)
+
+
+def _known(value: object) -> object:
+    return "not known" if value is None else value
 
 
 def unbeaten(front: Sequence[FrontPoint]) -> list[FrontPoint]:

@@ -24,6 +24,7 @@ def metrics(
     classes: Sequence[str],
     condition: NDArray[np.integer] | None = None,
     conditions: Sequence[str] = (),
+    recording: NDArray[np.integer] | None = None,
 ) -> Metrics:
     """Score probabilities by their argmax; no threshold and no ``unknown`` enters.
 
@@ -39,6 +40,8 @@ def metrics(
         ``(windows,)``, index into ``conditions`` of each window; conditions without windows are left out.
     conditions
         Names of the conditions.
+    recording
+        ``(windows,)``, number of each window's recording; None where they are not known.
 
     Raises
     ------
@@ -59,7 +62,7 @@ def metrics(
         for index in np.unique(condition):
             by_condition[conditions[int(index)]] = float(right[condition == index].mean())
     matrix = confusion(label, guess, len(classes))
-    low, high = wilson(int(right.sum()), len(right))
+    low, high = interval(right, recording)
     return Metrics(
         accuracy=float(right.mean()),
         accuracy_low=low,
@@ -69,6 +72,7 @@ def metrics(
         windows=len(right),
         confusion=matrix.tolist(),
         accuracy_by_condition=by_condition,
+        recordings=None if recording is None else len(np.unique(recording)),
     )
 
 
@@ -85,11 +89,41 @@ def macro_f1(matrix: NDArray[np.int64]) -> float:
     return float(np.mean(2 * np.diagonal(matrix)[present] / support[present]))
 
 
-def wilson(right: int, total: int, z: float = Z_95) -> tuple[float, float]:
-    """Score interval of a proportion (Wilson, J. Am. Stat. Assoc. 22 (1927) 209)."""
-    share = right / total
-    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
-    half = z / (1 + z * z / total) * (share * (1 - share) / total + z * z / (4 * total * total)) ** 0.5
+def interval(
+    right: NDArray[np.bool_], recording: NDArray[np.integer] | None = None, z: float = Z_95
+) -> tuple[float, float]:
+    """Bound the accuracy at 95 %, taking recordings, not windows, as what was drawn at random.
+
+    Parameters
+    ----------
+    right
+        ``(windows,)``.
+    recording
+        ``(windows,)``, number of each window's recording; None takes each window for a recording of its own.
+
+    Notes
+    -----
+    Windows of one recording tend to be right or wrong together, so that a hundred of them say little more than one
+    (design effect: Kish, Survey Sampling, 1965). With shares p_i of recordings of n_i windows, n in all, the effective
+    number of recordings is m = n^2 / sum n_i^2, and each counts u_i = m n_i / n. As Agresti and Coull (Am. Stat. 52
+    (1998) 119) do with trials, z^2 recordings are added, half of them wholly right and half wholly wrong:
+
+        centre = (sum u_i p_i + z^2 / 2) / (m + z^2)
+        spread = (sum u_i (p_i - centre)^2 + z^2 / 2 (centre^2 + (1 - centre)^2)) / (m + z^2)
+        centre +- z sqrt(spread / (m + z^2))
+
+    Recordings that are each wholly right or wrong give Agresti and Coull's interval of m trials: ten of ten right is 68
+    to 100 %, whatever their length. Many recordings of equal shares give a narrow one. The accuracy always lies within.
+    """
+    number = np.arange(len(right)) if recording is None else np.unique(recording, return_inverse=True)[1].reshape(-1)
+    windows = np.bincount(number).astype(np.float64)
+    share = np.bincount(number, weights=right) / windows
+    effective = float(windows.sum() ** 2 / (windows**2).sum())
+    weight = effective * windows / windows.sum()
+    total = effective + z * z
+    centre = (float(weight @ share) + z * z / 2) / total
+    spread = (float(weight @ (share - centre) ** 2) + z * z / 2 * (centre**2 + (1 - centre) ** 2)) / total
+    half = z * (spread / total) ** 0.5
     return max(0.0, centre - half), min(1.0, centre + half)
 
 

@@ -10,10 +10,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from edgetune_nas.bundle.files import CARD, MODEL_FILES, REPORT, UNNAMED, digest, named, write_folder
+from edgetune_nas.bundle.files import CARD, MEASURED, MODEL_FILES, REPORT, UNNAMED, digest, named, write_folder
+from edgetune_nas.bundle.learned import (
+    LEARNED,
+    SELF_TEST,
+    fingerprints,
+    pack_learned,
+    pack_self_test,
+    pick_self_test,
+    recording_fingerprints,
+)
 from edgetune_nas.bundle.scores import metrics
-from edgetune_nas.card import Measured, ModelCard, Precision
+from edgetune_nas.card import Learned, Measured, ModelCard, Precision
+from edgetune_nas.errors import BundleError
 from edgetune_nas.model import describe, plan, shapes
+from edgetune_nas.novelty import NOVELTY, Novelty
 from edgetune_nas.onnx_io import Classifier, measure, open_session
 
 if TYPE_CHECKING:
@@ -23,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgetune_nas.card import Budget, InputSpec, Metrics, SearchSummary, Task
+    from edgetune_nas.card import Budget, InputSpec, Metrics, SearchSummary, Task, TestedOn
     from edgetune_nas.model import Network
     from edgetune_nas.onnx_io import Adapt
 
@@ -53,6 +64,14 @@ def write_bundle(
     notes: Mapping[str, Any] | None = None,
     extra: Mapping[str, bytes] | None = None,
     adapt: Adapt | None = None,
+    rows: Sequence[int] | None = None,
+    measured: Network | None = None,
+    measured_rows: Sequence[int] | None = None,
+    measured_adapt: Adapt | None = None,
+    test_recording: NDArray[np.integer] | None = None,
+    tested_on: TestedOn | None = None,
+    learned: NDArray[np.float32] | None = None,
+    learned_recording: NDArray[np.integer] | None = None,
 ) -> ModelCard:
     """Export a network as ``folder/model-<id>/`` in both precisions, with its card and report.
 
@@ -78,6 +97,17 @@ def write_bundle(
         Further files of the bundle, by their plain names; they are hashed and verified like the others.
     adapt
         As `edgetune_nas.onnx_io.quantisation.quantise` takes it.
+    rows
+        Class of each row of the network's output; None where row and class are the same.
+    measured, measured_rows, measured_adapt
+        The network before it learned the test windows too: the metrics are its, and it is kept as
+        ``model.measured.onnx``. None where ``network`` has not learned them. Rows as those of ``network`` if None.
+    test_recording
+        ``(windows,)``, number of each test window's recording, for the interval; None where they are not known.
+    tested_on
+        What kind of test the test windows are.
+    learned, learned_recording
+        All windows that ``network`` has learned, and the number of each one's recording, to know them again.
 
     Raises
     ------
@@ -90,24 +120,39 @@ def write_bundle(
     """
     from edgetune_nas.onnx_io import quantise, write_onnx
 
-    takes, gives = network.input_shape, shapes(network.input_shape, network.layers)[-1][0]
-    if takes != (input_spec.channels, input_spec.length) or gives != len(classes):
-        raise ValueError(
-            f"the network takes {takes} and gives {gives} classes; the card would say "
-            f"{(input_spec.channels, input_spec.length)} and {len(classes)}"
-        )
+    wanted = (input_spec.channels, input_spec.length), len(classes) if rows is None else len(rows)
+    _check_shapes("network", network, wanted, classes)
+    if measured is not None:
+        measured_rows = rows if measured_rows is None else measured_rows
+        wanted = wanted[0], len(classes) if measured_rows is None else len(measured_rows)
+        _check_shapes("measured network", measured, wanted, classes)
     if not len(calibration) or not len(validation):
         raise ValueError(f"{len(calibration)} calibration and {len(validation)} validation windows; give some of each")
     model = write_onnx(network)
-    picked = np.linspace(0, len(calibration) - 1, min(len(calibration), MAX_CALIBRATION_WINDOWS)).astype(int)
-    quantised, note = quantise(model, calibration[picked], adapt)
+    calibration = calibration[_spread(len(calibration))]
+    quantised, note = quantise(model, calibration, adapt)
     models: dict[Precision, bytes] = {"float": model.SerializeToString(), "int8": quantised.SerializeToString()}
-    classifiers = {precision: Classifier(open_session(data)) for precision, data in models.items()}
+    classifiers = {precision: Classifier(open_session(data), rows) for precision, data in models.items()}
     guesses = {precision: each.probabilities(validation).argmax(axis=1) for precision, each in classifiers.items()}
     agreement = float((guesses["float"] == guesses["int8"]).mean())
-    measured = {precision: measure(data, validation) for precision, data in models.items()}
-    deployed, because = choose_precision(agreement, len(validation), measured)
+    costs = {precision: measure(data, validation) for precision, data in models.items()}
+    deployed, because = choose_precision(agreement, len(validation), costs)
+    tried = pick_self_test(validation)
     files = {MODEL_FILES[precision]: data for precision, data in models.items()} | dict(extra or {})
+    files[SELF_TEST] = pack_self_test(tried, classifiers["float"].probabilities(tried))
+    tested = classifiers[deployed]
+    if measured is not None:
+        full = write_onnx(measured)
+        files[MEASURED] = (
+            full if deployed == "float" else quantise(full, calibration, measured_adapt)[0]
+        ).SerializeToString()
+        tested = Classifier(open_session(files[MEASURED]), measured_rows)
+    remembered = None
+    if learned is not None:
+        prints = fingerprints(learned)
+        files[LEARNED] = pack_learned(prints)
+        of = [] if learned_recording is None else recording_fingerprints(prints, learned_recording)
+        remembered = Learned(windows=len(prints), recordings=of)
     card = ModelCard(
         id=UNNAMED,
         created=created,
@@ -116,10 +161,10 @@ def write_bundle(
         input=input_spec,
         layers=[describe(layer) for layer in network.layers],
         cost=plan(network.input_shape, network.layers, precision_deployed=deployed),
-        measured=measured,
+        measured=costs,
         deployed=deployed,
         deployed_because=because,
-        metrics=metrics(classifiers[deployed].probabilities(test_x), test_label, classes, test_condition, conditions),
+        metrics=metrics(tested.probabilities(test_x), test_label, classes, test_condition, conditions, test_recording),
         replaced=replaced,
         budget=budget,
         search=search,
@@ -127,6 +172,14 @@ def write_bundle(
         sha256={name: digest(data) for name, data in files.items()},
         versions=versions(),
         notes={**(notes or {}), "int8": asdict(note)},
+        distance="side_file" if NOVELTY in files else "none",
+        distance_limit=_limit(files.get(NOVELTY), input_spec, len(classes)),
+        rows=None if rows is None else list(rows),
+        measured_rows=None if measured is None or measured_rows is None else list(measured_rows),
+        tested_on=tested_on,
+        measured_before_refit=measured is not None,
+        learned=remembered,
+        self_test_windows=len(tried),
     )
     card = named(card, folder)
     files[REPORT] = (report if isinstance(report, str) else report(card)).encode()
@@ -156,6 +209,29 @@ def versions() -> dict[str, str]:
         "machine": platform.machine(),
         **{package: version(package) for package in packages},
     }
+
+
+def _check_shapes(name: str, network: Network, wanted: tuple[tuple[int, int], int], classes: Sequence[str]) -> None:
+    found = network.input_shape, shapes(network.input_shape, network.layers)[-1][0]
+    if found != wanted:
+        raise ValueError(
+            f"the {name} takes {found[0]} and gives {found[1]} rows; the card would say {wanted[0]} and {wanted[1]} "
+            f"rows for {len(classes)} classes"
+        )
+
+
+def _limit(distance: bytes | None, spec: InputSpec, classes: int) -> float | None:
+    """Read the limit of a side file's distance; None where there is none, or it is not edgetune's own."""
+    if distance is None:
+        return None
+    try:
+        return Novelty.from_bytes(distance, spec.channels, spec.length, classes).limit
+    except BundleError:
+        return None
+
+
+def _spread(windows: int) -> NDArray[np.int64]:
+    return np.linspace(0, windows - 1, min(windows, MAX_CALIBRATION_WINDOWS)).astype(np.int64)
 
 
 MAX_CALIBRATION_WINDOWS: Final = 256

@@ -20,6 +20,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is 
 import onnxruntime
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 INPUT: Final = "window"
@@ -49,10 +51,14 @@ class Classifier:
     ----------
     session
         From `open_session`.
+    rows
+        Class of each row of the output; None where row and class are the same. A class is as probable as the most
+        probable of its rows, and classes together sum to one again.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, rows: Sequence[int] | None = None) -> None:
         self._session = session
+        self._of_class = None if rows is None else [np.flatnonzero(np.equal(rows, each)) for each in sorted(set(rows))]
 
     def probabilities(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
         """Probabilities ``float32 (windows, classes)`` of ``x``, ``(windows, channels, length)``."""
@@ -62,7 +68,11 @@ class Classifier:
 
     def _run(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
         result: NDArray[np.float32] = self._session.run([OUTPUT], {INPUT: np.ascontiguousarray(x, np.float32)})[0]
-        return result
+        if self._of_class is None:
+            return result
+        best: NDArray[np.float32] = np.stack([result[:, rows].max(axis=1) for rows in self._of_class], axis=1)
+        best /= best.sum(axis=1, keepdims=True)
+        return best
 
 
 def measure(model: bytes, windows: NDArray[np.float32]) -> Measured:

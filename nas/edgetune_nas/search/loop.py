@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from concurrent.futures import wait
 from dataclasses import asdict, fields
-from functools import partial
 from importlib import import_module
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from edgetune_nas.model import search_space as space
 from edgetune_nas.training import Candidate, Evaluation, Interrupted, Problem, Result, evaluate, never
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Executor
 
     from edgetune_nas.search.engine import Engine
@@ -152,12 +152,25 @@ class Exploration:
 
     def _evaluations(self, batch: list[Candidate]) -> Iterable[Evaluation]:
         if self._executor is not None:
-            return self._executor.map(partial(self._evaluate, self._problem), batch)
+            return self._elsewhere(self._executor, batch)
         # a closed form is not interrupted: it takes a moment, and without one there is nothing to deploy
         return (
             self._evaluate(self._problem, candidate, self._monitor.pulse if candidate.steps else never)
             for candidate in batch
         )
+
+    def _elsewhere(self, executor: Executor, batch: list[Candidate]) -> Iterator[Evaluation]:
+        """Yield evaluations of other processes in the batch's order, and look at the clock while they run."""
+        futures = [executor.submit(self._evaluate, self._problem, candidate) for candidate in batch]
+        try:
+            for candidate, future in zip(batch, futures, strict=True):
+                while not wait([future], timeout=LOADING_POLL_SECONDS).done:
+                    if self._monitor.pulse() and (candidate.steps or self._monitor.stop_reason() == "cancelled"):
+                        raise Interrupted
+                yield future.result()
+        finally:
+            for future in futures:
+                future.cancel()
 
     def _record(self, evaluation: Evaluation) -> None:
         engine, monitor = self._engine, self._monitor

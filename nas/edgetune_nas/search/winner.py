@@ -62,7 +62,7 @@ def export(
     BundleError
         When the bundle cannot be written.
     """
-    from edgetune_nas.bundle import FRONT, pack, render_apart, write_bundle
+    from edgetune_nas.bundle import FRONT, kind_of_test, pack, recordings_of, render_apart, write_bundle
     from edgetune_nas.onnx_io import head_for_int8
 
     train, validation, test = parts.train, parts.validation, parts.test
@@ -96,21 +96,27 @@ def export(
         notes=said,
         adapt=adapt(found.network),
         extra=extra if kept_front is None else {**extra, FRONT: kept_front},
+        test_recording=recordings_of(test),
+        tested_on=kind_of_test(parts.learned, test),
+        learned=parts.learned.x,
+        learned_recording=recordings_of(parts.learned),
     )
 
 
 def _replaced_metrics(folder: Path, test: Dataset) -> tuple[Metrics | None, str | None]:
     """Metrics of the bundle in use on the same test windows, or why there are none."""
-    from edgetune_nas.bundle import load_bundle, metrics
+    from edgetune_nas.bundle import load_bundle, measured_classifier, metrics, recordings_of
 
     try:
         bundle = load_bundle(folder)
         bundle.check_fits(channels=test.channels, length=test.length, rate_hz=test.rate_hz, unit=test.unit)
+        classifier = measured_classifier(bundle)
     except BundleError as error:
         return None, f"not compared: {error}"
     known = bundle.card.classes
     names = [*test.classes, *(name for name in known if name not in test.classes)]
     probabilities = np.zeros((len(test), len(names)), np.float32)
-    probabilities[:, [names.index(name) for name in known]] = bundle.classifier.probabilities(test.x)
+    probabilities[:, [names.index(name) for name in known]] = classifier.probabilities(test.x)
     several = len(test.conditions) > 1
-    return metrics(probabilities, test.label, names, test.condition if several else None, test.conditions), None
+    condition = test.condition if several else None
+    return metrics(probabilities, test.label, names, condition, test.conditions, recordings_of(test)), None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
 import resource
 import signal
@@ -19,8 +18,10 @@ from pydantic import ValidationError
 from edgetune_nas import standard_streams
 from edgetune_nas.errors import NasError
 from edgetune_nas.usage import peak_rss_bytes
+from edgetune_nas.worker.evaluators import evaluators
 from edgetune_nas.worker.events import SearchDone, SearchFailed, describe, event_line
 from edgetune_nas.worker.job import Job, Source
+from edgetune_nas.worker.lifeline import die_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 NICENESS = 10
 LIBRARY_ADDRESS_SPACE = 2 << 30
 """Address space that torch and onnxruntime reserve, most of it never touched."""
-PR_SET_PDEATHSIG = 1
 
 
 class _Cancelled:
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     cancelled = _Cancelled()
     with _events_only_stdout() as events:
         if options.parent is not None:
-            _die_with(options.parent)
+            die_with(options.parent)
         return _report(options.job, cancelled, events)
 
 
@@ -94,28 +94,37 @@ def _run(path: Path, cancelled: _Cancelled, events: TextIO) -> SearchDone:
             raise NasError("the search was cancelled before it began")
         return found
 
-    result = search(
-        load(job.data),  # no name here, so that the search can let go of what it has copied
-        task=job.task,
-        budget=job.budget,
-        out=job.out,
-        seed=job.seed,
-        library=library(),
-        replaced=job.replaced,
-        on_event=lambda event: _say(events, event),
-        cancelled=cancelled,
-        candidates=job.candidates,
-        goal=job.goal,
-        spent_seconds=time.monotonic() - began,
-        spent_cpu_seconds=time.process_time(),
-    )
+    with evaluators(job.workers, job.cluster, _log) as executor:
+        result = search(
+            load(job.data),  # no name here, so that the search can let go of what it has copied
+            task=job.task,
+            budget=job.budget,
+            out=job.out,
+            seed=job.seed,
+            library=library(),
+            replaced=job.replaced,
+            on_event=lambda event: _say(events, event),
+            cancelled=cancelled,
+            candidates=job.candidates,
+            executor=executor,
+            goal=job.goal,
+            spent_seconds=time.monotonic() - began,
+            spent_cpu_seconds=time.process_time(),
+        )
+        workers, speedup = (1, None) if executor is None else (executor.workers, executor.speedup)
     return SearchDone(
         bundle=result.bundle,
         card=result.card,
         seconds=round(time.monotonic() - began, 3),
         cpu_seconds=round(time.process_time(), 3),
         peak_rss_bytes=peak_rss_bytes(),
+        workers=workers,
+        speedup=speedup,
     )
+
+
+def _log(line: str) -> None:
+    sys.stderr.write(f"edgetune: {line}\n")
 
 
 def load(source: Source) -> Dataset:
@@ -157,15 +166,6 @@ def _limit(max_rss_bytes: int | None) -> None:
     if max_rss_bytes is not None:
         bound = max_rss_bytes + LIBRARY_ADDRESS_SPACE
         resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
-
-
-def _die_with(parent: int) -> None:
-    """Be killed when the parent ends, whichever way it ends; where the system offers that."""
-    prctl = getattr(ctypes.CDLL(None), "prctl", None)
-    if prctl is not None:
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before we asked
-        sys.exit(1)
 
 
 @contextmanager

@@ -27,6 +27,9 @@ class SearchDone(BaseModel):
     seconds: float
     cpu_seconds: float
     peak_rss_bytes: int
+    workers: int = 1
+    speedup: float | None = None
+    """How many times as fast as one worker, their start included; None where there is one."""
 
 
 class SearchFailed(BaseModel):

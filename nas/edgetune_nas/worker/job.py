@@ -70,6 +70,10 @@ class Job(_Model):
         Evaluate at most so many different networks.
     goal
         What the winner must be: the most accurate, the smallest that is accurate enough, quick enough.
+    workers
+        Processes of this machine that evaluate candidates.
+    cluster
+        Address of a Dask scheduler, whose workers evaluate them instead.
     max_rss_bytes
         Bound of the child's address space beyond what its libraries reserve without using it; None for no bound.
     """
@@ -83,6 +87,8 @@ class Job(_Model):
     replaced: Path | None = None
     candidates: PositiveInt | None = None
     goal: Goal = Goal()
+    workers: PositiveInt = 1
+    cluster: str | None = None
     max_rss_bytes: PositiveInt | None = None
 
 

@@ -251,8 +251,14 @@ class Calibration:
             "bundle": str(result.bundle),
             "model": card.id,
             "accuracy": card.metrics.accuracy,
+            "accuracy_low": card.metrics.accuracy_low,
+            "accuracy_high": card.metrics.accuracy_high,
+            "test_recordings": card.metrics.recordings,
+            "tested_on": card.tested_on,
+            "measured_before_refit": card.measured_before_refit,
             "replaced_accuracy": None if card.replaced is None else card.replaced.accuracy,
             "arena_bytes": card.cost.arena_bytes,
+            "arena_bytes_deployed": card.cost.arena_bytes_deployed,
             "deployed": False,
         }
         if card.id == self._current_model:  # a restart came between putting it into use and saying so

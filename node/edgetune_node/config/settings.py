@@ -267,6 +267,19 @@ class AssetSection(_Section):
         return self.rest_class or ("normal" if self.task == "fault" else "rest")
 
 
+class SearchSection(_Section):
+    """``[search]``: who evaluates candidates; this process's child alone, its workers, or those of a Dask cluster."""
+
+    workers: int = Field(1, ge=1, le=64)
+    cluster: str | None = Field(None, pattern=r"^[a-z]+://\S+$")
+
+    @model_validator(mode="after")
+    def _either(self) -> SearchSection:
+        if self.cluster is not None and self.workers != 1:
+            raise ValueError("give workers (of this machine) or cluster (of others), and not both")
+        return self
+
+
 class Settings(BaseSettings):
     """Everything a node is told.
 
@@ -279,6 +292,7 @@ class Settings(BaseSettings):
     )
     node: NodeSection
     mqtt: MqttSection = MqttSection()
+    search: SearchSection = SearchSection()
     asset: list[AssetSection] = Field(min_length=1, max_length=100)
 
     @classmethod

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticSerializationError
 
+from edgetune_nas.card import TestedOn
 from edgetune_nas.search import SearchPhase
 from edgetune_node.contract.parts import (
     AssetHealth,
@@ -315,6 +316,9 @@ class Model(Message):
     accuracy: float | None = None
     accuracy_low: float | None = None
     accuracy_high: float | None = None
+    recordings: int | None = None
+    tested_on: TestedOn | None = None
+    measured_before_refit: bool | None = None
     macro_f1: float | None = None
     previous: str | None = None
     subject: str = ""

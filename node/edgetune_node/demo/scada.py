@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from edgetune_node.contract import Classification, Fault, Message, Model, State, Status, iso, problems
 from edgetune_node.demo.errors import DemoError
+from edgetune_node.operator import model_accuracy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -176,7 +177,7 @@ class Scada:
 
 
 def _announce(model: Model) -> str:
-    accuracy = "" if model.accuracy is None else f", accuracy {model.accuracy:.1%} on held-out data"
+    accuracy = "" if model.accuracy is None else f", accuracy {model_accuracy(model, model.accuracy)}"
     return (
         f"new model {model.id}: arena {model.arena_bytes} B (int8 plan), {model.arena_bytes_deployed} B as deployed, "
         f"flash {model.flash_bytes} B, {model.macs} MACs{accuracy}"

@@ -8,6 +8,7 @@ from .fleet import (
     filters as filters,
     heard_text as heard_text,
     is_stale as is_stale,
+    model_accuracy as model_accuracy,
     model_text as model_text,
     phase_text as phase_text,
     sample_age as sample_age,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from edgetune_nas.bundle import sentence
 from edgetune_node.contract import (
     CalibrationStatus,
     Classification,
@@ -175,8 +176,19 @@ def model_text(model: Model | None) -> str:
     if model.arena_bytes is not None:
         parts.append(f"arena {model.arena_bytes:,} B")
     if model.accuracy is not None:
-        parts.append(f"{model.accuracy:.1%}")
+        parts.append(model_accuracy(model, model.accuracy))
     return ", ".join(parts)
+
+
+def model_accuracy(model: Model, accuracy: float) -> str:
+    """Write the accuracy of a model with its interval and how it was tested."""
+    count = model.recordings
+    return sentence(
+        accuracy,
+        (model.accuracy_low, model.accuracy_high),
+        model.tested_on,
+        windows="" if count is None else f"{count} recording{'s' * (count > 1)}",
+    )
 
 
 def heard_text(heard: Classification | Sign | None) -> str:

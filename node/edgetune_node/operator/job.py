@@ -12,6 +12,15 @@ JobStatus = Literal["sent", "running", "done", "failed", "cancelled", "rejected"
 ENDED: frozenset[JobStatus] = frozenset({"done", "failed", "cancelled", "rejected"})
 COLLECTING = frozenset({"waiting", "countdown", "recording", "saving"})
 SEARCHING = frozenset({"queued", "searching", "deploying"})
+FIGURES = (
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "tested_on",
+    "measured_before_refit",
+    "arena_bytes",
+    "arena_bytes_deployed",
+)
 _ENDS: dict[str, JobStatus] = {"done": "done", "failed": "failed", "cancelled": "cancelled"}
 
 
@@ -129,8 +138,8 @@ def summary(job: Job, seconds: float) -> dict[str, Any]:
         "reason": job.reason,
         "warnings": [str(warning) for warning in warnings] if isinstance(warnings, list) else [],
         "model": name,
-        "accuracy": figures.get("accuracy"),
-        "arena_bytes": figures.get("arena_bytes"),
+        **{name: figures.get(name) for name in FIGURES},
+        "recordings": figures.get("test_recordings", current.get("recordings")),
         "deployed": bool(figures.get("deployed", current)),
         "seconds": round(seconds, 1),
     }

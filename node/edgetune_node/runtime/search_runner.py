@@ -56,6 +56,7 @@ class SearchRunner:
 
     def __init__(self, settings: Settings, folder: Callable[[str, str], Path], post: Callable[[Event], object]) -> None:
         self._sections = {section.id: section for section in settings.asset}
+        self._search = settings.search
         self._folder = folder
         self._post = post
         self._running: SearchJob | None = None
@@ -94,6 +95,8 @@ class SearchRunner:
             budget=wanted.budget,
             out=out,
             replaced=store.current(),
+            workers=self._search.workers,
+            cluster=self._search.cluster,
             max_rss_bytes=section.search_max_rss_bytes,
         )
         logged = log.bind(asset=wanted.asset, job=wanted.job)

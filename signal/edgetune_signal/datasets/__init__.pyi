@@ -5,5 +5,5 @@ from .dataset import (
     merge_library as merge_library,
     recordings_dataset as recordings_dataset,
 )
-from .load import load_dataset as load_dataset
+from .load import is_recording as is_recording, load_dataset as load_dataset
 from .splits import Split as Split, split_dataset as split_dataset

@@ -225,6 +225,7 @@ def _convert_isl(path: Path, window: int | None, hop: int | None, parts: tuple[s
         start=np.tile(starts, len(gestures)).astype(np.int64) if len(starts) > 1 else np.full(len(x), INDEPENDENT),
         condition=np.zeros(len(x), dtype=np.int64),
         conditions=("",),
+        groups=tuple(f"gesture {number}" for number in range(len(gestures))),
     )
     return finished(dataset, str(path))
 

@@ -131,11 +131,15 @@ def recordings_dataset(recordings: Iterable[Recording], window: int, hop: int) -
         Recordings differ in rate, unit or channels, one is shorter than a window, fewer than two classes are left, or
         there are none; the message names the recordings by group.
     """
-    return named_recordings_dataset(((one.group or one.label, one) for one in recordings), window, hop)
+    named = ((one.group or one.label, one) for one in recordings)
+    return require_classes(named_recordings_dataset(named, window, hop), "the recordings")
 
 
 def named_recordings_dataset(recordings: Iterable[tuple[str, Recording]], window: int, hop: int) -> Dataset:
-    """Cut recordings into windows, as `recordings_dataset`; messages use the given names, such as paths."""
+    """Cut recordings into windows, as `recordings_dataset`; messages use the given names, such as paths.
+
+    One class alone is enough.
+    """
     if window < 1 or hop < 1:
         raise RecordingError(f"window and hop must be at least 1 sample, not {window} and {hop}")
     named = list(recordings)
@@ -189,20 +193,25 @@ def named_recordings_dataset(recordings: Iterable[tuple[str, Recording]], window
 
 
 def finished(dataset: Dataset, where: str) -> Dataset:
-    """Drop classes without windows; `RecordingError` where fewer than two are left or a sample is not finite."""
+    """Drop classes without windows; `RecordingError` where there is no window or a sample is not finite."""
     if not len(dataset):
         raise RecordingError(f"{where}: there is not a single window")
     if not np.isfinite(dataset.x).all():
         window, channel, index = (int(i) for i in np.argwhere(~np.isfinite(dataset.x))[0])
         raise RecordingError(f"{where}: sample {index} of channel {channel} in window {window} is not a finite number")
     present = np.unique(dataset.label)
-    if len(present) < MIN_CLASSES:
-        raise RecordingError(
-            f"{where}: only class {dataset.classes[int(present[0])]!r} has windows, and telling apart takes two: "
-            f"add recordings of another class"
-        )
     classes = tuple(dataset.classes[int(index)] for index in present)
     return replace(dataset, label=np.searchsorted(present, dataset.label).astype(np.int64), classes=classes)
+
+
+def require_classes(dataset: Dataset, where: str) -> Dataset:
+    """Return ``dataset``; `RecordingError` where it has one class alone, of which nothing can learn to tell apart."""
+    if len(dataset.classes) < MIN_CLASSES:
+        raise RecordingError(
+            f"{where}: only class {dataset.classes[0]!r} has windows, and telling apart takes two: "
+            f"add recordings of another class"
+        )
+    return dataset
 
 
 def merge_library(dataset: Dataset, library: Dataset) -> Dataset:
@@ -258,7 +267,7 @@ def merge_library(dataset: Dataset, library: Dataset) -> Dataset:
         library=np.concatenate([earlier, np.ones(len(added), np.bool_)]),
         groups=dataset.groups + library.groups if named else (),
     )
-    return finished(merged, "the data and the library")
+    return require_classes(finished(merged, "the data and the library"), "the data and the library")
 
 
 def _usable_of(library: Dataset, dataset: Dataset) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from edgetune_signal.datasets.dataset import (
     merge_library,
     named_recordings_dataset,
     recordings_dataset,
+    require_classes,
 )
 from edgetune_signal.errors import RecordingError
 from edgetune_signal.recordings import Npz, open_npz, read_recording
@@ -36,6 +37,7 @@ def load_dataset(
     hop: int | None = None,
     unit: str | None = None,
     converter: str | None = None,
+    one_class: bool = False,
 ) -> Dataset:
     """Load labelled windows.
 
@@ -51,6 +53,9 @@ def load_dataset(
         Unit of the samples where the data do not say.
     converter
         Name in `edgetune_signal.datasets.converters.CONVERTERS`: ``isl``, ``isl-imu``, ``myo``, ``cwru-mat``.
+
+    one_class
+        Whether windows of one class alone will do, as for a test.
 
     Raises
     ------
@@ -70,10 +75,14 @@ def load_dataset(
         dataset = convert(path, window, hop)
     elif path.is_dir():
         dataset = _load_folder(path, window, hop)
+    elif one_class and window is not None and is_recording(path):
+        dataset = named_recordings_dataset([(path.stem, read_recording(path))], window, hop or window)
     else:
         dataset = _load_windows(path, window)
     if unit and dataset.unit and unit != dataset.unit:
         raise RecordingError(f"{path}: the data are in {dataset.unit!r}, not in {unit!r}: leave the unit out")
+    if not one_class:
+        require_classes(dataset, str(path))
     return replace(dataset, unit=dataset.unit or unit or "")
 
 
@@ -84,6 +93,12 @@ def _load_folder(path: Path, window: int | None, hop: int | None) -> Dataset:
     if window is None:
         raise RecordingError(f"{path}: say how many samples a window has; recordings are cut into windows")
     return named_recordings_dataset(((str(file), read_recording(file)) for file in files), window, hop or window)
+
+
+def is_recording(path: Path) -> bool:
+    """Whether a file is one recording, which has to be cut into windows; `RecordingError` where it cannot be read."""
+    with open_npz(path) as npz:
+        return "samples" in npz.names and "x" not in npz.names
 
 
 def _load_windows(path: Path, window: int | None) -> Dataset:

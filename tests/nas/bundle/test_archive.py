@@ -105,11 +105,11 @@ def test_a_newer_format_asks_for_an_upgrade(tmp_path: Path, archive: Path) -> No
 def test_a_bundle_of_a_newer_format_inside_asks_for_an_upgrade_too(tmp_path: Path, archive: Path) -> None:
     with zipfile.ZipFile(archive) as old:
         listed, card = json.loads(old.read(HASHES)), json.loads(old.read("card.json"))
-    newer = json.dumps({**card, "format": 2}).encode()
+    newer = json.dumps({**card, "format": 3}).encode()
     listed["sha256"]["card.json"] = digest(newer)
     content = json.dumps(listed).encode()
     archive = changed(archive, hashes_json=content, hashes_hmac=_sign(content, KEY), card_json=newer)
-    refused(archive, tmp_path / "in", KEY, "has format 2, this edgetune reads up to 1; upgrade edgetune")
+    refused(archive, tmp_path / "in", KEY, "has format 3, this edgetune reads up to 2; upgrade edgetune")
 
 
 def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path, archive: Path) -> None:

@@ -14,9 +14,12 @@ from edgetune_nas.errors import BundleError, DataError
 from edgetune_nas.novelty.detector import fit_novelty
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from edgetune_nas.card import ModelCard
 
 
 CLASSES = [f"class {index}" for index in range(10)]
@@ -48,6 +51,36 @@ def test_the_unknown_is_counted_by_class_and_alters_no_accuracy(written: Path, w
     assert result.unknown_rate == 7 / 64
     assert result.unknown == [5, *[0] * 9, 2]
     assert result.accuracy == evaluate(plain, strange, label, [*CLASSES, "never heard"]).accuracy
+
+
+def test_windows_that_the_bundle_has_learned_are_counted(
+    write: Callable[..., ModelCard], windows: NDArray[np.float32], tmp_path: Path
+) -> None:
+    bundle = load_bundle(tmp_path / f"model-{write(tmp_path, learned=windows[:48]).id}")
+    guess = bundle.classifier.probabilities(windows).argmax(axis=1)
+    label = guess.copy()
+    label[60:] = (guess[60:] + 1) % 10
+
+    result = evaluate(bundle, windows, label, CLASSES)
+
+    assert (result.seen_windows, result.accuracy_unseen) == (48, 0.75)
+    assert evaluate(bundle, windows[:48], label[:48], CLASSES).accuracy_unseen is None
+    assert evaluate(bundle, windows[48:], label[48:], CLASSES).seen_windows == 0
+
+
+def test_each_recording_has_figures_of_its_own(written: Path, windows: NDArray[np.float32]) -> None:
+    bundle = load_bundle(written)
+    guess = bundle.classifier.probabilities(windows).argmax(axis=1)
+    recording = np.repeat([7, 0], 32)
+
+    result = evaluate(bundle, windows, guess, CLASSES, recording=recording, recordings=["first"], healthy="class 3")
+
+    assert [(each.name, each.windows, each.right) for each in result.by_recording] == [("7", 32, 32), ("first", 32, 32)]
+    assert result.by_recording[1].alarmed == (guess[32:] != 3).sum()
+    assert {each.name: each.windows for each in result.by_class} == {
+        CLASSES[index]: count for index, count in enumerate(np.bincount(guess)) if count
+    }
+    assert evaluate(bundle, windows, guess, CLASSES, healthy="normal").by_class[0].alarmed is None
 
 
 def test_windows_of_a_class_that_the_model_does_not_know_count_as_wrong(

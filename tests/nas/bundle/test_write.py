@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-FILES = {"model.onnx", "model.int8.onnx", "card.json", "report.html"}
+FILES = {"model.onnx", "model.int8.onnx", "card.json", "report.html", "selftest.npz"}
 
 
 def test_a_bundle_holds_both_networks_the_card_and_the_report(written: Path) -> None:
@@ -122,7 +122,7 @@ def test_int8_is_deployed_when_it_agrees_and_is_no_slower() -> None:
 def test_network_and_card_that_contradict_one_another_are_refused(
     write: Callable[..., ModelCard], tmp_path: Path
 ) -> None:
-    with pytest.raises(ValueError, match="gives 10 classes; the card would say"):
+    with pytest.raises(ValueError, match="gives 10 rows; the card would say"):
         write(tmp_path, classes=["a", "b"])
     with pytest.raises(ValueError, match=r"takes \(1, 512\)"):
         write(tmp_path, input_spec=InputSpec(channels=3, length=512, rate_hz=1, unit="g"))

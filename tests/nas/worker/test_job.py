@@ -91,7 +91,8 @@ def test_recordings_are_cut_into_windows_by_the_child(tmp_path: Path) -> None:
     *_, done = job.events()
     assert isinstance(done, SearchDone), done
     assert done.card.classes == ["loud", "quiet"]
-    assert done.card.input.model_dump() == {"channels": 2, "length": 128, "rate_hz": 1000.0, "unit": "g"}
+    expected = {"channels": 2, "length": 128, "rate_hz": 1000.0, "unit": "g", "scale": None}
+    assert done.card.input.model_dump() == expected
 
 
 def test_a_hopeless_budget_fails_with_the_smallest_that_would_do(tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ def test_the_example_has_every_table() -> None:
         "node",
         "mqtt",
         "mqtt.tls",
+        "search",
         "asset",
         "asset.window",
         "asset.source",
@@ -387,3 +388,11 @@ def test_options_of_a_source_are_everything_but_its_type() -> None:
         "path": "x",
         "loop": True,
     }
+
+
+def test_a_search_has_workers_here_or_on_a_cluster(tmp_path: Path) -> None:
+    assert load(tmp_path, SMALL + "[search]\nworkers = 3\n").search.workers == 3
+    assert load(tmp_path, SMALL + '[search]\ncluster = "tcp://10.0.0.5:8786"\n').search.workers == 1
+    both = problems_of(tmp_path, SMALL + '[search]\nworkers = 2\ncluster = "tcp://10.0.0.5:8786"\n')
+    assert "not both" in both[0]
+    assert "search.cluster" in problems_of(tmp_path, SMALL + '[search]\ncluster = "10.0.0.5"\n')[0]

@@ -12,13 +12,25 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from edgetune_nas.bundle import export_bundle, import_bundle, load_bundle, pick as pick_from, read_card, read_key
+from edgetune_nas.bundle import (
+    accuracy_text,
+    card_accuracy,
+    export_bundle,
+    import_bundle,
+    load_bundle,
+    pick as pick_from,
+    read_card,
+    read_key,
+    self_test,
+    sentence,
+)
 from edgetune_nas.errors import BundleError
 from edgetune_node.config import AssetSection, load_settings
 from edgetune_node.storage import INCOMING
 from edgetune_node.terminal import parse_size
 
 if TYPE_CHECKING:
+    from edgetune_nas.bundle import Bundle
     from edgetune_nas.card import ModelCard, Precision
 
 app = typer.Typer(
@@ -55,8 +67,10 @@ def verify(
     """Check every file's hash, open both networks, and compare them with the card; exit 1 where anything is wrong."""
     card = read_card(bundle)
     precisions: list[Precision] = sorted(card.measured)
+    tested: int | None = None
     for precision in precisions:
         opened = load_bundle(bundle, precision)
+        tested = _self_test(opened) if precision == "float" else tested
     misfits = {} if config is None else {each.id: misfit(card, each) for each in load_settings(config).asset}
     fits = [asset for asset, problem in misfits.items() if problem is None]
     if config is not None and not fits:
@@ -65,10 +79,12 @@ def verify(
             + "; ".join(f"{asset}: {problem}" for asset, problem in misfits.items())
         )
     if as_json:
-        result = {"id": card.id, "files": sorted(card.sha256), "precisions": precisions}
+        result = {"id": card.id, "files": sorted(card.sha256), "precisions": precisions, "self_test_windows": tested}
         typer.echo(json.dumps(result | ({} if config is None else {"fits": fits})))
         return
     typer.echo(f"{card.id}: {len(card.sha256)} files are whole, {' and '.join(precisions)} open and match the card")
+    if tested is not None:
+        typer.echo(f"self-test: {tested} windows give what they gave where the bundle was made")
     for asset, problem in misfits.items():
         typer.echo(f"asset {asset}: {problem or 'fits'}")
 
@@ -104,7 +120,7 @@ def pick(
     card = pick_from(bundle, arena_bytes=arena, out=out, created=datetime.now(UTC))
     path = out / f"model-{card.id}"
     if as_json:
-        figures = {"accuracy": card.metrics.accuracy, **card.cost.model_dump()}
+        figures = {**accuracy_fields(card), **card.cost.model_dump()}
         typer.echo(json.dumps({"bundle": str(path.resolve()), "id": card.id, "deployed": card.deployed, **figures}))
         return
     Console().print(card_table(card))
@@ -159,7 +175,7 @@ def import_(
 def card_table(card: ModelCard) -> Table:
     """Everything of a card that people compare, as a table of two columns."""
     table = Table(title=f"model {card.id}", show_header=False, title_justify="left")
-    cost, metrics, search = card.cost, card.metrics, card.search
+    cost, search = card.cost, card.search
 
     def add(name: str, value: str) -> None:
         table.add_row(name, Text(value))  # brackets are brackets, and no markup
@@ -173,11 +189,10 @@ def card_table(card: ModelCard) -> Table:
     add("layers", "; ".join(card.layers))
     add(
         "accuracy",
-        f"{metrics.accuracy:.2%} (95 % interval {metrics.accuracy_low:.2%} to {metrics.accuracy_high:.2%}, "
-        f"{metrics.windows} held-out windows), macro-F1 {metrics.macro_f1:.3f}",
+        f"{card_accuracy(card)}, macro-F1 {card.metrics.macro_f1:.3f}",
     )
     if card.replaced is not None:
-        add("model before", f"{card.replaced.accuracy:.2%} on the same windows")
+        add("model before", f"{accuracy_text(card.replaced, card.tested_on)}, the same windows")
     add(
         "arena",
         f"{cost.arena_bytes} B (int8 plan, {cost.arena_rule}), {cost.arena_bytes_deployed} B as deployed, "
@@ -202,6 +217,18 @@ def card_table(card: ModelCard) -> Table:
     return table
 
 
+def accuracy_fields(card: ModelCard) -> dict[str, Any]:
+    """Return an accuracy and all that qualifies it, as ``--json`` prints it."""
+    return {
+        "accuracy": card.metrics.accuracy,
+        "accuracy_low": card.metrics.accuracy_low,
+        "accuracy_high": card.metrics.accuracy_high,
+        "recordings": card.metrics.recordings,
+        "tested_on": card.tested_on,
+        "measured_before_refit": card.measured_before_refit,
+    }
+
+
 def misfit(card: ModelCard, asset: AssetSection) -> str | None:
     """Say how a model does not fit an asset's stream; None where it fits."""
     wanted = {
@@ -213,6 +240,20 @@ def misfit(card: ModelCard, asset: AssetSection) -> str | None:
     }
     wrong = [f"{name} is {has}, the model takes {takes}" for name, (has, takes) in wanted.items() if has != takes]
     return "; ".join(wrong) or None
+
+
+def _self_test(bundle: Bundle) -> int | None:
+    """Count the self-test windows, all of which get the label that they got where the bundle was made."""
+    kept = self_test(bundle)
+    if kept is None:
+        return None
+    wrong = int((bundle.classifier.probabilities(kept[0]).argmax(axis=1) != kept[1].argmax(axis=1)).sum())
+    if wrong:
+        raise BundleError(
+            f"{bundle.path.name}: {wrong} of {len(kept[0])} self-test windows get another class here than where it was "
+            "made; do not use it, and search again on this machine"
+        )
+    return len(kept[0])
 
 
 def _key(file: Path | None, *, unsigned: bool) -> bytes | None:
@@ -234,7 +275,7 @@ def _row(folder: Path) -> dict[str, Any]:
         "created": card.created.isoformat(timespec="seconds"),
         "task": card.task,
         "classes": card.classes,
-        "accuracy": card.metrics.accuracy,
+        **accuracy_fields(card),
         "arena_bytes": card.cost.arena_bytes,
         "flash_bytes": card.cost.flash_bytes,
         "macs": card.cost.macs,
@@ -252,5 +293,6 @@ def _use(folder: Path) -> str:
 def _line(row: dict[str, Any]) -> str:
     if "error" in row:
         return f"{row['path']}  damaged: {row['error']}"
-    figures = f"{row['accuracy']:.2%} of {len(row['classes'])} classes, arena {row['arena_bytes']} B"
+    said = sentence(row["accuracy"], (row["accuracy_low"], row["accuracy_high"]), row["tested_on"], digits=2)
+    figures = f"{len(row['classes'])} classes, accuracy {said}, arena {row['arena_bytes']} B"
     return f"{row['path']}  {row['use'] or '-':<8}  {row['task']}, {figures}, flash {row['flash_bytes']} B"

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from edgetune_nas.bundle import card_accuracy
 from edgetune_node.terminal import json_errors, parse_seconds, print_json
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def demo(
 
 
 def _show(summary: Summary, console: Console) -> None:
-    cost, metrics = summary.model.cost, summary.model.metrics
+    cost = summary.model.cost
     table = Table(title="What happened", show_header=False, title_justify="left")
     for fault in summary.as_json()["faults"]:
         table.add_row(
@@ -75,8 +76,7 @@ def _show(summary: Summary, console: Console) -> None:
     )
     table.add_row(
         "accuracy",
-        f"{metrics.accuracy:.1%} of {metrics.windows} held-out windows "
-        f"(95 % interval {metrics.accuracy_low:.1%} to {metrics.accuracy_high:.1%})",
+        card_accuracy(summary.model, digits=1),
     )
     live = "" if summary.live_accuracy is None else f", {summary.live_accuracy:.1%} of them right"
     table.add_row("windows", f"{summary.windows} classified live{live}, {summary.lost_windows} lost")

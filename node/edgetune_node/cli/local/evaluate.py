@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict, replace
-from pathlib import Path  # noqa: TC003 - typer reads it
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -12,21 +12,27 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edgetune_nas.bundle import evaluate as score, load_bundle
+from edgetune_nas.bundle import evaluate as score, load_bundle, recordings_of
 from edgetune_nas.errors import DataError
 from edgetune_node.terminal import json_errors, print_json
 from edgetune_signal import load_dataset
+from edgetune_signal.datasets import is_recording
 
 if TYPE_CHECKING:
     from edgetune_nas.bundle import Bundle, Evaluation
     from edgetune_signal import Dataset
 
 MAX_SHOWN_CLASSES = 16
+MAX_SHOWN_RECORDINGS = 40
+HEALTHY = "normal"
+"""Class of fault models that alarms nobody, as a node's configuration has it by default."""
 
 
 def evaluate(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, model-<id>.")],
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="An .npz of windows, or a folder of recordings.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="An .npz of windows, a recording, or a folder of recordings.")
+    ],
     *,
     precision: Annotated[
         Literal["int8", "float", "deployed"], typer.Option(help="Which of the bundle's networks runs.")
@@ -40,14 +46,14 @@ def evaluate(
 ) -> None:
     """Score a bundle on labelled windows: argmax over all of them, classes matched by name.
 
-    Beside that, how many windows a node would call unknown as too unlike the training data.
+    Beside that, how many windows a node would call unknown as too unlike the training data, how each class and each
+    recording does, and how many windows the bundle has learned from. One class alone will do.
     """
     with json_errors(wanted=as_json):
         opened = load_bundle(bundle, precision)
         takes = opened.card.input
-        cut = data.is_dir() or converter is not None
         dataset = load_dataset(
-            data, window=window or (takes.length if cut else None), hop=hop, unit=None, converter=converter
+            data, window=window or _window(data, takes.length, converter), hop=hop, converter=converter, one_class=True
         )
         check_fits(opened, dataset)
         strangers = [name for name in dataset.classes if name not in opened.card.classes]
@@ -60,17 +66,43 @@ def evaluate(
             sys.stderr.write(
                 f"edgetune: the model does not know {', '.join(strangers)}; their windows count as wrong\n"
             )
-        seen = searched_on(opened, dataset)
-        if seen:
+        same = searched_on(opened, dataset)
+        result = score(
+            opened,
+            dataset.x,
+            dataset.label,
+            dataset.classes,
+            recording=recordings_of(dataset),
+            recordings=[Path(name).stem if Path(name).is_file() else name for name in dataset.groups],
+            healthy=HEALTHY if opened.card.task == "fault" else None,
+        )
+        if same and result.seen_windows is None:
             sys.stderr.write(
                 f"edgetune: {opened.path.name} was searched on these very data, so it was trained on most of these "
                 "windows; its card has the accuracy on held-out ones\n"
             )
-        result = score(opened, dataset.x, dataset.label, dataset.classes)
+        elif result.seen_windows:
+            sys.stderr.write(f"edgetune: {_seen(opened.path.name, result.seen_windows, result)}\n")
     if as_json:
-        print_json(asdict(result) | {"seen": seen})
+        print_json(asdict(result) | {"seen": same})
     else:
         _show(result, Console(), with_unknown=opened.novelty is not None)
+
+
+def _window(data: Path, length: int, converter: str | None) -> int | None:
+    """Return the model's length where ``data`` are recordings to be cut; windows are not cut again."""
+    recordings = converter is not None or data.is_dir() or (data.is_file() and is_recording(data))
+    return length if recordings else None
+
+
+def _seen(name: str, seen: int, result: Evaluation) -> str:
+    rest = result.windows - seen
+    others = (
+        "its card has the accuracy on held-out ones"
+        if result.accuracy_unseen is None
+        else f"of the other {rest} it gets {result.accuracy_unseen:.2%} right"
+    )
+    return f"{name} has learned {seen} of these {result.windows} windows; {others}"
 
 
 def check_fits(bundle: Bundle, dataset: Dataset) -> None:
@@ -103,4 +135,11 @@ def _show(result: Evaluation, console: Console, *, with_unknown: bool) -> None:
         for number, name, row, strange in zip(numbers, result.classes, result.confusion, result.unknown, strict=True):
             counts = [*row, *([strange] if with_unknown else [])]
             table.add_row(number, escape(name), *(str(count) if count else "." for count in counts))
+        console.print(table)
+    if 1 < len(result.by_recording) <= MAX_SHOWN_RECORDINGS:
+        table = Table("recording", "is", "windows", "right", "unknown", "alarmed", box=None)
+        for each in result.by_recording:
+            alarmed = "-" if each.alarmed is None else str(each.alarmed)
+            figures = (str(each.windows), str(each.right), str(each.unknown), alarmed)
+            table.add_row(escape(each.name), escape(each.label), *figures)
         console.print(table)

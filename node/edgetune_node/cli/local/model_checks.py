@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from edgetune_nas.bundle import load_bundle
+from edgetune_nas.bundle import card_accuracy, load_bundle
 from edgetune_nas.errors import BundleError
 from edgetune_node.cli.local.finding import Finding
 from edgetune_node.storage import asset_folder, model_folders
@@ -54,7 +54,7 @@ def _bundle(name: str, folder: Path, section: AssetSection, *, in_use: bool) -> 
         name,
         "ok",
         f"{folder.name} {use}, files verified, arena {card.cost.arena_bytes:,} bytes, "
-        f"accuracy {card.metrics.accuracy:.1%}",
+        f"accuracy {card_accuracy(card, digits=1)}",
     )
 
 

@@ -15,12 +15,12 @@ from edgetune_nas.card import Budget
 from edgetune_nas.errors import NasError
 from edgetune_nas.search import Goal, SearchProgress
 from edgetune_nas.worker import Job, SearchDone, SearchFailed, SearchJob, Source
-from edgetune_node.cli.local.bundle import card_table
+from edgetune_node.cli.local.bundle import accuracy_fields, card_table
 from edgetune_node.config import WindowSection
 from edgetune_node.terminal import json_errors, open_bar, parse_count, parse_seconds, parse_size, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from edgetune_nas.card import ModelCard
 
@@ -30,7 +30,10 @@ SHOWN_NOTES = ("training", "goal", "int8")
 
 
 def search(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="An .npz of windows, or a folder of recordings.")],
+    data: Annotated[
+        list[Path],
+        typer.Argument(metavar="DATA...", help="An .npz of windows, or a folder of recordings; a search for each."),
+    ],
     *,
     ram: Annotated[
         int | None,
@@ -68,9 +71,18 @@ def search(
     window: Annotated[int | None, typer.Option(min=1, help="Samples per window, for recordings.")] = None,
     hop: Annotated[int | None, typer.Option(min=1, help="Samples from window to window. (default: one window)")] = None,
     converter: Annotated[str | None, typer.Option(help="Reads DATA of another shape: isl, myo, cwru-mat ...")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of this machine that evaluate candidates.")] = 1,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="URL", help="Dask scheduler whose workers do, such as tcp://HOST:8786.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Search the best network for DATA within budgets and write it as a bundle; Ctrl-C keeps the best so far."""
+    """Search the best network for DATA within budgets and write it as a bundle; Ctrl-C keeps the best so far.
+
+    Several DATA are searched one after the other, each into a folder of its name below --out.
+    """
+    if cluster is not None and workers != 1:
+        raise typer.BadParameter("give --workers (of this machine) or --cluster (of others), and not both")
 
     def source(path: Path) -> Source:
         if path.is_dir() and window is None and converter is None:
@@ -80,35 +92,79 @@ def search(
             )
         return Source(path=path, window=window, hop=hop, unit=unit, converter=converter)
 
-    budget = Budget(ram_bytes=ram, flash_bytes=flash, macs=macs, search_seconds=seconds)
-    with json_errors(wanted=as_json):
-        job = Job(
-            data=source(data),
+    def job(path: Path, folder: Path) -> Job:
+        return Job(
+            data=source(path),
             library=source(library) if library else None,
             task=task,
-            budget=budget,
+            budget=Budget(ram_bytes=ram, flash_bytes=flash, macs=macs, search_seconds=seconds),
             seed=seed,
-            out=out,
+            out=folder,
             goal=Goal(
                 objective=objective, accuracy=accuracy, latency_us=None if latency is None else round(1e6 * latency, 3)
             ),
+            workers=workers,
+            cluster=cluster,
         )
-        try:
-            running = SearchJob.start(job)
-        except OSError as error:
-            raise NasError(f"{out} cannot be written: {error.strerror}; choose another --out") from error
-        with _interruptible(running):
-            done = follow(running, Console(stderr=True))
-    if as_json:
-        print_json(result(done.bundle.resolve(), done.card))
+
+    jobs = [job(path, folder) for path, folder in zip(data, _folders(data, out), strict=True)]
+    if len(jobs) == 1:
+        with json_errors(wanted=as_json):
+            found = _run(jobs[0], shown=not as_json)
+        if as_json:
+            print_json(found)
         return
-    console = Console()
-    console.print(card_table(done.card))
+    results: list[dict[str, Any]] = []
+    for path, each in zip(data, jobs, strict=True):
+        sys.stderr.write(f"edgetune: {path} into {each.out}\n")
+        try:
+            results.append({"data": str(path), **_run(each, shown=not as_json)})
+        except (NasError, OSError) as error:
+            sys.stderr.write(f"edgetune: {path}: {error}\n")
+            results.append({"data": str(path), "error": str(error)})
+        if results[-1].get("stopped_by") == "cancelled":
+            left = data[len(results) :]
+            results += [{"data": str(other), "error": "not searched: interrupted before"} for other in left]
+            break
+    if as_json:
+        print_json({"results": results})
+    if any("error" in each for each in results):
+        raise typer.Exit(1)
+
+
+def _folders(data: Sequence[Path], out: Path) -> list[Path]:
+    """Return a folder for each search: ``out`` itself for one, folders below it named after the data for several."""
+    if len(data) == 1:
+        return [out]
+    names = [path.resolve().stem for path in data]
+    return [
+        out / (f"{name}-{names[:index].count(name) + 1}" if name in names[:index] else name)
+        for index, name in enumerate(names)
+    ]
+
+
+def _run(job: Job, *, shown: bool = True) -> dict[str, Any]:
+    """Make one search, and return what ``--json`` prints of it."""
+    try:
+        running = SearchJob.start(job)
+    except OSError as error:
+        raise NasError(f"{job.out} cannot be written: {error.strerror}; choose another --out") from error
+    with _interruptible(running):
+        done = follow(running, Console(stderr=True))
+    if shown:
+        _show(done)
+    return {**result(done.bundle.resolve(), done.card), "workers": done.workers, "speedup": done.speedup}
+
+
+def _show(done: SearchDone) -> None:
+    Console().print(card_table(done.card))
+    if done.speedup is not None:
+        typer.echo(f"workers {done.workers}: {done.speedup:.2f} times as fast as one, their start included")
     typer.echo(f"bundle  {done.bundle}\nreport  {(done.bundle / 'report.html').resolve().as_uri()}")
 
 
 def follow(job: SearchJob, console: Console) -> SearchDone:
-    """Show how a search goes, and give how it ends.
+    """Show how a search goes; return how it ends.
 
     Raises
     ------
@@ -144,9 +200,7 @@ def result(bundle: Path, card: ModelCard) -> dict[str, Any]:
         "bundle": str(bundle),
         "id": card.id,
         "classes": card.classes,
-        "accuracy": card.metrics.accuracy,
-        "accuracy_low": card.metrics.accuracy_low,
-        "accuracy_high": card.metrics.accuracy_high,
+        **accuracy_fields(card),
         "macro_f1": card.metrics.macro_f1,
         "test_windows": card.metrics.windows,
         "deployed": card.deployed,

@@ -12,6 +12,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
+from edgetune_nas.bundle import TESTED_ON, sentence
 from edgetune_node.cli.remote.progress import open_progress, request
 from edgetune_node.contract import Command, Recalibrate, Record, problems
 from edgetune_node.errors import NodeError
@@ -282,6 +283,16 @@ class Follower:
             self._asked = self._client.send("continue")
 
 
+def _accuracy(result: dict[str, Any]) -> str:
+    count, known = result["recordings"], result["tested_on"]
+    return sentence(
+        result["accuracy"],
+        (result["accuracy_low"], result["accuracy_high"]),
+        known if known in TESTED_ON else None,  # a newer node may know other tests
+        windows="" if count is None else f"{count} recording{'s' * (count > 1)}",
+    )
+
+
 def _sentence(job: Job, result: dict[str, Any]) -> str:
     parts = [f"{job.command} done in {result['seconds']:.0f} s"]
     if job.reason:
@@ -289,9 +300,11 @@ def _sentence(job: Job, result: dict[str, Any]) -> str:
     if result["model"]:
         figures = [f"model {result['model']}"]
         if result["accuracy"] is not None:
-            figures.append(f"accuracy {result['accuracy']:.1%}")
+            figures.append(f"accuracy {_accuracy(result)}")
         if result["arena_bytes"] is not None:
-            figures.append(f"arena {result['arena_bytes']:,} bytes")
+            deployed = result["arena_bytes_deployed"]
+            as_deployed = "" if deployed is None else f" ({deployed:,} as deployed)"
+            figures.append(f"arena {result['arena_bytes']:,} bytes{as_deployed}")
         figures.append("in use" if result["deployed"] else "not put into use")
         parts.append(", ".join(figures))
     return "; ".join(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from io import StringIO
@@ -173,6 +174,32 @@ def test_evaluate_prints_the_keys_of_the_contract(bundle: Path, recordings: Path
     assert result["accuracy"] == 0.5  # this network always says its first class
     assert result["precision_used"] in {"int8", "float"} if precision == "deployed" else {precision}
     assert "accuracy 50.00%" in run("evaluate", bundle, recordings).stdout
+
+
+def test_evaluate_says_how_each_class_and_recording_does(bundle: Path, recordings: Path) -> None:
+    ended = run("evaluate", bundle, recordings, "--json")
+    result = json.loads(ended.stdout)
+
+    normal, inner = sorted(result["by_class"], key=lambda each: each["name"] != "normal")
+    assert normal == {"name": "normal", "label": "normal", "windows": 10, "right": 10, "unknown": 0, "alarmed": 0}
+    assert (inner["label"], inner["windows"], inner["right"], inner["alarmed"]) == ("inner", 10, 0, 0)
+    assert {each["name"] for each in result["by_recording"]} == {path.stem for path in recordings.glob("*.npz")}
+    assert sum(each["windows"] for each in result["by_recording"]) == result["windows"]
+    assert result["seen_windows"] is None  # nobody said what this bundle has learned
+
+
+def test_evaluate_takes_recordings_of_one_class_alone(bundle: Path, recordings: Path, tmp_path: Path) -> None:
+    one = next(path for path in recordings.glob("*.npz") if "normal" in path.name)
+    folder = tmp_path / "healthy"
+    folder.mkdir()
+    shutil.copy(one, folder)
+
+    for data in (folder, one):
+        ended = run("evaluate", bundle, data, "--json")
+        assert ended.exit_code == 0, ended.stderr
+        result = json.loads(ended.stdout)
+        assert (result["accuracy"], result["windows"]) == (1.0, 10)
+        assert [each["name"] for each in result["by_recording"]] == [one.stem]
 
 
 def test_classes_are_matched_by_name_and_strangers_count_as_wrong(bundle: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from edgetune_nas.bundle.read import load_bundle
+from edgetune_node.cli.local.search import _folders
 from edgetune_node.demo.broker import wait_until
 from edgetune_node.terminal.sizes import parse_seconds
 from edgetune_signal import BearingSimulator, Recording, write_recording
@@ -186,6 +187,48 @@ def test_the_smallest_accurate_network_is_searched_and_a_hopeless_latency_is_tol
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("2m", 120), ("1ms", 1e-3), ("250us", 250e-6)])
 def test_times_are_read_as_people_type_them(text: str, seconds: float) -> None:
     assert parse_seconds(text) == pytest.approx(seconds)
+
+
+@pytest.mark.slow
+def test_several_data_are_a_search_each_and_one_that_fails_stops_no_other(tmp_path: Path) -> None:
+    label = np.arange(60) % 2
+    x = np.random.default_rng(1).normal(size=(60, 1, 64)) * (1 + label[:, None, None])
+    good = [windows_file(tmp_path / f"{name}.npz", x=x.astype(np.float32), label=label) for name in ("press", "pump")]
+    bad = windows_file(tmp_path / "bad.npz", rate_hz=-1.0)
+
+    ended = run("search", good[0], bad, good[1], "--time", "8s", "--workers", 2, "--out", tmp_path / "out", "--json")
+
+    first, failed, second = json.loads(ended.stdout)["results"]
+    assert ended.returncode == 1
+    assert [each["data"] for each in (first, failed, second)] == [str(good[0]), str(bad), str(good[1])]
+    assert "rate_hz" in failed["error"]
+    for each, name in ((first, "press"), (second, "pump")):
+        assert Path(each["bundle"]).parent == (tmp_path / "out" / name).resolve()
+        assert each["workers"] == 2
+        assert each["speedup"] > 0
+        assert each["tested_on"] == "later_in_the_same_recordings"  # nobody said what was recorded together
+
+
+def test_data_of_one_name_have_folders_of_their_own(tmp_path: Path) -> None:
+    data = [tmp_path / "a" / "x.npz", tmp_path / "b" / "x.npz", tmp_path / "y.npz"]
+    assert _folders(data, tmp_path) == [tmp_path / "x", tmp_path / "x-2", tmp_path / "y"]
+    assert _folders(data[:1], tmp_path) == [tmp_path]
+
+
+def test_workers_here_and_on_a_cluster_are_wrong_usage(cli: Any, tmp_path: Path) -> None:
+    data = windows_file(tmp_path / "data.npz")
+    ended = cli("search", data, "--workers", 2, "--cluster", "tcp://127.0.0.1:1", "--out", tmp_path)
+    assert ended.code == 2
+    assert "not both" in ended.err
+
+
+@pytest.mark.slow
+def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="edgetune[cluster]")
+    data = windows_file(tmp_path / "data.npz")
+    ended = run("search", data, "--cluster", "tcp://127.0.0.1:1", "--out", tmp_path / "out", "--json")
+    assert ended.returncode == 1
+    assert "no Dask scheduler answers at tcp://127.0.0.1:1" in json.loads(ended.stdout)["error"]
 
 
 def test_recordings_need_a_window_length(cli: Any, recordings: Path) -> None:

@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 LIVE = ("recalibrate", "--classes", "normal,inner", "--seconds-per-take", "1s")
 WAIT = "Make it normal and publish cmd/continue (class 1 of 2)"
 DOUBT = "'normal', take 1: its velocity of 5.00 mm/s lies in zone D: such a machine is not healthy"
-FOUND = {"model": "m-1", "accuracy": 0.987, "arena_bytes": 2144, "deployed": True}
+FOUND = {
+    "model": "m-1",
+    "accuracy": 0.987,
+    "accuracy_low": 0.72,
+    "accuracy_high": 1.0,
+    "tested_on": "other_recordings",
+    "measured_before_refit": True,
+    "arena_bytes": 2144,
+    "arena_bytes_deployed": 8576,
+    "deployed": True,
+}
 
 
 def finds_a_model(node: Any) -> None:
@@ -43,7 +53,7 @@ def finds_a_model(node: Any) -> None:
         percent=60.0,
     )
     node.calibration(job, "done", percent=100.0)
-    detail = {**FOUND, "warnings": [DOUBT]}
+    detail = {**FOUND, "test_recordings": 10, "warnings": [DOUBT]}
     node.reply(job, "recalibrate", "done", reason="the asset had no model, so the new one is in use", detail=detail)
 
 
@@ -64,7 +74,7 @@ def test_a_job_is_followed_to_the_model_it_ends_with(broker: Any, scripted_node:
         "reason": "the asset had no model, so the new one is in use",
         "warnings": [DOUBT],
     }
-    assert result == said | FOUND
+    assert result == said | FOUND | {"recordings": 10}
     assert f"edgetune: warning: {DOUBT}\n" in ended.err
     assert command["classes"] == ["normal", "inner"]
     assert command["budget"] == {"ram_bytes": 4096, "search_seconds": 60.0}
@@ -336,11 +346,13 @@ def test_a_job_is_followed_over_a_restart_of_the_broker(
         fresh_broker.start()
         until(node.seen._client.is_connected)
         node.calibration(job, "done", percent=100.0)
-        node.reply(job, "recalibrate", "done", detail=FOUND)
+        node.reply(job, "recalibrate", "done", detail={**FOUND, "test_recordings": 10})
 
     node.play(script)
     ended = cli("recalibrate", "--source", "stored", *node.target)
     assert ended.code == 0, ended.err
+    assert "98.7% (95 % interval 72.0% to 100.0%, 10 recordings, tested on other recordings" in ended.out
+    assert "arena 2,144 bytes (8,576 as deployed)" in ended.out
 
 
 @pytest.mark.slow

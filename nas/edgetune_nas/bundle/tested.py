@@ -1,0 +1,72 @@
+"""What kind of test an accuracy comes from, and how an accuracy is written for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgetune_signal.datasets import INDEPENDENT
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgetune_nas.card import Metrics, ModelCard, TestedOn
+    from edgetune_signal.datasets import Dataset
+
+TESTED_ON: dict[TestedOn, str] = {
+    "other_conditions": "tested on other conditions",
+    "other_recordings": "tested on other recordings of the same conditions",
+    "later_in_the_same_recordings": "tested on other parts of the same recordings",
+}
+
+
+def recordings_of(dataset: Dataset) -> NDArray[np.int64] | None:
+    """Return the number of each window's recording; None where the data do not say what was recorded together."""
+    unnamed = not dataset.groups and bool((dataset.start == INDEPENDENT).all())
+    return None if unnamed and len(np.unique(dataset.group)) == len(dataset) else dataset.group
+
+
+def kind_of_test(learned: Dataset, test: Dataset) -> TestedOn:
+    """Return what a network learned from ``learned`` is asked by ``test``; both are parts of one data set.
+
+    Windows that nobody assigned to recordings count as parts of the same ones.
+    """
+    if recordings_of(test) is None or np.isin(test.group, learned.group).any():
+        return "later_in_the_same_recordings"
+    if not np.isin(test.condition, learned.condition).any():
+        return "other_conditions"
+    return "other_recordings"
+
+
+def accuracy_text(metrics: Metrics, tested_on: TestedOn | None, digits: int = 2) -> str:
+    """Write an accuracy with its interval, what the interval rests on, and how it was tested."""
+    rests = "" if metrics.recordings is None else f" of {metrics.recordings} recording{'s' * (metrics.recordings > 1)}"
+    return sentence(
+        metrics.accuracy,
+        (metrics.accuracy_low, metrics.accuracy_high),
+        tested_on,
+        windows=f"{metrics.windows} held-out windows{rests}",
+        digits=digits,
+    )
+
+
+def card_accuracy(card: ModelCard, digits: int = 2) -> str:
+    """Write the accuracy that a card promises."""
+    before = " (measured before it learned the test windows too)" if card.measured_before_refit else ""
+    return accuracy_text(card.metrics, card.tested_on, digits) + before
+
+
+def sentence(
+    accuracy: float,
+    bounds: tuple[float | None, float | None],
+    tested_on: TestedOn | None,
+    *,
+    windows: str = "",
+    digits: int = 1,
+) -> str:
+    """Write an accuracy with as much as is known of its interval and its test."""
+    low, high = bounds
+    parts = [] if low is None or high is None else [f"95 % interval {low:.{digits}%} to {high:.{digits}%}"]
+    parts += [each for each in (windows, "" if tested_on is None else TESTED_ON[tested_on]) if each]
+    return f"{accuracy:.{digits}%}" + (f" ({', '.join(parts)})" if parts else "")

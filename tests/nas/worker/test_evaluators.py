@@ -1,0 +1,227 @@
+"""Candidates are evaluated by other processes and machines; whatever is lost there is named."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from edgetune_nas.errors import NasError
+from edgetune_nas.worker import cluster as cluster_module
+from edgetune_nas.worker.evaluators import Evaluators, Pool, evaluators
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+DEADLINE_S = 90
+needs_dask = pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="edgetune[cluster]")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # what Dask deprecates is not ours to mend
+
+
+def total(shared: list[int], factor: int) -> tuple[int, int]:
+    return sum(shared) * factor, os.getpid()
+
+
+def fail(_shared: object) -> None:
+    raise ValueError("no such network")
+
+
+def end_yourself(_shared: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def take_long(_shared: object) -> None:
+    time.sleep(600)  # ended by what is tested
+
+
+def until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def check_results(opened: Evaluators, outside: set[int]) -> None:
+    shared = [1, 2, 3]
+    futures = [opened.submit(total, shared, factor) for factor in range(6)]
+    results = [future.result(DEADLINE_S) for future in futures]
+    assert [value for value, _ in results] == [0, 6, 12, 18, 24, 30]
+    assert not {pid for _, pid in results} & outside
+    assert opened.submit(total, [5], 1).result(DEADLINE_S)[0] == 5  # something else to share
+    with pytest.raises(ValueError, match="no such network"):
+        opened.submit(fail, shared).result(DEADLINE_S)
+    assert opened.speedup is not None
+
+
+def test_one_worker_is_this_process_alone() -> None:
+    with evaluators(1, None, print) as opened:
+        assert opened is None
+
+
+def test_a_pool_evaluates_in_processes_that_end_with_it() -> None:
+    with evaluators(2, None, print) as opened:
+        assert opened is not None
+        assert opened.workers == 2
+        check_results(opened, {os.getpid()})
+        children = [each for each in psutil.Process().children() if "spawn_main" in " ".join(each.cmdline())]
+        assert children
+    until(lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in children))
+
+
+def test_a_worker_of_a_pool_that_is_killed_is_named() -> None:
+    with evaluators(2, None, print) as opened:
+        assert opened is not None
+        future = opened.submit(end_yourself, ())
+        with pytest.raises(NasError, match=r"a worker process of the search was killed.*its journal continues it"):
+            future.result(DEADLINE_S)
+        with pytest.raises(NasError, match="was killed"):
+            opened.submit(total, [1], 1).result(DEADLINE_S)
+
+
+def test_what_nobody_waits_for_any_more_is_ended() -> None:
+    pool = Pool(1)
+    future = pool.submit(take_long, ())
+    until(lambda: pool._pool._processes)
+    process = psutil.Process(next(iter(pool._pool._processes)))
+    assert future.cancel()
+    until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+    pool.close()
+
+
+def test_workers_end_with_a_search_that_is_killed(tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import test_evaluators as t\n"
+        "if __name__ == '__main__':\n    p = t.Pool(1); f = p.submit(t.total, [1], 1)\n"
+        "    print(f.result()[1], flush=True); p.submit(t.take_long, ()).result()\n"
+    )
+    (tmp_path / "search.py").write_text(script)
+    command = [sys.executable, str(tmp_path / "search.py"), str(Path(__file__).parent)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as search:
+        assert search.stdout is not None
+        worker = psutil.Process(int(search.stdout.readline()))
+        search.kill()
+    until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+
+
+# ---- Dask ------------------------------------------------------------------------------------------------------
+
+
+class Processes:
+    """A scheduler and its workers, each a process."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.address = f"tcp://127.0.0.1:{port}"
+        self._folder = folder
+        self.started: list[subprocess.Popen[bytes]] = []
+        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", str(port))
+
+    def worker(self, **environment: str) -> subprocess.Popen[bytes]:
+        options = ("--nthreads", "1", "--no-nanny", "--local-directory", str(self._folder / str(len(self.started))))
+        return self._start("worker", self.address, *options, **environment)
+
+    def _start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+        paths = os.pathsep.join([environment.pop("PYTHONPATH", ""), str(Path(__file__).parent)])
+        env = {**os.environ, "OMP_NUM_THREADS": "1", **environment, "PYTHONPATH": paths.strip(os.pathsep)}
+        with (self._folder / f"log-{len(self.started)}").open("wb") as log:
+            command = [sys.executable, "-m", "dask", *arguments, "--no-dashboard"]
+            self.started.append(subprocess.Popen(command, stdout=log, stderr=log, env=env))
+        return self.started[-1]
+
+
+@contextmanager
+def processes(folder: Path) -> Iterator[Processes]:
+    made = Processes(folder)
+    try:
+        until(lambda: b"Scheduler at" in (folder / "log-0").read_bytes())
+        yield made
+    finally:
+        for process in made.started:
+            process.kill()
+            process.wait()
+
+
+def joined(made: Processes, workers: int, log: Callable[[str], object] = print) -> Any:
+    """Connect once all workers are there."""
+    opened = cluster_module.Cluster(made.address, log)
+    until(lambda: len(opened._present()) == workers)
+    return opened
+
+
+@needs_dask
+def test_a_cluster_evaluates_and_goes_on_where_a_worker_is_lost(tmp_path: Path) -> None:
+    said: list[str] = []
+    with processes(tmp_path) as made:
+        workers = [made.worker(), made.worker()]
+        opened = joined(made, 2, said.append)
+        check_results(opened, {os.getpid()})
+        until(lambda: len(opened._known) == 2)
+        workers[0].kill()
+        until(lambda: any("was lost; its candidates are evaluated by others" in line for line in said))
+        assert opened.submit(total, [1, 2], 2).result(DEADLINE_S) == (6, workers[1].pid)
+        opened.close()
+
+
+@needs_dask
+def test_a_lost_scheduler_is_named(tmp_path: Path) -> None:
+    with processes(tmp_path) as made:
+        made.worker()
+        opened = joined(made, 1)
+        future = opened.submit(take_long, ())
+        made.scheduler.kill()
+        with pytest.raises(NasError, match=rf"the scheduler at {made.address} was lost"):
+            future.result(DEADLINE_S)
+        opened.close()
+
+
+@needs_dask
+def test_a_cluster_without_workers_or_without_a_scheduler_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_module, "CONNECT_S", 2.0)
+    monkeypatch.setattr(cluster_module, "WITHOUT_WORKER_S", 2.0)
+    with processes(tmp_path) as made:
+        with pytest.raises(NasError, match=r"has no worker; start one on each machine: dask worker tcp://"):
+            cluster_module.Cluster(made.address, print)
+        worker = made.worker()
+        monkeypatch.setattr(cluster_module, "CONNECT_S", 60.0)
+        opened = joined(made, 1)
+        worker.kill()
+        until(lambda: not opened._present())
+        with pytest.raises(NasError, match="has lost all its workers"):
+            opened.submit(total, [1], 1).result(DEADLINE_S)
+        opened.close()
+    monkeypatch.setattr(cluster_module, "CONNECT_S", 2.0)
+    with pytest.raises(NasError, match=r"no Dask scheduler answers at tcp://.*start one there: dask scheduler"):
+        cluster_module.Cluster(made.address, print)
+
+
+@needs_dask
+def test_another_version_on_a_worker_is_named(tmp_path: Path) -> None:
+    other = tmp_path / "other" / "edgetune-0.0.1.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: edgetune\nVersion: 0.0.1\n")
+    with processes(tmp_path) as made:
+        made.worker(PYTHONPATH=str(other.parent))
+        with pytest.raises(
+            NasError, match=r"worker tcp://.* has edgetune 0\.0\.1 \(here .*\); install the same versions"
+        ):
+            cluster_module.Cluster(made.address, print)
+
+
+def test_a_cluster_without_dask_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(NasError, match=r"pip install 'edgetune\[cluster\]'"):
+        cluster_module.Cluster("tcp://127.0.0.1:1", print)
