@@ -53,6 +53,8 @@ def write_bundle(
     notes: Mapping[str, Any] | None = None,
     extra: Mapping[str, bytes] | None = None,
     adapt: Adapt | None = None,
+    measured: Network | None = None,
+    adapt_measured: Adapt | None = None,
 ) -> ModelCard:
     """Export a network as ``folder/model-<id>/`` in both precisions, with its card and report.
 
@@ -78,6 +80,8 @@ def write_bundle(
         Further files of the bundle, by their plain names; they are hashed and verified like the others.
     adapt
         As `edgetune_nas.onnx_io.quantisation.quantise` takes it.
+    measured, adapt_measured
+        Network of the same layers that the metrics are measured on, where ``network`` has learned the test windows.
 
     Raises
     ------
@@ -105,8 +109,14 @@ def write_bundle(
     classifiers = {precision: Classifier(open_session(data)) for precision, data in models.items()}
     guesses = {precision: each.probabilities(validation).argmax(axis=1) for precision, each in classifiers.items()}
     agreement = float((guesses["float"] == guesses["int8"]).mean())
-    measured = {precision: measure(data, validation) for precision, data in models.items()}
-    deployed, because = choose_precision(agreement, len(validation), measured)
+    cost = {precision: measure(data, validation) for precision, data in models.items()}
+    deployed, because = choose_precision(agreement, len(validation), cost)
+    tested = classifiers[deployed]
+    if measured is not None:
+        before = write_onnx(measured)
+        if deployed == "int8":
+            before, _ = quantise(before, calibration[picked], adapt_measured)
+        tested = Classifier(open_session(before.SerializeToString()))
     files = {MODEL_FILES[precision]: data for precision, data in models.items()} | dict(extra or {})
     card = ModelCard(
         id=UNNAMED,
@@ -116,10 +126,10 @@ def write_bundle(
         input=input_spec,
         layers=[describe(layer) for layer in network.layers],
         cost=plan(network.input_shape, network.layers, precision_deployed=deployed),
-        measured=measured,
+        measured=cost,
         deployed=deployed,
         deployed_because=because,
-        metrics=metrics(classifiers[deployed].probabilities(test_x), test_label, classes, test_condition, conditions),
+        metrics=metrics(tested.probabilities(test_x), test_label, classes, test_condition, conditions),
         replaced=replaced,
         budget=budget,
         search=search,

@@ -18,6 +18,7 @@ from edgetune_nas.card import Budget
 from edgetune_nas.errors import BudgetError, DataError, JournalError, NasError
 from edgetune_nas.model.search_space import FILTERS
 from edgetune_nas.search.run import search
+from edgetune_nas.training.task_profile import FAULT, PROFILES
 from edgetune_signal.datasets.load import INDEPENDENT, Dataset
 
 if TYPE_CHECKING:
@@ -220,7 +221,8 @@ def test_data_that_cannot_be_searched_on_are_refused_with_the_reason(tmp_path: P
 def test_a_search_that_is_stopped_before_its_first_network_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgetune_nas.search.engine.seed_architectures.closed_forms", lambda _: ())
+    prior = replace(FAULT.prior, closed_forms=lambda _: ((),))
+    monkeypatch.setitem(PROFILES, "fault", replace(FAULT, prior=prior))
     with pytest.raises(NasError, match=r"was stopped \(time\) before its first network"):
         search(_dataset(), task="fault", budget=Budget(search_seconds=0.01), out=tmp_path)
 
