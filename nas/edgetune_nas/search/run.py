@@ -203,7 +203,7 @@ def search(
         notes["training"] = too_short
     if goal.to_json():
         notes["goal"] = {**goal.to_json(), "held": best.result.accuracy >= (goal.floor or 0.0)}
-    kept = kept_points(engine.pareto_front, best, found, exploration.found, problem)
+    kept = kept_points(engine.pareto_front, best, deployed, found, exploration.found, problem)
     card = export(
         found,
         deployed,

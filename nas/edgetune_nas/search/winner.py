@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
     from edgetune_nas.bundle import Kept
     from edgetune_nas.card import Budget, Metrics, ModelCard, SearchSummary
+    from edgetune_nas.model import Network
+    from edgetune_nas.onnx_io import Adapt
     from edgetune_nas.search.engine import Engine
     from edgetune_nas.training import Evaluation, Parts, Problem, TaskProfile
     from edgetune_signal.datasets import Dataset
@@ -81,8 +82,13 @@ def export(
         said["replaced"] = note
     novelty = profile.fit_novelty(parts)
     extra = {} if novelty is None else {NOVELTY: novelty.to_bytes()}
-    adapt = partial(head_for_int8, learned=learned, kind=parts.kind)
-    kept_front = pack(kept, train=train, validation=validation, test=test, adapt=adapt, spare=spare)
+    looked_at = validation.x if shifted is None else np.concatenate([validation.x, shifted])
+
+    def adapt(network: Network) -> Adapt | None:
+        refitted = network is deployed.network and deployed is not measured
+        return head_for_int8(network, parts.everything if refitted else learned, parts.kind)
+
+    kept_front = pack(kept, train=train, validation=looked_at, test=test, adapt=adapt, spare=spare)
     return write_bundle(
         out,
         task=profile.task,
@@ -92,7 +98,7 @@ def export(
         measured=None if deployed is measured else measured.network,
         adapt_measured=adapt(measured.network),
         calibration=train.x,
-        validation=validation.x if shifted is None else np.concatenate([validation.x, shifted]),
+        validation=looked_at,
         test_x=test.x,
         test_label=test.label,
         test_condition=test.condition if len(train.conditions) > 1 else None,
@@ -104,7 +110,7 @@ def export(
         created=datetime.now(UTC),
         replaced=metrics,
         notes=said,
-        adapt=head_for_int8(deployed.network, learned if deployed is measured else parts.everything, parts.kind),
+        adapt=adapt(deployed.network),
         extra=extra if kept_front is None else {**extra, FRONT: kept_front},
     )
 
