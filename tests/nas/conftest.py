@@ -9,6 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 from edgetune_nas.model.layers import (
+    ClassMax,
     Conv,
     Dense,
     Flatten,
@@ -90,6 +91,8 @@ def _networks(draw: st.DrawFn) -> Network:
     ends: tuple[Layer, ...] = (GlobalPool("average"), GlobalPool("max"), GlobalPool("both"), Flatten())
     layers.append(draw(st.sampled_from(ends)))
     layers += [Dense(outputs) for outputs in draw(st.lists(st.integers(2, 8), max_size=2))]
+    if kinds_of_classes := draw(st.sampled_from([(), (1, 3), (2, 2, 1), (4, 1, 1, 2)])):
+        layers += [Dense(sum(kinds_of_classes)), ClassMax(kinds_of_classes)]
     layers.append(Softmax(draw(st.sampled_from([1.0, 0.5, 2.5]))))
     return _make_network(input_shape, layers, draw(st.integers(0, 2**16)))
 

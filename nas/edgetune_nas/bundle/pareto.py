@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from edgetune_nas.model import Network
     from edgetune_nas.onnx_io import Adapt
     from edgetune_signal.datasets import Dataset
@@ -40,12 +42,16 @@ MEASURED_WINDOWS: Final = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kept:
-    """A point of the Pareto front with its network."""
+    """A point of the Pareto front with its network.
+
+    ``measured`` is the one that test scores are of, where ``network`` has learned the test windows.
+    """
 
     network: Network
     validation_accuracy: float
     trained: bool
     rows: tuple[int, ...] | None = None
+    measured: Network | None = None
 
 
 class _Point(BaseModel):
@@ -82,7 +88,7 @@ def pack(
     points: Iterable[Kept],
     *,
     train: Dataset,
-    validation: Dataset,
+    validation: NDArray[np.float32],
     test: Dataset,
     adapt: Callable[[Network], Adapt | None],
     spare: Callable[[], float],
@@ -95,6 +101,8 @@ def pack(
     ----------
     points
         Taken one after the other while there is time; None is returned if there is none for the first.
+    validation
+        ``float32 (windows, channels, length)`` on which int8 must give float's label to be deployed.
     adapt
         Returns the argument of `edgetune_nas.onnx_io.quantisation.quantise` for a network.
     spare
@@ -119,7 +127,14 @@ def pack(
         quantised, note = quantise(model, train.x[picked], adapt(network))
         files: dict[Precision, bytes] = {"float": model.SerializeToString(), "int8": quantised.SerializeToString()}
         run = {precision: Classifier(open_session(data), point.rows) for precision, data in files.items()}
-        labels = {precision: each.probabilities(validation.x).argmax(axis=1) for precision, each in run.items()}
+        labels = {precision: each.probabilities(validation).argmax(axis=1) for precision, each in run.items()}
+        if point.measured is not None:
+            model = write_onnx(point.measured)
+            quantised, _ = quantise(model, train.x[picked], adapt(point.measured))
+            run = {
+                "float": Classifier(open_session(model.SerializeToString()), point.rows),
+                "int8": Classifier(open_session(quantised.SerializeToString()), point.rows),
+            }
         scores = {
             precision: metrics(
                 each.probabilities(test.x), test.label, test.classes, condition, test.conditions, recording

@@ -2,6 +2,7 @@ from .closed_form import (
     Drift as Drift,
     discriminant as discriminant,
     expected_drift as expected_drift,
+    fill_absent as fill_absent,
     is_closed_form as is_closed_form,
     origins as origins,
 )
@@ -16,6 +17,7 @@ from .frontend import (
     split_frontend as split_frontend,
 )
 from .layers import (
+    ClassMax as ClassMax,
     Conv as Conv,
     Dense as Dense,
     Flatten as Flatten,
@@ -31,7 +33,13 @@ from .layers import (
     shapes as shapes,
 )
 from .search_space import Genotype as Genotype, Prior as Prior, expand as expand
-from .seed_architectures import emg_networks as emg_networks, vibration_networks as vibration_networks
+from .seed_architectures import (
+    emg_networks as emg_networks,
+    gesture_closed_forms as gesture_closed_forms,
+    kind_frontend as kind_frontend,
+    vibration_closed_forms as vibration_closed_forms,
+    vibration_networks as vibration_networks,
+)
 from .temperature import (
     best_temperature as best_temperature,
     true_probability as true_probability,

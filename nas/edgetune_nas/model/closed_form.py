@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgetune_nas.model.frontend import fit_frontend, frontend_features, frontend_weights, split_frontend
-from edgetune_nas.model.layers import Conv, Dense, Flatten, Layer, Network, Softmax
+from edgetune_nas.model.layers import ClassMax, Conv, Dense, Flatten, Layer, Network, Softmax
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,14 +49,17 @@ def fit(
     origin: Labels | None = None,
     drift: Drift | None = None,
 ) -> Network:
-    """Solve for the discriminant of ``layers`` (frontend, maybe flatten, dense, softmax).
+    """Solve for the discriminant of ``layers`` (frontend, maybe flatten, dense, maybe maximum of kinds, softmax).
 
     Parameters
     ----------
     x
         ``float32 (windows, channels, length)``.
     y
-        ``int64 (windows,)`` in ``range(classes)``; classes without windows are never guessed.
+        ``int64 (windows,)`` in ``range(classes)``: classes, or kinds if ``layers`` have a row for each. Classes without
+        windows are never guessed.
+    classes
+        Number of classes or kinds: of the dense layer's rows.
     origin
         ``int64 (windows,)``: 0 for windows of the condition that counts, other numbers for a library's conditions.
     drift
@@ -66,6 +69,9 @@ def fit(
     frontend, features = fit_frontend(frontend, x)
     drift = drift or expected_drift(frontend, origin)
     weight, bias = discriminant(features.reshape(len(x), -1), y, classes=classes, drift=drift, origin=origin)
+    for layer in head:
+        if isinstance(layer, ClassMax):
+            fill_absent(weight, bias, y, layer.kinds)
     dense: Weights = {"weight": weight, "bias": bias}
     weights = (*frontend_weights(frontend), *(dense if isinstance(layer, Dense) else {} for layer in head))
     return Network((x.shape[1], x.shape[2]), (*frontend, *head), weights)
@@ -107,6 +113,19 @@ def discriminant(
     weight[present] -= centre[0]  # the same constant for every class: probabilities stay, numbers get smaller
     bias[present] -= centre[1]
     return weight.astype(np.float32), bias.astype(np.float32)
+
+
+def fill_absent(weight: Floats, bias: Floats, y: Labels, kinds: tuple[int, ...]) -> None:
+    """Give each row of a kind without windows the row of another kind of its class, in place.
+
+    The maximum stays the same, and int8 needs no range for a bias that is never reached.
+    """
+    known = np.bincount(y, minlength=len(bias)) > 0
+    for first, count in zip(np.cumsum((0, *kinds)), kinds, strict=False):
+        own = np.arange(first, first + count)
+        if known[own].any():
+            missing, source = own[~known[own]], own[known[own]][0]
+            weight[missing], bias[missing] = weight[source], bias[source]
 
 
 def _with_prior(
@@ -166,7 +185,7 @@ def origins(learned: Dataset) -> Labels | None:
 def is_closed_form(network: Network) -> bool:
     """Return whether nothing stands between the fixed frontend and the dense layer."""
     _, head = split_frontend(network.layers)
-    return all(isinstance(layer, Flatten | Dense | Softmax) for layer in head)
+    return all(isinstance(layer, Flatten | Dense | ClassMax | Softmax) for layer in head)
 
 
 def logits(network: Network, x: Floats) -> Floats:
@@ -175,4 +194,8 @@ def logits(network: Network, x: Floats) -> Floats:
     features = frontend_features(frontend, x).reshape(len(x), -1)
     dense = next(w for w, layer in zip(network.weights[len(frontend) :], head, strict=True) if isinstance(layer, Dense))
     result: Floats = features @ dense["weight"].T + dense["bias"]
+    for layer in head:
+        if isinstance(layer, ClassMax):
+            firsts = np.cumsum((0, *layer.kinds[:-1]))
+            result = np.maximum.reduceat(result, firsts, axis=1)
     return result

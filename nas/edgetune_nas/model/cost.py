@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from edgetune_nas.card import Cost, Precision
 from edgetune_nas.model.arena import ARENA_RULE, arena_bytes, lifetimes, streamed_lifetimes
-from edgetune_nas.model.layers import Conv, Dense, LpPool, output_shape
+from edgetune_nas.model.layers import ClassMax, Conv, Dense, LpPool, output_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +18,8 @@ ELEMENT_BYTES: Final[dict[Precision, int]] = {"float": 4, "int8": 1}
 BIAS_BYTES: Final = 4
 SCALE_BYTES: Final = 4
 ZERO_POINT_BYTES: Final = 1
+KIND_BYTES: Final = 1
+"""Flash of a kind's class, of which `ClassMax` has a table."""
 
 
 def plan(input_shape: Shape, layers: Sequence[Layer], *, precision_deployed: Precision = "float") -> Cost:
@@ -41,6 +43,7 @@ def plan(input_shape: Shape, layers: Sequence[Layer], *, precision_deployed: Pre
     arena = arena_bytes(tensors)
     deployed = arena if precision_deployed == "int8" else arena_bytes(tensors, ELEMENT_BYTES[precision_deployed])
     weights, biases, scales, macs = _count(input_shape, layers)
+    table = sum(sum(layer.kinds) for layer in layers if isinstance(layer, ClassMax))
     return Cost(
         arena_bytes=arena,
         arena_bytes_deployed=deployed,
@@ -49,6 +52,7 @@ def plan(input_shape: Shape, layers: Sequence[Layer], *, precision_deployed: Pre
         flash_bytes=weights
         + BIAS_BYTES * biases
         + SCALE_BYTES * scales
+        + KIND_BYTES * table
         + (SCALE_BYTES + ZERO_POINT_BYTES) * len(tensors),
         macs=macs,
         parameters=weights + biases,

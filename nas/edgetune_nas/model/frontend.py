@@ -35,13 +35,15 @@ def split_frontend(layers: tuple[Layer, ...]) -> tuple[tuple[Layer, ...], tuple[
 def filter_bank(layer: Conv) -> Floats:
     """Return a frozen bank's weights ``(filters, 1, kernel)``: Hann-windowed cosines of unit energy, times their gains.
 
-    Centres are spread evenly from ``layer.low`` of the spectrum to half the sampling rate, so the bank scales with the
-    rate by itself.
+    The taps of a filter sum to zero, so an offset of the signal changes nothing. Centres are spread evenly from
+    ``layer.low`` of the spectrum to half the sampling rate, so the bank scales with the rate by itself.
     """
     bands = layer.filters // layer.groups
     time = np.arange(layer.kernel) - (layer.kernel - 1) / 2
     centres = (layer.low + (1 - layer.low) * (np.arange(bands) + 0.5) / bands) / 2
-    taps = np.hanning(layer.kernel + 2)[1:-1] * np.cos(2 * np.pi * centres[:, None] * time)
+    window = np.hanning(layer.kernel + 2)[1:-1]
+    taps = window * np.cos(2 * np.pi * centres[:, None] * time)
+    taps -= window * taps.sum(axis=1, keepdims=True) / window.sum()
     taps /= np.linalg.norm(taps, axis=1, keepdims=True)
     taps = np.tile(taps[:, None], (layer.groups, 1, 1))
     if layer.gains:

@@ -83,13 +83,23 @@ class Dense:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassMax:
+    """Maximum over each class's kinds; ``kinds`` counts them, the rows of a class stand together.
+
+    A class may be several clouds, such as severities of one fault; each kind has a row of the dense layer before it.
+    """
+
+    kinds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Softmax:
     """Class probabilities; the last layer of every network, applied to logits divided by ``temperature``."""
 
     temperature: float = 1.0
 
 
-Layer: TypeAlias = Conv | LpPool | Log | MaxPool | GlobalPool | Flatten | Dense | Softmax
+Layer: TypeAlias = Conv | LpPool | Log | MaxPool | GlobalPool | Flatten | Dense | ClassMax | Softmax
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,6 +139,10 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
             if length != 1:
                 raise ValueError(f"{layer} needs a vector, not {channels} x {length}; flatten or pool first")
             return layer.outputs, 1
+        case ClassMax():
+            if shape != (sum(layer.kinds), 1) or min(layer.kinds) < 1:
+                raise ValueError(f"{layer} needs a vector of a value a kind, not {channels} x {length}")
+            return len(layer.kinds), 1
         case Log() | Softmax():
             return shape
 
@@ -162,6 +176,8 @@ def describe(layer: Layer) -> str:
             return "flatten"
         case Dense():
             return f"dense x {layer.outputs}"
+        case ClassMax():
+            return f"max of each class ({' + '.join(map(str, layer.kinds))} kinds)"
         case Softmax():
             return "softmax"
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from edgetune_nas.model.layers import (
+    ClassMax,
     Conv,
     Dense,
     Flatten,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.random import Generator
 
-VERSION = 8
+VERSION = 9
 """Counts changes of the space, its sampling and its training; a journal of another version cannot be resumed."""
 
 FILTERS = (4, 6, 8, 12, 16, 24, 32)
@@ -120,10 +121,11 @@ def from_json(value: dict[str, Any]) -> Genotype:
     )
 
 
-def expand(genotype: Genotype, input_shape: Shape, classes: int) -> tuple[Layer, ...]:
+def expand(genotype: Genotype, input_shape: Shape, classes: int, kinds: tuple[int, ...] = ()) -> tuple[Layer, ...]:
     """Return the layers of ``genotype`` from the raw window to class probabilities.
 
-    The log's offset depends on the signal's level, so the fit replaces it (`frontend.fit_frontend`).
+    The log's offset depends on the signal's level, so the fit replaces it (`frontend.fit_frontend`). A closed form
+    has a row of its dense layer for each kind if a class has several of the ``kinds``.
 
     Raises
     ------
@@ -145,7 +147,10 @@ def expand(genotype: Genotype, input_shape: Shape, classes: int) -> tuple[Layer,
         layers.append(GlobalPool(genotype.head))
     elif shape[1] > 1:
         layers.append(Flatten())
-    layers += [Dense(classes), Softmax()]
+    if genotype.closed_form and max(kinds, default=1) > 1:
+        layers += [Dense(sum(kinds)), ClassMax(kinds), Softmax()]
+    else:
+        layers += [Dense(classes), Softmax()]
     shapes(input_shape, tuple(layers))
     return tuple(layers)
 
@@ -190,12 +195,15 @@ class Prior:
 
     Attributes
     ----------
+    closed_forms
+        Closed forms for windows of ``(channels, length)``, in two parts: those asked first, and all others.
     seed_architectures
         Trained networks that did well on such data, scaled to windows of ``(channels, length)``.
     first_layer_odds
         Chances that a drawn network begins with a trained stem, a fixed filter bank, and an envelope; their sum is 1.
     """
 
+    closed_forms: Callable[[Shape], tuple[tuple[Genotype, ...], ...]]
     seed_architectures: Callable[[Shape], tuple[Genotype, ...]]
     first_layer_odds: tuple[float, float, float]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from edgetune_nas.model.frontend import split_frontend
 from edgetune_nas.model.search_space import (
     FILTERS,
     MAX_STRIDE,
@@ -14,12 +15,13 @@ from edgetune_nas.model.search_space import (
     Envelope,
     Genotype,
     Stem,
+    expand,
     fits_input,
     power_of_two,
 )
 
 if TYPE_CHECKING:
-    from edgetune_nas.model.layers import Shape
+    from edgetune_nas.model.layers import Layer, Shape
 
 LOW = 0.05
 """Share of the spectrum, from 0 Hz, that some banks leave out: hum and unbalance lie there."""
@@ -53,6 +55,37 @@ def closed_forms(input_shape: Shape) -> tuple[Genotype, ...]:
         frontends.append(Envelope(kernel, max(1, kernel // overlap)))
     genotypes = (Genotype(frontend, None, (), "flat") for frontend in frontends)
     return tuple(genotype for genotype in genotypes if fits_input(genotype, input_shape))
+
+
+def kind_frontend(input_shape: Shape) -> tuple[Layer, ...]:
+    """Return the frontend whose levels tell recordings apart; none where windows are too short for it."""
+    bank = _bank(input_shape[1], 128, 4, 48, 1)
+    if bank is None:
+        return ()
+    return split_frontend(expand(Genotype(bank, None, (), "flat"), input_shape, 2))[0]
+
+
+def gesture_closed_forms(input_shape: Shape) -> tuple[tuple[Genotype, ...], ...]:
+    """List `closed_forms`, none before the others."""
+    return (closed_forms(input_shape),)
+
+
+def vibration_closed_forms(input_shape: Shape) -> tuple[tuple[Genotype, ...], ...]:
+    """List banks of many bands first, then `closed_forms`.
+
+    Over bearing rigs and gearboxes, 48 and 64 bands of 128 and 256 taps were better than anything with fewer
+    bands. More taps or bands brought nothing.
+    """
+    length = input_shape[1]
+    banks = [_bank(length, taps, 4, bands, p) for taps, bands in ((256, 64), (128, 48)) for p in (2, 1)]
+    many = tuple(Genotype(bank, None, (), "flat") for bank in dict.fromkeys(banks) if bank is not None)
+    return many, tuple(each for each in closed_forms(input_shape) if each not in many)
+
+
+def _bank(length: int, taps: int, overlap: int, bands: int, p: Literal[1, 2]) -> Bank | None:
+    """Return a bank whose filters take at most half a window; None where that leaves too few taps for the bands."""
+    kernel = power_of_two(length / 2, taps)
+    return Bank(bands, kernel, kernel // overlap, p) if bands <= kernel // 2 else None
 
 
 def vibration_networks(input_shape: Shape) -> tuple[Genotype, ...]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgetune_nas.model.layers import (
+    ClassMax,
     Conv,
     Dense,
     Flatten,
@@ -172,6 +173,15 @@ class _GlobalPool(nn.Module):
         return torch.cat(parts, 2)
 
 
+class _ClassMax(nn.Module):
+    def __init__(self, layer: ClassMax) -> None:
+        super().__init__()
+        self.kinds = layer.kinds
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([part.amax(2) for part in torch.split(x, list(self.kinds), 2)], 2)
+
+
 class _Flatten(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x.transpose(1, 2).flatten(1).unsqueeze(1)  # channel by channel, as ONNX flattens
@@ -194,6 +204,8 @@ def _module(layer: Layer, shape: Shape) -> nn.Module:
             return _Flatten()
         case Dense():
             return _Dense(channels, layer.outputs)
+        case ClassMax():
+            return _ClassMax(layer)
         case Softmax():
             return nn.Identity()
 

@@ -95,13 +95,17 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A graph in the order of computation; ``described`` are shapes that the file itself claims."""
+    """A graph in the order of computation.
+
+    ``described`` are shapes that the file itself claims, ``spans`` the smallest and largest value of `INT32` constants.
+    """
 
     nodes: tuple[Node, ...]
     constants: dict[str, Tensor]
     inputs: dict[str, Tensor]
     outputs: dict[str, Tensor]
     described: dict[str, Tensor]
+    spans: dict[str, tuple[int, int]]
 
 
 def read_graph(data: bytes) -> Graph:
@@ -123,12 +127,14 @@ def read_graph(data: bytes) -> Graph:
     if found_sets not in ([("", OPSET)], [(OPSET,)]):
         raise WireError(f"the operator sets are {found_sets}, edgetune writes the standard set {OPSET} alone")
     graph = read_message(_only(model, "model", "graph"), "graph", _GRAPH)
+    constants = [_tensor(each) for each in graph["initializer"]]
     return Graph(
         nodes=tuple(_node(each) for each in graph["node"]),
-        constants=_named([_tensor(each) for each in graph["initializer"]], "constant"),
+        constants=_named([(name, tensor) for name, tensor, _ in constants], "constant"),
         inputs=_named([_value(each, "input") for each in graph["input"]], "input"),
         outputs=_named([_value(each, "output") for each in graph["output"]], "output"),
         described=_named([_value(each, "value_info") for each in graph["value_info"]], "value"),
+        spans={name: span for name, _, span in constants if span is not None},
     )
 
 
@@ -185,7 +191,7 @@ def _attribute(data: memoryview, where: str) -> tuple[str, Attribute]:
     return name, single[0] if kind == _INTEGER else tuple(many)
 
 
-def _tensor(data: memoryview) -> tuple[str, Tensor]:
+def _tensor(data: memoryview) -> tuple[str, Tensor, tuple[int, int] | None]:
     message = read_message(data, "constant", _TENSOR)
     name = _name(message, "constant")
     where = f"constant {name}"
@@ -204,7 +210,11 @@ def _tensor(data: memoryview) -> tuple[str, Tensor]:
         raise WireError(f"{where} of shape {shape} holds {len(content)} where {wanted} belong")
     if kind == FLOAT and not np.isfinite(np.frombuffer(content, "<f4")).all():
         raise WireError(f"{where} has values that are not finite")
-    return name, Tensor(shape, kind)
+    span = None
+    if kind == INT32:
+        values = np.frombuffer(content, "<i4") if forms[0] == "raw_data" else np.array(content)
+        span = int(values.min()), int(values.max())
+    return name, Tensor(shape, kind), span
 
 
 def _value(data: memoryview, what: str) -> tuple[str, Tensor]:

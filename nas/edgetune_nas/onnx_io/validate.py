@@ -21,6 +21,7 @@ OPERATIONS: Final[dict[str, tuple[tuple[int, ...], tuple[str, ...], tuple[str, .
     "Conv": ((2, 3), ("group", "kernel_shape", "pads", "strides"), ()),
     "DequantizeLinear": ((3,), (), ("axis",)),
     "Flatten": ((1,), ("axis",), ()),
+    "Gather": ((2,), ("axis",), ()),
     "Gemm": ((3,), ("transB",), ()),
     "GlobalAveragePool": ((1,), (), ()),
     "GlobalLpPool": ((1,), ("p",), ()),
@@ -141,6 +142,8 @@ class _Walk:
         if node.op in ("QuantizeLinear", "DequantizeLinear"):
             return _converted(node, inputs)
         data, rest = inputs[0], inputs[1:]
+        if node.op == "Gather":
+            return self._gathered(node, data, rest[0])
         if data.constant or any(each.tensor.kind != FLOAT for each in inputs):
             return None
         joined = node.op == "Concat"
@@ -176,6 +179,16 @@ class _Walk:
                 return shape if node.attributes["axis"] == 1 and node.name == OUTPUT else None
             case ("Add" | "Mul", _, [()]) | ("Log" | "Relu", _, []):
                 return shape
+        return None
+
+    def _gathered(self, node: Node, data: _Value, table: _Value) -> _Value | None:
+        """Take entries of a vector by a table of two axes whose entries lie in it."""
+        if data.constant or not table.constant or (data.tensor.kind, table.tensor.kind) != (FLOAT, INT32):
+            return None
+        span = self._graph.spans.get(node.inputs[1])
+        match data.tensor.shape, table.tensor.shape, node.attributes["axis"]:
+            case (features,), (_, _), 1 if span is not None and 0 <= span[0] <= span[1] < features:
+                return _Value(Tensor(table.tensor.shape, FLOAT), constant=False)
         return None
 
     def _conv(

@@ -8,7 +8,18 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edgetune_nas.model import Conv, Dense, Flatten, GlobalPool, Log, LpPool, MaxPool, Softmax, shapes
+from edgetune_nas.model import (
+    ClassMax,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalPool,
+    Log,
+    LpPool,
+    MaxPool,
+    Softmax,
+    shapes,
+)
 from edgetune_nas.onnx_io.parser import BATCH, IR_VERSION, OPSET, PRODUCER
 from edgetune_nas.onnx_io.runtime import INPUT, OUTPUT
 
@@ -22,7 +33,8 @@ def write_onnx(network: Network) -> onnx.ModelProto:
     """Graph from ``window (windows, channels, length)`` to ``probabilities (windows, classes)``, both ``float32``.
 
     Nodes and tensors carry the index of their layer, as in ``2_conv``, ``2_weight``. A softmax's temperature is divided
-    into the weights of the dense layer before it, and is a multiplication of its own where another layer stands there.
+    into the weights of the dense layer before it (a maximum of kinds may stand between), and is a multiplication of its
+    own where another layer stands there.
 
     Raises
     ------
@@ -41,9 +53,11 @@ def write_onnx(network: Network) -> onnx.ModelProto:
             case Conv():
                 _conv(graph, index, layer, weights, before[0])
             case Dense():
-                after = layers[index + 1]  # at least the softmax
+                after = next(each for each in layers[index + 1 :] if not isinstance(each, ClassMax))
                 temperature = after.temperature if isinstance(after, Softmax) else 1.0
                 _dense(graph, index, layer, weights, before[0], temperature)
+            case ClassMax():
+                _class_max(graph, index, layer)
             case LpPool() | MaxPool() | GlobalPool():
                 if graph.is_vector:
                     raise ValueError(f"layer {index}, {layer}, stands after a vector; pool before you flatten")
@@ -54,7 +68,8 @@ def write_onnx(network: Network) -> onnx.ModelProto:
             case Flatten():
                 graph.vector(f"{index}_flatten")
             case Softmax():
-                folded = index > 0 and isinstance(layers[index - 1], Dense)
+                behind = [each for each in layers[:index] if not isinstance(each, ClassMax)]
+                folded = bool(behind) and isinstance(behind[-1], Dense)
                 _softmax(graph, index, 1.0 if folded else layer.temperature)
     return graph.model(network.input_shape, sizes[-1][0])
 
@@ -99,6 +114,17 @@ def _dense(
     weight = graph.weight(f"{index}_weight", weights, "weight", (layer.outputs, inputs), 1 / temperature)
     bias = graph.weight(f"{index}_bias", weights, "bias", (layer.outputs,), 1 / temperature)
     graph.node("Gemm", f"{index}_dense", weight, bias, transB=1)
+
+
+def _class_max(graph: _Graph, index: int, layer: ClassMax) -> None:
+    """Lay the kinds of each class in a row and take their maximum; a class with fewer repeats its first."""
+    graph.vector(f"{index}_vector")
+    firsts = np.cumsum((0, *layer.kinds[:-1]))
+    column = np.arange(max(layer.kinds))
+    rows = [first + np.where(column < count, column, 0) for first, count in zip(firsts, layer.kinds, strict=True)]
+    graph.node("Gather", f"{index}_kinds", graph.table(f"{index}_rows", np.stack(rows)), axis=1)
+    graph.is_vector = False
+    graph.node("GlobalMaxPool", f"{index}_max")
 
 
 def _pool(graph: _Graph, index: int, layer: LpPool | MaxPool | GlobalPool) -> None:
@@ -156,6 +182,11 @@ class _Graph:
     def constant(self, name: str, value: float) -> str:
         """Store a scalar."""
         self._initializers.append(numpy_helper.from_array(np.array(value, np.float32), name))
+        return name
+
+    def table(self, name: str, values: NDArray[np.integer]) -> str:
+        """Store indices."""
+        self._initializers.append(numpy_helper.from_array(values.astype(np.int32), name))
         return name
 
     def weight(

@@ -59,14 +59,19 @@ def first_quick_enough(
 
 
 def kept_points(
-    front: Sequence[Scored], best: Scored, winner: Evaluation, found: Mapping[int, Evaluation], problem: Problem
+    front: Sequence[Scored],
+    best: Scored,
+    winner: Evaluation,
+    measured: Evaluation,
+    found: Mapping[int, Evaluation],
+    problem: Problem,
 ) -> Iterator[Kept]:
     """Yield the chosen point, then others spread over the Pareto front, each with its network.
 
     Parameters
     ----------
-    best, winner
-        The chosen point, and its network as last trained.
+    best, winner, measured
+        The chosen point, its network as last trained, and the one of which its test score is.
     found
         Evaluations of this process by candidate number; a point that a journal brought back is evaluated again.
     """
@@ -79,4 +84,5 @@ def kept_points(
         evaluation = winner if scored is best else found.get(scored.candidate.number)
         if evaluation is None:
             evaluation = evaluate(problem, scored.candidate)
-        yield Kept(evaluation.network, scored.result.accuracy, bool(scored.candidate.steps))
+        before = measured.network if scored is best and measured is not winner else None
+        yield Kept(evaluation.network, scored.result.accuracy, bool(scored.candidate.steps), measured=before)

@@ -11,19 +11,19 @@ import numpy as np
 
 from edgetune_nas.card import FrontPoint, SearchSummary
 from edgetune_nas.errors import NasError
-from edgetune_nas.model import origins, search_space as space, with_temperature
+from edgetune_nas.model import origins, search_space as space
 from edgetune_nas.search.engine import MOST_MEMBERS, Engine
 from edgetune_nas.search.finalists import first_quick_enough, kept_points, latency_of
 from edgetune_nas.search.goal import Goal
 from edgetune_nas.search.journal import Journal
 from edgetune_nas.search.loop import Exploration
 from edgetune_nas.search.progress import Monitor, SearchProgress
+from edgetune_nas.search.refit import fit_winner
 from edgetune_nas.search.winner import export, pareto_points
 from edgetune_nas.training import (
     FEW_WINDOWS,
     PROFILES,
     Evaluation,
-    Interrupted,
     Parts,
     Problem,
     Scored,
@@ -32,7 +32,6 @@ from edgetune_nas.training import (
     evaluate,
     fewest_takes,
     folds,
-    refit,
 )
 from edgetune_nas.usage import give_back, peak_rss_bytes
 
@@ -45,12 +44,8 @@ if TYPE_CHECKING:
     from edgetune_signal.datasets import Dataset
 
 JOURNAL = "journal.jsonl"
-PLANNED_SHARE = 0.85
-"""Share of the time left that the last training plans to use: it has more windows, and other load takes its share."""
 SHIFTED_WINDOWS, SHIFTED_BYTES = 1000, 8_000_000
 """Most augmented validation windows, and the most bytes of them."""
-WORSE = 0.02
-"""Accuracy lost on windows it has now seen from which on a last training went wrong; the network before it is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +80,7 @@ def search(
     Closed forms are asked first, so that something can be deployed after a second or two; then networks are trained
     until the time budget is nearly used, nothing better is found, or ``cancelled()``. The winner (most accurate on
     validation windows, the worst condition counting; the smaller of equal ones) is trained again on training and
-    validation windows. The test windows are used once, for the card.
+    validation windows, and measured on the test windows for the card. What is deployed has then learned these, too.
 
     A journal in ``out`` continues an interrupted search of the same data, budget and seed.
 
@@ -127,9 +122,9 @@ def search(
     goal = goal or Goal()
     monitor = Monitor(budget.search_seconds, spent=spent_seconds, on_event=on_event, cancelled=cancelled, clock=clock)
     monitor.enter("loading")
-    parts = divide(dataset, library, seed)
-    del dataset, library  # the parts are copies: if the caller keeps no reference, nothing stands in memory twice
     profile = PROFILES[task]
+    parts = divide(dataset, library, seed, profile.find_kinds)
+    del dataset, library  # the parts are copies: if the caller keeps no reference, nothing stands in memory twice
     problem = _problem(parts, profile, seed)
     torch = find_spec("torch") is not None
     trains = torch and fewest_takes(parts.learned) >= profile.takes_to_train
@@ -144,6 +139,7 @@ def search(
         tolerance=0.25 / len(parts.validation),
         floor=goal.floor,
         most_members=MOST_MEMBERS if goal.latency_us is None else 1,
+        kinds=problem.kinds,
     )
     monitor.follow(engine)
     out.mkdir(parents=True, exist_ok=True)
@@ -174,11 +170,13 @@ def search(
             lambda scored: latency_of(evaluated(scored).network, problem.x_validation),
             goal.latency_us,
         )
-    found = evaluated(best)
+    found = deployed = evaluated(best)
     if stopped_by != "cancelled":
         monitor.reserve = exploration.export_seconds
         monitor.enter("retraining")
-        found = _retrained(found, best, problem, monitor, engine.members(best.candidate.genotype))
+        found, deployed = fit_winner(
+            found, best, problem, parts, monitor, members=engine.members(best.candidate.genotype)
+        )
         if cancelled():
             stopped_by = "cancelled"
     monitor.enter("exporting")
@@ -194,8 +192,8 @@ def search(
         stopped_by=stopped_by,
         validation_accuracy=best.result.accuracy,
     )
-    front = pareto_points(engine, problem.input_shape, problem.classes)
-    notes: dict[str, Any] = {}
+    front = pareto_points(engine, problem)
+    notes: dict[str, Any] = {} if deployed is found else {"measured_before_refit": True}
     if not torch:
         notes["training"] = "torch is not installed: only closed forms were searched (edgetune[train])"
     elif not trains:
@@ -205,15 +203,17 @@ def search(
         notes["training"] = too_short
     if goal.to_json():
         notes["goal"] = {**goal.to_json(), "held": best.result.accuracy >= (goal.floor or 0.0)}
-    kept = kept_points(engine.pareto_front, best, found, exploration.found, problem)
+    kept = kept_points(engine.pareto_front, best, deployed, found, exploration.found, problem)
     card = export(
         found,
+        deployed,
         parts,
         profile=profile,
         budget=budget,
         out=out,
         summary=summary,
         front=front,
+        shifted=problem.x_shifted,
         replaced=replaced,
         notes=notes,
         kept=() if stopped_by == "cancelled" else kept,
@@ -233,6 +233,8 @@ def _problem(parts: Parts, profile: TaskProfile, seed: int) -> Problem:
         parts.trained,
         validation.condition,
         origins(parts.train),
+        kind=parts.kind[: len(learned)] if parts.several_kinds else None,
+        kinds=parts.kinds if parts.several_kinds else (),
     )
     takes = fewest_takes(learned)
     few = len(validation) < FEW_WINDOWS or 1 < takes < profile.takes_to_validate
@@ -246,21 +248,3 @@ def _problem(parts: Parts, profile: TaskProfile, seed: int) -> Problem:
     copies = np.sort(rng.permutation(copies)[:wanted])
     shifted = profile.augment(validation.x[copies], rng)
     return replace(problem, x_shifted=shifted, y_shifted=validation.label[copies])
-
-
-def _retrained(found: Evaluation, best: Scored, problem: Problem, monitor: Monitor, members: int) -> Evaluation:
-    """Train the winner on training and validation windows, unless time is too short or it comes out worse."""
-    steps = 0
-    if best.candidate.steps:
-        affordable = PLANNED_SHARE * (monitor.left - monitor.reserve) * best.candidate.steps / best.result.seconds
-        steps = min(problem.profile.final_steps, int(affordable))
-        members = max(1, min(members, int(affordable / max(1, steps))))
-        if steps < best.candidate.steps:
-            return found
-    try:
-        again = refit(problem, best.candidate, steps=steps, stop=monitor.pulse, members=members)
-    except Interrupted:
-        return found
-    if again.result.accuracy < found.result.accuracy - WORSE:
-        return found
-    return replace(again, network=with_temperature(again.network, found.result.temperature))

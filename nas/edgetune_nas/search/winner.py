@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,28 +18,36 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from edgetune_nas.bundle import Kept
     from edgetune_nas.card import Budget, Metrics, ModelCard, SearchSummary
+    from edgetune_nas.model import Network
+    from edgetune_nas.onnx_io import Adapt
     from edgetune_nas.search.engine import Engine
-    from edgetune_nas.training import Evaluation, Parts, TaskProfile
+    from edgetune_nas.training import Evaluation, Parts, Problem, TaskProfile
     from edgetune_signal.datasets import Dataset
 
 
-def pareto_points(engine: Engine, input_shape: tuple[int, int], classes: int) -> tuple[FrontPoint, ...]:
+def pareto_points(engine: Engine, problem: Problem) -> tuple[FrontPoint, ...]:
     """Return the Pareto front (accuracy, RAM) of everything that was evaluated, smallest arena first."""
     return tuple(
         FrontPoint(
             scored.candidate.cost.arena_bytes,
             scored.result.accuracy,
             bool(scored.candidate.steps),
-            tuple(describe(layer) for layer in expand(scored.candidate.genotype, input_shape, classes)),
+            tuple(
+                describe(layer)
+                for layer in expand(scored.candidate.genotype, problem.input_shape, problem.classes, problem.kinds)
+            ),
         )
         for scored in engine.pareto_front
     )
 
 
 def export(
-    found: Evaluation,
+    measured: Evaluation,
+    deployed: Evaluation,
     parts: Parts,
     *,
     profile: TaskProfile,
@@ -48,6 +55,7 @@ def export(
     out: Path,
     summary: SearchSummary,
     front: tuple[FrontPoint, ...],
+    shifted: NDArray[np.float32] | None,
     replaced: Path | None,
     notes: dict[str, Any],
     kept: Iterable[Kept] = (),
@@ -55,7 +63,8 @@ def export(
 ) -> ModelCard:
     """Write the bundle, with as many networks of the Pareto front as ``spare()`` seconds allow.
 
-    This is the only place where the test windows are used.
+    This is the only place where anything is measured on the test windows. The network ``deployed`` may have learned
+    them, and the one ``measured`` has not. Int8 must agree with float on the ``shifted`` windows as well.
 
     Raises
     ------
@@ -65,7 +74,7 @@ def export(
     from edgetune_nas.bundle import FRONT, kind_of_test, pack, recordings_of, render_apart, write_bundle
     from edgetune_nas.onnx_io import head_for_int8
 
-    train, validation, test = parts.train, parts.validation, parts.test
+    train, validation, test, learned = parts.train, parts.validation, parts.test, parts.learned
     metrics, note = (None, None) if replaced is None else _replaced_metrics(replaced, test)
     windows = {"train": len(train), "validation": len(validation), "test": len(test)}
     said = {**notes, "windows": windows, "front": [{**asdict(point), "layers": list(point.layers)} for point in front]}
@@ -73,16 +82,24 @@ def export(
         said["replaced"] = note
     novelty = profile.fit_novelty(parts)
     extra = {} if novelty is None else {NOVELTY: novelty.to_bytes()}
-    adapt = partial(head_for_int8, learned=parts.learned)
-    kept_front = pack(kept, train=train, validation=validation, test=test, adapt=adapt, spare=spare)
+    looked_at = validation.x if shifted is None else np.concatenate([validation.x, shifted])
+
+    def adapt(network: Network) -> Adapt | None:
+        refitted = network is deployed.network and deployed is not measured
+        return head_for_int8(network, parts.everything if refitted else learned, parts.kind)
+
+    told = learned if deployed is measured else parts.everything
+    kept_front = pack(kept, train=train, validation=looked_at, test=test, adapt=adapt, spare=spare)
     return write_bundle(
         out,
         task=profile.task,
         classes=train.classes,
         input_spec=InputSpec(channels=train.channels, length=train.length, rate_hz=train.rate_hz, unit=train.unit),
-        network=found.network,
+        network=deployed.network,
+        measured=None if deployed is measured else measured.network,
+        measured_adapt=adapt(measured.network),
         calibration=train.x,
-        validation=validation.x,
+        validation=looked_at,
         test_x=test.x,
         test_label=test.label,
         test_condition=test.condition if len(train.conditions) > 1 else None,
@@ -90,16 +107,16 @@ def export(
         budget=budget,
         search=summary,
         data_fingerprint=parts.fingerprint,
-        report=lambda card: render_apart(card, found.curve),
+        report=lambda card: render_apart(card, deployed.curve),
         created=datetime.now(UTC),
         replaced=metrics,
         notes=said,
-        adapt=adapt(found.network),
+        adapt=adapt(deployed.network),
         extra=extra if kept_front is None else {**extra, FRONT: kept_front},
         test_recording=recordings_of(test),
         tested_on=kind_of_test(parts.learned, test),
-        learned=parts.learned.x,
-        learned_recording=recordings_of(parts.learned),
+        learned=told.x,
+        learned_recording=recordings_of(told),
     )
 
 

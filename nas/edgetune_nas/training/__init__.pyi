@@ -1,7 +1,7 @@
 from .candidate import Candidate as Candidate, Interrupted as Interrupted, Result as Result, Scored as Scored
 from .cross_validation import fewest_takes as fewest_takes, folds as folds
 from .dataset_parts import Parts as Parts, divide as divide
-from .estimator import never as never
+from .estimator import TrainingSet as TrainingSet, never as never
 from .evaluation import (
     FEW_WINDOWS as FEW_WINDOWS,
     Evaluation as Evaluation,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from edgetune_nas.model import closed_form, fit_frontend, merge, split_frontend
+from edgetune_nas.model import Dense, closed_form, fit_frontend, merge, split_frontend
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,18 +33,27 @@ class TrainingSet:
         ``int64 (windows,)`` in ``range(classes)``.
     origin
         ``int64 (windows,)``: 0 for the condition that counts, other numbers for a library's; None without a library.
+    kind
+        ``int64 (windows,)``, number of each window's kind; None where every class is one.
     """
 
     x: Floats
     y: Labels
     classes: int
     origin: Labels | None = None
+    kind: Labels | None = None
 
     def select(self, keep: NDArray[np.bool_]) -> TrainingSet:
         """Return the windows that ``keep`` marks; no copy if it marks all."""
         if keep.all():
             return self
-        return replace(self, x=self.x[keep], y=self.y[keep], origin=None if self.origin is None else self.origin[keep])
+        return replace(
+            self,
+            x=self.x[keep],
+            y=self.y[keep],
+            origin=None if self.origin is None else self.origin[keep],
+            kind=None if self.kind is None else self.kind[keep],
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,11 +97,11 @@ class ClosedForm:
     drift: Drift | None = None
 
     def fit(self, data: TrainingSet, stop: Callable[[], bool] = never) -> Fitted:
-        """Solve for the discriminant; ``stop`` is not asked."""
+        """Solve for the discriminant, with a row for each kind; ``stop`` is not asked."""
         del stop
-        return Fitted(
-            closed_form.fit(self.layers, data.x, data.y, classes=data.classes, origin=data.origin, drift=self.drift)
-        )
+        y = data.y if data.kind is None else data.kind
+        rows = next(layer.outputs for layer in self.layers if isinstance(layer, Dense))
+        return Fitted(closed_form.fit(self.layers, data.x, y, classes=rows, origin=data.origin, drift=self.drift))
 
     def logits(self, network: Network, x: Floats) -> Floats:
         """Compute the logits ``(windows, classes)``."""

@@ -55,6 +55,9 @@ class Problem:
     fold
         ``int64 (training and validation windows,)``: fold of the cross-validation, -1 for what is always trained on;
         None where there are validation windows enough.
+    kind, kinds
+        ``int64 (training and validation windows,)`` and how many each class has; see `edgetune_nas.training.kinds`.
+        None and empty where every class is one.
     x_shifted, y_shifted
         Augmented validation windows; None where steadiness is not asked.
     """
@@ -67,6 +70,8 @@ class Problem:
     condition: NDArray[np.int64]
     origin: NDArray[np.int64] | None = None
     fold: NDArray[np.int64] | None = None
+    kind: NDArray[np.int64] | None = None
+    kinds: tuple[int, ...] = ()
     x_shifted: NDArray[np.float32] | None = None
     y_shifted: NDArray[np.int64] | None = None
 
@@ -78,13 +83,16 @@ class Problem:
     @property
     def training(self) -> TrainingSet:
         """Training windows."""
-        return TrainingSet(self.x_learned[: self.trained], self.y_learned[: self.trained], self.classes, self.origin)
+        kind = None if self.kind is None else self.kind[: self.trained]
+        return TrainingSet(
+            self.x_learned[: self.trained], self.y_learned[: self.trained], self.classes, self.origin, kind
+        )
 
     @property
     def learned(self) -> TrainingSet:
         """Training and validation windows; the latter are of the condition that counts."""
         origin = None if self.origin is None else np.concatenate([self.origin, 0 * self.y_validation])
-        return TrainingSet(self.x_learned, self.y_learned, self.classes, origin)
+        return TrainingSet(self.x_learned, self.y_learned, self.classes, origin, self.kind)
 
     @property
     def x_validation(self) -> NDArray[np.float32]:
@@ -142,15 +150,21 @@ def evaluate(problem: Problem, candidate: Candidate, stop: Callable[[], bool] = 
 
 
 def refit(
-    problem: Problem, candidate: Candidate, *, steps: int, stop: Callable[[], bool], members: int = 1
+    problem: Problem,
+    candidate: Candidate,
+    data: TrainingSet,
+    *,
+    steps: int,
+    stop: Callable[[], bool],
+    members: int = 1,
 ) -> Evaluation:
-    """Fit the winner on training and validation windows together, as an ensemble of ``members`` networks.
+    """Fit the winner on ``data``, which has the validation windows, as an ensemble of ``members`` networks.
 
     Its validation accuracy then only tells whether the fit went wrong. The temperature found before is the honest one,
     so `Evaluation.network` still lacks it.
     """
     estimator = estimator_of(problem, replace(candidate, steps=steps, members=members))
-    fitted = estimator.fit(problem.learned, stop)
+    fitted = estimator.fit(data, stop)
     scores = estimator.logits(fitted.network, problem.x_validation)
     accuracy, score = worst_condition(scores, problem.y_validation, problem.condition, 1.0)
     return Evaluation(Result(candidate.number, accuracy, score, 1.0, 0.0), fitted.network, fitted.curve)
@@ -158,7 +172,7 @@ def refit(
 
 def estimator_of(problem: Problem, candidate: Candidate) -> Estimator:
     """Return the estimator that fits ``candidate`` to windows of ``problem``."""
-    layers = space.expand(candidate.genotype, problem.input_shape, problem.classes)
+    layers = space.expand(candidate.genotype, problem.input_shape, problem.classes, problem.kinds)
     if candidate.genotype.closed_form:
         return ClosedForm(layers)
     from edgetune_nas.training.trainer import TrainedNetwork

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_nas.model import Prior, emg_networks, vibration_networks
+from edgetune_nas.model import (
+    Prior,
+    emg_networks,
+    gesture_closed_forms,
+    vibration_closed_forms,
+    vibration_networks,
+)
 from edgetune_nas.novelty import fit_novelty, fit_sign_novelty
 from edgetune_nas.training.augmentation import augment_emg, augment_vibration
+from edgetune_nas.training.kinds import find_kinds, one_kind_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +27,8 @@ if TYPE_CHECKING:
     from edgetune_nas.card import Task
     from edgetune_nas.novelty import Novelty
     from edgetune_nas.training.dataset_parts import Parts
+    from edgetune_nas.training.kinds import Kinds
+    from edgetune_signal.datasets import Dataset
 
 BRACKET_SIZE = 8
 """Candidates of a bracket. Fixed whatever the number of workers, so that the winner does not depend on it."""
@@ -75,6 +84,8 @@ class TaskProfile:
         them that a candidate gets right is its steadiness.
     fit_novelty
         Fits the novelty detector of a bundle; None if there is too little data for one.
+    find_kinds
+        Finds the kinds of each class (`edgetune_nas.training.kinds`).
     """
 
     task: Task
@@ -88,6 +99,7 @@ class TaskProfile:
     takes_to_validate: int
     augment: Callable[[NDArray[np.float32], Generator], NDArray[np.float32]]
     fit_novelty: Callable[[Parts], Novelty | None]
+    find_kinds: Callable[[Dataset], Kinds]
 
 
 def _vibration_novelty(parts: Parts) -> Novelty:
@@ -104,7 +116,7 @@ def _gesture_novelty(parts: Parts) -> Novelty | None:
 
 FAULT = TaskProfile(
     task="fault",
-    prior=Prior(vibration_networks, first_layer_odds=(0.75, 0.2, 0.05)),
+    prior=Prior(vibration_closed_forms, vibration_networks, first_layer_odds=(0.75, 0.2, 0.05)),
     recipe=Recipe(learning_rate=4e-2, weight_decay=1e-2, batch=64, shift=True),
     rungs=((BRACKET_SIZE, 90), (3, 270)),
     final_steps=1500,
@@ -114,12 +126,13 @@ FAULT = TaskProfile(
     takes_to_validate=0,
     augment=augment_vibration,
     fit_novelty=_vibration_novelty,
+    find_kinds=find_kinds,
 )
 """Conditions of a machine. Ensembles of networks brought nothing on vibration."""
 
 SIGN = TaskProfile(
     task="sign",
-    prior=Prior(emg_networks, first_layer_odds=(0.15, 0.05, 0.8)),
+    prior=Prior(gesture_closed_forms, emg_networks, first_layer_odds=(0.15, 0.05, 0.8)),
     recipe=Recipe(learning_rate=3e-2, weight_decay=1e-1, batch=128, shift=False),
     rungs=((BRACKET_SIZE, 30), (1, 120)),
     final_steps=240,
@@ -129,6 +142,7 @@ SIGN = TaskProfile(
     takes_to_validate=10,
     augment=augment_emg,
     fit_novelty=_gesture_novelty,
+    find_kinds=one_kind_each,
 )
 """Gestures, from muscle signals.
 

@@ -14,6 +14,7 @@ from edgetune_nas.model.seed_architectures import closed_forms
 from edgetune_nas.model.temperature import best_temperature, true_probability, with_temperature
 from edgetune_nas.onnx_io.runtime import Classifier, open_session
 from edgetune_nas.onnx_io.writer import write_onnx
+from edgetune_nas.training.task_profile import FAULT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +38,42 @@ def test_each_filter_of_the_bank_has_unit_energy_and_answers_its_own_band_most()
     bank = frontend.filter_bank(BANK)[:, 0]
     np.testing.assert_allclose((bank**2).sum(axis=1), 1, rtol=1e-5)
     response = np.abs(np.fft.rfft(bank, 1024, axis=1))
-    np.testing.assert_allclose(response.argmax(axis=1) / 1024, (np.arange(16) + 0.5) / 32, atol=0.004)
+    peak = response.argmax(axis=1) / 1024
+    np.testing.assert_allclose(peak[1:], (np.arange(1, 16) + 0.5) / 32, atol=0.004)
+    assert 0 < peak[0] < 1 / 32  # the lowest band answers no constant, which pushes its peak up
+
+
+@pytest.mark.parametrize("genotype", FAULT.prior.closed_forms((1, 512))[0])
+def test_an_offset_changes_nothing_behind_a_bank(genotype: space.Genotype) -> None:
+    x, y = _windows(2, 40, 1, 512)
+    network = closed_form.fit(space.expand(genotype, (1, 512), 2), x, y, classes=2)
+    np.testing.assert_allclose(
+        closed_form.logits(network, x + np.float32(5)), closed_form.logits(network, x), rtol=1e-2, atol=1e-2
+    )
+
+
+def test_a_class_of_several_kinds_has_a_row_for_each_and_is_told_by_the_best() -> None:
+    rng = np.random.default_rng(5)
+    kind = np.repeat(np.arange(3), 60)  # the first class is a low and a high tone, the second one between them
+    frequency = np.array([0.06, 0.4, 0.2])[kind]
+    tone = np.sin(2 * np.pi * frequency[:, None] * np.arange(512) + rng.uniform(0, 6, (180, 1)))
+    x = (tone + rng.normal(0, 2, (180, 512))).astype(np.float32)[:, None]
+    kinds = (2, 1)
+    layers = space.expand(FAULT.prior.closed_forms((1, 512))[0][0], (1, 512), 2, kinds)
+    network = closed_form.fit(layers, x, kind, classes=3)
+    assert (closed_form.logits(network, x).argmax(axis=1) == (kind == 2)).mean() > 0.99
+    logits = closed_form.logits(network, x)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    given = Classifier(open_session(write_onnx(network).SerializeToString())).probabilities(x)
+    np.testing.assert_allclose(given, powers / powers.sum(axis=1, keepdims=True), atol=1e-3)
+
+
+def test_a_kind_without_windows_repeats_another_of_its_class() -> None:
+    x, y = _windows(2, 40, 1, 512)
+    network = closed_form.fit(space.expand(closed_forms((1, 512))[0], (1, 512), 2, (2, 2)), x, 2 * y, classes=4)
+    dense = network.weights[-3]
+    np.testing.assert_array_equal(dense["weight"][[0, 2]], dense["weight"][[1, 3]])
+    np.testing.assert_array_equal(dense["bias"][[0, 2]], dense["bias"][[1, 3]])
 
 
 @pytest.mark.parametrize("p", [1, 2])

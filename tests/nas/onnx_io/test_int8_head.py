@@ -99,6 +99,6 @@ def test_the_few_new_windows_beside_a_large_library_are_all_looked_at() -> None:
     learned = loud_machine(0, 4 * 3000)
     new = np.arange(len(learned)) % 1000 < 8
     mixed = replace(learned, library=~new)
-    picked = _spread(mixed, 400)
+    picked = _spread(mixed, mixed.label, 400)
     assert set(np.flatnonzero(new)) <= set(picked)
     assert np.bincount(mixed.label[picked][~new[picked]]).tolist() == [100] * 4

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgetune_nas.card import Budget, InputSpec, Metrics, ModelCard
 from edgetune_nas.errors import BundleError
 from edgetune_nas.model.cost import plan
-from edgetune_nas.model.layers import shapes
+from edgetune_nas.model.layers import ClassMax, Dense, Flatten, Softmax, shapes
 from edgetune_nas.onnx_io.parser import read_graph
 from edgetune_nas.onnx_io.quantisation import VARIANTS, _quantise
 from edgetune_nas.onnx_io.runtime import Classifier, open_session
@@ -338,3 +338,13 @@ def test_a_foreign_network_is_refused_in_clear_words(
     with pytest.raises(BundleError, match=said) as refused:
         check_network(model.SerializeToString(), card_of(vibration_network), FILE)
     assert FILE in str(refused.value)
+
+
+def test_a_table_of_kinds_that_points_outside_of_its_vector_is_refused(make_network: Callable[..., Network]) -> None:
+    network = make_network((1, 16), (Flatten(), Dense(3), ClassMax((2, 1)), Softmax()))
+    model = write_onnx(network)
+    table = next(each for each in model.graph.initializer if each.name == "2_rows")
+    for outside in (3, -1, 2**31 - 1):
+        table.CopyFrom(numpy_helper.from_array(np.array([[0, 1], [2, outside]], np.int32), "2_rows"))
+        with pytest.raises(BundleError, match="2_kinds, 'Gather', does not fit"):
+            check_network(model.SerializeToString(), card_of(network), FILE)

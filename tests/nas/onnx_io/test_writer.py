@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
-from edgetune_nas.model.layers import Conv, Dense, Flatten, GlobalPool, Log, LpPool, MaxPool, Network, Softmax
+from edgetune_nas.model.layers import (
+    ClassMax,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalPool,
+    Log,
+    LpPool,
+    MaxPool,
+    Network,
+    Softmax,
+)
 from edgetune_nas.onnx_io.runtime import Classifier, open_session
 from edgetune_nas.onnx_io.writer import write_onnx
 
@@ -72,7 +83,10 @@ def test_a_temperature_costs_no_operation_behind_a_dense_layer(make_network: Cal
     dense = make_network((1, 16), (LpPool(4, 4), Flatten(), Dense(3), Softmax(2.0)))
     pooled = make_network((1, 16), (Conv(3, 4), GlobalPool(), Softmax(2.0)))
 
+    by_kind = make_network((1, 16), (LpPool(4, 4), Flatten(), Dense(3), ClassMax((2, 1)), Softmax(2.0)))
+
     assert [node.op_type for node in write_onnx(dense).graph.node] == ["LpPool", "Flatten", "Gemm", "Softmax"]
+    assert "Mul" not in [node.op_type for node in write_onnx(by_kind).graph.node]
     assert "Mul" in [node.op_type for node in write_onnx(pooled).graph.node]
 
 
@@ -141,6 +155,9 @@ def numpy_reference(network: Network, x: NDArray[np.float32]) -> NDArray[np.floa
                 y = y.reshape(len(y), -1, 1)
             case Dense():
                 y = (y[:, :, 0] @ own["weight"].T.astype(np.float64) + own["bias"])[:, :, None]
+            case ClassMax():
+                parts = np.split(y, np.cumsum(layer.kinds)[:-1], axis=1)
+                y = np.stack([part.max(axis=1) for part in parts], axis=1)
             case Softmax():
                 logits = y[:, :, 0] / layer.temperature
                 powers = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -190,6 +207,8 @@ def torch_reference(network: Network, x: NDArray[np.float32]) -> NDArray[np.floa
                 y = y.flatten(1)[:, :, None]
             case Dense():
                 y = functional.linear(y[:, :, 0], tensors["weight"], tensors["bias"])[:, :, None]
+            case ClassMax():
+                y = torch.stack([part.amax(dim=1) for part in torch.split(y, list(layer.kinds), dim=1)], dim=1)
             case Softmax():
                 y = functional.softmax(y[:, :, 0] / layer.temperature, dim=1)
     result: NDArray[np.float32] = y.numpy()

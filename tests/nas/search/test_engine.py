@@ -10,8 +10,9 @@ from hypothesis import given, settings, strategies as st
 
 from edgetune_nas.card import Budget
 from edgetune_nas.errors import BudgetError
+from edgetune_nas.model.search_space import Bank
 from edgetune_nas.model.seed_architectures import emg_networks
-from edgetune_nas.search.engine import CHALLENGER_MEMBERS, MOST_MEMBERS, Engine
+from edgetune_nas.search.engine import CHALLENGER_MEMBERS, MANY_BANDS, MOST_MEMBERS, STRONG_MARGIN, Engine
 from edgetune_nas.training.candidate import Candidate, Result
 from edgetune_nas.training.task_profile import BRACKET_SIZE, FAULT, PROFILES, SIGN
 
@@ -35,6 +36,8 @@ def _engine(
     limit: int | None = None,
     tolerance: float = 0.0,
     most_members: int = MOST_MEMBERS,
+    floor: float | None = None,
+    kinds: tuple[int, ...] = (),
 ) -> Engine:
     return Engine(
         shape,
@@ -46,6 +49,8 @@ def _engine(
         limit=limit,
         tolerance=tolerance,
         most_members=most_members,
+        floor=floor,
+        kinds=kinds,
     )
 
 
@@ -255,8 +260,46 @@ def test_without_training_only_closed_forms_are_asked() -> None:
     assert engine.trained == 0
 
 
+def _many_bands(candidate: Candidate) -> bool:
+    frontend = candidate.genotype.frontend
+    return candidate.genotype.closed_form and isinstance(frontend, Bank) and frontend.bands >= MANY_BANDS
+
+
+def test_a_closed_form_of_many_bands_is_asked_first() -> None:
+    many = [_many_bands(each) for each in _run(_engine(trains=False))]
+    assert many[0]
+    assert many == sorted(many, reverse=True)
+
+
+@pytest.mark.parametrize("behind", [0.0, STRONG_MARGIN / 2, 2 * STRONG_MARGIN])
+def test_closed_forms_of_many_bands_are_the_best_within_a_margin(behind: float) -> None:
+    engine = _engine()
+    asked = _run(engine, lambda candidate: 0.98 - behind * _many_bands(candidate))
+    assert engine.best is not None
+    best = engine.best.candidate
+    assert _many_bands(best) == (behind < STRONG_MARGIN)
+    if _many_bands(best):
+        assert best.genotype.frontend.bands == max(e.genotype.frontend.bands for e in asked if _many_bands(e))
+
+
+def test_a_search_for_the_smallest_trusts_no_bands() -> None:
+    engine = _engine(trains=False, floor=0.9)
+    asked = _run(engine, lambda _: 0.95)
+    assert engine.best is not None
+    assert engine.best.candidate.cost.arena_bytes == min(each.cost.arena_bytes for each in asked)
+
+
+def test_kinds_add_rows_to_closed_forms_alone() -> None:
+    one, several = (_run(_engine(kinds=kinds, limit=30), lambda _: 0.5) for kinds in ((), (3, *[1] * 9)))
+    more = {each.genotype: each.cost.parameters for each in several}
+    both = [each for each in one if each.genotype in more]
+    assert any(each.steps for each in both)
+    for each in both:
+        assert (more[each.genotype] > each.cost.parameters) == each.genotype.closed_form
+
+
 def test_of_equally_good_ones_the_smallest_is_the_best() -> None:
-    engine = _engine(trains=False)
+    engine = _engine((8, 400), task="sign", trains=False)
     asked = _run(engine, lambda _: 0.95)
     assert engine.best is not None
     assert engine.best.candidate.cost.arena_bytes == min(each.cost.arena_bytes for each in asked)
@@ -264,7 +307,7 @@ def test_of_equally_good_ones_the_smallest_is_the_best() -> None:
 
 def test_a_score_within_the_tolerance_is_equal_and_one_beyond_is_not() -> None:
     for tolerance, expected in ((0.001, "small"), (0.0004, "large")):
-        engine = _engine(trains=False, tolerance=tolerance)
+        engine = _engine((8, 400), task="sign", trains=False, tolerance=tolerance)
         asked: list[Candidate] = list(iter(engine.ask, None))
         large = max(asked, key=lambda each: each.cost.arena_bytes)
         small = min(asked, key=lambda each: each.cost.arena_bytes)

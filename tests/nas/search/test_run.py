@@ -9,7 +9,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,13 +17,18 @@ import pytest
 from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.errors import BudgetError, DataError, JournalError, NasError
+from edgetune_nas.model import closed_form
 from edgetune_nas.model.search_space import FILTERS
 from edgetune_nas.search.run import SearchResult, search
+from edgetune_nas.training.task_profile import FAULT, PROFILES
 from edgetune_signal.datasets.load import INDEPENDENT, Dataset
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
+    from edgetune_nas.model import Layer, Network
     from edgetune_nas.search.progress import SearchProgress
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
@@ -230,7 +235,8 @@ def test_data_that_cannot_be_searched_on_are_refused_with_the_reason(tmp_path: P
 def test_a_search_that_is_stopped_before_its_first_network_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgetune_nas.search.engine.seed_architectures.closed_forms", lambda _: ())
+    prior = replace(FAULT.prior, closed_forms=lambda _: ((),))
+    monkeypatch.setitem(PROFILES, "fault", replace(FAULT, prior=prior))
     with pytest.raises(NasError, match=r"was stopped \(time\) before its first network"):
         search(_dataset(), task="fault", budget=Budget(search_seconds=0.01), out=tmp_path)
 
@@ -286,3 +292,43 @@ def test_a_winner_that_leaves_room_beside_the_window_becomes_an_ensemble(tmp_pat
     convolutions = [int(layer.split(" x ")[1].split(",")[0]) for layer in card.layers if layer.startswith("conv ")]
     assert max(convolutions) > max(FILTERS)
     assert card.cost.arena_bytes <= 3584
+
+
+def test_every_severity_is_learned_and_what_is_deployed_has_learned_the_test_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits: list[tuple[int, set[int]]] = []
+    fit = closed_form.fit
+
+    def noted(layers: tuple[Layer, ...], x: NDArray[np.float32], y: NDArray[np.int64], **options: Any) -> Network:
+        fits.append((len(x), set(y.tolist())))
+        return fit(layers, x, y, **options)
+
+    monkeypatch.setattr("edgetune_nas.training.estimator.closed_form.fit", noted)
+    monkeypatch.setattr("edgetune_nas.search.run.find_spec", lambda _: None)
+    rng = np.random.default_rng(2)
+    recording = np.repeat(np.arange(4), 40)  # the first class, and three severities of the second
+    tone = np.sin(np.array([0.3, 0.9, 1.7, 2.6])[recording, None] * np.arange(512) + rng.uniform(0, 6, (160, 1)))
+    data = Dataset(
+        x=(tone + rng.normal(0, 0.5, (160, 512))).astype(np.float32)[:, None],
+        label=np.minimum(recording, 1),
+        classes=("good", "worn"),
+        rate_hz=1000.0,
+        unit="g",
+        group=recording,
+        start=np.tile(np.arange(40) * 512, 4),
+        condition=np.zeros(160, np.int64),
+        conditions=("",),
+    )
+    result = search(data, task="fault", budget=Budget(ram_bytes=4096), out=tmp_path)
+    card = result.card
+    windows = card.notes["windows"]
+    (measured, known), (deployed, all_known) = fits[-2:]
+    assert known == all_known == {0, 1, 2, 3}
+    assert measured == windows["train"] + windows["validation"]
+    assert deployed == measured + windows["test"]
+    assert card.notes["measured_before_refit"]
+    assert card.metrics.windows == windows["test"]
+    assert "max of each class (1 + 3 kinds)" in card.layers
+    probabilities = load_bundle(result.bundle).classifier.probabilities(data.x)
+    assert (probabilities.argmax(axis=1) == data.label).mean() > 0.98
