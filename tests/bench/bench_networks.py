@@ -198,7 +198,7 @@ def _best_of(
     if best is None:
         raise NothingFitsError(f"none of {TRIES} networks fits")
     _, candidate, temperature = best
-    again = refit(problem, candidate, steps=problem.profile.final_steps, stop=lambda: False)
+    again = refit(problem, candidate, problem.learned, steps=problem.profile.final_steps, stop=lambda: False)
     return with_temperature(again.network, temperature)
 
 

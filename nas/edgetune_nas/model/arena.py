@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from edgetune_nas.model.layers import Conv, Flatten, GlobalPool, LpPool, MaxPool, output_shape
+from edgetune_nas.model.layers import ClassMax, Conv, Flatten, GlobalPool, LpPool, MaxPool, output_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,9 +30,9 @@ class Tensor(NamedTuple):
 def lifetimes(input_shape: Shape, layers: Sequence[Layer]) -> list[Tensor]:
     """Tensors of the stored-window graph with sizes in elements: the window first, then outputs in order.
 
-    Every layer is one operation whose input and output live together (nothing is written in place), with two
-    exceptions: `Flatten` is no operation and makes no tensor, and `GlobalPool` ``"both"`` is three operations (average,
-    max, concatenation). The window lives until its last use.
+    Every layer is one operation whose input and output live together (nothing is written in place), with three
+    exceptions: `Flatten` is no operation and makes no tensor, `GlobalPool` ``"both"`` is three operations (average,
+    max, concatenation), and `ClassMax` two (a table of classes by kinds, max). The window lives until its last use.
 
     Raises
     ------
@@ -55,6 +55,9 @@ def lifetimes(input_shape: Shape, layers: Sequence[Layer]) -> list[Tensor]:
             operation += 2
         else:
             tensors.append(Tensor(size, first, operation))
+        if isinstance(layer, ClassMax):
+            tensors.append(Tensor(len(layer.kinds) * max(layer.kinds), operation, operation + 1))
+            operation += 1
         size, first = shape[0] * shape[1], operation
         operation += 1
     tensors.append(Tensor(size, first, max(operation - 1, 0)))

@@ -19,7 +19,7 @@ BIAS_BYTES: Final = 4
 SCALE_BYTES: Final = 4
 ZERO_POINT_BYTES: Final = 1
 KIND_BYTES: Final = 1
-"""Flash of a kind's class, of which `ClassMax` has a table."""
+"""Flash of an entry of the table of classes by kinds that `ClassMax` has."""
 
 
 def plan(input_shape: Shape, layers: Sequence[Layer], *, precision_deployed: Precision = "float") -> Cost:
@@ -43,7 +43,7 @@ def plan(input_shape: Shape, layers: Sequence[Layer], *, precision_deployed: Pre
     arena = arena_bytes(tensors)
     deployed = arena if precision_deployed == "int8" else arena_bytes(tensors, ELEMENT_BYTES[precision_deployed])
     weights, biases, scales, macs = _count(input_shape, layers)
-    table = sum(sum(layer.kinds) for layer in layers if isinstance(layer, ClassMax))
+    table = sum(len(layer.kinds) * max(layer.kinds) for layer in layers if isinstance(layer, ClassMax))
     return Cost(
         arena_bytes=arena,
         arena_bytes_deployed=deployed,
