@@ -30,18 +30,17 @@ from pydantic_settings import (
 from edgetune_nas.card import Budget
 from edgetune_node.config.host import read_host, where
 from edgetune_node.config.machine import MachineSection
+from edgetune_node.config.secret_files import VARIABLES, secret_folders, unreadable_secrets
 from edgetune_node.contract import problems
 from edgetune_node.errors import ConfigError
 from edgetune_signal import StreamSpec
 
-SECRETS_DIR = Path("/run/secrets")
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Severity = Literal["none", "warning", "alarm"]
 Insecure = Literal["plaintext", "anonymous"]
 SECRET_WORDS = ("password", "secret", "token", "api_key")
 HIDDEN = "**********"
 LONGEST_WINDOW_S, LONGEST_HOP_S = 60, 3600
-VARIABLES = "EDGETUNE_"
 OTHER_VARIABLES = {
     f"{VARIABLES}{name}"
     for name in (
@@ -345,8 +344,8 @@ def load_settings(path: Path) -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(path), [f"is not TOML: {error}"]) from None
     strangers = _unknown_variables()
-    secrets = _secret_folders()
-    unreadable = [problem for folder in secrets for problem in _unreadable(folder)]
+    secrets = secret_folders()
+    unreadable = [problem for folder in secrets for problem in unreadable_secrets(folder)]
     if unreadable:
         raise ConfigError("secret files", unreadable)
     try:
@@ -358,32 +357,6 @@ def load_settings(path: Path) -> Settings:
     if strangers:
         raise ConfigError(str(path), strangers)
     return settings
-
-
-def _secret_folders() -> list[Path]:
-    """Give where secret files are: the containers' folder, and the one that systemd makes for ``LoadCredential=``."""
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    folders = [SECRETS_DIR, *([Path(credentials)] if credentials else [])]
-    return [folder for folder in folders if folder.is_dir()]
-
-
-def _unreadable(folder: Path) -> list[str]:
-    """Find secret files that cannot be read, and what stands in the place of one, as a folder that Docker has made."""
-    found = []
-    try:
-        for path in sorted(folder.iterdir()):
-            if not path.name.lower().startswith(VARIABLES.lower()):
-                continue
-            secret = path.read_text(encoding="utf-8")
-            if not secret.strip():
-                found.append(f"{path} is empty; write the secret into it, or remove it")
-            elif secret.startswith("\ufeff"):
-                found.append(f"{path} begins with a byte order mark; save it as UTF-8 without one")
-    except UnicodeDecodeError:
-        found.append(f"{path} is no text; write the secret as UTF-8")
-    except OSError as error:
-        found.append(f"{error.filename} cannot be read: {error.strerror}; the node's user must be able to read it")
-    return found
 
 
 def _unknown_variables() -> list[str]:

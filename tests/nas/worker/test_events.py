@@ -38,7 +38,7 @@ TOLD = {"event": "done", "bundle": "/incoming/model-new", "card": json.loads(DON
                 "best_arena_bytes": None,
             },
         ),
-        (DONE, {**TOLD, "seconds": 30.0, "cpu_seconds": 29.0, "peak_rss_bytes": 10**8}),
+        (DONE, {**TOLD, "seconds": 30.0, "cpu_seconds": 29.0, "peak_rss_bytes": 10**8, "workers": 1, "speedup": None}),
         (SearchFailed(error="Killed"), {"event": "failed", "error": "Killed", "message": ""}),
         (
             OVER_BUDGET,

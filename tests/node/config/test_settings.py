@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from edgetune_node.config import settings as config
+from edgetune_node.config import secret_files, settings as config
 from edgetune_node.config.settings import AssetSection, Settings, SourceSection, WindowSection, load_settings
 from edgetune_node.errors import ConfigError
 from edgetune_signal.vibration.condition_indicators import IndicatorBuffer
@@ -25,7 +25,7 @@ rate_hz = 12000
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(config, "SECRETS_DIR", tmp_path / "no-secrets")
+    monkeypatch.setattr(secret_files, "SECRETS_DIR", tmp_path / "no-secrets")
     for name in ("EDGETUNE_NODE__ID", "EDGETUNE_MQTT__HOST", "EDGETUNE_MQTT__PASSWORD", "EDGETUNE_ASSET"):
         monkeypatch.delenv(name, raising=False)
 
@@ -249,7 +249,7 @@ def secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **files: str) -> No
     folder.mkdir()
     for name, content in files.items():
         (folder / name).write_text(content, encoding="utf-8")
-    monkeypatch.setattr(config, "SECRETS_DIR", folder)
+    monkeypatch.setattr(secret_files, "SECRETS_DIR", folder)
 
 
 def test_a_variable_wins_over_a_secret_file_and_that_over_the_configuration(
