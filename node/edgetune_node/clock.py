@@ -16,15 +16,15 @@ class Clock(Protocol):
     """UTC for time stamps, monotonic seconds for intervals."""
 
     def utc(self) -> datetime:
-        """Give the time of day."""
+        """Return the time of day."""
         ...
 
     def monotonic(self) -> float:
-        """Give seconds that never jump."""
+        """Return seconds that never jump."""
         ...
 
     def synced(self) -> bool:
-        """Tell whether the time of day can be believed."""
+        """Return whether the time of day can be believed."""
         ...
 
 
@@ -32,15 +32,15 @@ class SystemClock:
     """The machine's clock."""
 
     def utc(self) -> datetime:
-        """Give the time of day."""
+        """Return the time of day."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Give seconds that never jump."""
+        """Return seconds that never jump."""
         return time.monotonic()
 
     def synced(self) -> bool:
-        """Tell whether the clock was set: systemd-timesyncd says so, or the date is plausible where it does not run.
+        """Return whether the clock was set: systemd-timesyncd says so, or the date is plausible where it does not run.
 
         A Pi without a clock chip starts at the time of its last shutdown or of its image.
         """
@@ -61,7 +61,7 @@ JUMP_S = 2.0
 TOLD_S = 600.0
 
 
-class ClockWatch:
+class ClockMonitor:
     """Compares the two clocks at every `look`.
 
     Parameters
@@ -77,7 +77,7 @@ class ClockWatch:
         self._told = ""
 
     def look(self) -> bool:
-        """Give whether the time of day has jumped since the last look."""
+        """Return whether the time of day has jumped since the last look."""
         before_s, self._offset_s = self._offset_s, self._offset()
         by_s = self._offset_s - before_s
         if abs(by_s) < JUMP_S:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from edgetune_nas.novelty.detector import Novelty, fit_novelty
 from edgetune_node.config.settings import AssetSection
-from edgetune_node.monitor.drift import DriftWatch
+from edgetune_node.monitor.drift import DriftMonitor
 from edgetune_signal import BearingSimulator, Machine, StreamSpec, diagnose
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def main() -> None:
     for seed, (name, share) in enumerate(stories.items()):
         sound = BearingSimulator(rate_hz=RATE, seed=seed)
         worn = BearingSimulator(rate_hz=RATE, seed=seed, condition="inner_slight")
-        watch = DriftWatch(SECTION)
+        watch = DriftMonitor(SECTION)
         watch.swap("model")
         told: list[tuple[int, str]] = []
         for minute in range(-35, 60 * HOURS):

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgetune_node.config.settings import AssetSection
-from edgetune_node.monitor.emg import MuscleWatch
+from edgetune_node.monitor.emg import EmgMonitor
 from edgetune_node.monitor.inference import Verdict
 from edgetune_signal import (
     DEEP_GROOVE_6205,
@@ -91,7 +91,7 @@ class Signs:
         settings = AssetSection(
             id="arm", task="sign", channels=EMG_CHANNELS, rate_hz=EMG_RATE, window={"length": length, "hop": HOP}
         )
-        self._watch = MuscleWatch(settings, lambda: "e")
+        self._watch = EmgMonitor(settings, lambda: "e")
         self._windows = itertools.count()
         self._cut = np.lib.stride_tricks.sliding_window_view(np.tile(second, 2), length, axis=1).transpose(1, 0, 2)
         self._second(louder=1.0)

@@ -23,7 +23,7 @@ from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.search.run import search
 from edgetune_node.config.settings import AssetSection
-from edgetune_node.monitor.emg import MuscleWatch
+from edgetune_node.monitor.emg import EmgMonitor
 from edgetune_node.monitor.inference import judge
 from edgetune_signal import Window
 from edgetune_signal.datasets.converters import MYO_WINDOW, MyoTake, read_myo
@@ -86,7 +86,7 @@ def signs(bundle: Bundle, samples: NDArray[np.float32], *, distant: bool = True)
         rest_class=REST,
         window={"length": MYO_WINDOW, "hop": SIGN_HOP},
     )
-    watch = MuscleWatch(settings, lambda: "")
+    watch = EmgMonitor(settings, lambda: "")
     cuts = np.lib.stride_tricks.sliding_window_view(samples, MYO_WINDOW, axis=1)[:, ::SIGN_HOP].transpose(1, 0, 2)
     found = []
     for number, samples_of_window in enumerate(cuts.copy()):

@@ -19,7 +19,7 @@ from edgetune_node.contract.messages import Classification, Vibration
 from edgetune_node.contract.topics import Topics
 from edgetune_node.demo.broker import find_mosquitto
 from edgetune_node.events.publisher import Publisher
-from edgetune_node.events.records import Missed
+from edgetune_node.events.records import LostSamples
 from edgetune_node.monitor.asset import Asset
 from edgetune_signal import Chunk
 from edgetune_signal.simulators.bearing import BearingSimulator
@@ -61,7 +61,7 @@ def test_a_fast_stream_loses_no_window_and_grows_no_memory(
                 said = asset.listen(Chunk(samples, round(number * LENGTH / RATE_HZ * 1e9), RATE_HZ, number))
                 windows += sum(isinstance(each.message, Classification) for each in said)
                 looks += sum(isinstance(each.message, Vibration) for each in said)
-            asset.health(Missed())
+            asset.health(LostSamples())
         return windows, looks
 
     tracemalloc.start()

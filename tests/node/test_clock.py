@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from manual_clock import ManualClock
 
-from edgetune_node.clock import TOLD_S, ClockWatch
+from edgetune_node.clock import TOLD_S, ClockMonitor
 
 
 @pytest.mark.parametrize(("by_s", "told"), [(3600.0, "+3600 s"), (-3600.0, "-3600 s")])
 def test_a_jump_is_noticed_once_and_told_for_ten_minutes(by_s: float, told: str) -> None:
     clock = ManualClock()
-    watch = ClockWatch(clock)
+    watch = ClockMonitor(clock)
     assert not watch.look()
     assert watch.problems == []
     clock.ahead_s += by_s
@@ -27,7 +27,7 @@ def test_a_jump_is_noticed_once_and_told_for_ten_minutes(by_s: float, told: str)
 
 def test_a_clock_that_is_slewed_has_not_jumped() -> None:
     clock = ManualClock()
-    watch = ClockWatch(clock)
+    watch = ClockMonitor(clock)
     for _ in range(10_000):
         clock.now += 0.25
         clock.ahead_s += 0.25 * 500e-6
@@ -36,6 +36,6 @@ def test_a_clock_that_is_slewed_has_not_jumped() -> None:
 
 def test_a_node_that_was_busy_for_a_minute_has_seen_no_jump() -> None:
     clock = ManualClock()
-    watch = ClockWatch(clock)
+    watch = ClockMonitor(clock)
     clock.now += 60
     assert not watch.look()

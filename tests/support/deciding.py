@@ -26,7 +26,7 @@ from edgetune_node.events.events import (
     Tick,
 )
 from edgetune_node.events.publisher import Publisher
-from edgetune_node.events.records import HealthFigures, Missed, Stored
+from edgetune_node.events.records import HealthFigures, LostSamples, Stored
 from edgetune_node.monitor.restoring import restored
 from edgetune_signal import Chunk
 
@@ -62,9 +62,9 @@ class World:
             "outbox_dropped": 0,
         }
 
-    def missed(self, asset: str) -> Missed:
+    def missed(self, asset: str) -> LostSamples:
         del asset
-        return Missed(2, 3)
+        return LostSamples(2, 3)
 
     def answer_of(self, asset: str | None, command_id: str) -> bytes | None:
         return self.answers.get((asset, command_id))
@@ -105,7 +105,7 @@ class Bench:
             settings,
             publisher=Publisher(Topics("edgetune", "n"), "boot", self.clock),
             new_id=lambda: f"e{next(numbers)}",
-            surroundings=self.world,
+            environment=self.world,
             first_use=self.world.first_use,
             restored={name: restored(name, (last or {}).get) for name in assets},
             capabilities=[],

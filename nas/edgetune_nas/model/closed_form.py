@@ -116,7 +116,7 @@ def discriminant(
 
 
 def fill_absent(weight: Floats, bias: Floats, y: Labels, kinds: tuple[int, ...]) -> None:
-    """Give each row of a kind without windows the row of another kind of its class, in place.
+    """Return each row of a kind without windows the row of another kind of its class, in place.
 
     The maximum stays the same, and int8 needs no range for a bias that is never reached.
     """

@@ -106,7 +106,7 @@ class _Walk:
         self._values |= {name: _Value(each, constant=False) for name, each in graph.inputs.items()}
 
     def step(self, node: Node) -> None:
-        """Take in the next node."""
+        """Process the next node."""
         where = f"node {node.name}, {node.op[:40]!r},"
         if node.op not in OPERATIONS:
             raise WireError(f"{where} is an operation that edgetune does not write")
@@ -138,7 +138,7 @@ class _Walk:
                 raise WireError(f"{name} is given with shape {wanted.shape}, and not computed so")
 
     def _result(self, node: Node, inputs: list[_Value]) -> _Value | None:
-        """Give what ``node`` makes of ``inputs``; None where they do not fit it."""
+        """Return what ``node`` makes of ``inputs``; None where they do not fit it."""
         if node.op in ("QuantizeLinear", "DequantizeLinear"):
             return _converted(node, inputs)
         data, rest = inputs[0], inputs[1:]

@@ -103,7 +103,7 @@ class Exploration:
         return engine.stopped_by or "converged"
 
     def too_short(self) -> str:
-        """Say why a search that time has stopped trained no network, and which budget would do here."""
+        """Return why a search that time has stopped trained no network, and which budget would do here."""
         enough = ROOM * (self._monitor.elapsed + EXPORT_SECONDS * self._slowness + TORCH_SECONDS)
         return (
             f"no network was trained: {self._monitor.seconds:g} s are too short, for loading torch may take "

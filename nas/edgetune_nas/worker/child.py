@@ -160,7 +160,7 @@ def _say(events: TextIO, event: SearchEvent) -> None:
 
 
 def _limit(max_rss_bytes: int | None) -> None:
-    """Give way to the node, use one thread, and bound the address space."""
+    """Yield way to the node, use one thread, and bound the address space."""
     os.nice(NICENESS)
     os.environ["OMP_NUM_THREADS"] = "1"
     if max_rss_bytes is not None:

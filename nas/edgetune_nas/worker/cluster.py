@@ -123,7 +123,7 @@ class Cluster(Evaluators):
         return set(self._client.scheduler_info(n_workers=-1)["workers"])
 
     def _watch(self) -> None:
-        """Say which workers come and go; fail what is pending where none is left for long."""
+        """Report which workers come and go; fail what is pending where none is left for long."""
         without = 0.0
         while not self._ended.wait(LOOK_S):
             if self._client.status != "running":

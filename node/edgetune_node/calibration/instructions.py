@@ -47,7 +47,7 @@ class Scene:
 
 
 def instruction(phase: CalibrationPhase, scene: Scene) -> str:  # noqa: C901 - one case per phase
-    """Say in one sentence what the person should do now, or what the node does without them."""
+    """Return in one sentence what the person should do now, or what the node does without them."""
     match phase:
         case "waiting":
             return f"{_again(scene)}{_prepare(scene)} and publish cmd/continue ({scene.place})"

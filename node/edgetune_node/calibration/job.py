@@ -167,7 +167,7 @@ class Calibration:
             raise Refused(f"the job has ended ({self.phase})")
 
     def view(self, now: float) -> dict[str, Any]:
-        """Give the fields of `CalibrationStatus`, except those that every message has.
+        """Return the fields of `CalibrationStatus`, except those that every message has.
 
         The ETA is the machine's own time; how long a person takes to get ready is not in it.
         """
@@ -294,7 +294,7 @@ class Calibration:
     # ---- how far it is -----------------------------------------------------------------------------------------
 
     def _done_s(self, now: float) -> float:
-        """Give the expected seconds of what lies behind."""
+        """Return the expected seconds of what lies behind."""
         match self._later:
             case None:
                 return self._collection.done_s(now)

@@ -20,12 +20,12 @@ JUDGED_AT_ONCE = 65_536
 
 
 def take_samples(seconds: float, spec: StreamSpec) -> int:
-    """Give the samples per channel of a take of ``seconds``."""
+    """Return the samples per channel of a take of ``seconds``."""
     return max(1, round(seconds * spec.rate_hz))
 
 
 def take_bytes(seconds: float, spec: StreamSpec) -> int:
-    """Give the memory that a take of ``seconds`` needs, in bytes."""
+    """Return the memory that a take of ``seconds`` needs, in bytes."""
     return take_samples(seconds, spec) * spec.channels * BYTES_PER_SAMPLE
 
 
@@ -83,7 +83,7 @@ class Take:
         return self._filled / self._samples.shape[1]
 
     def push(self, chunk: Chunk) -> None:
-        """Take in as much of a chunk as is still missing; nothing once complete or refused."""
+        """Process as much of a chunk as is still missing; nothing once complete or refused."""
         if self.complete or self.refusal is not None:
             return
         misfit = self._misfit(chunk)

@@ -100,7 +100,7 @@ class GuidedCollection:
         self._spec = spec
         self._clip_level = clip_level
         self._marks = {"subject": subject, "condition": condition, "sensor": sensor}
-        self._doubt = doubt
+        self._confidence = doubt
         self._refuse_doubtful = refuse_doubtful
         self._timeout_s = timeout_s
         self._refusals = 0
@@ -136,7 +136,7 @@ class GuidedCollection:
         return len(self._classes) * self.takes * self._step_s
 
     def done_s(self, now: float) -> float:
-        """Give the seconds of takes and countdowns that lie behind."""
+        """Return the seconds of takes and countdowns that lie behind."""
         done = len(self.paths) * self._step_s
         match self.phase:
             case "countdown" | "recording":
@@ -147,7 +147,7 @@ class GuidedCollection:
                 return done
 
     def left_s(self, now: float) -> float:
-        """Give the seconds until the countdown or the take ends; 0 in other phases."""
+        """Return the seconds until the countdown or the take ends; 0 in other phases."""
         match self.phase:
             case "countdown":
                 return max(0.0, (self._countdown_s or 0.0) - (now - self._since))
@@ -198,7 +198,7 @@ class GuidedCollection:
         if not take.complete:
             return None
         recording = take.recording(self.take, self.takes, shaft_rpm=samples.shaft_rpm, **self._marks)
-        doubt = self._doubt(recording)
+        doubt = self._confidence(recording)
         if doubt is not None and self._refuse_doubtful:
             self._fail(f"{self.class_!r} is not taken: {doubt}; mend it first, or send accept_zone: true")
             return None

@@ -42,7 +42,7 @@ FAILED, USAGE = 1, 2
 
 
 def build(names: list[str]) -> typer.Typer:
-    """Give an application with the commands ``names``; other commands' modules stay unimported."""
+    """Return an application with the commands ``names``; other commands' modules stay unimported."""
     app = typer.Typer(
         name="edgetune",
         help="An MQTT edge node that classifies vibration or EMG and redesigns its own network on the spot.",

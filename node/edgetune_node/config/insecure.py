@@ -26,7 +26,7 @@ def modes(mqtt: MqttSection) -> list[Insecure]:
 
 
 def described(mqtt: MqttSection) -> list[str]:
-    """Say for ``info`` each insecure mode, and whether it was asked for or should be."""
+    """Return for ``info`` each insecure mode, and whether it was asked for or should be."""
     return [f"mqtt: {WORDS[mode]}" + _whether(mqtt, mode) for mode in modes(mqtt)]
 
 

@@ -317,7 +317,7 @@ class Settings(BaseSettings):
         return assets
 
     def redacted(self) -> dict[str, Any]:
-        """Give the configuration as JSON values, secrets (a plug-in's options included) replaced by asterisks."""
+        """Return the configuration as JSON values, secrets (a plug-in's options included) replaced by asterisks."""
         values = self.model_dump(mode="json", exclude_none=True)
         for asset in values["asset"]:
             asset["source"] = {

@@ -59,7 +59,7 @@ def problems(error: ValidationError) -> list[str]:
 
 
 def _sentence(item: ErrorDetails) -> str:
-    """Say what is wrong; of a name that is not one, what a name may hold in place of the pattern."""
+    """Return what is wrong; of a name that is not one, what a name may hold in place of the pattern."""
     pattern = str(item.get("ctx", {}).get("pattern", ""))
     begins, _, rest = pattern.removeprefix("^[").removesuffix("]*$").partition("][")
     if item["type"] != "string_pattern_mismatch" or begins != "A-Za-z0-9" or not rest.startswith(begins):

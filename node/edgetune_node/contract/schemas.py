@@ -31,7 +31,7 @@ SAMPLES = "Sample blocks, for assets whose source is `mqtt`; signal/README.md de
 
 
 def generate() -> dict[str, dict[str, Any]]:
-    """Give every document by its file name.
+    """Return every document by its file name.
 
     Returns
     -------

@@ -30,7 +30,7 @@ def sign(key: bytes, topic: str, payload: bytes) -> str:
 
 
 def seal(key: bytes, topic: str, payload: bytes) -> bytes:
-    """Give the payload in an envelope with its signature, for MQTT 3.1.1, which has no user properties."""
+    """Return the payload in an envelope with its signature, for MQTT 3.1.1, which has no user properties."""
     return json.dumps({"payload": payload.decode(), "signature": sign(key, topic, payload)}).encode()
 
 
@@ -51,7 +51,7 @@ def unseal(payload: bytes) -> tuple[bytes, str | None]:
 def refusal(
     key: bytes, topic: str, payload: bytes, signature: str | None, command: Command, now: datetime
 ) -> str | None:
-    """Say why a command is not to be carried out; None where its signature and time are right.
+    """Return why a command is not to be carried out; None where its signature and time are right.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ DURABLE_REJECTIONS, DURABLE_PER_S = 20, 1.0
 NO_ROOM = "more commands came than the node can handle, and this one was not carried out; send it again later"
 
 
-class Gate:
+class CommandAdmission:
     """Lets a command in, or answers it there and then.
 
     Parameters
@@ -119,7 +119,7 @@ class Gate:
     def answer(
         self, event: CommandArrived, command: Command, answer: Answer, effects: list[Effect], note: Callable[[], bytes]
     ) -> list[Effect]:
-        """Give the first answer to a command that was let in, in its place among the ``effects`` it has.
+        """Return the first answer to a command that was let in, in its place among the ``effects`` it has.
 
         ``note`` is called for what shall be kept beside a command that goes on.
         """
@@ -177,7 +177,7 @@ class Gate:
             raise Refused("it came before, and was not accepted or was interrupted; send it anew, under a new id")
 
     def _repeat(self, event: CommandArrived, answer: bytes) -> list[Effect]:
-        """Give a command that came before the answer it got then."""
+        """Answer a command that came before the answer it got then."""
         first = Response.model_validate_json(answer)
         again = Response(
             id=first.id,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from edgetune_node.calibration import Calibration, check
 from edgetune_node.contract import Recalibrate
 from edgetune_node.errors import Refused
-from edgetune_node.monitor import zone_doubt
+from edgetune_node.monitor import zone_warning
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +70,6 @@ def begin(
         sensor=settings.sensor,
         clip_level=settings.clip_level,
         collected=collected,
-        doubt=partial(zone_doubt, settings=settings),
+        doubt=partial(zone_warning, settings=settings),
         now=now,
     )

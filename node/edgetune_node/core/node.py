@@ -7,11 +7,11 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
 from edgetune_nas.search import SearchProgress
-from edgetune_node.clock import ClockWatch
+from edgetune_node.clock import ClockMonitor
 from edgetune_node.config import insecure
 from edgetune_node.contract import Health, Response, Status
-from edgetune_node.core.admission import NO_ROOM, Gate
-from edgetune_node.core.desk import Desk
+from edgetune_node.core.admission import NO_ROOM, CommandAdmission
+from edgetune_node.core.jobs import AssetJobs
 from edgetune_node.core.resumption import NO_ASSET, Interrupted, resumable
 from edgetune_node.errors import Refused
 from edgetune_node.events import (
@@ -48,27 +48,27 @@ if TYPE_CHECKING:
     from edgetune_node.clock import Clock
     from edgetune_node.config import Settings
     from edgetune_node.contract import BrokerInfo, Command
-    from edgetune_node.events import HealthFigures, Missed, Publisher, Stored
+    from edgetune_node.events import HealthFigures, LostSamples, Publisher, Stored
     from edgetune_node.monitor import Restored
 
 
-class Surroundings(Protocol):
+class Environment(Protocol):
     """What the node asks of the world outside: figures, memory of commands, stored recordings."""
 
     def vitals(self) -> HealthFigures:
         """Return the fields of ``health`` that the process and the machine know."""
         ...
 
-    def missed(self, asset: str) -> Missed:
-        """Give what of an asset's samples was never taken in."""
+    def missed(self, asset: str) -> LostSamples:
+        """Return what of an asset's samples was never taken in."""
         ...
 
     def answer_of(self, asset: str | None, command_id: str) -> bytes | None:
-        """Give the answer that a command of this id got, if there was one."""
+        """Return the answer that a command of this id got, if there was one."""
         ...
 
     def stored(self, asset: str) -> Stored:
-        """Give what is stored of an asset."""
+        """Return what is stored of an asset."""
         ...
 
 
@@ -99,7 +99,7 @@ class Node:
         *,
         publisher: Publisher,
         new_id: Callable[[], str],
-        surroundings: Surroundings,
+        environment: Environment,
         first_use: Callable[[str, datetime], bool],
         restored: Mapping[str, Restored],
         capabilities: Sequence[str],
@@ -107,8 +107,8 @@ class Node:
         self._settings = settings
         self._publisher = publisher
         self._clock: Clock = publisher.clock
-        self._clock_watch = ClockWatch(publisher.clock)
-        self._world = surroundings
+        self._clock_watch = ClockMonitor(publisher.clock)
+        self._world = environment
         self._capabilities = list(capabilities)
         self._started = publisher.clock.monotonic()
         self._last_health = float("-inf")
@@ -117,12 +117,12 @@ class Node:
         self.assets = {
             section.id: Asset(section, publisher, new_id, restored.get(section.id)) for section in settings.asset
         }
-        self.desks = {
-            name: Desk(asset, publisher, lambda name=name: surroundings.stored(name))  # type: ignore[misc]
+        self.jobs = {
+            name: AssetJobs(asset, publisher, lambda name=name: environment.stored(name))  # type: ignore[misc]
             for name, asset in self.assets.items()
         }
-        self._gate = Gate(
-            settings.mqtt.command_key, self.assets, publisher, answer_of=surroundings.answer_of, first_use=first_use
+        self._admission = CommandAdmission(
+            settings.mqtt.command_key, self.assets, publisher, answer_of=environment.answer_of, first_use=first_use
         )
         self._at_work: tuple[str, str | None] | None = None
         self._searching: tuple[str, str] | None = None
@@ -139,7 +139,7 @@ class Node:
         return self._settle(effects)
 
     def handle(self, event: Event) -> list[Effect]:
-        """Take in one event; give what shall be done about it, in order."""
+        """Process one event; return what shall be done about it, in order."""
         self._at_work = None
         match event:
             case ChunkArrived():
@@ -148,9 +148,9 @@ class Node:
             case Tick():
                 effects = self._tick()
             case CommandArrived():
-                effects = self._gate.admit(event, self._command)
+                effects = self._admission.admit(event, self._command)
             case CommandRefused():
-                effects = self._gate.turn_away(event.command, NO_ROOM, in_memory=True)
+                effects = self._admission.turn_away(event.command, NO_ROOM, in_memory=True)
             case ContextArrived():
                 effects = self._context(event)
             case LinkChanged():
@@ -163,7 +163,7 @@ class Node:
             case SearchReported():
                 effects = self._searched(event)
             case RecordingSaved() | NovelChanged():
-                effects = self.desks[event.asset].saved(event)
+                effects = self.jobs[event.asset].saved(event)
             case ModelReady():
                 effects = self._model_ready(event)
             case StopRequested():
@@ -171,12 +171,12 @@ class Node:
         return self._settle(effects, event)
 
     def announce(self) -> list[Effect]:
-        """Say everything that is retained; ``online`` last, so that what it vouches for is already there."""
+        """Return everything that is retained; ``online`` last, so that what it vouches for is already there."""
         effects: list[Effect] = [self._info(), self._health()]
         for name, asset in self.assets.items():
             effects += asset.announce()
-            effects += self.desks[name].state(always=True)
-            effects += self.desks[name].progress(always=True)
+            effects += self.jobs[name].state(always=True)
+            effects += self.jobs[name].progress(always=True)
         return [*effects, self._publisher.publish(Status(status="online"), None, Durability.TELEMETRY)]
 
     # ---- events ------------------------------------------------------------------------------------------------
@@ -196,12 +196,12 @@ class Node:
     def _command(self, event: CommandArrived, command: Command) -> list[Effect]:
         if event.asset is None:
             detail = {"version": version("edgetune"), "uptime_s": round(self._clock.monotonic() - self._started, 1)}
-            return self._gate.answer(event, command, Answer("done", detail=detail), [], bytes)
-        desk = self._desk(event.asset)
+            return self._admission.answer(event, command, Answer("done", detail=detail), [], bytes)
+        jobs = self._desk(event.asset)
         origin = Origin(event.name, command.id, event.response_topic, event.correlation)
-        answer, effects = desk.command(command, origin)
-        told = self._gate.answer(event, command, answer, effects, lambda: desk.job_note)
-        return told if answer.final else [*told, *desk.tick()]
+        answer, effects = jobs.command(command, origin)
+        told = self._admission.answer(event, command, answer, effects, lambda: jobs.job_note)
+        return told if answer.final else [*told, *jobs.tick()]
 
     def _context(self, event: ContextArrived) -> list[Effect]:
         asset = self.assets.get(event.asset)
@@ -212,10 +212,10 @@ class Node:
     def _searched(self, event: SearchReported) -> list[Effect]:
         if not isinstance(event.event, SearchProgress) and self._searching == (event.asset, event.job):
             self._searching = None
-        return self.desks[event.asset].searched(event.job, event.event)
+        return self.jobs[event.asset].searched(event.job, event.event)
 
     def _model_ready(self, event: ModelReady) -> list[Effect]:
-        effects = self.desks[event.asset].model_ready(event)
+        effects = self.jobs[event.asset].model_ready(event)
         return [*effects, self._info()] if event.subject is not None and self._connected else effects
 
     @staticmethod
@@ -226,14 +226,14 @@ class Node:
     # ---- inside ------------------------------------------------------------------------------------------------
 
     def _resume(self, job: Interrupted) -> list[Effect]:
-        desk = None if job.asset is None else self.desks.get(job.asset)
-        if desk is None:
+        jobs = None if job.asset is None else self.jobs.get(job.asset)
+        if jobs is None:
             raise Refused(NO_ASSET)
-        return desk.take_up(job.name, *resumable(job))
+        return jobs.take_up(job.name, *resumable(job))
 
     def _not_resumed(self, job: Interrupted, reason: str) -> list[Effect]:
-        if job.asset in self.desks:
-            self.desks[job.asset].remark(f"{job.name} was interrupted by a restart")
+        if job.asset in self.jobs:
+            self.jobs[job.asset].remark(f"{job.name} was interrupted by a restart")
         note = job.read_note()
         replies = self._publisher.respond(
             job.asset,
@@ -243,11 +243,11 @@ class Node:
         )
         return [*replies, FinishCommand(job.asset, job.name, job.command_id, replies[0].message.json_bytes())]
 
-    def _desk(self, asset: str) -> Desk:
+    def _desk(self, asset: str) -> AssetJobs:
         """Return the desk of an asset, and remember that it works now and which job it had; see `broken`."""
-        desk = self.desks[asset]
-        self._at_work = asset, desk.job
-        return desk
+        jobs = self.jobs[asset]
+        self._at_work = asset, jobs.job
+        return jobs
 
     def _settle(self, effects: list[Effect], event: Event | None = None) -> list[Effect]:
         """Let one search run at a time, and say what changed."""
@@ -256,7 +256,7 @@ class Node:
             if isinstance(effect, StartSearch):
                 if self._searching is not None:
                     self._waiting.append(effect)
-                    settled += self.desks[effect.asset].queued()
+                    settled += self.jobs[effect.asset].queued()
                     continue
                 self._searching = (effect.asset, effect.job)
             elif isinstance(effect, CancelSearch) and self._searching != (effect.asset, effect.job):
@@ -268,19 +268,19 @@ class Node:
             search = self._waiting.popleft()
             self._searching = (search.asset, search.job)
             settled.append(search)
-        for desk in self._concerned(event):
-            settled += desk.state()
-            settled += desk.progress()
+        for jobs in self._concerned(event):
+            settled += jobs.state()
+            settled += jobs.progress()
         return settled
 
-    def _concerned(self, event: Event | None) -> Iterable[Desk]:
+    def _concerned(self, event: Event | None) -> Iterable[AssetJobs]:
         """Desks that an event may have changed: of what comes for one asset, that asset's."""
         match event:
             case ChunkArrived() | ContextArrived() | CommandArrived():
-                return [self.desks[event.asset]] if event.asset in self.desks else []
+                return [self.jobs[event.asset]] if event.asset in self.jobs else []
             case CommandRefused():
                 return []
-        return self.desks.values()
+        return self.jobs.values()
 
     def broken(self, event: Event, reason: str) -> list[Effect]:
         """Answer a command, or end a job, that a defect of ours keeps from going on, so that nobody waits for ever.
@@ -289,17 +289,17 @@ class Node:
         """
         told = f"the node failed over it: {reason}; its log says more"
         asset, before = self._at_work or ("", None)
-        job = self.desks[asset].job if asset else None
+        job = self.jobs[asset].job if asset else None
         match event:
             case CommandArrived() if job is not None and job != before:
-                ended = self._settle(self.desks[asset].broke(job, told))
+                ended = self._settle(self.jobs[asset].broke(job, told))
                 return [*ended, *([] if event.ack is None else [AckCommand(event.ack)])]
             case CommandArrived():
-                return self._gate.turn_away(event, told)
+                return self._admission.turn_away(event, told)
             case ModelReady() | RecordingSaved() | NovelChanged() | SearchReported():
-                return self._settle(self.desks[event.asset].broke(event.job, told))
+                return self._settle(self.jobs[event.asset].broke(event.job, told))
             case ChunkArrived() | Tick() if job is not None:
-                return self._settle(self.desks[asset].broke(job, told))
+                return self._settle(self.jobs[asset].broke(job, told))
         return []
 
     def _info(self) -> Effect:

@@ -67,7 +67,7 @@ class Interrupted:
     note: bytes = b""
 
     def read_note(self) -> JobNote:
-        """Give the note; an empty one where it was written by another version."""
+        """Return the note; an empty one where it was written by another version."""
         try:
             return JobNote.model_validate_json(self.note or b"{}")
         except ValidationError:
@@ -75,7 +75,7 @@ class Interrupted:
 
 
 def newcomer(job: str, classes: tuple[str, ...]) -> Recalibrate:
-    """Give the guided calibration of a person without a model."""
+    """Return the guided calibration of a person without a model."""
     return Recalibrate(
         id=job, source="live", classes=list(classes), takes=NEWCOMER_TAKES, seconds_per_take=NEWCOMER_TAKE_S
     )

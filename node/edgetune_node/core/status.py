@@ -19,7 +19,7 @@ PROGRESS_S = 0.5
 SHOWN_AT_ONCE = ("phase", "class_", "take", "instruction", "search_phase")
 
 
-class Standing:
+class StatusReporter:
     """Remembers what was published of one asset, so that nothing is published twice.
 
     Parameters

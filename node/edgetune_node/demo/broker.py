@@ -57,7 +57,7 @@ def find_mosquitto() -> str | None:
 
 
 def choose_broker(name: Literal["mosquitto", "iotcore"] | None) -> str | None:
-    """Give the path of mosquitto, or None for the package's broker; without a name, what is there.
+    """Return the path of mosquitto, or None for the package's broker; without a name, what is there.
 
     Raises
     ------

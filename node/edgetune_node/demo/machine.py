@@ -102,7 +102,7 @@ class Machine:
         self._source.close()
 
     def closed_spans(self, settle_s: float) -> list[tuple[float, float, str]]:
-        """Give ``(from, to, class)`` of every condition, without the first ``settle_s`` after each switch."""
+        """Return ``(from, to, class)`` of every condition, without the first ``settle_s`` after each switch."""
         ends = [start for start, _ in self.spans[1:]] + [time.monotonic()]
         return [
             (start + settle_s, end, class_)

@@ -116,7 +116,7 @@ def chapter_of(calibration: CalibrationStatus | None, before: str) -> str:
 
 
 def sentence(calibration: CalibrationStatus) -> str:
-    """Say what to show beside the bar."""
+    """Return what to show beside the bar."""
     if calibration.phase != "searching":
         return calibration.instruction
     best = ""

@@ -51,13 +51,13 @@ class Scene:
 
 
 def simulated(seed: int) -> Scene:
-    """Give the simulated bearing in four conditions; ``seed`` picks one of many."""
+    """Return the simulated bearing in four conditions; ``seed`` picks one of many."""
     source = open_source("simulated", SIMULATED_SPEC, {"machine": "bearing", "seed": seed, "block_s": DEFAULT_BLOCK_S})
     return Scene(source, SIMULATED_CONDITIONS, HEALTHY, SIMULATED_FAULTS)
 
 
 def recorded(folder: Path) -> Scene:
-    """Give a machine that plays the recordings in ``folder``; their labels are its classes.
+    """Return a machine that plays the recordings in ``folder``; their labels are its classes.
 
     Each recording goes on where it was left, so that a fault is shown with samples that were not collected before,
     as long as the recording lasts.
@@ -96,7 +96,7 @@ class RecordingsPlayer:
         self._seam = False
 
     def play(self, n: int) -> tuple[Samples, bool]:
-        """Give the next 1 to ``n`` samples, and whether they do not follow on those before."""
+        """Return the next 1 to ``n`` samples, and whether they do not follow on those before."""
         samples = self._samples[self._label]
         start = self._position[self._label]
         part = samples[:, start : start + n]

@@ -61,7 +61,7 @@ class Screen:
         self.console.rule(f"[bold]{escape(title)}", align="left")
 
     def bar(self, speaker: Speaker) -> AbstractContextManager[Callable[[float, str], None]]:
-        """Give a function that shows ``(percent, text)``; a terminal's bar is gone when the context ends."""
+        """Return a function that shows ``(percent, text)``; a terminal's bar is gone when the context ends."""
         label = f"{'':{TIME_WIDTH + 2}}[{_COLOURS[speaker]}]{speaker:<{SPEAKER_WIDTH}}[/]"
         return open_bar(self.console, label, line=lambda text: self.say(speaker, text))
 

@@ -27,7 +27,7 @@ class Summary:
     broker: str
 
     def as_json(self) -> dict[str, Any]:
-        """Give plain JSON values.
+        """Return plain JSON values.
 
         Every fault that the SCADA saw is there; ``latency_s`` runs from the machine's last switch to the SCADA's sight
         of the fault, and ``machine`` is the condition it was in.

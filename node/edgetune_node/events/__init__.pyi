@@ -35,8 +35,8 @@ from .publisher import Publisher as Publisher
 from .records import (
     Answer as Answer,
     HealthFigures as HealthFigures,
+    LostSamples as LostSamples,
     MachineFigures as MachineFigures,
-    Missed as Missed,
     Origin as Origin,
     Stored as Stored,
 )

@@ -38,7 +38,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Missed:
+class LostSamples:
     """Samples of an asset that never came in: chunks that found no room, blocks that were lost on the way."""
 
     dropped_chunks: int = 0

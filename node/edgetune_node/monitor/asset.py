@@ -11,12 +11,12 @@ from edgetune_node.clock import from_ns
 from edgetune_node.contract import NOVEL, AssetHealth, Classification, Context, parse_context
 from edgetune_node.errors import PayloadError
 from edgetune_node.events import Durability, SourceRefused
-from edgetune_node.monitor.drift import DriftWatch
+from edgetune_node.monitor.drift import DriftMonitor
 from edgetune_node.monitor.inference import Verdict, judge
 from edgetune_node.monitor.labelling import UNUSABLE, Recent, novel_recording
 from edgetune_node.monitor.machine_state import NOT_RUNNING
 from edgetune_node.monitor.messages import model_message
-from edgetune_node.monitor.novelty import NovelWatch
+from edgetune_node.monitor.novelty import NoveltyRecorder
 from edgetune_node.monitor.stream_health import StreamHealth
 from edgetune_node.monitor.task_monitor import task_monitor
 from edgetune_signal import Windower
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edgetune_nas.bundle import Bundle
     from edgetune_node.config import AssetSection
     from edgetune_node.contract import Shelve
-    from edgetune_node.events import Missed, NovelChanged, Publish, Publisher, SourceChanged
+    from edgetune_node.events import LostSamples, NovelChanged, Publish, Publisher, SourceChanged
     from edgetune_node.monitor.restoring import Restored
     from edgetune_signal import Chunk, Recording, Window
 
@@ -76,8 +76,8 @@ class Asset:
     ) -> None:
         self.settings: Final = settings
         self.recent: Final = Recent(settings.rate_hz)
-        self.novelty: Final = NovelWatch(settings)
-        self.drift: Final = DriftWatch(settings, None if restored is None else restored.drift)
+        self.novelty: Final = NoveltyRecorder(settings)
+        self.drift: Final = DriftMonitor(settings, None if restored is None else restored.drift)
         self._publisher = publisher
         self._monitor = task_monitor(settings, publisher, new_id, self.novelty, self.drift, restored)
         self._stream = StreamHealth(settings, publisher.clock)
@@ -137,7 +137,7 @@ class Asset:
         novel = self.novelty.suggestion(self._subject if self.settings.personal else None)
         return (*([] if novel is None else [novel]), *self._monitor.suggestions, *self.drift.reasons)
 
-    def health(self, missed: Missed) -> AssetHealth:
+    def health(self, missed: LostSamples) -> AssetHealth:
         """Return the asset's part of ``health``."""
         p50, p99 = np.percentile(self._latencies, (50, 99)) if self._latencies else (None, None)
         return AssetHealth(

@@ -11,7 +11,7 @@ DOUBTFUL, SURE_AGAIN = 0.9, 0.5
 """Part of them without a vote from which it is said, and under which it is taken back."""
 
 
-class DoubtWatch:
+class ConfidenceMonitor:
     """Counts the usable windows that the alarm could not count, because the network was not sure enough of them.
 
     Parameters

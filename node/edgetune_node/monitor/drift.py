@@ -55,7 +55,7 @@ RULES: Final[Mapping[str, _Rule]] = {
 }
 
 
-class DriftWatch:
+class DriftMonitor:
     """Holds the minutes of a healthy machine against those after calibration.
 
     Figures are averaged over blocks of `BLOCK_S` seconds of signal in which no fault is active, or of `BLOCK_SIGNS`

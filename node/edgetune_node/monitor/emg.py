@@ -27,7 +27,7 @@ REMEMBERED_S = 1.0
 """Stream remembered beyond the windows that decide about an end, for activity that begins before its first window."""
 
 
-class MuscleWatch:
+class EmgMonitor:
     """Turns the samples and verdicts of one person into features and signs.
 
     Parameters

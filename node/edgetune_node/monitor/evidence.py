@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgetune_node.config import AssetSection
     from edgetune_node.contract import PhysicsWord
     from edgetune_node.monitor.alarm import AlarmState
-    from edgetune_node.monitor.vibration import VibrationWatch
+    from edgetune_node.monitor.vibration import VibrationMonitor
     from edgetune_node.monitor.vibration_parts import WindowsPart
     from edgetune_signal.stream import Samples
     from edgetune_signal.vibration import Defect, Zone
@@ -43,7 +43,7 @@ class PhysicsVerdict:
     zone: Zone | None
 
 
-class EvidenceWatch:
+class EvidenceCollector:
     """Collects the evidence for the alarm's state.
 
     Parameters
@@ -54,7 +54,7 @@ class EvidenceWatch:
         What physics sees.
     """
 
-    def __init__(self, settings: AssetSection, vibration: VibrationWatch) -> None:
+    def __init__(self, settings: AssetSection, vibration: VibrationMonitor) -> None:
         self._settings = settings
         self._vibration = vibration
         self._windows: deque[tuple[str, Samples]] = deque(maxlen=min(settings.alarm.window, WINDOWS))

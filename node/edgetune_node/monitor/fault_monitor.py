@@ -9,11 +9,11 @@ from edgetune_node.clock import from_ns
 from edgetune_node.contract import NOVEL
 from edgetune_node.events import Durability
 from edgetune_node.monitor.alarm import Alarm
-from edgetune_node.monitor.confidence import DoubtWatch
-from edgetune_node.monitor.evidence import EvidenceWatch
-from edgetune_node.monitor.machine_state import Running
+from edgetune_node.monitor.confidence import ConfidenceMonitor
+from edgetune_node.monitor.evidence import EvidenceCollector
+from edgetune_node.monitor.machine_state import MachineState
 from edgetune_node.monitor.messages import fault_message
-from edgetune_node.monitor.vibration import VibrationWatch
+from edgetune_node.monitor.vibration import VibrationMonitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from edgetune_node.contract import Context, Shelve
     from edgetune_node.events import Publish, Publisher
     from edgetune_node.monitor.alarm import AlarmState
-    from edgetune_node.monitor.drift import DriftWatch
+    from edgetune_node.monitor.drift import DriftMonitor
     from edgetune_node.monitor.inference import Verdict
-    from edgetune_node.monitor.novelty import NovelWatch
+    from edgetune_node.monitor.novelty import NoveltyRecorder
     from edgetune_signal import Chunk, Window
 
 
@@ -52,8 +52,8 @@ class FaultMonitor:
         settings: AssetSection,
         publisher: Publisher,
         new_id: Callable[[], str],
-        novelty: NovelWatch,
-        drift: DriftWatch,
+        novelty: NoveltyRecorder,
+        drift: DriftMonitor,
         alarm: AlarmState | None,
     ) -> None:
         self._settings = settings
@@ -62,17 +62,17 @@ class FaultMonitor:
         self._novelty = novelty
         self._drift = drift
         self._alarm = Alarm(settings.alarm, settings.healthy_class, new_id, alarm)
-        self._running = Running(settings.machine)
-        self._vibration = VibrationWatch(settings)
-        self._evidence = EvidenceWatch(settings, self._vibration)
-        self._doubt = DoubtWatch(settings.alarm.min_confidence)
+        self._running = MachineState(settings.machine)
+        self._vibration = VibrationMonitor(settings)
+        self._evidence = EvidenceCollector(settings, self._vibration)
+        self._confidence = ConfidenceMonitor(settings.alarm.min_confidence)
         self._model: str | None = None
         self._last_fault = float("-inf")
 
     @property
     def suggestions(self) -> tuple[str, ...]:
         """A network that is sure of hardly anything."""
-        return () if self._doubt.reason is None else (self._doubt.reason,)
+        return () if self._confidence.reason is None else (self._confidence.reason,)
 
     @property
     def problem(self) -> str | None:
@@ -98,7 +98,7 @@ class FaultMonitor:
         messages = [self._fault(state, Durability.RARE) for state in changes]
         self._novelty.hear(window, verdict.distance, self._alarm.state, self._clock.monotonic())
         if verdict.shares:
-            self._doubt.hear(confidence)
+            self._confidence.hear(confidence)
         if verdict.shares and not self._alarm.state.active:
             self._drift.hear(verdict.shares.get(self._settings.healthy_class, verdict.told[1]), verdict.distance)
         return messages
@@ -129,7 +129,7 @@ class FaultMonitor:
     def swap(self, model: str | None) -> None:
         """Go on with another model."""
         self._model = model
-        self._doubt.forget()
+        self._confidence.forget()
 
     def wear(self, subject: str) -> list[Publish]:
         """Do nothing: a machine's models do not depend on its subject."""

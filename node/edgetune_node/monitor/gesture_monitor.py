@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from edgetune_node.contract import UNKNOWN
 from edgetune_node.events import Durability
-from edgetune_node.monitor.emg import MuscleWatch
+from edgetune_node.monitor.emg import EmgMonitor
 from edgetune_node.monitor.messages import sign_message
 
 if TYPE_CHECKING:
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from edgetune_node.config import AssetSection
     from edgetune_node.contract import Context, Shelve
     from edgetune_node.events import Publish, Publisher
-    from edgetune_node.monitor.drift import DriftWatch
+    from edgetune_node.monitor.drift import DriftMonitor
     from edgetune_node.monitor.gestures import SignEvent
     from edgetune_node.monitor.inference import Verdict
-    from edgetune_node.monitor.novelty import NovelWatch
+    from edgetune_node.monitor.novelty import NoveltyRecorder
     from edgetune_signal import Chunk, Window
 
 
@@ -45,8 +45,8 @@ class GestureMonitor:
         settings: AssetSection,
         publisher: Publisher,
         new_id: Callable[[], str],
-        novelty: NovelWatch,
-        drift: DriftWatch,
+        novelty: NoveltyRecorder,
+        drift: DriftMonitor,
     ) -> None:
         self.rest_class = settings.healthy_class
         self._settings = settings
@@ -54,7 +54,7 @@ class GestureMonitor:
         self._new_id = new_id
         self._novelty = novelty
         self._drift = drift
-        self._muscles = MuscleWatch(settings, new_id)
+        self._emg = EmgMonitor(settings, new_id)
         self._subject = settings.subject
         self._model: str | None = None
 
@@ -71,20 +71,20 @@ class GestureMonitor:
     def classified(self, window: Window, verdict: Verdict, *, paused: bool) -> list[Publish]:
         """Count a window's verdict; publish the sign that it ends."""
         del paused
-        return self._ended(self._muscles.observe(verdict, window))
+        return self._ended(self._emg.observe(verdict, window))
 
     def push(self, chunk: Chunk, context: Context, *, rate_off: bool) -> list[Publish]:
         """Publish the features of the muscles if they are due."""
         del context
-        self._muscles.push(chunk)
-        features = self._muscles.look(self._publisher.clock.monotonic(), rate_off=rate_off)
+        self._emg.push(chunk)
+        features = self._emg.look(self._publisher.clock.monotonic(), rate_off=rate_off)
         if features is None:
             return []
         return [self._publisher.publish(features, self._settings.id, Durability.TELEMETRY)]
 
     def gap(self) -> list[Publish]:
         """Publish the running sign, if there is one: it ends here."""
-        return self._ended(self._muscles.gap())
+        return self._ended(self._emg.gap())
 
     def _ended(self, sign: SignEvent | None) -> list[Publish]:
         if sign is None or self._model is None:
@@ -107,7 +107,7 @@ class GestureMonitor:
         """Go on with another person; publish the running sign of the one before."""
         ended = self.gap()
         self._subject = subject
-        self._muscles = MuscleWatch(self._settings, self._new_id)
+        self._emg = EmgMonitor(self._settings, self._new_id)
         return ended
 
     def tick(self) -> list[Publish]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from edgetune_node.config import AssetSection
     from edgetune_node.contract import LabelCommand
-    from edgetune_node.monitor.novelty import NovelWatch, Span
+    from edgetune_node.monitor.novelty import NoveltyRecorder, Span
     from edgetune_signal import Chunk
     from edgetune_signal.stream import Samples
 
@@ -54,7 +54,7 @@ class Recent:
         return list(self._chunks)
 
     def push(self, chunk: Chunk) -> bool:
-        """Take in a chunk, and forget what is too old; gives whether nothing of before is left.
+        """Process a chunk, and forget what is too old; gives whether nothing of before is left.
 
         The cost does not grow with what is remembered.
         """
@@ -88,7 +88,7 @@ def labelled(
     command: LabelCommand,
     settings: AssetSection,
     recent: Recent,
-    novelty: NovelWatch,
+    novelty: NoveltyRecorder,
     *,
     subject: str,
     condition: str,
@@ -149,7 +149,7 @@ def novel_recording(
     condition: str,
     shaft_rpm: float | None,
 ) -> Recording | None:
-    """Give what ``chunks`` hold of ``span`` as a recording; None where that is less than a window.
+    """Return what ``chunks`` hold of ``span`` as a recording; None where that is less than a window.
 
     What of it is held out for testing is decided here, for ever. Recordings of one event are never split.
     """

@@ -14,7 +14,7 @@ RESUMES_AT = 1.5
 NOT_RUNNING = "not_running"
 
 
-class Running:
+class MachineState:
     """Knows whether one machine runs.
 
     Parameters

@@ -36,7 +36,7 @@ class Span:
     distance: float
 
 
-class NovelWatch:
+class NoveltyRecorder:
     """Follows the novel windows or unknown signs of one asset, and knows what is kept of them.
 
     Parameters

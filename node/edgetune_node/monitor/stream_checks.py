@@ -77,7 +77,7 @@ class UnitCheck:
         self.problem: str | None = None
 
     def look(self, samples: Samples) -> None:
-        """Look at the mean of some seconds, ``(channels, n)``."""
+        """Examine the mean of some seconds, ``(channels, n)``."""
         found = self._found(samples)
         self._looks = 0 if (found is None) == (self.problem is None) else self._looks + 1
         if self._looks >= LOOKS:

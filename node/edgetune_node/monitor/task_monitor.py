@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from edgetune_node.config import AssetSection
     from edgetune_node.contract import Context, Shelve
     from edgetune_node.events import Publish, Publisher
-    from edgetune_node.monitor.drift import DriftWatch
+    from edgetune_node.monitor.drift import DriftMonitor
     from edgetune_node.monitor.inference import Verdict
-    from edgetune_node.monitor.novelty import NovelWatch
+    from edgetune_node.monitor.novelty import NoveltyRecorder
     from edgetune_node.monitor.restoring import Restored
     from edgetune_signal import Chunk, Window
 
@@ -87,8 +87,8 @@ def task_monitor(
     settings: AssetSection,
     publisher: Publisher,
     new_id: Callable[[], str],
-    novelty: NovelWatch,
-    drift: DriftWatch,
+    novelty: NoveltyRecorder,
+    drift: DriftMonitor,
     restored: Restored | None,
 ) -> TaskMonitor:
     """Make the monitor of an asset's task. This is the one place that tells the tasks apart."""

@@ -62,7 +62,7 @@ class Physics:
         return self.condition is not None and bool(self.condition.lines)
 
 
-class VibrationWatch:
+class VibrationMonitor:
     """Looks at the last seconds of a machine's vibration every ``vibration_s``.
 
     Parameters
@@ -200,7 +200,7 @@ class VibrationWatch:
         return replace(found, shaft=None, band_hz=None, lines=(), match=None, quality=quality)
 
     def _slipped(self, found: Condition, samples: Samples, configured: float) -> Condition:
-        """Look at the speed that the spectrum shows near the configured one, too; the defect that is clearer counts."""
+        """Examine the speed that the spectrum shows near the configured one, too; the defect that is clearer counts."""
         spec = self._settings.spec
         rpm = self._believed(estimated_speed(samples, spec, ((1 - SLIP) * configured, (1 + SLIP) * configured)))
         if rpm is None or abs(rpm / configured - 1) < ROUNDED:

@@ -16,8 +16,8 @@ LONGEST_S = 60
 """So much of a recording is looked at; more would keep a small computer."""
 
 
-def zone_doubt(recording: Recording, settings: AssetSection) -> str | None:
-    """Say in which zone a healthy recording lies, where that is C or D.
+def zone_warning(recording: Recording, settings: AssetSection) -> str | None:
+    """Return in which zone a healthy recording lies, where that is C or D.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edgetune_node.contract import PROPERTY
 from edgetune_node.mqtt.broker_limits import Limits, limits_of
-from edgetune_node.mqtt.client_id_conflict import MAX_RECONNECT_S, MIN_RECONNECT_S, Takeovers
+from edgetune_node.mqtt.client_id_conflict import MAX_RECONNECT_S, MIN_RECONNECT_S, ClientIdConflicts
 from edgetune_node.mqtt.paho_client import Client
 from edgetune_node.mqtt.property_text import mend
 from edgetune_node.mqtt.signals import Down, Incoming, Sent, Signal, Up
@@ -121,7 +121,7 @@ class Connection:
         self._number = 0
         self._up = False
         self._jitter = jitter
-        self._takeovers = Takeovers()
+        self._conflicts = ClientIdConflicts()
         self._hung_up = False
         self._waits_s: tuple[float, float] | None = None
         self._refused = False
@@ -177,7 +177,7 @@ class Connection:
     @property
     def flapping(self) -> str | None:
         """What it looks like where the broker ends connections again and again; None once this one lasts."""
-        times = self._takeovers.seen(time.monotonic())
+        times = self._conflicts.seen(time.monotonic())
         if not times:
             return None
         return (
@@ -212,7 +212,7 @@ class Connection:
 
     def settled(self) -> None:
         """Note that the message over which the broker ended connections was found: the next may come soon."""
-        self._takeovers.settled()
+        self._conflicts.settled()
 
     def ack(self, token: int) -> None:
         """Acknowledge a message; one of an earlier connection is left, since the broker sends it again."""
@@ -282,7 +282,7 @@ class Connection:
     def _on_connect_fail(self, *_: Any) -> None:
         error = sys.exc_info()[1]  # paho calls this while it handles the error, and does not pass it on
         told = distrust(error) if isinstance(error, ssl.SSLCertVerificationError) else str(error)
-        self._takeovers.down(time.monotonic(), hung_up=False)
+        self._conflicts.down(time.monotonic(), hung_up=False)
         self._delay_reconnects(MAX_RECONNECT_S if isinstance(error, ssl.SSLError) else MAX_UNREACHABLE_S)
         self._signal(Down(f"no connection to {self._settings.where}: {told}"))
 
@@ -294,7 +294,7 @@ class Connection:
     def _on_disconnect(self, _client: Any, _userdata: Any, flags: Any, reason: Any, _properties: Any) -> None:
         blameless = reason.value in (OF_NO_MESSAGE if flags.is_disconnect_packet_from_server else OF_OUR_OWN)
         in_flight = bool(self._client._out_messages) or self._fences > self._fences_passed  # noqa: SLF001 - it tells nobody
-        self._takeovers.down(time.monotonic(), hung_up=self._hung_up, in_flight=in_flight and not blameless)
+        self._conflicts.down(time.monotonic(), hung_up=self._hung_up, in_flight=in_flight and not blameless)
         if self._up:
             self._delay_reconnects(MAX_UNREACHABLE_S)
             self._signal(Down(self.flapping or f"the connection was lost: {reason}", blameless=blameless))
@@ -315,7 +315,7 @@ class Connection:
 
     def _delay_reconnects(self, longest_s: float) -> None:
         """Wait as long as takeovers ask for, then ever longer while nothing comes of it, up to ``longest_s``."""
-        waits_s = self._takeovers.wait_s + self._jitter, max(longest_s, self._takeovers.wait_s) + self._jitter
+        waits_s = self._conflicts.wait_s + self._jitter, max(longest_s, self._conflicts.wait_s) + self._jitter
         if waits_s != self._waits_s:  # else paho would begin anew with the shortest
             self._waits_s = waits_s
             self._client.reconnect_delay_set(*waits_s)  # type: ignore[arg-type] # it only adds
@@ -330,7 +330,7 @@ class Connection:
             return
         self._up = True
         self._limits = self._limits.granted(self._subscriptions.granted, five=self._five)
-        self._takeovers.up(time.monotonic())
+        self._conflicts.up(time.monotonic())
         if self._subscriptions.refused is not None:
             _log.error("mqtt_subscription_refused", refused=self._subscriptions.refused)
         self._signal(Up(self._number, self._limits, self._subscriptions.refused))

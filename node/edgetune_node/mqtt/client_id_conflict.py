@@ -20,7 +20,7 @@ DOUBLINGS = 6
 """More would not lengthen the wait, and after a day of takeovers be more than a number holds."""
 
 
-class Takeovers:
+class ClientIdConflicts:
     """Counts the connections that ended soon and could be had again, and of them those that a broker ended by itself.
 
     Attributes
@@ -41,7 +41,7 @@ class Takeovers:
         self._in_order = True
 
     def up(self, now_s: float) -> None:
-        """Take in that a connection stands."""
+        """Process that a connection stands."""
         self.count += self._hung_up
         self.ends += self._ended and self._in_order
         self.resets += self._ended and not self._in_order
@@ -49,7 +49,7 @@ class Takeovers:
         self._up_s = now_s
 
     def down(self, now_s: float, *, hung_up: bool, in_flight: bool = False) -> None:
-        """Take in that it is gone, or that there was none to be had.
+        """Process that it is gone, or that there was none to be had.
 
         ``hung_up`` says that the broker ended it in good order, ``in_flight`` that it had not acknowledged a message:
         that message may be why it ended.

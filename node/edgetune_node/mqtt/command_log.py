@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from edgetune_node.mqtt.database import OutboxFile
+    from edgetune_node.mqtt.database import OutboxDatabase
 
 FINISHED_COMMANDS = 1000
 DAY_NS = 86_400 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
-class KeptCommand:
+class LoggedCommand:
     """A command that was accepted; ``answer`` is the newest answer worth repeating, ``time_ns`` when it was kept.
 
     ``note`` is what its owner wants to find again.
@@ -49,13 +49,13 @@ class _Command:
     note: bytes = b""
 
     def then(self, later: _Command) -> _Command:
-        """Give what is to be written when ``later`` is known too: the first final answer, else the first answer."""
+        """Return what is to be written when ``later`` is known too: the first final answer, else the first answer."""
         if self.finished or not later.finished:
             return self
         return replace(self, payload=b"", answer=later.answer, finished=True, note=b"")
 
 
-class KeptCommands:
+class CommandLog:
     """Accepted commands, on disk when a method returns; usable from any thread.
 
     What a full disk would not take is remembered until `rewrite` has written it, or the process ends.
@@ -73,7 +73,7 @@ class KeptCommands:
     """
 
     def __init__(
-        self, file: OutboxFile, lock: threading.RLock, clock: Callable[[], int], earliest: Callable[[], int]
+        self, file: OutboxDatabase, lock: threading.RLock, clock: Callable[[], int], earliest: Callable[[], int]
     ) -> None:
         self._file = file
         self._lock = lock
@@ -133,13 +133,13 @@ class KeptCommands:
                 ).fetchone()
         return None if row is None else bytes(row[0])
 
-    def interrupted(self) -> list[KeptCommand]:
+    def interrupted(self) -> list[LoggedCommand]:
         """Commands that were kept and never finished, oldest first."""
         with self._file.reading() as db:
             rows = db.execute(
                 "SELECT asset, name, id, payload, answer, time_ns, note FROM command WHERE NOT finished ORDER BY key"
             ).fetchall()
-        return [KeptCommand(asset or None, *rest) for asset, *rest in rows]
+        return [LoggedCommand(asset or None, *rest) for asset, *rest in rows]
 
     def first_use(self, signature: str, expires: datetime) -> bool:
         """Remember a command's signature until a day after it expires; False where it was known already.

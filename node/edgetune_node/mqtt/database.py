@@ -64,7 +64,7 @@ TYPES: dict[str, dict[str, tuple[str, ...]]] = {
 """What each column holds. SQLite takes anything anywhere, so that damage can go unseen by its own check."""
 
 
-class OutboxFile:
+class OutboxDatabase:
     """A SQLite file in WAL mode, ``synchronous=FULL``: what a `transaction` wrote is on disk when its block has ended.
 
     The file is locked for as long as it is open, since two nodes on one outbox would send everything twice; the lock
@@ -271,7 +271,7 @@ def _open(path: Path | None, timeout_s: float) -> sqlite3.Connection:
 
 
 def _checked(connection: sqlite3.Connection, path: Path | None) -> int:
-    """Give the format of a file that is whole, 0 where it is new."""
+    """Return the format of a file that is whole, 0 where it is new."""
     verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if verdict != "ok":
         raise sqlite3.DatabaseError(verdict)

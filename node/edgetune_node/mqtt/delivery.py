@@ -159,7 +159,7 @@ class Delivery:
         self._next_backlog_s = now_s
 
     def ended(self, now_s: float) -> bool:
-        """Take in that the connection ended by itself; tell whether a message was set aside for it."""
+        """Process that the connection ended by itself; tell whether a message was set aside for it."""
         if self.stage is Stage.AWAY:
             return False
         guilty = self._culprits.ended((sending.topic for sending in self._inflight.values()), now_s)
@@ -222,7 +222,7 @@ class Delivery:
     # ---- what goes out -------------------------------------------------------------------------------------------
 
     def next(self, now_s: float) -> Sending | None:
-        """Give the next message, None while there is nothing to send or nothing may be sent."""
+        """Return the next message, None while there is nothing to send or nothing may be sent."""
         if self._holding_back:
             return None
         self._culprits.forget_idle(now_s)
@@ -285,7 +285,7 @@ class Delivery:
         return self.ended(now_s)
 
     def refuse(self, sending: Sending, reason: str) -> None:
-        """Give a message up: the broker will never take it."""
+        """Return a message up: the broker will never take it."""
         self._refusals.refused(sending.topic, reason)
         self._finish(sending)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgetune_node.errors import OutboxError
-from edgetune_node.mqtt.command_log import KeptCommands
-from edgetune_node.mqtt.database import OutboxFile
+from edgetune_node.mqtt.command_log import CommandLog
+from edgetune_node.mqtt.database import OutboxDatabase
 from edgetune_node.mqtt.outbox_carry import INSERT_ENTRY, carry
 from edgetune_node.mqtt.outbox_clock import CLOCK_SET_NS, OutboxClock
 from edgetune_node.mqtt.outbox_rows import Gone, Lane, count_dropped, delete, measured
@@ -46,7 +46,7 @@ class Entry:
 
 
 class Outbox:
-    """Messages, and `KeptCommands`, in one SQLite file, on disk when a method returns; usable from any thread.
+    """Messages, and `CommandLog`, in one SQLite file, on disk when a method returns; usable from any thread.
 
     What goes when the bounds are reached: what is set aside, then signs, then everything else, then faults (topics
     ending in ``fault``), within each the oldest first. So no fault that waits goes while anything lesser is there. Age
@@ -58,7 +58,7 @@ class Outbox:
     Parameters
     ----------
     path
-        The file; see `OutboxFile` for how it is opened, and `warning` for what happened if it was damaged.
+        The file; see `OutboxDatabase` for how it is opened, and `warning` for what happened if it was damaged.
     max_bytes
         Bound on topics, payloads and a fixed overhead of 64 bytes each.
     max_age_s
@@ -92,14 +92,14 @@ class Outbox:
         steady: Callable[[], int] | None = None,
         machine_boot: str = "",
     ) -> None:
-        self._file = OutboxFile(path)
+        self._file = OutboxDatabase(path)
         self._max_bytes = max_bytes
         self._max_age_ns = round(max_age_s * 1e9)
         self._clock = OutboxClock(clock, steady or clock, machine_boot)
         self._lock = threading.RLock()  # what is kept in memory must agree with the file
         with self._file.reading() as db:
             self._clock.open(db)
-        self.commands = KeptCommands(self._file, self._lock, clock, self._clock.earliest_ns)
+        self.commands = CommandLog(self._file, self._lock, clock, self._clock.earliest_ns)
         self._unwritten_states: set[str] = set()
         with self._file.reading() as db:
             self._dropped: dict[int, int] = dict(db.execute("SELECT rank, count FROM dropped"))

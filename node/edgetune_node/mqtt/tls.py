@@ -62,7 +62,7 @@ class _Socket(ssl.SSLSocket):
 
 
 def distrust(error: ssl.SSLCertVerificationError) -> str:
-    """Say what is wrong with a broker's certificate, and what to do."""
+    """Return what is wrong with a broker's certificate, and what to do."""
     if error.verify_code == EXPIRED:
         told = "its certificate has expired; renew it there, or set the clock here"
     elif error.verify_code == NOT_YET_VALID:
@@ -108,7 +108,7 @@ def _unreadable(path: Path) -> str | None:
 
 
 def own_certificate(section: TlsSection) -> str:
-    """Say what may be wrong with the node's own certificate where a broker hangs up without a word.
+    """Return what may be wrong with the node's own certificate where a broker hangs up without a word.
 
     Whether it is in its time is found out by OpenSSL, in a handshake of the certificate with itself.
     """

@@ -201,7 +201,7 @@ class OperatorClient:
         return command_id
 
     def messages(self, timeout: float | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Give ``(topic, payload)`` of every JSON object that arrives, in order, for ``timeout`` seconds at the most.
+        """Return ``(topic, payload)`` of every JSON object that arrives, in order, for ``timeout`` seconds at the most.
 
         What `wait_reply` passed over comes first. ``timeout`` counts from the first ``next``; None never ends.
         """
@@ -242,7 +242,7 @@ class OperatorClient:
         raise NoReplyError(f"{node} did not answer within {timeout:g} s; is it running? (edgetune watch shows it)")
 
     def close(self) -> None:
-        """Say goodbye to the broker."""
+        """Report goodbye to the broker."""
         self._client.disconnect()
         thread = threading.Thread(target=self._client.loop_stop, daemon=True)  # hangs on a frozen broker
         thread.start()

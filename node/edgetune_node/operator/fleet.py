@@ -78,7 +78,7 @@ class Fleet:
         self._status: dict[str, str] = {}
 
     def rows(self) -> list[Row]:
-        """Give one row an asset, and one for each node of which no asset is known, sorted."""
+        """Return one row an asset, and one for each node of which no asset is known, sorted."""
         known = {node for node, _ in self._rows}
         bare = [Row(node, "", status) for node, status in self._status.items() if node not in known]
         return sorted([*self._rows.values(), *bare], key=lambda row: (row.node, row.asset))
@@ -88,7 +88,7 @@ class Fleet:
         return [row for row in self.rows() if row.node == node and row.asset]
 
     def take(self, topic: str, payload: dict[str, Any], now: float) -> Row | None:
-        """Take in one message, heard at the monotonic second ``now``; give the asset's row where it changed one."""
+        """Process one message, heard at the monotonic second ``now``; return the asset's row where it changed one."""
         if not topic.startswith(self._prefix):
             return None
         match topic[len(self._prefix) :].split("/"):
@@ -161,13 +161,13 @@ def fault_text(row: Row) -> str:
 
 
 def phase_text(row: Row) -> str:
-    """Say what an asset is doing, and whether it should be recalibrated."""
+    """Return what an asset is doing, and whether it should be recalibrated."""
     phase = row.state.phase if row.state else ""
     return ", ".join(part for part in (phase, "recalibrate suggested" if row.suggested else "") if part)
 
 
 def model_text(model: Model | None) -> str:
-    """Say which model is in use, its arena and its accuracy."""
+    """Return which model is in use, its arena and its accuracy."""
     if model is None:
         return ""
     if model.id is None:
@@ -192,7 +192,7 @@ def model_accuracy(model: Model, accuracy: float) -> str:
 
 
 def heard_text(heard: Classification | Sign | None) -> str:
-    """Say what is heard, and how surely."""
+    """Return what is heard, and how surely."""
     return "" if heard is None else f"{heard.class_} {heard.confidence:.0%}"
 
 

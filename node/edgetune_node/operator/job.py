@@ -128,7 +128,7 @@ def _reason(payload: dict[str, Any]) -> str:
 
 
 def summary(job: Job, seconds: float) -> dict[str, Any]:
-    """Give what ``--json`` prints: id, status, reason, warnings, the model with its figures, and seconds."""
+    """Return what ``--json`` prints: id, status, reason, warnings, the model with its figures, and seconds."""
     name, warnings = job.detail.get("model"), job.detail.get("warnings")
     current = job.model if name is not None and job.model.get("id") == name else {}
     figures = {**current, **job.detail}

@@ -116,7 +116,7 @@ def read_target(
 
 
 def takes_target(command: Callable[..., None]) -> Callable[..., None]:
-    """Give ``command``, whose first parameter is a `Target`, the options of `read_target` in place of it."""
+    """Return ``command``, whose first parameter is a `Target`, the options of `read_target` in place of it."""
     shared = inspect.signature(read_target, eval_str=True).parameters
     _, *own = inspect.signature(command, eval_str=True).parameters.values()
 

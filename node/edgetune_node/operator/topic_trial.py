@@ -132,7 +132,7 @@ class TopicTrial:
             self._topics[name].published = True
 
     def _hear(self, names: Iterable[str]) -> None:
-        """Take in what comes until each of ``names`` that was published on has come back, or time is up."""
+        """Process what comes until each of ``names`` that was published on has come back, or time is up."""
         waited_for = [topic for name in names if (topic := self._topics[name]).published]
         deadline = time.monotonic() + self._echo_s
         while self._client is not None:

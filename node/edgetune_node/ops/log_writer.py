@@ -134,7 +134,7 @@ class LogStream(io.TextIOBase):
         self._lock = threading.RLock()
 
     def writable(self) -> bool:
-        """Say that it can be written."""
+        """Return that it can be written."""
         return True
 
     def write(self, text: str, /) -> int:

@@ -38,7 +38,7 @@ class Vitals:
 
 
 def disk_problem(free: int, reserve: int) -> str | None:
-    """Say that the disk is filling up, before writes fail: from twice the reserve on; None while there is room."""
+    """Return that the disk is filling up, before writes fail: from twice the reserve on; None while there is room."""
     if free >= 2 * reserve:
         return None
     now = "nothing is recorded or searched" if free < reserve else "at the reserve recordings and searches stop"

@@ -44,7 +44,7 @@ class Publishing:
 def stalled(
     readings: Iterable[Reading], publishing: Publishing, *, samples_limit_s: float, publishing_limit_s: float
 ) -> str | None:
-    """Say why the process should be started anew; None while it should not.
+    """Return why the process should be started anew; None while it should not.
 
     Only what a new process can mend counts: a source that hangs in its driver although it delivered before, and
     messages that do not leave although the broker is there. A sensor that is unplugged, a plant that sends nothing, a
@@ -95,15 +95,15 @@ class Watchdog:
         self._stalled: str | None = None
 
     def ready(self) -> None:
-        """Say that the start is over."""
+        """Report that the start is over."""
         self._say("READY=1")
 
     def stopping(self) -> None:
-        """Say that the end has begun."""
+        """Report that the end has begun."""
         self._say("STOPPING=1")
 
     def check(self, readings: Iterable[Reading], publishing: Publishing, now_s: float) -> None:
-        """Give a sign of life where one is due and nothing has stalled; ``now_s`` is monotonic."""
+        """Return a sign of life where one is due and nothing has stalled; ``now_s`` is monotonic."""
         if self.limit_s is None:
             return
         reason = stalled(

@@ -12,7 +12,7 @@ from edgetune_nas.errors import NasError
 from edgetune_node.errors import NodeError
 from edgetune_node.events import Install, KeepNovel, LabelNovel, ModelReady, NovelChanged, RecordingSaved, SaveRecording
 from edgetune_node.ops import free_bytes
-from edgetune_node.storage import INCOMING, NovelStore, Profiles, asset_folder, worn
+from edgetune_node.storage import INCOMING, NoveltyStore, Profiles, asset_folder, worn
 from edgetune_signal import RecordingStore, SignalError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ Work: TypeAlias = SaveRecording | KeepNovel | LabelNovel | Install
 log = structlog.get_logger()
 
 
-class FileWork:
+class FileWorker:
     """The stores of each asset, and the one thread that writes them.
 
     Parameters
@@ -53,7 +53,8 @@ class FileWork:
             for section in settings.asset
         }
         self.novel = {
-            section.id: NovelStore(folders[section.id] / "novel", section.novel_max_bytes) for section in settings.asset
+            section.id: NoveltyStore(folders[section.id] / "novel", section.novel_max_bytes)
+            for section in settings.asset
         }
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="files")
         self._work: set[Future[None]] = set()

@@ -152,7 +152,7 @@ class SearchRunner:
                     found.unlink(missing_ok=True)
 
     def _place(self, asset: str, job: str) -> Path:
-        """Give the folder of a job's search; a command's id may hold anything, so its hash is the name."""
+        """Return the folder of a job's search; a command's id may hold anything, so its hash is the name."""
         return self._folder(asset, "search") / hashlib.blake2b(job.encode(), digest_size=8).hexdigest()
 
     def _read(self, job: SearchJob, wanted: StartSearch, out: Path, store: ModelStore) -> None:
@@ -192,7 +192,7 @@ def _watch(job: SearchJob, at_most_s: float, ended: threading.Event, hung: list[
 
 
 def _processor_s(pid: int) -> float:
-    """Give the processor time of a process and its children; it falls where one of them ends."""
+    """Return the processor time of a process and its children; it falls where one of them ends."""
     try:
         process = psutil.Process(pid)
         times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
@@ -202,7 +202,7 @@ def _processor_s(pid: int) -> float:
 
 
 def _sources(wanted: StartSearch, store: RecordingStore, section: AssetSection) -> tuple[Source, Source | None]:
-    """Give what a search learns from, and as its library what other people recorded of the same signs."""
+    """Return what a search learns from, and as its library what other people recorded of the same signs."""
     fitting = [info for info in store.list() if info.label in wanted.classes and misfit(info, section) is None]
     own = tuple(info.path for info in fitting if is_of(info, section, wanted.subject))
     if not own:
@@ -214,7 +214,7 @@ def _sources(wanted: StartSearch, store: RecordingStore, section: AssetSection) 
 
 
 def _begun(out: Path) -> Job | None:
-    """Give the job that an earlier child began; None where there was none or its recordings are gone."""
+    """Return the job that an earlier child began; None where there was none or its recordings are gone."""
     try:
         job = Job.model_validate_json((out / JOB_FILE).read_bytes())
     except (OSError, ValidationError):  # none, or cut short by the kill: nothing was searched yet

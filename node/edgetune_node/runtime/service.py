@@ -31,7 +31,7 @@ from edgetune_node.events import (
     KeepNovel,
     LabelNovel,
     LinkChanged,
-    Missed,
+    LostSamples,
     ModelReady,
     NoteCommand,
     NovelChanged,
@@ -47,12 +47,12 @@ from edgetune_node.monitor import restored
 from edgetune_node.mqtt import Link, Outbox, machine_boot, since_boot_ns
 from edgetune_node.ops import AuditLog, Vitals, Watchdog, disk_problem, log_rare
 from edgetune_node.runtime.data_folder import DataFolder
-from edgetune_node.runtime.file_worker import FileWork
+from edgetune_node.runtime.file_worker import FileWorker
 from edgetune_node.runtime.inbox import Inbox
 from edgetune_node.runtime.search_runner import SearchRunner
 from edgetune_node.runtime.source_thread import open_sources
-from edgetune_node.runtime.sources import Readers
-from edgetune_node.storage import INCOMING, asset_folder, prepare_folders, take_stock
+from edgetune_node.runtime.sources import SourceReaders
+from edgetune_node.storage import INCOMING, asset_folder, list_recordings, prepare_folders
 from edgetune_signal import SignalError
 
 if TYPE_CHECKING:
@@ -113,19 +113,19 @@ class Service:
             machine_boot=machine_boot(),
         )
         self._inbox = Inbox()
-        self._readers = Readers(settings.asset, self._inbox, sources)
+        self._readers = SourceReaders(settings.asset, self._inbox, sources)
         self._vitals = Vitals(self._data)
         self._defect: str | None = None
         topics = Topics(settings.node.namespace, settings.node.id)
         self._audit = AuditLog(self._data, topics, self._boot, monotonic=clock.monotonic)
-        self._files = FileWork(settings, self._inbox.put)
+        self._files = FileWorker(settings, self._inbox.put)
         self._data_folder = DataFolder(self._data, folders, self._outbox, self._files.profiles)
         self._publisher = Publisher(topics, self._boot, clock)
         self._node = Node(
             settings,
             publisher=self._publisher,
             new_id=lambda: uuid.uuid4().hex[:12],
-            surroundings=self,
+            environment=self,
             first_use=self._outbox.commands.first_use,
             restored={
                 asset: restored(asset, lambda leaf, asset=asset: self._outbox.current(topics.asset(asset, leaf)))  # type: ignore[misc]
@@ -151,10 +151,10 @@ class Service:
         self._exit: int | None = None
         self._asked_to_stop: str | None = None
 
-    # ---- what the node asks of the world (Surroundings) ----------------------------------------------------------
+    # ---- what the node asks of the world (Environment) ----------------------------------------------------------
 
     def vitals(self) -> HealthFigures:
-        """Give the figures of ``health`` that the process and the machine know."""
+        """Return the figures of ``health`` that the process and the machine know."""
         link, outbox, audit = self._link, self._outbox, self._audit
         vitals = self._vitals.read()
         audit.catch_up(self._clock.utc(), self._inbox.refused)
@@ -175,18 +175,18 @@ class Service:
             "problems": [problem for problem in told if problem],
         }
 
-    def missed(self, asset: str) -> Missed:
-        """Give what of an asset's samples was never taken in."""
-        return Missed(self._inbox.dropped[asset], self._readers.lost(asset))
+    def missed(self, asset: str) -> LostSamples:
+        """Return what of an asset's samples was never taken in."""
+        return LostSamples(self._inbox.dropped[asset], self._readers.lost(asset))
 
     def answer_of(self, asset: str | None, command_id: str) -> bytes | None:
-        """Give the answer that a command of this id got, if there was one."""
+        """Return the answer that a command of this id got, if there was one."""
         return self._outbox.commands.answer_of(asset, command_id)
 
     def stored(self, asset: str) -> Stored:
-        """Give what is stored of an asset."""
+        """Return what is stored of an asset."""
         [section] = [section for section in self._settings.asset if section.id == asset]
-        return take_stock(self._files.recordings[asset], section, self._files.profiles[asset].subject)
+        return list_recordings(self._files.recordings[asset], section, self._files.profiles[asset].subject)
 
     # ---- the loop ------------------------------------------------------------------------------------------------
 
@@ -333,7 +333,7 @@ class Service:
             for warning in warnings:
                 log.warning("model store", asset=name, problem=warning)
             if warnings:
-                self._node.desks[name].remark("; ".join(warnings))
+                self._node.jobs[name].remark("; ".join(warnings))
             self._take(NovelChanged(name, self._files.novel[name].kept()))
             if bundle is not None or profiles.people:
                 previous = profiles.store.previous_id()

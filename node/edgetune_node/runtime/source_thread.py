@@ -183,7 +183,7 @@ class Refusals:
         self.newest: str | None = None
 
     def look(self, source: Source, now_s: float, *, heard: bool) -> str | None:
-        """Give what was refused and is not past.
+        """Return what was refused and is not past.
 
         Parameters
         ----------

@@ -29,7 +29,7 @@ MAX_LEFT: Final = 3
 log = structlog.get_logger()
 
 
-class Readers:
+class SourceReaders:
     """Reads the sources of all assets.
 
     Parameters
@@ -51,11 +51,11 @@ class Readers:
         self._lost_before: Counter[str] = Counter()
 
     def feeds(self) -> dict[str, Callable[[bytes], None]]:
-        """Give what takes the samples that the broker brings, for each asset whose source at the start wants them."""
+        """Return what takes the samples that the broker brings, for each asset whose source at the start wants them."""
         return {name: partial(self._feed, name) for name, reader in self._readers.items() if reader.fed}
 
     def lost(self, name: str) -> int:
-        """Give how many blocks, frames or lines of an asset never came, as the sender's numbers tell."""
+        """Return how many blocks, frames or lines of an asset never came, as the sender's numbers tell."""
         return self._lost_before[name] + self._readers[name].lost
 
     def start(self) -> None:

@@ -16,7 +16,7 @@ INCOMING = "incoming"
 
 
 def asset_folder(data: Path, asset: str) -> Path:
-    """Give the folder of all that is kept of an asset."""
+    """Return the folder of all that is kept of an asset."""
     return data / "assets" / asset
 
 

@@ -138,5 +138,5 @@ def worn(wanted: Install, profiles: Profiles) -> ModelReady:
 
 
 def model_folders(folder: Path) -> list[Path]:
-    """Give the folders of models of all people of an asset, whose folder is ``folder``."""
+    """Return the folders of models of all people of an asset, whose folder is ``folder``."""
     return [folder / "models", *sorted((folder / PEOPLE).glob("*/models"))]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgetune_node.contract import NO_CLASSES
 from edgetune_node.events import Stored
-from edgetune_node.monitor import zone_doubt
+from edgetune_node.monitor import zone_warning
 from edgetune_signal import RecordingError, read_recording
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgetune_signal import RecordingInfo, RecordingStore
 
 
-def take_stock(store: RecordingStore, section: AssetSection, subject: str) -> Stored:
+def list_recordings(store: RecordingStore, section: AssetSection, subject: str) -> Stored:
     """Look through a store, for signs at what is ``subject``'s.
 
     Of healthy recordings of a machine whose zone limits are known, read the samples too.
@@ -38,7 +38,7 @@ def take_stock(store: RecordingStore, section: AssetSection, subject: str) -> St
             continue
         if info.label == section.healthy_class and section.machine.machine.zone_limits_mm_s is not None:
             try:
-                doubt = zone_doubt(read_recording(info.path), section)
+                doubt = zone_warning(read_recording(info.path), section)
             except RecordingError as error:
                 passed_over.append(f"{info.path.name} is left out: {error}")
                 continue

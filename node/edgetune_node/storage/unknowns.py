@@ -41,7 +41,7 @@ class _Stretch:
         return self.info.group.removeprefix(f"{NOVEL}-")
 
 
-class NovelStore:
+class NoveltyStore:
     """Keeps recordings of what nobody has named yet.
 
     When they take more than their quota, the newer half stays, and of the older half the least distant goes first.
@@ -61,13 +61,13 @@ class NovelStore:
         self._trim()
 
     def kept(self) -> tuple[Kept, ...]:
-        """Give what is kept, oldest first."""
+        """Return what is kept, oldest first."""
         return tuple(
             Kept(each.event, each.info.seconds, each.distance, each.info.subject) for each in self._stretches()
         )
 
     def largest_bytes(self) -> int:
-        """Give the size of the largest stretch: room that labelling needs."""
+        """Return the size of the largest stretch: room that labelling needs."""
         return max((each.bytes for each in self._stretches()), default=0)
 
     def keep(self, recording: Recording, distance: float) -> None:

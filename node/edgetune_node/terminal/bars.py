@@ -24,7 +24,7 @@ REFRESH_HZ = 8
 def open_bar(
     console: Console, label: str, *, line: Callable[[str], None] | None = None
 ) -> Iterator[Callable[[float, str], None]]:
-    """Give a function that shows ``(percent, text)``; a terminal's bar is gone when the context ends.
+    """Return a function that shows ``(percent, text)``; a terminal's bar is gone when the context ends.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ class InputLines:
         self.ended = False
 
     def poll(self) -> list[str]:
-        """Give the lines that are complete by now, without their ends, possibly none."""
+        """Return the lines that are complete by now, without their ends, possibly none."""
         while not self.ended and select.select([self._descriptor], [], [], 0)[0]:
             data = os.read(self._descriptor, READ_BYTES)
             self._rest += data

@@ -217,7 +217,7 @@ def _check_classes(dataset: Dataset, part: Indices, shares: _Shares) -> None:
 
 
 def _need(dataset: Dataset, own: NDArray[np.bool_], shares: _Shares) -> str:
-    """Say how much more of a class would do."""
+    """Return how much more of a class would do."""
     parts = shares.parts
     groups = len(np.unique(dataset.group[own]))
     more_groups = max(1, max(parts, WHOLE_GROUPS) - groups)

@@ -53,7 +53,7 @@ class Activity:
         self._rest_samples = 0
 
     def push(self, window: Window) -> None:
-        """Take in the next window of the stream."""
+        """Process the next window of the stream."""
         length = window.samples.shape[1]
         if self._samples is None or "gap" in window.quality or self._hop > length:
             self._samples = window.samples
@@ -73,7 +73,7 @@ class Activity:
             self._rest_samples -= self._rest.popleft().shape[1]
 
     def began(self, inside_ns: int) -> int | None:
-        """Give when the activity began that is there at ``inside_ns``, UTC ns; None where that cannot be told."""
+        """Return when the activity began that is there at ``inside_ns``, UTC ns; None where that cannot be told."""
         active = self._active()
         if active is None:
             return None
@@ -87,7 +87,7 @@ class Activity:
         return None if first == 0 else self._time_ns(first, len(active))
 
     def ended(self, inside_ns: int) -> int | None:
-        """Give when the activity ended that is there at ``inside_ns``, UTC ns; None where that cannot be told."""
+        """Return when the activity ended that is there at ``inside_ns``, UTC ns; None where that cannot be told."""
         active = self._active()
         if active is None:
             return None

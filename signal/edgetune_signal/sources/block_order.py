@@ -25,7 +25,7 @@ def lost_between(before: int, now: int) -> int:
     return missing if 0 < missing <= MOST_LOST else 0
 
 
-class BlockGate:
+class BlockOrder:
     """Let the blocks of one stream through.
 
     A sequence that jumps means lost blocks. One that goes back a little, with an earlier time (or none), was

@@ -118,7 +118,7 @@ class ConvertedSource:
         self._gap = False
 
     def __getattr__(self, name: str) -> Any:
-        """Give what only some sources have: ``last_error``, ``feed``, counters."""
+        """Return what only some sources have: ``last_error``, ``feed``, counters."""
         return getattr(self._source, name)
 
     def read(self, timeout_s: float) -> Chunk | None:

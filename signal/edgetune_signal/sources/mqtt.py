@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgetune_signal.errors import SourceEnded, SourceError
 from edgetune_signal.options import OptionReader
-from edgetune_signal.sources.block_order import BlockGate
+from edgetune_signal.sources.block_order import BlockOrder
 from edgetune_signal.stream import Chunk, Clock, Timeline
 
 if TYPE_CHECKING:
@@ -48,24 +48,24 @@ class MqttSource:
         self._lock = threading.Lock()
         self._arrived = threading.Event()
         self._closed = False
-        self._gate = BlockGate(spec)
+        self._admission = BlockOrder(spec)
         self._timeline = Timeline(spec.rate_hz, self._clock)
         self._sequence = 0
 
     @property
     def refused(self) -> int:
         """Blocks that were malformed, repeated, late or did not fit ``spec``."""
-        return self._gate.refused
+        return self._admission.refused
 
     @property
     def last_error(self) -> str | None:
         """Why the last one was refused, or None."""
-        return self._gate.last_error
+        return self._admission.last_error
 
     @property
     def lost(self) -> int:
         """Blocks that never came, or were dropped."""
-        return self._gate.lost
+        return self._admission.lost
 
     def feed(self, payload: bytes | bytearray) -> None:
         """Take a block as it came from the broker; only queues it, from any thread, and never raises."""
@@ -119,7 +119,7 @@ class MqttSource:
             return payload
 
     def _accept(self, payload: bytes) -> Chunk | None:
-        admitted = self._gate.admit(payload)
+        admitted = self._admission.admit(payload)
         if admitted is None:
             return None
         block, gap = admitted

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from edgetune_signal.sources.block_order import BlockGate, lost_between
+from edgetune_signal.sources.block_order import BlockOrder, lost_between
 from edgetune_signal.sources.blocks import BLOCK_VERSION, HEADER_BYTES, MAGIC, block_bytes
 from edgetune_signal.sources.live import Piece
 
@@ -62,7 +62,7 @@ class BlockParser:
     """
 
     def __init__(self, spec: StreamSpec) -> None:
-        self._gate = BlockGate(spec)
+        self._admission = BlockOrder(spec)
         self._held = bytearray()
         self._in_step = False
         self.damaged = 0
@@ -70,19 +70,19 @@ class BlockParser:
     @property
     def lost(self) -> int:
         """Frames that never came, the damaged ones among them."""
-        return self._gate.lost
+        return self._admission.lost
 
     @property
     def refusal(self) -> str | None:
         """Why the last whole one was not used, or None."""
-        return self._gate.last_error
+        return self._admission.last_error
 
     def push(self, data: bytes) -> list[Piece]:
         """Return what ``data`` completes; what was damaged is searched again for the frames behind it."""
         self._held += data
         pieces = []
         while (frame := self._next()) is not None:
-            admitted = self._gate.admit(frame)
+            admitted = self._admission.admit(frame)
             if admitted is not None:
                 block, gap = admitted
                 pieces.append(Piece(block.physical(), gap=gap, time_ns=block.time_ns or None))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgetune_signal.errors import SourceError
 from edgetune_signal.options import OptionReader
-from edgetune_signal.sources.block_order import BlockGate
+from edgetune_signal.sources.block_order import BlockOrder
 from edgetune_signal.sources.live import LiveSource, Piece, Waiter
 
 if TYPE_CHECKING:
@@ -41,19 +41,19 @@ class UdpDevice:
     def __init__(self, spec: StreamSpec, host: str, port: int, sender: str | None) -> None:
         self._address = (host, port)
         self._sender = None if sender is None else plain_address(sender)
-        self._gate = BlockGate(spec)
+        self._admission = BlockOrder(spec)
         self._waiter = Waiter()
         self._socket: socket.socket | None = None
 
     @property
     def last_error(self) -> str | None:
         """Why the last datagram was refused, or None."""
-        return self._gate.last_error
+        return self._admission.last_error
 
     @property
     def lost(self) -> int:
         """Blocks that never came."""
-        return self._gate.lost
+        return self._admission.lost
 
     def open(self) -> None:
         """Bind the port."""
@@ -79,7 +79,7 @@ class UdpDevice:
             except BlockingIOError:
                 break
             wanted = self._sender is None or self._sender == plain_address(host)
-            admitted = self._gate.admit(payload) if wanted else None
+            admitted = self._admission.admit(payload) if wanted else None
             if admitted is not None:
                 block, gap = admitted
                 pieces.append(Piece(block.physical(), gap=gap, time_ns=block.time_ns or None))

@@ -36,7 +36,7 @@ ZONE_LIMITS_MM_S: dict[tuple[int, Support], tuple[float, float, float]] = {
 
 
 def velocity_problem(unit: str, rate_hz: float, seconds: float) -> str | None:
-    """Say why a signal gives no velocity: ``velocity_unit``, ``velocity_rate`` or ``velocity_length``; else None."""
+    """Return why a signal gives no velocity: ``velocity_unit``, ``velocity_rate`` or ``velocity_length``; else None."""
     if unit not in TO_M_PER_S2:
         return "velocity_unit"
     if rate_hz < VELOCITY_MIN_RATE_HZ:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from edgetune_node.config import secret_files, settings as config
+from edgetune_node.config import secret_files
 from edgetune_node.config.settings import AssetSection, Settings, SourceSection, WindowSection, load_settings
 from edgetune_node.errors import ConfigError
 from edgetune_signal.vibration.condition_indicators import IndicatorBuffer

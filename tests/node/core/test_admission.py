@@ -164,7 +164,7 @@ def test_a_defect_at_the_end_of_a_search_does_not_hold_up_the_one_that_waits(mon
     bench.world.recordings = {name: {"a": 5.0, "b": 5.0} for name in ("bearing", "motor")}
     for name in ("bearing", "motor"):
         bench.command("recalibrate", name, id="r", source="stored")
-    monkeypatch.setattr(bench.node.desks["bearing"], "searched", lambda *_: 1 / 0)
+    monkeypatch.setattr(bench.node.jobs["bearing"], "searched", lambda *_: 1 / 0)
     ended = SearchReported("bearing", "r", SearchFailed(error="X"))
     with pytest.raises(ZeroDivisionError):
         bench.handle(ended)
@@ -270,7 +270,7 @@ def test_a_signature_that_the_disk_cannot_remember_is_refused() -> None:
     def full(signature: str, expires: datetime) -> bool:
         raise OutboxError(f"the disk is full for {signature[:0]}{expires.year}")
 
-    bench.node._gate._first_use = full
+    bench.node._admission._first_use = full
     assert "cannot be remembered: the disk is full" in reason(bench, signed(bench))
 
 

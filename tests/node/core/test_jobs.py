@@ -222,13 +222,13 @@ def test_stored_healthy_data_that_is_not_healthy_is_refused_unless_told() -> Non
 def test_a_recalibrate_over_which_the_node_fails_leaves_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     bench.world.recordings = {"bearing": {"a": 5.0, "b": 5.0}}
-    desk = bench.node.desks["bearing"]
+    jobs = bench.node.jobs["bearing"]
     command = CommandArrived("bearing", "recalibrate", b'{"id": "r", "source": "stored"}', ack=7)
 
     def fail() -> None:
         raise RuntimeError("put in by the test")
 
-    monkeypatch.setattr(desk, "tick", fail)
+    monkeypatch.setattr(jobs, "tick", fail)
     with pytest.raises(RuntimeError):
         bench.handle(command)
     effects = bench.node.broken(command, "RuntimeError()")
@@ -237,7 +237,7 @@ def test_a_recalibrate_over_which_the_node_fails_leaves_no_job(monkeypatch: pyte
     assert (answer["id"], answer["status"]) == ("r", "failed")
     assert only(effects, AckCommand).ack == 7
     assert only(effects, FinishCommand).command_id == "r"
-    assert desk.job is None
+    assert jobs.job is None
     assert (
         said(bench.command("recalibrate", id="again", source="stored"), "resp/recalibrate")[0]["status"] == "accepted"
     )
@@ -247,23 +247,23 @@ def test_a_command_over_which_the_node_fails_ends_no_job_but_its_own(monkeypatch
     bench = Bench()
     bench.world.recordings = {"bearing": {"a": 5.0, "b": 5.0}}
     bench.command("recalibrate", id="r", source="stored")
-    desk = bench.node.desks["bearing"]
+    jobs = bench.node.jobs["bearing"]
     command = CommandArrived("bearing", "cancel", b'{"id": "c"}', ack=7)
 
     def fail(*_: object) -> None:
         raise RuntimeError("put in by the test")
 
-    monkeypatch.setattr(desk, "command", fail)
+    monkeypatch.setattr(jobs, "command", fail)
     with pytest.raises(RuntimeError):
         bench.handle(command)
     [answer] = said(bench.node.broken(command, "RuntimeError()"), "resp/cancel")
     assert (answer["id"], answer["status"]) == ("c", "rejected")
-    assert desk.job == "r"
-    monkeypatch.setattr(desk, "tick", fail)
+    assert jobs.job == "r"
+    monkeypatch.setattr(jobs, "tick", fail)
     with pytest.raises(RuntimeError):
         bench.handle(Tick())
     bench.node.broken(Tick(), "RuntimeError()")
-    assert desk.job is None
+    assert jobs.job is None
 
 
 def test_a_command_that_found_no_room_is_answered_by_its_id_and_only_in_memory() -> None:

@@ -13,7 +13,7 @@ from edgetune_node.config.settings import AlarmSection, AssetSection, WindowSect
 from edgetune_node.contract.topics import Topics
 from edgetune_node.events.publisher import Publisher
 from edgetune_node.monitor.asset import Asset
-from edgetune_node.monitor.confidence import WINDOWS, DoubtWatch
+from edgetune_node.monitor.confidence import WINDOWS, ConfidenceMonitor
 from edgetune_signal import Chunk
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def heard(watch: DoubtWatch, *pattern: float) -> str | None:
+def heard(watch: ConfidenceMonitor, *pattern: float) -> str | None:
     for number in range(4 * WINDOWS):
         watch.hear(pattern[number % len(pattern)])
     return watch.reason
 
 
 def test_it_is_said_where_nine_of_ten_are_in_doubt_and_taken_back_under_half() -> None:
-    watch = DoubtWatch(0.5)
+    watch = ConfidenceMonitor(0.5)
     assert heard(watch, 0.4, 0.4, 0.4, 0.5) is None
     assert "min_confidence = 0.5" in (heard(watch, 0.4) or "")
     assert heard(watch, 0.4, 0.4, 0.5) is not None
@@ -36,7 +36,7 @@ def test_it_is_said_where_nine_of_ten_are_in_doubt_and_taken_back_under_half() -
 
 
 def test_a_few_windows_say_nothing_and_another_network_begins_anew() -> None:
-    watch = DoubtWatch(0.5)
+    watch = ConfidenceMonitor(0.5)
     for _ in range(WINDOWS * 9 // 10):
         watch.hear(0.1)
     assert watch.reason is None

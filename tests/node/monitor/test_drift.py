@@ -10,7 +10,7 @@ import pytest
 
 from edgetune_node.config.settings import AssetSection
 from edgetune_node.contract.parts import Drift
-from edgetune_node.monitor.drift import BASELINE_BLOCKS, BLOCK_S, BLOCK_SIGNS, RECENT_BLOCKS, RULES, DriftWatch
+from edgetune_node.monitor.drift import BASELINE_BLOCKS, BLOCK_S, BLOCK_SIGNS, RECENT_BLOCKS, RULES, DriftMonitor
 from edgetune_signal import Condition, Indicators
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ STEADY = {"rms": 0.1, "kurtosis": 3.0, "velocity": 1.2, "confidence": 0.97, "dis
 class Machine:
     """Minutes of a healthy machine, and every state that its watch has been in."""
 
-    def __init__(self, watch: DriftWatch | None = None, *, seed: int = 0, memory: float = 0.0) -> None:
-        self.watch = watch or DriftWatch(SECTION)
+    def __init__(self, watch: DriftMonitor | None = None, *, seed: int = 0, memory: float = 0.0) -> None:
+        self.watch = watch or DriftMonitor(SECTION)
         self.watch.swap("m1")
         self.states: list[Drift | None] = [self.watch.known]
         self._random = np.random.default_rng(seed)
@@ -107,7 +107,7 @@ def test_a_slow_change_suggests_once_and_a_return_ends_it(name: str, factor: flo
 @pytest.mark.parametrize(("name", "factor"), [("sign_confidence", 0.8), ("sign_distance", 1.8)])
 def test_signs_that_slowly_become_less_sure_or_less_alike_suggest_once(name: str, factor: float) -> None:
     random = np.random.default_rng(0)
-    watch = DriftWatch(SECTION.model_copy(update={"task": "sign"}))
+    watch = DriftMonitor(SECTION.model_copy(update={"task": "sign"}))
     watch.swap("m1")
     reasons = []
 
@@ -132,7 +132,7 @@ def test_signs_that_slowly_become_less_sure_or_less_alike_suggest_once(name: str
 
 
 def test_a_model_without_distances_has_no_baseline_of_them() -> None:
-    watch = DriftWatch(SECTION.model_copy(update={"task": "sign"}))
+    watch = DriftMonitor(SECTION.model_copy(update={"task": "sign"}))
     watch.swap("m1")
     for _ in range(BASELINE_BLOCKS * BLOCK_SIGNS):
         watch.hear_sign(0.9, None)
@@ -164,7 +164,7 @@ def test_a_restart_keeps_baseline_and_change_and_another_model_begins_anew() -> 
     machine.live(HOUR, lambda _: {"rms": 1.5})
     assert machine.watch.known is not None
     kept = Drift.model_validate_json(machine.watch.known.model_dump_json())
-    again = Machine(DriftWatch(SECTION, kept), seed=1)
+    again = Machine(DriftMonitor(SECTION, kept), seed=1)
     again.live(HOUR, lambda _: {"rms": 1.5})
     assert again.watch.known == kept
     assert again.states == [kept]
@@ -177,7 +177,7 @@ def test_a_restart_keeps_baseline_and_change_and_another_model_begins_anew() -> 
 
 
 def test_what_cannot_be_measured_has_no_baseline_and_no_model_none_at_all() -> None:
-    watch = DriftWatch(SECTION)
+    watch = DriftMonitor(SECTION)
     watch.swap("m1")
     silent = Indicators((float("nan"),), (0.0,), (float("nan"),), (float("nan"),), "g", 1.0, ("flat",))
     for _ in range(BASELINE_BLOCKS):

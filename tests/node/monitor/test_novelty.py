@@ -15,8 +15,8 @@ from edgetune_node.errors import NodeError, Refused
 from edgetune_node.events.events import Kept
 from edgetune_node.monitor.alarm import AlarmState
 from edgetune_node.monitor.labelling import novel_recording
-from edgetune_node.monitor.novelty import AT_ONCE, REFILL_S, SHORTEST_S, STRETCH_S, NovelWatch, Span
-from edgetune_node.storage.unknowns import NovelStore, leaving
+from edgetune_node.monitor.novelty import AT_ONCE, REFILL_S, SHORTEST_S, STRETCH_S, NoveltyRecorder, Span
+from edgetune_node.storage.unknowns import NoveltyStore, leaving
 from edgetune_signal import (
     Chunk,
     QuotaExceededError,
@@ -44,7 +44,7 @@ class Machine:
     """Windows one after the other, 0.1 s each, and what a watch wants kept of them."""
 
     def __init__(self, **settings: Any) -> None:
-        self.watch = NovelWatch(SECTION.model_copy(update=settings))
+        self.watch = NoveltyRecorder(SECTION.model_copy(update=settings))
         self.number = 0
         self.idle_s = 0.0
         self.spans: list[Span] = []
@@ -76,7 +76,7 @@ def test_a_stretch_begins_with_the_first_novel_window_and_is_long_enough_to_lear
 
 
 def test_unknown_signs_are_kept_whole_but_not_all_of_them() -> None:
-    watch = NovelWatch(SECTION.model_copy(update={"task": "sign"}))
+    watch = NoveltyRecorder(SECTION.model_copy(update={"task": "sign"}))
     start = datetime(2026, 1, 31, 12, tzinfo=UTC)
     end = start + timedelta(seconds=2)
 
@@ -89,7 +89,7 @@ def test_unknown_signs_are_kept_whole_but_not_all_of_them() -> None:
     assert sum(len(kept(number, float(number))) for number in range(1, 100)) == AT_ONCE - 1
     assert len(kept(100, REFILL_S)) == 1
     assert kept(101, REFILL_S) == []
-    nothing = NovelWatch(SECTION.model_copy(update={"task": "sign", "novel_max_bytes": 0}))
+    nothing = NoveltyRecorder(SECTION.model_copy(update={"task": "sign", "novel_max_bytes": 0}))
     nothing.gesture("s", start, end, 1.5, 0.0)
     assert nothing.take() == []
 
@@ -143,7 +143,7 @@ def test_who_wants_nothing_kept_keeps_nothing() -> None:
 
 
 def test_it_says_what_is_kept_and_what_to_do_with_it() -> None:
-    watch = NovelWatch(SECTION)
+    watch = NoveltyRecorder(SECTION)
     assert watch.suggestion() is None
     with pytest.raises(Refused, match="nothing is kept at all"):
         watch.check_kept("e1")
@@ -159,7 +159,7 @@ def test_it_says_what_is_kept_and_what_to_do_with_it() -> None:
 
 
 def test_what_a_person_left_unnamed_is_suggested_to_that_person_alone() -> None:
-    watch = NovelWatch(SECTION.model_copy(update={"task": "sign"}))
+    watch = NoveltyRecorder(SECTION.model_copy(update={"task": "sign"}))
     watch.stored((Kept("e1", 5.0, 2.0, "anna"), Kept("e2", 3.0, 4.0, "ben")))
     assert "event e1" in str(watch.suggestion("anna"))
     assert "event e2" in str(watch.suggestion("ben"))
@@ -195,12 +195,12 @@ def stretch(time_ns: int, event: str = "e1", n: int = 1000) -> Recording:
 
 
 def test_what_is_kept_survives_a_restart_and_becomes_recordings_with_their_held_out_part(tmp_path: Path) -> None:
-    store = NovelStore(tmp_path / "novel", 10**6)
+    store = NoveltyStore(tmp_path / "novel", 10**6)
     store.keep(stretch(1), 1.5)
     store.keep(stretch(2), 2.0)
     store.keep(stretch(3, "e2"), 3.0)
     (tmp_path / "novel" / "torn.npz").write_bytes(b"PK")
-    store = NovelStore(tmp_path / "novel", 10**6)
+    store = NoveltyStore(tmp_path / "novel", 10**6)
     assert store.kept() == (Kept("e1", 1.0, 1.5), Kept("e1", 1.0, 2.0), Kept("e2", 1.0, 3.0))
     recordings = RecordingStore(tmp_path / "recordings", 10**6)
     paths = store.label("e1", "outer", recordings)
@@ -215,7 +215,7 @@ def test_what_is_kept_survives_a_restart_and_becomes_recordings_with_their_held_
 def test_a_kill_between_writing_and_deleting_labels_nothing_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = NovelStore(tmp_path / "novel", 10**6)
+    store = NoveltyStore(tmp_path / "novel", 10**6)
     store.keep(stretch(1), 1.5)
     recordings = RecordingStore(tmp_path / "recordings", 10**6)
     with monkeypatch.context() as killed:
@@ -228,7 +228,7 @@ def test_a_kill_between_writing_and_deleting_labels_nothing_twice(
 
 
 def test_recordings_that_are_full_take_what_fits_and_nothing_is_lost(tmp_path: Path) -> None:
-    store = NovelStore(tmp_path / "novel", 10**6)
+    store = NoveltyStore(tmp_path / "novel", 10**6)
     for number in range(3):
         store.keep(stretch(number), 1.5)
     recordings = RecordingStore(tmp_path / "recordings", 20_000)
@@ -240,27 +240,27 @@ def test_recordings_that_are_full_take_what_fits_and_nothing_is_lost(tmp_path: P
 
 def test_the_folder_never_grows_beyond_its_quota_and_a_smaller_quota_is_kept_too(tmp_path: Path) -> None:
     quota = 30_000
-    store = NovelStore(tmp_path, quota)
+    store = NoveltyStore(tmp_path, quota)
     for number in range(20):
         store.keep(stretch(number), 9.0 if number == 2 else 2.0)
         assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= quota
     assert 9.0 in {each.distance for each in store.kept()}
     with pytest.raises(NodeError, match="novel_max_bytes"):
         store.keep(stretch(30, n=10_000), 2.0)
-    assert len(NovelStore(tmp_path, 14_000).kept()) == 2
+    assert len(NoveltyStore(tmp_path, 14_000).kept()) == 2
 
 
 def test_what_came_last_stays_last_where_the_clock_was_set_back(tmp_path: Path) -> None:
-    store = NovelStore(tmp_path, 10**6)
+    store = NoveltyStore(tmp_path, 10**6)
     for number, time_ns in enumerate((9_000, 10_000, 10, 20)):
         samples = np.ones((1, LENGTH), np.float32)
         store.keep(Recording(samples, RATE, "novel", "g", time_ns=time_ns, group=f"novel-e{number}"), 2.0)
     assert [kept.event for kept in store.kept()] == ["e0", "e1", "e2", "e3"]
-    assert [kept.event for kept in NovelStore(tmp_path, 10**6).kept()] == ["e0", "e1", "e2", "e3"]
+    assert [kept.event for kept in NoveltyStore(tmp_path, 10**6).kept()] == ["e0", "e1", "e2", "e3"]
 
 
 def test_a_full_disk_keeps_nothing_half_and_loses_nothing(small_disk: Any) -> None:
-    store = NovelStore(small_disk.folder / "novel", 10**6)
+    store = NoveltyStore(small_disk.folder / "novel", 10**6)
     store.keep(stretch(1), 1.5)
     small_disk.fill()
     with pytest.raises(RecordingError, match="free some space"):

@@ -21,7 +21,7 @@ from edgetune_node.monitor.alarm import AlarmState
 from edgetune_node.monitor.asset import Asset
 from edgetune_node.monitor.evidence import physics_verdict, recommended_action
 from edgetune_node.monitor.trend import MOST_POINTS, Trend
-from edgetune_node.monitor.vibration import VibrationWatch
+from edgetune_node.monitor.vibration import VibrationMonitor
 from edgetune_signal import DEEP_GROOVE_6205, BearingSimulator, Chunk, DefectOrders, read_recording
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Seconds:
 
     def __init__(self, context: Context | None = None, **machine: Any) -> None:
         section = {"group": 2, "bearing": "6205-2RS", **machine}
-        self.watch = VibrationWatch(AssetSection(id="b", rate_hz=RATE, machine=MachineSection(**section)))
+        self.watch = VibrationMonitor(AssetSection(id="b", rate_hz=RATE, machine=MachineSection(**section)))
         self.context = context or Context()
         self.bearing = BearingSimulator()
         self.count = 0
@@ -123,7 +123,7 @@ def test_of_real_machines_no_wrong_speed_is_told(recordings_dir: Path, rpm: int,
     told: list[float | None] = []
     for path in sorted((recordings_dir / f"cwru_de_{rpm}rpm").glob("*.npz")):
         samples = read_recording(path).samples
-        watch = VibrationWatch(AssetSection(id="b", rate_hz=RATE, machine=machine))
+        watch = VibrationMonitor(AssetSection(id="b", rate_hz=RATE, machine=machine))
         for second in range(samples.shape[1] // RATE):
             watch.push(Chunk(samples[:, second * RATE :][:, :RATE], second * 10**9, float(RATE), second))
             found = watch.look(float(second), Context())
@@ -156,7 +156,7 @@ def test_real_races_show_their_defect_however_far_their_motor_slips(recordings_d
             if wanted is None:
                 continue
             samples = read_recording(path).samples
-            watch = VibrationWatch(AssetSection(id="b", rate_hz=RATE, machine=machine))
+            watch = VibrationMonitor(AssetSection(id="b", rate_hz=RATE, machine=machine))
             for second in range(8):
                 watch.push(Chunk(samples[:, second * RATE :][:, :RATE], second * 10**9, float(RATE), second))
                 watch.look(float(second), Context())

@@ -15,8 +15,8 @@ from edgetune_node.config.machine import MachineSection
 from edgetune_node.config.settings import AssetSection
 from edgetune_node.contract.commands import Recalibrate, Record
 from edgetune_node.events.effects import SaveRecording
-from edgetune_node.monitor.zone_check import zone_doubt
-from edgetune_node.storage.recordings import take_stock
+from edgetune_node.monitor.zone_check import zone_warning
+from edgetune_node.storage.recordings import list_recordings
 from edgetune_signal import Chunk, Recording, RecordingStore
 
 RATE = 4096.0
@@ -37,15 +37,15 @@ def recording(velocity_mm_s: float, label: str = "normal", seconds: float = 2.0)
 
 @pytest.mark.parametrize(("velocity", "zone"), [(1.0, None), (2.7, None), (2.9, "zone C"), (5.0, "zone D")])
 def test_only_healthy_data_in_zone_c_or_d_is_doubted(velocity: float, zone: str | None) -> None:
-    doubt = zone_doubt(recording(velocity), SECTION)
+    doubt = zone_warning(recording(velocity), SECTION)
     assert (doubt is None) == (zone is None)
     assert zone is None or zone in (doubt or "")
-    assert zone_doubt(recording(velocity, label="unbalance"), SECTION) is None
+    assert zone_warning(recording(velocity, label="unbalance"), SECTION) is None
 
 
 def test_what_gives_no_velocity_or_has_no_limits_is_not_doubted() -> None:
-    assert zone_doubt(recording(9.0, seconds=0.9), SECTION) is None
-    assert zone_doubt(recording(9.0), AssetSection(id="pump", rate_hz=RATE)) is None
+    assert zone_warning(recording(9.0, seconds=0.9), SECTION) is None
+    assert zone_warning(recording(9.0), AssetSection(id="pump", rate_hz=RATE)) is None
 
 
 def collect(command: Recalibrate | Record) -> list[Any]:
@@ -60,7 +60,7 @@ def collect(command: Recalibrate | Record) -> list[Any]:
         default_budget=Budget(),
         stored={"unbalance": 1.0},
         current_model=None,
-        doubt=lambda taken: zone_doubt(taken, SECTION),
+        doubt=lambda taken: zone_warning(taken, SECTION),
         now=0.0,
     )
     wants = job.handle(cal.Ticked(), 0.0)
@@ -89,6 +89,6 @@ def test_stock_names_stored_recordings_that_are_doubtful(tmp_path: Path) -> None
     store = RecordingStore(tmp_path, 10**7)
     store.add(recording(1.0))
     sick = store.add(recording(5.0))
-    stock = take_stock(store, SECTION, "")
+    stock = list_recordings(store, SECTION, "")
     assert stock.seconds == {"normal": 4.0}
     assert [doubt.split(":")[0] for doubt in stock.doubts] == [sick.name]

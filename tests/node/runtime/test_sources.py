@@ -12,7 +12,7 @@ from edgetune_node.config.settings import AssetSection
 from edgetune_node.events.events import ChunkArrived, SourceChanged
 from edgetune_node.runtime import source_thread as listening, sources as readers
 from edgetune_node.runtime.inbox import Inbox
-from edgetune_node.runtime.sources import MAX_LEFT, Readers
+from edgetune_node.runtime.sources import MAX_LEFT, SourceReaders
 from edgetune_signal import Chunk, StreamSpec
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Plant:
         self.inbox = Inbox()
         self.sources = sources
         self.events: list[Any] = []
-        self.readers = Readers([SECTION], self.inbox, {"hanging": sources[0]})  # type: ignore[dict-item]
+        self.readers = SourceReaders([SECTION], self.inbox, {"hanging": sources[0]})  # type: ignore[dict-item]
         self.readers.start()
 
     def hear(self) -> list[Any]:

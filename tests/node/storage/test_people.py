@@ -16,7 +16,7 @@ from edgetune_node.cli.local.model_checks import check_models
 from edgetune_node.config.settings import AssetSection
 from edgetune_node.contract.commands import Cancel, Profile, Recalibrate, Record, Rollback, parse_command
 from edgetune_node.contract.topics import Topics
-from edgetune_node.core.desk import Desk
+from edgetune_node.core.jobs import AssetJobs
 from edgetune_node.core.resumption import Interrupted, resumable
 from edgetune_node.errors import CommandError, Refused, StoreError
 from edgetune_node.events.effects import Install, NoteCommand, Publish
@@ -25,7 +25,7 @@ from edgetune_node.events.publisher import Publisher
 from edgetune_node.events.records import Origin, Stored
 from edgetune_node.monitor.asset import Asset
 from edgetune_node.storage.people import WEARER_FILE, Profiles, worn
-from edgetune_node.storage.recordings import take_stock
+from edgetune_node.storage.recordings import list_recordings
 from edgetune_signal import Recording, RecordingStore
 
 if TYPE_CHECKING:
@@ -50,11 +50,11 @@ class Counter:
     def __init__(self, settings: AssetSection, stored: Stored | None = None) -> None:
         publisher = Publisher(Topics("edgetune", "n"), "b", ManualClock(NOW))
         self.asset = Asset(settings, publisher, lambda: "e")
-        self.desk = Desk(self.asset, publisher, lambda: stored or Stored({}))
+        self.jobs = AssetJobs(self.asset, publisher, lambda: stored or Stored({}))
         self._ids = itertools.count()
 
     def ask(self, command: Any, name: str) -> tuple[Any, list[Effect]]:
-        answer, effects = self.desk.command(command, Origin(name, command.id))
+        answer, effects = self.jobs.command(command, Origin(name, command.id))
         return answer, effects
 
     def profile(self, **fields: Any) -> tuple[Any, list[Effect]]:
@@ -63,7 +63,7 @@ class Counter:
     def ready(
         self, bundle: Bundle | None, subject: str | None, job: str = "p", error: str | None = None
     ) -> list[Effect]:
-        return self.desk.model_ready(ModelReady("arm", job, bundle, None, error, subject))
+        return self.jobs.model_ready(ModelReady("arm", job, bundle, None, error, subject))
 
 
 def said(effects: list[Effect], topic: str) -> list[dict[str, Any]]:
@@ -92,9 +92,9 @@ def test_a_known_person_s_model_is_in_use_at_once_and_everything_says_whose_it_i
     assert (done["status"], done["detail"]["subject"], done["detail"]["model"]) == ("done", "ben", bundle.card.id)
     (model,) = said(effects, "model")
     assert (model["subject"], model["id"], model["previous"]) == ("ben", bundle.card.id, None)
-    (state,) = said(counter.desk.state(), "state")
+    (state,) = said(counter.jobs.state(), "state")
     assert (state["subject"], state["phase"], state["model"]) == ("ben", "monitoring", bundle.card.id)
-    assert counter.desk.job is None
+    assert counter.jobs.job is None
 
 
 def test_somebody_new_is_calibrated_for_the_signs_of_the_one_before_rest_first(bundle: Bundle) -> None:
@@ -105,7 +105,7 @@ def test_somebody_new_is_calibrated_for_the_signs_of_the_one_before_rest_first(b
     assert said(effects, "model")[-1]["id"] is None
     assert said(effects, "resp/profile")[-1]["status"] == "progress"
     (kept,) = [effect for effect in effects if isinstance(effect, NoteCommand)]
-    (status,) = said(counter.desk.progress(), "calibration")
+    (status,) = said(counter.jobs.progress(), "calibration")
     assert (status["job"], status["phase"], status["class"], status["takes"]) == ("p", "waiting", "rest", 2)
     assert "class 1 of 3" in status["instruction"]
     command, note = resumable(Interrupted("arm", "profile", "p", b'{"id": "p", "subject": "ben"}', kept.note))
@@ -116,7 +116,7 @@ def test_without_a_model_before_somebody_new_is_calibrated_for_all_signs_that_ar
     counter = Counter(section(), Stored({}, elsewhere=frozenset({"wave", "rest"})))
     counter.profile(subject="ben")
     counter.ready(None, "ben")
-    assert said(counter.desk.progress(), "calibration")[0]["class"] == "rest"
+    assert said(counter.jobs.progress(), "calibration")[0]["class"] == "rest"
 
 
 def test_where_no_signs_are_known_the_answer_says_what_to_do() -> None:
@@ -125,7 +125,7 @@ def test_where_no_signs_are_known_the_answer_says_what_to_do() -> None:
     (done,) = said(counter.ready(None, "ben"), "resp/profile")
     assert done["status"] == "done"
     assert "publish recalibrate with source live and classes" in done["reason"]
-    assert said(counter.desk.state(), "state")[0]["subject"] == "ben"
+    assert said(counter.jobs.state(), "state")[0]["subject"] == "ben"
 
 
 def test_a_calibration_that_is_cancelled_leaves_the_new_person_without_a_model(bundle: Bundle) -> None:
@@ -136,7 +136,7 @@ def test_a_calibration_that_is_cancelled_leaves_the_new_person_without_a_model(b
     answer, effects = counter.ask(Cancel(id="c"), "cancel")
     assert answer.status == "done"
     assert said(effects, "resp/profile")[-1]["reason"].startswith("cancelled")
-    (state,) = said(counter.desk.state(), "state")
+    (state,) = said(counter.jobs.state(), "state")
     assert (state["subject"], state["phase"], state["classifying"]) == ("ben", "uncalibrated", False)
 
 
@@ -146,7 +146,7 @@ def test_who_cannot_be_remembered_is_not_switched_to(bundle: Bundle) -> None:
     counter.profile(subject="ben")
     (failed,) = said(counter.ready(None, None, error="no space left on device"), "resp/profile")
     assert (failed["status"], failed["reason"]) == ("failed", "no space left on device")
-    (state,) = said(counter.desk.state(), "state")
+    (state,) = said(counter.jobs.state(), "state")
     assert (state["subject"], state["model"]) == ("anna", bundle.card.id)
 
 
@@ -156,7 +156,7 @@ def test_nobody_is_switched_while_a_job_runs() -> None:
     answer, effects = counter.profile(subject="ben")
     assert (answer.status, effects) == ("rejected", [])
     assert "busy: record r is running" in answer.reason
-    counter.desk.command(Cancel(id="c"), Origin("cancel", "c"))
+    counter.jobs.command(Cancel(id="c"), Origin("cancel", "c"))
     counter.profile(subject="ben")
     assert "busy: profile p is running" in counter.ask(Rollback(id="b"), "rollback")[0].reason
     assert "too short to be cancelled" in counter.ask(Cancel(id="c2"), "cancel")[0].reason
@@ -175,7 +175,7 @@ def test_a_machine_has_no_profile_and_is_only_marked(bundle: Bundle) -> None:
     counter.ready(bundle, None, job="")
     answer, effects = counter.profile(subject="rig2", condition="load2")
     assert (answer.status, effects) == ("done", [])
-    (state,) = said(counter.desk.state(), "state")
+    (state,) = said(counter.jobs.state(), "state")
     assert (state["subject"], state["model"]) == ("rig2", bundle.card.id)
 
 
@@ -275,11 +275,11 @@ def test_recordings_of_others_are_nobody_else_s(tmp_path: Path) -> None:
         samples = np.random.default_rng(number).normal(0, 1, (1, 1000)).astype(np.float32)
         store.add(Recording(samples, 1000.0, label, "g", subject=subject, time_ns=number))
     signs = section(subject="anna")
-    mine, bens = take_stock(store, signs, "anna"), take_stock(store, signs, "ben")
+    mine, bens = list_recordings(store, signs, "anna"), list_recordings(store, signs, "ben")
     assert (dict(mine.seconds), mine.elsewhere) == ({"rest": 1.0, "fist": 1.0}, {"wave", "rest"})
     assert (dict(bens.seconds), bens.elsewhere) == ({"wave": 1.0, "rest": 1.0}, {"rest", "fist"})
     assert {path.name for path in bens.files}.isdisjoint(path.name for path in mine.files)
-    machine = take_stock(store, section("fault", subject="anna"), "anna")
+    machine = list_recordings(store, section("fault", subject="anna"), "anna")
     assert dict(machine.seconds) == {"rest": 2.0, "fist": 1.0, "wave": 1.0}
 
 
@@ -288,7 +288,7 @@ def test_what_the_node_says_by_itself_is_learnt_from_no_recording(tmp_path: Path
     store = RecordingStore(tmp_path, 10**7)
     for name in ("normal", label):
         store.add(Recording(np.ones((1, 1000), np.float32), 1000.0, name, "g"))
-    stock = take_stock(store, section("fault"), "")
+    stock = list_recordings(store, section("fault"), "")
     assert dict(stock.seconds) == {"normal": 1.0}
     assert stock.passed_over == (
         f"{label}-0-0.npz is left out: nothing can be called {label}; store it under another label",
@@ -301,4 +301,4 @@ def test_a_calibration_by_hand_is_the_new_person_s_too(bundle: Bundle) -> None:
     counter.ready(bundle, "ben")
     command = Recalibrate(id="r", source="live", classes=["rest", "fist"], seconds_per_take=1.0)
     assert counter.ask(command, "recalibrate")[0].status == "accepted"
-    assert json.loads(counter.desk.job_note)["subject"] == "ben"
+    assert json.loads(counter.jobs.job_note)["subject"] == "ben"

@@ -230,7 +230,7 @@ def accuracy_fields(card: ModelCard) -> dict[str, Any]:
 
 
 def misfit(card: ModelCard, asset: AssetSection) -> str | None:
-    """Say how a model does not fit an asset's stream; None where it fits."""
+    """Return how a model does not fit an asset's stream; None where it fits."""
     wanted = {
         "channels": (asset.channels, card.input.channels),
         "window length": (asset.window.length, card.input.length),

@@ -74,7 +74,7 @@ def doctor(
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Look at everything but the configuration itself."""
+    """Examine everything but the configuration itself."""
     findings = []
     online = False
     topics = Topics(settings.node.namespace, settings.node.id)
@@ -183,7 +183,7 @@ def _node(client: OperatorClient, topics: Topics) -> tuple[Finding, bool, dict[s
 
 
 def _known(section: AssetSection, health: dict[str, Any]) -> list[Finding]:
-    """Give what the running node says of a sensor that must not be opened twice."""
+    """Return what the running node says of a sensor that must not be opened twice."""
     name = f"source {section.id}"
     for item in health.get("assets") or []:
         if item.get("id") == section.id:

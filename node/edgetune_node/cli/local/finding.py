@@ -30,5 +30,5 @@ class Finding:
     advice: str = ""
 
     def json(self) -> dict[str, Any]:
-        """Give it as JSON values."""
+        """Return it as JSON values."""
         return asdict(self)

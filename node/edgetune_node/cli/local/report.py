@@ -80,7 +80,7 @@ def _written(out: Path | None, page: bytes) -> Path | None:
 def _recordings(
     folder: Path, config: Path | None, bearing: str | None, shaft_rpm: float | None, *, quiet: bool
 ) -> tuple[Table, dict[str, Any], Callable[[], bytes]]:
-    """Give the table, the JSON object, and what draws the page."""
+    """Return the table, the JSON object, and what draws the page."""
     try:
         other = MachineSection(bearing=bearing, shaft_rpm=shaft_rpm)
     except ValidationError as error:

@@ -19,7 +19,7 @@ def schema(
         Path | None, typer.Option(help="Write one file each into this folder, instead of printing them as one object.")
     ] = None,
 ) -> None:
-    """Give the JSON Schemas of every topic and command, and the AsyncAPI document."""
+    """Return the JSON Schemas of every topic and command, and the AsyncAPI document."""
     if out is None:
         sys.stdout.write(json.dumps(generate(), indent=2) + "\n")
         return

@@ -184,7 +184,7 @@ def follow(job: SearchJob, console: Console) -> SearchDone:
 
 
 def figures(progress: SearchProgress) -> str:
-    """Say how far a search is."""
+    """Return how far a search is."""
     best = ""
     if progress.best_accuracy is not None:
         best = f"best {progress.best_accuracy:.1%} with an arena of {progress.best_arena_bytes} B; "
@@ -195,7 +195,7 @@ def figures(progress: SearchProgress) -> str:
 
 
 def result(bundle: Path, card: ModelCard) -> dict[str, Any]:
-    """Give what ``--json`` prints: the bundle, the card's figures, and what the search took."""
+    """Return what ``--json`` prints: the bundle, the card's figures, and what the search took."""
     return {
         "bundle": str(bundle),
         "id": card.id,

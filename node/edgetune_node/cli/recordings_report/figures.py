@@ -56,7 +56,7 @@ class Figures:
     defect_over_floor: float | None
 
     def fields(self) -> dict[str, Any]:
-        """Give them as a JSON object."""
+        """Return them as a JSON object."""
         return asdict(self)
 
 
@@ -110,7 +110,7 @@ def by_class(figures: Iterable[Figures]) -> list[dict[str, Any]]:
 
 
 def machine_finder(sections: Mapping[str, MachineSection], other: MachineSection) -> Callable[[str], MachineSection]:
-    """Give what is known of the machine of an asset; of a plain folder, what is known of the only asset there is."""
+    """Return what is known of the machine of an asset; of a plain folder, what is known of the only asset there is."""
     only = next(iter(sections.values())) if len(sections) == 1 else other
     return lambda asset: sections.get(asset, only if not asset else other)
 

@@ -105,7 +105,7 @@ def amplitude_spectrum(samples: Float64, rate_hz: float) -> tuple[Float64, Float
 
 
 def coarser(x: Float64, y: Float64) -> tuple[Float64, Float64]:
-    """Give at most `COLUMNS` points; of several that fall together the highest, so that no line is lost."""
+    """Return at most `COLUMNS` points; of several that fall together the highest, so that no line is lost."""
     step = -(-len(y) // COLUMNS)
     whole = len(y) // step * step
     starts = np.arange(0, whole, step)

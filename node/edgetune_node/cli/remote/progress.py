@@ -35,21 +35,21 @@ class Progress(Protocol):
         ...
 
     def note(self, text: str) -> None:
-        """Say something once."""
+        """Report something once."""
         ...
 
     def ask(self, text: str) -> None:
-        """Say what a person has to do, and leave the terminal to them until the next `update`."""
+        """Report what a person has to do, and leave the terminal to them until the next `update`."""
         ...
 
 
 def open_progress(console: Console) -> Progress:
-    """Give the way of showing progress that suits ``console``."""
+    """Return the way of showing progress that suits ``console``."""
     return _Bar(console) if console.is_terminal else _Lines(console)
 
 
 def headline(job: Job) -> str:
-    """Say what happens now, and what there is to do."""
+    """Return what happens now, and what there is to do."""
     status = job.calibration
     if not job.online:
         return "the node is offline; waiting for it"
@@ -70,7 +70,7 @@ def request(job: Job) -> str:
 
 
 def figures(job: Job) -> str:
-    """Give what the search has found so far, and how long it still takes; empty where there is nothing to say."""
+    """Return what the search has found so far, and how long it still takes; empty where there is nothing to say."""
     status = job.calibration
     if status is None:
         return ""

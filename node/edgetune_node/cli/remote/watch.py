@@ -65,7 +65,7 @@ def watch(
 
 
 def table(rows: list[Row], now: float, *, width: int) -> Table:
-    """Give the rows as a table that fits ``width`` columns: wide with a column each, narrow with a line each."""
+    """Return the rows as a table that fits ``width`` columns: wide with a column each, narrow with a line each."""
     wide = width >= WIDE_COLUMNS
     names = ["asset", "status", "phase", "heard", "fault", "model", "samples"] if wide else ["asset", "what it says"]
     shown = Table(*names, box=None, expand=True, padding=(0, 1))
@@ -143,7 +143,7 @@ def _print_changes(client: OperatorClient, fleet: Fleet, seconds: float | None) 
 
 
 def line_text(row: Row) -> str:
-    """Give what changes rarely; the confidence of each window is left out."""
+    """Return what changes rarely; the confidence of each window is left out."""
     state = row.state
     parts = {
         "": state.phase + (f" ({state.reason})" if state.reason else "") if state else "",

@@ -161,8 +161,8 @@ def test_samples_that_do_not_come_are_missed_by_a_running_node_alone(
 def test_the_way_of_the_readme_ends_without_a_problem(fresh_broker: Any, spawn: Any, tmp_path: Path) -> None:
     example = Path(__file__).parents[4] / "config.example.toml"
     (tmp_path / "config.toml").write_bytes(example.read_bytes())
-    surroundings = {**os.environ, "EDGETUNE_MQTT__PORT": str(fresh_broker.port)}
-    process = spawn("doctor", "--config", "config.toml", cwd=tmp_path, env=surroundings)
+    environment = {**os.environ, "EDGETUNE_MQTT__PORT": str(fresh_broker.port)}
+    process = spawn("doctor", "--config", "config.toml", cwd=tmp_path, env=environment)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, out + err
     assert "edgetune simulate" in out
@@ -335,10 +335,10 @@ def test_an_onnxruntime_that_dies_at_import_is_named(
     folder = tmp_path / "modules" / "onnxruntime"
     folder.mkdir(parents=True)
     (folder / "__init__.py").write_text(module)
-    surroundings = {**os.environ, "PYTHONPATH": str(folder.parent)}
-    out, err = spawn("--version", env=surroundings).communicate(timeout=120)
+    environment = {**os.environ, "PYTHONPATH": str(folder.parent)}
+    out, err = spawn("--version", env=environment).communicate(timeout=120)
     assert out.startswith("edgetune "), err
-    doctor = spawn("doctor", "--config", configure(broker), "--json", env=surroundings)
+    doctor = spawn("doctor", "--config", configure(broker), "--json", env=environment)
     out, err = doctor.communicate(timeout=120)
     assert doctor.returncode == 1, err
     [found] = [finding for finding in json.loads(out)["findings"] if finding["check"] == "onnxruntime"]

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from edgetune_node.mqtt import client_id_conflict as takeover, sockets
-from edgetune_node.mqtt.client_id_conflict import Takeovers
+from edgetune_node.mqtt.client_id_conflict import ClientIdConflicts
 
 RESET = struct.pack("ii", 1, 0)
 
 
-def ended(times: int, *, hung_up: bool = True, back: bool = True, after_s: float = 1.0) -> Takeovers:
+def ended(times: int, *, hung_up: bool = True, back: bool = True, after_s: float = 1.0) -> ClientIdConflicts:
     """Give what is counted when so many connections have ended in a row, each ``after_s`` old, and the next stands."""
-    takeovers, now_s = Takeovers(), 0.0
+    takeovers, now_s = ClientIdConflicts(), 0.0
     for _ in range(times):
         takeovers.up(now_s)
         now_s += after_s
@@ -67,7 +67,7 @@ def test_the_reason_that_is_found_ends_the_waits() -> None:
 
 
 def test_a_message_in_flight_is_no_takeover_but_the_wait_grows() -> None:
-    takeovers = Takeovers()
+    takeovers = ClientIdConflicts()
     for turn in range(20):
         takeovers.up(float(turn))
         takeovers.down(turn + 0.5, hung_up=True, in_flight=True)

@@ -22,7 +22,7 @@ from edgetune_node.contract import (
 from edgetune_node.core.job_start import begin
 from edgetune_node.core.phase import WHILE_CALIBRATING
 from edgetune_node.core.resumption import JobNote, newcomer
-from edgetune_node.core.status import Standing
+from edgetune_node.core.status import StatusReporter
 from edgetune_node.errors import Refused
 from edgetune_node.events import (
     Answer,
@@ -56,7 +56,7 @@ SEARCHING = ("recalibrate", "profile")
 """Commands that may end with a search."""
 
 
-class Desk:
+class AssetJobs:
     """Runs at most one job (a calibration, a recording, a model change) of one asset.
 
     Parameters
@@ -79,7 +79,7 @@ class Desk:
         self._job_note = JobNote()
         self._note = ""
         self._passed_over: tuple[str, ...] = ()
-        self._standing = Standing(asset, publisher)
+        self._status = StatusReporter(asset, publisher)
         self._last_reported = ""
 
     @property
@@ -165,11 +165,11 @@ class Desk:
         return self._feed(event) if job == self.job else []
 
     def queued(self) -> list[Effect]:
-        """Hear that another asset's search runs first."""
+        """Record that another asset's search runs first."""
         return self._feed(cal.SearchQueued())
 
     def saved(self, event: RecordingSaved | NovelChanged) -> list[Effect]:
-        """Take in how the writing of a recording ended."""
+        """Process how the writing of a recording ended."""
         if isinstance(event, NovelChanged):
             return self._novel_changed(event)
         if event.job != self.job or self._origin is None:
@@ -183,7 +183,7 @@ class Desk:
         return self._finish("done", "", {"recording": event.path.name})
 
     def model_ready(self, event: ModelReady) -> list[Effect]:
-        """Take in how a model change ended; a new model classifies from the next window on."""
+        """Process how a model change ended; a new model classifies from the next window on."""
         effects: list[Effect] = []
         classes = () if self.asset.bundle is None else tuple(self.asset.bundle.card.classes)
         if event.subject is not None:
@@ -213,13 +213,13 @@ class Desk:
     def state(self, *, always: bool = False) -> list[Effect]:
         """State of the asset, where it changed since it was last said."""
         phase = None if self._calibration is None else self._calibration.phase
-        return list(self._standing.state(phase, self._origin, self._note, always=always))
+        return list(self._status.state(phase, self._origin, self._note, always=always))
 
     def progress(self, *, always: bool = False) -> list[Effect]:
         """Calibration's standing, and whether one is suggested."""
         now = self._publisher.clock.monotonic()
         view = None if self._calibration is None else self._calibration.view(now)
-        return list(self._standing.calibration(view, now, always=always))
+        return list(self._status.calibration(view, now, always=always))
 
     # ---- inside ------------------------------------------------------------------------------------------------
 
@@ -316,7 +316,7 @@ class Desk:
         return Answer("accepted", final=False), [wanted]
 
     def _novel_changed(self, event: NovelChanged) -> list[Effect]:
-        """Take in what is kept of the unknown now; where some of it was to be labelled, how that ended."""
+        """Process what is kept of the unknown now; where some of it was to be labelled, how that ended."""
         self.asset.novel_changed(event)
         if not event.job or event.job != self.job:
             return []
