@@ -42,7 +42,7 @@ class Cable:
         return self._holder is not None
 
     def listen(self) -> socket.socket:
-        """Give a socket that listens at the far end, on `host`."""
+        """Return a socket that listens at the far end, on `host`."""
         if self._holder is None:
             return socket.create_server((self.host, 0))
         made: list[socket.socket] = []

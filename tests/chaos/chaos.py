@@ -245,7 +245,7 @@ class Chaos:
         tell(f" {len(recoveries_s)} times, {found.expected} expected, {len(found.lost)} lost, {took_s:.0f} s\n")
 
     def _command(self, phase: str, response_topic: str | None = None) -> Said | None:
-        """Give the command that brings the node into a phase; give the answer to expect."""
+        """Return the command that brings the node into a phase; return the answer to expect."""
         match phase:
             case "recording":
                 return self._give("press", "record", response_topic, label="normal", seconds=1)
@@ -259,7 +259,7 @@ class Chaos:
         return None
 
     def _give(self, asset: str, name: str, response_topic: str | None = None, **fields: Any) -> Said:
-        """Give a command; give the answer to expect."""
+        """Return a command; return the answer to expect."""
         self._commands += 1
         command_id = f"c{self._commands}"
         said = Said(f"edgetune/n1/{asset}/resp/{name}", command_id, "answered")
@@ -269,7 +269,7 @@ class Chaos:
         return said
 
     def _stop(self, phase: str) -> None:
-        """Tell the node to stop, and see that it says so, and that nothing went wrong."""
+        """Report the node to stop, and see that it says so, and that nothing went wrong."""
         began_s = time.monotonic()
         code = self._node.stop()
         self.stops_s.append(time.monotonic() - began_s)
@@ -311,7 +311,7 @@ def tell(words: str) -> None:
 
 
 def faults(chaos: Chaos, plan: Plan, disk: Disk) -> Iterator[tuple[str, list[Callable[[], float]], str]]:
-    """Give each fault, what tries it, and what is missing here for that."""
+    """Return each fault, what tries it, and what is missing here for that."""
     for phase, count in plan.kills.items():
         yield f"kill -9 while {phase}", [partial(chaos.end_in, phase, kill=True)] * count, ""
     for phase, count in plan.stops.items():

@@ -29,7 +29,7 @@ WAITED_S = 2.0
 
 
 def clock_rows(chaos: Chaos, plan: Plan) -> Iterator[tuple[str, list[Callable[[], float]], str]]:
-    """Give each fault, what tries it, and what is missing here for that; as often as clocks jump at all."""
+    """Return each fault, what tries it, and what is missing here for that; as often as clocks jump at all."""
     missing = "" if FAKETIME is not None else "libfaketime is not installed"
     months = [partial(answers_wait, chaos, round(copysign(MONTH_S, by_s))) for by_s in plan.jumps_s]
     yield "clock jumped a month, answers wait", months, missing

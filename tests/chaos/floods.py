@@ -45,6 +45,6 @@ def flood(port: int, node: Node, watcher: Watcher, kind: str, seconds: float) ->
 def floods(
     port: int, node: Node, watcher: Watcher, seconds: tuple[float, ...]
 ) -> Iterator[tuple[str, list[Callable[[], float]], str]]:
-    """Give each flood, as `chaos.faults` gives what it tries."""
+    """Return each flood, as `chaos.faults` gives what it tries."""
     for kind in KINDS:
         yield f"flood of {kind}", [partial(flood, port, node, watcher, kind, each) for each in seconds], ""

@@ -26,7 +26,7 @@ FROZEN_S = 2.0
 
 
 def faults(chaos: Chaos, plan: Plan, disk: Disk) -> Iterator[tuple[str, list[Callable[[], float]], str]]:
-    """Give each fault, what tries it, and what is missing here for that."""
+    """Return each fault, what tries it, and what is missing here for that."""
     times = 3 if plan.stops else 1
     yield "log that nobody takes", [partial(silenced, chaos, sink) for sink in SINKS] * times, ""
     yield "log read late", [partial(read_late, chaos)] * times, ""

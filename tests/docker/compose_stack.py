@@ -123,14 +123,14 @@ class Stack:
         subprocess.run(["docker", "update", *limits, container], capture_output=True, timeout=30, check=True)
 
     def inspect(self, service: str) -> dict[str, Any]:
-        """Give what the engine knows of a container."""
+        """Return what the engine knows of a container."""
         name = self.compose("ps", "-aq", service).stdout.strip()
         shown = subprocess.run(["docker", "inspect", name], capture_output=True, text=True, timeout=30, check=True)
         (found,) = json.loads(shown.stdout)
         return dict(found)
 
     def mqtt(self, **changes: Any) -> MqttSection:
-        """Say how the operator connects from outside, through the published port."""
+        """Return how the operator connects from outside, through the published port."""
         known = {"port": self.port, "username": "operator", "password": self._password}
         return MqttSection.model_validate(known | changes)
 
@@ -145,7 +145,7 @@ class Stack:
 
 
 def wait_for(client: OperatorClient, leaf: str, **fields: Any) -> dict[str, Any]:
-    """Give the first message on a topic that has these fields."""
+    """Return the first message on a topic that has these fields."""
     wanted = TOPICS.node(leaf) if leaf == "status" else TOPICS.asset(ASSET, leaf)
     client.subscribe(wanted)
     seen = []

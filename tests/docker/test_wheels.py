@@ -22,7 +22,7 @@ OFFLINE = ("NewConnectionError", "ConnectTimeoutError", "Could not fetch URL", "
 
 
 def environment(python: str, machine: str = "aarch64") -> dict[str, str]:
-    """Give what markers ask about an interpreter on a Pi."""
+    """Return what markers ask about an interpreter on a Pi."""
     return {"platform_machine": machine, "python_version": python, "python_full_version": f"{python}.0", "extra": ""}
 
 

@@ -95,7 +95,7 @@ def read_command(data: bytes) -> None:
 
 
 def command_seeds() -> list[bytes]:
-    """Give a command of each kind of field."""
+    """Return a command of each kind of field."""
     return [
         b'{"id": "j1", "source": "live", "classes": ["normal"], "pace": {"countdown_s": 3}, "budget": {"macs": 1e6}}',
         b'{"id": "j1", "expires": "2026-01-31T13:00:00+00:00", "label": "inner", "seconds": 2}',
@@ -118,7 +118,7 @@ def read_recording_file(data: bytes) -> None:
 
 
 def recording_seeds() -> list[bytes]:
-    """Give a recording as it is written, and one that is compressed."""
+    """Return a recording as it is written, and one that is compressed."""
     samples = np.ones((1, 32), np.float32)
     path = folder() / "seed.npz"
     write_recording(path, Recording(samples, 1000.0, "normal", unit="g", shaft_rpm=1797.0))
@@ -157,7 +157,7 @@ def fuzzed_windows() -> NDArray[np.float32]:
 
 
 def novelty_seeds() -> list[bytes]:
-    """Give a distance file of each kind, and one that is compressed."""
+    """Return a distance file of each kind, and one that is compressed."""
     windows = fuzzed_windows()[2:]
     label = np.arange(len(windows)) % 2
     fitted = fit_novelty(windows, label, windows)
@@ -181,7 +181,7 @@ def read_front(data: bytes) -> None:
 
 
 def front_seeds() -> list[bytes]:
-    """Give a front of one point, and one that is compressed."""
+    """Return a front of one point, and one that is compressed."""
     card = read_card(bundle())
     point = {
         "layers": card.layers,
@@ -213,7 +213,7 @@ def read_archive(data: bytes) -> None:
 
 
 def archive_seeds() -> list[bytes]:
-    """Give an exported bundle."""
+    """Return an exported bundle."""
     path = folder() / "seed.zip"
     path.unlink(missing_ok=True)
     export_bundle(bundle(), path, None)
@@ -236,7 +236,7 @@ def read_journal(data: bytes) -> None:
 
 
 def journal_seeds() -> list[bytes]:
-    """Give a journal of two records, and one with a torn tail."""
+    """Return a journal of two records, and one with a torn tail."""
     path = folder() / "seed.jsonl"
     path.unlink(missing_ok=True)
     with Journal(path, HEADER) as journal:
@@ -258,7 +258,7 @@ def read_block(data: bytes) -> None:
 
 
 def block_seeds() -> list[bytes]:
-    """Give blocks of both kinds of samples."""
+    """Return blocks of both kinds of samples."""
     return [
         encode_block(Block(samples, 7, 10**18, 1000.0, "g"))
         for samples in (np.ones((2, 5), np.float32), np.ones((1, 3), np.int16))

@@ -40,7 +40,7 @@ class Plant:
         self._lock = threading.Lock()
 
     def scada(self, topic: str, payload: bytes, _arrived_s: float) -> None:
-        """Take in a state of `fault`, or a node's status."""
+        """Process a state of `fault`, or a node's status."""
         told = json.loads(payload)
         if topic.endswith("/status"):
             self.online.add(topic)
@@ -54,7 +54,7 @@ class Plant:
             return len({topic for topic, _, raised in self.faults if raised is active})
 
     def operator(self, _topic: str, payload: bytes, _arrived_s: float) -> None:
-        """Take in an answer."""
+        """Process an answer."""
         told = json.loads(payload)
         with self._lock:
             self.answers.setdefault(told["id"], []).append(told["status"])

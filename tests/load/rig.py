@@ -50,7 +50,7 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = PATI
 
 @contextmanager
 def bench() -> Iterator[tuple[Path, int]]:
-    """Give a folder and a broker's port for as long as the load lasts."""
+    """Return a folder and a broker's port for as long as the load lasts."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory(prefix="edgetune-load-") as name:
         folder = Path(name)
@@ -98,7 +98,7 @@ class Machine:
         ModelStore(place / "models", StreamSpec(self.channels, self.rate_hz, "g"), LENGTH, "fault").install(bundle)
 
     def section(self, asset: str, *, speed: float = 1.0, vibration_s: float = 1.0, source: str = "") -> str:
-        """Give the ``[[asset]]`` table of one such machine, played at ``speed`` times its own pace."""
+        """Return the ``[[asset]]`` table of one such machine, played at ``speed`` times its own pace."""
         seed = zlib.crc32(asset.encode()) % 1000
         return f"""
 [[asset]]
@@ -113,7 +113,7 @@ source = {{ type = "simulated", condition = "normal", speed = {speed}, {source}s
 
 
 def node_section(name: str, data: Path, port: int, health_s: float = 1.0) -> str:
-    """Give ``[node]`` and ``[mqtt]``."""
+    """Return ``[node]`` and ``[mqtt]``."""
     return f"""
 [node]
 id = "{name}"

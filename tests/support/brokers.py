@@ -271,7 +271,7 @@ class Recorder:
         self._client.publish(topic, body, qos, retain, properties).wait_for_publish(PATIENCE_S)
 
     def wait_for(self, predicate: Callable[[Received], bool], seconds: float = PATIENCE_S) -> Received:
-        """Give the first message, of those seen already or to come, for which ``predicate`` holds."""
+        """Return the first message, of those seen already or to come, for which ``predicate`` holds."""
         deadline = time.monotonic() + seconds
         seen = 0
         with self._changed:

@@ -53,7 +53,7 @@ class Topics:
         return f"{self.base}/{asset}/{leaf}"
 
     def subscriptions(self, mqtt_assets: tuple[str, ...]) -> list[tuple[str, int]]:
-        """Give the filters that a node subscribes to, with QoS; ``mqtt_assets`` take their samples from the broker."""
+        """Return the filters that a node subscribes to, with QoS; ``mqtt_assets`` get their samples by MQTT."""
         return [
             (self.node("cmd/+"), 1),
             (f"{self.base}/+/cmd/+", 1),

@@ -177,7 +177,7 @@ class CommandAdmission:
             raise Refused("it came before, and was not accepted or was interrupted; send it anew, under a new id")
 
     def _repeat(self, event: CommandArrived, answer: bytes) -> list[Effect]:
-        """Answer a command that came before the answer it got then."""
+        """Repeat the answer of a command that came before."""
         first = Response.model_validate_json(answer)
         again = Response(
             id=first.id,

@@ -169,7 +169,7 @@ class AssetJobs:
         return self._feed(cal.SearchQueued())
 
     def saved(self, event: RecordingSaved | NovelChanged) -> list[Effect]:
-        """Process how the writing of a recording ended."""
+        """Go on after a recording was written, or could not be."""
         if isinstance(event, NovelChanged):
             return self._novel_changed(event)
         if event.job != self.job or self._origin is None:
@@ -183,7 +183,7 @@ class AssetJobs:
         return self._finish("done", "", {"recording": event.path.name})
 
     def model_ready(self, event: ModelReady) -> list[Effect]:
-        """Process how a model change ended; a new model classifies from the next window on."""
+        """Go on after a model change; a new model classifies from the next window on."""
         effects: list[Effect] = []
         classes = () if self.asset.bundle is None else tuple(self.asset.bundle.card.classes)
         if event.subject is not None:
@@ -316,7 +316,7 @@ class AssetJobs:
         return Answer("accepted", final=False), [wanted]
 
     def _novel_changed(self, event: NovelChanged) -> list[Effect]:
-        """Process what is kept of the unknown now; where some of it was to be labelled, how that ended."""
+        """Note which novel segments are kept; end a job that labelled some of them."""
         self.asset.novel_changed(event)
         if not event.job or event.job != self.job:
             return []

@@ -139,7 +139,7 @@ class Node:
         return self._settle(effects)
 
     def handle(self, event: Event) -> list[Effect]:
-        """Process one event; return what shall be done about it, in order."""
+        """Process one event; return the effects, in order."""
         self._at_work = None
         match event:
             case ChunkArrived():

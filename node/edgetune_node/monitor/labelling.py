@@ -54,7 +54,7 @@ class Recent:
         return list(self._chunks)
 
     def push(self, chunk: Chunk) -> bool:
-        """Process a chunk, and forget what is too old; gives whether nothing of before is left.
+        """Process a chunk, and forget what is too old; return whether nothing of before is left.
 
         The cost does not grow with what is remembered.
         """

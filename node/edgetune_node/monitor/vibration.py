@@ -122,7 +122,7 @@ class VibrationMonitor:
         return found
 
     def forget(self) -> None:
-        """Look anew: the machine stood still, or was changed."""
+        """Begin again: the machine stood still, or was changed."""
         self._looks.clear()
         self._speeds.clear()
         self._unsure = 0

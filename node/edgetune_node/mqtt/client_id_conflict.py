@@ -41,7 +41,7 @@ class ClientIdConflicts:
         self._in_order = True
 
     def up(self, now_s: float) -> None:
-        """Process that a connection stands."""
+        """Record that a connection stands."""
         self.count += self._hung_up
         self.ends += self._ended and self._in_order
         self.resets += self._ended and not self._in_order
@@ -49,7 +49,7 @@ class ClientIdConflicts:
         self._up_s = now_s
 
     def down(self, now_s: float, *, hung_up: bool, in_flight: bool = False) -> None:
-        """Process that it is gone, or that there was none to be had.
+        """Record that it is gone, or that there was none to be had.
 
         ``hung_up`` says that the broker ended it in good order, ``in_flight`` that it had not acknowledged a message:
         that message may be why it ended.

@@ -100,7 +100,7 @@ class Culprits:
             del self._suspects[topic]
 
     def ended(self, flying: Iterable[str], now_s: float) -> str | None:
-        """Process that a connection ended while messages on these topics were on their way.
+        """Record that a connection ended while messages on these topics were on their way.
 
         Returns the topic whose message is to be set aside, if there is one.
         """

@@ -159,7 +159,7 @@ class Delivery:
         self._next_backlog_s = now_s
 
     def ended(self, now_s: float) -> bool:
-        """Process that the connection ended by itself; tell whether a message was set aside for it."""
+        """Record that the connection ended by itself; return whether a message was set aside for it."""
         if self.stage is Stage.AWAY:
             return False
         guilty = self._culprits.ended((sending.topic for sending in self._inflight.values()), now_s)

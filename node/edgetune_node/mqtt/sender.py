@@ -227,7 +227,7 @@ class Sender:
                 self._down(reason, blameless=blameless)
 
     def _down(self, reason: str, *, blameless: bool) -> None:
-        """Process that the connection is gone; of a ``blameless`` end no message was the reason."""
+        """Record that the connection is gone; of a ``blameless`` end no message was the reason."""
         self.connected = False
         self._unconfirmed.clear()
         if blameless or self._cut:

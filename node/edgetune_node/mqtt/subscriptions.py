@@ -43,7 +43,7 @@ class Subscriptions:
         self._asked[mid] = name
 
     def answered(self, mid: int, granted: int, refused: str | None) -> list[tuple[str, int]]:
-        """Process the QoS granted, or why the filter was refused; return the next filters to ask for."""
+        """Record the QoS granted, or why the filter was refused; return the next filters to ask for."""
         name = self._asked.pop(mid, None)
         if name is None:
             return []
@@ -60,7 +60,7 @@ class Subscriptions:
         return not self._asked and not self._left
 
     def ended(self) -> None:
-        """Process that the connection ended before all were answered."""
+        """Record that the connection ended before all were answered."""
         if len(self._asked) == 1:
             self._ended[next(iter(self._asked.values()))] += 1
         self._one_by_one = True

@@ -53,7 +53,7 @@ class Wills:
         return self._round == 0 and (self._failures > 0 or self._step > 0 or self._candidate is not None)
 
     def lacks(self, reason: int) -> bool:
-        """Process why a broker refused the connection; tell whether it lacks what the will asks for."""
+        """Record why a broker refused the connection; return whether it lacks what the will asks for."""
         fewer = [
             will
             for will in self._ladder
@@ -66,7 +66,7 @@ class Wills:
         return found
 
     def failed(self) -> None:
-        """Process that a connection was refused, or ended without an answer."""
+        """Record that a connection was refused, or ended without an answer."""
         if self._candidate is not None:
             self._step, self._candidate, self._proven = self._candidate, None, True
             return
@@ -78,7 +78,7 @@ class Wills:
             self._round += self._step == 0
 
     def accepted(self) -> bool:
-        """Process that the broker let the node in; False where the full will is to be tried once more instead."""
+        """Record that the broker let the node in; return False where the full will is to be tried once more instead."""
         self._failures = self._round = 0
         if self._step == 0 or self._proven:
             self._candidate = None

@@ -242,7 +242,7 @@ class OperatorClient:
         raise NoReplyError(f"{node} did not answer within {timeout:g} s; is it running? (edgetune watch shows it)")
 
     def close(self) -> None:
-        """Report goodbye to the broker."""
+        """Disconnect from the broker."""
         self._client.disconnect()
         thread = threading.Thread(target=self._client.loop_stop, daemon=True)  # hangs on a frozen broker
         thread.start()

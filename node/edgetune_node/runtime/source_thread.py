@@ -109,7 +109,7 @@ class SourceReader(threading.Thread):
         self._stopping.set()
 
     def name_hanging(self) -> None:
-        """Say, once, that the source hangs; when it comes back that is taken back. To be called by another thread."""
+        """Report once that the source hangs, until it comes back. To be called by another thread."""
         if not self._named:
             self._named = True
             told = f"the source hangs: it has not come back for {self.stuck_s:.0f} s; look at the sensor and its driver"

@@ -75,7 +75,7 @@ class SourceReaders:
             reader.join(max(0.0, until_s - time.monotonic()))
 
     def readings(self, heard: Mapping[str, bool]) -> list[Reading]:
-        """Give for the watchdog since when each source hangs, however often it was opened anew; ``heard``: by asset."""
+        """Return since when each source hangs, for the watchdog, however often it was reopened; ``heard``: by asset."""
         now_s = time.monotonic()
         return [
             Reading(name, now_s - self._hung_from_s[name] if name in self._hung_from_s else reader.stuck_s, heard[name])

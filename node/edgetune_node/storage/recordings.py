@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def list_recordings(store: RecordingStore, section: AssetSection, subject: str) -> Stored:
-    """Look through a store, for signs at what is ``subject``'s.
+    """List the recordings of a store, for signs those that are ``subject``'s.
 
     Of healthy recordings of a machine whose zone limits are known, read the samples too.
     """

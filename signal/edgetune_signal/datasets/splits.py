@@ -120,7 +120,7 @@ def _divide(
 def _assign_groups(
     dataset: Dataset, free: Indices, pairs: Indices, shares: _Shares, part: Indices, rng: np.random.Generator
 ) -> None:
-    """Give whole groups to the parts, class by class, the rarest first; a group with several classes counts for all."""
+    """Divide whole groups among the parts, the rarest class first; a group with several classes counts for all."""
     assigned: dict[int, int] = {}
     labels_of: dict[int, list[int]] = {}
     for group, label in pairs.T.tolist():

@@ -57,7 +57,7 @@ class Ring:
 
 
 class Continuity:
-    """Tell whether a chunk continues the one before without missing samples.
+    """Return whether a chunk continues the one before without missing samples.
 
     Parameters
     ----------

@@ -158,7 +158,7 @@ def estimated_speed(samples: Samples, spec: StreamSpec, between_rpm: tuple[float
 
 
 def _defects(samples: Samples, spec: StreamSpec, machine: Machine, orders: DefectOrders, shaft: ShaftSpeed) -> _Found:
-    """Look into every channel; the one whose clearest line is clearest speaks for the machine."""
+    """Examine every channel; the one whose clearest line is clearest speaks for the machine."""
     shaft_hz = shaft.rpm / 60
     narrowest = HARMONICS * max(defect_orders(orders).values()) * shaft_hz
     best = _Found(None, 0, (), None, ("envelope_rate",))

@@ -256,7 +256,7 @@ def test_a_front_that_was_damaged_is_refused(found: SearchResult, tmp_path: Path
 
 
 def _with_front(bundle: Path, **arrays: np.ndarray[Any, Any]) -> Path:
-    """Give the bundle other arrays in its front, and a hash that says so."""
+    """Return the bundle other arrays in its front, and a hash that says so."""
     with np.load(bundle / FRONT) as front:
         np.savez(bundle / FRONT, **(dict(front) | arrays))
     card = json.loads((bundle / "card.json").read_bytes())

@@ -80,7 +80,7 @@ class Manager:
         self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
 
     def next(self, seconds: float = 120.0) -> str | None:
-        """Give the next word, or None where none comes in time."""
+        """Return the next word, or None where none comes in time."""
         self._socket.settimeout(seconds)
         try:
             return self._socket.recv(1024).decode()

@@ -19,7 +19,7 @@ Arrival: TypeAlias = tuple[float, int | None]
 
 
 def taken(seconds: float, true_hz: float = RATE, start_s: float = 100.0) -> Iterator[float]:
-    """Give when the last sample of each block is taken."""
+    """Return when the last sample of each block is taken."""
     return (start_s + (number + 1) * N / true_hz for number in range(round(seconds * true_hz / N)))
 
 

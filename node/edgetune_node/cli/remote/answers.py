@@ -47,7 +47,7 @@ def acknowledge(
     comment: Annotated[str | None, typer.Option(metavar="TEXT", help="What is to be known of it.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Report a node that somebody has seen its fault; a latched one that has gone ends."""
+    """Acknowledge a fault; a latched one that has gone ends."""
     fields: dict[str, Any] = {"by": by, "event": event, "comment": comment}
     check(Acknowledge, fields)
     operate(target, "acknowledge", fields, yes=False, as_json=as_json, timeout=TIMEOUT_S)

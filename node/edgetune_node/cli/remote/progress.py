@@ -35,11 +35,11 @@ class Progress(Protocol):
         ...
 
     def note(self, text: str) -> None:
-        """Report something once."""
+        """Show a text once."""
         ...
 
     def ask(self, text: str) -> None:
-        """Report what a person has to do, and leave the terminal to them until the next `update`."""
+        """Show what a person has to do, and leave the terminal to them until the next `update`."""
         ...
 
 
@@ -65,7 +65,7 @@ def headline(job: Job) -> str:
 
 
 def request(job: Job) -> str:
-    """Give the node's instruction as who follows by this command line needs it: nothing has to be published by hand."""
+    """Return the node's instruction for a person at this command line, who need not publish anything by hand."""
     return job.calibration.instruction.replace(_BY_TOPIC, "") if job.calibration else ""
 
 

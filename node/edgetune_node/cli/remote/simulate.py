@@ -266,7 +266,7 @@ def parse_request(payload: bytes) -> dict[str, Any] | None:
 
 
 def why_unheard(info: dict[str, Any], asset: str) -> str | None:
-    """Say why the node that published ``info`` takes no samples for ``asset`` from the broker; None where it does."""
+    """Return why the node of ``info`` takes no samples for ``asset`` from the broker; None where it does."""
     assets = info.get("assets")
     listed = {item.get("id"): item for item in assets if isinstance(item, dict)} if isinstance(assets, list) else {}
     if asset not in listed:
