@@ -226,7 +226,7 @@ def _suggested(trial: Any, shape: Shape) -> Genotype:
         hop = frame if trial.suggest_categorical("disjoint", [True, False]) else max(1, frame // 2)
         frontend = space.Envelope(frame, hop, trial.suggest_categorical("p", [1, 2]))
     blocks = tuple(
-        space.Block(
+        space.ConvBlock(
             trial.suggest_categorical(f"kind{index}", ["full", "separable", "linear"]),
             trial.suggest_categorical(f"filters{index}", space.FILTERS),
             trial.suggest_categorical(f"kernel{index}", space.BLOCK_KERNELS),

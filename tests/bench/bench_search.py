@@ -18,7 +18,7 @@ from rich.table import Table
 
 from edgetune_nas.card import Budget
 from edgetune_nas.worker.events import SearchDone
-from edgetune_nas.worker.job import Job, SearchJob, Source
+from edgetune_nas.worker.job import DataSource, Job, SearchJob
 
 if TYPE_CHECKING:
     from edgetune_nas.card import Task
@@ -51,7 +51,7 @@ def run(case: Case, data: Path, candidates: int | None) -> SearchDone:
     """Search in a child process; give its last event."""
     with tempfile.TemporaryDirectory(prefix="edgetune-bench-") as out:
         job = Job(
-            data=Source(path=data / case.file, converter=case.converter),
+            data=DataSource(path=data / case.file, converter=case.converter),
             task=case.task,
             budget=Budget(ram_bytes=case.ram_bytes, search_seconds=120),
             out=Path(out),

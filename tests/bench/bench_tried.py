@@ -30,7 +30,7 @@ from edgetune_nas.card import Budget
 from edgetune_nas.model import search_space as space
 from edgetune_nas.model.frontend import filter_bank, fit_frontend, frontend_features, split_frontend
 from edgetune_nas.model.layers import Conv
-from edgetune_nas.model.search_space import Bank, Block, Envelope, Genotype, Stem, expand
+from edgetune_nas.model.search_space import Bank, ConvBlock, Envelope, Genotype, Stem, expand
 from edgetune_nas.model.torch_net import LayerNet
 from edgetune_nas.search.run import JOURNAL, search
 from edgetune_nas.training import task_profile
@@ -49,15 +49,15 @@ if TYPE_CHECKING:
     from edgetune_signal.datasets.load import Dataset
 
 
-STEM = Genotype(None, Stem(12, 128, 32), (Block("full", 16, 5),), "both")
-SIGNS = Genotype(Envelope(40, 20), None, (Block("full", 24, 3), Block("full", 32, 3)), "both")
-MYO = Genotype(Envelope(13, 6), None, (Block("full", 32, 3), Block("full", 32, 3)), "both")
+STEM = Genotype(None, Stem(12, 128, 32), (ConvBlock("full", 16, 5),), "both")
+SIGNS = Genotype(Envelope(40, 20), None, (ConvBlock("full", 24, 3), ConvBlock("full", 32, 3)), "both")
+MYO = Genotype(Envelope(13, 6), None, (ConvBlock("full", 32, 3), ConvBlock("full", 32, 3)), "both")
 BANKS = (
-    Genotype(Bank(12, 64, 16, frame=2), None, (Block("linear", 12, 9),), "average"),
-    Genotype(Bank(16, 128, 32, frame=3), None, (Block("separable", 6, 5, pool=2),), "both"),
-    Genotype(Bank(24, 128, 64, frame=1), None, (Block("linear", 32, 3, pool=2),), "flat"),
+    Genotype(Bank(12, 64, 16, frame=2), None, (ConvBlock("linear", 12, 9),), "average"),
+    Genotype(Bank(16, 128, 32, frame=3), None, (ConvBlock("separable", 6, 5, pool=2),), "both"),
+    Genotype(Bank(24, 128, 64, frame=1), None, (ConvBlock("linear", 32, 3, pool=2),), "flat"),
 )
-SIGN_BANK = Genotype(Bank(8, 32, 16, frame=6, hop=3), None, (Block("full", 24, 3),), "both")
+SIGN_BANK = Genotype(Bank(8, 32, 16, frame=6, hop=3), None, (ConvBlock("full", 24, 3),), "both")
 MOST_EPOCHS = 120
 STEPS = (30, 120, 270)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgetune_nas.card import Budget
-from edgetune_nas.worker.job import Job, SearchJob, Source
+from edgetune_nas.worker.job import DataSource, Job, SearchJob
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ def test_a_child_says_how_it_ended_whatever_its_stderr_is(sink: str) -> None:
 def test_a_childs_log_is_read_however_much_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONVERBOSE", "1")  # far more than a pipe holds
     lines: list[str] = []
-    job = Job(data=Source(path=tmp_path / "none"), task="fault", budget=Budget(), out=tmp_path / "out")
+    job = Job(data=DataSource(path=tmp_path / "none"), task="fault", budget=Budget(), out=tmp_path / "out")
     *_, failed = SearchJob.start(job, log=lines.append).events()
     assert failed.event == "failed"
     assert sum(map(len, lines)) > 100_000

@@ -136,7 +136,7 @@ class Job:
 
     def take(self) -> list[cal.Output]:
         """Continue, record and save one take."""
-        self.tell(cal.Continue())
+        self.tell(cal.ContinueRequested())
         self.stream(2.0)
         return self.tell(cal.TakeSaved(Path(f"/recordings/{self.sequence}.npz")))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from edgetune_signal.stream.clock import Clock
+from edgetune_signal.stream.clock import SourceClock
 
 if TYPE_CHECKING:
     import threading
@@ -15,7 +15,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 START_NS = (START - EPOCH) // timedelta(microseconds=1) * 1000
 
 
-class ManualClock(Clock):
+class ManualClock(SourceClock):
     """The clocks of a machine, as a node and as a source ask for them.
 
     Attributes

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgetune_node.contract.messages import CalibrationStatus, Info, Message, Model, Response, State, Status
 from edgetune_node.contract.parts import AssetInfo
-from edgetune_node.operator.job import Job
+from edgetune_node.operator.job import FollowedJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ASSET = "press"
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 BASE = f"edgetune/n/{ASSET}"
-SENT = Job(id="mine", command="recalibrate")
+SENT = FollowedJob(id="mine", command="recalibrate")
 
 
 def calibration(phase: str, job: str = "mine", **fields: Any) -> tuple[str, dict[str, Any]]:

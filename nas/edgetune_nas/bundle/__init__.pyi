@@ -19,7 +19,7 @@ from .html import (
     table as table,
 )
 from .learned import seen as seen, self_test as self_test
-from .pareto import FRONT as FRONT, Kept as Kept, pack as pack, pick as pick
+from .pareto import FRONT as FRONT, KeptPoint as KeptPoint, pack as pack, pick as pick
 from .read import (
     Bundle as Bundle,
     load_bundle as load_bundle,

@@ -41,7 +41,7 @@ MEASURED_WINDOWS: Final = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Kept:
+class KeptPoint:
     """A point of the Pareto front with its network.
 
     ``measured`` is the one that test scores are of, where ``network`` has learned the test windows.
@@ -85,7 +85,7 @@ _POINTS: Final = TypeAdapter(list[_Point])
 
 
 def pack(
-    points: Iterable[Kept],
+    points: Iterable[KeptPoint],
     *,
     train: Dataset,
     validation: NDArray[np.float32],

@@ -1,5 +1,5 @@
 from .closed_form import (
-    Drift as Drift,
+    ExpectedDrift as ExpectedDrift,
     discriminant as discriminant,
     expected_drift as expected_drift,
     fill_absent as fill_absent,

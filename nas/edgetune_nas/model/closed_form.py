@@ -24,7 +24,7 @@ More trusts the library longer, less the few new windows.
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class ExpectedDrift:
     """Expected movement of logarithmic levels in another condition: standard deviations in nepers (8.7 dB).
 
     ``each`` level by itself, and all of them in ``common`` (loudness).
@@ -34,9 +34,9 @@ class Drift:
     common: float
 
 
-BANK_DRIFT = Drift(each=0.2, common=1.0)
+BANK_DRIFT = ExpectedDrift(each=0.2, common=1.0)
 """Drift of a filter bank's levels, measured where one bearing rig changed its load; loudness hardly counts then."""
-NEW_DRIFT = Drift(each=0.1, common=0.0)
+NEW_DRIFT = ExpectedDrift(each=0.1, common=0.0)
 """Drift that is left where the condition that counts has windows of its own, and for muscle signals."""
 
 
@@ -47,7 +47,7 @@ def fit(
     *,
     classes: int,
     origin: Labels | None = None,
-    drift: Drift | None = None,
+    drift: ExpectedDrift | None = None,
 ) -> Network:
     """Solve for the discriminant of ``layers`` (frontend, maybe flatten, dense, maybe maximum of kinds, softmax).
 
@@ -82,7 +82,7 @@ def discriminant(
     y: Labels,
     *,
     classes: int,
-    drift: Drift | None = None,
+    drift: ExpectedDrift | None = None,
     origin: Labels | None = None,
 ) -> tuple[Floats, Floats]:
     """Solve for a linear discriminant with equal priors: ``weight (classes, d)``, ``bias (classes,)``.
@@ -169,7 +169,7 @@ def shrunk_covariance(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
     return shrunk
 
 
-def expected_drift(frontend: tuple[Layer, ...], origin: Labels | None) -> Drift:
+def expected_drift(frontend: tuple[Layer, ...], origin: Labels | None) -> ExpectedDrift:
     """Return the drift to expect behind ``frontend``: `BANK_DRIFT` for a bank without a library, else `NEW_DRIFT`.
 
     Levels of a bank drift until the next condition. A library shows how they drift, and the new windows where to.

@@ -75,7 +75,7 @@ class Stem:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class ConvBlock:
     """Convolution between stem and head.
 
     ``full`` is one convolution; ``separable`` is depthwise then 1x1, each with ReLU; ``linear`` is the same without
@@ -95,7 +95,7 @@ class Genotype:
 
     frontend: Bank | Envelope | None
     stem: Stem | None
-    blocks: tuple[Block, ...]
+    blocks: tuple[ConvBlock, ...]
     head: Head
 
     @property
@@ -116,7 +116,7 @@ def from_json(value: dict[str, Any]) -> Genotype:
     return Genotype(
         frontend=None if front is None else Bank(**front) if "bands" in front else Envelope(**front),
         stem=None if value["stem"] is None else Stem(**value["stem"]),
-        blocks=tuple(Block(**block) for block in value["blocks"]),
+        blocks=tuple(ConvBlock(**block) for block in value["blocks"]),
         head=value["head"],
     )
 
@@ -175,7 +175,7 @@ def _frontend_layers(frontend: Bank | Envelope | None, channels: int) -> list[La
             return [bank, LpPool(frontend.frame, frontend.hop, frontend.p), Log(1.0)]
 
 
-def _block_layers(block: Block, channels: int, padding: int) -> list[Layer]:
+def _block_layers(block: ConvBlock, channels: int, padding: int) -> list[Layer]:
     if block.kind == "full":
         layers: list[Layer] = [Conv(block.filters, block.kernel, block.stride, padding)]
     else:
@@ -251,7 +251,7 @@ def _mutated(genotype: Genotype, rng: Generator, input_shape: Shape, prior: Prio
     return replace(genotype, frontend=_sample_frontend(rng, input_shape[1], kind))
 
 
-def _block_step(block: Block, rng: Generator) -> Block:
+def _block_step(block: ConvBlock, rng: Generator) -> ConvBlock:
     match _integer(rng, range(4)):
         case 0:
             return replace(block, filters=_neighbour(rng, FILTERS, block.filters))
@@ -298,9 +298,9 @@ def _sample_stem(rng: Generator, length: int) -> Stem:
     return Stem(FILTERS[_integer(rng, range(len(FILTERS)))], kernel, stride, (1, 1, 2)[_integer(rng, range(3))])
 
 
-def _sample_block(rng: Generator) -> Block:
+def _sample_block(rng: Generator) -> ConvBlock:
     kinds: tuple[BlockKind, ...] = ("full", "separable", "linear")
-    return Block(
+    return ConvBlock(
         kinds[_integer(rng, range(3))],
         FILTERS[_integer(rng, range(len(FILTERS)))],
         BLOCK_KERNELS[_integer(rng, range(4))],

@@ -11,7 +11,7 @@ from edgetune_nas.model.search_space import (
     MAX_TAPS,
     MIN_BANK_TAPS,
     Bank,
-    Block,
+    ConvBlock,
     Envelope,
     Genotype,
     Stem,
@@ -93,10 +93,10 @@ def vibration_networks(input_shape: Shape) -> tuple[Genotype, ...]:
     taps = power_of_two(input_shape[1] / 4, MAX_TAPS)
     stride = max(1, min(MAX_STRIDE, taps // 4))
     found = (
-        Genotype(None, Stem(12, taps, stride), (Block("separable", 8, 9, 2),), "average"),
-        Genotype(None, Stem(12, taps, stride), (Block("separable", 16, 9, 2),), "average"),
-        Genotype(None, Stem(8, taps, stride, 2), (Block("full", 16, 9),), "average"),
-        Genotype(None, Stem(12, taps, stride), (Block("full", 16, 5),), "both"),
+        Genotype(None, Stem(12, taps, stride), (ConvBlock("separable", 8, 9, 2),), "average"),
+        Genotype(None, Stem(12, taps, stride), (ConvBlock("separable", 16, 9, 2),), "average"),
+        Genotype(None, Stem(8, taps, stride, 2), (ConvBlock("full", 16, 9),), "average"),
+        Genotype(None, Stem(12, taps, stride), (ConvBlock("full", 16, 5),), "both"),
     )
     return tuple(genotype for genotype in found if fits_input(genotype, input_shape))
 
@@ -107,9 +107,9 @@ def emg_networks(input_shape: Shape) -> tuple[Genotype, ...]:
     kernels = [(max(2, input_shape[1] // parts), overlap) for parts, overlap in sizes]
     envelopes = [Envelope(kernel, max(1, kernel // overlap)) for kernel, overlap in kernels]
     found = (
-        *(Genotype(each, None, (Block("full", 24, 3), Block("full", 32, 3)), "both") for each in envelopes),
-        *(Genotype(each, None, (Block("full", 32, 3), Block("full", 32, 3)), "both") for each in envelopes[:2]),
-        Genotype(envelopes[0], None, (Block("full", 16, 3), Block("full", 24, 3)), "both"),
+        *(Genotype(each, None, (ConvBlock("full", 24, 3), ConvBlock("full", 32, 3)), "both") for each in envelopes),
+        *(Genotype(each, None, (ConvBlock("full", 32, 3), ConvBlock("full", 32, 3)), "both") for each in envelopes[:2]),
+        Genotype(envelopes[0], None, (ConvBlock("full", 16, 3), ConvBlock("full", 24, 3)), "both"),
     )
     return tuple(genotype for genotype in found if fits_input(genotype, input_shape))
 

@@ -76,7 +76,7 @@ _DIMENSION: Final = {1: Field("dim_value", "integer"), 2: Field("dim_param", "te
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class GraphNode:
     """An operation, called by the name of its only output."""
 
     name: str
@@ -86,7 +86,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
+class GraphTensor:
     """Shape and element type (ONNX's number) of a stored constant, or of a value with the windows' axis left out."""
 
     shape: tuple[int, ...]
@@ -100,11 +100,11 @@ class Graph:
     ``described`` are shapes that the file itself claims, ``spans`` the smallest and largest value of `INT32` constants.
     """
 
-    nodes: tuple[Node, ...]
-    constants: dict[str, Tensor]
-    inputs: dict[str, Tensor]
-    outputs: dict[str, Tensor]
-    described: dict[str, Tensor]
+    nodes: tuple[GraphNode, ...]
+    constants: dict[str, GraphTensor]
+    inputs: dict[str, GraphTensor]
+    outputs: dict[str, GraphTensor]
+    described: dict[str, GraphTensor]
     spans: dict[str, tuple[int, int]]
 
 
@@ -156,14 +156,14 @@ def _plain(name: str, what: str) -> str:
     return name
 
 
-def _named(tensors: list[tuple[str, Tensor]], what: str) -> dict[str, Tensor]:
+def _named(tensors: list[tuple[str, GraphTensor]], what: str) -> dict[str, GraphTensor]:
     found = dict(tensors)
     if len(found) != len(tensors):
         raise WireError(f"two of the graph's {what}s have one name")
     return found
 
 
-def _node(data: memoryview) -> Node:
+def _node(data: memoryview) -> GraphNode:
     message = read_message(data, "node", _NODE)
     name = _name(message, "node")
     where = f"node {name}"
@@ -172,7 +172,7 @@ def _node(data: memoryview) -> Node:
     attributes = [_attribute(each, where) for each in message["attribute"]]
     if len(dict(attributes)) != len(attributes):
         raise WireError(f"{where} has an attribute twice")
-    return Node(
+    return GraphNode(
         name=_plain(message["output"][0], f"output of {where}"),
         op=_only(message, where, "op_type"),
         inputs=tuple(_plain(each, f"input of {where}") for each in message["input"]),
@@ -191,7 +191,7 @@ def _attribute(data: memoryview, where: str) -> tuple[str, Attribute]:
     return name, single[0] if kind == _INTEGER else tuple(many)
 
 
-def _tensor(data: memoryview) -> tuple[str, Tensor, tuple[int, int] | None]:
+def _tensor(data: memoryview) -> tuple[str, GraphTensor, tuple[int, int] | None]:
     message = read_message(data, "constant", _TENSOR)
     name = _name(message, "constant")
     where = f"constant {name}"
@@ -214,10 +214,10 @@ def _tensor(data: memoryview) -> tuple[str, Tensor, tuple[int, int] | None]:
     if kind == INT32:
         values = np.frombuffer(content, "<i4") if forms[0] == "raw_data" else np.array(content)
         span = int(values.min()), int(values.max())
-    return name, Tensor(shape, kind), span
+    return name, GraphTensor(shape, kind), span
 
 
-def _value(data: memoryview, what: str) -> tuple[str, Tensor]:
+def _value(data: memoryview, what: str) -> tuple[str, GraphTensor]:
     message = read_message(data, what, _VALUE)
     name = _name(message, what)
     where = f"{what} {name}"
@@ -225,7 +225,7 @@ def _value(data: memoryview, what: str) -> tuple[str, Tensor]:
     tensor = read_message(_only(kind, where, "tensor_type"), where, _TENSOR_TYPE)
     shape = read_message(_only(tensor, where, "shape"), where, _SHAPE)
     sizes = [_dimension(each, where) for each in shape["dim"]]
-    return name, Tensor(_without_batch(sizes, where), _only(tensor, where, "elem_type"))
+    return name, GraphTensor(_without_batch(sizes, where), _only(tensor, where, "elem_type"))
 
 
 def _dimension(data: memoryview, where: str) -> int | str:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from edgetune_nas.errors import BundleError
-from edgetune_nas.onnx_io.parser import FLOAT, INT8, INT32, MAX_ELEMENTS, UINT8, Tensor, read_graph
+from edgetune_nas.onnx_io.parser import FLOAT, INT8, INT32, MAX_ELEMENTS, UINT8, GraphTensor, read_graph
 from edgetune_nas.onnx_io.protobuf import WireError
 from edgetune_nas.onnx_io.runtime import INPUT, OUTPUT
 
 if TYPE_CHECKING:
     from edgetune_nas.card import ModelCard
-    from edgetune_nas.onnx_io.parser import Graph, Node
+    from edgetune_nas.onnx_io.parser import Graph, GraphNode
 
 OPERATIONS: Final[dict[str, tuple[tuple[int, ...], tuple[str, ...], tuple[str, ...]]]] = {
     "Add": ((2,), (), ()),
@@ -67,8 +67,8 @@ def _check(graph: Graph, card: ModelCard, *, measured: bool) -> None:
     rows = card.outputs if not measured or card.measured_rows is None else len(card.measured_rows)
     takes, gives = (card.input.channels, card.input.length), (rows,)
     for what, found, wanted in (
-        ("takes", graph.inputs, {INPUT: Tensor(takes, FLOAT)}),
-        ("gives", graph.outputs, {OUTPUT: Tensor(gives, FLOAT)}),
+        ("takes", graph.inputs, {INPUT: GraphTensor(takes, FLOAT)}),
+        ("gives", graph.outputs, {OUTPUT: GraphTensor(gives, FLOAT)}),
     ):
         if found != wanted:
             raise WireError(f"it {what} {_listed(found)}, its card says {_listed(wanted)}")
@@ -88,7 +88,7 @@ def _check(graph: Graph, card: ModelCard, *, measured: bool) -> None:
 class _Value:
     """A value while the graph is walked: its tensor, and whether the file holds it (or its int8 form)."""
 
-    tensor: Tensor
+    tensor: GraphTensor
     constant: bool
 
 
@@ -105,7 +105,7 @@ class _Walk:
             raise WireError("a constant has the name of the input")
         self._values |= {name: _Value(each, constant=False) for name, each in graph.inputs.items()}
 
-    def step(self, node: Node) -> None:
+    def step(self, node: GraphNode) -> None:
         """Process the next node."""
         where = f"node {node.name}, {node.op[:40]!r},"
         if node.op not in OPERATIONS:
@@ -137,7 +137,7 @@ class _Walk:
             if found is None or found.constant or found.tensor != wanted:
                 raise WireError(f"{name} is given with shape {wanted.shape}, and not computed so")
 
-    def _result(self, node: Node, inputs: list[_Value]) -> _Value | None:
+    def _result(self, node: GraphNode, inputs: list[_Value]) -> _Value | None:
         """Return what ``node`` makes of ``inputs``; None where they do not fit it."""
         if node.op in ("QuantizeLinear", "DequantizeLinear"):
             return _converted(node, inputs)
@@ -150,9 +150,9 @@ class _Walk:
         if any(each.constant == joined for each in rest):
             return None
         shape = self._shape(node, data.tensor.shape, [each.tensor.shape for each in rest])
-        return None if shape is None else _Value(Tensor(shape, FLOAT), constant=False)
+        return None if shape is None else _Value(GraphTensor(shape, FLOAT), constant=False)
 
-    def _shape(self, node: Node, shape: tuple[int, ...], rest: list[tuple[int, ...]]) -> tuple[int, ...] | None:
+    def _shape(self, node: GraphNode, shape: tuple[int, ...], rest: list[tuple[int, ...]]) -> tuple[int, ...] | None:
         match node.op, shape, rest:
             case "Conv", (channels, length), [(filters, own, kernel), *bias]:
                 return self._conv(node, (channels, length), (filters, own, kernel), bias)
@@ -181,18 +181,18 @@ class _Walk:
                 return shape
         return None
 
-    def _gathered(self, node: Node, data: _Value, table: _Value) -> _Value | None:
+    def _gathered(self, node: GraphNode, data: _Value, table: _Value) -> _Value | None:
         """Take entries of a vector by a table of two axes whose entries lie in it."""
         if data.constant or not table.constant or (data.tensor.kind, table.tensor.kind) != (FLOAT, INT32):
             return None
         span = self._graph.spans.get(node.inputs[1])
         match data.tensor.shape, table.tensor.shape, node.attributes["axis"]:
             case (features,), (_, _), 1 if span is not None and 0 <= span[0] <= span[1] < features:
-                return _Value(Tensor(table.tensor.shape, FLOAT), constant=False)
+                return _Value(GraphTensor(table.tensor.shape, FLOAT), constant=False)
         return None
 
     def _conv(
-        self, node: Node, shape: tuple[int, int], weight: tuple[int, int, int], bias: list[tuple[int, ...]]
+        self, node: GraphNode, shape: tuple[int, int], weight: tuple[int, int, int], bias: list[tuple[int, ...]]
     ) -> tuple[int, int] | None:
         filters, own, kernel = weight
         group, pads = node.attributes["group"], node.attributes["pads"]
@@ -216,7 +216,7 @@ def _frames(length: int, kernels: object, strides: object) -> tuple[int, int] | 
     return None
 
 
-def _converted(node: Node, inputs: list[_Value]) -> _Value | None:
+def _converted(node: GraphNode, inputs: list[_Value]) -> _Value | None:
     """Convert to or from integers: by one scale and zero point, or by one for each slice of an axis."""
     data, scale, zero = inputs
     to_float = node.op == "DequantizeLinear"
@@ -231,10 +231,10 @@ def _converted(node: Node, inputs: list[_Value]) -> _Value | None:
         return None
     if zero.tensor.kind not in ((UINT8, INT8, INT32) if data.constant and to_float else (UINT8, INT8)):
         return None
-    return _Value(Tensor(data.tensor.shape, FLOAT if to_float else zero.tensor.kind), data.constant)
+    return _Value(GraphTensor(data.tensor.shape, FLOAT if to_float else zero.tensor.kind), data.constant)
 
 
-def _listed(values: dict[str, Tensor]) -> str:
+def _listed(values: dict[str, GraphTensor]) -> str:
     return ", ".join(
         f"{name} {each.shape}" + ("" if each.kind == FLOAT else " not float") for name, each in values.items()
     )

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgetune_nas.bundle import Kept
+    from edgetune_nas.bundle import KeptPoint
     from edgetune_nas.model import Network
-    from edgetune_nas.training import Evaluation, Problem, Scored
+    from edgetune_nas.training import EvaluatedCandidate, Problem, Scored
 
 MAX_KEPT = 6
 """Networks of the Pareto front that a bundle keeps; each takes export time and bytes of the bundle."""
@@ -61,11 +61,11 @@ def first_quick_enough(
 def kept_points(
     front: Sequence[Scored],
     best: Scored,
-    winner: Evaluation,
-    measured: Evaluation,
-    found: Mapping[int, Evaluation],
+    winner: EvaluatedCandidate,
+    measured: EvaluatedCandidate,
+    found: Mapping[int, EvaluatedCandidate],
     problem: Problem,
-) -> Iterator[Kept]:
+) -> Iterator[KeptPoint]:
     """Yield the chosen point, then others spread over the Pareto front, each with its network.
 
     Parameters
@@ -75,7 +75,7 @@ def kept_points(
     found
         Evaluations of this process by candidate number; a point that a journal brought back is evaluated again.
     """
-    from edgetune_nas.bundle import Kept
+    from edgetune_nas.bundle import KeptPoint
     from edgetune_nas.training import evaluate
 
     others = [scored for scored in front if scored.candidate.genotype != best.candidate.genotype]
@@ -85,4 +85,4 @@ def kept_points(
         if evaluation is None:
             evaluation = evaluate(problem, scored.candidate)
         before = measured.network if scored is best and measured is not winner else None
-        yield Kept(evaluation.network, scored.result.accuracy, bool(scored.candidate.steps), measured=before)
+        yield KeptPoint(evaluation.network, scored.result.accuracy, bool(scored.candidate.steps), measured=before)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgetune_nas.errors import JournalError
 from edgetune_nas.model import search_space as space
-from edgetune_nas.training import Candidate, Evaluation, Interrupted, Problem, Result, evaluate, never
+from edgetune_nas.training import Candidate, EvaluatedCandidate, Interrupted, Problem, Result, evaluate, never
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -67,7 +67,7 @@ class Exploration:
         journal: Journal,
         monitor: Monitor,
         executor: Executor | None = None,
-        evaluate: Callable[..., Evaluation] = evaluate,
+        evaluate: Callable[..., EvaluatedCandidate] = evaluate,
         load: Callable[[Callable[[], bool]], None] = load_libraries,
     ) -> None:
         self._engine, self._problem, self._journal = engine, problem, journal
@@ -75,7 +75,7 @@ class Exploration:
         self._load = load
         self._trains = False
         self._began = self._began_cpu = 0.0
-        self.found: dict[int, Evaluation] = {}
+        self.found: dict[int, EvaluatedCandidate] = {}
 
     def run(self) -> StoppedBy:
         """Explore and return what stopped it. Results in the journal are told again before anything is evaluated."""
@@ -150,7 +150,7 @@ class Exploration:
                 return False
         return True
 
-    def _evaluations(self, batch: list[Candidate]) -> Iterable[Evaluation]:
+    def _evaluations(self, batch: list[Candidate]) -> Iterable[EvaluatedCandidate]:
         if self._executor is not None:
             return self._elsewhere(self._executor, batch)
         # a closed form is not interrupted: it takes a moment, and without one there is nothing to deploy
@@ -159,7 +159,7 @@ class Exploration:
             for candidate in batch
         )
 
-    def _elsewhere(self, executor: Executor, batch: list[Candidate]) -> Iterator[Evaluation]:
+    def _elsewhere(self, executor: Executor, batch: list[Candidate]) -> Iterator[EvaluatedCandidate]:
         """Yield evaluations of other processes in the batch's order, and look at the clock while they run."""
         futures = [executor.submit(self._evaluate, self._problem, candidate) for candidate in batch]
         try:
@@ -172,7 +172,7 @@ class Exploration:
             for future in futures:
                 future.cancel()
 
-    def _record(self, evaluation: Evaluation) -> None:
+    def _record(self, evaluation: EvaluatedCandidate) -> None:
         engine, monitor = self._engine, self._monitor
         result = evaluation.result
         engine.tell(result)

@@ -12,7 +12,7 @@ from edgetune_nas.training import Interrupted, TrainingSet, refit
 
 if TYPE_CHECKING:
     from edgetune_nas.search.progress import Monitor
-    from edgetune_nas.training import Evaluation, Parts, Problem, Scored
+    from edgetune_nas.training import EvaluatedCandidate, Parts, Problem, Scored
 
 PLANNED_SHARE = 0.85
 """Share of the time left that the last trainings plan to use: other load takes some, and they have more windows."""
@@ -21,8 +21,8 @@ WORSE = 0.02
 
 
 def fit_winner(
-    found: Evaluation, best: Scored, problem: Problem, parts: Parts, monitor: Monitor, *, members: int
-) -> tuple[Evaluation, Evaluation]:
+    found: EvaluatedCandidate, best: Scored, problem: Problem, parts: Parts, monitor: Monitor, *, members: int
+) -> tuple[EvaluatedCandidate, EvaluatedCandidate]:
     """Return the winner to be measured and the winner to be deployed.
 
     The first has learned the training and validation windows, the second all windows, the test's included. Both are
@@ -60,7 +60,7 @@ def _everything(problem: Problem, parts: Parts) -> TrainingSet:
 
 
 def _fitted(
-    found: Evaluation,
+    found: EvaluatedCandidate,
     best: Scored,
     problem: Problem,
     data: TrainingSet,
@@ -68,7 +68,7 @@ def _fitted(
     *,
     steps: int,
     members: int,
-) -> Evaluation:
+) -> EvaluatedCandidate:
     """Return the winner fitted to ``data``, or ``found`` if that is interrupted or comes out worse."""
     try:
         again = refit(problem, best.candidate, data, steps=steps, stop=monitor.pulse, members=members)

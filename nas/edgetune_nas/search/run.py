@@ -23,7 +23,7 @@ from edgetune_nas.search.winner import export, pareto_points
 from edgetune_nas.training import (
     FEW_WINDOWS,
     PROFILES,
-    Evaluation,
+    EvaluatedCandidate,
     Parts,
     Problem,
     Scored,
@@ -161,7 +161,7 @@ def search(
     if best is None:
         raise NasError(f"the search was stopped ({stopped_by}) before its first network was done; allow it more time")
 
-    def evaluated(scored: Scored) -> Evaluation:
+    def evaluated(scored: Scored) -> EvaluatedCandidate:
         return exploration.found.get(scored.candidate.number) or evaluate(problem, scored.candidate)
 
     if goal.latency_us is not None:

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgetune_nas.bundle import Kept
+    from edgetune_nas.bundle import KeptPoint
     from edgetune_nas.card import Budget, Metrics, ModelCard, SearchSummary
     from edgetune_nas.model import Network
     from edgetune_nas.onnx_io import Adapt
     from edgetune_nas.search.engine import Engine
-    from edgetune_nas.training import Evaluation, Parts, Problem, TaskProfile
+    from edgetune_nas.training import EvaluatedCandidate, Parts, Problem, TaskProfile
     from edgetune_signal.datasets import Dataset
 
 
@@ -46,8 +46,8 @@ def pareto_points(engine: Engine, problem: Problem) -> tuple[FrontPoint, ...]:
 
 
 def export(
-    measured: Evaluation,
-    deployed: Evaluation,
+    measured: EvaluatedCandidate,
+    deployed: EvaluatedCandidate,
     parts: Parts,
     *,
     profile: TaskProfile,
@@ -58,7 +58,7 @@ def export(
     shifted: NDArray[np.float32] | None,
     replaced: Path | None,
     notes: dict[str, Any],
-    kept: Iterable[Kept] = (),
+    kept: Iterable[KeptPoint] = (),
     spare: Callable[[], float] = lambda: math.inf,
 ) -> ModelCard:
     """Write the bundle, with as many networks of the Pareto front as ``spare()`` seconds allow.

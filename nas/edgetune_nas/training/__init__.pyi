@@ -4,7 +4,7 @@ from .dataset_parts import Parts as Parts, divide as divide
 from .estimator import TrainingSet as TrainingSet, never as never
 from .evaluation import (
     FEW_WINDOWS as FEW_WINDOWS,
-    Evaluation as Evaluation,
+    EvaluatedCandidate as EvaluatedCandidate,
     Problem as Problem,
     evaluate as evaluate,
     refit as refit,

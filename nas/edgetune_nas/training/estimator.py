@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edgetune_nas.model import Drift, Floats, Labels, Layer, Network
+    from edgetune_nas.model import ExpectedDrift, Floats, Labels, Layer, Network
 
 
 def never() -> bool:
@@ -94,7 +94,7 @@ class ClosedForm:
     """
 
     layers: tuple[Layer, ...]
-    drift: Drift | None = None
+    drift: ExpectedDrift | None = None
 
     def fit(self, data: TrainingSet, stop: Callable[[], bool] = never) -> Fitted:
         """Solve for the discriminant, with a row for each kind; ``stop`` is not asked."""

@@ -106,7 +106,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Evaluation:
+class EvaluatedCandidate:
     """A candidate's result, the network it was measured on, and its training loss by epoch (empty if solved)."""
 
     result: Result
@@ -114,7 +114,7 @@ class Evaluation:
     curve: tuple[float, ...] = ()
 
 
-def evaluate(problem: Problem, candidate: Candidate, stop: Callable[[], bool] = never) -> Evaluation:
+def evaluate(problem: Problem, candidate: Candidate, stop: Callable[[], bool] = never) -> EvaluatedCandidate:
     """Evaluate ``candidate`` on ``problem``.
 
     Raises
@@ -146,7 +146,7 @@ def evaluate(problem: Problem, candidate: Candidate, stop: Callable[[], bool] = 
         steadiness = float((guess == problem.y_shifted).mean())
     seconds = (time.perf_counter() - began) / len(fits) / candidate.members
     result = Result(candidate.number, accuracy, score, temperature, seconds, steadiness)
-    return Evaluation(result, network, fits[0].curve)
+    return EvaluatedCandidate(result, network, fits[0].curve)
 
 
 def refit(
@@ -157,7 +157,7 @@ def refit(
     steps: int,
     stop: Callable[[], bool],
     members: int = 1,
-) -> Evaluation:
+) -> EvaluatedCandidate:
     """Fit the winner on ``data``, which has the validation windows, as an ensemble of ``members`` networks.
 
     Its validation accuracy then only tells whether the fit went wrong. The temperature found before is the honest one,
@@ -167,7 +167,7 @@ def refit(
     fitted = estimator.fit(data, stop)
     scores = estimator.logits(fitted.network, problem.x_validation)
     accuracy, score = worst_condition(scores, problem.y_validation, problem.condition, 1.0)
-    return Evaluation(Result(candidate.number, accuracy, score, 1.0, 0.0), fitted.network, fitted.curve)
+    return EvaluatedCandidate(Result(candidate.number, accuracy, score, 1.0, 0.0), fitted.network, fitted.curve)
 
 
 def estimator_of(problem: Problem, candidate: Candidate) -> Estimator:

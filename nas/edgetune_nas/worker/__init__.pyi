@@ -1,2 +1,2 @@
 from .events import SearchDone as SearchDone, SearchEvent as SearchEvent, SearchFailed as SearchFailed
-from .job import JOB_FILE as JOB_FILE, Job as Job, SearchJob as SearchJob, Source as Source
+from .job import JOB_FILE as JOB_FILE, DataSource as DataSource, Job as Job, SearchJob as SearchJob

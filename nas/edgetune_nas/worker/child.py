@@ -20,7 +20,7 @@ from edgetune_nas.errors import NasError
 from edgetune_nas.usage import peak_rss_bytes
 from edgetune_nas.worker.evaluators import evaluators
 from edgetune_nas.worker.events import SearchDone, SearchFailed, describe, event_line
-from edgetune_nas.worker.job import Job, Source
+from edgetune_nas.worker.job import DataSource, Job
 from edgetune_nas.worker.lifeline import die_with
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _log(line: str) -> None:
     sys.stderr.write(f"edgetune: {line}\n")
 
 
-def load(source: Source) -> Dataset:
+def load(source: DataSource) -> Dataset:
     """Read the windows of a source.
 
     Raises

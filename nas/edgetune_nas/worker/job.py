@@ -38,7 +38,7 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Source(_Model):
+class DataSource(_Model):
     """Where labelled windows come from: one ``path`` (see ``edgetune_signal.datasets``), or recordings to be cut."""
 
     path: Path | None = None
@@ -78,8 +78,8 @@ class Job(_Model):
         Bound of the child's address space beyond what its libraries reserve without using it; None for no bound.
     """
 
-    data: Source
-    library: Source | None = None
+    data: DataSource
+    library: DataSource | None = None
     task: Task
     budget: Budget = Budget()
     seed: int = 0

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Continue:
+class ContinueRequested:
     """The person has done what the instruction asked for (``cmd/continue``)."""
 
 
@@ -76,7 +76,7 @@ class DeployFailed:
 
 
 Input: TypeAlias = (
-    Continue
+    ContinueRequested
     | CancelRequested
     | Ticked
     | Samples

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Situation:
     """What a sentence may speak of.
 
     Attributes
@@ -46,7 +46,7 @@ class Scene:
     reason: str = ""
 
 
-def instruction(phase: CalibrationPhase, scene: Scene) -> str:  # noqa: C901 - one case per phase
+def instruction(phase: CalibrationPhase, scene: Situation) -> str:  # noqa: C901 - one case per phase
     """Return in one sentence what the person should do now, or what the node does without them."""
     match phase:
         case "waiting":
@@ -76,19 +76,19 @@ def instruction(phase: CalibrationPhase, scene: Scene) -> str:  # noqa: C901 - o
             return "Nothing to do: no job is running"
 
 
-def _prepare(scene: Scene) -> str:
+def _prepare(scene: Situation) -> str:
     if scene.task == "sign":
         return f"Make '{scene.class_}', hold it"
     return f"Put {scene.asset} into condition '{scene.class_}'"
 
 
-def _keep(scene: Scene) -> str:
+def _keep(scene: Situation) -> str:
     return f"Hold '{scene.class_}'" if scene.task == "sign" else f"Keep {scene.asset} in condition '{scene.class_}'"
 
 
-def _again(scene: Scene) -> str:
+def _again(scene: Situation) -> str:
     return "" if scene.refusal is None else f"The take could not be used, {scene.refusal}: check the sensor. "
 
 
-def _meanwhile(scene: Scene) -> str:
+def _meanwhile(scene: Situation) -> str:
     return "; the old model keeps classifying" if scene.has_model else ""

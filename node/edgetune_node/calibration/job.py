@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from edgetune_nas.card import Budget
 from edgetune_nas.search import SearchProgress
 from edgetune_nas.worker import SearchDone, SearchFailed
-from edgetune_node.calibration.inputs import CancelRequested, Continue, Deployed, DeployFailed, Finished, SearchQueued
-from edgetune_node.calibration.instructions import Scene, instruction
+from edgetune_node.calibration.inputs import (
+    CancelRequested,
+    ContinueRequested,
+    Deployed,
+    DeployFailed,
+    Finished,
+    SearchQueued,
+)
+from edgetune_node.calibration.instructions import Situation, instruction
 from edgetune_node.calibration.rules import check, decide_deployment
 from edgetune_node.calibration.takes import GuidedCollection
 from edgetune_node.contract import Recalibrate, Record
@@ -156,9 +163,9 @@ class Calibration:
             case phase:
                 return phase
 
-    def check_request(self, request: Continue | CancelRequested) -> None:
+    def check_request(self, request: ContinueRequested | CancelRequested) -> None:
         """Raise `Refused` if a command of a person has no effect now."""
-        if isinstance(request, Continue):
+        if isinstance(request, ContinueRequested):
             if self.phase != "waiting":
                 raise Refused(f"the job waits for nobody now, its phase is {self.phase!r}")
         elif self.phase == "deploying":
@@ -323,10 +330,10 @@ class Calibration:
             return max(0.0, self._progress.seconds_left - (now - self._progress_at)) + self._deploy_s
         return self._total_s - self._done_s(now)
 
-    def _scene(self, now: float) -> Scene:
+    def _scene(self, now: float) -> Situation:
         collecting = self.phase in COLLECTING
         collection = self._collection
-        return Scene(
+        return Situation(
             asset=self._asset,
             task=self._task,
             class_=collection.class_ if collecting else "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from edgetune_node.calibration.inputs import Continue, Samples, SaveFailed, TakeSaved, Ticked
+from edgetune_node.calibration.inputs import ContinueRequested, Samples, SaveFailed, TakeSaved, Ticked
 from edgetune_node.calibration.take import Take
 
 if TYPE_CHECKING:
@@ -25,16 +25,16 @@ PATIENCE = 3.0
 class GuidedCollection:
     """Every take of every class, in order.
 
-    A take begins when somebody says `Continue`, or by itself after ``countdown_s``; it waits for samples no longer
-    than ``timeout_s``, and for samples without a gap no longer than `PATIENCE` times its length more than that. A
-    collection that goes on after a restart waits for `Continue` once, whatever its pace: who knows what runs now.
+    A take begins with `ContinueRequested`, or by itself after ``countdown_s``; it waits for samples no longer than
+    ``timeout_s``, and for samples without a gap no longer than `PATIENCE` times its length more than that. After a
+    restart a collection waits for `ContinueRequested` once, whatever its pace: nobody knows what runs now.
 
     Parameters
     ----------
     classes, takes, seconds
         ``takes`` recordings of ``seconds`` for each class.
     countdown_s
-        Seconds before each take; None waits for `Continue`.
+        Seconds before each take; None waits for `ContinueRequested`.
     retry
         Whether a take whose signal cannot be used is repeated (somebody is there to look at the sensor).
     spec
@@ -161,7 +161,7 @@ class GuidedCollection:
     def handle(self, input_: Input, now: float) -> Recording | None:
         """Advance by what happened at ``now`` (monotonic seconds); return the recording to write if one is complete."""
         match self.phase, input_:
-            case "waiting", Continue():
+            case "waiting", ContinueRequested():
                 self._confirm = False
                 self._record(now)
             case "countdown", Ticked() | Samples() if self.left_s(now) <= 0:

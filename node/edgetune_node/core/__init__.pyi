@@ -1,2 +1,2 @@
 from .node import Node as Node
-from .resumption import Interrupted as Interrupted
+from .resumption import InterruptedCommand as InterruptedCommand

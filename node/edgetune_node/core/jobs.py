@@ -262,8 +262,8 @@ class AssetJobs:
     def _continue(self) -> tuple[Answer, list[Effect]]:
         if self._calibration is None:
             raise Refused("no job is running")
-        self._calibration.check_request(cal.Continue())
-        return Answer("done"), self._feed(cal.Continue())
+        self._calibration.check_request(cal.ContinueRequested())
+        return Answer("done"), self._feed(cal.ContinueRequested())
 
     def _cancel(self) -> tuple[Answer, list[Effect]]:
         if self._origin is None:

@@ -12,7 +12,7 @@ from edgetune_node.config import insecure
 from edgetune_node.contract import Health, Response, Status
 from edgetune_node.core.admission import NO_ROOM, CommandAdmission
 from edgetune_node.core.jobs import AssetJobs
-from edgetune_node.core.resumption import NO_ASSET, Interrupted, resumable
+from edgetune_node.core.resumption import NO_ASSET, InterruptedCommand, resumable
 from edgetune_node.errors import Refused
 from edgetune_node.events import (
     AckCommand,
@@ -128,7 +128,7 @@ class Node:
         self._searching: tuple[str, str] | None = None
         self._waiting: deque[StartSearch] = deque()
 
-    def start(self, interrupted: Sequence[Interrupted]) -> list[Effect]:
+    def start(self, interrupted: Sequence[InterruptedCommand]) -> list[Effect]:
         """Go on with the jobs of the process' last life, or say how they ended."""
         effects: list[Effect] = []
         for job in interrupted:
@@ -225,13 +225,13 @@ class Node:
 
     # ---- inside ------------------------------------------------------------------------------------------------
 
-    def _resume(self, job: Interrupted) -> list[Effect]:
+    def _resume(self, job: InterruptedCommand) -> list[Effect]:
         jobs = None if job.asset is None else self.jobs.get(job.asset)
         if jobs is None:
             raise Refused(NO_ASSET)
         return jobs.take_up(job.name, *resumable(job))
 
-    def _not_resumed(self, job: Interrupted, reason: str) -> list[Effect]:
+    def _not_resumed(self, job: InterruptedCommand, reason: str) -> list[Effect]:
         if job.asset in self.jobs:
             self.jobs[job.asset].remark(f"{job.name} was interrupted by a restart")
         note = job.read_note()

@@ -57,7 +57,7 @@ class JobNote(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Interrupted:
+class InterruptedCommand:
     """A command that was running when the process ended, with the `JobNote` that was kept of it."""
 
     asset: str | None
@@ -81,7 +81,7 @@ def newcomer(job: str, classes: tuple[str, ...]) -> Recalibrate:
     )
 
 
-def resumable(job: Interrupted) -> tuple[Recalibrate, JobNote]:
+def resumable(job: InterruptedCommand) -> tuple[Recalibrate, JobNote]:
     """Return what a desk needs to resume a job where it stood, or raise `Refused`.
 
     A `recalibrate`, or a `profile` that calibrates somebody new, goes on with the take that was not yet stored (which

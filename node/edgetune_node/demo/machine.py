@@ -28,7 +28,7 @@ HEADROOM = 4.0
 ASKED_PHASES = frozenset({"waiting", "countdown", "recording"})
 
 
-class Machine:
+class DemoMachine:
     """A source whose samples go to the broker, in a thread of its own.
 
     It follows the node's calibration topic: asked for a class, it puts itself into the condition of that class.

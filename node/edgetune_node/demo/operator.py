@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from edgetune_node.demo.errors import DemoError
-from edgetune_node.operator import COLLECTING, SEARCHING, Job, follow
+from edgetune_node.operator import COLLECTING, SEARCHING, FollowedJob, follow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,7 +66,7 @@ class Operator:
         DemoError
             The job was rejected, failed, or did not end in time.
         """
-        job = Job(
+        job = FollowedJob(
             self._client.send(
                 "recalibrate",
                 source="live",

@@ -16,7 +16,7 @@ from edgetune_node.config import MqttSection
 from edgetune_node.contract import Topics
 from edgetune_node.demo.broker import HOST, DemoBroker
 from edgetune_node.demo.errors import DemoError
-from edgetune_node.demo.machine import Machine
+from edgetune_node.demo.machine import DemoMachine
 from edgetune_node.demo.operator import COUNTDOWN_S, Operator
 from edgetune_node.demo.processes import ChildProcess
 from edgetune_node.demo.scada import Scada, ScadaView
@@ -149,7 +149,7 @@ class _Stage:
         self._scada = Scada(self._connect(mqtt), TOPICS, ASSET, lambda text: screen.say("SCADA", text))
         self._stack.callback(self._scada.stop)
         self._operator = Operator(self._connect(mqtt), TOPICS, ASSET, screen)
-        self._machine = Machine(
+        self._machine = DemoMachine(
             scene.source,
             scene.conditions,
             self._connect(mqtt),

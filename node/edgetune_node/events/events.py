@@ -104,7 +104,7 @@ class NovelChanged:
     """What is kept of the unknown, after something was kept or (by ``job``) labelled; ``error`` where that failed."""
 
     asset: str
-    kept: tuple[Kept, ...]
+    kept: tuple[NovelSegment, ...]
     job: str = ""
     recordings: tuple[str, ...] = ()
     error: str | None = None
@@ -155,7 +155,7 @@ Event: TypeAlias = (
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class NovelSegment:
     """A stretch on disk.
 
     Attributes

@@ -27,7 +27,7 @@ a network that is sure of little else must not add up to a fault over hours."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class ShelvedClass:
     """A class whose faults nobody wants to be alarmed by for a time: until when, who said so, why, and for how long.
 
     ``until`` is by the clock as it is now: where that is set, it is moved. ``seconds`` is None where it was not told.
@@ -86,7 +86,7 @@ class AlarmState:
     acknowledged_by: str | None = None
     acknowledged_at: datetime | None = None
     comment: str | None = None
-    shelves: tuple[Shelf, ...] = ()
+    shelves: tuple[ShelvedClass, ...] = ()
 
     @property
     def shelved(self) -> bool:
@@ -97,7 +97,7 @@ class AlarmState:
     def from_message(cls, message: Fault) -> AlarmState:
         """Return the state in a published message."""
         values = {item.name: getattr(message, item.name) for item in fields(cls)}
-        return cls(**{**values, "shelves": tuple(Shelf(**dict(shelf)) for shelf in message.shelves)})
+        return cls(**{**values, "shelves": tuple(ShelvedClass(**dict(shelf)) for shelf in message.shelves)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +276,7 @@ class Alarm:
                 raise ValueError(
                     f"{MOST_SHELVED} classes are shelved, the most there may be; end one (seconds: 0) first"
                 )
-            others = (*others, Shelf(class_, until, by, comment, (until - time).total_seconds()))
+            others = (*others, ShelvedClass(class_, until, by, comment, (until - time).total_seconds()))
         elif len(others) == len(state.shelves):
             raise ValueError(f"class {class_!r} is not shelved")
         self._ends_s.pop(class_, None)

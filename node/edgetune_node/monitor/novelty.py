@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from edgetune_node.config import AssetSection
-    from edgetune_node.events import Kept
+    from edgetune_node.events import NovelSegment
     from edgetune_node.monitor.alarm import AlarmState
     from edgetune_signal import Window
 
@@ -28,7 +28,7 @@ NEAR_NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch to be kept: from the first sample at ``start_ns`` to the last at ``end_ns``; the rest as in `Kept`."""
+    """A segment to be kept: first sample at ``start_ns``, last at ``end_ns``; the rest as in `NovelSegment`."""
 
     event: str
     start_ns: int
@@ -53,7 +53,7 @@ class NoveltyRecorder:
     """
 
     def __init__(self, settings: AssetSection) -> None:
-        self.kept: tuple[Kept, ...] = ()
+        self.kept: tuple[NovelSegment, ...] = ()
         self.problem: str | None = None
         self._granted: list[Span] = []
         self._named_ns = 0
@@ -63,7 +63,7 @@ class NoveltyRecorder:
         self._refilled_s: float | None = None
         self.forget()
 
-    def stored(self, kept: tuple[Kept, ...]) -> None:
+    def stored(self, kept: tuple[NovelSegment, ...]) -> None:
         """Note what is on disk now."""
         self.kept = kept
 

@@ -28,7 +28,7 @@ from edgetune_node.mqtt.client import MAX_INFLIGHT, Connection
 from edgetune_node.mqtt.outbox import Entry
 from edgetune_node.mqtt.outbox_rows import Lane
 from edgetune_node.mqtt.outgoing import Telemetry
-from edgetune_node.mqtt.sender import Kept, Sender
+from edgetune_node.mqtt.sender import KeptEntry, Sender
 from edgetune_node.mqtt.tls import tls_context
 
 if TYPE_CHECKING:
@@ -147,9 +147,9 @@ class Link:
                     )
                 except OutboxError as error:
                     self._disk_failed(error)
-                    work: Kept | Entry = self._entry(effect, payload)
+                    work: KeptEntry | Entry = self._entry(effect, payload)
                 else:
-                    work = Kept(effect.topic)
+                    work = KeptEntry(effect.topic)
             self._sender.take(work)
 
     def keep_command(self, effect: KeepCommand) -> None:

@@ -37,7 +37,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptEntry:
     """A message on this topic is on disk."""
 
     topic: str
@@ -58,7 +58,7 @@ class _From:
     signal: Signal
 
 
-_Work: TypeAlias = Kept | Entry | Telemetry | _From | _Stop
+_Work: TypeAlias = KeptEntry | Entry | Telemetry | _From | _Stop
 
 
 class Sender:
@@ -127,7 +127,7 @@ class Sender:
         self.connection.start()
         self._thread.start()
 
-    def take(self, work: Kept | Entry | Telemetry) -> None:
+    def take(self, work: KeptEntry | Entry | Telemetry) -> None:
         """Take a message: one on disk, one to be sent in order, or telemetry."""
         self._work.put(work)
 
@@ -197,7 +197,7 @@ class Sender:
     def _take(self, work: _Work) -> None:
         delivery = self.delivery
         match work:
-            case Kept(topic):
+            case KeptEntry(topic):
                 delivery.kept(topic)
             case Entry():
                 delivery.order(work)

@@ -13,7 +13,13 @@ from .fleet import (
     phase_text as phase_text,
     sample_age as sample_age,
 )
-from .job import COLLECTING as COLLECTING, SEARCHING as SEARCHING, Job as Job, follow as follow, summary as summary
+from .job import (
+    COLLECTING as COLLECTING,
+    SEARCHING as SEARCHING,
+    FollowedJob as FollowedJob,
+    follow as follow,
+    summary as summary,
+)
 from .target import Target as Target, takes_target as takes_target
 from .topic_trial import TopicTrial as TopicTrial
 from .wills import connect_with_will as connect_with_will

@@ -25,7 +25,7 @@ _ENDS: dict[str, JobStatus] = {"done": "done", "failed": "failed", "cancelled": 
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class FollowedJob:
     """One command that runs for a while, as seen from outside.
 
     Attributes
@@ -71,7 +71,7 @@ class Job:
         return self.calibration.class_, self.calibration.take
 
 
-def follow(job: Job, topic: str, payload: dict[str, Any]) -> Job:
+def follow(job: FollowedJob, topic: str, payload: dict[str, Any]) -> FollowedJob:
     """Take one message into account; messages about other jobs change nothing.
 
     Parameters
@@ -93,7 +93,7 @@ def follow(job: Job, topic: str, payload: dict[str, Any]) -> Job:
     return job
 
 
-def _reply(job: Job, payload: dict[str, Any]) -> Job:
+def _reply(job: FollowedJob, payload: dict[str, Any]) -> FollowedJob:
     if payload.get("id") != job.id or job.answered:
         return job
     detail = payload.get("detail") or job.detail
@@ -111,7 +111,7 @@ def _reply(job: Job, payload: dict[str, Any]) -> Job:
     return job
 
 
-def _calibration(job: Job, payload: dict[str, Any]) -> Job:
+def _calibration(job: FollowedJob, payload: dict[str, Any]) -> FollowedJob:
     calibration = read_message(CalibrationStatus, payload)
     if calibration is None or calibration.job != job.id or job.ended:
         return job
@@ -127,7 +127,7 @@ def _reason(payload: dict[str, Any]) -> str:
     return "; ".join([reason, *(error for error in errors if error not in reason)] if reason else errors)
 
 
-def summary(job: Job, seconds: float) -> dict[str, Any]:
+def summary(job: FollowedJob, seconds: float) -> dict[str, Any]:
     """Return what ``--json`` prints: id, status, reason, warnings, the model with its figures, and seconds."""
     name, warnings = job.detail.get("model"), job.detail.get("warnings")
     current = job.model if name is not None and job.model.get("id") == name else {}

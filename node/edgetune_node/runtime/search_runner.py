@@ -14,7 +14,7 @@ import structlog
 from pydantic import ValidationError
 
 from edgetune_nas.search import SearchProgress
-from edgetune_nas.worker import JOB_FILE, Job, SearchDone, SearchFailed, SearchJob, Source
+from edgetune_nas.worker import JOB_FILE, DataSource, Job, SearchDone, SearchFailed, SearchJob
 from edgetune_node.errors import NodeError
 from edgetune_node.events import SearchReported
 from edgetune_node.storage import is_of, misfit
@@ -201,16 +201,16 @@ def _processor_s(pid: int) -> float:
     return float(sum(spent.user + spent.system for spent in times))
 
 
-def _sources(wanted: StartSearch, store: RecordingStore, section: AssetSection) -> tuple[Source, Source | None]:
+def _sources(wanted: StartSearch, store: RecordingStore, section: AssetSection) -> tuple[DataSource, DataSource | None]:
     """Return what a search learns from, and as its library what other people recorded of the same signs."""
     fitting = [info for info in store.list() if info.label in wanted.classes and misfit(info, section) is None]
     own = tuple(info.path for info in fitting if is_of(info, section, wanted.subject))
     if not own:
         raise NodeError(f"no recording in {store.folder} fits the stream; record again with this sensor")
     length, hop = section.window.length, section.window.hop
-    data = Source(recordings=own, window=length, hop=hop)
+    data = DataSource(recordings=own, window=length, hop=hop)
     others = tuple(info.path for info in fitting if not is_of(info, section, wanted.subject))
-    return data, Source(recordings=others, window=length, hop=max(length, hop)) if others else None
+    return data, DataSource(recordings=others, window=length, hop=max(length, hop)) if others else None
 
 
 def _begun(out: Path) -> Job | None:

@@ -14,7 +14,7 @@ from edgetune_nas.errors import NasError
 from edgetune_nas.worker import SearchFailed
 from edgetune_node.config import insecure
 from edgetune_node.contract import Status, Topics
-from edgetune_node.core import Interrupted, Node
+from edgetune_node.core import InterruptedCommand, Node
 from edgetune_node.errors import NodeError
 from edgetune_node.events import (
     AckCommand,
@@ -321,7 +321,7 @@ class Service:
 
     def _take_up_jobs(self) -> None:
         interrupted = [
-            Interrupted(kept.asset, kept.name, kept.command_id, kept.payload, kept.note)
+            InterruptedCommand(kept.asset, kept.name, kept.command_id, kept.payload, kept.note)
             for kept in self._outbox.commands.interrupted()
         ]
         self._searches.sweep({(job.asset, job.command_id) for job in interrupted})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgetune_node.contract import NOVEL
 from edgetune_node.errors import NodeError
-from edgetune_node.events import Kept
+from edgetune_node.events import NovelSegment
 from edgetune_signal import RecordingStore, read_recording, write_recording
 from edgetune_signal.recordings import FILE_OVERHEAD_BYTES
 
@@ -60,10 +60,10 @@ class NoveltyStore:
         self._store = RecordingStore(folder, quota_bytes)
         self._trim()
 
-    def kept(self) -> tuple[Kept, ...]:
+    def kept(self) -> tuple[NovelSegment, ...]:
         """Return what is kept, oldest first."""
         return tuple(
-            Kept(each.event, each.info.seconds, each.distance, each.info.subject) for each in self._stretches()
+            NovelSegment(each.event, each.info.seconds, each.distance, each.info.subject) for each in self._stretches()
         )
 
     def largest_bytes(self) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from edgetune_signal.errors import SourceError
 from edgetune_signal.options import OptionReader
 from edgetune_signal.sources.live import LiveSource, cut_at_gaps
-from edgetune_signal.stream import Clock
+from edgetune_signal.stream import SourceClock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +56,7 @@ class BrainflowDevice:
         signal: str,
         preset: str,
         parameters: Mapping[str, str],
-        clock: Clock,
+        clock: SourceClock,
     ) -> None:
         self._spec = spec
         self._name = board
@@ -185,6 +185,6 @@ def open_brainflow(spec: StreamSpec, options: Mapping[str, object]) -> Source:
     if flow is not None and board not in flow.BoardIds.__members__:
         reader.problem("board", f"must be one of {', '.join(flow.BoardIds.__members__)}, not {board!r}")
     reader.finish()
-    clock = Clock()
+    clock = SourceClock()
     device = BrainflowDevice(spec, board or "", signal, preset, given, clock)
     return LiveSource(device, spec, f"brainflow {board}", clock=clock)

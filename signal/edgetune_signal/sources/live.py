@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from edgetune_signal.errors import SourceEnded, SourceError
-from edgetune_signal.stream import Chunk, Clock, Timeline
+from edgetune_signal.stream import Chunk, SourceClock, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,11 +101,11 @@ class LiveSource:
     monotonic clock, which gives the quality ``rate_off``.
     """
 
-    def __init__(self, device: Device, spec: StreamSpec, name: str, *, clock: Clock | None = None) -> None:
+    def __init__(self, device: Device, spec: StreamSpec, name: str, *, clock: SourceClock | None = None) -> None:
         self.spec = spec
         self._device = device
         self._name = name
-        self._clock = clock or Clock()
+        self._clock = clock or SourceClock()
         self._timeline = Timeline(spec.rate_hz, self._clock)
         self._block = max(1, round(BLOCK_S * spec.rate_hz))
         self._lock = threading.Lock()  # held while the device is read, so that `close` never pulls it away

@@ -12,7 +12,7 @@ import numpy as np
 from edgetune_signal.errors import SourceError
 from edgetune_signal.options import OptionReader, column_number
 from edgetune_signal.sources.live import LiveSource, cut_at_gaps
-from edgetune_signal.stream import NS_PER_S, Clock
+from edgetune_signal.stream import NS_PER_S, SourceClock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,7 +70,12 @@ class LslDevice:
     """
 
     def __init__(
-        self, spec: StreamSpec, stream: str | None, stream_type: str | None, columns: tuple[str, ...], clock: Clock
+        self,
+        spec: StreamSpec,
+        stream: str | None,
+        stream_type: str | None,
+        columns: tuple[str, ...],
+        clock: SourceClock,
     ) -> None:
         self._spec = spec
         self._clock = clock
@@ -226,4 +231,6 @@ def open_lsl(spec: StreamSpec, options: Mapping[str, object]) -> Source:
             "source lsl needs the library liblsl, which pylsl did not find: install it (github.com/sccn/liblsl), "
             "or set PYLSL_LIB to its path"
         ) from error
-    return LiveSource(LslDevice(spec, stream, stream_type, columns, Clock()), spec, f"lsl {stream or stream_type}")
+    return LiveSource(
+        LslDevice(spec, stream, stream_type, columns, SourceClock()), spec, f"lsl {stream or stream_type}"
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from edgetune_signal.errors import SourceEnded, SourceError
 from edgetune_signal.options import OptionReader
 from edgetune_signal.sources.block_order import BlockOrder
-from edgetune_signal.stream import Chunk, Clock, Timeline
+from edgetune_signal.stream import Chunk, SourceClock, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,12 +37,12 @@ class MqttSource:
     """
 
     def __init__(
-        self, spec: StreamSpec, options: Mapping[str, object] | None = None, *, clock: Clock | None = None
+        self, spec: StreamSpec, options: Mapping[str, object] | None = None, *, clock: SourceClock | None = None
     ) -> None:
         OptionReader("mqtt", options or {}).finish()
         self.spec = spec
         self.dropped = 0
-        self._clock = clock or Clock()
+        self._clock = clock or SourceClock()
         self._payloads: deque[bytes] = deque()
         self._queued_bytes = 0
         self._lock = threading.Lock()

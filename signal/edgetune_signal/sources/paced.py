@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from edgetune_signal.errors import SourceEnded, SourceError
-from edgetune_signal.stream import Chunk, Clock, offset_ns
+from edgetune_signal.stream import Chunk, SourceClock, offset_ns
 
 if TYPE_CHECKING:
     from edgetune_signal.stream import Samples, StreamSpec
@@ -104,7 +104,7 @@ class PacedSource:
         speed: float,
         block_s: float,
         select_file: str | None = None,
-        clock: Clock | None = None,
+        clock: SourceClock | None = None,
     ) -> None:
         self.spec = spec
         self.last_error: str | None = None
@@ -113,7 +113,7 @@ class PacedSource:
         self._block = max(1, round(block_s * spec.rate_hz))
         self._select_file = SelectFile(Path(select_file)) if select_file else None
         self._select_due = float("-inf")
-        self._clock = clock or Clock()
+        self._clock = clock or SourceClock()
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._sequence = 0

@@ -10,7 +10,7 @@ from edgetune_signal.errors import SourceError
 from edgetune_signal.options import OptionReader
 from edgetune_signal.sources.live import LiveSource, Waiter
 from edgetune_signal.sources.serial_formats import BlockParser, LineParser
-from edgetune_signal.stream import Clock
+from edgetune_signal.stream import SourceClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,7 +48,7 @@ class SerialDevice:
         Frames or lines that could not be used, and that never came, since the start.
     """
 
-    def __init__(self, port: str, baud: int, make_parser: Callable[[], Parser], clock: Clock) -> None:
+    def __init__(self, port: str, baud: int, make_parser: Callable[[], Parser], clock: SourceClock) -> None:
         self._path = port
         self._baud = baud
         self._make_parser = make_parser
@@ -178,5 +178,5 @@ def open_serial(spec: StreamSpec, options: Mapping[str, object]) -> Source:
     def make_parser() -> Parser:
         return BlockParser(spec) if kind == "block" else LineParser(spec, scale=scale, counter=counter)
 
-    clock = Clock()
+    clock = SourceClock()
     return LiveSource(SerialDevice(port or "", baud, make_parser, clock), spec, f"serial {port}", clock=clock)

@@ -1,4 +1,4 @@
-from .clock import NS_PER_S as NS_PER_S, Clock as Clock, offset_ns as offset_ns
+from .clock import NS_PER_S as NS_PER_S, SourceClock as SourceClock, offset_ns as offset_ns
 from .decimation import MAX_PHASES as MAX_PHASES, Decimator as Decimator, rate_ratio as rate_ratio
 from .quality import window_quality as window_quality
 from .rate import RATE_OFF as RATE_OFF

@@ -30,7 +30,7 @@ def offset_ns(samples: int, rate_hz: float) -> int:
     return samples * NS_PER_S * denominator // numerator
 
 
-class Clock:
+class SourceClock:
     """The system's clocks; a test passes its own."""
 
     def monotonic(self) -> float:

@@ -12,7 +12,7 @@ from edgetune_signal.stream.clock import NS_PER_S
 from edgetune_signal.stream.rate import RateMeter
 
 if TYPE_CHECKING:
-    from edgetune_signal.stream.clock import Clock
+    from edgetune_signal.stream.clock import SourceClock
 
 BIN_S = 1.0
 """Of each second only the arrival that was least late counts: samples may be late, but never early."""
@@ -47,7 +47,7 @@ class Timeline:
         At which rate samples really come.
     """
 
-    def __init__(self, rate_hz: float, clock: Clock) -> None:
+    def __init__(self, rate_hz: float, clock: SourceClock) -> None:
         self._rate_hz = rate_hz
         self._clock = clock
         self.rate = RateMeter(rate_hz)

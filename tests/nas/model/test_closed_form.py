@@ -175,7 +175,7 @@ def test_a_level_that_may_drift_is_trusted_less() -> None:
     y = np.arange(2000) % 2
     features = (y[:, None] * [0.5, 1.0] + rng.normal(0, [0.05, 0.2], (2000, 2))).astype(np.float32)
     plain, _ = closed_form.discriminant(features, y, classes=2)
-    wary, _ = closed_form.discriminant(features, y, classes=2, drift=closed_form.Drift(each=0.5, common=0.0))
+    wary, _ = closed_form.discriminant(features, y, classes=2, drift=closed_form.ExpectedDrift(each=0.5, common=0.0))
     lean = [abs((weight[1] - weight[0])[0] / (weight[1] - weight[0])[1]) for weight in (plain, wary)]
     assert lean[0] > 5
     assert lean[1] < 1
@@ -185,7 +185,9 @@ def test_loudness_that_may_drift_says_nothing() -> None:
     rng = np.random.default_rng(6)
     y = np.arange(2000) % 2
     features = (y[:, None] * [4.0, 2.0] + rng.normal(0, 0.3, (2000, 2))).astype(np.float32)
-    weight, bias = closed_form.discriminant(features, y, classes=2, drift=closed_form.Drift(each=0.1, common=10.0))
+    weight, bias = closed_form.discriminant(
+        features, y, classes=2, drift=closed_form.ExpectedDrift(each=0.1, common=10.0)
+    )
     louder = (features + np.float32(5)) @ weight.T + bias
     assert (louder.argmax(axis=1) == y).mean() > 0.9
 

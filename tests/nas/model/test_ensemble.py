@@ -11,7 +11,7 @@ from edgetune_nas.model.cost import plan
 from edgetune_nas.model.ensemble import merge, widened
 from edgetune_nas.model.frontend import frontend_weights, split_frontend
 from edgetune_nas.model.layers import Network
-from edgetune_nas.model.search_space import Block, Envelope, Genotype, Stem, expand
+from edgetune_nas.model.search_space import ConvBlock, Envelope, Genotype, Stem, expand
 from edgetune_nas.onnx_io.runtime import Classifier, open_session
 from edgetune_nas.onnx_io.writer import write_onnx
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SHAPE = (8, 400)
 ENVELOPE = Envelope(40, 20)
-WIDE, DEEP = Block("full", 6, 3), Block("separable", 5, 3, 1, 2)
+WIDE, DEEP = ConvBlock("full", 6, 3), ConvBlock("separable", 5, 3, 1, 2)
 
 
 def _members(make_network: Callable[..., Network], genotype: Genotype, count: int) -> list[Network]:
@@ -53,7 +53,7 @@ def test_an_ensemble_computes_the_mean_of_its_members_logits(
     make_network: Callable[..., Network],
     frontend: Envelope | None,
     stem: Stem | None,
-    blocks: tuple[Block, ...],
+    blocks: tuple[ConvBlock, ...],
     head: str,
 ) -> None:
     members = _members(make_network, Genotype(frontend, stem, blocks, head), 3)  # type: ignore[arg-type]
@@ -71,9 +71,9 @@ def test_what_an_ensemble_costs_is_planned_before_it_is_trained(make_network: Ca
     assert cost.arena_bytes == plan(SHAPE, members[0].layers).arena_bytes  # the raw window stays the largest
 
 
-@pytest.mark.parametrize("blocks", [(), (Block("separable", 5, 3),)])
+@pytest.mark.parametrize("blocks", [(), (ConvBlock("separable", 5, 3),)])
 def test_networks_that_have_no_trained_convolution_first_are_not_merged(
-    make_network: Callable[..., Network], blocks: tuple[Block, ...]
+    make_network: Callable[..., Network], blocks: tuple[ConvBlock, ...]
 ) -> None:
     members = _members(make_network, Genotype(ENVELOPE, None, blocks, "flat"), 2)
     assert widened(members[0].layers, 2) is None

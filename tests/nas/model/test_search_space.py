@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 from edgetune_nas.model import search_space as space
 from edgetune_nas.model.cost import plan
 from edgetune_nas.model.layers import Conv, Softmax, shapes
-from edgetune_nas.model.search_space import Bank, Block, Envelope, Genotype, Stem
+from edgetune_nas.model.search_space import Bank, ConvBlock, Envelope, Genotype, Stem
 from edgetune_nas.model.seed_architectures import closed_forms, smallest
 from edgetune_nas.training.task_profile import PROFILES
 
@@ -85,10 +85,10 @@ def test_no_bank_has_more_bands_than_its_taps_can_tell_apart(shape: Shape, task:
 @pytest.mark.parametrize(
     ("genotype", "shape", "classes", "arena", "parameters"),
     [
-        (Genotype(None, Stem(12, 128, 32), (Block("separable", 8, 9, 2),), "average"), (1, 512), 10, 720, 1862),
-        (Genotype(None, Stem(8, 128, 32, 2), (Block("full", 16, 9),), "average"), (1, 512), 10, 656, 2370),
+        (Genotype(None, Stem(12, 128, 32), (ConvBlock("separable", 8, 9, 2),), "average"), (1, 512), 10, 720, 1862),
+        (Genotype(None, Stem(8, 128, 32, 2), (ConvBlock("full", 16, 9),), "average"), (1, 512), 10, 656, 2370),
         (
-            Genotype(Envelope(40, 20), None, (Block("full", 24, 3), Block("full", 32, 3)), "both"),
+            Genotype(Envelope(40, 20), None, (ConvBlock("full", 24, 3), ConvBlock("full", 32, 3)), "both"),
             (8, 400),
             26,
             3360,
@@ -105,7 +105,7 @@ def test_the_networks_known_to_be_good_are_in_the_space(
 
 
 def test_a_convolution_after_a_logarithm_is_not_padded_with_zeros() -> None:
-    genotype = Genotype(Envelope(40, 20), None, (Block("full", 24, 3), Block("full", 32, 3)), "both")
+    genotype = Genotype(Envelope(40, 20), None, (ConvBlock("full", 24, 3), ConvBlock("full", 32, 3)), "both")
     convolutions = [layer for layer in space.expand(genotype, (8, 400), 26) if isinstance(layer, Conv)]
     assert [layer.padding for layer in convolutions] == [0, 1]
 

@@ -17,7 +17,7 @@ from edgetune_nas.search.journal import Journal
 from edgetune_nas.search.loop import Exploration
 from edgetune_nas.search.progress import Monitor
 from edgetune_nas.training.candidate import Candidate, Result, Scored
-from edgetune_nas.training.evaluation import Evaluation, Problem
+from edgetune_nas.training.evaluation import EvaluatedCandidate, Problem
 from edgetune_nas.training.task_profile import FAULT
 
 if TYPE_CHECKING:
@@ -37,17 +37,17 @@ def _problem() -> Problem:
     return Problem(FAULT, 2, x, y, 4, y[4:])
 
 
-def _stub(_problem: Problem, candidate: Candidate, _stop: Callable[[], bool]) -> Evaluation:
+def _stub(_problem: Problem, candidate: Candidate, _stop: Callable[[], bool]) -> EvaluatedCandidate:
     """A stand-in for training: depends on the candidate and its seed alone."""
     score = float(np.random.default_rng(candidate.seed).normal(candidate.cost.parameters / 1e4, 0.05))
-    return Evaluation(Result(candidate.number, round(score, 2), score, 1.0, 0.01), NOTHING)
+    return EvaluatedCandidate(Result(candidate.number, round(score, 2), score, 1.0, 0.01), NOTHING)
 
 
 def _search(path: Path, *, cut_after: int | None = None) -> tuple[Scored | None, list[Scored]]:
     """Search with the stub trainer, `PowerCutError` after so many evaluations."""
     done = 0
 
-    def evaluate(problem: Problem, candidate: Candidate, stop: Callable[[], bool]) -> Evaluation:
+    def evaluate(problem: Problem, candidate: Candidate, stop: Callable[[], bool]) -> EvaluatedCandidate:
         nonlocal done
         if done == cut_after:
             raise PowerCutError

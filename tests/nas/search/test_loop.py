@@ -16,7 +16,7 @@ from edgetune_nas.search.journal import Journal
 from edgetune_nas.search.loop import EXPORT_SECONDS, SLOWEST, Exploration
 from edgetune_nas.search.progress import Monitor
 from edgetune_nas.training.candidate import Candidate, Result
-from edgetune_nas.training.evaluation import Evaluation, Problem
+from edgetune_nas.training.evaluation import EvaluatedCandidate, Problem
 from edgetune_nas.training.task_profile import FAULT
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ class Run:
             found = Exploration(self.engine, problem, journal, monitor, evaluate=self._evaluate)
             return found.run(), found
 
-    def _evaluate(self, _problem: Problem, candidate: Candidate, _stop: Callable[[], bool]) -> Evaluation:
+    def _evaluate(self, _problem: Problem, candidate: Candidate, _stop: Callable[[], bool]) -> EvaluatedCandidate:
         self.now += self._each
-        return Evaluation(Result(candidate.number, 0.5, 0.5, 1.0, self._each), NOTHING)
+        return EvaluatedCandidate(Result(candidate.number, 0.5, 0.5, 1.0, self._each), NOTHING)
 
 
 def test_quick_closed_forms_are_all_asked_however_short_the_budget(

@@ -12,7 +12,7 @@ import pytest
 from edgetune_nas.model import search_space as space
 from edgetune_nas.model.closed_form import BANK_DRIFT, NEW_DRIFT
 from edgetune_nas.model.frontend import split_frontend
-from edgetune_nas.model.search_space import Bank, Block, Envelope, Genotype
+from edgetune_nas.model.search_space import Bank, ConvBlock, Envelope, Genotype
 from edgetune_nas.onnx_io.runtime import Classifier, open_session
 from edgetune_nas.onnx_io.writer import write_onnx
 from edgetune_nas.training.cross_validation import cross_validate
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SHAPE, CLASSES = (2, 128), 3
 SOLVED = space.expand(Genotype(Envelope(16, 16), None, (), "flat"), SHAPE, CLASSES)
 BANK = space.expand(Genotype(Bank(8, 32, 8), None, (), "flat"), SHAPE, CLASSES)
-TRAINED = space.expand(Genotype(Envelope(8, 8), None, (Block("full", 8, 3),), "both"), SHAPE, CLASSES)
+TRAINED = space.expand(Genotype(Envelope(8, 8), None, (ConvBlock("full", 8, 3),), "both"), SHAPE, CLASSES)
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 ALL = [

@@ -9,7 +9,7 @@ import pytest
 
 from edgetune_nas.model import search_space as space
 from edgetune_nas.model.layers import Log
-from edgetune_nas.model.search_space import Block, Envelope, Genotype, Stem
+from edgetune_nas.model.search_space import ConvBlock, Envelope, Genotype, Stem
 from edgetune_nas.training.candidate import Interrupted
 from edgetune_nas.training.estimator import TrainingSet
 from edgetune_nas.training.task_profile import FAULT, SIGN
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 STEM = Genotype(None, Stem(8, 32, 8), (), "average")
-ENVELOPE = Genotype(Envelope(16, 16), None, (Block("full", 8, 3),), "both")
+ENVELOPE = Genotype(Envelope(16, 16), None, (ConvBlock("full", 8, 3),), "both")
 
 
 def _tones(count: int, seed: int = 0, pitch: float = 1) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

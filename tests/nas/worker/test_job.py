@@ -21,7 +21,7 @@ from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.search.progress import SearchProgress
 from edgetune_nas.worker.events import SearchDone, SearchFailed
-from edgetune_nas.worker.job import Job, SearchJob, Source
+from edgetune_nas.worker.job import DataSource, Job, SearchJob
 
 DEADLINE_S = 120.0
 
@@ -39,7 +39,7 @@ def _write_windows(path: Path, each: int = 40, length: int = 256) -> Path:
 
 
 def _job(folder: Path, **changes: Any) -> Job:
-    data = Source(path=_write_windows(folder / "windows.npz"))
+    data = DataSource(path=_write_windows(folder / "windows.npz"))
     values = {"data": data, "task": "fault", "budget": Budget(), "out": folder / "out", **changes}
     return Job.model_validate(values)
 
@@ -86,7 +86,7 @@ def test_recordings_are_cut_into_windows_by_the_child(tmp_path: Path) -> None:
         samples = (rng.normal(size=(2, 20_000)) * (1 + 3 * index)).astype(np.float32)
         np.savez(path, samples=samples, rate_hz=1000.0, label=label, unit="g")
         paths.append(path)
-    source = Source(recordings=tuple(paths), window=128, hop=128)
+    source = DataSource(recordings=tuple(paths), window=128, hop=128)
     job = SearchJob.start(_job(tmp_path, data=source, candidates=3))
     *_, done = job.events()
     assert isinstance(done, SearchDone), done
@@ -105,7 +105,7 @@ def test_a_hopeless_budget_fails_with_the_smallest_that_would_do(tmp_path: Path)
 
 
 def test_data_that_cannot_be_read_fail_with_their_name(tmp_path: Path) -> None:
-    job = SearchJob.start(_job(tmp_path, data=Source(path=tmp_path / "nowhere.npz")))
+    job = SearchJob.start(_job(tmp_path, data=DataSource(path=tmp_path / "nowhere.npz")))
     *_, failed = job.events()
     assert isinstance(failed, SearchFailed)
     assert failed.error == "RecordingError"
@@ -192,7 +192,7 @@ def test_a_job_file_that_is_wrong_fails_with_every_field_named(tmp_path: Path) -
 )
 def test_a_source_is_one_path_or_recordings_with_a_window(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        Source.model_validate(values)
+        DataSource.model_validate(values)
 
 
 @pytest.mark.skipif(not Path("/proc/self/oom_score_adj").exists(), reason="this system has no out-of-memory score")

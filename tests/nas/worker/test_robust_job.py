@@ -18,7 +18,7 @@ from edgetune_nas.search.journal import Journal
 from edgetune_nas.search.progress import SearchProgress
 from edgetune_nas.search.run import search
 from edgetune_nas.worker.events import SearchDone, SearchEvent, SearchFailed
-from edgetune_nas.worker.job import Job, SearchJob, Source
+from edgetune_nas.worker.job import DataSource, Job, SearchJob
 from edgetune_signal.datasets.load import load_dataset
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _tones(path: Path, *, windows: int, channels: int, length: int, classes: int
 
 
 def _job(data: Path, out: Path, **changes: Any) -> Job:
-    values = {"data": Source(path=data), "task": "fault", "budget": Budget(search_seconds=UNHURRIED), "out": out}
+    values = {"data": DataSource(path=data), "task": "fault", "budget": Budget(search_seconds=UNHURRIED), "out": out}
     return Job.model_validate({**values, **changes})
 
 
@@ -150,7 +150,7 @@ def test_two_windows_are_refused_saying_how_many_more_would_do(tmp_path: Path) -
 def test_one_new_window_a_class_is_refused_with_a_library_too(tmp_path: Path) -> None:
     new = _tones(tmp_path / "new.npz", windows=3, channels=1, length=128)
     old = _tones(tmp_path / "old.npz", windows=90, channels=1, length=128, noise=0.5)
-    failed = _ended(_job(new, tmp_path / "out", library=Source(path=old)))
+    failed = _ended(_job(new, tmp_path / "out", library=DataSource(path=old)))
     assert isinstance(failed, SearchFailed)
     assert failed.error == "DataError"
     assert "no new window is left to test on" in failed.message

@@ -185,7 +185,7 @@ def counting_down() -> Job:
 
 def recording() -> Job:
     running = job()
-    running.tell(cal.Continue())
+    running.tell(cal.ContinueRequested())
     running.stream(1.0)
     return running
 
@@ -250,10 +250,10 @@ def test_a_model_that_is_being_installed_cannot_be_cancelled_any_more() -> None:
 
 def test_continue_is_refused_where_nobody_waits_for_it() -> None:
     running = waiting()
-    running.calibration.check_request(cal.Continue())
-    running.tell(cal.Continue())
+    running.calibration.check_request(cal.ContinueRequested())
+    running.tell(cal.ContinueRequested())
     with pytest.raises(Refused, match="'recording'"):
-        running.calibration.check_request(cal.Continue())
+        running.calibration.check_request(cal.ContinueRequested())
 
 
 # ---- laws ------------------------------------------------------------------------------------------------------------
@@ -262,7 +262,7 @@ def test_continue_is_refused_where_nobody_waits_for_it() -> None:
 INPUTS = st.one_of(
     st.sampled_from(
         [
-            cal.Continue(),
+            cal.ContinueRequested(),
             cal.Ticked(),
             cal.TakeSaved(Path("/r.npz")),
             cal.SearchQueued(),

@@ -28,7 +28,7 @@ def test_a_live_calibration_goes_from_take_to_take_to_the_search() -> None:
     seen = []
     for _ in range(4):
         seen.append((running.phase, running.view["class_"], running.view["take"], running.view["takes"]))
-        running.tell(cal.Continue())
+        running.tell(cal.ContinueRequested())
         assert running.phase == "recording"
         (save,) = running.stream(2.0)
         assert isinstance(save, SaveRecording)
@@ -46,7 +46,7 @@ def test_a_live_calibration_goes_from_take_to_take_to_the_search() -> None:
 
 def test_a_recording_carries_class_and_marks() -> None:
     running = job(subject="pump", condition="full", sensor="adxl")
-    running.tell(cal.Continue())
+    running.tell(cal.ContinueRequested())
     (save,) = running.stream(2.0)
     assert isinstance(save, SaveRecording)
     recording = save.recording
@@ -81,10 +81,10 @@ def test_a_countdown_of_zero_records_at_once() -> None:
 
 def test_a_countdown_needs_no_continue() -> None:
     running = job({**LIVE, "countdown_s": 3.0})
-    running.tell(cal.Continue())
+    running.tell(cal.ContinueRequested())
     assert running.phase == "countdown"
     with pytest.raises(Refused):
-        running.calibration.check_request(cal.Continue())
+        running.calibration.check_request(cal.ContinueRequested())
 
 
 def test_classes_that_are_stored_are_trained_on_too() -> None:
@@ -102,7 +102,7 @@ def test_what_a_command_says_of_the_budget_goes_before_the_configuration() -> No
 
 def test_lost_samples_start_the_take_again_and_are_reported() -> None:
     running = job(stored={"x": 1.0})
-    running.tell(cal.Continue())
+    running.tell(cal.ContinueRequested())
     running.stream(1.0)
     percent = running.view["percent"]
     running.tell(cal.Samples(running.chunk(gap=True)))
@@ -116,7 +116,7 @@ def test_lost_samples_start_the_take_again_and_are_reported() -> None:
 
 def test_a_take_of_a_machine_that_stood_still_is_warned_of() -> None:
     running = job(stored={"x": 1.0})
-    running.tell(cal.Continue())
+    running.tell(cal.ContinueRequested())
     running.tell(cal.Samples(running.chunk(), paused="the machine stands still"))
     running.stream(1.9)
     running.tell(cal.TakeSaved(Path("/r.npz")))
@@ -128,7 +128,7 @@ def test_a_take_of_a_machine_that_stood_still_is_warned_of() -> None:
 
 def test_an_unusable_signal_is_asked_for_again() -> None:
     running = job()
-    running.tell(cal.Continue())
+    running.tell(cal.ContinueRequested())
     running.stream(2.0, value=0.5)
     assert running.phase == "waiting"
     assert "could not be used, a channel is constant (flat): check the sensor" in running.view["instruction"]
@@ -146,7 +146,7 @@ def test_a_signal_that_stays_unusable_fails_the_job() -> None:
 
 def test_a_take_does_not_wait_for_samples_for_ever() -> None:
     running = job()
-    running.tell(cal.Continue())
+    running.tell(cal.ContinueRequested())
     running.stream(0.5)
     running.wait(29.9)
     assert running.phase == "recording"
@@ -157,7 +157,7 @@ def test_a_take_does_not_wait_for_samples_for_ever() -> None:
 
 def test_a_take_does_not_start_again_for_ever() -> None:
     running = job()
-    running.tell(cal.Continue())
+    running.tell(cal.ContinueRequested())
     for _ in range(400):
         running.stream(0.1, gap=True)
         running.wait(0.0)
@@ -168,7 +168,7 @@ def test_a_take_does_not_start_again_for_ever() -> None:
 
 def test_samples_of_another_shape_never_become_a_recording() -> None:
     running = job()
-    running.tell(cal.Continue())
+    running.tell(cal.ContinueRequested())
     for _ in range(8):
         running.stream(5.0, channels=2)
         running.wait(0.0)
@@ -177,7 +177,7 @@ def test_samples_of_another_shape_never_become_a_recording() -> None:
 
 def test_a_recording_that_cannot_be_stored_fails_the_job() -> None:
     running = job()
-    running.tell(cal.Continue())
+    running.tell(cal.ContinueRequested())
     running.stream(2.0)
     running.tell(cal.SaveFailed("disk full"))
     assert running.finished.status == "failed"

@@ -12,7 +12,7 @@ from deciding import Bench, context, only, record_guided, report, said
 
 from edgetune_nas.worker.events import SearchFailed
 from edgetune_node.core.admission import DURABLE_REJECTIONS
-from edgetune_node.core.resumption import Interrupted
+from edgetune_node.core.resumption import InterruptedCommand
 from edgetune_node.events.effects import (
     AckCommand,
     CancelSearch,
@@ -190,7 +190,7 @@ def test_a_label_is_kept_with_who_asked_for_it_not_with_who_asked_for_the_job_be
     asked = {"id": "l", "label": "inner", "seconds": 1}
     effects = bench.handle(CommandArrived("bearing", "label", json.dumps(asked).encode(), response_topic="to/anna"))
     kept = only(effects, KeepCommand)
-    note = Interrupted("bearing", "label", "l", kept.payload, kept.note).read_note()
+    note = InterruptedCommand("bearing", "label", "l", kept.payload, kept.note).read_note()
     assert note.response_topic == "to/anna"
 
 

@@ -10,7 +10,7 @@ import pytest
 from calibrating import search_done
 from deciding import Bench, only, report, said
 
-from edgetune_node.core.resumption import MAX_RESUMPTIONS, Interrupted, JobNote
+from edgetune_node.core.resumption import MAX_RESUMPTIONS, InterruptedCommand, JobNote
 from edgetune_node.events.effects import (
     Effect,
     FinishCommand,
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 LIVE = {"id": "old", "source": "live", "classes": ["normal", "inner"], "seconds_per_take": 0.2}
 
 
-def interrupted(command: dict[str, Any] | None = None, **note: Any) -> Interrupted:
+def interrupted(command: dict[str, Any] | None = None, **note: Any) -> InterruptedCommand:
     payload = json.dumps(command or LIVE).encode()
-    return Interrupted("bearing", "recalibrate", "old", payload, JobNote(**note).json_bytes())
+    return InterruptedCommand("bearing", "recalibrate", "old", payload, JobNote(**note).json_bytes())
 
 
 def refusal(effects: list[Effect], name: str = "recalibrate") -> str:
@@ -46,7 +46,7 @@ def test_a_short_job_that_a_restart_interrupted_is_reported_and_ended(name: str)
     commands = {"record": {"label": "inner", "seconds": 1}, "label": {"label": "inner", "seconds": 1}, "rollback": {}}
     payload = json.dumps({"id": "old", **commands.get(name, {"model": "m"})}).encode()
     bench = Bench()
-    effects = bench.node.start([Interrupted("bearing", name, "old", payload)])
+    effects = bench.node.start([InterruptedCommand("bearing", name, "old", payload)])
     assert "interrupted by a restart" in refusal(effects, name)
     assert not [effect for effect in effects if isinstance(effect, Install | SaveRecording | NoteCommand)]
 
@@ -113,13 +113,15 @@ def test_a_job_is_not_gone_on_with_where_that_cannot_end_well() -> None:
     assert "6th time" in refusal(Bench().node.start([interrupted(resumptions=MAX_RESUMPTIONS)]))
     assert "gone.npz" in refusal(Bench().node.start([interrupted(recordings=("gone.npz",))]))
     assert "no stored recordings" in refusal(Bench().node.start([interrupted({"id": "old", "source": "stored"})]))
-    assert "not understood" in refusal(Bench().node.start([Interrupted("bearing", "recalibrate", "old", b"{")]))
-    gone = Interrupted("pump", "recalibrate", "old", json.dumps(LIVE).encode())
+    assert "not understood" in refusal(Bench().node.start([InterruptedCommand("bearing", "recalibrate", "old", b"{")]))
+    gone = InterruptedCommand("pump", "recalibrate", "old", json.dumps(LIVE).encode())
     assert "not configured any more" in refusal(Bench().node.start([gone]))
 
 
 def test_whatever_the_note_holds_a_node_starts() -> None:
-    effects = Bench().node.start([Interrupted("bearing", "recalibrate", "old", json.dumps(LIVE).encode(), b"\xff[")])
+    effects = Bench().node.start(
+        [InterruptedCommand("bearing", "recalibrate", "old", json.dumps(LIVE).encode(), b"\xff[")]
+    )
     assert said(effects, "calibration")[-1]["class"] == "normal"
 
 

@@ -17,7 +17,7 @@ from edgetune_node.config.settings import MqttSection
 from edgetune_node.contract.topics import Topics
 from edgetune_node.demo.broker import HOST, DemoBroker, accepts, find_mosquitto, has_iotcore, wait_until
 from edgetune_node.demo.errors import DemoError
-from edgetune_node.demo.machine import Machine
+from edgetune_node.demo.machine import DemoMachine
 from edgetune_node.demo.processes import ChildProcess
 from edgetune_node.demo.scenes import HEALTHY, RecordingsPlayer, recorded, simulated
 from edgetune_node.demo.screen import Screen, waveform
@@ -98,18 +98,18 @@ def test_the_tail_of_a_log_is_its_last_lines(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def machine(demo_broker: DemoBroker) -> Iterator[tuple[Machine, OperatorClient, list[str]]]:
+def machine(demo_broker: DemoBroker) -> Iterator[tuple[DemoMachine, OperatorClient, list[str]]]:
     mqtt = MqttSection(host=HOST, port=demo_broker.port)
     said: list[str] = []
     scene = simulated(0)
     with OperatorClient(mqtt) as own, OperatorClient(mqtt) as other:
-        machine = Machine(scene.source, scene.conditions, own, TOPICS, "bearing", say=said.append)
+        machine = DemoMachine(scene.source, scene.conditions, own, TOPICS, "bearing", say=said.append)
         yield machine, other, said
         machine.stop()
 
 
 def test_the_machine_takes_the_condition_the_node_asks_for(
-    machine: tuple[Machine, OperatorClient, list[str]],
+    machine: tuple[DemoMachine, OperatorClient, list[str]],
 ) -> None:
     it, other, said = machine
     it.start(HEALTHY)
@@ -140,7 +140,7 @@ def test_a_hole_in_the_samples_is_a_hole_in_the_blocks_numbers(tmp_path: Path) -
     for label in ("normal", "outer", "ball"):
         write_recording(tmp_path / f"{label}.npz", a_recording(label))
     scene = recorded(tmp_path)
-    it = Machine(scene.source, scene.conditions, Wire(), TOPICS, "bearing", say=lambda _text: None)  # type: ignore[arg-type]
+    it = DemoMachine(scene.source, scene.conditions, Wire(), TOPICS, "bearing", say=lambda _text: None)  # type: ignore[arg-type]
     it.start(HEALTHY)
     assert wait_until(lambda: len(sent) >= 3, 60)
     it.switch("outer", "breaks")

@@ -14,7 +14,7 @@ from edgetune_node.config.settings import AssetSection
 from edgetune_node.contract.commands import Shelve
 from edgetune_node.contract.messages import Classification
 from edgetune_node.contract.topics import Topics
-from edgetune_node.events.events import Kept, NovelChanged, SourceChanged, SourceRefused
+from edgetune_node.events.events import NovelChanged, NovelSegment, SourceChanged, SourceRefused
 from edgetune_node.events.publisher import Publisher
 from edgetune_node.monitor.asset import Asset
 from edgetune_signal import Chunk
@@ -87,7 +87,7 @@ def test_what_its_source_and_its_plant_report_is_told_until_it_is_past(asset: As
 
 
 def test_of_what_is_kept_a_failed_labelling_is_no_problem(asset: Asset) -> None:
-    asset.novel_changed(NovelChanged("a", (Kept("e1", 5.0, 2.0, "anna"),), error="disk full"))
+    asset.novel_changed(NovelChanged("a", (NovelSegment("e1", 5.0, 2.0, "anna"),), error="disk full"))
     assert asset.novelty.problem == "disk full"
     assert "e1" in asset.suggested[0]
     asset.novel_changed(NovelChanged("a", (), job="l1", error="gone"))
@@ -97,7 +97,7 @@ def test_of_what_is_kept_a_failed_labelling_is_no_problem(asset: Asset) -> None:
 def test_what_is_kept_of_somebody_else_is_suggested_for_a_machine_only() -> None:
     for task in TASKS:
         asset = made(task)
-        asset.novel_changed(NovelChanged("a", (Kept("e1", 5.0, 2.0, "ben"),)))
+        asset.novel_changed(NovelChanged("a", (NovelSegment("e1", 5.0, 2.0, "ben"),)))
         assert bool(asset.suggested) == (task == "fault")
 
 

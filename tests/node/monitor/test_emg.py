@@ -16,7 +16,7 @@ from edgetune_nas.search.run import search
 from edgetune_node.clock import from_ns
 from edgetune_node.config.settings import AssetSection
 from edgetune_node.contract.topics import Topics
-from edgetune_node.events.events import Kept
+from edgetune_node.events.events import NovelSegment
 from edgetune_node.events.publisher import Publisher
 from edgetune_node.monitor.asset import Asset
 from edgetune_signal import ArmbandSimulator, Chunk, Recording, recordings_dataset
@@ -158,7 +158,7 @@ def test_a_gesture_that_the_model_never_learned_is_one_unknown_sign_and_is_kept_
     assert np.abs(recording.samples).mean() > 3 * np.abs(played(("rest", 3))).mean()
     assert distance == pytest.approx(unknown.distance, abs=1e-3)
     assert person.asset.suggested == ()  # until it is on disk
-    person.asset.novelty.stored((Kept(unknown.event, recording.seconds, distance),))
+    person.asset.novelty.stored((NovelSegment(unknown.event, recording.seconds, distance),))
     assert unknown.event in person.asset.suggested[0]
 
 

@@ -8,7 +8,7 @@ import pytest
 from deciding import Bench, only, said, with_novelty
 
 from edgetune_node.events.effects import Effect, KeepNovel, LabelNovel, Publish, SaveRecording
-from edgetune_node.events.events import Kept, LinkChanged, ModelReady, NovelChanged, Tick
+from edgetune_node.events.events import LinkChanged, ModelReady, NovelChanged, NovelSegment, Tick
 
 if TYPE_CHECKING:
     from edgetune_nas.bundle.read import Bundle
@@ -83,7 +83,7 @@ def test_the_novel_is_kept_named_and_learnt(healthy_bundle: Bundle) -> None:
     assert recording.seconds == pytest.approx(5.0, abs=0.2)
     assert recording.samples.std() > 50
     event = recording.group.removeprefix("novel-")
-    effects = bench.handle(NovelChanged("bearing", (Kept(event, 5.0, kept[0].distance),)))
+    effects = bench.handle(NovelChanged("bearing", (NovelSegment(event, 5.0, kept[0].distance),)))
     (told,) = said(effects, "calibration")
     assert told["instruction"] == told["suggested"][0]
     assert event in told["suggested"][0]
@@ -119,11 +119,11 @@ def test_what_is_recorded_under_a_name_is_not_kept_for_one(healthy_bundle: Bundl
 def test_a_disk_that_keeps_nothing_of_the_novel_is_named_and_monitoring_goes_on(healthy_bundle: Bundle) -> None:
     bench = Bench()
     bench.handle(ModelReady("bearing", "", with_novelty(healthy_bundle), None))
-    bench.handle(NovelChanged("bearing", (Kept("e1", 5.0, 2.0),), error="disk full"))
+    bench.handle(NovelChanged("bearing", (NovelSegment("e1", 5.0, 2.0),), error="disk full"))
     health = said(bench.handle(LinkChanged(connected=True)), "health")[0]["assets"][0]
     assert (health["novel_problem"], health["novel_kept_s"]) == ("disk full", 5.0)
     bench.command("label", id="l", label="knock", event="e1")
-    effects = bench.handle(NovelChanged("bearing", (Kept("e1", 5.0, 2.0),), "l", error="no room"))
+    effects = bench.handle(NovelChanged("bearing", (NovelSegment("e1", 5.0, 2.0),), "l", error="no room"))
     assert (said(effects, "resp/label")[-1]["status"], said(effects, "resp/label")[-1]["reason"]) == (
         "failed",
         "no room",

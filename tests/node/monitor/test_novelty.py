@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 
 from edgetune_node.config.settings import AssetSection
 from edgetune_node.errors import NodeError, Refused
-from edgetune_node.events.events import Kept
+from edgetune_node.events.events import NovelSegment
 from edgetune_node.monitor.alarm import AlarmState
 from edgetune_node.monitor.labelling import novel_recording
 from edgetune_node.monitor.novelty import AT_ONCE, REFILL_S, SHORTEST_S, STRETCH_S, NoveltyRecorder, Span
@@ -147,11 +147,11 @@ def test_it_says_what_is_kept_and_what_to_do_with_it() -> None:
     assert watch.suggestion() is None
     with pytest.raises(Refused, match="nothing is kept at all"):
         watch.check_kept("e1")
-    watch.stored((Kept("e1", 5.0, 2.0), Kept("e2", 3.0, 4.0), Kept("e2", 4.0, 4.0)))
+    watch.stored((NovelSegment("e1", 5.0, 2.0), NovelSegment("e2", 3.0, 4.0), NovelSegment("e2", 4.0, 4.0)))
     told = watch.suggestion()
     assert told is not None
     assert "event e2" in told
-    watch.stored((*watch.kept, Kept("e2", 5.0, 2.0)))
+    watch.stored((*watch.kept, NovelSegment("e2", 5.0, 2.0)))
     assert watch.suggestion() == told  # said once, not with every stretch
     watch.check_kept("e1")
     with pytest.raises(Refused, match="e1, e2"):
@@ -160,7 +160,7 @@ def test_it_says_what_is_kept_and_what_to_do_with_it() -> None:
 
 def test_what_a_person_left_unnamed_is_suggested_to_that_person_alone() -> None:
     watch = NoveltyRecorder(SECTION.model_copy(update={"task": "sign"}))
-    watch.stored((Kept("e1", 5.0, 2.0, "anna"), Kept("e2", 3.0, 4.0, "ben")))
+    watch.stored((NovelSegment("e1", 5.0, 2.0, "anna"), NovelSegment("e2", 3.0, 4.0, "ben")))
     assert "event e1" in str(watch.suggestion("anna"))
     assert "event e2" in str(watch.suggestion("ben"))
     assert watch.suggestion("carla") is None
@@ -201,7 +201,7 @@ def test_what_is_kept_survives_a_restart_and_becomes_recordings_with_their_held_
     store.keep(stretch(3, "e2"), 3.0)
     (tmp_path / "novel" / "torn.npz").write_bytes(b"PK")
     store = NoveltyStore(tmp_path / "novel", 10**6)
-    assert store.kept() == (Kept("e1", 1.0, 1.5), Kept("e1", 1.0, 2.0), Kept("e2", 1.0, 3.0))
+    assert store.kept() == (NovelSegment("e1", 1.0, 1.5), NovelSegment("e1", 1.0, 2.0), NovelSegment("e2", 1.0, 3.0))
     recordings = RecordingStore(tmp_path / "recordings", 10**6)
     paths = store.label("e1", "outer", recordings)
     assert [(info.label, info.time_ns) for info in recordings.list()] == [("outer", 1), ("outer", 2)]
@@ -209,7 +209,7 @@ def test_what_is_kept_survives_a_restart_and_becomes_recordings_with_their_held_
     back = read_recording(paths[0])
     assert np.array_equal(back.samples, stretch(1).samples)
     assert (back.group, back.held_out_from) == ("novel-e1", 750)
-    assert store.kept() == (Kept("e2", 1.0, 3.0),)
+    assert store.kept() == (NovelSegment("e2", 1.0, 3.0),)
 
 
 def test_a_kill_between_writing_and_deleting_labels_nothing_twice(
@@ -265,7 +265,7 @@ def test_a_full_disk_keeps_nothing_half_and_loses_nothing(small_disk: Any) -> No
     small_disk.fill()
     with pytest.raises(RecordingError, match="free some space"):
         store.keep(stretch(2), 9.0)
-    assert store.kept() == (Kept("e1", 1.0, 1.5),)
+    assert store.kept() == (NovelSegment("e1", 1.0, 1.5),)
     assert list((small_disk.folder / "novel").glob("*.part")) == []
     small_disk.free()
     store.keep(stretch(2), 9.0)

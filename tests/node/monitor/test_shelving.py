@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from alarms import alarm_of, at, play
 
-from edgetune_node.monitor.alarm import MOST_SHELVED, AlarmState, Shelf
+from edgetune_node.monitor.alarm import MOST_SHELVED, AlarmState, ShelvedClass
 
 
 def test_a_shelved_class_is_raised_and_cleared_as_ever_and_marked() -> None:
@@ -15,7 +15,7 @@ def test_a_shelved_class_is_raised_and_cleared_as_ever_and_marked() -> None:
     assert (state.active, state.shelved, state.shelves) == (
         True,
         True,
-        (Shelf("inner", at(60), "operator", "repair on Monday", 54.0),),
+        (ShelvedClass("inner", at(60), "operator", "repair on Monday", 54.0),),
     )
     cleared, raised = play(alarm, ["normal"] * 4 + ["inner"] * 3)
     assert (cleared.active, cleared.shelved, raised.active, raised.shelved) == (False, False, True, True)
@@ -41,7 +41,7 @@ def test_a_shelf_lasts_as_long_as_was_asked_for_however_the_clock_is_set(jump_s:
     assert alarm.unshelve(at(0), 50.0) is None
     moved = alarm.unshelve(at(jump_s + 1), 51.0)
     assert moved is not None
-    assert moved.shelves == (Shelf("inner", at(jump_s + 6), "operator", "", 6.0),)
+    assert moved.shelves == (ShelvedClass("inner", at(jump_s + 6), "operator", "", 6.0),)
     assert alarm.unshelve(at(jump_s + 5), 55.9) is None
     ended = alarm.unshelve(at(jump_s + 6), 56.0)
     assert ended is not None
@@ -87,7 +87,11 @@ def test_after_a_restart_a_shelf_ends_by_the_clock_but_lasts_no_longer_than_its_
 
 def test_a_shelf_told_by_an_older_version_does_not_say_its_length_and_lasts_a_week_at_most() -> None:
     restored = AlarmState(
-        active=False, event=None, class_="normal", severity="none", shelves=(Shelf("inner", at(10**8), "operator"),)
+        active=False,
+        event=None,
+        class_="normal",
+        severity="none",
+        shelves=(ShelvedClass("inner", at(10**8), "operator"),),
     )
     alarm = alarm_of(restored=restored)
     alarm.unshelve(at(0), 10.0)
@@ -99,7 +103,9 @@ def test_a_shelf_told_by_an_older_version_does_not_say_its_length_and_lasts_a_we
 def test_shelving_again_replaces_the_time() -> None:
     alarm = alarm_of()
     alarm.shelve("inner", at(60), "operator", "", at(0))
-    assert alarm.shelve("inner", at(30), "chief", "", at(1)).shelves == (Shelf("inner", at(30), "chief", "", 29.0),)
+    assert alarm.shelve("inner", at(30), "chief", "", at(1)).shelves == (
+        ShelvedClass("inner", at(30), "chief", "", 29.0),
+    )
 
 
 def test_what_cannot_be_shelved_is_refused_by_name() -> None:

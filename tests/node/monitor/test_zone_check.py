@@ -64,7 +64,7 @@ def collect(command: Recalibrate | Record) -> list[Any]:
         now=0.0,
     )
     wants = job.handle(cal.Ticked(), 0.0)
-    wants += job.handle(cal.Continue(), 0.0)
+    wants += job.handle(cal.ContinueRequested(), 0.0)
     wants += job.handle(cal.Samples(Chunk(sine(5.0), 0, RATE, 0)), 2.0)
     if any(isinstance(want, SaveRecording) for want in wants):
         wants += job.handle(cal.TakeSaved(Path("n.npz")), 2.0)

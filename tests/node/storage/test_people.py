@@ -17,7 +17,7 @@ from edgetune_node.config.settings import AssetSection
 from edgetune_node.contract.commands import Cancel, Profile, Recalibrate, Record, Rollback, parse_command
 from edgetune_node.contract.topics import Topics
 from edgetune_node.core.jobs import AssetJobs
-from edgetune_node.core.resumption import Interrupted, resumable
+from edgetune_node.core.resumption import InterruptedCommand, resumable
 from edgetune_node.errors import CommandError, Refused, StoreError
 from edgetune_node.events.effects import Install, NoteCommand, Publish
 from edgetune_node.events.events import ModelReady
@@ -108,7 +108,7 @@ def test_somebody_new_is_calibrated_for_the_signs_of_the_one_before_rest_first(b
     (status,) = said(counter.jobs.progress(), "calibration")
     assert (status["job"], status["phase"], status["class"], status["takes"]) == ("p", "waiting", "rest", 2)
     assert "class 1 of 3" in status["instruction"]
-    command, note = resumable(Interrupted("arm", "profile", "p", b'{"id": "p", "subject": "ben"}', kept.note))
+    command, note = resumable(InterruptedCommand("arm", "profile", "p", b'{"id": "p", "subject": "ben"}', kept.note))
     assert (command.classes, note.subject) == (["rest", "fist", "pinch"], "ben")
 
 
@@ -189,7 +189,7 @@ def test_a_name_that_could_not_be_a_folder_is_refused(name: str) -> None:
 
 def test_a_switch_that_a_restart_interrupted_says_where_to_look() -> None:
     with pytest.raises(Refused, match="look at topic state"):
-        resumable(Interrupted("arm", "profile", "p", b'{"id": "p", "subject": "ben"}'))
+        resumable(InterruptedCommand("arm", "profile", "p", b'{"id": "p", "subject": "ben"}'))
 
 
 # ---- what is on disk -----------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from edgetune_signal import SourceError, SourceOptionsError, StreamSpec, open_source
 from edgetune_signal.sources.brainflow import BrainflowDevice, _brainflow
 from edgetune_signal.sources.conformance import CHECKS, read_chunk
-from edgetune_signal.stream.clock import Clock
+from edgetune_signal.stream.clock import SourceClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ def test_signals_are_chosen_by_name() -> None:
 
 
 def test_lost_packets_are_gaps() -> None:
-    device = BrainflowDevice(SPEC, "SYNTHETIC_BOARD", "emg", "default", {}, Clock())
+    device = BrainflowDevice(SPEC, "SYNTHETIC_BOARD", "emg", "default", {}, SourceClock())
     assert device._gaps(np.array([7.0, 8.0, 8.0, 9.0, 255.0, 0.0])) == [4]
     assert device._gaps(np.array([1.0, 2.0])) == []
     assert device._gaps(np.array([5.0, 6.0])) == [0]

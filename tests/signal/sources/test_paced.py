@@ -13,7 +13,7 @@ from edgetune_signal.sources.paced import PacedSource
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgetune_signal.stream.clock import Clock
+    from edgetune_signal.stream.clock import SourceClock
     from edgetune_signal.stream.types import Samples
 
 
@@ -32,7 +32,7 @@ class Counting:
         self.playing = name
 
 
-def paced(clock: Clock, speed: float = 1.0, select_file: Path | None = None) -> tuple[PacedSource, Counting]:
+def paced(clock: SourceClock, speed: float = 1.0, select_file: Path | None = None) -> tuple[PacedSource, Counting]:
     player = Counting()
     spec = StreamSpec(1, 1000.0, "g")
     path = str(select_file) if select_file else None

@@ -14,7 +14,7 @@ from rich.console import Console
 from edgetune_nas.card import Budget
 from edgetune_nas.errors import NasError
 from edgetune_nas.search import Goal, SearchProgress
-from edgetune_nas.worker import Job, SearchDone, SearchFailed, SearchJob, Source
+from edgetune_nas.worker import DataSource, Job, SearchDone, SearchFailed, SearchJob
 from edgetune_node.cli.local.bundle import accuracy_fields, card_table
 from edgetune_node.config import WindowSection
 from edgetune_node.terminal import json_errors, open_bar, parse_count, parse_seconds, parse_size, print_json
@@ -84,13 +84,13 @@ def search(
     if cluster is not None and workers != 1:
         raise typer.BadParameter("give --workers (of this machine) or --cluster (of others), and not both")
 
-    def source(path: Path) -> Source:
+    def source(path: Path) -> DataSource:
         if path.is_dir() and window is None and converter is None:
             raise typer.BadParameter(
                 f"{path} is a folder of recordings: add how many samples a window has, --window {WINDOW} for example "
                 "(or, for a public data set, --converter)"
             )
-        return Source(path=path, window=window, hop=hop, unit=unit, converter=converter)
+        return DataSource(path=path, window=window, hop=hop, unit=unit, converter=converter)
 
     def job(path: Path, folder: Path) -> Job:
         return Job(

@@ -16,7 +16,7 @@ from edgetune_nas.bundle import TESTED_ON, sentence
 from edgetune_node.cli.remote.progress import open_progress, request
 from edgetune_node.contract import Command, Recalibrate, Record, problems
 from edgetune_node.errors import NodeError
-from edgetune_node.operator import Job, NoReplyError, OperatorClient, Target, follow, summary, takes_target
+from edgetune_node.operator import FollowedJob, NoReplyError, OperatorClient, Target, follow, summary, takes_target
 from edgetune_node.terminal import InputLines, parse_count, parse_seconds, parse_size
 
 if TYPE_CHECKING:
@@ -175,12 +175,12 @@ def operate(
 ) -> None:
     """Send a command, follow it to its end and say that; `typer.Exit` where it comes to nothing."""
     started = time.monotonic()
-    job = Job(id="", command=name)
+    job = FollowedJob(id="", command=name)
     try:
         with OperatorClient(target.mqtt, target.topics) as client:
             client.asset = find_asset(client, target.topics, target.asset)
             client.subscribe(*(target.topics.asset(client.asset, leaf) for leaf in FOLLOWED))
-            job = Job(id=client.send(name, **fields), command=name)
+            job = FollowedJob(id=client.send(name, **fields), command=name)
             with open_progress(Console(stderr=True)) as progress:
                 job = Follower(client, progress, yes=yes, timeout=timeout).run(job)
     except NodeError as error:
@@ -222,7 +222,7 @@ class Follower:
         self._due = 0.0
         self._asked = ""
 
-    def run(self, job: Job) -> Job:
+    def run(self, job: FollowedJob) -> FollowedJob:
         """Follow ``job``; Ctrl-C cancels it."""
         started = time.monotonic()
         try:
@@ -233,7 +233,7 @@ class Follower:
             job = self._until_end(job, time.monotonic(), CANCEL_S)
         return self._last_word(job)
 
-    def _until_end(self, job: Job, started: float, timeout: float | None) -> Job:
+    def _until_end(self, job: FollowedJob, started: float, timeout: float | None) -> FollowedJob:
         offline_since: float | None = None
         while not job.ended:
             if job.waiting_for is None or self._yes or not job.online:
@@ -252,14 +252,14 @@ class Follower:
             self._progress.update(job)
         return job
 
-    def _last_word(self, job: Job) -> Job:
+    def _last_word(self, job: FollowedJob) -> FollowedJob:
         """Wait for the final reply, which has the details, where the calibration topic said the end first."""
         deadline = time.monotonic() + LAST_WORD_S
         while not job.answered and time.monotonic() < deadline:
             job = self._take(job, POLL_S)
         return job
 
-    def _take(self, job: Job, seconds: float) -> Job:
+    def _take(self, job: FollowedJob, seconds: float) -> FollowedJob:
         item = next(self._client.messages(seconds), None)
         if item is None:
             return job
@@ -269,7 +269,7 @@ class Follower:
             self._asked = ""
         return follow(job, topic, payload)
 
-    def _operate(self, job: Job, now: float) -> None:
+    def _operate(self, job: FollowedJob, now: float) -> None:
         lines = self._input.poll() if self._input else []
         waiting = job.waiting_for if job.online else None  # a node that comes back is asked again
         if waiting != self._waiting:
@@ -293,7 +293,7 @@ def _accuracy(result: dict[str, Any]) -> str:
     )
 
 
-def _sentence(job: Job, result: dict[str, Any]) -> str:
+def _sentence(job: FollowedJob, result: dict[str, Any]) -> str:
     parts = [f"{job.command} done in {result['seconds']:.0f} s"]
     if job.reason:
         parts.append(job.reason)

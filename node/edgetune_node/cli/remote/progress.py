@@ -14,7 +14,7 @@ from edgetune_node.operator import SEARCHING
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from edgetune_node.operator import Job
+    from edgetune_node.operator import FollowedJob
 
 STEP_PERCENT = 10
 _STANDS = {"running": "is running"}
@@ -30,7 +30,7 @@ class Progress(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
 
-    def update(self, job: Job) -> None:
+    def update(self, job: FollowedJob) -> None:
         """Show where the job stands now."""
         ...
 
@@ -48,7 +48,7 @@ def open_progress(console: Console) -> Progress:
     return _Bar(console) if console.is_terminal else _Lines(console)
 
 
-def headline(job: Job) -> str:
+def headline(job: FollowedJob) -> str:
     """Return what happens now, and what there is to do."""
     status = job.calibration
     if not job.online:
@@ -64,12 +64,12 @@ def headline(job: Job) -> str:
     return f"{line}: {request(job)}" if status.instruction else line
 
 
-def request(job: Job) -> str:
+def request(job: FollowedJob) -> str:
     """Return the node's instruction for a person at this command line, who need not publish anything by hand."""
     return job.calibration.instruction.replace(_BY_TOPIC, "") if job.calibration else ""
 
 
-def figures(job: Job) -> str:
+def figures(job: FollowedJob) -> str:
     """Return what the search has found so far, and how long it still takes; empty where there is nothing to say."""
     status = job.calibration
     if status is None:
@@ -102,7 +102,7 @@ class _Bar:
             self._live.stop()
             self._live = None
 
-    def update(self, job: Job) -> None:
+    def update(self, job: FollowedJob) -> None:
         percent = job.calibration.percent if job.calibration else 0.0
         bar = ProgressBar(total=100, completed=percent, pulse=job.calibration is None)
         lines: list[Text | ProgressBar] = [
@@ -136,7 +136,7 @@ class _Lines:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def update(self, job: Job) -> None:
+    def update(self, job: FollowedJob) -> None:
         percent = job.calibration.percent if job.calibration else 0.0
         best = job.calibration.best_accuracy if job.calibration else None
         shown = (headline(job), best, percent // STEP_PERCENT)

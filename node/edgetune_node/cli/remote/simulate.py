@@ -57,7 +57,7 @@ CONDITIONS_HELP = (
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class SimulatedMachine:
     """What is played, and which conditions it can be put into."""
 
     source: Source
@@ -131,7 +131,7 @@ class Runner:
     def __init__(
         self,
         client: OperatorClient,
-        machine: Machine,
+        machine: SimulatedMachine,
         spec: StreamSpec,
         *,
         lines: InputLines | None,
@@ -321,7 +321,7 @@ def _recordings(replay: Path) -> list[Path]:
 
 def _open(
     spec: StreamSpec, machine: str, replay: Path | None, condition: str | None, options: dict[str, Any]
-) -> Machine:
+) -> SimulatedMachine:
     if replay is None:
         conditions: tuple[str, ...] = BEARING_CONDITIONS if machine == "bearing" else ARMBAND_GESTURES
         start = conditions[0]
@@ -338,7 +338,7 @@ def _open(
     else:
         played = {"path": str(replay), "loop": True, **({"select": start} if start else {})}
         source = open_source("replay", spec, {**options, **played})
-    return Machine(source, conditions, start)
+    return SimulatedMachine(source, conditions, start)
 
 
 def _connect(target: Target) -> OperatorClient:
