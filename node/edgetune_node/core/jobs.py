@@ -1,4 +1,4 @@
-"""The desk of one asset: which job runs, what it wants done, and how each command ends."""
+"""The jobs of one asset: which one runs, what it wants done, and how each command ends."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class Node:
     ----------
     settings
         The configuration.
-    new_id, surroundings
+    new_id, environment
         The world, passed in.
     first_use
         Remembers the signature of a command, and until when that is good; tells whether it came for the first time.
@@ -108,7 +108,7 @@ class Node:
         self._publisher = publisher
         self._clock: Clock = publisher.clock
         self._clock_watch = ClockMonitor(publisher.clock)
-        self._world = environment
+        self._environment = environment
         self._capabilities = list(capabilities)
         self._started = publisher.clock.monotonic()
         self._last_health = float("-inf")
@@ -143,7 +143,10 @@ class Node:
         self._at_work = None
         match event:
             case ChunkArrived():
-                effects = [*self.assets[event.asset].listen(event.chunk), *self._desk(event.asset).samples(event.chunk)]
+                effects = [
+                    *self.assets[event.asset].listen(event.chunk),
+                    *self._jobs_of(event.asset).samples(event.chunk),
+                ]
                 self._at_work = None
             case Tick():
                 effects = self._tick()
@@ -185,7 +188,7 @@ class Node:
         effects: list[Effect] = []
         for name, asset in self.assets.items():
             effects += asset.tick()
-            effects += self._desk(name).tick()
+            effects += self._jobs_of(name).tick()
             self._at_work = None
         due = self._clock.monotonic() - self._last_health >= self._settings.node.health_interval_s
         if self._clock_watch.look() or due:
@@ -197,7 +200,7 @@ class Node:
         if event.asset is None:
             detail = {"version": version("edgetune"), "uptime_s": round(self._clock.monotonic() - self._started, 1)}
             return self._admission.answer(event, command, Answer("done", detail=detail), [], bytes)
-        jobs = self._desk(event.asset)
+        jobs = self._jobs_of(event.asset)
         origin = Origin(event.name, command.id, event.response_topic, event.correlation)
         answer, effects = jobs.command(command, origin)
         told = self._admission.answer(event, command, answer, effects, lambda: jobs.job_note)
@@ -243,8 +246,8 @@ class Node:
         )
         return [*replies, FinishCommand(job.asset, job.name, job.command_id, replies[0].message.json_bytes())]
 
-    def _desk(self, asset: str) -> AssetJobs:
-        """Return the desk of an asset, and remember that it works now and which job it had; see `broken`."""
+    def _jobs_of(self, asset: str) -> AssetJobs:
+        """Return the jobs of an asset, and remember that they are at work and which one ran; see `broken`."""
         jobs = self.jobs[asset]
         self._at_work = asset, jobs.job
         return jobs
@@ -285,7 +288,7 @@ class Node:
     def broken(self, event: Event, reason: str) -> list[Effect]:
         """Answer a command, or end a job, that a defect of ours keeps from going on, so that nobody waits for ever.
 
-        A command ends the job that it has begun, samples and time end one that failed over them at its desk.
+        A command ends the job that it has begun, samples and time end one that failed over them.
         """
         told = f"the node failed over it: {reason}; its log says more"
         asset, before = self._at_work or ("", None)
@@ -309,11 +312,11 @@ class Node:
 
     def _health(self) -> Effect:
         self._last_health = self._clock.monotonic()
-        figures = self._world.vitals()
+        figures = self._environment.vitals()
         refused = [f"{name}: {problem}" for name, asset in self.assets.items() for problem in asset.problems]
         problems = *figures.get("problems", ()), *self._clock_watch.problems, *refused
         figures["problems"] = [*problems, *insecure.unasked(self._settings.mqtt)]
-        missed = {name: self._world.missed(name) for name in self.assets}
+        missed = {name: self._environment.missed(name) for name in self.assets}
         health = Health(
             **figures,
             uptime_s=round(self._clock.monotonic() - self._started, 1),

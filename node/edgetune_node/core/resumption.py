@@ -82,7 +82,7 @@ def newcomer(job: str, classes: tuple[str, ...]) -> Recalibrate:
 
 
 def resumable(job: InterruptedCommand) -> tuple[Recalibrate, JobNote]:
-    """Return what a desk needs to resume a job where it stood, or raise `Refused`.
+    """Return what is needed to resume a job where it stood, or raise `Refused`.
 
     A `recalibrate`, or a `profile` that calibrates somebody new, goes on with the take that was not yet stored (which
     waits for a person again), with its search from the journal, or with putting its model into use. Everything else was

@@ -45,7 +45,7 @@ def section(task: str = "sign", **settings: Any) -> AssetSection:
 
 
 class Counter:
-    """A desk, and what came over it."""
+    """The jobs of an asset, and what came over it."""
 
     def __init__(self, settings: AssetSection, stored: Stored | None = None) -> None:
         publisher = Publisher(Topics("edgetune", "n"), "b", ManualClock(NOW))
