@@ -137,7 +137,7 @@ class Processes:
         env = {**os.environ, "OMP_NUM_THREADS": "1", **environment, "PYTHONPATH": paths.strip(os.pathsep)}
         with (self._folder / f"log-{len(self.started)}").open("wb") as log:
             command = [sys.executable, "-m", "dask", *arguments, "--no-dashboard"]
-            self.started.append(subprocess.Popen(command, stdout=log, stderr=log, env=env))
+            self.started.append(subprocess.Popen(command, stdout=log, stderr=log, env=env, cwd=self._folder))
         return self.started[-1]
 
 
