@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from edgetune_nas.search.progress import SearchProgress
 
-CANDIDATES = 18
+CANDIDATES = 28
 WORKERS = 2
 SEARCH_SECONDS = 3600  # these searches end by their number of candidates, however slow the machine is
 

@@ -105,14 +105,14 @@ def test_without_torch_a_closed_form_is_found_and_the_card_says_so(tmp_path: Pat
 @pytest.mark.slow
 def test_a_trained_network_is_found_retrained_and_exported(tmp_path: Path) -> None:
     data = _dataset(conditions=2)
-    result = search(data, task="fault", budget=Budget(search_seconds=3600), out=tmp_path, candidates=18)
+    result = search(data, task="fault", budget=Budget(search_seconds=3600), out=tmp_path, candidates=28)
     card = result.card
     assert card.search.trained > 0
     assert card.search.candidates >= card.search.trained + card.search.rejected
     assert card.metrics.accuracy >= 0.95
     assert set(card.metrics.accuracy_by_condition) == {"load 0", "load 1"}
     assert "training" not in card.notes
-    again = search(data, task="fault", budget=Budget(search_seconds=3600), out=tmp_path, candidates=18)
+    again = search(data, task="fault", budget=Budget(search_seconds=3600), out=tmp_path, candidates=28)
     assert again.card.layers == card.layers
     for name in ("model.onnx", "model.int8.onnx"):  # the metrics are those of the one that ran faster
         assert again.card.sha256[name] == card.sha256[name]
@@ -126,7 +126,7 @@ def test_the_winner_does_not_depend_on_where_candidates_are_evaluated(tmp_path: 
     cards = []
     with ThreadPoolExecutor(2) as pool:
         for name, executor in (("here", None), ("there", pool)):
-            result = search(data, task="fault", budget=Budget(), out=tmp_path / name, candidates=18, executor=executor)
+            result = search(data, task="fault", budget=Budget(), out=tmp_path / name, candidates=28, executor=executor)
             cards.append(result.card)
     assert cards[0].layers == cards[1].layers
     assert cards[0].search.validation_accuracy == cards[1].search.validation_accuracy

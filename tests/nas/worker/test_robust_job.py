@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 HEADER = {"fingerprint": "abc", "seed": 0}
-CANDIDATES = 20
+CANDIDATES = 28
 UNHURRIED = 3600.0
 
 
