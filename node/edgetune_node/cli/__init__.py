@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import faulthandler
 import importlib
 import os
 import sys
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
@@ -39,6 +40,8 @@ COMMANDS = {
     "schema": "edgetune_node.cli.local.schema:schema",
 }
 FAILED, USAGE = 1, 2
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""What a write to standard output fails with that is no pipe; typer itself ends the process for a closed pipe."""
 
 
 def build(names: list[str]) -> typer.Typer:
@@ -66,6 +69,10 @@ def main() -> None:
     _name_crashes()
     try:
         _run()
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        _no_output(error)
     finally:
         _flush()
 
@@ -127,12 +134,17 @@ def _flush() -> None:
     try:
         sys.stdout.flush()
     except OSError as error:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, standard_streams.STDOUT)
-        os.close(nowhere)
-        if not isinstance(error, BrokenPipeError):
-            sys.stderr.write(f"edgetune: standard output cannot be written: {error.strerror}\n")
-        sys.exit(FAILED)
+        _no_output(error)
+
+
+def _no_output(error: OSError) -> NoReturn:
+    """End the process because standard output takes nothing."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, standard_streams.STDOUT)
+    os.close(nowhere)
+    if not isinstance(error, BrokenPipeError):
+        sys.stderr.write(f"edgetune: standard output cannot be written: {error.strerror}\n")
+    sys.exit(FAILED)
 
 
 def _fail(error: Exception, code: int) -> None:

@@ -10,3 +10,4 @@ from .settings import (
     WindowSection as WindowSection,
     load_settings as load_settings,
 )
+from .small_files import read_small_file as read_small_file

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from edgetune_node.config.small_files import read_small_file
+
 SECRETS_DIR = Path("/run/secrets")
 VARIABLES = "EDGETUNE_"
 
@@ -23,7 +25,7 @@ def unreadable_secrets(folder: Path) -> list[str]:
         for path in sorted(folder.iterdir()):
             if not path.name.lower().startswith(VARIABLES.lower()):
                 continue
-            secret = path.read_text(encoding="utf-8")
+            secret = read_small_file(path)
             if not secret.strip():
                 found.append(f"{path} is empty; write the secret into it, or remove it")
             elif secret.startswith("\ufeff"):

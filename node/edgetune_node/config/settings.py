@@ -31,6 +31,7 @@ from edgetune_nas.card import Budget
 from edgetune_node.config.host import read_host, where
 from edgetune_node.config.machine import MachineSection
 from edgetune_node.config.secret_files import VARIABLES, secret_folders, unreadable_secrets
+from edgetune_node.config.small_files import read_small_file
 from edgetune_node.contract import problems
 from edgetune_node.errors import ConfigError
 from edgetune_signal import StreamSpec
@@ -336,7 +337,7 @@ def load_settings(path: Path) -> Settings:
         Naming every setting that is wrong.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editors put a mark before it
+        content = tomllib.loads(read_small_file(path).removeprefix("\ufeff"))  # Windows' editors put a mark before it
     except OSError as error:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror}; start from config.example.toml"]) from None
     except UnicodeDecodeError as error:

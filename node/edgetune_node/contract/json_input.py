@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 MAX_PAYLOAD_BYTES: Final = 16 * 1024
+MAX_DIGITS: Final = 1000
 
 
 def parse_object(payload: bytes) -> dict[str, Any]:
@@ -35,6 +36,7 @@ def parse_object(payload: bytes) -> dict[str, Any]:
             payload.decode("utf-8"),
             object_pairs_hook=_unique_keys,
             parse_constant=_refuse_constant,
+            parse_int=_whole_number,
         )
         json.dumps(data, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
@@ -73,6 +75,12 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) != len(pairs):
         raise ValueError("an object names a key twice")
     return result
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number has more than {MAX_DIGITS} digits")
+    return int(digits)
 
 
 def _refuse_constant(constant: str) -> Any:

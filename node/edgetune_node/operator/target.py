@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import typer
 from pydantic import SecretStr, ValidationError
 
-from edgetune_node.config import MqttSection, NodeSection, Settings, TlsSection, load_settings
+from edgetune_node.config import MqttSection, NodeSection, Settings, TlsSection, load_settings, read_small_file
 from edgetune_node.contract import Topics, problems
 
 if TYPE_CHECKING:
@@ -190,6 +190,6 @@ def _secret(option: str, file: Path | None, variable: str) -> str | None:
     if file is None:
         return os.environ.get(variable)
     try:
-        return file.read_text(encoding="utf-8-sig").rstrip("\r\n")
+        return read_small_file(file).removeprefix("\ufeff").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"{option} {file} cannot be read: {error}") from None

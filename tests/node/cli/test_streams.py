@@ -17,3 +17,10 @@ def test_a_command_ends_with_a_code_of_its_own(sink: str, code: int) -> None:
     assert ran.returncode == code
     if code:
         assert ran.stderr == "edgetune: standard output cannot be written: No space left on device\n"
+
+
+def test_more_than_a_full_disk_takes_ends_with_a_sentence() -> None:
+    command = ["sh", "-c", 'exec "$@" >/dev/full', "sh", sys.executable, "-m", "edgetune_node", "schema"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr == "edgetune: standard output cannot be written: No space left on device\n"

@@ -396,3 +396,15 @@ def test_a_search_has_workers_here_or_on_a_cluster(tmp_path: Path) -> None:
     both = problems_of(tmp_path, SMALL + '[search]\nworkers = 2\ncluster = "tcp://10.0.0.5:8786"\n')
     assert "not both" in both[0]
     assert "search.cluster" in problems_of(tmp_path, SMALL + '[search]\ncluster = "10.0.0.5"\n')[0]
+
+
+def test_a_device_in_the_place_of_the_configuration_does_not_fill_the_memory() -> None:
+    with pytest.raises(ConfigError, match="cannot be read: File too large"):
+        load_settings(Path("/dev/zero"))
+
+
+def test_a_secret_file_that_does_not_end_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "edgetune_mqtt__password").symlink_to("/dev/zero")
+    monkeypatch.setattr(secret_files, "SECRETS_DIR", tmp_path)
+    with pytest.raises(ConfigError, match="cannot be read: File too large"):
+        load(tmp_path, SMALL)

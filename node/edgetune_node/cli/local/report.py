@@ -39,7 +39,7 @@ def report(
     ],
     *,
     out: Annotated[Path | None, typer.Option(help="Write the report, one page of HTML, to this file.")] = None,
-    config: Annotated[Path | None, typer.Option(help="The node's config.toml, for [asset.machine].")] = None,
+    config: Annotated[Path | None, typer.Option(help="The node's config.toml, for its table asset.machine.")] = None,
     bearing: Annotated[str | None, typer.Option(help="A bearing of the catalogue, where no --config says it.")] = None,
     shaft_rpm: Annotated[float | None, typer.Option(help="Speed, where recordings and --config do not say it.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
