@@ -92,4 +92,6 @@ class Topics:
         place = self.split(response_topic)
         if response_topic == self.base or (place is not None and not place[1].startswith("resp/")):
             return "it is one of the node's own topics"
+        if "cmd" in response_topic.split("/"):
+            return "it is a topic for commands"
         return None

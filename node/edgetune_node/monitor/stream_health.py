@@ -80,8 +80,9 @@ class StreamHealth:
 
     @property
     def problems(self) -> tuple[str | None, str | None]:
-        """What was refused, and another rate, for ``health``."""
-        return self._refused, self._rate.problem
+        """What was refused, and another rate while samples come, for ``health``."""
+        fresh = self._clock.monotonic() - self._last_sample <= self._longest_s
+        return self._refused, self._rate.problem if fresh else None
 
     def trouble(self, *, paused: bool) -> str:
         """Return what is wrong with the samples for longer than a moment or a few windows; empty if nothing is.

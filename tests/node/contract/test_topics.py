@@ -84,6 +84,7 @@ def test_a_topic_is_split_into_what_it_was_made_of(asset: str, leaf: str, kind: 
         "reply/\U0010ffff",
         "reply/\ud800",
         "reply/\u202e",
+        "edgetune/other/cmd/ping",
     ],
 )
 def test_no_answer_goes_to_a_response_topic_that_some_broker_would_hang_up_on(topic: str) -> None:
