@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PREFIX ?= /opt/edgetune
 EXTRA ?= [serial,train]
 # A worker keeps the tests of a file, and what they share is made once; the one that ends first takes from the other.
-PARALLEL := -n 2 --dist worksteal
+PARALLEL := -n 4 --dist worksteal
 QUICK := -m "not slow and not containers"
 export OMP_NUM_THREADS ?= 1
 export ORT_DISABLE_TELEMETRY := 1
