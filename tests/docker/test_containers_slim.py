@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from edgetune_node.operator.client import OperatorClient
+    from edgetune_nas.card import FORMAT
+from edgetune_node.operator.client import OperatorClient
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1500)]
 CLASSES = ("normal", "inner", "outer")
@@ -79,13 +80,13 @@ def test_a_bundle_of_a_newer_format_is_refused_with_what_to_do_and_the_old_model
 ) -> None:
     good, newer = write_bundle("normal"), write_bundle("inner")
     card = json.loads((newer / "card.json").read_text())
-    (newer / "card.json").write_text(json.dumps({**card, "format": 2, "of_tomorrow": {}}))
+    (newer / "card.json").write_text(json.dumps({**card, "format": FORMAT + 1, "of_tomorrow": {}}))
     for bundle in (good, newer):
         stack.compose("cp", str(bundle), "node:/data/incoming/")
     assert deploy(scada, good.name)["status"] == "done"
     refused = deploy(scada, newer.name)
     assert refused["status"] == "failed"
-    assert "has format 2, this edgetune reads up to 1; upgrade edgetune" in refused["reason"]
+    assert f"has format {FORMAT + 1}, this edgetune reads up to {FORMAT}; upgrade edgetune" in refused["reason"]
     assert wait_for(scada, "model")["id"] == good.name.removeprefix("model-")
     assert wait_for(scada, "classification", **{"class": "normal"})
 

@@ -195,6 +195,10 @@ class Link:
         """Acknowledge a command to the broker."""
         self._sender.connection.ack(token)
 
+    def renew(self) -> None:
+        """Connect anew, so that the broker sends again what it has lost."""
+        self._sender.renew()
+
     def stop(self, final: Publish, timeout_s: float) -> None:
         """Send what waits, then ``final`` (status `stopped`), then disconnect; all of it within ``timeout_s``."""
         with self._disk:  # what was answered must not be sent, and done, again

@@ -278,14 +278,18 @@ class Sender:
             self._take_work(left_s)
         return True
 
+    def renew(self) -> None:
+        """Cut the connection: the broker sends again, over the next one, what it counts as sent and has lost."""
+        self._cut = True
+        self.connection.abandon()
+
     def _supervise(self) -> None:
         """Cut a connection that has lost a message, and replace a client whose network thread has ended."""
         oldest_s = next(iter(self._unconfirmed.values()), None)
         if oldest_s is not None and time.monotonic() - oldest_s > UNCONFIRMED_S:
             _log.warning("mqtt_message_lost", unconfirmed=len(self._unconfirmed), after_s=UNCONFIRMED_S)
             self._unconfirmed.clear()
-            self._cut = True
-            self.connection.abandon()
+            self.renew()
         if not self.connection.dead:
             return
         self._down("the network thread has ended by itself; a new client is made", blameless=True)

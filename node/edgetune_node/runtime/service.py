@@ -48,6 +48,7 @@ from edgetune_node.mqtt import Link, Outbox, machine_boot, since_boot_ns
 from edgetune_node.ops import AuditLog, Vitals, Watchdog, disk_problem, log_rare
 from edgetune_node.runtime.data_folder import DataFolder
 from edgetune_node.runtime.file_worker import FileWorker
+from edgetune_node.runtime.flood import Flood
 from edgetune_node.runtime.inbox import Inbox
 from edgetune_node.runtime.search_runner import SearchRunner
 from edgetune_node.runtime.source_thread import open_sources
@@ -116,6 +117,7 @@ class Service:
         self._readers = SourceReaders(settings.asset, self._inbox, sources)
         self._vitals = Vitals(self._data)
         self._defect: str | None = None
+        self._flood = Flood()
         topics = Topics(settings.node.namespace, settings.node.id)
         self._audit = AuditLog(self._data, topics, self._boot, monotonic=clock.monotonic)
         self._files = FileWorker(settings, self._inbox.put)
@@ -217,6 +219,9 @@ class Service:
                         next_look = next_tick + FOLDER_S
                         self._look_at_folder()
                     self._take(Tick())
+                    if self._flood.has_ended(self._inbox.refused, self._clock.monotonic()):
+                        log.info("connecting anew after a flood")
+                        self._link.renew()
                     self._readers.check()
                     heard = {name: asset.heard for name, asset in self._node.assets.items()}
                     self._watchdog.check(self._readers.readings(heard), self._link.publishing, self._clock.monotonic())
