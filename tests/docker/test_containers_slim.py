@@ -9,13 +9,13 @@ import pytest
 from compose_stack import ASSET, CONFIG, FAULT_S, TOPICS, Stack, running, wait_for
 
 from edgetune_nas.bundle.archive import export_bundle
+from edgetune_nas.card import FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from edgetune_nas.card import FORMAT
-from edgetune_node.operator.client import OperatorClient
+    from edgetune_node.operator.client import OperatorClient
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1500)]
 CLASSES = ("normal", "inner", "outer")
