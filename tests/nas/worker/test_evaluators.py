@@ -128,16 +128,16 @@ class Processes:
         self.started: list[subprocess.Popen[bytes]] = []
         self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", str(port))
 
-    def worker(self, **environment: str) -> subprocess.Popen[bytes]:
+    def worker(self, cwd: Path | None = None, **environment: str) -> subprocess.Popen[bytes]:
         options = ("--nthreads", "1", "--no-nanny", "--local-directory", str(self._folder / str(len(self.started))))
-        return self._start("worker", self.address, *options, **environment)
+        return self._start("worker", self.address, *options, cwd=cwd, **environment)
 
-    def _start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    def _start(self, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen[bytes]:
         paths = os.pathsep.join([environment.pop("PYTHONPATH", ""), str(Path(__file__).parent)])
         env = {**os.environ, "OMP_NUM_THREADS": "1", **environment, "PYTHONPATH": paths.strip(os.pathsep)}
         with (self._folder / f"log-{len(self.started)}").open("wb") as log:
             command = [sys.executable, "-m", "dask", *arguments, "--no-dashboard"]
-            self.started.append(subprocess.Popen(command, stdout=log, stderr=log, env=env, cwd=self._folder))
+            self.started.append(subprocess.Popen(command, stdout=log, stderr=log, env=env, cwd=cwd))
         return self.started[-1]
 
 
@@ -214,7 +214,7 @@ def test_another_version_on_a_worker_is_named(tmp_path: Path) -> None:
     other.mkdir(parents=True)
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: edgetune\nVersion: 0.0.1\n")
     with processes(tmp_path) as made:
-        made.worker(PYTHONPATH=str(other.parent))
+        made.worker(tmp_path, PYTHONPATH=str(other.parent))  # in the checkout it would find that version first
         with pytest.raises(
             NasError, match=r"worker tcp://.* has edgetune 0\.0\.1 \(here .*\); install the same versions"
         ):
