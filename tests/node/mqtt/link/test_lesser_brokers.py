@@ -58,7 +58,7 @@ def test_what_a_broker_lacks_is_found_and_done_without(
     late = recorder(broker, "acme/#", protocol=protocol)
     node.link.publish(say.state(4))
     late.wait_for(lambda seen: seen.topic == STATE and seen.json()["seq"] == 4)
-    assert bool(late.on(FAULT)) == served.retain
+    assert any(each.retain for each in late.on(FAULT)) == served.retain  # it may come again, but not as retained
 
 
 def test_a_message_is_kept_until_a_broker_of_qos_0_has_it(make_broker: Any, bench: Any, say: Any) -> None:
