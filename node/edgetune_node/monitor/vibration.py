@@ -92,7 +92,7 @@ class VibrationMonitor:
         return self._unit.problem
 
     def look(self, now: float, context: Context, *, rate_off: bool = False) -> Condition | None:
-        """Look, where it is time to; None where it is not, or samples are missing.
+        """Return the condition when a look is due; None if it is not, or if samples are missing.
 
         With ``rate_off`` samples come at another rate than is configured: there is nothing that has a frequency then.
         """
