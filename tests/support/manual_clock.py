@@ -59,6 +59,13 @@ class Counted:
 
     def __init__(self, now_ns: int) -> None:
         self.now_ns = now_ns
+        self._set_to: list[int] = []
 
     def __call__(self) -> int:
+        if self._set_to:
+            self.now_ns = self._set_to.pop()
         return self.now_ns
+
+    def set_after(self, looks: int, now_ns: int) -> None:
+        """Set the clock once it was looked at so often."""
+        self._set_to = [now_ns] + looks * [self.now_ns]

@@ -189,7 +189,7 @@ class Outbox:
                 raise OutboxError(f"a message of {size} bytes on {topic} does not fit an outbox of {self._max_bytes}")
             with self._file.transaction() as db:
                 self._clock.follow(db)
-                row = (topic, payload, qos, retain, correlation, boot, self._clock.now_ns(), rank, size, lane)
+                row = (topic, payload, qos, retain, correlation, boot, self._clock.now_ns, rank, size, lane)
                 cursor = db.execute(INSERT_ENTRY, row)
                 key = cursor.lastrowid or 0
                 if retain:
@@ -279,7 +279,7 @@ class Outbox:
     def _drop_aged(self, db: sqlite3.Connection) -> list[Gone]:
         rows = db.execute(
             "DELETE FROM entry WHERE time_ns BETWEEN ? AND ? AND rank < ? RETURNING size, rank, lane",
-            (CLOCK_SET_NS, self._clock.now_ns() - self._max_age_ns - 1, RANKS["fault"]),
+            (CLOCK_SET_NS, self._clock.now_ns - self._max_age_ns - 1, RANKS["fault"]),
         )
         return rows.fetchall()
 

@@ -53,7 +53,8 @@ class OutboxClock:
         self._utc_ns = utc_ns
         self._steady_ns = steady_ns
         self._machine_boot = machine_boot
-        self._found: _Found = (self._ahead(), UNKNOWN_NS)
+        self._now_ns = utc_ns()
+        self._found: _Found = (self._now_ns - steady_ns(), UNKNOWN_NS)
         self._next = self._found
         self._written: _Found | None = None
 
@@ -64,13 +65,14 @@ class OutboxClock:
         if row is not None:
             self._found = self._written = row
 
+    @property
     def now_ns(self) -> int:
-        """UTC as the clock says it now."""
-        return self._utc_ns()
+        """UTC at the last `follow`: the clock may be set between the move of the stamps and their comparison."""
+        return self._now_ns
 
     def earliest_ns(self) -> int:
         """UTC as the furthest back of the clock's settings since the machine's start would say it."""
-        return self._steady_ns() + min(self._found[1], self._ahead())
+        return min(self._steady_ns() + self._found[1], self._utc_ns())
 
     def follow(self, db: sqlite3.Connection) -> None:
         """Move the stamps of all entries with the clock, where that was set; part of a transaction.
@@ -96,10 +98,8 @@ class OutboxClock:
     def _looked(self) -> _Found:
         """Return how far the clock is ahead, as it was known where it was not set since, and how far at least."""
         known_ns, least_ns = self._found
-        ahead_ns = self._ahead()
+        self._now_ns = self._utc_ns()
+        ahead_ns = self._now_ns - self._steady_ns()
         if abs(ahead_ns - known_ns) < JUMP_NS:
             ahead_ns = known_ns
-        return ahead_ns, min(least_ns, ahead_ns) if self._utc_ns() >= CLOCK_SET_NS else least_ns
-
-    def _ahead(self) -> int:
-        return self._utc_ns() - self._steady_ns()
+        return ahead_ns, min(least_ns, ahead_ns) if self._now_ns >= CLOCK_SET_NS else least_ns

@@ -52,6 +52,7 @@ protocol = "{protocol}"
 
     def start(self, *, stderr: int | None = None, prefix: Sequence[str] = (), **environment: str) -> None:
         """Start it and wait until it is online; ``prefix`` is a command that ends in running the node."""
+        wait_until(self.scada.subscribed, what="somebody hears what it says first")
         with (self.folder / "node.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*prefix, sys.executable, "-m", "edgetune_node", "run", "--config", str(self.config)],

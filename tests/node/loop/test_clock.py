@@ -89,7 +89,7 @@ def test_answers_that_wait_survive_a_clock_that_jumps_by_thirty_days_and_a_resta
     wait_until(lambda: waits(first), what="the first answer waits")
     clock.jump(30 * DAY_S)
     wait_until(lambda: waits(second), what="the second answer waits")
-    assert waits(first)
+    wait_until(lambda: waits(first), what="the first answer still waits")  # a look may copy a file half written
     edge.send(signal.SIGTERM)
     assert edge.ended() == 0
     edge.broker.start()

@@ -59,6 +59,21 @@ def test_a_jump_of_the_clock_makes_nothing_that_waits_older_or_younger(path: Pat
 
 
 @pytest.mark.parametrize("jump_ns", [30 * DAY_NS, -30 * DAY_NS])
+@pytest.mark.parametrize("looks", range(5))
+def test_a_clock_that_is_set_while_a_message_is_put_drops_nothing(path: Path, jump_ns: int, looks: int) -> None:
+    machine = Machine(path)
+    outbox = machine.open()
+    put(outbox, payload=b"before")
+    machine.utc.set_after(looks, machine.utc.now_ns + jump_ns)
+    put(outbox, payload=b"during")
+    machine.utc.set_after(0, NOW_NS + jump_ns)
+    put(outbox, payload=b"after")
+    assert payloads(outbox) == [b"before", b"during", b"after"]
+    assert outbox.dropped == 0
+    outbox.close()
+
+
+@pytest.mark.parametrize("jump_ns", [30 * DAY_NS, -30 * DAY_NS])
 def test_a_jump_while_no_process_runs_is_found_at_the_next_start(path: Path, jump_ns: int) -> None:
     machine = Machine(path)
     outbox = machine.open()
