@@ -13,7 +13,7 @@ from rich.console import Console
 
 from edgetune_nas.card import Budget
 from edgetune_nas.errors import NasError
-from edgetune_nas.search import Goal, SearchProgress
+from edgetune_nas.search import Goal, SearchProgress, short_time
 from edgetune_nas.worker import DataSource, Job, SearchDone, SearchFailed, SearchJob
 from edgetune_node.cli.local.bundle import accuracy_fields, card_table
 from edgetune_node.config import WindowSection
@@ -145,6 +145,8 @@ def _folders(data: Sequence[Path], out: Path) -> list[Path]:
 
 def _run(job: Job, *, shown: bool = True) -> dict[str, Any]:
     """Make one search, and return what ``--json`` prints of it."""
+    if warning := short_time(job.budget.search_seconds):
+        sys.stderr.write(f"edgetune: warning: {warning}\n")
     try:
         running = SearchJob.start(job)
     except OSError as error:
