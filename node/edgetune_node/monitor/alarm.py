@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from edgetune_node.contract import NOVEL, UNKNOWN
+from edgetune_node.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -222,11 +223,11 @@ class Alarm:
         state = self._state
         if not state.active:
             ended = f"; event {state.event} has ended" if state.event is not None else ""
-            raise ValueError(f"no fault is active{ended}; there is nothing to acknowledge")
+            raise Refused(f"no fault is active{ended}; there is nothing to acknowledge")
         if event is not None and event != state.event:
-            raise ValueError(f"event {event!r} is not active; the active one is {state.event!r} ({state.class_})")
+            raise Refused(f"event {event!r} is not active; the active one is {state.event!r} ({state.class_})")
         if state.acknowledged:
-            raise ValueError(f"event {state.event!r} is already acknowledged by {state.acknowledged_by}")
+            raise Refused(f"event {state.event!r} is already acknowledged by {state.acknowledged_by}")
         state = replace(state, acknowledged=True, acknowledged_by=by, acknowledged_at=time, comment=comment)
         self._state = self._ended(state, time) if state.latched else state
         return self._state
@@ -266,19 +267,17 @@ class Alarm:
         state = self._state
         if class_ is None:
             if not state.active:
-                raise ValueError("no fault is active; name the class that is to be shelved")
+                raise Refused("no fault is active; name the class that is to be shelved")
             class_ = state.class_
         if self._is_healthy(class_):
-            raise ValueError(f"class {class_!r} is no fault; there is nothing to shelve")
+            raise Refused(f"class {class_!r} is no fault; there is nothing to shelve")
         others = tuple(shelf for shelf in state.shelves if shelf.class_ != class_)
         if until > time:
             if len(others) >= MOST_SHELVED:
-                raise ValueError(
-                    f"{MOST_SHELVED} classes are shelved, the most there may be; end one (seconds: 0) first"
-                )
+                raise Refused(f"{MOST_SHELVED} classes are shelved, the most there may be; end one (seconds: 0) first")
             others = (*others, ShelvedClass(class_, until, by, comment, (until - time).total_seconds()))
         elif len(others) == len(state.shelves):
-            raise ValueError(f"class {class_!r} is not shelved")
+            raise Refused(f"class {class_!r} is not shelved")
         self._ends_s.pop(class_, None)
         if now_s is not None and until > time:
             self._ends_s[class_] = now_s + (until - time).total_seconds()
