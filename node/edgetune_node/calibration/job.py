@@ -14,7 +14,7 @@ from edgetune_node.calibration.inputs import (
     SearchQueued,
 )
 from edgetune_node.calibration.instructions import Situation, instruction
-from edgetune_node.calibration.rules import check, decide_deployment
+from edgetune_node.calibration.rules import decide_deployment, reasons_against
 from edgetune_node.calibration.takes import GuidedCollection
 from edgetune_node.contract import CalibrationStatus, Recalibrate, Record
 from edgetune_node.errors import Refused
@@ -108,7 +108,7 @@ class Calibration:
         self._subject = subject
         self._current_model = current_model
         self._current_classes = tuple(current_classes)
-        self._problems = check(command, stored, spec=spec, window=window)
+        self._problems = reasons_against(command, stored, spec=spec, window=window)
         classes: tuple[str, ...]
         countdown_s: float | None
         if isinstance(command, Record):
