@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +19,7 @@ from edgetune_signal.files.signal_file import (
     WholeFile,
     agreed_rate,
     agreed_unit,
+    as_samples,
     chosen,
     label_index,
 )
@@ -25,7 +28,7 @@ from edgetune_signal.files.units_written import known_unit
 from edgetune_signal.recordings import open_npz
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -59,7 +62,7 @@ def open_tdms(path: Path, options: ReadOptions) -> WholeFile:
     """Open a TDMS file of LabVIEW; ``variable`` names a group where there are several."""
     nptdms = needed(path, "nptdms")
     try:
-        with nptdms.TdmsFile.open(path) as file:
+        with _complaints("nptdms") as complaints, path.open("rb") as stream, nptdms.TdmsFile.open(stream) as file:
             groups = [group for group in file.groups() if any(len(channel) for channel in group.channels())]
             group = _one(path, "group", {group.name: group for group in groups}, options.variable)
             channels = [
@@ -79,8 +82,28 @@ def open_tdms(path: Path, options: ReadOptions) -> WholeFile:
         raise
     except Exception as error:  # nptdms raises anything on a malformed file
         raise RecordingError(f"{path}: cannot be read as a TDMS file: {error}") from error
+    if complaints:
+        raise RecordingError(f"{path}: is damaged ({complaints[0][:80]}): copy it again")
     time_ns = int(started.astype("datetime64[ns]").astype(np.int64)) if isinstance(started, np.datetime64) else 0
     return _columns(path, options, names, values, units, rate_hz=1.0 / step if step > 0 else None, time_ns=time_ns)
+
+
+@contextmanager
+def _complaints(name: str) -> Iterator[list[str]]:
+    """Collect what a library logs of a file, in place of its own handlers."""
+    said: list[str] = []
+    collector = logging.Handler(logging.WARNING)
+    collector.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    known = [each for each in logging.root.manager.loggerDict if each == name or each.startswith(f"{name}.")]
+    loggers = [logging.getLogger(each) for each in known]
+    before = [(logger, logger.handlers, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.handlers, logger.propagate = [collector], False
+    try:
+        yield said
+    finally:
+        for logger, handlers, propagates in before:
+            logger.handlers, logger.propagate = handlers, propagates
 
 
 def open_uff(path: Path, options: ReadOptions) -> WholeFile:
@@ -271,7 +294,7 @@ def _columns(
         jitter_s=jitter_s,
         columns=tuple(uses),
     )
-    return WholeFile(info, np.ascontiguousarray(np.stack([values[index] for index in picked]), dtype=np.float32))
+    return WholeFile(info, as_samples(np.stack([values[index] for index in picked])))
 
 
 def _time_of(name: str, values: NDArray[Any]) -> tuple[times.Clock, int] | None:

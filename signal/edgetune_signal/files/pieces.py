@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from edgetune_signal.files.signal_file import SignalBlock, SignalFile
     from edgetune_signal.stream import Samples
 
-PIECE_SAMPLES: Final = 1 << 24
-"""Samples of all channels that a recording holds at most: 64 MiB. A longer signal becomes several of one group."""
+PIECE_SAMPLES: Final = 1 << 23
+"""Samples of all channels that a recording holds at most: 32 MiB. A longer signal becomes several of one group."""
 
 
 @dataclass(slots=True)
@@ -69,6 +69,8 @@ def pieces(file: SignalFile, piece_samples: int = PIECE_SAMPLES) -> Iterator[Pie
     breaks = _Breaks(file)
     for block in file.blocks():
         channels, n = block.samples.shape
+        if np.isinf(block.samples).any():
+            raise RecordingError(f"a value after row {row} is infinite: cut that part out")
         missing = np.atleast_1d(np.isnan(block.samples).any(axis=0))
         lost = breaks(block, missing)
         changes = _changes(block.labels, open_.label if open_.parts else None)
@@ -133,7 +135,10 @@ def whole_recording(path: Path, file: SignalFile, *, label: str | None = None) -
     info = file.info
     if info.rate_hz is None:
         raise RecordingError(f"{path}: does not say its rate: give it (rate_hz)")
-    found = list(pieces(file, piece_samples=1 << 62))
+    try:
+        found = list(pieces(file, piece_samples=1 << 62))
+    except RecordingError as error:
+        raise error if str(path) in str(error) else RecordingError(f"{path}: {error}") from None
     if not found:
         raise RecordingError(f"{path}: holds no samples")
     if len(found) > 1 and found[1].gap:

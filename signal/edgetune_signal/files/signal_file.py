@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
 
 from edgetune_signal.errors import RecordingError
 
@@ -11,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from edgetune_signal.stream import Samples
@@ -161,6 +162,12 @@ class WholeFile:
         for start in range(0, n, step):
             labels = None if self.labels is None else self.labels[start : start + step]
             yield SignalBlock(self.samples[:, start : start + step], None, labels)
+
+
+def as_samples(values: NDArray[Any]) -> Samples:
+    """Return numbers of any kind as ``float32``; one that is too large becomes infinite, which `pieces` refuses."""
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(values, dtype=np.float32)
 
 
 def agreed_rate(path: Path, found: float | None, given: float | None) -> float | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import zlib
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,11 +20,12 @@ from edgetune_signal.files.signal_file import (
     SignalInfo,
     agreed_rate,
     agreed_unit,
+    as_samples,
     chosen,
-    label_index,
 )
-from edgetune_signal.files.text_layout import MISSING, SNIFFED_LINES, Layout, find_layout, is_number
-from edgetune_signal.files.units_written import known_unit, seconds_of
+from edgetune_signal.files.text_columns import TimeColumn, column_uses, refuse_words, time_column
+from edgetune_signal.files.text_layout import SNIFFED_LINES, Layout, find_layout
+from edgetune_signal.files.units_written import known_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,32 +46,6 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_TIME_NAMES: Final = frozenset(
-    word
-    for words in (
-        "t time times timestamp timestamps ts clock epoch unixtime elapsed x_value",
-        "second seconds sec secs date datetime date/time zeit uhrzeit datum temps tiempo tempo",
-    )
-    for word in words.split()
-)
-_COUNTER_NAMES: Final = frozenset(
-    word
-    for words in ("sample samples index idx n no nr number num counter count", "seq sequence id row frame packet #")
-    for word in words.split()
-)
-EVEN_STEPS: Final = 8
-"""Steps that a first column without a telling name must have, all alike, to be taken for the time."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Time:
-    """A time column, or a date and a clock beside each other."""
-
-    columns: tuple[int, ...]
-    words: bool
-    scale: float = 1.0
-    epoch: bool = False
-    day_leads: bool = False
 
 
 @dataclass(slots=True)
@@ -82,7 +57,7 @@ class TextFile:
     _encoding: str
     _layout: Layout
     _channels: list[int]
-    _time: _Time | None
+    _time: TimeColumn | None
     _label: int | None
     resolution_s: float = 0.0
     fraction: float = 0.0
@@ -95,7 +70,7 @@ class TextFile:
             first_s: float | None = None
             unwrapped = times.Unwrapped()
             size = max(1, self.path.stat().st_size)
-            while block := lines.readlines(BLOCK_CHARS):
+            while block := _more(lines, self.path, number):
                 self.fraction = min(1.0, _position(lines) / size)
                 _check_lines(self.path, number, block)
                 rows = [line for line in block if self._layout.is_row(line)]
@@ -123,7 +98,7 @@ class TextFile:
             raise RecordingError(
                 f"{self.path}: a value near line {number + row + 1} is infinite: mend or remove that line"
             )
-        return np.ascontiguousarray(values.T.astype(np.float32))
+        return as_samples(values.T)
 
     def _one_by_one(self, block: Sequence[str], number: int) -> NDArray[np.float64]:
         """Read rows of which some have words missing; name line and column of what is no number."""
@@ -172,15 +147,16 @@ def open_text(path: Path, options: ReadOptions) -> TextFile:
     with _open(path, encoding) as lines:
         first = _take(lines, SNIFFED_LINES, path)
     layout = find_layout(path, first)
-    uses = _uses(path, layout, options)
-    time = _time_column(path, layout, uses)
-    channels = [index for index, use in enumerate(uses) if use.use == "channel"]
-    if options.columns:
-        channels = chosen(path, options.columns, layout.names)
+    uses = column_uses(path, layout, options)
+    asked = chosen(path, options.columns, layout.names) if options.columns else []
+    for index in asked:
+        uses[index] = ColumnUse(layout.names[index], "channel", "asked for")
+    time = time_column(path, layout, uses)
+    channels = asked or [index for index, use in enumerate(uses) if use.use == "channel"]
     if not channels:
         listed = ", ".join(f"{use.name} ({use.use})" for use in uses)
         raise RecordingError(f"{path}: has no column of samples ({listed}): name the columns that are channels")
-    _refuse_words(path, layout, channels)
+    refuse_words(path, layout, channels)
     label = next((index for index, use in enumerate(uses) if use.use == "label"), None)
     found = [known_unit(layout.units[index]) for index in channels]
     unit = found[0] if found and len(set(found)) == 1 else ""
@@ -195,11 +171,8 @@ def open_text(path: Path, options: ReadOptions) -> TextFile:
     rate_from = "" if rate_hz is None else "option"
     if said is not None:
         rate_from = "file" if layout.rate_hz is not None else "time column"
-    asked = set(channels)
     told = tuple(
-        replace(use, use="channel" if index in asked else "unused", why="" if index in asked else "not asked for")
-        if options.columns and use.use != "time" and (index in asked or use.use == "channel")
-        else use
+        replace(use, use="unused", why="not asked for") if use.use == "channel" and index not in channels else use
         for index, use in enumerate(uses)
     )
     return replace(
@@ -222,7 +195,7 @@ def _encoding(path: Path) -> str:
     try:
         with _bytes(path) as file:
             start = file.read(1 << 20)
-    except (OSError, EOFError, gzip.BadGzipFile) as error:
+    except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise RecordingError(f"{path}: cannot be read: {reason}") from error
     for mark, encoding in _MARKS:
@@ -266,9 +239,16 @@ def _take(lines: io.TextIOWrapper, count: int, path: Path) -> list[str]:
                     f"{path}: line {len(taken) + 1} is longer than {MAX_LINE} characters: no row of samples"
                 )
             taken.append(line)
-    except (OSError, EOFError, UnicodeError) as error:
-        raise RecordingError(f"{path}: cannot be read after line {len(taken)}: {error}") from error
+    except (OSError, EOFError, UnicodeError, zlib.error) as error:
+        raise RecordingError(f"{path}: cannot be read after line {len(taken)}: {error}: copy it again") from error
     return taken
+
+
+def _more(lines: io.TextIOWrapper, path: Path, number: int) -> list[str]:
+    try:
+        return lines.readlines(BLOCK_CHARS)
+    except (OSError, EOFError, UnicodeError, zlib.error) as error:
+        raise RecordingError(f"{path}: cannot be read after line {number}: {error}: copy it again") from error
 
 
 def _check_lines(path: Path, number: int, block: Sequence[str]) -> None:
@@ -279,111 +259,7 @@ def _check_lines(path: Path, number: int, block: Sequence[str]) -> None:
             )
 
 
-def _uses(path: Path, layout: Layout, options: ReadOptions) -> list[ColumnUse]:
-    """Return what each column is, from its name and the first rows."""
-    label = None
-    if options.label_column is not None:
-        label = label_index(path, options.label_column, layout.names, _texts(layout))
-    uses = []
-    for index, name in enumerate(layout.names):
-        words = [row[index] for row in layout.rows]
-        said = [word for word in words if word.strip().casefold() not in MISSING]
-        if index == label:
-            uses.append(ColumnUse(name, "label", "asked for"))
-        elif not said:
-            uses.append(ColumnUse(name, "unused", "empty"))
-        elif all(times.is_clock(word) for word in said):
-            uses.append(ColumnUse(name, "time", "clock or date"))
-        elif not all(is_number(word, comma=layout.comma) for word in said):
-            uses.append(ColumnUse(name, "unused", "text"))
-        else:
-            uses.append(_number_use(name, layout, index, said))
-    return uses
-
-
-def _texts(layout: Layout) -> list[int]:
-    """Return the columns that hold words: neither numbers nor times."""
-    return [
-        index
-        for index in range(len(layout.names))
-        if any(
-            row[index].strip().casefold() not in MISSING
-            and not is_number(row[index], comma=layout.comma)
-            and not times.is_clock(row[index])
-            for row in layout.rows
-        )
-    ]
-
-
-def _number_use(name: str, layout: Layout, index: int, words: Sequence[str]) -> ColumnUse:
-    values = np.array([layout.number(word) for word in words], dtype=np.float64)
-    bare = name.casefold().strip().replace(" ", "_")
-    first_word = bare.split("_")[0] if layout.named else ""
-    steps = np.diff(values)
-    rises = len(steps) > 0 and bool((steps >= 0).all()) and bool(steps.any())
-    timed = seconds_of(layout.units[index]) is not None
-    if layout.named and (bare in _TIME_NAMES or first_word in _TIME_NAMES or timed) and rises:
-        return ColumnUse(name, "time", f"named {name!r}")
-    whole = bool((values == np.round(values)).all())
-    counts = whole and len(steps) > 1 and float(np.mean(steps == 1)) > 0.9  # noqa: PLR2004 - it may start again
-    if counts and (bare in _COUNTER_NAMES or first_word in _COUNTER_NAMES or index == 0):
-        return ColumnUse(name, "counter", "counts the rows")
-    even = (
-        rises
-        and len(steps) > EVEN_STEPS
-        and float(np.ptp(steps)) <= 1e-3 * float(np.median(steps)) + 2 * _step(layout, words)
-    )
-    if even and index == 0 and len(layout.names) > 1:
-        return ColumnUse(name, "time", "rises evenly")
-    return ColumnUse(name, "channel")
-
-
-def _step(layout: Layout, words: Sequence[str]) -> float:
-    points = [word.replace(",", ".") for word in words] if layout.comma else words
-    return 10.0 ** -times.decimals(points)
-
-
-def _time_column(path: Path, layout: Layout, uses: list[ColumnUse]) -> _Time | None:
-    """Return the time column that is used; others are marked as unused."""
-    found = [index for index, use in enumerate(uses) if use.use == "time"]
-    if not found:
-        return None
-    texts = [index for index in found if uses[index].why == "clock or date"]
-    numbers = [index for index in found if index not in texts]
-    if numbers:
-        index = numbers[0]
-        for other in found:
-            if other != index:
-                uses[other] = ColumnUse(uses[other].name, "unused", f"{uses[index].name} has the time")
-        words = [row[index] for row in layout.rows if row[index].strip().casefold() not in MISSING]
-        values = np.array([layout.number(word) for word in words], dtype=np.float64)
-        scale, epoch = times.numeric_scale(values, seconds_of(layout.units[index]))
-        return _Time((index,), words=False, scale=scale, epoch=epoch)
-    pair = texts[:1]
-    first = [row[texts[0]] for row in layout.rows]
-    if len(texts) > 1 and all(":" not in word for word in first):
-        pair = texts[:2]  # a date, and a clock beside it
-    elif len(texts) > 1 and all(":" not in row[texts[1]] for row in layout.rows):
-        pair = [texts[1], texts[0]]
-    for other in texts:
-        if other not in pair:
-            uses[other] = ColumnUse(uses[other].name, "unused", f"{uses[pair[0]].name} has the time")
-    if all(":" not in row[pair[-1]] for row in layout.rows):
-        raise RecordingError(f"{path}: column {uses[pair[0]].name} has dates without a time of day: remove that column")
-    return _Time(tuple(pair), words=True, day_leads=times.day_first([row[pair[0]] for row in layout.rows]))
-
-
-def _refuse_words(path: Path, layout: Layout, channels: Sequence[int]) -> None:
-    for index in channels:
-        for row in layout.rows:
-            word = row[index]
-            if word.strip().casefold() not in MISSING and not is_number(word, comma=layout.comma):
-                raise RecordingError(
-                    f"{path}: column {layout.names[index]} holds {word[:40]!r}, no number: choose other columns"
-                )
-
-
-def _seconds(time: _Time, layout: Layout, rows: Sequence[str], path: Path) -> NDArray[np.float64]:
+def _seconds(time: TimeColumn, layout: Layout, rows: Sequence[str], path: Path) -> NDArray[np.float64]:
     """Return the time of rows in seconds; a missing one is not a number."""
     if not time.words:
         values = _table(layout, rows, list(time.columns))
@@ -411,7 +287,7 @@ def _clock(file: TextFile) -> tuple[times.Clock | None, int]:
         return None, 0
     with _open(file.path, file._encoding) as lines:  # noqa: SLF001
         _take(lines, layout.skipped, file.path)
-        taken: list[str] = [line for line in islice(lines, CLOCK_ROWS) if layout.is_row(line)]
+        taken = [line for line in _take(lines, CLOCK_ROWS, file.path) if layout.is_row(line)]
     if not time.words:
         seconds = _seconds(time, layout, taken, file.path)
         seconds = seconds[np.isfinite(seconds)]

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SNIFFED_LINES: Final = 400
-MAX_HEADING: Final = 200
+LONE_COMMA: Final = 0.8
+"""What a row of one number with a comma counts for beside a row of two numbers with a comma between them."""
 SEPARATORS: Final = ("\t", ";", ",", "|", None)
 """None is any run of spaces."""
 COMMENTS: Final = ("#", "%", "//")
@@ -25,7 +26,8 @@ MISSING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "--", "
 _NUMBER: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?", re.IGNORECASE)
 _COMMA: Final = re.compile(r"[-+]?(\d+,\d*|,\d+|\d+)([eE][-+]?\d+)?")
 _RATE: Final = re.compile(
-    r"(?:sampl\w*|acquisition|abtast\w*)[\s_-]*(?:rate|freq\w*)?|^rate|^freq\w*|\bfs\b|\bsps\b|^f_s$|^delta_?x$",
+    r"(sampl\w*|acquisition|scan|data)[\s_-]*(rate|freq\w*|interval)|abtast(rate|frequenz)|^(rate|freq(uency)?|fs|f_s|sps)$"
+    r"|^(delta_?x|dt)$",
     re.IGNORECASE,
 )
 _VALUE: Final = re.compile(r"([-+]?\d+(?:[.,]\d+)?(?:e[-+]?\d+)?)\s*([a-zA-Zµ/²^]*)", re.IGNORECASE)
@@ -107,6 +109,8 @@ def find_layout(path: Path, lines: Sequence[str]) -> Layout:
             if comma and separator == ",":
                 continue
             start, width, numbers = _rows(split, comma=comma)
+            if comma and width == 1:
+                numbers *= LONE_COMMA
             if numbers and (best is None or (numbers, width) > best[0]):
                 best = (numbers, width), separator, comma, start
     if best is None:
@@ -256,11 +260,11 @@ def _said(lines: Sequence[str]) -> tuple[float | None, str]:
             scale = hertz_of(found[2]) or hertz_of(written) if found else None
             if found and (scale or not found[2]):
                 number = float(found[1].replace(",", "."))
-                interval = name.casefold().replace("_", "") == "deltax" or "interval" in name.casefold()
+                interval = name.casefold().replace("_", "") in {"deltax", "dt"} or "interval" in name.casefold()
                 if number > 0:
                     rate_hz = 1.0 / number if interval else number * (scale or 1.0)
         if not unit and re.fullmatch(r"(y[_ ]?)?(units?|einheit|unit[_ ]label)", name.strip(), re.IGNORECASE):
-            unit = known_unit(value.strip(" ,;\t\"'"))
+            unit = known_unit(re.split(r"[,;\t]", value)[0].strip(" \"'"))
     return rate_hz, unit
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 GAP: Final = 1.5
 """Median intervals after which a sample is missing; a clock's resolution is added."""
 DIGITS: Final = 7
+MOST: Final = 0.9
+"""Share of the steps of a clock that go forward; the others are places where samples are missing."""
 _SPANS: Final = (1.0, 60.0, 3600.0, 43_200.0, 86_400.0)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CLOCK: Final = re.compile(r"^(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})((?:[.,]\d+)?)\s*(am|pm)?$", re.IGNORECASE)
@@ -80,25 +82,27 @@ class Unwrapped:
 
 
 def clock_of(seconds: NDArray[np.float64], resolution_s: float) -> Clock | None:
-    """Return what times say of the rate; None where they do not go forward.
+    """Return what times say of the rate; None where most do not go forward.
 
-    The rate is that of the median interval, rounded to the plainest value within the clock's resolution. Where several
-    rows share a time, as with a clock of whole seconds, rows are counted between its changes.
+    The rate is that of the mean interval; intervals that differ from the median by half of it are left out. It is
+    rounded to the plainest value that the clock's resolution and jitter allow. Where several rows share a time, as with
+    a clock of whole seconds, rows are counted between its changes.
     """
     steps = np.diff(seconds)
-    if not len(steps) or not (steps >= -resolution_s / 2).all() or not steps.any():
+    if not len(steps) or np.mean(steps >= -resolution_s / 2) < MOST or not steps.any():
         return None
     middle = float(np.median(steps))
     if middle <= 0:
         changes = np.flatnonzero(steps > 0) + 1
         if len(changes) < 3:  # noqa: PLR2004 - the first and the last stretch may be cut
             return None
-        rows = np.diff(changes)
-        spans = seconds[changes[1:]] - seconds[changes[:-1]]
-        rate_hz = float(np.median(rows / spans))
-        return Clock(plain(rate_hz, resolution_s / float(np.median(spans)) / rate_hz / 2), 0.0, resolution_s)
+        rows = int(changes[-1] - changes[0])
+        interval_s = float(seconds[changes[-1]] - seconds[changes[0]]) / rows
+        return Clock(plain(1.0 / interval_s, interval_s / rows), 0.0, resolution_s)
     near = steps[np.abs(steps - middle) <= (GAP - 1) * middle + resolution_s]
-    return Clock(plain(1.0 / middle, resolution_s), float(np.std(near)), resolution_s)
+    jitter_s = float(np.std(near))
+    within_s = 2 * resolution_s / len(near) + 3 * jitter_s / len(near) ** 0.5
+    return Clock(plain(1.0 / float(np.mean(near)), min(within_s, resolution_s + jitter_s)), jitter_s, resolution_s)
 
 
 def plain(rate_hz: float, within_s: float) -> float:

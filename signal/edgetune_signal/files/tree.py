@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from edgetune_signal.errors import RecordingError
-from edgetune_signal.files.signal_file import ReadOptions, SignalInfo, WholeFile, agreed_rate, agreed_unit, chosen
+from edgetune_signal.files.signal_file import (
+    ReadOptions,
+    SignalInfo,
+    WholeFile,
+    agreed_rate,
+    agreed_unit,
+    as_samples,
+    chosen,
+)
 from edgetune_signal.files.times import clock_of
 from edgetune_signal.files.units_written import known_unit
 
@@ -24,12 +32,12 @@ MIN_SAMPLES: Final = 16
 MAX_CHANNELS: Final = 256
 LISTED: Final = 12
 _RATE: Final = re.compile(
-    r"(^|[._ ])(fs|sr|sampling_?rate|sample_?rate|samplerate|rate_?hz|rate|freq(uency)?|sampling_?freq\w*)$",
+    r"(^|[._ /])(fs|sr|sampling_?rate|sample_?rate|samplerate|rate_?hz|rate|freq(uency)?|sampling_?freq\w*)$",
     re.IGNORECASE,
 )
 _TIME: Final = re.compile(r"(^|[._ /])(t|time|times|timestamp|ts|x_values?)$", re.IGNORECASE)
 _UNIT: Final = re.compile(r"(^|[._ /])(units?|y_units?)$", re.IGNORECASE)
-_SPEED: Final = re.compile(r"(^|[._ ])(rpm|shaft_?rpm)$", re.IGNORECASE)
+_SPEED: Final = re.compile(r"(^|[._ /])(rpm|shaft_?rpm)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +78,7 @@ def find_signal(path: Path, leaves: Sequence[Leaf], options: ReadOptions) -> Who
         jitter_s=clock[1] if clock else None,
         shaft_rpm=_number(_near(leaf.name, [each for each in leaves if _SPEED.search(each.name)])),
     )
-    samples = np.ascontiguousarray(rows[indices], dtype=np.float32)
-    return WholeFile(info, samples)
+    return WholeFile(info, as_samples(rows[indices]))
 
 
 def _is_signal(value: Any) -> bool:

@@ -28,6 +28,10 @@ class _MisfitError(SourceError):
     """A recording is not what the stream is."""
 
 
+class _LackError(SourceError):
+    """A file does not say what it has to, and no option does."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Reading:
     """What files do not say of themselves.
@@ -72,7 +76,7 @@ class _Reading:
         )
         file = open_file(path, options)
         if file.info.rate_hz is None:
-            raise RecordingError(f"rate_hz is missing: {path} does not say its own")
+            raise _LackError(f"rate_hz is missing: {path} does not say its own")
         return whole_recording(path, file)
 
 
@@ -202,6 +206,8 @@ def open_replay(spec: StreamSpec, options: Mapping[str, object]) -> Source:
         player.select(first)
     except _MisfitError as error:
         raise SourceOptionsError("replay", [f"path: {error}"]) from None
+    except _LackError as error:
+        raise SourceOptionsError("replay", [str(error)]) from None
     return PacedSource(player, spec, speed=speed, block_s=block_s, select_file=select_file)
 
 
