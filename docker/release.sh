@@ -15,13 +15,13 @@ mkdir -p "$out"
 "$bin/cyclonedx-py" requirements --pyproject pyproject.toml --output-reproducible \
   --output-file "$out/edgetune-$version.cdx.json" constraints.txt
 if docker info >/dev/null 2>&1; then
-  if [ "$(uname -m)" = x86_64 ] && [ -z "${TORCH_INDEX:-}" ] && [ -z "$(find docker/wheelhouse -name 'torch-*')" ]; then
+  if [ "$(uname -m)" = x86_64 ] && [ -z "${TORCH_INDEX:-}" ] && [ -z "$(find docker -path '*wheelhouse/torch-*')" ]; then
     echo "release: the image would hold 5 GB of CUDA; put torch's CPU wheel into docker/wheelhouse, or name an index in TORCH_INDEX" >&2
     exit 1
   fi
   for target in node node-slim; do
     docker build --quiet --file docker/Dockerfile --target "$target" --tag "edgetune:$target-$version" \
-      --build-context wheelhouse=docker/wheelhouse --build-arg "TORCH_INDEX=${TORCH_INDEX:-}" \
+      --build-arg "TORCH_INDEX=${TORCH_INDEX:-}" \
       --build-arg "VERSION=$version" --build-arg "REVISION=$(git rev-parse HEAD)" .
     docker save "edgetune:$target-$version" | gzip >"$out/edgetune-$target-$version.tar.gz"
   done
