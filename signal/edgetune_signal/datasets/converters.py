@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgetune_signal.datasets import published
 from edgetune_signal.datasets.dataset import INDEPENDENT, Dataset, finished, recordings_dataset
 from edgetune_signal.errors import RecordingError
 from edgetune_signal.files import open_file, whole_recording
@@ -151,9 +152,17 @@ def read_myo(path: Path) -> list[MyoTake]:
 
 CONVERTERS: Mapping[str, Converter] = {
     "cwru-mat": convert_cwru_mat,
+    "femto": published.convert_femto,
+    "hit": published.convert_hit,
+    "ims": published.convert_ims,
     "isl": convert_isl,
     "isl-imu": convert_isl_imu,
+    "mfpt": published.convert_mfpt,
     "myo": convert_myo,
+    "myo-dat": published.convert_myo_dat,
+    "myo-readings": published.convert_myo_readings,
+    "ninapro": published.convert_ninapro,
+    "uestc": published.convert_uestc,
 }
 
 
