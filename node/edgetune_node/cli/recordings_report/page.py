@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from edgetune_nas.bundle import page, table
-from edgetune_node.cli.recordings_report.figures import by_class, read_found, read_found
+from edgetune_node.cli.recordings_report.figures import by_class, read_found
 from edgetune_node.cli.recordings_report.pictures import picture, trend_picture
 
 if TYPE_CHECKING:
