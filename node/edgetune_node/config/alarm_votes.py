@@ -29,7 +29,7 @@ def convert_votes(asset: Any) -> Any:
         "clear_after_s": (values["window"] - values["clear_votes"] + 1) * hop_s,
     }
     times = {name: float(f"{seconds:.4g}") for name, seconds in times.items()}
-    import structlog  # noqa: PLC0415 - the health check reads settings every ten seconds and logs nothing
+    import structlog  # the health check reads settings every ten seconds and logs nothing
 
     structlog.get_logger().warning(
         "old settings of the alarm are converted",

@@ -14,6 +14,7 @@ from edgetune_node.monitor.confidence import ConfidenceMonitor
 from edgetune_node.monitor.evidence import EvidenceCollector
 from edgetune_node.monitor.machine_state import MachineState
 from edgetune_node.monitor.messages import fault_message
+from edgetune_node.monitor.sensor_check import SensorCheck
 from edgetune_node.monitor.severity import NO_SIGNS, PhysicalSigns
 from edgetune_node.monitor.vibration import VibrationMonitor
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from edgetune_node.monitor.inference import Verdict
     from edgetune_node.monitor.novelty import NoveltyRecorder
     from edgetune_signal import Chunk, Window
+    from edgetune_signal.stream import Samples
 
 NO_MODEL: Final = "no model yet: publish recalibrate"
 NOTHING_YET: Final = "no window has been judged yet"
@@ -73,6 +75,7 @@ class FaultMonitor:
         self._evidence = EvidenceCollector(settings, self._vibration)
         self._confidence = ConfidenceMonitor(settings.alarm.min_confidence)
         self._model: str | None = None
+        self._sensor = SensorCheck(settings.unit, settings.rate_hz)
         self._signs = NO_SIGNS
         self._ever_judged = False
         self._why = NO_MODEL
@@ -93,6 +96,11 @@ class FaultMonitor:
         return self._running.pause(context)
 
     # ---- samples -----------------------------------------------------------------------------------------------
+
+    @property
+    def sensor(self) -> tuple[str, str]:
+        """Quality that the sensor gives every window, and why, for people; both empty while it is sound."""
+        return self._sensor.trouble or "", self._sensor.reason
 
     def usable(self, window: Window) -> None:
         """Note whether the machine runs."""
@@ -126,6 +134,8 @@ class FaultMonitor:
         if not self._alarm.state.active and not rate_off:
             self._drift.look(found)
         self._signs = self._severity_signs()
+        if self._vibration.seen is not None and not rate_off:
+            self._look_at_sensor(self._vibration.seen, context)
         message = self._vibration.message(found)
         messages = [self._publisher.publish(message, self._settings.id, Durability.TELEMETRY)]
         if self._evidence.turned(self._alarm.state, heard=self._model is not None):
@@ -142,6 +152,7 @@ class FaultMonitor:
         """Go on with another model."""
         self._model = model
         self._confidence.forget()
+        self._sensor.forget()
         if model is None:
             self._ever_judged = False
 
@@ -192,6 +203,12 @@ class FaultMonitor:
         evidence = self._evidence.message(state, heard=self._model is not None, novel_s=novel_s)
         message = fault_message(state, self._model, evidence, unjudged=self._why)
         return self._publisher.publish(message, self._settings.id, durability)
+
+    def _look_at_sensor(self, samples: Samples, context: Context) -> None:
+        """Hold some samples against the sensor's baseline."""
+        healthy = not self._why and not self._alarm.state.active
+        rpm = context.shaft_rpm if context.shaft_rpm is not None else self._settings.machine.shaft_rpm
+        self._sensor.look(samples, healthy=healthy, shaft_hz=None if rpm is None else rpm / 60)
 
     def _severity_signs(self) -> PhysicalSigns:
         physics = self._vibration.physics
