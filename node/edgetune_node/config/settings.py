@@ -150,11 +150,25 @@ class WindowSection(_Section):
     hop: int = Field(512, ge=1, le=1_000_000)
 
 
+class DutySection(_Section):
+    """``[asset.source] duty``: a sensor that measures for ``on_s`` every ``every_s`` seconds, as one with a battery."""
+
+    on_s: float = Field(gt=0, le=86_400)
+    every_s: float = Field(gt=0, le=7 * 86_400)
+
+    @model_validator(mode="after")
+    def _pauses(self) -> DutySection:
+        if self.on_s >= self.every_s:
+            raise ValueError(f"on_s must be less than every_s, not {self.on_s:g} of {self.every_s:g}")
+        return self
+
+
 class SourceSection(BaseModel):
-    """``[asset.source]``: ``type`` and the options of that source; the source checks them itself."""
+    """``[asset.source]``: ``type``, ``duty``, and the options of that source; the source checks those itself."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
     type: str = "mqtt"
+    duty: DutySection | None = None
 
     @property
     def options(self) -> dict[str, Any]:
