@@ -50,6 +50,7 @@ from .parts import (
     Drift as Drift,
     Evidence as Evidence,
     Figure as Figure,
+    ModeWord as ModeWord,
     NovelKind as NovelKind,
     PhysicsWord as PhysicsWord,
     Severity as Severity,

@@ -29,6 +29,8 @@ half of the load leaves more than half of the level."""
 TILTED_G: Final = 0.3
 """Change of the mean, in g, of a sensor that came loose: it turns away from gravity by 17 degrees or more. Drift by
 temperature stays under 0.1 g."""
+MOST_G: Final = 1.3
+"""Mean, in g, up to which it is gravity: louder vibration moves the mean, too."""
 AT_EXTREME: Final = 0.05
 """Part of the samples at the largest or smallest value of a saturated channel; a sine that is not clipped has less."""
 FEW_VALUES: Final = 16
@@ -63,8 +65,8 @@ class SensorFigures:
 
     Attributes
     ----------
-    level, mean
-        RMS without the mean, and mean, one value a channel.
+    level, mean, mean_error
+        RMS without the mean, mean, and standard error of that if the vibration were noise; one value a channel.
     at_extreme
         Largest part of a channel's samples at its own extremes.
     mains
@@ -75,6 +77,7 @@ class SensorFigures:
 
     level: NDArray[np.float64]
     mean: NDArray[np.float64]
+    mean_error: NDArray[np.float64]
     at_extreme: float
     mains: float
     together: float
@@ -94,6 +97,7 @@ def sensor_figures(samples: Samples, rate_hz: float) -> SensorFigures:
     return SensorFigures(
         level=level,
         mean=mean,
+        mean_error=level / np.sqrt(samples.shape[1]),
         at_extreme=max(_at_extreme(channel) for channel in samples),
         mains=max((_mains_share(channel, rate_hz) for channel in alive), default=0.0),
         together=together,
@@ -216,7 +220,9 @@ class SensorCheck:
         if self._gravity is not None:
             tilted = float(np.linalg.norm(figures.mean - normal.mean)) / self._gravity
             wanders = max(float(np.linalg.norm(each.mean - normal.mean)) for each in self._baseline) / self._gravity
-            if tilted > max(TILTED_G, 3 * wanders):
+            chance = float(np.linalg.norm(figures.mean_error)) / self._gravity
+            weighs = float(np.linalg.norm(figures.mean)) / self._gravity <= MOST_G
+            if weighs and tilted > max(TILTED_G, 3 * wanders, 6 * chance):
                 return "sensor_loose"
         return None
 
@@ -226,6 +232,7 @@ def _typical(looks: list[SensorFigures]) -> SensorFigures:
     return SensorFigures(
         level=np.quantile([each.level for each in looks], 0.25, axis=0),
         mean=np.median([each.mean for each in looks], axis=0),
+        mean_error=np.median([each.mean_error for each in looks], axis=0),
         at_extreme=0.0,
         mains=float(np.median([each.mains for each in looks])),
         together=float(np.median([each.together for each in looks])),

@@ -89,6 +89,7 @@ def test_the_example_has_every_table() -> None:
         "asset",
         "asset.window",
         "asset.source",
+        "asset.source.duty",
         "asset.machine",
         "asset.alarm",
         "asset.sign",
