@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from edgetune_node.monitor.stream_checks import GRAVITY
+from edgetune_signal import window_quality
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,9 +33,8 @@ temperature stays under 0.1 g."""
 MOST_G: Final = 1.3
 """Mean, in g, up to which it is gravity: louder vibration moves the mean, too."""
 AT_EXTREME: Final = 0.05
-"""Part of the samples at the largest or smallest value of a saturated channel; a sine that is not clipped has less."""
-FEW_VALUES: Final = 16
-"""A channel with fewer different values repeats its extremes without being saturated."""
+"""Part of the samples of a clipped channel that stand at its limits from which it is saturated: shocks of a fault clip a
+few."""
 MAINS_HZ: Final = (50.0, 60.0)
 MAINS_SHARE: Final = 0.9
 """Part of the power in the mains line and its harmonics of a disturbed sensor, which a healthy one had less than half
@@ -104,11 +104,10 @@ def sensor_figures(samples: Samples, rate_hz: float) -> SensorFigures:
     )
 
 
-def _at_extreme(channel: NDArray[np.float32]) -> float:
-    top, bottom = channel.max(), channel.min()
-    if top == bottom or len(np.unique(channel)) < FEW_VALUES:
+def _at_extreme(channel: Samples) -> float:
+    if "clipped" not in window_quality(channel[np.newaxis], None):
         return 0.0
-    return float(np.count_nonzero((channel == top) | (channel == bottom))) / len(channel)
+    return float(np.count_nonzero((channel == channel.max()) | (channel == channel.min()))) / len(channel)
 
 
 def _mains_share(channel: NDArray[np.float64], rate_hz: float) -> float:
