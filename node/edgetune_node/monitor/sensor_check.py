@@ -32,9 +32,9 @@ TILTED_G: Final = 0.3
 temperature stays under 0.1 g."""
 MOST_G: Final = 1.3
 """Mean, in g, up to which it is gravity: louder vibration moves the mean, too."""
-AT_EXTREME: Final = 0.05
-"""Part of the samples of a clipped channel that stand at its limits from which it is saturated: shocks of a fault clip a
-few."""
+AT_EXTREME: Final = 0.5
+"""Part of the samples of every clipped channel that stand at its limits from which the sensor is saturated. A pump whose
+fault clips two axes of three by a quarter and by two thirds can still be judged."""
 MAINS_HZ: Final = (50.0, 60.0)
 MAINS_SHARE: Final = 0.9
 """Part of the power in the mains line and its harmonics of a disturbed sensor, which a healthy one had less than half
@@ -68,7 +68,7 @@ class SensorFigures:
     level, mean, mean_error
         RMS without the mean, mean, and standard error of that if the vibration were noise; one value a channel.
     at_extreme
-        Largest part of a channel's samples at its own extremes.
+        Smallest part of a channel's samples at its own limits.
     mains
         Largest part of a channel's power in the mains line and its harmonics; 0 where that cannot be told.
     together
@@ -98,7 +98,7 @@ def sensor_figures(samples: Samples, rate_hz: float) -> SensorFigures:
         level=level,
         mean=mean,
         mean_error=level / np.sqrt(samples.shape[1]),
-        at_extreme=max(_at_extreme(channel) for channel in samples),
+        at_extreme=min(_at_extreme(channel) for channel in samples),
         mains=max((_mains_share(channel, rate_hz) for channel in alive), default=0.0),
         together=together,
     )

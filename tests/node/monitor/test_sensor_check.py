@@ -45,12 +45,13 @@ def hum(mains_hz: float, phase: float = 0.0) -> Samples:
     return np.stack([2 * line, 1.5 * line, line]) + healthy()
 
 
+GRAVITY = np.array([[0.0], [0], [1]])
 TURNED = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
 BAD: dict[str, tuple[str, Callable[[], Any]]] = {
     "a cable that broke": ("sensor_dead", lambda: 0.003 * healthy()),
     "one axis that died": ("sensor_dead", lambda: healthy() * np.array([[1], [1e-3], [1]])),
     "a sensor that hangs on its cable": ("sensor_loose", lambda: TURNED @ healthy()),
-    "a range that is too small": ("sensor_saturated", lambda: np.clip(20 * healthy(), -2, 2)),
+    "a range that is too small": ("sensor_saturated", lambda: np.clip(20 * (healthy() - GRAVITY), -2, 2)),
     "mains of 50 Hz": ("sensor_disturbed", lambda: hum(50.02)),
     "mains of 60 Hz": ("sensor_disturbed", lambda: hum(59.97)),
     "one disturbance on every axis": (
@@ -77,6 +78,7 @@ SOUND: dict[str, Callable[[], Any]] = {
     "ten times as loud": lambda: healthy() + RANDOM.normal(0, 2, (3, HZ)),
     "a fifth of the load": lambda: (healthy() - [[0], [0], [1]]) * 0.2 + [[0], [0], [1]],
     "unbalance of an induction motor near the mains": lambda: hum(49.2),
+    "shocks that clip": lambda: np.clip(30 * healthy(), -8, 8),
     "shocks": lambda: healthy() + 30 * (RANDOM.random((3, HZ)) > 0.99) * RANDOM.normal(0, 1, (3, HZ)),
     "a little drift by temperature": lambda: healthy() + 0.08,
 }
@@ -102,7 +104,7 @@ def test_without_a_baseline_only_what_needs_none_is_told() -> None:
         check.look(1e-3 * healthy(), healthy=False, shaft_hz=None)
     assert check.trouble is None
     for _ in range(LOOKS):
-        check.look(np.clip(20 * healthy(), -2, 2), healthy=False, shaft_hz=None)
+        check.look(np.clip(20 * (healthy() - GRAVITY), -2, 2), healthy=False, shaft_hz=None)
     assert check.trouble == "sensor_saturated"
 
 
