@@ -12,7 +12,9 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
     PositiveInt,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     ValidationInfo,
@@ -241,11 +243,16 @@ class AssetSection(_Section):
     sign: SignSection = SignSection()
     budget: BudgetSection = BudgetSection()
     search_max_rss_bytes: int = Field(1024 * 2**20, ge=256 * 2**20)
+    _replaced: str = PrivateAttr("")
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _votes_of_old(cls, values: Any) -> Any:
-        return convert_votes(values)
+    def _votes_of_old(cls, values: Any, handler: ModelWrapValidatorHandler[AssetSection]) -> AssetSection:
+        values, told = convert_votes(values)
+        asset = handler(values)
+        if told:
+            asset._replaced = told  # noqa: SLF001 - of this class
+        return asset
 
     @field_validator("id")
     @classmethod
@@ -271,6 +278,11 @@ class AssetSection(_Section):
     def spec(self) -> StreamSpec:
         """What the source must deliver."""
         return StreamSpec(channels=self.channels, rate_hz=self.rate_hz, unit=self.unit)
+
+    @property
+    def replaced(self) -> str:
+        """Which settings of an earlier version were converted, and to what; empty if none were."""
+        return self._replaced
 
     @property
     def personal(self) -> bool:

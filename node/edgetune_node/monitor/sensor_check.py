@@ -33,8 +33,8 @@ temperature stays under 0.1 g."""
 MOST_G: Final = 1.3
 """Mean, in g, up to which it is gravity: louder vibration moves the mean, too."""
 AT_EXTREME: Final = 0.5
-"""Part of the samples of every clipped channel that stand at its limits from which the sensor is saturated. A pump whose
-fault clips two axes of three by a quarter and by two thirds can still be judged."""
+"""Part of the samples of every clipped channel that stand at its limits from which the sensor is saturated. A pump was
+judged well whose fault clipped two axes of three by a fifth and by two thirds."""
 MAINS_HZ: Final = (50.0, 60.0)
 MAINS_SHARE: Final = 0.9
 """Part of the power in the mains line and its harmonics of a disturbed sensor, which a healthy one had less than half
