@@ -14,7 +14,7 @@ LEVELS: Final[tuple[Severity, ...]] = ("none", "watch", "warning", "alarm", "dan
 """Severities from the least on; the place of one is its ``severity_level``."""
 LEVEL: Final[Mapping[Severity, int]] = {severity: level for level, severity in enumerate(LEVELS)}
 GROWTH: Final[Mapping[float, Severity]] = {4.0: "alarm", 2.0: "warning"}
-"""Times the RMS of the healthy machine from which a fault is at least so severe: 6 and 12 dB. They decide only within an
+"""Times the RMS of the healthy machine from which a fault is at least so severe: 6 and 12 dB. They decide within an
 event. Growth alone is no danger: on a quiet rig (HIT) the smallest defect has more than ten times the healthy RMS."""
 ZONES: Final[Mapping[str, Severity]] = {"D": "danger", "C": "alarm"}
 """ISO 20816: D does damage, in C a machine may not run for long."""
