@@ -66,7 +66,7 @@ class Alarm:
     new_event_id
         Gives an identifier that was never given before.
     restored
-        Last state before the node stopped. A fault stays as it is until it has been away for ``clear_after_s``.
+        Last state before the node stopped.
     hop_s
         Seconds from one window to the next of an unbroken stream.
     """
@@ -100,6 +100,11 @@ class Alarm:
     def state(self) -> AlarmState:
         """The condition as it stands, with the newest vote counted."""
         return self._state
+
+    @property
+    def suspected(self) -> bool:
+        """Whether a fault is active, or the last votes are mostly for one that is not raised yet."""
+        return self._state.active or self._sick is not None
 
     def observe(
         self, class_: str, confidence: float, time: datetime, signs: PhysicalSigns = NO_SIGNS
@@ -255,17 +260,14 @@ class Alarm:
             return AlarmChange("cleared", self._ended(state, time))
         revised = self._revised(state, time) if present else state
         graded, risen = self._graded(revised, signs)
-        kind: ChangeKind | None = "risen" if risen else None
-        if kind is None and revised.class_ != state.class_:
-            kind = "revised"
-        if kind is None and graded.severity != state.severity:
-            kind = "fallen"
-        if kind is None and self._state.latched and not state.latched:
-            kind = "returned"
-        if kind is None:
-            self._state = graded
-            return None
-        return AlarmChange(kind, graded)
+        kinds: dict[ChangeKind, bool] = {
+            "risen": risen,
+            "revised": revised.class_ != state.class_,
+            "fallen": graded.severity != state.severity,
+            "returned": state.latched != self._state.latched,
+        }
+        self._state = graded
+        return next((AlarmChange(kind, graded) for kind, is_so in kinds.items() if is_so), None)
 
     def _present(self) -> bool:
         """Whether a fault has lasted long enough to be raised."""

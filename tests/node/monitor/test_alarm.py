@@ -70,6 +70,16 @@ def test_a_pause_of_hours_is_no_time_in_which_a_fault_was_heard() -> None:
     assert alarm.state.active is False
 
 
+def test_a_fault_is_suspected_before_it_is_raised() -> None:
+    alarm = alarm_of()
+    play(alarm, ["normal"] * 5)
+    assert not alarm.suspected
+    play(alarm, ["inner"] * 2, start_s=5)
+    assert alarm.suspected
+    play(alarm, ["normal"] * 3, start_s=7)
+    assert not alarm.suspected
+
+
 def test_errors_that_are_rare_among_windows_without_a_vote_never_add_up_to_a_fault() -> None:
     alarm = alarm_of()
     assert play(alarm, (["inner"] + ["unknown"] * 30) * 50) == []
