@@ -18,17 +18,17 @@ from .commands import (
     read_id as read_id,
 )
 from .context import Context as Context, parse_context as parse_context
+from .fault import Fault as Fault
 from .json_input import MAX_PAYLOAD_BYTES as MAX_PAYLOAD_BYTES, problems as problems
+from .message import Message as Message
 from .messages import (
     MESSAGES as MESSAGES,
     CalibrationPhase as CalibrationPhase,
     CalibrationStatus as CalibrationStatus,
     Classification as Classification,
     Emg as Emg,
-    Fault as Fault,
     Health as Health,
     Info as Info,
-    Message as Message,
     Model as Model,
     Phase as Phase,
     Reply as Reply,
@@ -45,11 +45,16 @@ from .parts import (
     AssetHealth as AssetHealth,
     AssetInfo as AssetInfo,
     BrokerInfo as BrokerInfo,
+    Candidate as Candidate,
     DefectAmplitude as DefectAmplitude,
     Drift as Drift,
     Evidence as Evidence,
     Figure as Figure,
+    ModeWord as ModeWord,
+    NovelKind as NovelKind,
     PhysicsWord as PhysicsWord,
+    Severity as Severity,
+    SeverityWord as SeverityWord,
     Shelf as Shelf,
     SpeedOrigin as SpeedOrigin,
     TimeOrigin as TimeOrigin,

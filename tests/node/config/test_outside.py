@@ -76,9 +76,9 @@ def test_a_secret_file_that_cannot_be_read_is_named_and_never_done_without(
 def test_a_whole_configuration_can_come_from_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGETUNE_NODE__ID", "edge2")
     monkeypatch.setenv("EDGETUNE_MQTT__TLS__CA_FILE", "ca.crt")
-    monkeypatch.setenv("EDGETUNE_ASSET", '[{"id": "a", "rate_hz": 100, "alarm": {"votes": 9}}]')
+    monkeypatch.setenv("EDGETUNE_ASSET", '[{"id": "a", "rate_hz": 100, "alarm": {"raise_after_s": 9}}]')
     settings = load(tmp_path, "")
-    assert (settings.node.id, settings.asset[0].rate_hz, settings.asset[0].alarm.votes) == ("edge2", 100.0, 9)
+    assert (settings.node.id, settings.asset[0].rate_hz, settings.asset[0].alarm.raise_after_s) == ("edge2", 100.0, 9)
     assert settings.mqtt.tls is not None
     assert settings.mqtt.tls.ca_file == Path("ca.crt")
 

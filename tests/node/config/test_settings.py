@@ -61,6 +61,7 @@ def test_the_example_has_every_table() -> None:
         "asset",
         "asset.window",
         "asset.source",
+        "asset.source.duty",
         "asset.machine",
         "asset.alarm",
         "asset.sign",
@@ -240,3 +241,35 @@ def test_a_search_has_workers_here_or_on_a_cluster(tmp_path: Path) -> None:
 def test_a_device_in_the_place_of_the_configuration_does_not_fill_the_memory() -> None:
     with pytest.raises(ConfigError, match="cannot be read: File too large"):
         load_settings(Path("/dev/zero"))
+
+
+# ---- settings of before ------------------------------------------------------------------------------------------
+
+
+def test_the_votes_of_0_1_0_become_seconds_and_it_is_told_which(tmp_path: Path) -> None:
+    asset = load(tmp_path, SMALL + "[asset.alarm]\nvotes = 16\nwindow = 20\nlatch = true\n").asset[0]
+    assert (asset.alarm.raise_after_s, asset.alarm.clear_after_s, asset.alarm.latch) == (0.6827, 0.768, True)
+    assert "alarm.votes, window of version 0.1.0" in asset.replaced
+    assert "raise_after_s = 0.6827, clear_after_s = 0.768" in asset.replaced
+    assert load(tmp_path, SMALL).asset[0].replaced == ""
+
+
+def test_the_hop_counts_where_votes_become_seconds(tmp_path: Path) -> None:
+    text = SMALL + "[asset.window]\nhop = 12000\n[asset.alarm]\nclear_votes = 1\n"
+    alarm = load(tmp_path, text).asset[0].alarm
+    assert (alarm.raise_after_s, alarm.clear_after_s) == (8.0, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("alarm", "problem"),
+    [
+        ("votes = 8\nraise_after_s = 3.0", "votes counted windows, and raise_after_s replaces that; leave out votes"),
+        ("votes = 11", "needs clear_votes <= votes <= window, not 3, 11, 10"),
+        ("votes = 2.5", "votes must be a whole number of 1 or more, not 2.5"),
+        ("window = 0", "window must be a whole number of 1 or more, not 0"),
+    ],
+)
+def test_votes_that_contradict_themselves_are_refused(tmp_path: Path, alarm: str, problem: str) -> None:
+    (found,) = problems_of(tmp_path, SMALL + f"[asset.alarm]\n{alarm}\n")
+    assert found.startswith("asset.0.alarm: ")
+    assert problem in found

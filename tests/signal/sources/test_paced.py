@@ -27,6 +27,9 @@ class Counting:
     def play(self, n: int) -> tuple[Samples, bool]:
         return np.zeros((1, n), np.float32), False
 
+    def pause_s(self) -> float:
+        return 0.0
+
     def select(self, name: str) -> None:
         if name not in ("first", "second"):
             raise SourceError(f"no {name!r}")
