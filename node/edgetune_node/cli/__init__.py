@@ -35,6 +35,8 @@ COMMANDS = {
     "record": "edgetune_node.cli.remote.jobs:record",
     "label": "edgetune_node.cli.remote.answers:label",
     "acknowledge": "edgetune_node.cli.remote.answers:acknowledge",
+    "capture": "edgetune_node.cli.remote.evidence:capture",
+    "history": "edgetune_node.cli.remote.evidence:history",
     "watch": "edgetune_node.cli.remote.watch:watch",
     "doctor": "edgetune_node.cli.local.doctor:doctor",
     "schema": "edgetune_node.cli.local.schema:schema",

@@ -223,6 +223,8 @@ class AssetSection(_Section):
     emg_s: float = Field(1.0, ge=0.1, le=60)
     recordings_max_bytes: int = Field(512 * 2**20, gt=0)
     novel_max_bytes: int = Field(32 * 2**20, ge=0)
+    evidence_max_bytes: int = Field(32 * 2**20, ge=0)
+    trend_max_bytes: int = Field(16 * 2**20, ge=0)
     window: WindowSection = WindowSection()
     source: SourceSection = SourceSection()
     machine: MachineSection = MachineSection()

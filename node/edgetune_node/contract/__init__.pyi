@@ -1,11 +1,14 @@
 from .access import access_list as access_list
+from .catalogue import MESSAGES as MESSAGES
 from .commands import (
     COMMANDS as COMMANDS,
     Acknowledge as Acknowledge,
     Cancel as Cancel,
+    CaptureCommand as CaptureCommand,
     Command as Command,
     Continue as Continue,
     Deploy as Deploy,
+    History as History,
     Label as Label,
     LabelCommand as LabelCommand,
     Ping as Ping,
@@ -20,7 +23,6 @@ from .commands import (
 from .context import Context as Context, parse_context as parse_context
 from .json_input import MAX_PAYLOAD_BYTES as MAX_PAYLOAD_BYTES, problems as problems
 from .messages import (
-    MESSAGES as MESSAGES,
     CalibrationPhase as CalibrationPhase,
     CalibrationStatus as CalibrationStatus,
     Classification as Classification,
@@ -45,6 +47,7 @@ from .parts import (
     AssetHealth as AssetHealth,
     AssetInfo as AssetInfo,
     BrokerInfo as BrokerInfo,
+    CaptureReason as CaptureReason,
     DefectAmplitude as DefectAmplitude,
     Drift as Drift,
     Evidence as Evidence,
@@ -53,11 +56,14 @@ from .parts import (
     Shelf as Shelf,
     SpeedOrigin as SpeedOrigin,
     TimeOrigin as TimeOrigin,
+    TrendFigure as TrendFigure,
+    TrendStep as TrendStep,
     TrendWord as TrendWord,
     iso as iso,
 )
 from .schemas import generate as generate, write_schemas as write_schemas
 from .signatures import PROPERTY as PROPERTY, refusal as refusal, seal as seal, sign as sign, unseal as unseal
+from .spectrum import Spectrum as Spectrum
 from .topics import (
     ASSET_COMMANDS as ASSET_COMMANDS,
     MAX_RESPONSE_TOPIC_BYTES as MAX_RESPONSE_TOPIC_BYTES,

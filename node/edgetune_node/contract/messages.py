@@ -362,19 +362,3 @@ class Response(Message):
     reason: str = ""
     errors: list[str] = []
     detail: dict[str, Any] = {}
-
-
-MESSAGES: tuple[type[Message], ...] = (
-    Status,
-    Info,
-    Health,
-    State,
-    Classification,
-    Fault,
-    Sign,
-    Emg,
-    Vibration,
-    Model,
-    CalibrationStatus,
-    Response,
-)

@@ -10,6 +10,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerialize
 TrendWord = Literal["rising", "steady", "falling"]
 SpeedOrigin = Literal["context", "config", "estimated"]
 TimeOrigin = Literal["signal", "windows"]
+TrendStep = Literal["minute", "hour", "day"]
+TrendFigure = Literal["rms", "peak", "crest_factor", "kurtosis", "velocity_rms_mm_s", "distance"]
+CaptureReason = Literal["raised", "risen", "asked"]
 PhysicsWord = Literal["agrees", "disagrees", "suggests", "silent", "unavailable"]
 
 

@@ -16,6 +16,8 @@ ASSET_COMMANDS = (
     "label",
     "profile",
     "deploy",
+    "capture",
+    "history",
 )
 
 MAX_RESPONSE_TOPIC_BYTES = 256

@@ -15,6 +15,12 @@ from .diagnosis import (
     estimated_speed as estimated_speed,
 )
 from .envelope import envelope_spectrum as envelope_spectrum, kurtosis_band as kurtosis_band
+from .spectrum import (
+    Spectra as Spectra,
+    ThinSpectrum as ThinSpectrum,
+    amplitude_spectrum as amplitude_spectrum,
+    spectra as spectra,
+)
 from .velocity import (
     VELOCITY_MIN_SECONDS as VELOCITY_MIN_SECONDS,
     ZONE_LIMITS_MM_S as ZONE_LIMITS_MM_S,

@@ -18,7 +18,6 @@ from edgetune_node.cli.recordings_report import page as recordings_page
 from edgetune_node.cli.recordings_report.figures import Figures, Found
 from edgetune_node.cli.recordings_report.pictures import (
     COLUMNS,
-    amplitude_spectrum,
     coarser,
     picture,
     time_unit,
@@ -27,6 +26,7 @@ from edgetune_node.cli.recordings_report.pictures import (
 from edgetune_node.config.machine import MachineSection
 from edgetune_node.errors import ConfigError
 from edgetune_signal import BearingSimulator, Recording, RecordingError, read_recording, write_recording
+from edgetune_signal.vibration.spectrum import amplitude_spectrum
 
 DAY_NS = 86_400 * 10**9
 PICTURE = re.compile(r"data:image/svg\+xml;base64,[A-Za-z0-9+/=]+")
