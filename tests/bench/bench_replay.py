@@ -20,7 +20,8 @@ from edgetune_nas.bundle.read import Bundle, load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.search.run import search
 from edgetune_node.config.settings import AssetSection
-from edgetune_node.contract.messages import Classification, Fault
+from edgetune_node.contract.fault import Fault
+from edgetune_node.contract.messages import Classification
 from edgetune_node.contract.topics import Topics
 from edgetune_node.events.publisher import Publisher
 from edgetune_node.monitor.asset import Asset

@@ -28,20 +28,21 @@ from pydantic_settings import (
 )
 
 from edgetune_nas.card import Budget
+from edgetune_node.config.alarm_votes import convert_votes, refuse_votes
 from edgetune_node.config.host import read_host, where
 from edgetune_node.config.machine import MachineSection
 from edgetune_node.config.secret_files import VARIABLES, secret_folders, unreadable_secrets
 from edgetune_node.config.small_files import read_small_file
-from edgetune_node.contract import problems
+from edgetune_node.contract import Severity, problems
 from edgetune_node.errors import ConfigError
 from edgetune_signal import StreamSpec
 
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-Severity = Literal["none", "warning", "alarm"]
 Insecure = Literal["plaintext", "anonymous"]
 SECRET_WORDS = ("password", "secret", "token", "api_key")
 HIDDEN = "**********"
 LONGEST_WINDOW_S, LONGEST_HOP_S = 60, 3600
+LONGEST_ALARM_S = 7 * 86_400.0
 OTHER_VARIABLES = {
     f"{VARIABLES}{name}"
     for name in (
@@ -162,23 +163,19 @@ class SourceSection(BaseModel):
 
 
 class AlarmSection(_Section):
-    """``[asset.alarm]``: ``votes`` of the last ``window`` windows raise a fault, fewer than ``clear_votes`` end it."""
+    """``[asset.alarm]``: a fault is raised that lasts ``raise_after_s``; it ends when away for ``clear_after_s``."""
 
-    votes: int = Field(8, ge=1)
-    window: int = Field(10, ge=1, le=10_000)
-    clear_votes: int = Field(3, ge=1)
+    raise_after_s: float = Field(10.0, gt=0, le=LONGEST_ALARM_S)
+    clear_after_s: float = Field(60.0, gt=0, le=LONGEST_ALARM_S)
     min_confidence: float = Field(0.5, ge=0, le=1)
     latch: bool = False
     heartbeat_s: float = Field(30.0, ge=1)
     severity: dict[str, Severity] = {}
 
-    @model_validator(mode="after")
-    def _order(self) -> AlarmSection:
-        if not self.clear_votes <= self.votes <= self.window:
-            raise ValueError(
-                f"needs clear_votes <= votes <= window, not {self.clear_votes}, {self.votes}, {self.window}"
-            )
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _votes_of_old(cls, values: Any) -> Any:
+        return refuse_votes(values)
 
 
 class SignSection(_Section):
@@ -232,6 +229,11 @@ class AssetSection(_Section):
     sign: SignSection = SignSection()
     budget: BudgetSection = BudgetSection()
     search_max_rss_bytes: int = Field(1024 * 2**20, ge=256 * 2**20)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _votes_of_old(cls, values: Any) -> Any:
+        return convert_votes(values)
 
     @field_validator("id")
     @classmethod

@@ -1,5 +1,4 @@
 from .access import access_list as access_list
-from .catalogue import MESSAGES as MESSAGES
 from .commands import (
     COMMANDS as COMMANDS,
     Acknowledge as Acknowledge,
@@ -21,16 +20,17 @@ from .commands import (
     read_id as read_id,
 )
 from .context import Context as Context, parse_context as parse_context
+from .fault import Fault as Fault
 from .json_input import MAX_PAYLOAD_BYTES as MAX_PAYLOAD_BYTES, problems as problems
+from .message import Message as Message
 from .messages import (
+    MESSAGES as MESSAGES,
     CalibrationPhase as CalibrationPhase,
     CalibrationStatus as CalibrationStatus,
     Classification as Classification,
     Emg as Emg,
-    Fault as Fault,
     Health as Health,
     Info as Info,
-    Message as Message,
     Model as Model,
     Phase as Phase,
     Reply as Reply,
@@ -47,12 +47,16 @@ from .parts import (
     AssetHealth as AssetHealth,
     AssetInfo as AssetInfo,
     BrokerInfo as BrokerInfo,
+    Candidate as Candidate,
     CaptureReason as CaptureReason,
     DefectAmplitude as DefectAmplitude,
     Drift as Drift,
     Evidence as Evidence,
     Figure as Figure,
+    NovelKind as NovelKind,
     PhysicsWord as PhysicsWord,
+    Severity as Severity,
+    SeverityWord as SeverityWord,
     Shelf as Shelf,
     SpeedOrigin as SpeedOrigin,
     TimeOrigin as TimeOrigin,

@@ -14,6 +14,9 @@ TrendStep = Literal["minute", "hour", "day"]
 TrendFigure = Literal["rms", "peak", "crest_factor", "kurtosis", "velocity_rms_mm_s", "distance"]
 CaptureReason = Literal["raised", "risen", "asked"]
 PhysicsWord = Literal["agrees", "disagrees", "suggests", "silent", "unavailable"]
+Severity = Literal["none", "watch", "warning", "alarm", "danger"]
+SeverityWord = Literal["none", "watch", "warning", "alarm", "danger", "unknown"]
+NovelKind = Literal["changed", "impulsive"]
 
 
 def iso(time: datetime) -> str:
@@ -123,6 +126,14 @@ class Shelf(BaseModel):
     by: str
     comment: str = ""
     seconds: float | None = None
+
+
+class Candidate(BaseModel):
+    """A class that the windows of the last seconds named, and its share of those that named a fault, 0 to 1."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+    class_: str = Field(alias="class", description="Class of a fault, or `novel`.", examples=["inner"])
+    share: float = Field(description="Share of the votes for some fault, 0 to 1.", examples=[0.9])
 
 
 class DefectAmplitude(BaseModel):

@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from edgetune_node.contract.messages import Message
-from edgetune_node.contract.parts import CaptureReason  # noqa: TC001 - pydantic reads it
+from edgetune_node.contract.message import Message
+from edgetune_node.contract.parts import CaptureReason
 
 
 class Spectrum(Message):

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from edgetune_node.contract import Fault
 from edgetune_node.errors import Refused
 from edgetune_node.events import Capture
+from edgetune_node.monitor.severity import LEVEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from edgetune_node.config import AssetSection
-    from edgetune_node.contract import CaptureReason
+    from edgetune_node.contract import CaptureReason, Severity
     from edgetune_node.events import Effect
     from edgetune_signal import Chunk
 
@@ -25,8 +26,6 @@ AT_ONCE, REFILL_S = 6, 600.0
 """As many signals may be kept one after the other, then one in so many seconds: SD cards wear."""
 MOST_RUNNING = 4
 """Signals whose last seconds are awaited at the same time."""
-LEVELS = {"watch": 1, "warning": 2, "alarm": 3, "danger": 4}
-"""Severities as numbers; every other word is 0."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,12 +68,12 @@ class CaptureRecorder:
         Signals that were not kept because too many were of late.
     """
 
-    def __init__(self, settings: AssetSection, event: str | None = None, severity: str = "none") -> None:
+    def __init__(self, settings: AssetSection, event: str | None = None, severity: Severity = "none") -> None:
         self.skipped = 0
         self._rate_hz = settings.rate_hz
         self._keeps = settings.evidence_max_bytes > 0
         self._most_s = MOST_BYTES / (4 * settings.channels * settings.rate_hz)
-        self._event, self._level = event, LEVELS.get(severity, 0)
+        self._event, self._level = event, LEVEL.get(severity, 0)
         self._running: list[_Running] = []
         self._done: list[Captured] = []
         self._sequence: int | None = None
@@ -106,7 +105,7 @@ class CaptureRecorder:
             message = getattr(effect, "message", None)
             if not isinstance(message, Fault) or not message.active or message.event is None:
                 continue
-            level = LEVELS.get(message.severity, 0)
+            level = message.severity_level or 0
             raised = message.event != self._event
             if raised or level > self._level:
                 reason: CaptureReason = "raised" if raised else "risen"

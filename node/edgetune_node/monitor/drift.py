@@ -121,6 +121,22 @@ class DriftMonitor:
             if good:
                 self._add(name, log(max(good)))
 
+    def healthy(self, name: str) -> float | None:
+        """Return what a figure was while no fault was active: of the baseline, or what there is of it; None if nothing.
+
+        Of `RULES` with a ratio it is the figure itself, not its logarithm.
+        """
+        value: float | None = None
+        if self.known is not None and name in self.known.figures:
+            value = self.known.figures[name].mean
+        else:
+            means = [block[name] for block in self._blocks if name in block]
+            if not means and name in self._open:
+                total, count = self._open[name]
+                means = [total / count]
+            value = fmean(means) if means else None
+        return exp(value) if value is not None and RULES[name].ratio else value
+
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why a recalibration is suggested; empty where it is not."""

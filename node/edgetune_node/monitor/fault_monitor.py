@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from math import isfinite
 from typing import TYPE_CHECKING, Final
 
 from edgetune_node.clock import from_ns
@@ -13,6 +14,7 @@ from edgetune_node.monitor.confidence import ConfidenceMonitor
 from edgetune_node.monitor.evidence import EvidenceCollector
 from edgetune_node.monitor.machine_state import MachineState
 from edgetune_node.monitor.messages import fault_message
+from edgetune_node.monitor.severity import NO_SIGNS, PhysicalSigns
 from edgetune_node.monitor.vibration import VibrationMonitor
 
 if TYPE_CHECKING:
@@ -21,11 +23,14 @@ if TYPE_CHECKING:
     from edgetune_node.config import AssetSection
     from edgetune_node.contract import Context, Shelve
     from edgetune_node.events import Publish, Publisher
-    from edgetune_node.monitor.alarm import AlarmState
+    from edgetune_node.monitor.alarm_state import AlarmState
     from edgetune_node.monitor.drift import DriftMonitor
     from edgetune_node.monitor.inference import Verdict
     from edgetune_node.monitor.novelty import NoveltyRecorder
     from edgetune_signal import Chunk, Window
+
+NO_MODEL: Final = "no model yet: publish recalibrate"
+NOTHING_YET: Final = "no window has been judged yet"
 
 
 class FaultMonitor:
@@ -61,12 +66,16 @@ class FaultMonitor:
         self._clock = publisher.clock
         self._novelty = novelty
         self._drift = drift
-        self._alarm = Alarm(settings.alarm, settings.healthy_class, new_id, alarm)
+        hop_s = settings.window.hop / settings.rate_hz
+        self._alarm = Alarm(settings.alarm, settings.healthy_class, new_id, alarm, hop_s=hop_s)
         self._running = MachineState(settings.machine)
         self._vibration = VibrationMonitor(settings)
         self._evidence = EvidenceCollector(settings, self._vibration)
         self._confidence = ConfidenceMonitor(settings.alarm.min_confidence)
         self._model: str | None = None
+        self._signs = NO_SIGNS
+        self._ever_judged = False
+        self._why = NO_MODEL
         self._last_fault = float("-inf")
 
     @property
@@ -94,8 +103,9 @@ class FaultMonitor:
         class_, confidence = vote = (NOVEL, 1.0) if verdict.novel else verdict.told
         if not paused:
             self._evidence.hear(class_, window.samples)
-        changes = self._alarm.observe(*vote, from_ns(window.time_ns))
-        messages = [self._fault(state, Durability.RARE) for state in changes]
+        change = self._alarm.observe(*vote, from_ns(window.time_ns), self._signs)
+        self._ever_judged = self._ever_judged or verdict.inference_us is not None
+        messages = [] if change is None else [self._fault(change.state, Durability.RARE)]
         self._novelty.hear(window, verdict.distance, self._alarm.state, self._clock.monotonic())
         if verdict.shares:
             self._confidence.hear(confidence)
@@ -107,6 +117,7 @@ class FaultMonitor:
         """Publish how the machine vibrates; repeat the fault if the physical evidence on it has changed."""
         if self.paused(context):
             self._vibration.forget()
+            self._signs = NO_SIGNS
             return []
         self._vibration.push(chunk)
         found = self._vibration.look(self._clock.monotonic(), context, rate_off=rate_off)
@@ -114,6 +125,7 @@ class FaultMonitor:
             return []
         if not self._alarm.state.active and not rate_off:
             self._drift.look(found)
+        self._signs = self._severity_signs()
         message = self._vibration.message(found)
         messages = [self._publisher.publish(message, self._settings.id, Durability.TELEMETRY)]
         if self._evidence.turned(self._alarm.state, heard=self._model is not None):
@@ -130,6 +142,18 @@ class FaultMonitor:
         """Go on with another model."""
         self._model = model
         self._confidence.forget()
+        if model is None:
+            self._ever_judged = False
+
+    def judged(self, why_not: str) -> list[Publish]:
+        """Note why the machine is not judged, empty while it is; publish the fault's state where that is news."""
+        if not why_not and not self._ever_judged:
+            why_not = NOTHING_YET
+        if bool(why_not) == bool(self._why):
+            self._why = why_not
+            return []
+        self._why = why_not
+        return self.announce()
 
     def wear(self, subject: str) -> list[Publish]:
         """Do nothing: a machine's models do not depend on its subject."""
@@ -166,5 +190,21 @@ class FaultMonitor:
         self._last_fault = self._clock.monotonic()
         novel_s = self._novelty.seconds_of(state.event)
         evidence = self._evidence.message(state, heard=self._model is not None, novel_s=novel_s)
-        message = fault_message(state, self._model, evidence)
+        message = fault_message(state, self._model, evidence, unjudged=self._why)
         return self._publisher.publish(message, self._settings.id, durability)
+
+    def _severity_signs(self) -> PhysicalSigns:
+        physics = self._vibration.physics
+        look = physics.condition
+        velocity = None if look is None or look.velocity_rms_mm_s is None else max(look.velocity_rms_mm_s)
+        rms = None if look is None else max(look.indicators.rms)
+        return PhysicalSigns(
+            zone=physics.zone,
+            velocity_growth=self._growth("velocity", velocity),
+            growth=self._growth("rms", rms),
+            defect=physics.match is not None,
+        )
+
+    def _growth(self, name: str, value: float | None) -> float | None:
+        healthy = self._drift.healthy(name)
+        return None if not healthy or value is None or not isfinite(value) else value / healthy

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from edgetune_node.config import AssetSection
     from edgetune_node.events import NovelSegment
-    from edgetune_node.monitor.alarm import AlarmState
+    from edgetune_node.monitor.alarm_state import AlarmState
     from edgetune_signal import Window
 
 STRETCH_S, SHORTEST_S = 5.0, 1.0

@@ -66,6 +66,10 @@ class TaskMonitor(Protocol):
         """Go on with another person, and forget the one before."""
         ...
 
+    def judged(self, why_not: str) -> list[Publish]:
+        """Note why nothing is judged; empty while something is."""
+        ...
+
     def tick(self) -> list[Publish]:
         """Publish what is due by time."""
         ...

@@ -153,11 +153,12 @@ def fault_text(row: Row) -> str:
         return ""
     mark = f"stale (node {row.status}): " if is_stale(row) else ""
     if not fault.active:
-        return f"{mark}none"
+        return f"{mark}none" if fault.judged else f"{mark}not judged: {fault.reason}"
     since = "" if fault.first_seen is None else f" since {fault.first_seen.astimezone():%H:%M:%S}"
     seen = f"acknowledged by {fault.acknowledged_by}" if fault.acknowledged else "not acknowledged"
     event = "" if fault.event is None else f", event {fault.event}"
-    return f"{mark}{fault.severity.upper()} {fault.class_}{since}{event}, {seen}"
+    away = "" if fault.judged else f", not judged now: {fault.reason}"
+    return f"{mark}{fault.severity.upper()} {fault.class_}{since}{event}, {seen}{away}"
 
 
 def phase_text(row: Row) -> str:

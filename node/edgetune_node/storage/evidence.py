@@ -12,6 +12,7 @@ from edgetune_node.clock import from_ns
 from edgetune_node.contract import Spectrum
 from edgetune_node.errors import NodeError
 from edgetune_node.events import KeptSignal
+from edgetune_node.monitor import SEVERITIES
 from edgetune_node.storage.unknowns import leaving
 from edgetune_signal import (
     Recording,
@@ -231,4 +232,4 @@ def _arrays(message: Spectrum) -> dict[str, NDArray[Any]]:
 
 
 def _severity(level: int) -> str:
-    return ("none", "watch", "warning", "alarm", "danger")[min(level, 4)]
+    return SEVERITIES[min(level, len(SEVERITIES) - 1)]

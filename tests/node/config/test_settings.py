@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import structlog
 from pydantic import BaseModel
 
 from edgetune_node.config import secret_files
@@ -309,9 +310,9 @@ def test_a_secret_file_that_cannot_be_read_is_named_and_never_done_without(
 def test_a_whole_configuration_can_come_from_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGETUNE_NODE__ID", "edge2")
     monkeypatch.setenv("EDGETUNE_MQTT__TLS__CA_FILE", "ca.crt")
-    monkeypatch.setenv("EDGETUNE_ASSET", '[{"id": "a", "rate_hz": 100, "alarm": {"votes": 9}}]')
+    monkeypatch.setenv("EDGETUNE_ASSET", '[{"id": "a", "rate_hz": 100, "alarm": {"raise_after_s": 9}}]')
     settings = load(tmp_path, "")
-    assert (settings.node.id, settings.asset[0].rate_hz, settings.asset[0].alarm.votes) == ("edge2", 100.0, 9)
+    assert (settings.node.id, settings.asset[0].rate_hz, settings.asset[0].alarm.raise_after_s) == ("edge2", 100.0, 9)
     assert settings.mqtt.tls is not None
     assert settings.mqtt.tls.ca_file == Path("ca.crt")
 
@@ -408,3 +409,42 @@ def test_a_secret_file_that_does_not_end_is_named(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(secret_files, "SECRETS_DIR", tmp_path)
     with pytest.raises(ConfigError, match="cannot be read: File too large"):
         load(tmp_path, SMALL)
+
+
+# ---- settings of before ------------------------------------------------------------------------------------------
+
+
+def test_the_votes_of_0_1_0_become_seconds_and_the_log_says_which(tmp_path: Path) -> None:
+    with structlog.testing.capture_logs() as logs:
+        settings = load(tmp_path, SMALL + "[asset.alarm]\nvotes = 16\nwindow = 20\nlatch = true\n")
+    alarm = settings.asset[0].alarm
+    assert (alarm.raise_after_s, alarm.clear_after_s, alarm.latch) == (0.6827, 0.768, True)
+    (told,) = logs
+    assert (told["log_level"], told["old"], told["raise_after_s"], told["clear_after_s"]) == (
+        "warning",
+        "votes, window",
+        0.6827,
+        0.768,
+    )
+    assert "[asset.alarm]" in told["advice"]
+
+
+def test_the_hop_counts_where_votes_become_seconds(tmp_path: Path) -> None:
+    text = SMALL + "[asset.window]\nhop = 12000\n[asset.alarm]\nclear_votes = 1\n"
+    alarm = load(tmp_path, text).asset[0].alarm
+    assert (alarm.raise_after_s, alarm.clear_after_s) == (8.0, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("alarm", "problem"),
+    [
+        ("votes = 8\nraise_after_s = 3.0", "votes counted windows, and raise_after_s replaces that; leave out votes"),
+        ("votes = 11", "needs clear_votes <= votes <= window, not 3, 11, 10"),
+        ("votes = 2.5", "votes must be a whole number of 1 or more, not 2.5"),
+        ("window = 0", "window must be a whole number of 1 or more, not 0"),
+    ],
+)
+def test_votes_that_contradict_themselves_are_refused(tmp_path: Path, alarm: str, problem: str) -> None:
+    (found,) = problems_of(tmp_path, SMALL + f"[asset.alarm]\n{alarm}\n")
+    assert found.startswith("asset.0.alarm: ")
+    assert problem in found

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from deciding import RATE, Bench, health_problems, only, said
 
-from edgetune_node.contract.messages import Fault, Vibration
+from edgetune_node.contract.fault import Fault
+from edgetune_node.contract.messages import Vibration
 from edgetune_node.contract.spectrum import Spectrum
 from edgetune_node.events.effects import Durability, Exit, FinishCommand, KeepCommand, Publish
 from edgetune_node.events.events import (
@@ -23,6 +24,7 @@ from edgetune_node.events.events import (
 )
 from edgetune_node.events.evidence import Capture, KeepEvidence, KeepTrend, KeptSignal, ReadEvidence, ReadTrend
 from edgetune_node.monitor.captures import AT_ONCE, CaptureRecorder
+from edgetune_node.monitor.severity import LEVEL
 from edgetune_node.monitor.trend_recorder import BATCH, TREND_ROW, TrendRecorder
 from edgetune_signal import Chunk, Recording
 
@@ -57,7 +59,8 @@ class Stream:
 
 
 def fault(event: str = "e1", severity: Any = "warning", *, active: bool = True) -> Fault:
-    return Fault.model_construct(active=active, event=event, class_="inner", severity=severity)
+    level = LEVEL[severity]
+    return Fault.model_construct(active=active, event=event, class_="inner", severity=severity, severity_level=level)
 
 
 def settings(**asset: Any) -> Any:

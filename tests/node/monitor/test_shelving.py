@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from alarms import alarm_of, at, play
 
-from edgetune_node.monitor.alarm import MOST_SHELVED, AlarmState, ShelvedClass
+from edgetune_node.monitor.alarm_state import AlarmState
+from edgetune_node.monitor.shelving import MOST_SHELVED, ShelvedClass
 
 
 def test_a_shelved_class_is_raised_and_cleared_as_ever_and_marked() -> None:
@@ -17,9 +18,11 @@ def test_a_shelved_class_is_raised_and_cleared_as_ever_and_marked() -> None:
         True,
         (ShelvedClass("inner", at(60), "operator", "repair on Monday", 54.0),),
     )
-    cleared, raised = play(alarm, ["normal"] * 4 + ["inner"] * 3)
+    cleared, raised = play(alarm, ["normal"] * 5 + ["inner"] * 5)
     assert (cleared.active, cleared.shelved, raised.active, raised.shelved) == (False, False, True, True)
-    assert play(alarm, ["outer"] * 4)[-1].shelved is False
+    assert play(alarm, ["outer"] * 5)[-1].shelved  # a shelf holds for the event, whatever its class is revised to
+    cleared, raised = play(alarm, ["normal"] * 5 + ["outer"] * 5)
+    assert (raised.class_, raised.shelved) == ("outer", False)
 
 
 def test_a_shelf_ends_by_itself_or_when_somebody_says_so() -> None:

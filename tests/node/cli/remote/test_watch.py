@@ -3,25 +3,19 @@ from __future__ import annotations
 import json
 import subprocess
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, strategies as st
 from rich.console import Console
 
 from edgetune_node.cli.remote.watch import _cells, line_text, table
-from edgetune_node.contract.messages import (
-    CalibrationStatus,
-    Classification,
-    Fault,
-    Health,
-    Info,
-    Message,
-    Model,
-    State,
-    Status,
-)
+from edgetune_node.contract.fault import Fault
+from edgetune_node.contract.messages import CalibrationStatus, Classification, Health, Info, Model, State, Status
 from edgetune_node.operator.fleet import Fleet, fault_text, phase_text, sample_age
+
+if TYPE_CHECKING:
+    from edgetune_node.contract.message import Message
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 FAULT: dict[str, Any] = {
