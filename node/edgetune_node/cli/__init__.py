@@ -29,6 +29,7 @@ COMMANDS = {
     "simulate": "edgetune_node.cli.remote.simulate:simulate",
     "search": "edgetune_node.cli.local.search:search",
     "evaluate": "edgetune_node.cli.local.evaluate:evaluate",
+    "backtest": "edgetune_node.cli.local.backtest:backtest",
     "report": "edgetune_node.cli.local.report:report",
     "bundle": "edgetune_node.cli.local.bundle:app",
     "recalibrate": "edgetune_node.cli.remote.jobs:recalibrate",

@@ -1,5 +1,5 @@
 from .asset import Asset as Asset
-from .captures import CaptureRecorder as CaptureRecorder
+from .captures import Captured as Captured, CaptureRecorder as CaptureRecorder
 from .labelling import labelled as labelled
 from .messages import info_message as info_message
 from .restoring import Restored as Restored, restored as restored

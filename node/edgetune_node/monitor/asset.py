@@ -215,7 +215,7 @@ class Asset:
         if verdict.inference_us is not None:
             self._latencies.append(verdict.inference_us)
         if verdict.distance is not None:
-            self.trend.distance(verdict.distance)
+            self.trend.distance(verdict.distance, window.time_ns)
         if verdict.novel:
             quality.append(NOVEL)
         class_, confidence = verdict.told

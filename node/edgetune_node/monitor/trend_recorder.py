@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import deque
 from math import isfinite
 from typing import TYPE_CHECKING, Final, get_args
 
@@ -20,6 +21,8 @@ MINUTE_S: Final = 60
 BATCH: Final = 60
 """Minutes that are written to the disk at once: a power cut loses as many, an SD card is written once an hour."""
 
+DISTANCES_KEPT: Final = 256
+
 
 class TrendRecorder:
     """Averages what an asset publishes over minutes; of several channels the largest value counts."""
@@ -28,6 +31,7 @@ class TrendRecorder:
         self._minute = 0
         self._sums: dict[TrendFigure, list[float]] = {}
         self._rows: list[bytes] = []
+        self._distances: deque[float] = deque(maxlen=DISTANCES_KEPT)
 
     def hear(self, effects: Iterable[Effect]) -> None:
         """Count the indicators among what is published."""
@@ -48,10 +52,18 @@ class TrendRecorder:
                 if good:
                     self._add(name, max(good))
 
-    def distance(self, ratio: float) -> None:
-        """Count the distance of a window to everything known, 1 at its limit."""
+    def distance(self, ratio: float, time_ns: int) -> None:
+        """Count the distance of a window, whose last sample is at ``time_ns``, to everything known; 1 is its limit."""
         if isfinite(ratio):
+            self._enter(time_ns // (MINUTE_S * 10**9))
             self._add("distance", ratio)
+            self._distances.append(ratio)
+
+    def take_distances(self) -> list[float]:
+        """Return the distances since the last call, at most the newest `DISTANCES_KEPT`."""
+        distances = list(self._distances)
+        self._distances.clear()
+        return distances
 
     def take(self, *, all_of_them: bool = False) -> bytes:
         """Return the rows that are due to be written, once: a batch, or with ``all_of_them`` whatever there is."""
@@ -73,7 +85,8 @@ class TrendRecorder:
         sums[1] += 1
 
     def _enter(self, minute: int) -> None:
-        if minute != self._minute:
+        """Begin another minute; what comes a moment late for the one before counts for this one."""
+        if minute not in {self._minute, self._minute - 1}:
             self._rows += self._row()
             self._sums = {}
             self._minute = minute

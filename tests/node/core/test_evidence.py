@@ -308,7 +308,7 @@ def test_a_minute_is_the_mean_of_its_looks_and_of_the_loudest_channel() -> None:
     recorder = TrendRecorder()
     recorder.hear([vibration(100.1, 1.0)])
     recorder.hear([vibration(100.5, 3.0)])
-    recorder.distance(0.5)
+    recorder.distance(0.5, 100 * 60 * 10**9)
     assert recorder.take() == b""
     minute, rms, peak, crest, _, velocity, distance = TREND_ROW.unpack(recorder.pending)
     assert (minute, rms, crest, distance) == (100, 2.0, 3.0, 0.5)
