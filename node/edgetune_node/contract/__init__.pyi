@@ -54,6 +54,7 @@ from .parts import (
     Evidence as Evidence,
     Figure as Figure,
     NovelKind as NovelKind,
+    OtherDefect as OtherDefect,
     PhysicsWord as PhysicsWord,
     Severity as Severity,
     SeverityWord as SeverityWord,

@@ -16,6 +16,7 @@ from edgetune_node.contract.parts import (
     BrokerInfo,
     DefectAmplitude,
     Drift,
+    OtherDefect,
     SpeedOrigin,
     TimeOrigin,
     Timestamp,
@@ -196,6 +197,7 @@ class Vibration(Message):
     defect_hz: float | None = None
     defect_amplitude: float | None = None
     defect_over_floor: float | None = None
+    other_defects: list[OtherDefect] = Field([], description="Defects that it may be instead of `defect`.")
     defects: dict[str, DefectAmplitude] = Field({})
     quality: list[str]
 

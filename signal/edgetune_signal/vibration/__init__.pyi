@@ -5,7 +5,13 @@ from .bearing import (
     DefectOrders as DefectOrders,
 )
 from .condition_indicators import IndicatorBuffer as IndicatorBuffer, Indicators as Indicators, indicators as indicators
-from .defects import HARMONICS as HARMONICS, Defect as Defect, DefectLine as DefectLine, defect_orders as defect_orders
+from .defects import (
+    HARMONICS as HARMONICS,
+    Defect as Defect,
+    DefectLine as DefectLine,
+    clearer as clearer,
+    defect_orders as defect_orders,
+)
 from .diagnosis import (
     Condition as Condition,
     Machine as Machine,
