@@ -38,6 +38,7 @@ SECTION = AssetSection(
     rate_hz=RATE,
     window={"length": 512, "hop": 512},
     machine={"bearing": "6205-2RS", "shaft_rpm": 1797},
+    alarm={"raise_after_s": 0.4, "clear_after_s": 0.4},
 )
 
 

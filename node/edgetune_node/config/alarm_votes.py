@@ -10,35 +10,31 @@ VOTES: Final = {"votes": 8, "window": 10, "clear_votes": 3}
 TIMES: Final = ("raise_after_s", "clear_after_s")
 
 
-def convert_votes(asset: Any) -> Any:
-    """Return an asset's table with ``votes``, ``window`` and ``clear_votes`` converted to seconds, and warn.
+def convert_votes(asset: Any) -> tuple[Any, str]:
+    """Return an asset's table with ``votes``, ``window`` and ``clear_votes`` converted to seconds, and what was done.
 
     A fault was raised by ``votes`` windows and ended when fewer than ``clear_votes`` of the last ``window`` were left.
-    What contradicts itself stays for `refuse_votes`.
+    What contradicts itself stays for `refuse_votes`. Without any of them the text is empty.
     """
     alarm = asset.get("alarm") if isinstance(asset, dict) else None
     if not isinstance(alarm, dict) or not VOTES.keys() & alarm.keys() or _contradiction(alarm) is not None:
-        return asset
+        return asset, ""
     kept = {name: value for name, value in alarm.items() if name not in VOTES}
     hop_s = _hop_s(asset)
     if hop_s is None:
-        return {**asset, "alarm": kept}
+        return {**asset, "alarm": kept}, ""
     values = {**VOTES, **alarm}
     times = {
         "raise_after_s": values["votes"] * hop_s,
         "clear_after_s": (values["window"] - values["clear_votes"] + 1) * hop_s,
     }
     times = {name: float(f"{seconds:.4g}") for name, seconds in times.items()}
-    import structlog
-
-    structlog.get_logger().warning(
-        "old settings of the alarm are converted",
-        asset=asset.get("id"),
-        old=", ".join(name for name in VOTES if name in alarm),
-        **times,
-        advice="write these seconds into [asset.alarm] in place of the old settings; the defaults are 10 and 60",
+    old = ", ".join(name for name in VOTES if name in alarm)
+    new = ", ".join(f"{name} = {seconds:g}" for name, seconds in times.items())
+    told = (
+        f"asset {asset.get('id')}: alarm.{old} of version 0.1.0 became {new}; write that (the defaults are 10 and 60)"
     )
-    return {**asset, "alarm": {**kept, **times}}
+    return {**asset, "alarm": {**kept, **times}}, told
 
 
 def refuse_votes(alarm: Any) -> Any:

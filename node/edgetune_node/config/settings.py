@@ -12,7 +12,9 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
     PositiveInt,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     ValidationInfo,
@@ -150,11 +152,25 @@ class WindowSection(_Section):
     hop: int = Field(512, ge=1, le=1_000_000)
 
 
+class DutySection(_Section):
+    """``[asset.source] duty``: a sensor that measures for ``on_s`` every ``every_s`` seconds, as one with a battery."""
+
+    on_s: float = Field(gt=0, le=86_400)
+    every_s: float = Field(gt=0, le=7 * 86_400)
+
+    @model_validator(mode="after")
+    def _pauses(self) -> DutySection:
+        if self.on_s >= self.every_s:
+            raise ValueError(f"on_s must be less than every_s, not {self.on_s:g} of {self.every_s:g}")
+        return self
+
+
 class SourceSection(BaseModel):
-    """``[asset.source]``: ``type`` and the options of that source; the source checks them itself."""
+    """``[asset.source]``: ``type``, ``duty``, and the options of that source; the source checks those itself."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
     type: str = "mqtt"
+    duty: DutySection | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -229,11 +245,16 @@ class AssetSection(_Section):
     sign: SignSection = SignSection()
     budget: BudgetSection = BudgetSection()
     search_max_rss_bytes: int = Field(1024 * 2**20, ge=256 * 2**20)
+    _replaced: str = PrivateAttr("")
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _votes_of_old(cls, values: Any) -> Any:
-        return convert_votes(values)
+    def _votes_of_old(cls, values: Any, handler: ModelWrapValidatorHandler[AssetSection]) -> AssetSection:
+        values, told = convert_votes(values)
+        asset = handler(values)
+        if told:
+            asset._replaced = told  # noqa: SLF001 - of this class
+        return asset
 
     @field_validator("id")
     @classmethod
@@ -259,6 +280,11 @@ class AssetSection(_Section):
     def spec(self) -> StreamSpec:
         """What the source must deliver."""
         return StreamSpec(channels=self.channels, rate_hz=self.rate_hz, unit=self.unit)
+
+    @property
+    def replaced(self) -> str:
+        """Which settings of an earlier version were converted, and to what; empty if none were."""
+        return self._replaced
 
     @property
     def personal(self) -> bool:

@@ -53,6 +53,7 @@ from .parts import (
     Drift as Drift,
     Evidence as Evidence,
     Figure as Figure,
+    ModeWord as ModeWord,
     NovelKind as NovelKind,
     OtherDefect as OtherDefect,
     PhysicsWord as PhysicsWord,

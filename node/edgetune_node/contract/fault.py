@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from edgetune_node.contract.message import Message
-from edgetune_node.contract.parts import Candidate, Evidence, NovelKind, SeverityWord, Shelf, Timestamp
+from edgetune_node.contract.parts import Candidate, Evidence, ModeWord, NovelKind, SeverityWord, Shelf, Timestamp
 
 OLD_SCHEMA = "fault/1"
 OLD_LEVELS = {"none": 0, "warning": 2, "alarm": 3}
@@ -57,6 +57,12 @@ class Fault(Message):
         description="Of class `novel`: `changed` (another mode of operation, or a fault) or `impulsive` (fault-like: "
         "unlike everything known and impulsive).",
         examples=["changed"],
+    )
+    mode: ModeWord | None = Field(
+        None,
+        description="Whether the machine was heard healthy at this speed and load since the model is in use; null if "
+        "`context` does not tell.",
+        examples=["known"],
     )
     severity: SeverityWord = Field(
         description="How bad it is; `none` without a fault, `unknown` while nothing is judged and no event is active.",

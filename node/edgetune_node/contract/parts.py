@@ -17,6 +17,7 @@ PhysicsWord = Literal["agrees", "disagrees", "suggests", "silent", "unavailable"
 Severity = Literal["none", "watch", "warning", "alarm", "danger"]
 SeverityWord = Literal["none", "watch", "warning", "alarm", "danger", "unknown"]
 NovelKind = Literal["changed", "impulsive"]
+ModeWord = Literal["known", "unseen"]
 
 
 def iso(time: datetime) -> str:

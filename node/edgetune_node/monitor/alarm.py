@@ -306,7 +306,10 @@ class Alarm:
         return self._marked(self._counted(replace(state, class_=rival, class_since=time)))
 
     def _graded(self, state: AlarmState, signs: PhysicalSigns) -> tuple[AlarmState, bool]:
-        by_class = self._settings.severity.get(state.class_, "warning" if state.class_ == NOVEL else "alarm")
+        usual: Severity = "alarm"
+        if state.class_ == NOVEL:
+            usual = "watch" if signs.unseen_mode else "warning"
+        by_class = self._settings.severity.get(state.class_, usual)
         if state.class_ == NOVEL:  # what is unlike everything known is not less severe than what it was before
             by_class = most_severe(by_class, self._known)
         self._known = by_class

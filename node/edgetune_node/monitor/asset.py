@@ -18,6 +18,7 @@ from edgetune_node.monitor.labelling import UNUSABLE, Recent, novel_recording
 from edgetune_node.monitor.machine_state import NOT_RUNNING
 from edgetune_node.monitor.messages import model_message
 from edgetune_node.monitor.novelty import NoveltyRecorder
+from edgetune_node.monitor.sensor_check import TEXTS as SENSOR_TROUBLES
 from edgetune_node.monitor.stream_health import StreamHealth
 from edgetune_node.monitor.task_monitor import task_monitor
 from edgetune_node.monitor.trend_recorder import TrendRecorder
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from edgetune_node.monitor.restoring import Restored
     from edgetune_signal import Chunk, Recording, Window
 
-NOT_JUDGED = UNUSABLE | {NOT_RUNNING, RATE_OFF}
+NOT_JUDGED = UNUSABLE | {NOT_RUNNING, RATE_OFF, *SENSOR_TROUBLES}
 """Qualities of windows that the network is not asked about."""
 LATENCIES_KEPT = 512
 MAX_TOLD = 500
@@ -127,7 +128,8 @@ class Asset:
     @property
     def trouble(self) -> str:
         """What is wrong with the samples, for longer than a moment; empty if nothing is."""
-        return self._stream.trouble(paused=bool(self.paused))
+        paused = bool(self.paused)
+        return self._stream.trouble(paused=paused) or ("" if paused else self._monitor.sensor[1])
 
     @property
     def _unjudged(self) -> str:
@@ -207,7 +209,8 @@ class Asset:
 
     def _classify(self, window: Window, bundle: Bundle) -> list[Publish]:
         paused = bool(self.paused)
-        quality = [*window.quality, *([NOT_RUNNING] if paused else [])]
+        off, _ = self._monitor.sensor
+        quality = [*window.quality, *([NOT_RUNNING] if paused else []), *([off] if off else [])]
         verdict = Verdict()
         if NOT_JUDGED.isdisjoint(quality):
             distant = self.settings.alarm.severity.get(NOVEL) != "none"

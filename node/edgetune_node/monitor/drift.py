@@ -94,17 +94,18 @@ class DriftMonitor:
             self._model, self.known = model, None
             self._clear()
 
-    def hear(self, confidence: float, ratio: float | None) -> None:
+    def hear(self, confidence: float | None, ratio: float | None) -> None:
         """Count a window of a machine without a fault.
 
         Parameters
         ----------
         confidence
-            Probability of the healthy class.
+            Probability of the healthy class; None of a model that gives none.
         ratio
             Distance to everything known, 1 at its limit; None where there is none.
         """
-        self._add("confidence", confidence)
+        if confidence is not None:
+            self._add("confidence", confidence)
         if ratio is not None:
             self._add("distance", ratio)
         self._pass(self._hop_s)

@@ -110,6 +110,11 @@ class GestureMonitor:
         self._emg = EmgMonitor(self._settings, self._new_id)
         return ended
 
+    @property
+    def sensor(self) -> tuple[str, str]:
+        """Nothing: a person's electrodes are not an accelerometer."""
+        return "", ""
+
     def judged(self, why_not: str) -> list[Publish]:
         """Publish nothing: there is no fault."""
         del why_not

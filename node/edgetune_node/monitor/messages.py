@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from edgetune_nas.bundle import Bundle
     from edgetune_node.config import AssetSection, Settings
-    from edgetune_node.contract import BrokerInfo, Evidence, NovelKind
+    from edgetune_node.contract import BrokerInfo, Evidence, ModeWord, NovelKind
     from edgetune_node.monitor.alarm_state import AlarmState
     from edgetune_node.monitor.gestures import SignEvent
 
@@ -50,7 +50,13 @@ def _asset_info(settings: AssetSection, subject: str) -> AssetInfo:
 
 
 def fault_message(
-    state: AlarmState, model: str | None, evidence: Evidence, *, unjudged: str, kind: NovelKind | None = None
+    state: AlarmState,
+    model: str | None,
+    evidence: Evidence,
+    *,
+    unjudged: str,
+    kind: NovelKind | None,
+    mode: ModeWord | None,
 ) -> Fault:
     """Return the alarm's state as a message.
 
@@ -64,6 +70,8 @@ def fault_message(
         Why the machine is not judged; empty while it is. Without an event it is not called healthy then.
     kind
         Of a novel event, whether it is fault-like.
+    mode
+        Whether the machine was heard healthy at this speed and load.
     """
     known = state.active or not unjudged
     return Fault(
@@ -75,6 +83,7 @@ def fault_message(
         class_since=state.class_since,
         candidates=[Candidate(class_=name, share=round(share, 3)) for name, share in state.candidates],
         kind=kind,
+        mode=mode,
         severity=state.severity if known else "unknown",
         severity_level=LEVEL[state.severity] if known else None,
         severity_from=list(state.severity_from),

@@ -35,12 +35,16 @@ class PhysicalSigns:
         Velocity and RMS over those of the healthy machine; None where one is not known.
     defect
         Whether the line of a bearing defect stands out.
+    unseen_mode
+        Whether the machine runs in a mode in which it was not heard healthy and nothing is fault-like: what is novel
+        then is most likely that.
     """
 
     zone: str | None = None
     velocity_growth: float | None = None
     growth: float | None = None
     defect: bool = False
+    unseen_mode: bool = False
 
     @property
     def reasons(self) -> dict[str, Severity]:

@@ -38,6 +38,11 @@ class TaskMonitor(Protocol):
         """Problem for ``health`` that only this task sees; None if there is none."""
         ...
 
+    @property
+    def sensor(self) -> tuple[str, str]:
+        """Quality that the sensor gives every window, and why, for people; both empty while it is sound."""
+        ...
+
     def paused(self, context: Context) -> str:
         """Return why nothing is classified although samples come; empty if it is."""
         ...

@@ -83,6 +83,6 @@ BEARINGS: dict[str, BearingGeometry] = {
 
 6203 (Paderborn University), 6203-2RS and 6205-2RS (Case Western Reserve, SKF), 6804 (FEMTO-ST, NSK), ER-16K
 (SpectraQuest's machinery fault simulator, Rexnord), NICE (MFPT), UER204 (XJTU-SY, LDK), ZA-2115 (IMS, Rexnord).
-Others by their geometry, or by the orders that their maker gives: catalogues do not print balls, and lists that are copied from
-one page to the next contradict each other.
+Others by their geometry, or by the orders that their maker gives: catalogues do not print balls, and lists that are
+copied from one page to the next contradict each other.
 """

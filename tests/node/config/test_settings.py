@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-import structlog
 from pydantic import BaseModel
 
 from edgetune_node.config import secret_files
@@ -89,6 +88,7 @@ def test_the_example_has_every_table() -> None:
         "asset",
         "asset.window",
         "asset.source",
+        "asset.source.duty",
         "asset.machine",
         "asset.alarm",
         "asset.sign",
@@ -414,19 +414,12 @@ def test_a_secret_file_that_does_not_end_is_named(tmp_path: Path, monkeypatch: p
 # ---- settings of before ------------------------------------------------------------------------------------------
 
 
-def test_the_votes_of_0_1_0_become_seconds_and_the_log_says_which(tmp_path: Path) -> None:
-    with structlog.testing.capture_logs() as logs:
-        settings = load(tmp_path, SMALL + "[asset.alarm]\nvotes = 16\nwindow = 20\nlatch = true\n")
-    alarm = settings.asset[0].alarm
-    assert (alarm.raise_after_s, alarm.clear_after_s, alarm.latch) == (0.6827, 0.768, True)
-    (told,) = logs
-    assert (told["log_level"], told["old"], told["raise_after_s"], told["clear_after_s"]) == (
-        "warning",
-        "votes, window",
-        0.6827,
-        0.768,
-    )
-    assert "[asset.alarm]" in told["advice"]
+def test_the_votes_of_0_1_0_become_seconds_and_it_is_told_which(tmp_path: Path) -> None:
+    asset = load(tmp_path, SMALL + "[asset.alarm]\nvotes = 16\nwindow = 20\nlatch = true\n").asset[0]
+    assert (asset.alarm.raise_after_s, asset.alarm.clear_after_s, asset.alarm.latch) == (0.6827, 0.768, True)
+    assert "alarm.votes, window of version 0.1.0" in asset.replaced
+    assert "raise_after_s = 0.6827, clear_after_s = 0.768" in asset.replaced
+    assert load(tmp_path, SMALL).asset[0].replaced == ""
 
 
 def test_the_hop_counts_where_votes_become_seconds(tmp_path: Path) -> None:

@@ -241,7 +241,9 @@ def test_whatever_a_sensor_says_the_node_goes_on_and_knows_what_it_knew(damage: 
     assert len(broken) == 100
     assert {found["class"] for found in broken} <= {"normal", "unknown"}
     after = hear(bench.random.normal(0, 1, (1, 6400)))
-    assert {found["class"] for found in said(after, "classification")[1:]} == {"normal"}
+    judged = [found for found in said(after, "classification")[1:] if "sensor_saturated" not in found["quality"]]
+    assert {found["class"] for found in judged} == {"normal"}
+    assert len(judged) > 30  # a range that was too small is believed again after some seconds
     bench.clock.now += 60
     (fault,) = said(bench.handle(Tick()), "fault")
     assert fault["active"] is False

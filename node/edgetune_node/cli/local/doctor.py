@@ -68,7 +68,8 @@ def doctor(
             findings = examine(settings)
     else:
         findings = examine(settings)
-    _report([Finding("configuration", "ok", f"{config} is right"), *findings], console, as_json=as_json)
+    replaced = [Finding("configuration", "warning", each.replaced) for each in settings.asset if each.replaced]
+    _report([Finding("configuration", "ok", f"{config} is right"), *replaced, *findings], console, as_json=as_json)
     if any(finding.level == "problem" for finding in findings):
         raise typer.Exit(1)
 

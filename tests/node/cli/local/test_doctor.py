@@ -74,6 +74,14 @@ def test_a_healthy_node_to_be_has_no_problems(broker: Any, cli: Any, configure: 
     assert of(ended, "models press")[0]["seen"] == "no model in use"
 
 
+def test_settings_of_before_that_were_converted_are_named(broker: Any, cli: Any, configure: Any) -> None:
+    ended = cli("doctor", "--config", configure(broker, f"{SIMULATED}[asset.alarm]\nvotes = 8\n"), "--json")
+    assert ended.code == 0, ended.out
+    right, replaced = of(ended, "configuration")
+    assert (right["level"], replaced["level"]) == ("ok", "warning")
+    assert "alarm.votes of version 0.1.0 became raise_after_s = " in replaced["seen"]
+
+
 def test_a_broker_on_another_machine_is_a_warning_until_it_is_asked_for_by_name() -> None:
     found = doctor._broker(MqttSection(host="broker", insecure=["anonymous"]), Limits())
     assert (found.level, found.seen) == ("warning", "broker:1883 takes MQTT 5")
