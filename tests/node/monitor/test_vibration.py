@@ -296,7 +296,7 @@ def test_a_machine_is_described_by_catalogue_geometry_or_orders() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"bearing": "6205"}, "6205-2RS"),
+        ({"bearing": "6299"}, "6205-2RS"),
         ({"bearing": {"balls": 9.0}}, "pitch_diameter"),
         ({"bearing": {"balls": 2.0, "ball_diameter": 1.0, "pitch_diameter": 5.0}}, "three balls"),
         ({"bearing": {"balls": 9.0, "ball_diameter": 9.0, "pitch_diameter": 5.0}}, "three balls"),
