@@ -1,4 +1,4 @@
-"""Tells another mode of operation from a fault as far as that can be told: by speed and load, and by impulsiveness."""
+"""Distinguishes another mode of operation from a fault as far as possible: by speed and load, and by impulsiveness."""
 
 from __future__ import annotations
 

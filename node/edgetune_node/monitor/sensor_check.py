@@ -1,4 +1,4 @@
-"""Tells a sensor that came loose, died, saturates or picks up the mains from a machine in fault."""
+"""Recognises a sensor that came loose, died, saturates or picks up the mains, so that it is not called a fault."""
 
 from __future__ import annotations
 

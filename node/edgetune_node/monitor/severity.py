@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 SEVERITIES: Final[tuple[Severity, ...]] = ("none", "watch", "warning", "alarm", "danger")
 """Severities from the least on; the place of one is its ``severity_level``."""
 LEVEL: Final[Mapping[Severity, int]] = {severity: level for level, severity in enumerate(SEVERITIES)}
-GROWTH: Final[Mapping[float, Severity]] = {10.0: "danger", 4.0: "alarm", 2.0: "warning"}
-"""Times the RMS of the healthy machine from which a fault is at least so severe: 6, 12 and 20 dB, as alarm limits of
-vibration departments have them. They decide only within an event."""
+GROWTH: Final[Mapping[float, Severity]] = {4.0: "alarm", 2.0: "warning"}
+"""Times the RMS of the healthy machine from which a fault is at least so severe: 6 and 12 dB. They decide within an
+event. Growth alone is no danger: on a quiet rig (HIT) the smallest defect has more than ten times the healthy RMS."""
 ZONES: Final[Mapping[str, Severity]] = {"D": "danger", "C": "alarm"}
 """ISO 20816: D does damage, in C a machine may not run for long."""
 ZONE_GROWTH: Final = 1.25

@@ -22,7 +22,7 @@ ROUNDING: Final = 1e-9
 
 
 class Cadence:
-    """Tells for how many seconds a window stands, in a stream or in snapshots.
+    """Seconds for which a window stands, in a stream or in snapshots.
 
     A window of a stream stands for its hop. A snapshot stands for the time since the one before; its windows share it.
 

@@ -252,7 +252,7 @@ def test_the_severity_rises_at_once_and_falls_when_it_was_lower_long_enough() ->
     [
         (PhysicalSigns(growth=1.9), "warning"),
         (PhysicalSigns(growth=4.0), "alarm"),
-        (PhysicalSigns(growth=11.0), "danger"),
+        (PhysicalSigns(growth=11.0), "alarm"),
         (PhysicalSigns(zone="C"), "alarm"),
         (PhysicalSigns(zone="D", velocity_growth=1.0), "warning"),
         (PhysicalSigns(defect=True), "alarm"),

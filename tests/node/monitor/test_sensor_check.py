@@ -78,7 +78,7 @@ SOUND: dict[str, Callable[[], Any]] = {
     "ten times as loud": lambda: healthy() + RANDOM.normal(0, 2, (3, HZ)),
     "a fifth of the load": lambda: (healthy() - [[0], [0], [1]]) * 0.2 + [[0], [0], [1]],
     "unbalance of an induction motor near the mains": lambda: hum(49.2),
-    "shocks that clip": lambda: np.clip(30 * healthy(), -8, 8),
+    "shocks that clip": lambda: np.clip(30 * (healthy() - GRAVITY) + GRAVITY, -8, 8),
     "shocks": lambda: healthy() + 30 * (RANDOM.random((3, HZ)) > 0.99) * RANDOM.normal(0, 1, (3, HZ)),
     "a little drift by temperature": lambda: healthy() + 0.08,
 }
