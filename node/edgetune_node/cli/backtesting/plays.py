@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from edgetune_signal import RecordingError, read_recording
+from edgetune_signal.files import ImportOptions, find_files, open_file, plan_labels, whole_recording
 from edgetune_signal.recordings import is_snapshots, open_npz, read_snapshots
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Play:
             for number, start_s in enumerate(series.time_s.tolist()):
                 yield Piece(start_s, series.snapshot(number), gap=number > 0)
             return
-        recording = read_recording(self.path)
+        recording = _read(self.path, self.label)
         block = max(1, round(BLOCK_S * recording.rate_hz))
         for start in range(0, recording.samples.shape[1], block):
             yield Piece(start / recording.rate_hz, recording.samples[:, start : start + block], gap=False)
@@ -91,7 +92,7 @@ class Play:
         RecordingError
             It is of a wrong shape, or names a class that there is not.
         """
-        if self.snapshots:
+        if self.snapshots or self.path.suffix != ".npz":
             return None
         with open_npz(self.path) as npz:
             if "cue" not in npz.names:
@@ -116,10 +117,10 @@ def find_plays(data: Path) -> list[Play]:
     RecordingError
         There are none, one cannot be read, or they are not of one kind of signal.
     """
-    files = sorted(data.glob("*.npz")) if data.is_dir() else [data]
-    if not files:
-        raise RecordingError(f"{data}: holds no .npz recordings (folders inside it are not searched)")
-    plays = [_play(path) for path in files]
+    if not data.exists():
+        raise RecordingError(f"{data}: there is no such file or folder")
+    own = sorted(data.glob("*.npz")) if data.is_dir() else [data] if data.suffix == ".npz" else []
+    plays = [_play(path) for path in own] or [_foreign(path, label) for path, label in _labelled(data)]
     first = plays[0]
     for play in plays:
         for name in ("channels", "rate_hz", "unit"):
@@ -133,6 +134,24 @@ def find_plays(data: Path) -> list[Play]:
 
 def _play(path: Path) -> Play:
     return _series(path, read_snapshots(path)) if is_snapshots(path) else _recording(path, read_recording(path))
+
+
+def _labelled(data: Path) -> list[tuple[Path, str | None]]:
+    """Find files of other programs; classes are folders where there are several, else names, as a search has them."""
+    if data.is_file():
+        return [(data, None)]
+    files = find_files([data])
+    options = ImportOptions(label_from="folder" if len({file.parent for file in files}) > 1 else "name")
+    labels = plan_labels([data], options)
+    return [(file, labels[file].label) for file in files]
+
+
+def _foreign(path: Path, label: str | None) -> Play:
+    return _recording(path, _read(path, label))
+
+
+def _read(path: Path, label: str | None) -> Recording:
+    return read_recording(path) if path.suffix == ".npz" else whole_recording(path, open_file(path), label=label)
 
 
 def _series(path: Path, series: SnapshotSeries) -> Play:

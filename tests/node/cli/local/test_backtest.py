@@ -123,6 +123,23 @@ alarm = {{ raise_after_s = 3, clear_after_s = 5 }}
     assert event["raised_s"] == pytest.approx(3, abs=0.3)
 
 
+def test_files_of_other_programs_are_played_as_they_are(
+    cli: Callable[..., Any], bundle: Bundle, tmp_path: Path
+) -> None:
+    samples = np.random.default_rng(0).normal(size=5000)
+    for label in ("normal", "inner"):
+        folder = tmp_path / "data" / label
+        folder.mkdir(parents=True)
+        lines = [f"{at / RATE:.4f};{value:.6f}" for at, value in enumerate(samples)]
+        (folder / f"pump_{label}.csv").write_text("\n".join(["time [s];acceleration [g]", *lines]), encoding="utf-8")
+    found = run(cli, bundle.path, tmp_path / "data", "--each", *TIMES)
+    assert {(each["name"], each["label"], each["alarmed"]) for each in found["recordings"]} == {
+        ("pump_normal", "normal", True),
+        ("pump_inner", "inner", True),
+    }
+    assert found["healthy_seconds"] == 5
+
+
 def test_snapshots_count_by_their_interval(cli: Callable[..., Any], bundle: Bundle, tmp_path: Path) -> None:
     samples = np.random.default_rng(0).integers(-1000, 1000, (40, 1, 128)).astype(np.int16)
     path = tmp_path / "series.npz"
@@ -151,7 +168,7 @@ def test_a_page_shows_what_happened(cli: Callable[..., Any], bundle: Bundle, tmp
     ("arguments", "code", "reason"),
     [
         (("{data}",), 2, "give BUNDLE and DATA"),
-        (("{bundle}", "{empty}"), 1, "holds no .npz recordings"),
+        (("{bundle}", "{empty}"), 1, "empty: holds no"),
         (("{bundle}", "{other}"), 1, "does not fit"),
         (("{bundle}", "{mixed}"), 1, "play them apart"),
     ],
