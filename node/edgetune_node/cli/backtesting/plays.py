@@ -36,7 +36,10 @@ class Piece:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cue:
-    """What a person was asked to do at each sample: 0 is rest, k the k-th of ``classes``."""
+    """What a person was asked to do at each sample: 0 is rest, k the k-th of ``classes``.
+
+    Of a file that names no ``cue_classes`` everything but rest is the file's label.
+    """
 
     values: NDArray[np.int64]
     classes: tuple[str, ...]
@@ -98,9 +101,11 @@ class Play:
             if "cue" not in npz.names:
                 return None
             values, samples = npz.array("cue"), npz.shape("samples")[1]
-            names: Any = npz.array("cue_classes").tolist() if "cue_classes" in npz.names else [self.label]
+            names: Any = npz.array("cue_classes").tolist() if "cue_classes" in npz.names else None
         if values.shape != (samples,) or values.dtype.kind not in "iu":
             raise RecordingError(f"{self.path}: cue must be a whole number for each of {samples} samples")
+        if names is None:
+            return Cue((values != 0).astype(np.int64), (self.label,))
         classes = tuple(str(name) for name in names)
         if values.min() < 0 or values.max() > len(classes):
             raise RecordingError(

@@ -24,6 +24,7 @@ from edgetune_node.terminal import json_errors, parse_seconds, print_json
 
 if TYPE_CHECKING:
     from edgetune_nas.bundle import Bundle
+    from edgetune_nas.card import ModelCard
     from edgetune_node.cli.backtesting.plays import Play
 
 MOST_SHOWN = 60
@@ -67,7 +68,7 @@ def backtest(
     with json_errors(wanted=as_json):
         folder, data = _bundle_and_data(paths, config)
         plays = find_plays(data)
-        section, bundle = _subject(folder, config, asset, plays[0])
+        section, bundle = _subject(folder, config, asset, plays)
         section = _changed(section, raise_after, clear_after, hop)
         first = plays[0]
         bundle.check_fits(
@@ -98,7 +99,9 @@ def _bundle_and_data(paths: list[Path], config: Path | None) -> tuple[Path | Non
     return (paths[0] if len(paths) == most else None), paths[-1]
 
 
-def _subject(folder: Path | None, config: Path | None, asset: str | None, play: Play) -> tuple[AssetSection, Bundle]:
+def _subject(
+    folder: Path | None, config: Path | None, asset: str | None, plays: list[Play]
+) -> tuple[AssetSection, Bundle]:
     """Return the asset and its model."""
     bundle = None if folder is None else load_bundle(folder)
     if config is not None:
@@ -114,10 +117,24 @@ def _subject(folder: Path | None, config: Path | None, asset: str | None, play: 
         task=bundle.card.task,
         channels=takes.channels,
         rate_hz=takes.rate_hz,
-        unit=play.unit or takes.unit,
+        unit=plays[0].unit or takes.unit,
+        rest_class=_rest_class(bundle.card, plays),
         window={"length": takes.length, "hop": takes.length},  # type: ignore[arg-type]
     )
     return section, bundle
+
+
+def _rest_class(card: ModelCard, plays: list[Play]) -> str | None:
+    """Return the class that is no fault or no sign, where it has another name than a node's default.
+
+    A model of one class knows health alone. Rest is what a person was recorded with and asked for nothing.
+    """
+    if len(card.classes) == 1:
+        return card.classes[0]
+    if card.task == "fault" or "rest" in card.classes:
+        return None
+    cues = ((play.label, play.cue()) for play in plays if play.label in card.classes)
+    return next((label for label, cue in cues if cue is not None and not cue.values.any()), None)
 
 
 def _section(assets: list[AssetSection], wanted: str | None) -> AssetSection:

@@ -276,6 +276,12 @@ def test_a_cue_of_one_class_names_the_label(tmp_path: Path) -> None:
     found = play.cue()
     assert isinstance(found, Cue)
     assert cue_spans(found, play.rate_hz) == [("g1", 1.0, 2.0)]
-    write_recording(tmp_path / "a.npz", Recording(np.zeros((1, 4), np.float32), 2.0, "g1"), {"cue": 2 * values})
+    path = tmp_path / "a.npz"
+    recording = Recording(np.zeros((1, 4), np.float32), 2.0, "g2")
+    write_recording(path, recording, {"cue": 2 * values})
+    found = find_plays(tmp_path)[0].cue()
+    assert isinstance(found, Cue)
+    assert cue_spans(found, 2.0) == [("g2", 1.0, 2.0)]
+    write_recording(path, recording, {"cue": 2 * values, "cue_classes": np.array(["g1"])})
     with pytest.raises(RecordingError, match="cue_classes has 1 names"):
         Play.cue(find_plays(tmp_path)[0])
