@@ -16,11 +16,13 @@ from edgetune_node.contract.parts import (
     BrokerInfo,
     DefectAmplitude,
     Drift,
+    OtherDefect,
     SpeedOrigin,
     TimeOrigin,
     Timestamp,
     TrendWord,
 )
+from edgetune_node.contract.spectrum import Spectrum
 
 Phase = Literal["uncalibrated", "monitoring", "recording", "queued", "searching", "deploying", "failed"]
 CalibrationPhase = Literal[
@@ -195,6 +197,7 @@ class Vibration(Message):
     defect_hz: float | None = None
     defect_amplitude: float | None = None
     defect_over_floor: float | None = None
+    other_defects: list[OtherDefect] = Field([], description="Defects that it may be instead of `defect`.")
     defects: dict[str, DefectAmplitude] = Field({})
     quality: list[str]
 
@@ -286,6 +289,7 @@ MESSAGES: tuple[type[Message], ...] = (
     Sign,
     Emg,
     Vibration,
+    Spectrum,
     Model,
     CalibrationStatus,
     Response,

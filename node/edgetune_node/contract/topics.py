@@ -16,6 +16,8 @@ ASSET_COMMANDS = (
     "label",
     "profile",
     "deploy",
+    "capture",
+    "history",
 )
 NODE_LEAVES = ("status", "info", "health")
 ASSET_LEAVES = ("state", "classification", "fault", "sign", "vibration", "emg", "model", "calibration")
