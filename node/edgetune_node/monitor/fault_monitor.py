@@ -196,12 +196,12 @@ class FaultMonitor:
         return [self._fault(self._alarm.state, Durability.TELEMETRY)]
 
     def acknowledge(self, event: str | None, by: str, comment: str) -> list[Publish]:
-        """Note that a person has seen the fault; raise ``ValueError`` if there is none to acknowledge."""
+        """Note that a person has seen the fault; raise `Refused` if there is none to acknowledge."""
         state = self._alarm.acknowledge(event, by, comment, self._clock.utc())
         return [self._fault(state, Durability.RARE)]
 
     def shelve(self, command: Shelve) -> list[Publish]:
-        """Suppress the alarm of a class of faults for a time; raise ``ValueError`` if that cannot be."""
+        """Suppress the alarm of a class of faults for a time; raise `Refused` if that cannot be."""
         now = self._clock.utc()
         until = now + timedelta(seconds=command.seconds)
         now_s = self._clock.monotonic()

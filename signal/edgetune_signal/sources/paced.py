@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -56,8 +57,10 @@ class SelectFile:
             The file cannot be read.
         """
         try:
-            stat = self._path.stat()
-            seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            found = self._path.stat()
+            if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
+                raise SourceError(f"select_file {self._path} is no file; write the name into one")
+            seen = (found.st_mtime_ns, found.st_size, found.st_ino)
             if seen == self._seen:
                 return None
             self._seen = seen
