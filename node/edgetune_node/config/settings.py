@@ -36,7 +36,7 @@ from edgetune_node.config.machine import MachineSection
 from edgetune_node.config.search import SearchSection
 from edgetune_node.config.secret_files import VARIABLES, secret_folders, unreadable_secrets
 from edgetune_node.config.small_files import read_small_file
-from edgetune_node.contract import Severity, problems
+from edgetune_node.contract import NODE_LEAVES, Severity, problems
 from edgetune_node.errors import ConfigError
 from edgetune_signal import StreamSpec
 
@@ -62,7 +62,6 @@ OTHER_VARIABLES = {
     )
 }
 """What tests and docker/compose.yaml read, and no node does."""
-LEAVES = {"status", "info", "health", "cmd", "resp"}
 
 
 class _Section(BaseModel):
@@ -260,7 +259,7 @@ class AssetSection(_Section):
     @field_validator("id")
     @classmethod
     def _not_a_leaf(cls, name: str) -> str:
-        if name in LEAVES:
+        if name in (*NODE_LEAVES, "cmd", "resp"):
             raise ValueError(f"{name!r} is the name of one of the node's own topics; choose another")
         return name
 

@@ -68,11 +68,20 @@ from .parts import (
     iso as iso,
 )
 from .schemas import generate as generate, write_schemas as write_schemas
-from .signatures import PROPERTY as PROPERTY, refusal as refusal, seal as seal, sign as sign, unseal as unseal
+from .signatures import (
+    PROPERTY as PROPERTY,
+    check_signature as check_signature,
+    refusal as refusal,
+    seal as seal,
+    sign as sign,
+    unseal as unseal,
+)
 from .spectrum import Spectrum as Spectrum
 from .topics import (
     ASSET_COMMANDS as ASSET_COMMANDS,
+    ASSET_LEAVES as ASSET_LEAVES,
     MAX_RESPONSE_TOPIC_BYTES as MAX_RESPONSE_TOPIC_BYTES,
     NODE_COMMANDS as NODE_COMMANDS,
+    NODE_LEAVES as NODE_LEAVES,
     Topics as Topics,
 )

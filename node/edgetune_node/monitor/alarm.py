@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from edgetune_node.contract import NOVEL, UNKNOWN
+from edgetune_node.errors import Refused
 from edgetune_node.monitor.alarm_state import AlarmChange, AlarmState, moved_back
 from edgetune_node.monitor.severity import LEVEL, NO_SIGNS, SeverityHold, most_severe
 from edgetune_node.monitor.shelving import ShelfClock, ShelvedClass
@@ -66,7 +67,7 @@ class Alarm:
     new_event_id
         Gives an identifier that was never given before.
     restored
-        Last state before the node stopped. A fault stays as it is until it has been away for ``clear_after_s``.
+        Last state before the node stopped.
     hop_s
         Seconds from one window to the next of an unbroken stream.
     """
@@ -100,6 +101,11 @@ class Alarm:
     def state(self) -> AlarmState:
         """The condition as it stands, with the newest vote counted."""
         return self._state
+
+    @property
+    def suspected(self) -> bool:
+        """Whether a fault is active, or the last votes are mostly for one that is not raised yet."""
+        return self._state.active or self._sick is not None
 
     def observe(
         self, class_: str, confidence: float, time: datetime, signs: PhysicalSigns = NO_SIGNS
@@ -158,17 +164,17 @@ class Alarm:
 
         Raises
         ------
-        ValueError
+        Refused
             No fault is active, another one is, or somebody has acknowledged it already.
         """
         state = self._state
         if not state.active:
             ended = f"; event {state.event} has ended" if state.event is not None else ""
-            raise ValueError(f"no fault is active{ended}; there is nothing to acknowledge")
+            raise Refused(f"no fault is active{ended}; there is nothing to acknowledge")
         if event is not None and event != state.event:
-            raise ValueError(f"event {event!r} is not active; the active one is {state.event!r} ({state.class_})")
+            raise Refused(f"event {event!r} is not active; the active one is {state.event!r} ({state.class_})")
         if state.acknowledged:
-            raise ValueError(f"event {state.event!r} is already acknowledged by {state.acknowledged_by}")
+            raise Refused(f"event {state.event!r} is already acknowledged by {state.acknowledged_by}")
         state = replace(state, acknowledged=True, acknowledged_by=by, acknowledged_at=time, comment=comment)
         self._state = self._ended(state, time) if state.latched else state
         return self._state
@@ -202,16 +208,16 @@ class Alarm:
 
         Raises
         ------
-        ValueError
+        Refused
             There is no such class to shelve or to take off the shelf, or too many are shelved.
         """
         state = self._state
         if class_ is None:
             if not state.active:
-                raise ValueError("no fault is active; name the class that is to be shelved")
+                raise Refused("no fault is active; name the class that is to be shelved")
             class_ = state.class_
         if self._is_healthy(class_):
-            raise ValueError(f"class {class_!r} is no fault; there is nothing to shelve")
+            raise Refused(f"class {class_!r} is no fault; there is nothing to shelve")
         shelves = self._shelf_clock.put(state.shelves, ShelvedClass(class_, until, by, comment), time, now_s)
         self._state = self._marked(replace(state, shelves=shelves))
         return self._state
@@ -255,17 +261,14 @@ class Alarm:
             return AlarmChange("cleared", self._ended(state, time))
         revised = self._revised(state, time) if present else state
         graded, risen = self._graded(revised, signs)
-        kind: ChangeKind | None = "risen" if risen else None
-        if kind is None and revised.class_ != state.class_:
-            kind = "revised"
-        if kind is None and graded.severity != state.severity:
-            kind = "fallen"
-        if kind is None and self._state.latched and not state.latched:
-            kind = "returned"
-        if kind is None:
-            self._state = graded
-            return None
-        return AlarmChange(kind, graded)
+        kinds: dict[ChangeKind, bool] = {
+            "risen": risen,
+            "revised": revised.class_ != state.class_,
+            "fallen": graded.severity != state.severity,
+            "returned": state.latched != self._state.latched,
+        }
+        self._state = graded
+        return next((AlarmChange(kind, graded) for kind, is_so in kinds.items() if is_so), None)
 
     def _present(self) -> bool:
         """Whether a fault has lasted long enough to be raised."""

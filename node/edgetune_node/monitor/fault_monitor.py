@@ -121,10 +121,10 @@ class FaultMonitor:
         self._novelty.hear(window, verdict.distance, self._alarm.state, self._clock.monotonic())
         if verdict.shares:
             self._confidence.hear(confidence)
-        if verdict.inference_us is not None and not self._alarm.state.active:
+        if verdict.inference_us is not None and not self._alarm.suspected:
             healthy = verdict.shares.get(self._settings.healthy_class, verdict.told[1]) if verdict.shares else None
             self._drift.hear(healthy, verdict.distance)
-            if class_ == self._settings.healthy_class and not self._alarm.state.votes:
+            if class_ == self._settings.healthy_class:
                 self._modes.hear(self._context)
         return messages
 
@@ -141,7 +141,7 @@ class FaultMonitor:
         found = self._vibration.look(self._clock.monotonic(), context, rate_off=rate_off, healthy=healthy)
         if found is None:
             return []
-        if not self._alarm.state.active and not rate_off:
+        if not self._alarm.suspected and not rate_off:
             self._drift.look(found)
         self._impulsive.look(found.indicators.kurtosis)
         self._signs = self._severity_signs()
@@ -197,12 +197,12 @@ class FaultMonitor:
         return [self._fault(self._alarm.state, Durability.TELEMETRY)]
 
     def acknowledge(self, event: str | None, by: str, comment: str) -> list[Publish]:
-        """Note that a person has seen the fault; raise ``ValueError`` if there is none to acknowledge."""
+        """Note that a person has seen the fault; raise `Refused` if there is none to acknowledge."""
         state = self._alarm.acknowledge(event, by, comment, self._clock.utc())
         return [self._fault(state, Durability.RARE)]
 
     def shelve(self, command: Shelve) -> list[Publish]:
-        """Suppress the alarm of a class of faults for a time; raise ``ValueError`` if that cannot be."""
+        """Suppress the alarm of a class of faults for a time; raise `Refused` if that cannot be."""
         now = self._clock.utc()
         until = now + timedelta(seconds=command.seconds)
         now_s = self._clock.monotonic()
@@ -223,7 +223,7 @@ class FaultMonitor:
 
     def _look_at_sensor(self, samples: Samples, context: Context) -> None:
         """Hold some samples against the sensor's baseline."""
-        healthy = not self._why and not self._alarm.state.active
+        healthy = not self._why and not self._alarm.suspected
         rpm = context.shaft_rpm if context.shaft_rpm is not None else self._settings.machine.shaft_rpm
         self._sensor.look(samples, healthy=healthy, shaft_hz=None if rpm is None else rpm / 60)
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from edgetune_node.errors import Refused
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -44,19 +46,17 @@ class ShelfClock:
 
         Raises
         ------
-        ValueError
+        Refused
             The class is not shelved, or too many are.
         """
         class_, until = shelf.class_, shelf.until
         others = tuple(each for each in shelves if each.class_ != class_)
         if until > time:
             if len(others) >= MOST_SHELVED:
-                raise ValueError(
-                    f"{MOST_SHELVED} classes are shelved, the most there may be; end one (seconds: 0) first"
-                )
+                raise Refused(f"{MOST_SHELVED} classes are shelved, the most there may be; end one (seconds: 0) first")
             others = (*others, replace(shelf, seconds=(until - time).total_seconds()))
         elif len(others) == len(shelves):
-            raise ValueError(f"class {class_!r} is not shelved")
+            raise Refused(f"class {class_!r} is not shelved")
         self._ends_s.pop(class_, None)
         if now_s is not None and until > time:
             self._ends_s[class_] = now_s + (until - time).total_seconds()

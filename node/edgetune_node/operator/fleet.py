@@ -7,6 +7,8 @@ from typing import Any
 
 from edgetune_nas.bundle import sentence
 from edgetune_node.contract import (
+    ASSET_LEAVES,
+    NODE_LEAVES,
     CalibrationStatus,
     Classification,
     Fault,
@@ -20,8 +22,6 @@ from edgetune_node.contract import (
 )
 from edgetune_node.operator.decode import read_message
 
-NODE_LEAVES = ("status", "info", "health")
-ASSET_LEAVES = ("state", "classification", "fault", "sign", "vibration", "emg", "model", "calibration")
 _READ: dict[str, type[Message]] = {
     "state": State,
     "classification": Classification,

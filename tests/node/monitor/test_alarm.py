@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings as hypothesis_settings, stra
 
 from edgetune_node.config.settings import AlarmSection
 from edgetune_node.contract.fault import Fault
+from edgetune_node.errors import Refused
 from edgetune_node.monitor.alarm import CLEAR_SHARE, RAISE_SHARE, Alarm
 from edgetune_node.monitor.alarm_state import AlarmState
 from edgetune_node.monitor.severity import PhysicalSigns
@@ -68,6 +69,16 @@ def test_a_pause_of_hours_is_no_time_in_which_a_fault_was_heard() -> None:
     assert changes(alarm, ["inner"] * 3, start_s=7200, step_s=0.1) == []
     assert changes(alarm, ["inner"] * 3, start_s=14_400, step_s=0.1) == []
     assert alarm.state.active is False
+
+
+def test_a_fault_is_suspected_before_it_is_raised() -> None:
+    alarm = alarm_of()
+    play(alarm, ["normal"] * 5)
+    assert not alarm.suspected
+    play(alarm, ["inner"] * 2, start_s=5)
+    assert alarm.suspected
+    play(alarm, ["normal"] * 3, start_s=7)
+    assert not alarm.suspected
 
 
 def test_errors_that_are_rare_among_windows_without_a_vote_never_add_up_to_a_fault() -> None:
@@ -328,17 +339,17 @@ def test_a_latched_fault_that_comes_back_is_the_same_event_whatever_its_class(ba
 
 def test_there_is_nothing_to_acknowledge_without_a_fault() -> None:
     alarm = alarm_of()
-    with pytest.raises(ValueError, match="no fault is active"):
+    with pytest.raises(Refused, match="no fault is active"):
         alarm.acknowledge(None, "operator", "", at(0))
     play(alarm, ["inner"] * 5 + ["normal"] * 5)
-    with pytest.raises(ValueError, match="e1 has ended"):
+    with pytest.raises(Refused, match="e1 has ended"):
         alarm.acknowledge("e1", "operator", "", at(20))
 
 
 def test_another_event_than_the_active_one_is_not_acknowledged() -> None:
     alarm = alarm_of()
     play(alarm, ["inner"] * 5)
-    with pytest.raises(ValueError, match="'e9' is not active; the active one is 'e1'"):
+    with pytest.raises(Refused, match="'e9' is not active; the active one is 'e1'"):
         alarm.acknowledge("e9", "operator", "", at(6))
     assert not alarm.state.acknowledged
 
@@ -347,7 +358,7 @@ def test_a_fault_is_acknowledged_once() -> None:
     alarm = alarm_of()
     play(alarm, ["inner"] * 5)
     alarm.acknowledge("e1", "first", "", at(6))
-    with pytest.raises(ValueError, match="already acknowledged by first"):
+    with pytest.raises(Refused, match="already acknowledged by first"):
         alarm.acknowledge("e1", "second", "", at(7))
 
 

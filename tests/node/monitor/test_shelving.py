@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from alarms import alarm_of, at, play
 
+from edgetune_node.errors import Refused
 from edgetune_node.monitor.alarm_state import AlarmState
 from edgetune_node.monitor.shelving import MOST_SHELVED, ShelvedClass
 
@@ -118,10 +119,10 @@ def test_what_cannot_be_shelved_is_refused_by_name() -> None:
         ("normal", 60, "'normal' is no fault"),
         ("inner", 0, "'inner' is not shelved"),
     ):
-        with pytest.raises(ValueError, match=match):
+        with pytest.raises(Refused, match=match):
             alarm.shelve(class_, at(until), "operator", "", at(0))
     for number in range(MOST_SHELVED):
         alarm.shelve(f"c{number}", at(60), "operator", "", at(0))
-    with pytest.raises(ValueError, match="the most there may be"):
+    with pytest.raises(Refused, match="the most there may be"):
         alarm.shelve("one_more", at(60), "operator", "", at(0))
     assert len(alarm.shelve("c0", at(70), "operator", "", at(0)).shelves) == MOST_SHELVED
