@@ -71,7 +71,6 @@ from .schemas import generate as generate, write_schemas as write_schemas
 from .signatures import (
     PROPERTY as PROPERTY,
     check_signature as check_signature,
-    refusal as refusal,
     seal as seal,
     sign as sign,
     unseal as unseal,
