@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Adapt: TypeAlias = "Callable[[onnx.ModelProto], onnx.ModelProto]"
 """Returns a float model to quantise in the place of a quantised one."""
 
-FLOAT_OPERATIONS: Final = frozenset({"Add", "Gather", "GlobalLpPool", "Log", "LpPool", "Mul", "Softmax"})
+FLOAT_OPERATIONS: Final = frozenset({"Add", "Gather", "GlobalLpPool", "Log", "LpPool", "Mul", "ReduceL2", "Softmax"})
 """Operations that stay float: int8 kernels do not exist for it, or eight bits would cost the result its meaning."""
 
 VARIANTS: Final[dict[str, dict[str, Any]]] = {

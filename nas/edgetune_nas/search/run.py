@@ -15,6 +15,7 @@ from edgetune_nas.model import origins, search_space as space
 from edgetune_nas.search.engine import MOST_MEMBERS, Engine
 from edgetune_nas.search.finalists import first_quick_enough, kept_points, latency_of
 from edgetune_nas.search.goal import Goal
+from edgetune_nas.search.health import is_health, search_health
 from edgetune_nas.search.journal import Journal
 from edgetune_nas.search.loop import Exploration
 from edgetune_nas.search.progress import Monitor, SearchProgress
@@ -77,6 +78,9 @@ def search(
 ) -> SearchResult:
     """Search a network for ``dataset`` and write it as a bundle into ``out``.
 
+    Of one class alone it makes a health model (`edgetune_nas.search.health`); a library of other machines' health is
+    not used for it.
+
     Closed forms are asked first, so that something can be deployed after a second or two; then networks are trained
     until the time budget is nearly used, nothing better is found, or ``cancelled()``. The winner (most accurate on
     validation windows, the worst condition counting; the smaller of equal ones) is trained again on training and
@@ -122,6 +126,8 @@ def search(
     goal = goal or Goal()
     monitor = Monitor(budget.search_seconds, spent=spent_seconds, on_event=on_event, cancelled=cancelled, clock=clock)
     monitor.enter("loading")
+    if is_health(dataset, library, task):
+        return SearchResult(*search_health(dataset, budget, out, seed=seed, monitor=monitor, cancelled=cancelled), ())
     profile = PROFILES[task]
     parts = divide(dataset, library, seed, profile.find_kinds)
     del dataset, library  # the parts are copies: if the caller keeps no reference, nothing stands in memory twice

@@ -71,6 +71,8 @@ class Calibration:
         So long a take waits for samples.
     collected
         Takes that were stored before a restart interrupted the job; None where it is new.
+    healthy_class
+        Class of which alone a health model is made; None where there is no such model.
     doubt
         Says why a take can hardly be what its label says; None where it can.
     now
@@ -102,6 +104,7 @@ class Calibration:
         take_timeout_s: float = 30.0,
         collected: tuple[Path, ...] | None = None,
         doubt: Callable[[Recording], str | None] = lambda _: None,
+        healthy_class: str | None = None,
         now: float,
     ) -> None:
         self.job = job
@@ -111,7 +114,7 @@ class Calibration:
         self._subject = subject
         self._current_model = current_model
         self._current_classes = tuple(current_classes)
-        self._problems = check(command, stored, spec=spec, window=window)
+        self._problems = check(command, stored, spec=spec, window=window, healthy_class=healthy_class)
         classes: tuple[str, ...]
         countdown_s: float | None
         if isinstance(command, Record):
@@ -260,6 +263,9 @@ class Calibration:
             "accuracy": card.metrics.accuracy,
             "accuracy_low": card.metrics.accuracy_low,
             "accuracy_high": card.metrics.accuracy_high,
+            "kind": card.kind,
+            "false_alarms": card.metrics.false_alarms,
+            "supported_per_month": card.metrics.supported_per_month,
             "test_recordings": card.metrics.recordings,
             "tested_on": card.tested_on,
             "measured_before_refit": card.measured_before_refit,

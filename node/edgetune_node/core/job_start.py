@@ -48,7 +48,8 @@ def begin(
         With every reason why what is stored does not allow it.
     """
     settings = asset.settings
-    reasons = check(command, found.seconds, spec=settings.spec, window=settings.window.length)
+    healthy = None if settings.personal else settings.healthy_class
+    reasons = check(command, found.seconds, spec=settings.spec, window=settings.window.length, healthy_class=healthy)
     if isinstance(command, Recalibrate) and not command.accept_zone:
         reasons += found.doubts
     if reasons:
@@ -71,5 +72,6 @@ def begin(
         clip_level=settings.clip_level,
         collected=collected,
         doubt=partial(zone_warning, settings=settings),
+        healthy_class=healthy,
         now=now,
     )

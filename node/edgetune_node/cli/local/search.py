@@ -157,6 +157,8 @@ def _run(job: Job, *, shown: bool = True) -> dict[str, Any]:
 
 
 def _show(done: SearchDone) -> None:
+    if done.card.kind == "health":
+        typer.echo(f"only {done.card.classes[0]!r} has windows: this is a health model, which tells what is unlike it")
     Console().print(card_table(done.card))
     if done.speedup is not None:
         typer.echo(f"workers {done.workers}: {done.speedup:.2f} times as fast as one, their start included")

@@ -1,0 +1,10 @@
+from .choose import (
+    Candidate as Candidate,
+    Fitted as Fitted,
+    candidates as candidates,
+    choose as choose,
+    held_out as held_out,
+)
+from .detector import health_network as health_network, supported_per_month as supported_per_month
+from .folds import blocks as blocks, healthy_seconds as healthy_seconds
+from .shapes import HealthShape as HealthShape, health_shapes as health_shapes

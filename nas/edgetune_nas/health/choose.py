@@ -1,0 +1,106 @@
+"""Makes the health model of a machine: which shape hears a change best without alarming at health."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from edgetune_nas.health.detector import Whitening, crossed, features, fitted_levels, limit_of
+from edgetune_nas.health.folds import APART
+from edgetune_nas.health.imitation import imitations
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from edgetune_nas.health.shapes import HealthShape
+    from edgetune_nas.model import Floats, Layer
+
+IMITATED: Final = 96
+"""Healthy windows that changes are added to."""
+CLEARLY: Final = 0.05
+"""Share of imitated changes that a shape must find more than the first one, to be taken in its place."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A shape on the healthy windows: its features, and those of imitated changes, ``(windows, features)``."""
+
+    shape: HealthShape
+    frontend: tuple[Layer, ...]
+    healthy: NDArray[np.float64]
+    changed: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """A candidate with its centre and limit.
+
+    ``over`` is the share of cross-fitted healthy windows over the limit, ``heard`` that of imitated changes.
+    """
+
+    candidate: Candidate
+    whitening: Whitening
+    limit: float
+    over: float
+    heard: float
+
+
+def candidates(shapes: Sequence[HealthShape], x: Floats, seed: int) -> list[Candidate]:
+    """Compute the features of every shape."""
+    rng = np.random.default_rng(seed)
+    changed = imitations(x[np.linspace(0, len(x) - 1, min(len(x), IMITATED)).astype(np.int64)], rng)
+    found = []
+    for shape in shapes:
+        frontend, healthy = fitted_levels(shape, x)
+        found.append(Candidate(shape, frontend, healthy, features(frontend, changed)))
+    return found
+
+
+def choose(tried: Sequence[Candidate], block: NDArray[np.int64]) -> Fitted:
+    """Fit every candidate and return the best.
+
+    The first one stands unless another finds `CLEARLY` more imitated changes, and calls no more of health unlike it.
+    """
+    fits = [_fitted(each, block) for each in tried]
+    best = fits[0]
+    for each in fits[1:]:
+        if each.over <= fits[0].over and each.heard >= fits[0].heard + CLEARLY and each.heard > best.heard:
+            best = each
+    return best
+
+
+def held_out(tried: Sequence[Candidate], block: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Judge every block by a model that was chosen, fitted and limited on the other blocks alone.
+
+    Returns
+    -------
+    over, index
+        Whether each window is over the limit, and which window it is; windows that are in no block are left out.
+    """
+    over, indices = [], []
+    numbers = np.unique(block[block != APART])
+    for number in numbers:
+        judged = np.flatnonzero(block == number)
+        rest = np.where(block == number, APART, block)
+        model = choose(tried, rest) if len(numbers) > 2 else _fitted(tried[0], block)  # noqa: PLR2004 - one cannot judge itself
+        over.append(model.whitening.distances(model.candidate.healthy[judged]) > model.limit)
+        indices.append(judged)
+    return np.concatenate(over), np.concatenate(indices)
+
+
+def _fitted(candidate: Candidate, block: NDArray[np.int64]) -> Fitted:
+    """Fit to the windows of all blocks; where there is no block, as in the last fit, of all windows."""
+    distances, _ = crossed(candidate.healthy, block, candidate.shape.rank)
+    limit = limit_of(distances)
+    whitening = Whitening.fit(candidate.healthy[block != APART], candidate.shape.rank)
+    return Fitted(
+        candidate,
+        whitening,
+        limit,
+        over=float((distances > limit).mean()),
+        heard=float((whitening.distances(candidate.changed) > limit).mean()),
+    )

@@ -1,0 +1,175 @@
+"""A search where healthy windows are all there is: the shape of a health model, its limit, and its bundle."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgetune_nas.card import InputSpec, SearchSummary
+from edgetune_nas.errors import BudgetError, NasError
+from edgetune_nas.health import (
+    blocks,
+    candidates,
+    choose,
+    health_network,
+    health_shapes,
+    healthy_seconds,
+    held_out,
+    supported_per_month,
+)
+from edgetune_nas.model import plan
+from edgetune_nas.usage import peak_rss_bytes
+from edgetune_signal.datasets import INDEPENDENT, require_classes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgetune_nas.card import Budget, Cost, ModelCard, Task
+    from edgetune_nas.health import Candidate, Fitted, HealthShape
+    from edgetune_nas.search.progress import Monitor
+    from edgetune_signal.datasets import Dataset
+
+LIMITS = (("ram_bytes", "arena_bytes"), ("flash_bytes", "flash_bytes"), ("macs", "macs"))
+"""Fields of a budget, and of the cost that they limit."""
+VOTES, SHARE = 10, 0.8
+"""Consecutive windows, and the share of them over the limit, that count as a false alarm on held-out health."""
+
+
+def is_health(dataset: Dataset, library: Dataset | None, task: Task) -> bool:
+    """Return whether there is nothing but one class, of which a health model is made.
+
+    Raises
+    ------
+    RecordingError
+        When there is one class of signs: one sign alone is told from nothing.
+    """
+    if len({*dataset.classes, *(() if library is None else library.classes)}) > 1:
+        return False
+    if task != "fault":
+        require_classes(dataset, "the recordings")
+    return True
+
+
+def search_health(
+    dataset: Dataset, budget: Budget, out: Path, *, seed: int, monitor: Monitor, cancelled: Callable[[], bool]
+) -> tuple[Path, ModelCard]:
+    """Make a health model of ``dataset``, whose windows are all of one class, and write it as a bundle into ``out``.
+
+    Returns
+    -------
+    folder, card
+        Of the bundle.
+
+    Raises
+    ------
+    BudgetError
+        When no shape fits the budget.
+    DataError
+        When there are too few windows.
+    BundleError
+        When the bundle cannot be written.
+    NasError
+        When it was cancelled.
+    """
+    from edgetune_nas.bundle import health_metrics, recordings_of, write_health_bundle
+
+    began_cpu = time.process_time()
+    monitor.enter("closed_form")
+    block = blocks(dataset)
+    shape = dataset.channels, dataset.length
+    every = health_shapes(shape)
+    fitting, costs = _affordable(every, shape, budget)
+    tried = candidates(fitting, dataset.x, seed)
+    best = choose(tried, block)
+    over, index = held_out(tried, block)
+    if cancelled():
+        raise NasError("the search was stopped before the health model was done; what was recorded stays")
+    monitor.enter("exporting")
+    recording = recordings_of(dataset)
+    heard_s = healthy_seconds(dataset)
+    judged = None if recording is None else recording[index]
+    alarms = _alarms(dataset, over, index, block)
+    metrics = health_metrics(over, judged, heard_s, supported_per_month(alarms, heard_s))
+    summary = SearchSummary(
+        seed=seed,
+        candidates=len(every),
+        rejected=len(every) - len(fitting),
+        trained=0,
+        seconds=round(monitor.elapsed, 3),
+        cpu_seconds=round(time.process_time() - began_cpu, 3),
+        peak_rss_bytes=peak_rss_bytes(),
+        stopped_by="converged",
+        validation_accuracy=None,
+    )
+    card = write_health_bundle(
+        out,
+        network=health_network(shape, best.candidate.shape, best.candidate.frontend, best.whitening),
+        limit=best.limit,
+        known=dataset,
+        recording=recording,
+        input_spec=InputSpec(
+            channels=dataset.channels, length=dataset.length, rate_hz=dataset.rate_hz, unit=dataset.unit
+        ),
+        metrics=metrics,
+        tested_on="other_recordings" if _whole(dataset, block) else "later_in_the_same_recordings",
+        budget=budget,
+        search=summary,
+        data_fingerprint=dataset.fingerprint(),
+        created=datetime.now(UTC),
+        notes=_notes(best, tried, costs),
+    )
+    monitor.enter("done")
+    return out / f"model-{card.id}", card
+
+
+def _affordable(
+    shapes: tuple[HealthShape, ...], input_shape: tuple[int, int], budget: Budget
+) -> tuple[list[HealthShape], dict[str, Cost]]:
+    """Return the shapes within the budget, and what each costs."""
+    costs = {each.name: plan(input_shape, each.layers(input_shape)) for each in shapes}
+    fitting = list(shapes)
+    for limit, field in LIMITS:
+        asked = getattr(budget, limit)
+        if asked is None:
+            continue
+        smallest = min(getattr(costs[each.name], field) for each in fitting)
+        fitting = [each for each in fitting if getattr(costs[each.name], field) <= asked]
+        if not fitting:
+            raise BudgetError(limit, asked, smallest)
+    return fitting, costs
+
+
+def _whole(dataset: Dataset, block: NDArray[np.int64]) -> bool:
+    """Whether whole recordings judge one another."""
+    return all(len(np.unique(block[(dataset.group == group)])) == 1 for group in np.unique(dataset.group))
+
+
+def _alarms(dataset: Dataset, over: NDArray[np.bool_], index: NDArray[np.int64], block: NDArray[np.int64]) -> int:
+    """Count the held-out stretches of health (a block of a recording each) in which a node would have raised an alarm.
+
+    Windows without a place in a recording are one stretch a block.
+    """
+    placed = np.where(dataset.start[index] == INDEPENDENT, -1, dataset.group[index])
+    alarms = 0
+    for stretch in {*zip(placed.tolist(), block[index].tolist(), strict=True)}:
+        mine = np.flatnonzero((placed == stretch[0]) & (block[index] == stretch[1]))
+        judged = over[mine[np.argsort(dataset.start[index][mine], kind="stable")]].astype(np.float64)
+        length = min(VOTES, len(judged))
+        alarms += bool((np.convolve(judged, np.ones(length), "valid") >= SHARE * length).any())
+    return alarms
+
+
+def _notes(best: Fitted, tried: list[Candidate], costs: dict[str, Cost]) -> dict[str, Any]:
+    return {
+        "health": {
+            "shape": best.candidate.shape.name,
+            "imitated_changes_found": round(best.heard, 4),
+            "tried": {each.shape.name: {"arena_bytes": costs[each.shape.name].arena_bytes} for each in tried},
+        }
+    }
