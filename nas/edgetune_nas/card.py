@@ -10,6 +10,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeInt
 FORMAT: Literal[2] = 2
 """What is written; format 1 is read for ever."""
 MAX_SELF_TEST_WINDOWS: Final = 64
+FALSE_ALARMS_PER_MONTH: Final = 0.1
+"""False alarms a month that are wanted of a health model, unless somebody says otherwise: about one a year."""
 Task = Literal["fault", "sign"]
 Precision = Literal["float", "int8"]
 Kind = Literal["classes", "health"]

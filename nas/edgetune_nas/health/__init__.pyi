@@ -5,6 +5,10 @@ from .choose import (
     choose as choose,
     held_out as held_out,
 )
-from .detector import health_network as health_network, supported_per_month as supported_per_month
-from .folds import blocks as blocks, healthy_seconds as healthy_seconds
+from .detector import health_network as health_network
+from .folds import blocks as blocks
+from .limit import (
+    LimitRule as LimitRule,
+    supported_per_month as supported_per_month,
+)
 from .shapes import HealthShape as HealthShape, health_shapes as health_shapes

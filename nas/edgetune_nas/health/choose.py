@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edgetune_nas.health.detector import Whitening, crossed, features, fitted_levels, limit_of
+from edgetune_nas.health.detector import Whitening, crossed, features, fitted_levels
 from edgetune_nas.health.folds import APART
 from edgetune_nas.health.imitation import imitations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgetune_nas.health.limit import LimitRule
     from edgetune_nas.health.shapes import HealthShape
     from edgetune_nas.model import Floats, Layer
 
@@ -23,6 +24,8 @@ IMITATED: Final = 96
 """Healthy windows that changes are added to."""
 CLEARLY: Final = 0.05
 """Share of imitated changes that a shape must find more than the first one, to be taken in its place."""
+TWO: Final = 2
+"""Blocks of which neither can be limited without the other."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,12 +63,12 @@ def candidates(shapes: Sequence[HealthShape], x: Floats, seed: int) -> list[Cand
     return found
 
 
-def choose(tried: Sequence[Candidate], block: NDArray[np.int64]) -> Fitted:
+def choose(tried: Sequence[Candidate], block: NDArray[np.int64], rule: LimitRule) -> Fitted:
     """Fit every candidate and return the best.
 
     The first one stands unless another finds `CLEARLY` more imitated changes, and calls no more of health unlike it.
     """
-    fits = [_fitted(each, block) for each in tried]
+    fits = [_fitted(each, block, rule) for each in tried]
     best = fits[0]
     for each in fits[1:]:
         if each.over <= fits[0].over and each.heard >= fits[0].heard + CLEARLY and each.heard > best.heard:
@@ -73,29 +76,32 @@ def choose(tried: Sequence[Candidate], block: NDArray[np.int64]) -> Fitted:
     return best
 
 
-def held_out(tried: Sequence[Candidate], block: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+def held_out(
+    tried: Sequence[Candidate], block: NDArray[np.int64], rule: LimitRule
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Judge every block by a model that was chosen, fitted and limited on the other blocks alone.
 
     Returns
     -------
-    over, index
-        Whether each window is over the limit, and which window it is; windows that are in no block are left out.
+    ratios, index
+        Distance of each window over the limit, and which window it is; windows that are in no block are left out.
     """
-    over, indices = [], []
+    ratios, indices = [], []
     numbers = np.unique(block[block != APART])
     for number in numbers:
         judged = np.flatnonzero(block == number)
         rest = np.where(block == number, APART, block)
-        model = choose(tried, rest) if len(numbers) > 2 else _fitted(tried[0], block)  # noqa: PLR2004 - one cannot judge itself
-        over.append(model.whitening.distances(model.candidate.healthy[judged]) > model.limit)
+        model = choose(tried, rest if len(numbers) > TWO else block, rule)
+        whitening = Whitening.fit(model.candidate.healthy[rest != APART], model.candidate.shape.rank)
+        ratios.append(whitening.distances(model.candidate.healthy[judged]) / model.limit)
         indices.append(judged)
-    return np.concatenate(over), np.concatenate(indices)
+    return np.concatenate(ratios), np.concatenate(indices)
 
 
-def _fitted(candidate: Candidate, block: NDArray[np.int64]) -> Fitted:
-    """Fit to the windows of all blocks; where there is no block, as in the last fit, of all windows."""
-    distances, _ = crossed(candidate.healthy, block, candidate.shape.rank)
-    limit = limit_of(distances)
+def _fitted(candidate: Candidate, block: NDArray[np.int64], rule: LimitRule) -> Fitted:
+    """Fit to the windows of all blocks, with the limit that follows from how they judge one another."""
+    distances, index = crossed(candidate.healthy, block, candidate.shape.rank)
+    limit = rule.limit(distances, index)
     whitening = Whitening.fit(candidate.healthy[block != APART], candidate.shape.rank)
     return Fitted(
         candidate,

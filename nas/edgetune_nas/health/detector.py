@@ -1,4 +1,4 @@
-"""The distance from health: whitened levels, and a limit that follows from cross-fitted distances."""
+"""The distance from health: levels of a window, whitened by the spread of healthy ones."""
 
 from __future__ import annotations
 
@@ -22,16 +22,6 @@ SHRINKAGE: Final = 0.3
 Less trusts differences between levels that were seen seldom. Chosen on the training parts of CWRU, UESTC, HIT, a
 gearbox and motors; from 0.1 to 0.5 the same recordings are found.
 """
-TIMES: Final = 2.5
-"""Limit over the median of cross-fitted distances.
-
-Less finds weaker changes and alarms more often. Chosen on the same parts as `SHRINKAGE`, where limits from the windows
-that were learned called up to all healthy windows unlike health, and quantiles and fitted tails needed minutes of
-health and found nothing where health has a rare mode.
-"""
-MONTH_S: Final = 2_629_800.0
-RULE_OF_THREE: Final = 3.0
-"""Events that a time without any rules out at 95 % (exp(-3) = 0.05)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,11 +93,6 @@ def crossed(
     return np.concatenate(distances), np.concatenate(indices)
 
 
-def limit_of(distances: NDArray[np.float64]) -> float:
-    """Return the limit that follows from cross-fitted ``distances`` of healthy windows."""
-    return TIMES * float(np.median(distances))
-
-
 def health_network(
     input_shape: tuple[int, int], shape: HealthShape, frontend: tuple[Layer, ...], whitening: Whitening
 ) -> Network:
@@ -122,14 +107,6 @@ def health_network(
         for layer in layers
     )
     return Network(input_shape, layers, weights)
-
-
-def supported_per_month(alarms: int, seconds: float) -> float:
-    """Return the most alarms a month that ``alarms`` in a time of health leave possible at 95 %.
-
-    Of no alarm that is 3 over the time; of ``n`` alarms n + 2 sqrt(n) + 3, a bound a little above that of Poisson.
-    """
-    return float((RULE_OF_THREE + alarms + 2 * alarms**0.5) * MONTH_S / seconds)
 
 
 def _pooled(layers: tuple[Layer, ...], levels: Floats) -> NDArray[np.float64]:

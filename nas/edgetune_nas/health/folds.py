@@ -58,19 +58,6 @@ def blocks(dataset: Dataset) -> NDArray[np.int64]:
     return found
 
 
-def healthy_seconds(dataset: Dataset) -> float:
-    """Return the time that the windows cover, in seconds; what two of them share counts once."""
-    samples = 0
-    for group in np.unique(dataset.group):
-        start = np.sort(dataset.start[dataset.group == group])
-        alone = start == INDEPENDENT
-        samples += int(alone.sum()) * dataset.length
-        placed = start[~alone]
-        if len(placed):
-            samples += int(np.minimum(np.diff(placed), dataset.length).sum()) + dataset.length
-    return samples / dataset.rate_hz
-
-
 def _cut(found: NDArray[np.int64], ordered: NDArray[np.int64]) -> None:
     for number, part in enumerate(np.array_split(ordered, BLOCKS)):
         found[part] = number

@@ -11,18 +11,18 @@ import numpy as np
 from edgetune_nas.card import InputSpec, SearchSummary
 from edgetune_nas.errors import BudgetError, NasError
 from edgetune_nas.health import (
+    LimitRule,
     blocks,
     candidates,
     choose,
     health_network,
     health_shapes,
-    healthy_seconds,
     held_out,
     supported_per_month,
 )
 from edgetune_nas.model import plan
 from edgetune_nas.usage import peak_rss_bytes
-from edgetune_signal.datasets import INDEPENDENT, require_classes
+from edgetune_signal.datasets import require_classes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 LIMITS = (("ram_bytes", "arena_bytes"), ("flash_bytes", "flash_bytes"), ("macs", "macs"))
 """Fields of a budget, and of the cost that they limit."""
-VOTES, SHARE = 10, 0.8
-"""Consecutive windows, and the share of them over the limit, that count as a false alarm on held-out health."""
 
 
 def is_health(dataset: Dataset, library: Dataset | None, task: Task) -> bool:
@@ -57,7 +55,14 @@ def is_health(dataset: Dataset, library: Dataset | None, task: Task) -> bool:
 
 
 def search_health(
-    dataset: Dataset, budget: Budget, out: Path, *, seed: int, monitor: Monitor, cancelled: Callable[[], bool]
+    dataset: Dataset,
+    budget: Budget,
+    out: Path,
+    *,
+    seed: int,
+    monitor: Monitor,
+    cancelled: Callable[[], bool],
+    false_alarms_per_month: float,
 ) -> tuple[Path, ModelCard]:
     """Make a health model of ``dataset``, whose windows are all of one class, and write it as a bundle into ``out``.
 
@@ -86,16 +91,19 @@ def search_health(
     every = health_shapes(shape)
     fitting, costs = _affordable(every, shape, budget)
     tried = candidates(fitting, dataset.x, seed)
-    best = choose(tried, block)
-    over, index = held_out(tried, block)
+    rule = LimitRule.of(dataset, block, false_alarms_per_month)
+    best = choose(tried, block, rule)
+    ratios, index = held_out(tried, block, rule)
     if cancelled():
         raise NasError("the search was stopped before the health model was done; what was recorded stays")
     monitor.enter("exporting")
     recording = recordings_of(dataset)
-    heard_s = healthy_seconds(dataset)
-    judged = None if recording is None else recording[index]
-    alarms = _alarms(dataset, over, index, block)
-    metrics = health_metrics(over, judged, heard_s, supported_per_month(alarms, heard_s))
+    metrics = health_metrics(
+        ratios > 1,
+        None if recording is None else recording[index],
+        rule.seconds,
+        supported_per_month(rule.alarms(ratios, index), rule.seconds),
+    )
     summary = SearchSummary(
         seed=seed,
         candidates=len(every),
@@ -122,7 +130,7 @@ def search_health(
         search=summary,
         data_fingerprint=dataset.fingerprint(),
         created=datetime.now(UTC),
-        notes=_notes(best, tried, costs),
+        notes=_notes(best, tried, costs, rule),
     )
     monitor.enter("done")
     return out / f"model-{card.id}", card
@@ -150,24 +158,11 @@ def _whole(dataset: Dataset, block: NDArray[np.int64]) -> bool:
     return all(len(np.unique(block[(dataset.group == group)])) == 1 for group in np.unique(dataset.group))
 
 
-def _alarms(dataset: Dataset, over: NDArray[np.bool_], index: NDArray[np.int64], block: NDArray[np.int64]) -> int:
-    """Count the held-out stretches of health (a block of a recording each) in which a node would have raised an alarm.
-
-    Windows without a place in a recording are one stretch a block.
-    """
-    placed = np.where(dataset.start[index] == INDEPENDENT, -1, dataset.group[index])
-    alarms = 0
-    for stretch in {*zip(placed.tolist(), block[index].tolist(), strict=True)}:
-        mine = np.flatnonzero((placed == stretch[0]) & (block[index] == stretch[1]))
-        judged = over[mine[np.argsort(dataset.start[index][mine], kind="stable")]].astype(np.float64)
-        length = min(VOTES, len(judged))
-        alarms += bool((np.convolve(judged, np.ones(length), "valid") >= SHARE * length).any())
-    return alarms
-
-
-def _notes(best: Fitted, tried: list[Candidate], costs: dict[str, Cost]) -> dict[str, Any]:
+def _notes(best: Fitted, tried: list[Candidate], costs: dict[str, Cost], rule: LimitRule) -> dict[str, Any]:
     return {
         "health": {
+            "false_alarms_per_month": rule.per_month,
+            "limit": rule.how,
             "shape": best.candidate.shape.name,
             "imitated_changes_found": round(best.heard, 4),
             "tried": {each.shape.name: {"arena_bytes": costs[each.shape.name].arena_bytes} for each in tried},

@@ -112,6 +112,7 @@ def _run(path: Path, cancelled: _Cancelled, events: TextIO) -> SearchDone:
             goal=job.goal,
             spent_seconds=time.monotonic() - began,
             spent_cpu_seconds=time.process_time(),
+            false_alarms_per_month=job.false_alarms_per_month,
         )
         workers, speedup = (1, None) if executor is None else (executor.workers, executor.speedup)
     return SearchDone(

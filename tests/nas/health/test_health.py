@@ -10,9 +10,10 @@ from hypothesis import given, settings, strategies as st
 
 from edgetune_nas.errors import DataError
 from edgetune_nas.health.choose import candidates, choose, held_out
-from edgetune_nas.health.detector import TIMES, Whitening, crossed, features, limit_of, supported_per_month
-from edgetune_nas.health.folds import APART, BLOCKS, blocks, healthy_seconds
+from edgetune_nas.health.detector import Whitening, crossed, features
+from edgetune_nas.health.folds import APART, BLOCKS, blocks
 from edgetune_nas.health.imitation import STRENGTHS, imitations
+from edgetune_nas.health.limit import TIMES, LimitRule, alarms_within, healthy_seconds, supported_per_month
 from edgetune_nas.health.shapes import health_shapes
 from edgetune_nas.model import plan
 from edgetune_signal.datasets import INDEPENDENT, Dataset
@@ -111,8 +112,9 @@ def test_health_is_about_one_away_and_the_limit_is_a_multiple_of_the_median() ->
     distances, index = crossed(known, np.arange(400) // 80, None)
     assert sorted(index.tolist()) == list(range(400))
     assert np.median(distances) == pytest.approx(1, abs=0.1)
-    assert limit_of(distances) == TIMES * np.median(distances)
-    assert (distances > limit_of(distances)).sum() == 0
+    limit = _rule(400, seconds=600.0).limit(distances, index)
+    assert limit == TIMES * np.median(distances)
+    assert (distances > limit).sum() == 0
 
 
 def test_a_window_is_judged_by_other_blocks_only() -> None:
@@ -129,6 +131,49 @@ def test_a_window_is_judged_by_other_blocks_only() -> None:
 )
 def test_what_health_supports_is_three_over_the_time(alarms: int, seconds: float, most: float) -> None:
     assert supported_per_month(alarms, seconds) == pytest.approx(most, rel=2e-3)
+
+
+# ---- the limit -----------------------------------------------------------------------------------------------------
+
+
+def _rule(windows: int, seconds: float, per_month: float = 0.1) -> LimitRule:
+    """Return the rule of windows in stretches of ten, a minute each."""
+    return LimitRule(np.arange(windows) // 10, np.arange(windows), seconds, per_month)
+
+
+def test_little_health_cannot_measure_a_rate_and_much_can() -> None:
+    """A thousand alarms a month are 3 in 2.2 hours."""
+    assert alarms_within(1000 * 7200 / 2_629_800) is None
+    assert alarms_within(1000 * 9000 / 2_629_800) == 0
+    for alarms in range(20):
+        seconds = (3 + alarms + 2 * alarms**0.5) * 2629.8
+        assert alarms_within(1000 * (seconds + 1) / 2_629_800) == alarms
+        assert supported_per_month(alarms, seconds) == pytest.approx(1000)
+
+
+def test_with_much_health_the_limit_is_the_lowest_that_keeps_to_the_rate() -> None:
+    rng = np.random.default_rng(6)
+    distances, index = rng.gamma(30, 1 / 30, 6000), np.arange(6000)
+    distances[4000:4010] = 9.0
+    short, long = _rule(6000, seconds=600.0, per_month=1000), _rule(6000, seconds=36_000.0, per_month=1000)
+    assert short.limit(distances, index) == TIMES * np.median(distances)
+    limit = long.limit(distances, index)
+    allowed = alarms_within(1000 * 36_000 / 2_629_800)
+    assert allowed == 5
+    assert long.alarms(distances / limit, index) == allowed
+    assert long.alarms(distances / (limit * 0.999), index) > allowed
+    assert limit < short.limit(distances, index)
+
+
+def test_a_stretch_is_one_alarm_and_a_few_windows_over_the_limit_are_none() -> None:
+    ratios, index = np.full(40, 0.5), np.arange(40)
+    rule = _rule(40, seconds=60.0)
+    ratios[:7] = 2.0
+    assert rule.alarms(ratios, index) == 0
+    ratios[7] = 2.0
+    assert rule.alarms(ratios, index) == 1
+    ratios[10:20] = 2.0
+    assert rule.alarms(ratios, index) == 2
 
 
 # ---- shapes and their choice ---------------------------------------------------------------------------------------
@@ -161,10 +206,12 @@ def test_the_chosen_model_is_silent_at_health_it_has_not_learned_and_finds_impac
     data = _healthy(each=150, channels=channels, length=512, hop=512)
     block = blocks(data)
     tried = candidates(health_shapes((channels, 512)), data.x, seed=0)
-    best = choose(tried, block)
-    over, index = held_out(tried, block)
-    assert len(over) == len(index) == (block != APART).sum()
-    assert over.mean() <= 0.01
+    rule = LimitRule.of(data, block, 0.1)
+    best = choose(tried, block, rule)
+    ratios, index = held_out(tried, block, rule)
+    assert len(ratios) == len(index) == (block != APART).sum()
+    assert (ratios > 1).mean() <= 0.01
+    assert rule.alarms(ratios, index) == 0
     assert best.over <= 0.01
     loud = data.x.copy()
     loud[:, :, ::32] += 8 * data.x.std()
@@ -174,7 +221,9 @@ def test_the_chosen_model_is_silent_at_health_it_has_not_learned_and_finds_impac
 def test_what_is_no_better_than_the_first_shape_does_not_take_its_place() -> None:
     data = _healthy(each=150)
     tried = candidates(health_shapes((1, 128)), data.x, seed=0)
-    same = [tried[0], replace(tried[0], shape=tried[1].shape)]
-    assert choose([same[0], same[0]], blocks(data)).candidate is same[0]
+    same = [tried[0], replace(tried[0])]
+    block = blocks(data)
+    rule = LimitRule.of(data, block, 0.1)
+    assert choose(same, block, rule).candidate is same[0]
     deaf = replace(tried[0], changed=tried[0].healthy)
-    assert choose([deaf, tried[0]], blocks(data)).candidate is tried[0]
+    assert choose([deaf, tried[0]], block, rule).candidate is tried[0]

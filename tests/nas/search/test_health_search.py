@@ -11,7 +11,7 @@ import pytest
 from edgetune_nas.bundle import evaluate, load_bundle, self_test
 from edgetune_nas.card import Budget
 from edgetune_nas.errors import BudgetError, BundleError, DataError
-from edgetune_nas.health import blocks, candidates, choose, health_shapes
+from edgetune_nas.health import LimitRule, blocks, candidates, choose, health_shapes
 from edgetune_nas.search.run import SearchResult, search
 from edgetune_signal.datasets import Dataset
 from edgetune_signal.errors import RecordingError
@@ -60,6 +60,7 @@ def test_the_card_has_no_accuracy_but_false_alarms_and_what_the_health_heard_sup
     assert card.tested_on == "later_in_the_same_recordings"
     assert card.learned is not None
     assert card.learned.windows == 200
+    assert card.notes["health"]["limit"] == "2.5 times the median of cross-fitted distances"
     assert card.cost.arena_bytes <= 1024
     assert card.cost.flash_bytes <= 2048
     assert "Health model of normal" in (searched.bundle / "report.html").read_text(encoding="utf-8")
@@ -68,7 +69,8 @@ def test_the_card_has_no_accuracy_but_false_alarms_and_what_the_health_heard_sup
 def test_the_graph_gives_the_distance_that_was_fitted(searched: SearchResult) -> None:
     data = _machine()
     tried = candidates(health_shapes((1, 512)), data.x, seed=0)
-    best = choose(tried, blocks(data))
+    block = blocks(data)
+    best = choose(tried, block, LimitRule.of(data, block, 0.1))
     bundle = load_bundle(searched.bundle)
     assert bundle.novelty is not None
     assert bundle.novelty.limit == best.limit == bundle.card.distance_limit
