@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 TIMES: Final = 2.5
 """Limit over the median of cross-fitted distances, while there is too little health to measure a rate.
 
-Less finds weaker changes and alarms more often. Chosen on the training parts of CWRU, UESTC, HIT, a gearbox and motors.
+Less finds weaker changes and alarms more often. Chosen on developers' recordings of CWRU, UESTC, HIT, a gearbox and
+motors: healthy recordings of other moments reach 1.7 medians, of faulty ones the least 4.0, and 2.5 is in their middle.
 Limits from the windows that were learned called up to all healthy windows unlike health there; quantiles and fitted
 tails needed minutes of health, and found nothing where health has a rare mode.
 """
