@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from edgetune_nas.bundle.learned import (
 )
 from edgetune_nas.bundle.report import render
 from edgetune_nas.bundle.scores import interval
-from edgetune_nas.bundle.write import finish, versions
+from edgetune_nas.bundle.write import MAX_CALIBRATION_WINDOWS, finish, versions
 from edgetune_nas.card import Learned, Metrics, ModelCard
 from edgetune_nas.model import describe, plan
 from edgetune_nas.onnx_io import DISTANCE, HealthDistance, measure, open_session
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgetune_nas.card import Budget, InputSpec, SearchSummary, TestedOn
+    from edgetune_nas.card import Budget, InputSpec, Precision, SearchSummary, TestedOn
     from edgetune_nas.model import Network
+    from edgetune_nas.onnx_io import Adapt
     from edgetune_signal.datasets import Dataset
 
 
@@ -39,6 +41,8 @@ def write_health_bundle(
     folder: Path,
     *,
     network: Network,
+    adapt: Adapt,
+    changed: NDArray[np.float32],
     limit: float,
     known: Dataset,
     recording: NDArray[np.integer] | None,
@@ -57,6 +61,10 @@ def write_health_bundle(
     ----------
     network
         Ends in a norm.
+    adapt
+        Gives, for a quantised model, a float model whose dense layer suits its rounding.
+    changed
+        Windows with imitated changes ``(windows, channels, length)``: int8 has ranges for these, too.
     limit
         Distance beyond which a window is unlike health.
     known, recording
@@ -69,15 +77,17 @@ def write_health_bundle(
     BundleError
         When the files cannot be written; nothing is left behind.
     """
-    from edgetune_nas.onnx_io import write_onnx
+    from edgetune_nas.onnx_io import quantise, write_onnx
 
-    model = write_onnx(network).SerializeToString()
-    measured = measure(model, pick_self_test(known.x), health=True)
+    model = write_onnx(network)
+    spread = np.linspace(0, len(known) - 1, min(len(known), MAX_CALIBRATION_WINDOWS)).astype(np.int64)
+    calibration = np.concatenate([known.x[spread], changed])
+    quantised, note = quantise(model, calibration, adapt, limit=limit)
+    models: dict[Precision, bytes] = {"float": model.SerializeToString(), "int8": quantised.SerializeToString()}
     tried = pick_self_test(known.x)
-    said = HealthDistance(open_session(model), limit).distances(tried)
+    said = HealthDistance(open_session(models["float"]), limit).distances(tried)
     prints = fingerprints(known.x)
-    files = {
-        MODEL_FILES["float"]: model,
+    files = {MODEL_FILES[precision]: data for precision, data in models.items()} | {
         SELF_TEST: pack_self_test(tried, said[:, None].astype(np.float32), DISTANCE),
         LEARNED: pack_learned(prints),
     }
@@ -91,16 +101,19 @@ def write_health_bundle(
         input=input_spec,
         layers=[describe(layer) for layer in network.layers],
         cost=plan(network.input_shape, network.layers, precision_deployed="float"),
-        measured={"float": measured},
+        measured={precision: measure(data, tried, health=True) for precision, data in models.items()},
         deployed="float",
-        deployed_because="a health model runs in float: eight bits of its logarithms would blur the limit",
+        deployed_because=(
+            f"the figures are those of float; int8 says what float says on {note.agreement:.1%} of {len(calibration)} "
+            "windows, of health and of imitated changes"
+        ),
         metrics=metrics,
         budget=budget,
         search=search,
         data_fingerprint=data_fingerprint,
         sha256={name: digest(data) for name, data in files.items()},
         versions=versions(),
-        notes=dict(notes),
+        notes={**notes, "int8": asdict(note)},
         distance="graph",
         distance_limit=limit,
         tested_on=tested_on,

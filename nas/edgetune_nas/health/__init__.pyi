@@ -4,9 +4,10 @@ from .choose import (
     candidates as candidates,
     choose as choose,
     held_out as held_out,
+    imitated as imitated,
 )
-from .detector import health_network as health_network
-from .folds import blocks as blocks
+from .detector import Whitening as Whitening, crossed as crossed, health_network as health_network
+from .folds import APART as APART, blocks as blocks
 from .limit import (
     LimitRule as LimitRule,
     supported_per_month as supported_per_month,

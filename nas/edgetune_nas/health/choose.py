@@ -52,10 +52,15 @@ class Fitted:
     heard: float
 
 
+def imitated(x: Floats, seed: int) -> Floats:
+    """Return some of the healthy windows with imitated changes; the same for every shape."""
+    picked = np.linspace(0, len(x) - 1, min(len(x), IMITATED)).astype(np.int64)
+    return imitations(x[picked], np.random.default_rng(seed))
+
+
 def candidates(shapes: Sequence[HealthShape], x: Floats, seed: int) -> list[Candidate]:
     """Compute the features of every shape."""
-    rng = np.random.default_rng(seed)
-    changed = imitations(x[np.linspace(0, len(x) - 1, min(len(x), IMITATED)).astype(np.int64)], rng)
+    changed = imitated(x, seed)
     found = []
     for shape in shapes:
         frontend, healthy = fitted_levels(shape, x)

@@ -31,6 +31,10 @@ class Whitening:
     centre: NDArray[np.float64]
     rows: NDArray[np.float64]
 
+    def times(self, factor: float) -> Whitening:
+        """Return the whitening whose distances are ``factor`` times as large."""
+        return Whitening(self.centre, factor * self.rows)
+
     @classmethod
     def fit(cls, known: NDArray[np.float64], rank: int | None) -> Whitening:
         """Fit to features ``(windows, features)`` of healthy windows.

@@ -11,13 +11,17 @@ import numpy as np
 from edgetune_nas.card import InputSpec, SearchSummary
 from edgetune_nas.errors import BudgetError, NasError
 from edgetune_nas.health import (
+    APART,
     LimitRule,
+    Whitening,
     blocks,
     candidates,
     choose,
+    crossed,
     health_network,
     health_shapes,
     held_out,
+    imitated,
     supported_per_month,
 )
 from edgetune_nas.model import plan
@@ -28,10 +32,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import onnx
     from numpy.typing import NDArray
 
     from edgetune_nas.card import Budget, Cost, ModelCard, Task
     from edgetune_nas.health import Candidate, Fitted, HealthShape
+    from edgetune_nas.model import Network
+    from edgetune_nas.onnx_io import Adapt
     from edgetune_nas.search.progress import Monitor
     from edgetune_signal.datasets import Dataset
 
@@ -117,7 +124,9 @@ def search_health(
     )
     card = write_health_bundle(
         out,
-        network=health_network(shape, best.candidate.shape, best.candidate.frontend, best.whitening),
+        network=_network(best, best.whitening, shape),
+        adapt=_adapt(best, dataset, block, rule),
+        changed=imitated(dataset.x, seed),
         limit=best.limit,
         known=dataset,
         recording=recording,
@@ -134,6 +143,28 @@ def search_health(
     )
     monitor.enter("done")
     return out / f"model-{card.id}", card
+
+
+def _network(best: Fitted, whitening: Whitening, input_shape: tuple[int, int]) -> Network:
+    return health_network(input_shape, best.candidate.shape, best.candidate.frontend, whitening)
+
+
+def _adapt(best: Fitted, dataset: Dataset, block: NDArray[np.int64], rule: LimitRule) -> Adapt:
+    """Return how a quantised model is fitted again to its own levels, so that the limit stays the same number.
+
+    Eight bits of a loud band leave a quiet one little but rounding noise, which has another spread.
+    """
+    from edgetune_nas.onnx_io import dense_input, write_onnx
+
+    rank = best.candidate.shape.rank
+
+    def adapt(quantised: onnx.ModelProto) -> onnx.ModelProto:
+        levels = dense_input(quantised, dataset.x).astype(np.float64)
+        factor = best.limit / rule.limit(*crossed(levels, block, rank))
+        whitening = Whitening.fit(levels[block != APART], rank).times(factor)
+        return write_onnx(_network(best, whitening, (dataset.channels, dataset.length)))
+
+    return adapt
 
 
 def _affordable(

@@ -6,12 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
 import pytest
 
 from edgetune_nas.bundle import evaluate, load_bundle, self_test
 from edgetune_nas.card import Budget
 from edgetune_nas.errors import BudgetError, BundleError, DataError
-from edgetune_nas.health import LimitRule, blocks, candidates, choose, health_shapes
+from edgetune_nas.health import LimitRule, blocks, candidates, choose, health_network, health_shapes
+from edgetune_nas.onnx_io import check_network
 from edgetune_nas.search.run import SearchResult, search
 from edgetune_signal.datasets import Dataset
 from edgetune_signal.errors import RecordingError
@@ -80,6 +82,55 @@ def test_the_graph_gives_the_distance_that_was_fitted(searched: SearchResult) ->
     kept = self_test(bundle)
     assert kept is not None
     np.testing.assert_allclose(bundle.novelty.distances(kept[0]), kept[1][:, 0], rtol=1e-6)
+
+
+def test_torch_means_by_the_layers_what_onnxruntime_computes(searched: SearchResult) -> None:
+    torch = pytest.importorskip("torch")
+    from edgetune_nas.model import LayerNet, from_network
+
+    data = _machine(20, seed=4)
+    block = blocks(_machine())
+    tried = candidates(health_shapes((1, 512)), _machine().x, seed=0)
+    best = choose(tried, block, LimitRule.of(_machine(), block, 0.1))
+    network = health_network((1, 512), best.candidate.shape, best.candidate.frontend, best.whitening)
+    net: LayerNet = from_network(network)
+    with torch.no_grad():
+        said = net(torch.from_numpy(data.x)).numpy().reshape(-1)
+    novelty = load_bundle(searched.bundle).novelty
+    assert novelty is not None
+    np.testing.assert_allclose(said, novelty.distances(data.x), rtol=1e-3)
+
+
+def test_int8_calls_the_same_windows_unlike_health(searched: SearchResult) -> None:
+    x = np.concatenate([_machine(seed=5).x, _machine(impacts=8.0, seed=6).x])
+    whole, eight = (load_bundle(searched.bundle, precision).novelty for precision in ("float", "int8"))
+    assert whole is not None
+    assert eight is not None
+    assert (whole.unknown(x) == eight.unknown(x)).mean() >= 0.98
+
+
+def test_a_quiet_band_beside_a_loud_one_does_not_make_health_unknown_in_int8(tmp_path: Path) -> None:
+    """Rounding swallows what is quiet, so the dense layer is fitted to the rounded levels."""
+    rng = np.random.default_rng(7)
+    data = _machine()
+    white = rng.normal(size=(200, 1, 520))
+    quiet = np.stack([np.convolve(each[0], np.hanning(9) / np.hanning(9).sum(), "valid") for each in white])
+    loud = replace(data, x=(quiet[:, None] + np.sin(0.3 * np.arange(512))).astype(np.float32))
+    bundle = search(loud, task="fault", budget=Budget(), out=tmp_path).bundle
+    for precision in ("float", "int8"):
+        novelty = load_bundle(bundle, precision).novelty
+        assert novelty is not None
+        assert novelty.unknown(loud.x).mean() <= 0.03, precision
+
+
+def test_a_distance_of_another_axis_is_refused_before_it_is_run(searched: SearchResult) -> None:
+    card = load_bundle(searched.bundle).card
+    model = onnx.load(searched.bundle / "model.onnx")
+    check_network(model.SerializeToString(), card, "model.onnx")
+    norm = next(node for node in model.graph.node if node.op_type == "ReduceL2")
+    norm.attribute[0].CopyFrom(onnx.helper.make_attribute("axes", [0]))
+    with pytest.raises(BundleError, match=r"node distance, 'ReduceL2', does not fit"):
+        check_network(model.SerializeToString(), card, "model.onnx")
 
 
 def test_a_rattle_is_found_and_health_of_another_day_is_not_alarmed_at(searched: SearchResult) -> None:
