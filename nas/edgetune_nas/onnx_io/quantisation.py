@@ -117,7 +117,7 @@ def _share(model: onnx.ModelProto, x: NDArray[np.float32], labels: NDArray[np.in
     return float((_labels(model, x, limit) == labels).mean())
 
 
-def _labels(model: onnx.ModelProto, x: NDArray[np.float32], limit: float | None) -> NDArray[np.intp]:
+def _labels(model: onnx.ModelProto, x: NDArray[np.float32], limit: float | None = None) -> NDArray[np.intp]:
     session = open_session(model.SerializeToString())
     if limit is not None:
         return HealthDistance(session, limit).unknown(x).astype(np.intp)

@@ -263,9 +263,6 @@ class Calibration:
             "accuracy": card.metrics.accuracy,
             "accuracy_low": card.metrics.accuracy_low,
             "accuracy_high": card.metrics.accuracy_high,
-            "kind": card.kind,
-            "false_alarms": card.metrics.false_alarms,
-            "supported_per_month": card.metrics.supported_per_month,
             "test_recordings": card.metrics.recordings,
             "tested_on": card.tested_on,
             "measured_before_refit": card.measured_before_refit,
@@ -274,6 +271,12 @@ class Calibration:
             "arena_bytes_deployed": card.cost.arena_bytes_deployed,
             "deployed": False,
         }
+        if card.kind == "health":
+            self._detail |= {
+                "kind": card.kind,
+                "false_alarms": card.metrics.false_alarms,
+                "supported_per_month": card.metrics.supported_per_month,
+            }
         if card.id == self._current_model:  # a restart came between putting it into use and saying so
             return self._finish("done", "the new model is in use", deployed=True)
         if not install:
