@@ -63,6 +63,23 @@ def test_healthy_recordings_alone_make_a_bundle_that_every_command_understands(
     assert [each["name"] for each in alone["by_class"]] == ["normal"]
 
 
+def test_a_series_of_snapshots_makes_a_health_model_and_is_evaluated(cli: Callable[..., Any], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    samples = (1000 * rng.normal(size=(60, 2, 2560))).astype(np.int16)
+    series = tmp_path / "week1.npz"
+    np.savez(series, samples=samples, scale=0.001, rate_hz=25_600.0, interval_s=600.0, unit="g")
+    searched = cli("search", str(series), "--out", str(tmp_path / "models"), "--json")
+    assert searched.code == 0, searched.err
+    found = json.loads(searched.out)
+    assert (found["kind"], found["classes"], found["healthy_seconds"]) == ("health", ["normal"], 6.0)
+    samples[:, :, ::50] += 12_000
+    worn = tmp_path / "week9.npz"
+    np.savez(worn, samples=samples, scale=0.001, rate_hz=25_600.0, interval_s=600.0, unit="g", label="worn")
+    figures = json.loads(cli("evaluate", found["bundle"], str(worn), "--json").out)
+    (of,) = figures["by_recording"]
+    assert (of["name"], of["label"], of["windows"], of["alarmed"]) == ("week9", "worn", 60, 60)
+
+
 def test_one_sign_alone_is_refused_in_words_of_the_user(cli: Callable[..., Any], tmp_path: Path) -> None:
     _record(tmp_path / "takes", "fist", 0.0, 1)
     done = cli(
