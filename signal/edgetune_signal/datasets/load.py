@@ -132,8 +132,8 @@ def _load_windows(path: Path, window: int | None) -> Dataset:
     with open_npz(path) as npz:
         if "samples" in npz.names and "x" not in npz.names:
             raise RecordingError(
-                f"{path}: is a single recording; give the folder that holds all of them, or, if it is all that there is "
-                "of a healthy machine, say how many samples a window has"
+                f"{path}: is a single recording; give the folder that holds all of them, or, where there is none but a "
+                "healthy one, say how many samples a window has"
             )
         fitting = [] if "x" in npz.names else fitting_converters(npz.names)
         if fitting:
