@@ -52,9 +52,9 @@ def blocks(dataset: Dataset) -> NDArray[np.int64]:
                 _part(found, own, dataset)
     counts = np.bincount(found[found != APART], minlength=2)
     if min(counts[0], counts[1]) < FEWEST:
-        raise DataError(
-            f"{len(dataset)} windows of health are too few to judge one another; record {2 * BLOCKS * FEWEST} or more"
-        )
+        least = 2 * BLOCKS * FEWEST
+        more = f"record {least} or more" if len(dataset) < least else "they share samples: use a larger hop"
+        raise DataError(f"{len(dataset)} windows of health are too few to judge one another; {more}")
     return found
 
 

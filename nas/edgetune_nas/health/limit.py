@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edgetune_nas.card import FALSE_ALARMS_PER_MONTH
+from edgetune_nas.errors import DataError
 from edgetune_signal.datasets import INDEPENDENT
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ RULE_OF_THREE: Final = 3.0
 """Events that a time without any rules out at 95 % (exp(-3) = 0.05)."""
 VOTES, SHARE = 10, 0.8
 """Consecutive windows, and the share of them over the limit, that count as a false alarm."""
+LEAST_LIMIT: Final = 1e-6
+"""Lowest limit: windows of a living sensor differ by more."""
 SEGMENT_S: Final = 60.0
 """Seconds in which all false alarms together count as one, as they do for who is alarmed."""
 
@@ -73,12 +76,18 @@ class LimitRule:
 
         It is `TIMES` the median until the health heard is longer than 3 over the wanted rate. From then on it is the
         lowest that keeps to this rate on what was heard.
+
+        Raises
+        ------
+        DataError
+            When all windows are the same.
         """
         allowed = alarms_within(self.per_month * self.seconds * len(index) / len(self.segment) / MONTH_S)
         worst = np.sort(self.worst(distances, index))[::-1]
-        if allowed is None or allowed >= len(worst):
-            return TIMES * float(np.median(distances))
-        return float(worst[allowed])
+        limit = TIMES * float(np.median(distances)) if allowed is None or allowed >= len(worst) else worst[allowed]
+        if not limit > LEAST_LIMIT:
+            raise DataError("the windows of health are all alike: check that the sensor is alive, and record again")
+        return float(limit)
 
     def alarms(self, ratios: NDArray[np.float64], index: NDArray[np.int64]) -> int:
         """Count false alarms: stretches in which windows are over their limit for long; ``ratios`` are over limits."""

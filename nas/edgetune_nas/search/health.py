@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgetune_nas.card import InputSpec, SearchSummary
-from edgetune_nas.errors import BudgetError, NasError
+from edgetune_nas.errors import BudgetError, DataError, NasError
 from edgetune_nas.health import (
     APART,
     LimitRule,
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from edgetune_nas.search.progress import Monitor
     from edgetune_signal.datasets import Dataset
 
+SHORTEST = 32
+"""Samples of a window from which on its bands can be told apart."""
 LIMITS = (("ram_bytes", "arena_bytes"), ("flash_bytes", "flash_bytes"), ("macs", "macs"))
 """Fields of a budget, and of the cost that they limit."""
 
@@ -83,7 +85,7 @@ def search_health(
     BudgetError
         When no shape fits the budget.
     DataError
-        When there are too few windows.
+        When there are too few windows, or they are too short, all alike, or not finite.
     BundleError
         When the bundle cannot be written.
     NasError
@@ -93,6 +95,12 @@ def search_health(
 
     began_cpu = time.process_time()
     monitor.enter("closed_form")
+    if not np.isfinite(dataset.x).all():
+        raise DataError("the windows hold values that are no finite numbers; record those parts again")
+    if dataset.length < SHORTEST:
+        raise DataError(
+            f"a window has {dataset.length} samples, too few to know health by; cut windows of {SHORTEST} or more"
+        )
     block = blocks(dataset)
     shape = dataset.channels, dataset.length
     every = health_shapes(shape)
@@ -160,8 +168,12 @@ def _adapt(best: Fitted, dataset: Dataset, block: NDArray[np.int64], rule: Limit
 
     def adapt(quantised: onnx.ModelProto) -> onnx.ModelProto:
         levels = dense_input(quantised, dataset.x).astype(np.float64)
-        factor = best.limit / rule.limit(*crossed(levels, block, rank))
-        whitening = Whitening.fit(levels[block != APART], rank).times(factor)
+        try:
+            factor = best.limit / rule.limit(*crossed(levels, block, rank))
+        except DataError:  # rounding has made all windows alike: nothing can be learned from them
+            whitening = best.whitening
+        else:
+            whitening = Whitening.fit(levels[block != APART], rank).times(factor)
         return write_onnx(_network(best, whitening, (dataset.channels, dataset.length)))
 
     return adapt

@@ -21,6 +21,8 @@ from edgetune_signal.errors import RecordingError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 
 def _machine(windows: int = 200, *, impacts: float = 0.0, seed: int = 0) -> Dataset:
     """Two recordings of a machine that hums in noise; with ``impacts`` it rattles too."""
@@ -196,6 +198,40 @@ def test_too_little_health_is_refused_saying_how_much_would_do(tmp_path: Path) -
     with pytest.raises(DataError, match="record 40 or more"):
         search(_machine(6), task="fault", budget=Budget(), out=tmp_path)
     assert not list(tmp_path.glob("model-*"))
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        (np.zeros((200, 1, 512)), "are all alike: check that the sensor is alive"),
+        (np.tile(np.random.default_rng(0).normal(size=(1, 1, 512)), (200, 1, 1)), "are all alike"),
+        (np.random.default_rng(0).normal(size=(200, 1, 8)), r"a window has 8 samples, .* cut windows of 32 or more"),
+        (np.full((200, 1, 512), np.nan), "no finite numbers"),
+    ],
+)
+def test_health_that_says_nothing_is_refused(tmp_path: Path, x: NDArray[np.float64], said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        search(replace(_machine(), x=x.astype(np.float32)), task="fault", budget=Budget(), out=tmp_path)
+
+
+def test_windows_that_share_too_many_samples_are_refused_naming_the_hop(tmp_path: Path) -> None:
+    data = replace(_machine(), start=np.arange(200) % 100)
+    with pytest.raises(DataError, match=r"200 windows of health are too few .* use a larger hop"):
+        search(data, task="fault", budget=Budget(), out=tmp_path)
+
+
+@pytest.mark.parametrize("change", ["offset", "scale", "dead channel"])
+def test_neither_offset_nor_scale_nor_a_dead_channel_keeps_it_from_working(tmp_path: Path, change: str) -> None:
+    def changed(data: Dataset) -> Dataset:
+        with_dead = np.concatenate([data.x, np.zeros_like(data.x)], axis=1)
+        x = {"offset": data.x + 100, "scale": data.x * 1e-6, "dead channel": with_dead}[change]
+        return replace(data, x=x.astype(np.float32))
+
+    bundle = search(changed(_machine()), task="fault", budget=Budget(), out=tmp_path).bundle
+    novelty = load_bundle(bundle).novelty
+    assert novelty is not None
+    assert novelty.unknown(changed(_machine(seed=1)).x).mean() <= 0.01
+    assert novelty.unknown(changed(_machine(impacts=12.0, seed=2)).x).mean() >= 0.95
 
 
 def test_one_sign_alone_is_refused(tmp_path: Path) -> None:
