@@ -1,4 +1,4 @@
-from .choose import (
+from .choice import (
     Candidate as Candidate,
     Fitted as Fitted,
     candidates as candidates,

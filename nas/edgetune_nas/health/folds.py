@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from edgetune_signal.datasets import Dataset
 
 BLOCKS: Final = 5
-"""Blocks of healthy windows. More of them learn from more and cost more; each is judged by what the others learned."""
+"""Blocks of healthy windows, each judged by what the others have learned.
+
+More of them learn from more, and cost more. On developers' recordings of five machines 3 and 10 give the same.
+"""
 WHOLE: Final = 3
 """Recordings of a condition from which on they are not cut."""
 FEWEST: Final = 4

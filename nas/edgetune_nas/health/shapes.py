@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 MOST_BANDS: Final = 128
 """Features of all channels together: their covariance has the square of it, and is learned from little."""
 TAPS: Final = 64
+"""Samples of a filter. On developers' recordings of five machines healthy ones reach 1.5 medians and the least faulty
+one is at 4.6; with 32 taps at 1.7 and 5.0, with 128 at 1.2 and 3.0: longer filters are steadier and hear less."""
 DENSE: Final = 4
 """Frames that a sample is in.
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from edgetune_nas.errors import DataError
-from edgetune_nas.health.choose import candidates, choose, held_out
+from edgetune_nas.health.choice import candidates, choose, held_out
 from edgetune_nas.health.detector import Whitening, crossed, features
 from edgetune_nas.health.folds import APART, BLOCKS, blocks
 from edgetune_nas.health.imitation import STRENGTHS, imitations
