@@ -18,9 +18,11 @@ from edgetune_signal.datasets.dataset import (
     require_classes,
 )
 from edgetune_signal.errors import RecordingError
+from edgetune_signal.files import ImportOptions, find_files, open_file, plan_labels, recording_names, whole_recording
 from edgetune_signal.recordings import Npz, Recording, is_snapshots, open_npz, read_recording, read_snapshots
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -48,7 +50,8 @@ def load_dataset(
     path
         An ``.npz`` with ``x (windows, channels, length)``, ``label`` (indices into ``classes`` or names), ``rate_hz``,
         and optionally ``classes``, ``group``, ``condition`` and ``unit``; or a folder of recordings or series of
-        snapshots; or, with ``one_class``, one of these; or whatever the converter reads.
+        snapshots; or, with ``one_class``, one of these; or whatever the converter reads; or a folder of files of other
+        programs, one folder a class, or names that are classes with a number behind.
     window, hop
         How recordings are cut, in samples; without ``hop`` windows stand side by side. Without ``window`` each snapshot
         of a series is one.
@@ -78,10 +81,12 @@ def load_dataset(
         dataset = convert(path, window, hop)
     elif path.is_dir():
         dataset = _load_folder(path, window, hop)
-    elif one_class and is_recording(path) and (window is not None or is_snapshots(path)):
+    elif one_class and path.suffix == ".npz" and is_recording(path) and (window is not None or is_snapshots(path)):
         parts = _parts(path, path.stem)
         length = window or parts[0][1].samples.shape[1]
         dataset = named_recordings_dataset(parts, length, hop or length)
+    elif one_class and window is not None and path.suffix != ".npz":
+        dataset = named_recordings_dataset([(path.stem, whole_recording(path, open_file(path)))], window, hop or window)
     else:
         dataset = _load_windows(path, window)
     if unit and dataset.unit and unit != dataset.unit:
@@ -93,12 +98,13 @@ def load_dataset(
 
 def _load_folder(path: Path, window: int | None, hop: int | None) -> Dataset:
     files = sorted(path.glob("*.npz"))
-    if not files:
-        raise RecordingError(f"{path}: holds no .npz recordings (folders inside it are not searched)")
     if window is None:
         raise RecordingError(f"{path}: say how many samples a window has; recordings are cut into windows")
-    parts = [part for file in files for part in _parts(file, str(file))]
-    return named_recordings_dataset(parts, window, hop or window)
+    if files:
+        named = [part for file in files for part in _parts(file, str(file))]
+    else:
+        named = [(str(file), one) for file, one in _foreign(path)]
+    return named_recordings_dataset(named, window, hop or window)
 
 
 def _parts(file: Path, name: str) -> list[tuple[str, Recording]]:
@@ -120,6 +126,16 @@ def _parts(file: Path, name: str) -> list[tuple[str, Recording]]:
         )
         for number in range(len(series.samples))
     ]
+
+
+def _foreign(path: Path) -> Iterator[tuple[Path, Recording]]:
+    """Read the files of other programs in a folder: classes are folders where there are several, else names."""
+    files = find_files([path])
+    folders = {file.parent for file in files}
+    options = ImportOptions(label_from="folder" if len(folders) > 1 else "name")
+    labels = plan_labels([path], options)
+    for file, group in recording_names(files).items():
+        yield file, replace(whole_recording(file, open_file(file), label=labels[file].label), group=group)
 
 
 def is_recording(path: Path) -> bool:

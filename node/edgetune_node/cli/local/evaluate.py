@@ -98,8 +98,9 @@ def _window(data: Path, length: int, converter: str | None) -> int | None:
 
 def _seen(name: str, seen: int, result: Evaluation) -> str:
     rest = result.windows - seen
+    figure = "false alarms" if result.accuracy is None else "accuracy"
     others = (
-        "its card has the figures of held-out ones"
+        f"its card has the {figure} on held-out ones"
         if result.accuracy_unseen is None
         else f"of the other {rest} it gets {result.accuracy_unseen:.2%} right"
     )
