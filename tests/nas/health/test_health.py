@@ -214,13 +214,13 @@ def test_the_chosen_model_is_silent_at_health_it_has_not_learned_and_finds_impac
     assert rule.alarms(ratios, index) == 0
     assert best.over <= 0.01
     loud = data.x.copy()
-    loud[:, :, ::32] += 8 * data.x.std()
+    loud[:, :, ::32] += 12 * data.x.std()
     assert (best.whitening.distances(features(best.candidate.frontend, loud)) > best.limit).mean() > 0.95
 
 
 def test_what_is_no_better_than_the_first_shape_does_not_take_its_place() -> None:
-    data = _healthy(each=150)
-    tried = candidates(health_shapes((1, 128)), data.x, seed=0)
+    data = _healthy(each=150, length=512, hop=512)
+    tried = candidates(health_shapes((1, 512)), data.x, seed=0)
     same = [tried[0], replace(tried[0])]
     block = blocks(data)
     rule = LimitRule.of(data, block, 0.1)
