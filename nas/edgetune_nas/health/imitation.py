@@ -20,13 +20,13 @@ RING: Final = 12.0
 
 
 def imitations(x: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return windows ``(strengths * changes * windows, channels, length)`` of a changed machine.
+    """Return windows ``(strengths * windows, channels, length)`` of a changed machine.
 
     What is added to all channels of a window is a tone, as of a gear, or impacts that ring, as of a bearing; each at
     every strength. Changes take turns over the windows, so that each window is used once a strength.
     """
     windows, _, length = x.shape
-    level = np.sqrt((x.astype(np.float64) ** 2).mean(axis=(0, 2)) - x.mean(axis=(0, 2), dtype=np.float64) ** 2)
+    level = x.std(axis=(0, 2), dtype=np.float64)
     added = np.stack([_change(number, length, rng) for number in range(windows)])
     return np.concatenate(
         [x + (strength * level[:, None] * added[:, None]).astype(np.float32) for strength in STRENGTHS]

@@ -223,7 +223,7 @@ def test_windows_that_share_too_many_samples_are_refused_naming_the_hop(tmp_path
 @pytest.mark.parametrize("change", ["offset", "scale", "dead channel"])
 def test_neither_offset_nor_scale_nor_a_dead_channel_keeps_it_from_working(tmp_path: Path, change: str) -> None:
     def changed(data: Dataset) -> Dataset:
-        with_dead = np.concatenate([data.x, np.zeros_like(data.x)], axis=1)
+        with_dead = np.concatenate([data.x, np.full_like(data.x, 0.1)], axis=1)
         x = {"offset": data.x + 100, "scale": data.x * 1e-6, "dead channel": with_dead}[change]
         return replace(data, x=x.astype(np.float32))
 
