@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edgetune_signal.stream import StreamSpec
 
 
-def check(
+def reasons_against(
     command: Recalibrate | Record,
     stored: Mapping[str, float],
     *,

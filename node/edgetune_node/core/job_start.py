@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from edgetune_node.calibration import Calibration, check
+from edgetune_node.calibration import Calibration, reasons_against
 from edgetune_node.contract import Recalibrate
 from edgetune_node.errors import Refused
 from edgetune_node.monitor import zone_warning
@@ -49,7 +49,9 @@ def begin(
     """
     settings = asset.settings
     healthy = None if settings.personal else settings.healthy_class
-    reasons = check(command, found.seconds, spec=settings.spec, window=settings.window.length, healthy_class=healthy)
+    reasons = reasons_against(
+        command, found.seconds, spec=settings.spec, window=settings.window.length, healthy_class=healthy
+    )
     if isinstance(command, Recalibrate) and not command.accept_zone:
         reasons += found.doubts
     if reasons:

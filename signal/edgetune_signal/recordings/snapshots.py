@@ -107,10 +107,10 @@ def _times(npz: Npz, count: int, seconds: float) -> tuple[NDArray[np.float64], i
         interval_s = npz.number("interval_s")
         if not interval_s >= seconds:
             raise RecordingError(f"{npz.path}: interval_s is {interval_s}, less than a snapshot lasts ({seconds:g} s)")
-        return np.asarray(np.arange(count) * interval_s, np.float64), first_ns
+        return np.arange(count, dtype=np.float64) * interval_s, first_ns
     if given is None or given.ndim == 0:
         raise RecordingError(f"{npz.path}: interval_s missing: how many seconds lie between two snapshots?")
-    time_s = np.asarray((given.astype(np.int64) - first_ns) / 1e9, dtype=np.float64)
+    time_s: NDArray[np.float64] = np.asarray((given.astype(np.int64) - first_ns) / 1e9, dtype=np.float64)
     if (np.diff(time_s) < seconds).any():
         at = int(np.argmax(np.diff(time_s) < seconds)) + 1
         raise RecordingError(f"{npz.path}: time_ns: snapshot {at} begins before the one before it ends; sort them")

@@ -8,14 +8,16 @@ import pytest
 from calibrating import LIVE, METRICS, SPEC, card_json, job, stored_command
 
 from edgetune_nas.card import ModelCard
-from edgetune_node.calibration.rules import check, decide_deployment
+from edgetune_node.calibration.rules import decide_deployment, reasons_against
 from edgetune_node.contract.commands import Recalibrate, Record
 from edgetune_node.events.effects import SaveRecording, StartSearch
 from edgetune_signal import StreamSpec
 
 
 def reasons(command: dict[str, Any], stored: dict[str, float] | None = None) -> list[str]:
-    return check(Recalibrate.model_validate(command), stored or {}, spec=SPEC, window=64, healthy_class="normal")
+    return reasons_against(
+        Recalibrate.model_validate(command), stored or {}, spec=SPEC, window=64, healthy_class="normal"
+    )
 
 
 def test_a_healthy_baseline_alone_will_do_and_a_fault_alone_is_refused() -> None:
@@ -27,7 +29,7 @@ def test_a_healthy_baseline_alone_will_do_and_a_fault_alone_is_refused() -> None
 
 def test_one_sign_alone_is_refused_for_signs_have_no_health() -> None:
     command = Recalibrate.model_validate({**LIVE, "classes": ["rest"]})
-    (reason,) = check(command, {}, spec=SPEC, window=64)
+    (reason,) = reasons_against(command, {}, spec=SPEC, window=64)
     assert reason.endswith("a network needs two classes, so collect another one too")
 
 
@@ -73,7 +75,7 @@ def test_a_take_must_hold_a_window_and_fit_in_memory() -> None:
     assert reason.startswith("seconds_per_take: 0.63 s are fewer samples than one window")
     assert reasons({**LIVE, "seconds_per_take": 0.64}) == []
     fast = StreamSpec(channels=3, rate_hz=100_000.0, unit="g")
-    (reason,) = check(Record(id="r", label="x", seconds=3600.0), {}, spec=fast, window=64)
+    (reason,) = reasons_against(Record(id="r", label="x", seconds=3600.0), {}, spec=fast, window=64)
     assert reason == "seconds: 3600 s do not fit in memory at 100000 Hz; take 56 s or less"
 
 
