@@ -35,6 +35,7 @@ COMMANDS = {
     "record": "edgetune_node.cli.remote.jobs:record",
     "label": "edgetune_node.cli.remote.answers:label",
     "acknowledge": "edgetune_node.cli.remote.answers:acknowledge",
+    "forget": "edgetune_node.cli.remote.answers:forget",
     "watch": "edgetune_node.cli.remote.watch:watch",
     "doctor": "edgetune_node.cli.local.doctor:doctor",
     "schema": "edgetune_node.cli.local.schema:schema",

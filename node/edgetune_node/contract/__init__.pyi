@@ -6,6 +6,7 @@ from .commands import (
     Command as Command,
     Continue as Continue,
     Deploy as Deploy,
+    Forget as Forget,
     Label as Label,
     LabelCommand as LabelCommand,
     Ping as Ping,
@@ -18,6 +19,7 @@ from .commands import (
     read_id as read_id,
 )
 from .context import Context as Context, parse_context as parse_context
+from .erasure import FORGOTTEN as FORGOTTEN, message_without as message_without, without as without
 from .json_input import MAX_PAYLOAD_BYTES as MAX_PAYLOAD_BYTES, problems as problems
 from .messages import (
     MESSAGES as MESSAGES,

@@ -16,6 +16,7 @@ ASSET_COMMANDS = (
     "label",
     "profile",
     "deploy",
+    "forget",
 )
 
 MAX_RESPONSE_TOPIC_BYTES = 256

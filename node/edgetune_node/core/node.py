@@ -31,6 +31,7 @@ from edgetune_node.events import (
     ModelReady,
     NovelChanged,
     Origin,
+    PersonForgotten,
     RecordingSaved,
     SearchReported,
     SourceChanged,
@@ -167,7 +168,7 @@ class Node:
                 effects = self._searched(event)
             case RecordingSaved() | NovelChanged():
                 effects = self.jobs[event.asset].saved(event)
-            case ModelReady():
+            case ModelReady() | PersonForgotten():
                 effects = self._model_ready(event)
             case StopRequested():
                 effects = self._stop()
@@ -217,8 +218,11 @@ class Node:
             self._searching = None
         return self.jobs[event.asset].searched(event.job, event.event)
 
-    def _model_ready(self, event: ModelReady) -> list[Effect]:
-        effects = self.jobs[event.asset].model_ready(event)
+    def _model_ready(self, event: ModelReady | PersonForgotten) -> list[Effect]:
+        jobs = self.jobs[event.asset]
+        if isinstance(event, PersonForgotten):
+            return [*jobs.forgotten(event), *([self._info()] if self._connected else [])]
+        effects = jobs.model_ready(event)
         return [*effects, self._info()] if event.subject is not None and self._connected else effects
 
     @staticmethod
@@ -299,7 +303,7 @@ class Node:
                 return [*ended, *([] if event.ack is None else [AckCommand(event.ack)])]
             case CommandArrived():
                 return self._admission.turn_away(event, told)
-            case ModelReady() | RecordingSaved() | NovelChanged() | SearchReported():
+            case ModelReady() | PersonForgotten() | RecordingSaved() | NovelChanged() | SearchReported():
                 return self._settle(self.jobs[event.asset].broke(event.job, told))
             case ChunkArrived() | Tick() if job is not None:
                 return self._settle(self.jobs[asset].broke(job, told))

@@ -137,6 +137,15 @@ class Install:
 
 
 @dataclass(frozen=True, slots=True)
+class ForgetPerson:
+    """Erase what is kept of ``subject``; answered by `PersonForgotten`. Doing it twice is no error."""
+
+    asset: str
+    job: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
 class Exit:
     """End the process after the outbox has drained."""
 
@@ -155,5 +164,6 @@ Effect: TypeAlias = (
     | StartSearch
     | CancelSearch
     | Install
+    | ForgetPerson
     | Exit
 )

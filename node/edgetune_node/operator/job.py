@@ -140,6 +140,7 @@ def summary(job: FollowedJob, seconds: float) -> dict[str, Any]:
         "model": name,
         **{name: figures.get(name) for name in FIGURES},
         "recordings": figures.get("test_recordings", current.get("recordings")),
+        "erased": job.detail.get("erased"),
         "deployed": bool(figures.get("deployed", current)),
         "seconds": round(seconds, 1),
     }

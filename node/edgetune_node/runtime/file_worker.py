@@ -10,9 +10,19 @@ import structlog
 
 from edgetune_nas.errors import NasError
 from edgetune_node.errors import NodeError
-from edgetune_node.events import Install, KeepNovel, LabelNovel, ModelReady, NovelChanged, RecordingSaved, SaveRecording
+from edgetune_node.events import (
+    ForgetPerson,
+    Install,
+    KeepNovel,
+    LabelNovel,
+    ModelReady,
+    NovelChanged,
+    PersonForgotten,
+    RecordingSaved,
+    SaveRecording,
+)
 from edgetune_node.ops import free_bytes
-from edgetune_node.storage import INCOMING, NoveltyStore, Profiles, asset_folder, worn
+from edgetune_node.storage import INCOMING, NoveltyStore, Profiles, asset_folder, erase_person, worn
 from edgetune_signal import RecordingStore, SignalError
 
 if TYPE_CHECKING:
@@ -21,7 +31,7 @@ if TYPE_CHECKING:
     from edgetune_node.config import Settings
     from edgetune_node.events import Event
 
-Work: TypeAlias = SaveRecording | KeepNovel | LabelNovel | Install
+Work: TypeAlias = SaveRecording | KeepNovel | LabelNovel | Install | ForgetPerson
 
 log = structlog.get_logger()
 
@@ -35,6 +45,8 @@ class FileWorker:
         The configuration.
     post
         Takes what came of the work, from that thread.
+    erase_name
+        Erases a person of an asset from messages and logs; returns what was erased, by kind.
 
     Attributes
     ----------
@@ -42,7 +54,11 @@ class FileWorker:
         By asset: the people's models, what was recorded, what is kept of the unknown.
     """
 
-    def __init__(self, settings: Settings, post: Callable[[Event], object]) -> None:
+    def __init__(
+        self, settings: Settings, post: Callable[[Event], object], erase_name: Callable[[str, str], dict[str, int]]
+    ) -> None:
+        self._erase_name = erase_name
+        self._sections = {section.id: section for section in settings.asset}
         self._data = settings.node.data_dir
         self._reserve = settings.node.disk_reserve_bytes
         self._post = post
@@ -71,6 +87,8 @@ class FileWorker:
                 self._later(partial(self._label_novel, work), partial(self._novel_failed, asset, work.job))
             case Install():
                 self._later(partial(self._install, work), partial(ModelReady, asset, work.job, None, None))
+            case ForgetPerson():
+                self._later(partial(self._forget, work), partial(self._not_forgotten, asset, work.job))
 
     def check_space(self, wanted: int) -> None:
         """Refuse to begin what needs ``wanted`` bytes of a disk that is nearly full.
@@ -139,3 +157,16 @@ class FileWorker:
         else:
             bundle = store.install(store.find(effect.name or "", self._data / INCOMING))
         return ModelReady(effect.asset, effect.job, bundle, store.previous_id())
+
+    def _forget(self, effect: ForgetPerson) -> Event:
+        asset, profiles = effect.asset, self.profiles[effect.asset]
+        worn_by_them = effect.subject == profiles.subject
+        section = self._sections[asset]
+        erased, remains = erase_person(effect.subject, section, profiles, self.recordings[asset], self.novel[asset])
+        erased |= self._erase_name(asset, effect.subject)
+        self._post(NovelChanged(asset, self.novel[asset].kept()))
+        wearing = worn(Install(asset, "", "profile", name=profiles.subject), profiles) if worn_by_them else None
+        return PersonForgotten(asset, effect.job, erased, tuple(remains), model=wearing)
+
+    def _not_forgotten(self, asset: str, job: str, reason: str) -> Event:
+        return PersonForgotten(asset, job, error=f"not everything is erased: {reason}; mend it, then send forget again")

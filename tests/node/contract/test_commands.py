@@ -49,6 +49,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "label": {"label": "inner", "seconds": 2.5},
     "profile": {"subject": "person1", "condition": "full_load"},
     "deploy": {"model": "model-20260131-ab12"},
+    "forget": {"subject": "person1"},
 }
 
 

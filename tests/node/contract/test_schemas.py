@@ -123,6 +123,7 @@ COMMAND_EXAMPLES: dict[str, dict[str, Any]] = {
     "label": {"label": "inner", "seconds": 2},
     "profile": {"subject": "person1", "condition": None},
     "deploy": {"model": "model-1"},
+    "forget": {"subject": "person1"},
 }
 
 
