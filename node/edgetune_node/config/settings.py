@@ -182,11 +182,13 @@ class AlarmSection(_Section):
 
 
 class SignSection(_Section):
-    """``[asset.sign]``: windows of one class in a row that make a sign.
+    """``[asset.sign]``: how sure a sign is that begins, and windows that are needed at least.
 
     ``change_windows`` make two signs without rest between; by default four times ``min_windows``.
     """
 
+    start_evidence: float = Field(8.0, ge=0.5, le=100)
+    smooth_ms: float = Field(250.0, ge=0, le=5000)
     min_windows: int = Field(3, ge=1)
     change_windows: int | None = Field(None, ge=1)
     min_confidence: float = Field(0.6, ge=0, le=1)

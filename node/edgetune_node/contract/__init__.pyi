@@ -1,4 +1,5 @@
 from .access import access_list as access_list
+from .all_messages import MESSAGES as MESSAGES
 from .commands import (
     COMMANDS as COMMANDS,
     Acknowledge as Acknowledge,
@@ -22,11 +23,9 @@ from .context import Context as Context, parse_context as parse_context
 from .erasure import FORGOTTEN as FORGOTTEN, message_without as message_without, without as without
 from .json_input import MAX_PAYLOAD_BYTES as MAX_PAYLOAD_BYTES, problems as problems
 from .messages import (
-    MESSAGES as MESSAGES,
     CalibrationPhase as CalibrationPhase,
     CalibrationStatus as CalibrationStatus,
     Classification as Classification,
-    Emg as Emg,
     Fault as Fault,
     Health as Health,
     Info as Info,
@@ -35,7 +34,6 @@ from .messages import (
     Phase as Phase,
     Reply as Reply,
     Response as Response,
-    Sign as Sign,
     State as State,
     Status as Status,
     Vibration as Vibration,
@@ -59,6 +57,7 @@ from .parts import (
     iso as iso,
 )
 from .schemas import generate as generate, write_schemas as write_schemas
+from .sign_messages import Emg as Emg, Sign as Sign, SignStart as SignStart
 from .signatures import PROPERTY as PROPERTY, refusal as refusal, seal as seal, sign as sign, unseal as unseal
 from .topics import (
     ASSET_COMMANDS as ASSET_COMMANDS,

@@ -19,7 +19,6 @@ from edgetune_node.contract.parts import (
     Evidence,
     Shelf,
     SpeedOrigin,
-    TimeOrigin,
     Timestamp,
     TrendWord,
 )
@@ -209,52 +208,6 @@ class Fault(Message):
     evidence: Evidence = Evidence()
 
 
-class Sign(Message):
-    """One recognised sign, told when it has ended: one for each gesture, however long it is held.
-
-    ``start`` and ``end`` are when the muscles began and ended to be active (``signal``), or the edges of the windows
-    (``windows``) where the signal does not tell: without a class of rest, from sign to sign, at a gap. ``windows`` said
-    ``class``, of ``of`` that said some sign. ``distance`` is the median of theirs to that sign, 1 at the limit; beyond
-    it ``class`` is ``unknown`` and ``confidence`` 0.
-    """
-
-    topic: ClassVar[str] = "sign"
-    schema_: Literal["sign/1"] = Field("sign/1", alias="schema")
-    event: str
-    class_: str = Field(alias="class")
-    confidence: float
-    start: Timestamp
-    start_from: TimeOrigin = "windows"
-    end: Timestamp
-    end_from: TimeOrigin = "windows"
-    windows: int
-    of: int | None = None
-    distance: float | None = None
-    model: str
-    subject: str = ""
-
-
-class Emg(Message):
-    """Features of a person's muscles over the last ``seconds``, one value a channel; null where there is none.
-
-    ``rms``, ``mean_absolute`` and ``envelope`` (its largest value) are in ``unit``, ``waveform_length`` in ``unit`` per
-    second, ``zero_crossings`` per second; signal/README.md defines them.
-    """
-
-    topic: ClassVar[str] = "emg"
-    qos: ClassVar[int] = 0
-    schema_: Literal["emg/1"] = Field("emg/1", alias="schema")
-    rms: list[float | None]
-    mean_absolute: list[float | None]
-    envelope: list[float | None]
-    waveform_length: list[float | None]
-    zero_crossings: list[float | None]
-    median_frequency_hz: list[float | None]
-    unit: str
-    seconds: float
-    quality: list[str]
-
-
 class Vibration(Message):
     """Condition indicators, one value a channel; null where the signal does not allow a value (``quality`` says why).
 
@@ -362,19 +315,3 @@ class Response(Message):
     reason: str = ""
     errors: list[str] = []
     detail: dict[str, Any] = {}
-
-
-MESSAGES: tuple[type[Message], ...] = (
-    Status,
-    Info,
-    Health,
-    State,
-    Classification,
-    Fault,
-    Sign,
-    Emg,
-    Vibration,
-    Model,
-    CalibrationStatus,
-    Response,
-)

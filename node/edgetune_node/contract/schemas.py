@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import models_json_schema
 
+from edgetune_node.contract.all_messages import MESSAGES
 from edgetune_node.contract.commands import COMMANDS
 from edgetune_node.contract.context import Context
-from edgetune_node.contract.messages import MESSAGES, Response
+from edgetune_node.contract.messages import Response
 from edgetune_node.contract.topics import ASSET_COMMANDS, NODE_COMMANDS
 
 if TYPE_CHECKING:

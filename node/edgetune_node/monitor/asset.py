@@ -212,7 +212,7 @@ class Asset:
                 window=window.sequence,
                 class_=class_,
                 confidence=round(confidence, 4),
-                probabilities=dict(verdict.shares),
+                probabilities={name: round(share, 4) for name, share in verdict.shares.items()},
                 model=bundle.card.id,
                 quality=quality,
             )

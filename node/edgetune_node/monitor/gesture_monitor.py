@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 from edgetune_node.contract import UNKNOWN
 from edgetune_node.events import Durability
 from edgetune_node.monitor.emg import EmgMonitor
-from edgetune_node.monitor.messages import sign_message
+from edgetune_node.monitor.gestures import SignStart
+from edgetune_node.monitor.messages import sign_message, sign_start_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from edgetune_node.contract import Context, Shelve
     from edgetune_node.events import Publish, Publisher
     from edgetune_node.monitor.drift import DriftMonitor
-    from edgetune_node.monitor.gestures import SignEvent
+    from edgetune_node.monitor.gestures import Told
     from edgetune_node.monitor.inference import Verdict
     from edgetune_node.monitor.novelty import NoveltyRecorder
     from edgetune_signal import Chunk, Window
@@ -69,9 +70,9 @@ class GestureMonitor:
         """Do nothing: all windows are classified."""
 
     def classified(self, window: Window, verdict: Verdict, *, paused: bool) -> list[Publish]:
-        """Count a window's verdict; publish the sign that it ends."""
+        """Count a window's verdict; publish the sign that begins or ends with it."""
         del paused
-        return self._ended(self._emg.observe(verdict, window))
+        return [message for told in self._emg.observe(verdict, window) for message in self._tell(told)]
 
     def push(self, chunk: Chunk, context: Context, *, rate_off: bool) -> list[Publish]:
         """Publish the features of the muscles if they are due."""
@@ -84,11 +85,15 @@ class GestureMonitor:
 
     def gap(self) -> list[Publish]:
         """Publish the running sign, if there is one: it ends here."""
-        return self._ended(self._emg.gap())
+        ended = self._emg.gap()
+        return [] if ended is None else self._tell(ended)
 
-    def _ended(self, sign: SignEvent | None) -> list[Publish]:
-        if sign is None or self._model is None:
+    def _tell(self, sign: Told) -> list[Publish]:
+        if self._model is None:
             return []
+        if isinstance(sign, SignStart):
+            start = sign_start_message(sign, self._model, self._subject)
+            return [self._publisher.publish(start, self._settings.id, Durability.TELEMETRY)]
         if sign.class_ != UNKNOWN:
             self._drift.hear_sign(sign.confidence, sign.distance)
         elif sign.distance is not None:

@@ -66,7 +66,7 @@ def judge(window: Window, bundle: Bundle, *, rest_class: str | None, distant: bo
     took_us = (time.perf_counter_ns() - started) / 1000
     best = int(probabilities.argmax())
     class_ = bundle.card.classes[best]
-    shares = {name: round(float(p), 4) for name, p in zip(bundle.card.classes, probabilities, strict=True)}
+    shares = {name: float(p) for name, p in zip(bundle.card.classes, probabilities, strict=True)}
     distance = None
     if distant and bundle.novelty is not None:
         apart = bundle.novelty.distances(window.samples[np.newaxis], np.array([best]))

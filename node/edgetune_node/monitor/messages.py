@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgetune_nas.bundle import MODEL_FILES
 from edgetune_node.config import insecure
-from edgetune_node.contract import AssetInfo, Fault, Info, Model, Shelf, Sign
+from edgetune_node.contract import AssetInfo, Fault, Info, Model, Shelf, Sign, SignStart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from edgetune_nas.bundle import Bundle
     from edgetune_node.config import AssetSection, Settings
     from edgetune_node.contract import BrokerInfo, Evidence
+    from edgetune_node.monitor import gestures
     from edgetune_node.monitor.alarm import AlarmState
-    from edgetune_node.monitor.gestures import SignEvent
 
 
 def info_message(
@@ -73,7 +73,21 @@ def fault_message(state: AlarmState, model: str | None, evidence: Evidence) -> F
     )
 
 
-def sign_message(sign: SignEvent, model: str, subject: str) -> Sign:
+def sign_start_message(sign: gestures.SignStart, model: str, subject: str) -> SignStart:
+    """Return the beginning of a sign as a message; see `sign_message`."""
+    return SignStart(
+        event=sign.event,
+        class_=sign.class_,
+        confidence=sign.confidence,
+        start=sign.start,
+        start_from=sign.start_from,
+        distance=sign.distance,
+        model=model,
+        subject=subject,
+    )
+
+
+def sign_message(sign: gestures.SignEvent, model: str, subject: str) -> Sign:
     """Return a sign as a message; ``model`` is the id of the model that recognised it, ``subject`` who made it."""
     return Sign(
         event=sign.event,

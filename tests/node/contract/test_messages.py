@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings as hypothesis_settings, stra
 from pydantic import ValidationError
 from refusals import refused_fields
 
-from edgetune_node.contract.messages import MESSAGES, Classification, Fault, Message, Response, Status, Vibration
+from edgetune_node.contract.all_messages import MESSAGES
+from edgetune_node.contract.messages import Classification, Fault, Message, Response, Status, Vibration
 from edgetune_node.contract.parts import iso
 
 UNTIMED = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -61,7 +62,7 @@ def test_what_is_retained_is_what_a_late_subscriber_needs() -> None:
     retained = {model.topic for model in MESSAGES if model.retained}
     assert retained == {"status", "info", "health", "state", "fault", "model", "calibration"}
     at_most_once = {model.topic for model in MESSAGES if model.qos == 0}
-    assert at_most_once == {"health", "classification", "vibration", "emg"}
+    assert at_most_once == {"health", "classification", "vibration", "emg", "sign_start"}
 
 
 def test_a_time_without_a_zone_is_refused() -> None:

@@ -8,25 +8,24 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
+from edgetune_node.contract.all_messages import MESSAGES
 from edgetune_node.contract.commands import COMMANDS, parse_command
 from edgetune_node.contract.messages import (
-    MESSAGES,
     CalibrationStatus,
     Classification,
-    Emg,
     Fault,
     Health,
     Info,
     Message,
     Model,
     Response,
-    Sign,
     State,
     Status,
     Vibration,
 )
 from edgetune_node.contract.parts import AssetHealth, AssetInfo
 from edgetune_node.contract.schemas import generate, write_schemas
+from edgetune_node.contract.sign_messages import Emg, Sign, SignStart
 from edgetune_node.contract.topics import ASSET_COMMANDS, NODE_COMMANDS
 
 if TYPE_CHECKING:
@@ -84,6 +83,7 @@ EXAMPLES: tuple[Message, ...] = (
         model="m",
         evidence={"rms": [0.1]},
     ),
+    SignStart(**AT, event="s1", class_="fist", confidence=0.9, start=TS, model="m"),
     Sign(**AT, event="s1", class_="fist", confidence=0.9, start=TS, end=TS, windows=5, model="m"),
     Emg(
         **AT,

@@ -235,7 +235,7 @@ def test_features_are_told_every_emg_s_and_nothing_of_vibration(model: Bundle) -
     person.said.clear()
     person.hears(played(("fist", 3)))
     loud = [message for message in person.said if message.topic == "emg"]
-    assert {message.topic for message in person.said} == {"classification", "emg"}
+    assert {message.topic for message in person.said} == {"classification", "emg", "sign_start"}
     assert (loud[-1].unit, loud[-1].seconds, loud[-1].quality) == ("counts", 1.0, [])
     assert all(len(values) == 8 for values in (loud[-1].rms, loud[-1].zero_crossings, loud[-1].median_frequency_hz))
     assert max(loud[-1].envelope) > 5 * max(quiet[-1].envelope)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edgetune_node.config.settings import MqttSection
-from edgetune_node.contract.messages import Classification, Fault, Health, Response, Sign, State, Status
+from edgetune_node.contract.messages import Classification, Fault, Health, Response, State, Status
+from edgetune_node.contract.sign_messages import Sign
 from edgetune_node.contract.topics import Topics
 from edgetune_node.events.effects import Durability, Publish
 from edgetune_node.events.events import CommandArrived, LinkChanged
