@@ -163,7 +163,11 @@ class State(Message):
 
 
 class Classification(Message):
-    """One window's verdict; ``class`` is ``unknown`` where the samples do not allow one."""
+    """One window's verdict; ``class`` is ``unknown`` where the samples do not allow one.
+
+    Of signs, to drive something with: ``smoothed`` is the class of most windows in ``smooth_ms``; ``strength`` is the
+    effort over that at calibration, 0 to 1, null outside a known sign.
+    """
 
     topic: ClassVar[str] = "classification"
     qos: ClassVar[int] = 0
@@ -174,6 +178,8 @@ class Classification(Message):
     probabilities: dict[str, float]
     model: str
     quality: list[str]
+    smoothed: str | None = None
+    strength: float | None = None
 
 
 class Fault(Message):
@@ -273,6 +279,7 @@ class Model(Message):
     tested_on: TestedOn | None = None
     measured_before_refit: bool | None = None
     macro_f1: float | None = None
+    false_per_minute_of_rest: float | None = None
     previous: str | None = None
     subject: str = ""
 

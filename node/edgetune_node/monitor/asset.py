@@ -84,6 +84,7 @@ class Asset:
         self._windower = Windower(
             settings.channels, settings.window.length, settings.window.hop, clip_level=settings.clip_level
         )
+        self._times = settings.distance_times
         self._bundle: Bundle | None = None
         self._previous: str | None = None
         self._subject = settings.subject
@@ -198,15 +199,17 @@ class Asset:
         verdict = Verdict()
         if NOT_JUDGED.isdisjoint(quality):
             distant = self.settings.alarm.severity.get(NOVEL) != "none"
-            verdict = judge(window, bundle, rest_class=self._monitor.rest_class, distant=distant)
+            verdict = judge(window, bundle, rest_class=self._monitor.rest_class, distant=distant, times=self._times)
         if verdict.inference_us is not None:
             self._latencies.append(verdict.inference_us)
         if verdict.novel:
             quality.append(NOVEL)
         class_, confidence = verdict.told
         end = from_ns(window.time_ns)
+        told = self._monitor.classified(window, verdict, paused=paused)
         messages: list[Publish] = []
         if self._due(end.timestamp()):
+            following = self._monitor.following()
             classification = Classification(
                 ts=end,
                 window=window.sequence,
@@ -215,9 +218,11 @@ class Asset:
                 probabilities={name: round(share, 4) for name, share in verdict.shares.items()},
                 model=bundle.card.id,
                 quality=quality,
+                smoothed=following.smoothed,
+                strength=following.strength,
             )
             messages.append(self._publisher.publish(classification, self.settings.id, Durability.TELEMETRY))
-        return messages + self._monitor.classified(window, verdict, paused=paused)
+        return messages + told
 
     def _due(self, seconds: float) -> bool:
         """Whether ``classification_hz`` lets this window out."""
@@ -260,7 +265,7 @@ class Asset:
         self._latencies.clear()
         model = None if bundle is None else bundle.card.id
         self.drift.swap(model)
-        self._monitor.swap(model)
+        self._monitor.swap(model, None if bundle is None else bundle.card.signs)
         return [self._model(Durability.RARE)]
 
     def wear(self, subject: str, bundle: Bundle | None, previous: str | None) -> list[Publish]:

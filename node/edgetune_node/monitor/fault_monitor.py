@@ -10,6 +10,7 @@ from edgetune_node.contract import NOVEL
 from edgetune_node.events import Durability
 from edgetune_node.monitor.alarm import Alarm
 from edgetune_node.monitor.confidence import ConfidenceMonitor
+from edgetune_node.monitor.effort import Following
 from edgetune_node.monitor.evidence import EvidenceCollector
 from edgetune_node.monitor.machine_state import MachineState
 from edgetune_node.monitor.messages import fault_message
@@ -18,6 +19,7 @@ from edgetune_node.monitor.vibration import VibrationMonitor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edgetune_nas.card import SignFigures
     from edgetune_node.config import AssetSection
     from edgetune_node.contract import Context, Shelve
     from edgetune_node.events import Publish, Publisher
@@ -126,8 +128,13 @@ class FaultMonitor:
 
     # ---- what happens besides ----------------------------------------------------------------------------------
 
-    def swap(self, model: str | None) -> None:
+    def following(self) -> Following:
+        """Return nothing: there is nothing to drive with a fault."""
+        return Following()
+
+    def swap(self, model: str | None, signs: SignFigures | None) -> None:
         """Go on with another model."""
+        del signs
         self._model = model
         self._confidence.forget()
 

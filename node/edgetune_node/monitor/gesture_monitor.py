@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from edgetune_node.contract import UNKNOWN
 from edgetune_node.events import Durability
+from edgetune_node.monitor.effort import Effort, Following, Smoother
 from edgetune_node.monitor.emg import EmgMonitor
 from edgetune_node.monitor.gestures import SignStart
 from edgetune_node.monitor.messages import sign_message, sign_start_message
@@ -13,6 +14,7 @@ from edgetune_node.monitor.messages import sign_message, sign_start_message
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edgetune_nas.card import SignFigures
     from edgetune_node.config import AssetSection
     from edgetune_node.contract import Context, Shelve
     from edgetune_node.events import Publish, Publisher
@@ -56,6 +58,10 @@ class GestureMonitor:
         self._novelty = novelty
         self._drift = drift
         self._emg = EmgMonitor(settings, new_id)
+        hop_s = settings.window.hop / settings.rate_hz
+        self._effort = Effort(settings.healthy_class, settings.window.length / settings.rate_hz, hop_s)
+        self._smoother = Smoother(round(settings.sign.smooth_ms / 1000 / hop_s))
+        self._smoothed: str | None = None
         self._subject = settings.subject
         self._model: str | None = None
 
@@ -72,7 +78,13 @@ class GestureMonitor:
     def classified(self, window: Window, verdict: Verdict, *, paused: bool) -> list[Publish]:
         """Count a window's verdict; publish the sign that begins or ends with it."""
         del paused
+        self._effort.hear(window.samples)
+        self._smoothed = self._smoother.hear(verdict.told[0])
         return [message for told in self._emg.observe(verdict, window) for message in self._tell(told)]
+
+    def following(self) -> Following:
+        """Return the smoothed class, and the strength of the running sign."""
+        return Following(self._smoothed, self._effort.strength(self._emg.running))
 
     def push(self, chunk: Chunk, context: Context, *, rate_off: bool) -> list[Publish]:
         """Publish the features of the muscles if they are due."""
@@ -86,6 +98,8 @@ class GestureMonitor:
     def gap(self) -> list[Publish]:
         """Publish the running sign, if there is one: it ends here."""
         ended = self._emg.gap()
+        self._effort.forget()
+        self._smoother.forget()
         return [] if ended is None else self._tell(ended)
 
     def _tell(self, sign: Told) -> list[Publish]:
@@ -104,9 +118,11 @@ class GestureMonitor:
 
     # ---- what happens besides ----------------------------------------------------------------------------------
 
-    def swap(self, model: str | None) -> None:
-        """Go on with another model."""
+    def swap(self, model: str | None, signs: SignFigures | None) -> None:
+        """Go on with another model, and what its card says of signs."""
         self._model = model
+        self._effort.calibrate(signs)
+        self._smoother.forget()
 
     def wear(self, subject: str) -> list[Publish]:
         """Go on with another person; publish the running sign of the one before."""

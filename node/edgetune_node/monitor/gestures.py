@@ -274,12 +274,10 @@ class SignDetector:
 
     def _count_rest(self, run: _Run, heard: _Heard) -> None:
         run.pending.append(heard)
+        vote = -self._votes.full if heard.says == UNKNOWN else self._votes.of_rest(heard.verdict.shares)
         if heard.says:
-            run.quiet, run.end = 0, heard.end
-        else:
-            run.quiet += 1
-        shares = heard.verdict.shares
-        vote = -self._votes.full if heard.says == UNKNOWN else self._votes.of_rest(shares)
+            run.end = heard.end
+        run.quiet = 0 if heard.says or vote < 0 else run.quiet + 1
         run.resting = max(0.0, run.resting + vote)
         run.rest_windows = run.rest_windows + 1 if run.resting > 0 else 0
 

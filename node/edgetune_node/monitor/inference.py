@@ -49,7 +49,7 @@ class Verdict:
         return (UNKNOWN, 0.0) if self.novel else (self.class_, self.confidence)
 
 
-def judge(window: Window, bundle: Bundle, *, rest_class: str | None, distant: bool) -> Verdict:
+def judge(window: Window, bundle: Bundle, *, rest_class: str | None, distant: bool, times: float = 1.0) -> Verdict:
     """Classify a usable window.
 
     Parameters
@@ -60,6 +60,8 @@ def judge(window: Window, bundle: Bundle, *, rest_class: str | None, distant: bo
         Class that may be further from its training data than others; None if there is no such class.
     distant
         Whether to compute the distance to the training data.
+    times
+        Times the bundle's limit at which a window is unlike its class.
     """
     started = time.perf_counter_ns()
     probabilities = bundle.classifier.probabilities(window.samples[np.newaxis])[0]
@@ -70,6 +72,6 @@ def judge(window: Window, bundle: Bundle, *, rest_class: str | None, distant: bo
     distance = None
     if distant and bundle.novelty is not None:
         apart = bundle.novelty.distances(window.samples[np.newaxis], np.array([best]))
-        distance = float(apart[0]) / bundle.novelty.limit
+        distance = float(apart[0]) / (times * bundle.novelty.limit)
     novel = is_far(distance, resting=class_ == rest_class)
     return Verdict(class_, float(probabilities[best]), shares, distance, novel, took_us)

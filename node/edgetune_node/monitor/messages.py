@@ -136,6 +136,7 @@ def model_message(bundle: Bundle | None, previous: str | None, subject: str) -> 
         tested_on=card.tested_on,
         measured_before_refit=card.measured_before_refit,
         macro_f1=metrics.macro_f1,
+        false_per_minute_of_rest=None if card.signs is None else card.signs.false_per_minute_of_rest,
         previous=previous,
         subject=subject,
     )

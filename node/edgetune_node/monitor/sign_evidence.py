@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 FULL_RATE: Final = 30.0
 """Evidence of a second of windows that are all sure: 1.5 of a window each 50 ms. It gives evidence its unit."""
-SURE: Final = 6.0
+SURE: Final = 4.5
 """Logarithm of the odds at which a window's vote is full. Windows overlap, so one alone must not decide."""
 LEAD: Final = 2.0
 """Evidence that a sign must have more than any other to begin; with 4 signs begin 0.05 to 0.1 s later."""

@@ -10,10 +10,12 @@ from edgetune_node.monitor.gesture_monitor import GestureMonitor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edgetune_nas.card import SignFigures
     from edgetune_node.config import AssetSection
     from edgetune_node.contract import Context, Shelve
     from edgetune_node.events import Publish, Publisher
     from edgetune_node.monitor.drift import DriftMonitor
+    from edgetune_node.monitor.effort import Following
     from edgetune_node.monitor.inference import Verdict
     from edgetune_node.monitor.novelty import NoveltyRecorder
     from edgetune_node.monitor.restoring import Restored
@@ -50,6 +52,10 @@ class TaskMonitor(Protocol):
         """Count a window's verdict."""
         ...
 
+    def following(self) -> Following:
+        """Return what ``classification`` says besides the verdict of the window that was classified last."""
+        ...
+
     def push(self, chunk: Chunk, context: Context, *, rate_off: bool) -> list[Publish]:
         """Process samples, after their windows were classified."""
         ...
@@ -58,8 +64,8 @@ class TaskMonitor(Protocol):
         """End what must not span a gap in the samples or a clock that was set."""
         ...
 
-    def swap(self, model: str | None) -> None:
-        """Go on with the model of this id; None if there is none."""
+    def swap(self, model: str | None, signs: SignFigures | None) -> None:
+        """Go on with the model of this id, and what its card says of signs; None if there is none."""
         ...
 
     def wear(self, subject: str) -> list[Publish]:

@@ -22,11 +22,12 @@ from edgetune_node.events import (
     SaveRecording,
 )
 from edgetune_node.ops import free_bytes
-from edgetune_node.storage import INCOMING, NoveltyStore, Profiles, asset_folder, erase_person, worn
+from edgetune_node.storage import INCOMING, NoveltyStore, Profiles, asset_folder, erase_person, note_sign_figures, worn
 from edgetune_signal import RecordingStore, SignalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from edgetune_node.config import Settings
     from edgetune_node.events import Event
@@ -153,6 +154,7 @@ class FileWorker:
         if effect.action == "rollback":
             bundle = store.rollback()
         elif effect.bundle is not None:
+            self._measure_signs(effect.asset, effect.bundle)
             bundle = store.install(effect.bundle)
         else:
             bundle = store.install(store.find(effect.name or "", self._data / INCOMING))
@@ -170,3 +172,13 @@ class FileWorker:
 
     def _not_forgotten(self, asset: str, job: str, reason: str) -> Event:
         return PersonForgotten(asset, job, error=f"not everything is erased: {reason}; mend it, then send forget again")
+
+    def _measure_signs(self, asset: str, folder: Path) -> None:
+        """Have a new model's card say what it does on the person's own recordings; without that it is used as well."""
+        section = self._sections[asset]
+        if section.task != "sign":
+            return
+        try:
+            note_sign_figures(folder, section, self.recordings[asset], self.profiles[asset].subject)
+        except (SignalError, NasError, OSError) as error:
+            log.warning("signs not measured", asset=asset, problem=str(error))
