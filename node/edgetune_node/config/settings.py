@@ -197,6 +197,7 @@ class SignSection(_Section):
 
     start_evidence: float = Field(8.0, ge=0.5, le=100)
     unknown: Literal["few", "balanced", "many"] = "balanced"
+    armband: Literal["as worn", "ring"] = "as worn"
     smooth_ms: float = Field(250.0, ge=0, le=5000)
     min_windows: int = Field(3, ge=1)
     change_windows: int | None = Field(None, ge=1)

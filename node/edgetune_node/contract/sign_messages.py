@@ -58,6 +58,8 @@ class Sign(Message):
 class Emg(Message):
     """Features of a person's muscles over the last ``seconds``, one value a channel; null where there is none.
 
+    ``electrodes`` names what is wrong with each: ``dead``, ``saturated``, ``hum``, ``offset``; nothing if it is well.
+    ``turn`` and ``mirrored`` say how the channels are turned back by the node; 0 and false if they are as they come.
     ``rms``, ``mean_absolute`` and ``envelope`` (its largest value) are in ``unit``, ``waveform_length`` in ``unit`` per
     second, ``zero_crossings`` per second; signal/README.md defines them.
     """
@@ -74,3 +76,6 @@ class Emg(Message):
     unit: str
     seconds: float
     quality: list[str]
+    electrodes: list[list[str]] = Field(default_factory=list)
+    turn: int = 0
+    mirrored: bool = False

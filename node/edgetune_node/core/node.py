@@ -144,10 +144,8 @@ class Node:
         self._at_work = None
         match event:
             case ChunkArrived():
-                effects = [
-                    *self.assets[event.asset].listen(event.chunk),
-                    *self._jobs_of(event.asset).samples(event.chunk),
-                ]
+                chunk = self.assets[event.asset].as_calibrated(event.chunk)
+                effects = [*self.assets[event.asset].listen(chunk), *self._jobs_of(event.asset).samples(chunk)]
                 self._at_work = None
             case Tick():
                 effects = self._tick()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -84,6 +85,7 @@ class Asset:
         self._windower = Windower(
             settings.channels, settings.window.length, settings.window.hop, clip_level=settings.clip_level
         )
+        self._order = self._monitor.order()
         self._times = settings.distance_times
         self._bundle: Bundle | None = None
         self._previous: str | None = None
@@ -158,6 +160,15 @@ class Asset:
         )
 
     # ---- samples -----------------------------------------------------------------------------------------------
+
+    def as_calibrated(self, chunk: Chunk) -> Chunk:
+        """Return samples with the channels of a turned armband turned back, where the configuration wants that."""
+        order = self._monitor.order()
+        if order is not self._order:
+            self._order = order
+            self._windower.reset()
+            self.recent.forget()
+        return chunk if order is None else replace(chunk, samples=chunk.samples[order])
 
     def listen(self, chunk: Chunk) -> list[Publish]:
         """Process samples; return what there is to publish about them."""
@@ -255,7 +266,8 @@ class Asset:
             self.novelty.failed(event.error)
 
     def rename(self, subject: str) -> None:
-        """Mark what follows with another subject; its model stays in use."""
+        """Mark what follows with another subject; its model stays in use, and channels are as they come."""
+        self._monitor.as_worn()
         self._subject = subject
 
     def swap(self, bundle: Bundle | None, previous: str | None) -> list[Publish]:
@@ -265,7 +277,7 @@ class Asset:
         self._latencies.clear()
         model = None if bundle is None else bundle.card.id
         self.drift.swap(model)
-        self._monitor.swap(model, None if bundle is None else bundle.card.signs)
+        self._monitor.swap(bundle)
         return [self._model(Durability.RARE)]
 
     def wear(self, subject: str, bundle: Bundle | None, previous: str | None) -> list[Publish]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from edgetune_node.clock import from_ns
 from edgetune_node.contract import Emg
 from edgetune_node.monitor.gestures import SignDetector, SignEvent
-from edgetune_signal import Activity, IndicatorBuffer, emg_features
+from edgetune_signal import Activity, IndicatorBuffer, electrode_faults, emg_features
 from edgetune_signal.stream import RATE_OFF
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgetune_node.config import AssetSection
     from edgetune_node.monitor.gestures import SignStart, Told
     from edgetune_node.monitor.inference import Verdict
-    from edgetune_signal import Chunk, Window
+    from edgetune_signal import Chunk, ElectrodeFault, Window
 
 SHORTEST_S = 1.0
 REMEMBERED_S = 3.0
@@ -35,7 +35,12 @@ class EmgMonitor:
     settings
         The asset's configuration.
     new_event_id
-        Gives an identifier that was never given before.
+        Returns an identifier that was never used before.
+
+    Attributes
+    ----------
+    electrodes
+        What is wrong with each channel, as the last features were computed; empty before.
     """
 
     def __init__(self, settings: AssetSection, new_event_id: Callable[[], str]) -> None:
@@ -47,6 +52,7 @@ class EmgMonitor:
         self._signs = SignDetector(settings.sign, settings.healthy_class, new_event_id, hop_s)
         decisive_s = (2 * window.length + settings.sign.min_windows * window.hop) / settings.rate_hz
         self._activity = Activity(settings.rate_hz, window.hop, decisive_s + REMEMBERED_S)
+        self.electrodes: tuple[tuple[ElectrodeFault, ...], ...] = ()
         self._began: datetime | None = None
         self._ended: datetime | None = None
         self._last = float("-inf")
@@ -66,6 +72,8 @@ class EmgMonitor:
         if samples is None:
             return None
         self._last = now
+        rate_hz = self._settings.rate_hz
+        self.electrodes = electrode_faults(samples, rate_hz, self._settings.clip_level)
         found = emg_features(samples, self._settings.unit, self._settings.rate_hz)
         timed = found.waveform_length, found.zero_crossings, found.median_frequency_hz
         nothing: list[float | None] = [None] * self._settings.channels
@@ -82,6 +90,7 @@ class EmgMonitor:
             unit=found.unit,
             seconds=found.seconds,
             quality=[*found.quality, *([RATE_OFF] if rate_off else [])],
+            electrodes=[list(each) for each in self.electrodes],
         )
 
     @property

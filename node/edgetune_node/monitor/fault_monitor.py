@@ -19,7 +19,7 @@ from edgetune_node.monitor.vibration import VibrationMonitor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgetune_nas.card import SignFigures
+    from edgetune_nas.bundle import Bundle
     from edgetune_node.config import AssetSection
     from edgetune_node.contract import Context, Shelve
     from edgetune_node.events import Publish, Publisher
@@ -132,10 +132,16 @@ class FaultMonitor:
         """Return nothing: there is nothing to drive with a fault."""
         return Following()
 
-    def swap(self, model: str | None, signs: SignFigures | None) -> None:
+    def order(self) -> None:
+        """Return None: channels stay as they come."""
+        return
+
+    def as_worn(self) -> None:
+        """Do nothing: channels stay as they come."""
+
+    def swap(self, bundle: Bundle | None) -> None:
         """Go on with another model."""
-        del signs
-        self._model = model
+        self._model = None if bundle is None else bundle.card.id
         self._confidence.forget()
 
     def wear(self, subject: str) -> list[Publish]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from edgetune_node.contract import UNKNOWN
 from edgetune_node.events import Durability
+from edgetune_node.monitor.armband import ArmbandWatch, Placement
 from edgetune_node.monitor.effort import Effort, Following, Smoother
 from edgetune_node.monitor.emg import EmgMonitor
 from edgetune_node.monitor.gestures import SignStart
@@ -14,7 +15,10 @@ from edgetune_node.monitor.messages import sign_message, sign_start_message
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgetune_nas.card import SignFigures
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgetune_nas.bundle import Bundle
     from edgetune_node.config import AssetSection
     from edgetune_node.contract import Context, Shelve
     from edgetune_node.events import Publish, Publisher
@@ -40,9 +44,6 @@ class GestureMonitor:
         The asset's, which unknown and known signs are reported to.
     """
 
-    suggestions: Final[tuple[str, ...]] = ()
-    problem: Final = None
-
     def __init__(
         self,
         settings: AssetSection,
@@ -62,6 +63,9 @@ class GestureMonitor:
         self._effort = Effort(settings.healthy_class, settings.window.length / settings.rate_hz, hop_s)
         self._smoother = Smoother(round(settings.sign.smooth_ms / 1000 / hop_s))
         self._smoothed: str | None = None
+        self._worn = ArmbandWatch(settings.channels, settings.healthy_class)
+        self._turned = Placement()
+        self._order: NDArray[np.intp] | None = None
         self._subject = settings.subject
         self._model: str | None = None
 
@@ -80,7 +84,9 @@ class GestureMonitor:
         del paused
         self._effort.hear(window.samples)
         self._smoothed = self._smoother.hear(verdict.told[0])
-        return [message for told in self._emg.observe(verdict, window) for message in self._tell(told)]
+        told = self._emg.observe(verdict, window)
+        self._look_at_armband(window)
+        return [message for each in told for message in self._tell(each)]
 
     def following(self) -> Following:
         """Return the smoothed class, and the strength of the running sign."""
@@ -93,6 +99,8 @@ class GestureMonitor:
         features = self._emg.look(self._publisher.clock.monotonic(), rate_off=rate_off)
         if features is None:
             return []
+        turned = {"turn": self._turned.turn, "mirrored": self._turned.mirrored}
+        features = features.model_copy(update=turned)
         return [self._publisher.publish(features, self._settings.id, Durability.TELEMETRY)]
 
     def gap(self) -> list[Publish]:
@@ -118,16 +126,59 @@ class GestureMonitor:
 
     # ---- what happens besides ----------------------------------------------------------------------------------
 
-    def swap(self, model: str | None, signs: SignFigures | None) -> None:
+    def swap(self, bundle: Bundle | None) -> None:
         """Go on with another model, and what its card says of signs."""
-        self._model = model
-        self._effort.calibrate(signs)
+        self._model = None if bundle is None else bundle.card.id
+        self._effort.calibrate(None if bundle is None else bundle.card.signs)
         self._smoother.forget()
+        self._worn.use(bundle)
+        self._turn(Placement())
+
+    @property
+    def suggestions(self) -> tuple[str, ...]:
+        """That the armband is worn in another way than at calibration, and what to do."""
+        channels = self._settings.channels
+        if not self._turned.as_before:
+            back = "its channels are turned back; publish profile with the subject to undo that"
+            return (f"{self._turned.text(channels)}: {back}",)
+        if not self._worn.placement.as_before:
+            return (
+                f"{self._worn.placement.text(channels)}: wear it as before, or recalibrate with one take of each sign",
+            )
+        return ()
+
+    @property
+    def problem(self) -> str | None:
+        """Which electrodes have a fault."""
+        faults = [
+            f"channel {number} {' and '.join(each)}" for number, each in enumerate(self._emg.electrodes, 1) if each
+        ]
+        return f"{self._settings.id}: electrodes: {', '.join(faults)}; check contact and cable" if faults else None
+
+    def order(self) -> NDArray[np.intp] | None:
+        """Return which channel stands where each one stood at calibration; None where they stay as they come."""
+        return self._order
+
+    def as_worn(self) -> None:
+        """Take the channels as they come from now on."""
+        self._turn(Placement())
+
+    def _look_at_armband(self, window: Window) -> None:
+        """Let the armband be looked at after each sign; turn its channels back where the configuration wants that."""
+        changed = self._worn.hear(window.samples, running=self._emg.running is not None)
+        if changed and self._settings.sign.armband == "ring":
+            self._turn(self._turned.then(self._worn.placement, self._settings.channels))
+
+    def _turn(self, placement: Placement) -> None:
+        self._turned = placement
+        self._order = None if placement.as_before else placement.order(self._settings.channels)
+        self._worn.forget()
 
     def wear(self, subject: str) -> list[Publish]:
         """Go on with another person; publish the running sign of the one before."""
         ended = self.gap()
         self._subject = subject
+        self.as_worn()
         self._emg = EmgMonitor(self._settings, self._new_id)
         return ended
 

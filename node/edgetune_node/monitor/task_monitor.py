@@ -10,7 +10,10 @@ from edgetune_node.monitor.gesture_monitor import GestureMonitor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgetune_nas.card import SignFigures
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgetune_nas.bundle import Bundle
     from edgetune_node.config import AssetSection
     from edgetune_node.contract import Context, Shelve
     from edgetune_node.events import Publish, Publisher
@@ -64,8 +67,16 @@ class TaskMonitor(Protocol):
         """End what must not span a gap in the samples or a clock that was set."""
         ...
 
-    def swap(self, model: str | None, signs: SignFigures | None) -> None:
-        """Go on with the model of this id, and what its card says of signs; None if there is none."""
+    def order(self) -> NDArray[np.intp] | None:
+        """Return which channel stands where each one stood at calibration; None where they stay as they come."""
+        ...
+
+    def as_worn(self) -> None:
+        """Take the channels as they come from now on."""
+        ...
+
+    def swap(self, bundle: Bundle | None) -> None:
+        """Go on with another model; None if there is none."""
         ...
 
     def wear(self, subject: str) -> list[Publish]:
