@@ -10,7 +10,7 @@ QUICK := -m "not slow and not containers"
 export OMP_NUM_THREADS ?= 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo install test test-slow coverage chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-signs bench-tried exam exam-quick docs screenshots examples format clean help
+.PHONY: demo install test test-slow coverage chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-signs bench-tried exam exam-quick docs screenshots examples release format clean help
 
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -96,6 +96,9 @@ examples: $(VENV)/.installed  ## Run a plant and write docs/examples anew, four 
 screenshots: $(VENV)/.docs-installed  ## Draw docs/pictures anew, two minutes; needs mosquitto and chromium
 	$(BIN)/python docs/tools/pictures.py
 
+release: $(VENV)/.release-installed  ## Wheel, source, software bill of materials, images (where an engine answers), checksums: dist/
+	sh docker/release.sh $(BIN) dist
+
 format: $(VENV)/.installed  ## Format and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -114,6 +117,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.fuzz-installed: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,cluster,fuzz]'
+	@touch $@
+
+$(VENV)/.release-installed: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,cluster,release]'
 	@touch $@
 
 $(VENV)/.docs-installed: $(VENV)/.installed
