@@ -98,6 +98,11 @@ class EmgMonitor:
         """Class of the running sign as it is taken for now; None while there is none."""
         return self._signs.running
 
+    @property
+    def unheard_s(self) -> float:
+        """Seconds for which no sign could begin, since rest has not been heard; 0 once it has."""
+        return self._signs.unheard * self._settings.window.hop / self._settings.rate_hz
+
     def observe(self, verdict: Verdict, window: Window) -> list[Told]:
         """Count one window's verdict; return what began or ended with it."""
         self._activity.push(window)

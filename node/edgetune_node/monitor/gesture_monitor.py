@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edgetune_node.contract import UNKNOWN
 from edgetune_node.events import Durability
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from edgetune_node.monitor.inference import Verdict
     from edgetune_node.monitor.novelty import NoveltyRecorder
     from edgetune_signal import Chunk, Window
+
+
+UNHEARD_S: Final = 30.0
+"""Seconds without rest after which ``health`` says why there are no signs."""
 
 
 class GestureMonitor:
@@ -149,7 +153,10 @@ class GestureMonitor:
 
     @property
     def problem(self) -> str | None:
-        """Which electrodes have a fault."""
+        """Which electrodes have a fault, and that rest has not been heard."""
+        if self._model is not None and self._emg.unheard_s > UNHEARD_S:
+            rest = self._settings.healthy_class
+            return f"{self._settings.id}: no sign is recognised before rest was heard: rest; else record {rest!r} again"
         faults = [
             f"channel {number} {' and '.join(each)}" for number, each in enumerate(self._emg.electrodes, 1) if each
         ]

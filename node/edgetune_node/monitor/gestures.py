@@ -205,6 +205,11 @@ class SignDetector:
         """Class of the running sign as it is taken for now; None while there is none."""
         return None if self._run is None else self._run.class_
 
+    @property
+    def unheard(self) -> int:
+        """Number of windows for which no sign could begin, since rest has not been heard; 0 once it has."""
+        return self._evidence.unheard
+
     def observe(self, verdict: Verdict, start: datetime, end: datetime) -> list[Told]:
         """Count one window's verdict; return what began or ended with it.
 

@@ -120,17 +120,25 @@ class SignEvidence(Sums):
     ----------
     votes
         How a window votes.
+
+    Attributes
+    ----------
+    unheard
+        Windows that were counted while rest had not been heard.
     """
 
     def __init__(self, votes: Votes) -> None:
         super().__init__()
         self._votes = votes
         self._heard = 0.0
+        self.unheard = 0
 
     def armed(self, shares: Mapping[str, float]) -> bool:
         """Count a window before there are signs; return whether rest has been heard for long enough."""
         if self._heard >= HEARD_REST or (shares and self._votes.rest not in shares):
+            self.unheard = 0
             return True
+        self.unheard += 1
         self._heard = max(0.0, self._heard + self._votes.of_rest(shares))
         return False
 

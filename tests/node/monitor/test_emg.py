@@ -125,6 +125,17 @@ def test_rest_is_no_sign_and_a_gesture_held_for_a_minute_is_one(model: Bundle) -
     assert person.seconds(sign.end) - person.seconds(sign.start) == pytest.approx(60, abs=0.5)
 
 
+def test_who_never_rests_learns_why_there_are_no_signs(model: Bundle) -> None:
+    person = Person(model)
+    person.hears(played(("fist", 35)))
+    assert person.signs() == []
+    [problem] = person.asset.problems
+    assert problem == "arm: no sign is recognised before rest was heard: rest; else record 'rest' again"
+    person.hears(played(("rest", 2), ("fist", 2), ("rest", 2)))
+    assert [sign.class_ for sign in person.signs()] == ["fist"]
+    assert person.asset.problems == ()
+
+
 @pytest.mark.parametrize("jump_s", [-3600.0, 3600.0])
 def test_where_the_clock_is_set_every_sign_begins_before_it_ends(model: Bundle, jump_s: float) -> None:
     person = Person(model)
