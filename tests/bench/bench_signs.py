@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +38,7 @@ from edgetune_node.contract.parts import UNKNOWN
 from edgetune_node.contract.topics import Topics
 from edgetune_node.demo.broker import HOST, DemoBroker, find_mosquitto
 from edgetune_node.monitor.gestures import SignDetector, SignStart
-from edgetune_node.monitor.inference import judge
+from edgetune_node.monitor.inference import Verdict, judge
 from edgetune_node.operator.client import OperatorClient
 from edgetune_node.storage.models import ModelStore
 from edgetune_signal import (
@@ -68,6 +68,7 @@ REACTION_S, LATE_S = 0.1, 0.2
 """A sign counts for a gesture from so long before its cue to so long after its end."""
 VOTES, CONFIDENCE = 5, 0.9
 """LibEMG's examples: majority of five decisions, decisions under 90 % rejected."""
+FEATURES = {"HTD": htd, "LS4": ls4}
 TOPICS, ASSET = Topics("bench", "node-1"), "arm"
 
 
@@ -147,25 +148,29 @@ def windows(samples: Floats) -> Floats:
     return np.ascontiguousarray(view.transpose(1, 0, 2))
 
 
-def of_node(bundle: Bundle, settings: SignSection) -> Callable[[Floats], list[Found]]:
-    """Return how a node finds signs with a model."""
+def verdicts(bundle: Bundle, samples: Floats) -> list[Verdict]:
+    """Return what a model says of each window; distances are over the limit of its card."""
+    return [
+        judge(Window(each, 0, number), bundle, rest_class=REST, distant=True)
+        for number, each in enumerate(windows(samples))
+    ]
 
-    def find(samples: Floats) -> list[Found]:
-        numbers = itertools.count()
-        signs = SignDetector(settings, REST, lambda: str(next(numbers)), HOP_S)
-        times = UNKNOWN_TIMES[settings.unknown]
-        found: dict[str, Found] = {}
-        for number, each in enumerate(windows(samples)):
-            end = from_ns(round(number * HOP_S * 1e9))
-            verdict = judge(Window(each, 0, number), bundle, rest_class=REST, distant=True, times=times)
-            for told in signs.observe(verdict, end - timedelta(seconds=LENGTH / RATE), end):
-                if isinstance(told, SignStart):
-                    found[told.event] = Found(number, told.class_, told.class_)
-                else:
-                    found[told.event].last = told.class_
-        return list(found.values())
 
-    return find
+def of_node(said: Sequence[Verdict], settings: SignSection) -> list[Found]:
+    """Return the signs that a node finds in what its model said."""
+    numbers = itertools.count()
+    signs = SignDetector(settings, REST, lambda: str(next(numbers)), HOP_S)
+    times = UNKNOWN_TIMES[settings.unknown]
+    found: dict[str, Found] = {}
+    for number, verdict in enumerate(said):
+        end = from_ns(round(number * HOP_S * 1e9))
+        near = replace(verdict, distance=None if verdict.distance is None else verdict.distance / times)
+        for told in signs.observe(near, end - timedelta(seconds=LENGTH / RATE), end):
+            if isinstance(told, SignStart):
+                found[told.event] = Found(number, told.class_, told.class_)
+            else:
+                found[told.event].last = told.class_
+    return list(found.values())
 
 
 def of_libemg(
@@ -241,20 +246,17 @@ def sessions(folders: Sequence[Path], console: Console) -> None:
             data = recordings_dataset(learned, LENGTH, LENGTH // 4)
             made = search(data, task="sign", budget=Budget(ram_bytes=4096), out=Path(temporary) / "out", candidates=3)
             bundle = load_bundle(made.bundle)
-        systems = {
-            f"edgetune, start_evidence {each:g}": of_node(bundle, SignSection(start_evidence=each))
-            for each in (2, 4, 8)
-        }
-        systems |= {f"edgetune, unknown {each}": of_node(bundle, SignSection(unknown=each)) for each in ("few", "many")}
-        systems |= {
-            "HTD + LDA + vote + rejection": of_libemg(learned, htd),
-            "LS4 + LDA + vote + rejection": of_libemg(learned, ls4),
-        }
+        settings = {f"edgetune, start_evidence {each:g}": SignSection(start_evidence=each) for each in (2, 4, 8)}
+        settings |= {f"edgetune, unknown {each}": SignSection(unknown=each) for each in ("few", "many")}
+        others = {f"{name} + LDA + vote + rejection": of_libemg(learned, of) for name, of in FEATURES.items()}
         for path in sorted(folder.glob("s*_g*.npz")):
             label, samples, cue = read(path)
-            for name, find in systems.items():
+            said = verdicts(bundle, samples)
+            found = {name: of_node(said, section) for name, section in settings.items()}
+            found |= {name: find(samples) for name, find in others.items()}
+            for name, signs in found.items():
                 into = ways.setdefault(name, {}).setdefault(path.stem[:2], Score())
-                score(find(samples), label, samples, cue, heard_from.get(path.stem, 0), into)
+                score(signs, label, samples, cue, heard_from.get(path.stem, 0), into)
     table = Table(title=f"{len(folders)} people, whole sessions in order; model within 4 KiB; shares in %, times in s")
     for name in (
         "session",
