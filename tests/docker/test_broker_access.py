@@ -15,8 +15,7 @@ import pytest
 
 from edgetune_node.config.settings import MqttSection
 from edgetune_node.contract.access import access_list
-from edgetune_node.contract.all_messages import MESSAGES
-from edgetune_node.contract.messages import Response
+from edgetune_node.contract.messages import MESSAGES, Response
 from edgetune_node.contract.topics import ASSET_COMMANDS, NODE_COMMANDS, Topics
 from edgetune_node.operator.broker_errors import BrokerError
 from edgetune_node.operator.client import OperatorClient

@@ -1,5 +1,4 @@
 from .access import access_list as access_list
-from .all_messages import MESSAGES as MESSAGES
 from .commands import (
     COMMANDS as COMMANDS,
     Acknowledge as Acknowledge,
@@ -21,15 +20,16 @@ from .commands import (
 )
 from .context import Context as Context, parse_context as parse_context
 from .erasure import FORGOTTEN as FORGOTTEN, message_without as message_without, without as without
+from .fault import Fault as Fault
 from .json_input import MAX_PAYLOAD_BYTES as MAX_PAYLOAD_BYTES, problems as problems
+from .message import Message as Message
 from .messages import (
+    MESSAGES as MESSAGES,
     CalibrationPhase as CalibrationPhase,
     CalibrationStatus as CalibrationStatus,
     Classification as Classification,
-    Fault as Fault,
     Health as Health,
     Info as Info,
-    Message as Message,
     Model as Model,
     Phase as Phase,
     Reply as Reply,
@@ -45,11 +45,16 @@ from .parts import (
     AssetHealth as AssetHealth,
     AssetInfo as AssetInfo,
     BrokerInfo as BrokerInfo,
+    Candidate as Candidate,
     DefectAmplitude as DefectAmplitude,
     Drift as Drift,
     Evidence as Evidence,
     Figure as Figure,
+    ModeWord as ModeWord,
+    NovelKind as NovelKind,
     PhysicsWord as PhysicsWord,
+    Severity as Severity,
+    SeverityWord as SeverityWord,
     Shelf as Shelf,
     SpeedOrigin as SpeedOrigin,
     TimeOrigin as TimeOrigin,
@@ -58,10 +63,18 @@ from .parts import (
 )
 from .schemas import generate as generate, write_schemas as write_schemas
 from .sign_messages import Emg as Emg, Sign as Sign, SignStart as SignStart
-from .signatures import PROPERTY as PROPERTY, refusal as refusal, seal as seal, sign as sign, unseal as unseal
+from .signatures import (
+    PROPERTY as PROPERTY,
+    check_signature as check_signature,
+    seal as seal,
+    sign as sign,
+    unseal as unseal,
+)
 from .topics import (
     ASSET_COMMANDS as ASSET_COMMANDS,
+    ASSET_LEAVES as ASSET_LEAVES,
     MAX_RESPONSE_TOPIC_BYTES as MAX_RESPONSE_TOPIC_BYTES,
     NODE_COMMANDS as NODE_COMMANDS,
+    NODE_LEAVES as NODE_LEAVES,
     Topics as Topics,
 )

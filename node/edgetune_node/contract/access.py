@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgetune_node.contract.all_messages import MESSAGES
+from edgetune_node.contract.messages import MESSAGES
 from edgetune_node.contract.topics import ASSET_COMMANDS, NODE_COMMANDS
 from edgetune_node.errors import ConfigError
 

@@ -11,6 +11,10 @@ TrendWord = Literal["rising", "steady", "falling"]
 SpeedOrigin = Literal["context", "config", "estimated"]
 TimeOrigin = Literal["signal", "windows"]
 PhysicsWord = Literal["agrees", "disagrees", "suggests", "silent", "unavailable"]
+Severity = Literal["none", "watch", "warning", "alarm", "danger"]
+SeverityWord = Literal["none", "watch", "warning", "alarm", "danger", "unknown"]
+NovelKind = Literal["changed", "impulsive"]
+ModeWord = Literal["known", "unseen"]
 
 
 def iso(time: datetime) -> str:
@@ -120,6 +124,14 @@ class Shelf(BaseModel):
     by: str
     comment: str = ""
     seconds: float | None = None
+
+
+class Candidate(BaseModel):
+    """A class that the windows of the last seconds named, and its share of those that named a fault, 0 to 1."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+    class_: str = Field(alias="class", description="Class of a fault, or `novel`.", examples=["inner"])
+    share: float = Field(description="Share of the votes for some fault, 0 to 1.", examples=[0.9])
 
 
 class DefectAmplitude(BaseModel):

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import models_json_schema
 
-from edgetune_node.contract.all_messages import MESSAGES
 from edgetune_node.contract.commands import COMMANDS
 from edgetune_node.contract.context import Context
-from edgetune_node.contract.messages import Response
+from edgetune_node.contract.messages import MESSAGES, Response
 from edgetune_node.contract.topics import ASSET_COMMANDS, NODE_COMMANDS
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from edgetune_node.contract.messages import Message
+    from edgetune_node.contract.message import Message
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 COMPONENT = "#/components/schemas/{model}"

@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from edgetune_node.contract.messages import Message
-from edgetune_node.contract.parts import TimeOrigin, Timestamp  # noqa: TC001 - pydantic reads them
+from edgetune_node.contract.message import Message
+from edgetune_node.contract.parts import TimeOrigin, Timestamp
 
 
 class SignStart(Message):
@@ -76,6 +76,6 @@ class Emg(Message):
     unit: str
     seconds: float
     quality: list[str]
-    electrodes: list[list[str]] = Field(default_factory=list)
+    electrodes: list[list[str]] = Field([])
     turn: int = 0
     mirrored: bool = False

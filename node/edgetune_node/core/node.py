@@ -207,9 +207,7 @@ class Node:
 
     def _context(self, event: ContextArrived) -> list[Effect]:
         asset = self.assets.get(event.asset)
-        if asset is not None:
-            asset.context_arrived(event.payload)
-        return []
+        return [] if asset is None else [*asset.context_arrived(event.payload)]
 
     def _searched(self, event: SearchReported) -> list[Effect]:
         if not isinstance(event.event, SearchProgress) and self._searching == (event.asset, event.job):

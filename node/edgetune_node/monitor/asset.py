@@ -13,11 +13,13 @@ from edgetune_node.contract import NOVEL, AssetHealth, Classification, Context, 
 from edgetune_node.errors import PayloadError
 from edgetune_node.events import Durability, SourceRefused
 from edgetune_node.monitor.drift import DriftMonitor
+from edgetune_node.monitor.fault_monitor import NO_MODEL
 from edgetune_node.monitor.inference import Verdict, judge
 from edgetune_node.monitor.labelling import UNUSABLE, Recent, novel_recording
 from edgetune_node.monitor.machine_state import NOT_RUNNING
 from edgetune_node.monitor.messages import model_message
 from edgetune_node.monitor.novelty import NoveltyRecorder
+from edgetune_node.monitor.sensor_check import TEXTS as SENSOR_TROUBLES
 from edgetune_node.monitor.stream_health import StreamHealth
 from edgetune_node.monitor.task_monitor import task_monitor
 from edgetune_signal import Windower
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from edgetune_node.monitor.restoring import Restored
     from edgetune_signal import Chunk, Recording, Window
 
-NOT_JUDGED = UNUSABLE | {NOT_RUNNING, RATE_OFF}
+NOT_JUDGED = UNUSABLE | {NOT_RUNNING, RATE_OFF, *SENSOR_TROUBLES}
 """Qualities of windows that the network is not asked about."""
 LATENCIES_KEPT = 512
 MAX_TOLD = 500
@@ -125,7 +127,15 @@ class Asset:
     @property
     def trouble(self) -> str:
         """What is wrong with the samples, for longer than a moment; empty if nothing is."""
-        return self._stream.trouble(paused=bool(self.paused))
+        paused = bool(self.paused)
+        return self._stream.trouble(paused=paused) or ("" if paused else self._monitor.sensor[1])
+
+    @property
+    def _unjudged(self) -> str:
+        """Why the asset is not judged; empty while it is."""
+        if self._bundle is None:
+            return NO_MODEL
+        return self.paused or self.trouble
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -184,7 +194,8 @@ class Asset:
                 self._monitor.usable(window)
             if self._bundle is not None:
                 messages += self._classify(window, self._bundle)
-        return messages + self._monitor.push(chunk, self._context, rate_off=self._stream.rate_off)
+        messages += self._monitor.push(chunk, self._context, rate_off=self._stream.rate_off)
+        return messages + self._monitor.judged(self._unjudged)
 
     def recorded(self, chunk: Chunk) -> None:
         """Note that samples are recorded with a label, so that they need not be kept as novel."""
@@ -206,7 +217,8 @@ class Asset:
 
     def _classify(self, window: Window, bundle: Bundle) -> list[Publish]:
         paused = bool(self.paused)
-        quality = [*window.quality, *([NOT_RUNNING] if paused else [])]
+        off, _ = self._monitor.sensor
+        quality = [*window.quality, *([NOT_RUNNING] if paused else []), *([off] if off else [])]
         verdict = Verdict()
         if NOT_JUDGED.isdisjoint(quality):
             distant = self.settings.alarm.severity.get(NOVEL) != "none"
@@ -245,12 +257,13 @@ class Asset:
 
     # ---- what happens besides ----------------------------------------------------------------------------------
 
-    def context_arrived(self, payload: bytes) -> None:
+    def context_arrived(self, payload: bytes) -> list[Publish]:
         """Read what the plant says; what cannot be understood is shown in `problems`, and the last context stays."""
         try:
             self._context, self._misunderstood = parse_context(payload), None
         except PayloadError as error:
             self._misunderstood = f"context refused, what it said before still counts: {error}"[:MAX_TOLD]
+        return self._monitor.judged(self._unjudged)
 
     def source_changed(self, event: SourceChanged | SourceRefused) -> None:
         """Note what the source reports."""
@@ -278,7 +291,7 @@ class Asset:
         model = None if bundle is None else bundle.card.id
         self.drift.swap(model)
         self._monitor.swap(bundle)
-        return [self._model(Durability.RARE)]
+        return [self._model(Durability.RARE), *self._monitor.judged(self._unjudged)]
 
     def wear(self, subject: str, bundle: Bundle | None, previous: str | None) -> list[Publish]:
         """Monitor another person with their model, and forget the samples of the one before."""
@@ -290,7 +303,7 @@ class Asset:
 
     def tick(self) -> list[Publish]:
         """Return what is due by time."""
-        return self._monitor.tick()
+        return [*self._monitor.judged(self._unjudged), *self._monitor.tick()]
 
     def announce(self) -> list[Publish]:
         """Return what a new subscriber should know."""

@@ -88,17 +88,18 @@ class DriftMonitor:
             self._model, self.known = model, None
             self._clear()
 
-    def hear(self, confidence: float, ratio: float | None) -> None:
+    def hear(self, confidence: float | None, ratio: float | None) -> None:
         """Count a window of a machine without a fault.
 
         Parameters
         ----------
         confidence
-            Probability of the healthy class.
+            Probability of the healthy class; None of a model that gives none.
         ratio
             Distance to everything known, 1 at its limit; None where there is none.
         """
-        self._add("confidence", confidence)
+        if confidence is not None:
+            self._add("confidence", confidence)
         if ratio is not None:
             self._add("distance", ratio)
         self._pass(self._hop_s)
@@ -120,6 +121,22 @@ class DriftMonitor:
             good = [value for value in values if isfinite(value) and value > 0]
             if good:
                 self._add(name, log(max(good)))
+
+    def healthy(self, name: str) -> float | None:
+        """Return what a figure was while no fault was active: of the baseline, or what there is of it; None if nothing.
+
+        Of `RULES` with a ratio it is the figure itself, not its logarithm.
+        """
+        value: float | None = None
+        if self.known is not None and name in self.known.figures:
+            value = self.known.figures[name].mean
+        else:
+            means = [block[name] for block in self._blocks if name in block]
+            if not means and name in self._open:
+                total, count = self._open[name]
+                means = [total / count]
+            value = fmean(means) if means else None
+        return exp(value) if value is not None and RULES[name].ratio else value
 
     @property
     def reasons(self) -> tuple[str, ...]:

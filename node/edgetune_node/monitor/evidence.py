@@ -15,7 +15,7 @@ from edgetune_signal.vibration import defect_of_class, indicators
 if TYPE_CHECKING:
     from edgetune_node.config import AssetSection
     from edgetune_node.contract import PhysicsWord
-    from edgetune_node.monitor.alarm import AlarmState
+    from edgetune_node.monitor.alarm_state import AlarmState
     from edgetune_node.monitor.vibration import VibrationMonitor
     from edgetune_node.monitor.vibration_parts import WindowsPart
     from edgetune_signal.stream import Samples
@@ -57,7 +57,7 @@ class EvidenceCollector:
     def __init__(self, settings: AssetSection, vibration: VibrationMonitor) -> None:
         self._settings = settings
         self._vibration = vibration
-        self._windows: deque[tuple[str, Samples]] = deque(maxlen=min(settings.alarm.window, WINDOWS))
+        self._windows: deque[tuple[str, Samples]] = deque(maxlen=WINDOWS)
         self._heard: WindowsPart | None = None
         self._last: PhysicsVerdict | None = None
 

@@ -69,6 +69,11 @@ class VibrationMonitor:
     ----------
     settings
         The asset's configuration.
+
+    Attributes
+    ----------
+    seen
+        Samples of the last look, ``(channels, n)``; None before the first.
     """
 
     def __init__(self, settings: AssetSection) -> None:
@@ -81,6 +86,7 @@ class VibrationMonitor:
         self._unit = UnitCheck(settings.unit)
         self._trend = Trend()
         self._last = float("-inf")
+        self.seen: Samples | None = None
 
     def push(self, chunk: Chunk) -> None:
         """Buffer samples."""
@@ -102,6 +108,7 @@ class VibrationMonitor:
         if samples is None:
             return None
         self._last = now
+        self.seen = samples
         self._unit.look(samples)
         if rate_off:
             self.forget()

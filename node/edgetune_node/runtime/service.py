@@ -206,6 +206,9 @@ class Service:
         self._readers.start()
         for problem in insecure.unasked(self._settings.mqtt):
             log.warning("insecure", problem=problem)
+        for section in self._settings.asset:
+            if section.replaced:
+                log.warning("old settings", problem=section.replaced)
         self._watchdog.ready()
         log.info("node started", node=self._settings.node.id, assets=list(self._node.assets), boot=self._boot)
         next_tick = next_look = self._clock.monotonic()

@@ -10,7 +10,7 @@ import pytest
 
 from edgetune_node.config.settings import MqttSection
 from edgetune_node.contract.access import access_list
-from edgetune_node.contract.all_messages import MESSAGES
+from edgetune_node.contract.messages import MESSAGES
 from edgetune_node.contract.topics import ASSET_COMMANDS, NODE_COMMANDS, Topics
 from edgetune_node.errors import ConfigError
 from edgetune_node.operator.broker_errors import BrokerError

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
-from edgetune_node.contract.all_messages import MESSAGES
 from edgetune_node.contract.commands import COMMANDS, parse_command
+from edgetune_node.contract.fault import Fault
 from edgetune_node.contract.messages import (
+    MESSAGES,
     CalibrationStatus,
     Classification,
-    Fault,
     Health,
     Info,
-    Message,
     Model,
     Response,
     State,
@@ -31,6 +30,8 @@ from edgetune_node.contract.topics import ASSET_COMMANDS, NODE_COMMANDS
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from edgetune_node.contract.message import Message
 
 TS = datetime(2026, 1, 31, 12, tzinfo=UTC)
 AT: dict[str, Any] = {"ts": TS, "boot": "b1", "seq": 0}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
 
-from edgetune_node.config.settings import SignSection
+from edgetune_node.config.signs import SignSection
 from edgetune_node.monitor.gestures import SignDetector, SignEvent, SignStart
 from edgetune_node.monitor.inference import Verdict
 

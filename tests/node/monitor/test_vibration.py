@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from edgetune_node.config.machine import MachineSection
 from edgetune_node.config.settings import AssetSection
 from edgetune_node.contract.context import Context
-from edgetune_node.contract.messages import Fault, Vibration
+from edgetune_node.contract.fault import Fault
 from edgetune_node.contract.parts import Evidence
 from edgetune_node.contract.topics import Topics
 from edgetune_node.events.publisher import Publisher
@@ -26,6 +26,8 @@ from edgetune_signal import DEEP_GROOVE_6205, BearingSimulator, Chunk, DefectOrd
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edgetune_node.contract.messages import Vibration
 
 RATE = 12_000
 

@@ -27,7 +27,7 @@ from edgetune_signal import RecordingError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from edgetune_node.cli.recordings_report.figures import Figures
+    from edgetune_node.cli.recordings_report.figures import RecordingFigures
 
 INDICATORS = ("rms", "peak", "crest_factor", "kurtosis")
 MOST_LINES = 200
@@ -113,7 +113,7 @@ def _recordings(
     return _overview(folder, list(figures.values())), content, page
 
 
-def _overview(folder: Path, figures: list[Figures]) -> Table:
+def _overview(folder: Path, figures: list[RecordingFigures]) -> Table:
     left_out = len(figures) - MOST_LINES
     more = f"and {left_out} more: --out or --json" if left_out > 0 else None
     table = Table(title=escape(str(folder)), box=box.SIMPLE, caption=more)
@@ -127,6 +127,6 @@ def _overview(folder: Path, figures: list[Figures]) -> Table:
     return table
 
 
-def _shown(figures: Figures) -> Iterable[str]:
+def _shown(figures: RecordingFigures) -> Iterable[str]:
     values = (getattr(figures, name) for name in INDICATORS)
     return ("-" if value is None else f"{value:.3g}" for value in values)

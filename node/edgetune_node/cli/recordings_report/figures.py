@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgetune_node.clock import from_ns
 from edgetune_node.contract import iso
 from edgetune_signal import RecordingError, ShaftSpeed, StreamSpec, diagnose, read_recording
+from edgetune_signal.files import find_files, open_file, whole_recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -32,7 +33,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class RecordingFigures:
     """Figures of one recording; RMS to kurtosis are means over its channels, None where there is none."""
 
     file: str
@@ -61,25 +62,37 @@ class Figures:
 
 
 def find_recordings(folder: Path) -> list[Found]:
-    """Find the recordings of a node's data folder, of one asset's folder, or of a plain folder, by name."""
+    """Find the recordings of a node's data folder, of one asset's folder, or of a plain folder, by name.
+
+    Where there are none, files of other programs are recordings.
+    """
+    if folder.is_file():
+        return [Found(folder)]
     found = [Found(path) for path in sorted(folder.glob("*.npz"))]
     assets = sorted(path for path in (folder / "assets").glob("*") if path.is_dir())
     own = [folder] if any((folder / kind).is_dir() for kind in KINDS) else []
     for asset in [*assets, *own]:
         for kind in KINDS:
             found += [Found(path, asset.resolve().name) for path in sorted((asset / kind).glob("*.npz"))]
-    return found
+    return found or (
+        [Found(path) for path in find_files([folder])] if folder.is_dir() and any(folder.iterdir()) else []
+    )
+
+
+def read_found(path: Path) -> Recording:
+    """Read a recording, or a file of another program as one."""
+    return read_recording(path) if path.suffix == ".npz" else whole_recording(path, open_file(path))
 
 
 def look_at(
     found: Iterable[Found], machines: Callable[[str], MachineSection]
-) -> tuple[dict[Found, Figures], dict[Found, str]]:
+) -> tuple[dict[Found, RecordingFigures], dict[Found, str]]:
     """Read one recording after the other; give the figures of each, and why the others cannot be read."""
-    figures: dict[Found, Figures] = {}
+    figures: dict[Found, RecordingFigures] = {}
     broken: dict[Found, str] = {}
     for each in found:
         try:
-            recording = read_recording(each.path)
+            recording = read_found(each.path)
         except RecordingError as error:
             broken[each] = str(error).removeprefix(f"{each.path}: ")
             continue
@@ -95,7 +108,7 @@ def condition_of(recording: Recording, section: MachineSection) -> Condition:
     return diagnose(samples, spec, section.machine, ShaftSpeed(rpm, "config") if rpm else None)
 
 
-def by_class(figures: Iterable[Figures]) -> list[dict[str, Any]]:
+def by_class(figures: Iterable[RecordingFigures]) -> list[dict[str, Any]]:
     """Count recordings and seconds of each class of each asset."""
     counted: dict[tuple[str, str], dict[str, Any]] = {}
     for each in figures:
@@ -115,9 +128,9 @@ def machine_finder(sections: Mapping[str, MachineSection], other: MachineSection
     return lambda asset: sections.get(asset, only if not asset else other)
 
 
-def _figures(found: Found, recording: Recording, condition: Condition) -> Figures:
+def _figures(found: Found, recording: Recording, condition: Condition) -> RecordingFigures:
     basic, velocity, match = condition.indicators, condition.velocity_rms_mm_s, condition.match
-    return Figures(
+    return RecordingFigures(
         file=found.path.name,
         asset=found.asset,
         label=recording.label,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from edgetune_node.cli.recordings_report.figures import Figures
+    from edgetune_node.cli.recordings_report.figures import RecordingFigures
     from edgetune_node.config import MachineSection
     from edgetune_signal import Condition, Recording
 
@@ -56,7 +56,7 @@ def picture(recording: Recording, section: MachineSection) -> tuple[str, str]:
     return image(figure), ", ".join(each for each in (where, told) if each) + stands_out
 
 
-def trend_picture(figures: Sequence[Figures]) -> str | None:
+def trend_picture(figures: Sequence[RecordingFigures]) -> str | None:
     """Draw indicators over the time of the recordings, a colour a class; None where there are not two times."""
     dated = [each for each in figures if each.time is not None]
     thinned = dated[:: -(-len(dated) // MOST_POINTS)] if dated else []

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from edgetune_node.cli import build
 from edgetune_node.cli.recordings_report import page as recordings_page
-from edgetune_node.cli.recordings_report.figures import Figures, Found
+from edgetune_node.cli.recordings_report.figures import Found, RecordingFigures
 from edgetune_node.cli.recordings_report.pictures import (
     COLUMNS,
     amplitude_spectrum,
@@ -146,10 +146,12 @@ def test_the_peak_of_a_sine_reads_its_amplitude_and_no_line_is_lost() -> None:
     assert len(coarser(frequency, amplitude)[1]) <= COLUMNS
 
 
-def figures(number: int, label: str) -> Figures:
+def figures(number: int, label: str) -> RecordingFigures:
     day = f"2026-01-{1 + number % 28:02d}T{number // 28:02d}:00:00.000Z"
     one = (0.1, 0.4, 4.0, 3.0, 1.0)
-    return Figures(f"{number}.npz", "pump", label, day, 1.0, 0.25, 12e3, "g", 1, *one, "A", None, None, None, None)
+    return RecordingFigures(
+        f"{number}.npz", "pump", label, day, 1.0, 0.25, 12e3, "g", 1, *one, "A", None, None, None, None
+    )
 
 
 def test_ten_thousand_recordings_make_no_larger_a_page_than_some(
@@ -157,7 +159,7 @@ def test_ten_thousand_recordings_make_no_larger_a_page_than_some(
 ) -> None:
     some = recording("a", seconds=1)
     drawn: list[Path] = []
-    monkeypatch.setattr(recordings_page, "read_recording", lambda path: drawn.append(path) or some)
+    monkeypatch.setattr(recordings_page, "read_found", lambda path: drawn.append(path) or some)
     monkeypatch.setattr(recordings_page, "picture", lambda *_: ("", ""))
     sizes = []
     for count in (600, 10_000):
