@@ -189,6 +189,7 @@ def scenario(plant: Plant) -> None:
     plant.play("armband1", "rest")
     plant.wait("sign", lambda said: said["class"] == "fist")
     plant.ask("profile", "armband1", condition="left_arm")
+    plant.ask("forget", "armband1", subject="anna")
 
 
 BEST: Final[dict[str, Callable[[dict[str, Any]], bool]]] = {
@@ -197,6 +198,8 @@ BEST: Final[dict[str, Callable[[dict[str, Any]], bool]]] = {
     "classification": lambda said: said["class"] == "inner",
     "vibration": lambda said: said["velocity_rms_mm_s"] is not None and said["defects"],
     "sign": lambda said: said["class"] == "fist",
+    "sign_start": lambda said: said["class"] == "fist",
+    "model": lambda said: said["id"] is not None,
     "state": lambda said: said["phase"] == "monitoring" and said["model"],
     "resp": lambda said: said["status"] == "done" and bool(said["detail"]),
 }

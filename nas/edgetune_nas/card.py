@@ -116,6 +116,25 @@ class Learned(_Model):
     recordings: list[str] = []
 
 
+class SignFigures(_Model):
+    """What a node measured of a person's signs on their recordings, before it put the bundle into use.
+
+    Attributes
+    ----------
+    false_per_minute_of_rest
+        Signs, named or unknown, that the network as it was measured finds in rest that it did not learn; None without
+        such rest.
+    rest_seconds
+        Seconds of that rest.
+    power
+        Mean square of each channel without its mean, by class.
+    """
+
+    false_per_minute_of_rest: float | None = None
+    rest_seconds: float = 0.0
+    power: dict[str, list[float]] = {}
+
+
 class ModelCard(_Model):
     """Everything a bundle says about itself (format 2; cards of format 1 lack the optional fields at the end).
 
@@ -137,6 +156,8 @@ class ModelCard(_Model):
         What the deployed network has learned from.
     self_test_windows
         Number of windows in ``selftest.npz``.
+    signs
+        What a node measured of a person's signs; None where none did.
     """
 
     format: Literal[1, 2] = FORMAT
@@ -167,6 +188,7 @@ class ModelCard(_Model):
     measured_before_refit: bool = False
     learned: Learned | None = None
     self_test_windows: int | None = Field(default=None, ge=1, le=MAX_SELF_TEST_WINDOWS)
+    signs: SignFigures | None = None
 
     @model_validator(mode="after")
     def _agrees(self) -> ModelCard:

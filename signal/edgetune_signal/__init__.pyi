@@ -7,7 +7,13 @@ from .datasets import (
     recordings_dataset as recordings_dataset,
     split_dataset as split_dataset,
 )
-from .emg import Activity as Activity, EmgFeatures as EmgFeatures, emg_features as emg_features
+from .emg import (
+    Activity as Activity,
+    ElectrodeFault as ElectrodeFault,
+    EmgFeatures as EmgFeatures,
+    electrode_faults as electrode_faults,
+    emg_features as emg_features,
+)
 from .errors import (
     BlockError as BlockError,
     QuotaExceededError as QuotaExceededError,

@@ -24,6 +24,7 @@ from edgetune_nas.card import Budget
 from edgetune_nas.search.run import search
 from edgetune_node.config.settings import AssetSection
 from edgetune_node.monitor.emg import EmgMonitor
+from edgetune_node.monitor.gestures import SignEvent
 from edgetune_node.monitor.inference import judge
 from edgetune_signal import Window
 from edgetune_signal.datasets.converters import MYO_WINDOW, MyoTake, read_myo
@@ -88,12 +89,13 @@ def signs(bundle: Bundle, samples: NDArray[np.float32], *, distant: bool = True)
     )
     watch = EmgMonitor(settings, lambda: "")
     cuts = np.lib.stride_tricks.sliding_window_view(samples, MYO_WINDOW, axis=1)[:, ::SIGN_HOP].transpose(1, 0, 2)
-    found = []
+    found: list[object] = []
     for number, samples_of_window in enumerate(cuts.copy()):
         time_ns = round((number * SIGN_HOP + MYO_WINDOW) * 1e9 / RATE)
         window = Window(samples_of_window, time_ns, number)
-        found.append(watch.observe(judge(window, bundle, rest_class=REST, distant=distant), window))
-    return [sign.class_ for sign in [*found, watch.gap()] if sign is not None]
+        verdict = judge(window, bundle, rest_class=REST, distant=distant, times=settings.distance_times)
+        found += watch.observe(verdict, window)
+    return [sign.class_ for sign in [*found, watch.gap()] if isinstance(sign, SignEvent)]
 
 
 class Bench:

@@ -18,8 +18,8 @@ class Situation:
     ----------
     asset, task
         Whose job it is; a machine is put into a condition, a person makes a sign.
-    class_, place
-        The take's class, and where in the job it stands (``class 2 of 4, take 1 of 1``).
+    class_, rest, place
+        The take's class, whether that is a person's rest, and where it stands (``class 2 of 4, take 1 of 1``).
     seconds
         Until the countdown or the take ends.
     refusal
@@ -37,6 +37,7 @@ class Situation:
     asset: str
     task: Task
     class_: str = ""
+    rest: bool = False
     place: str = ""
     seconds: float = 0.0
     refusal: str | None = None
@@ -77,12 +78,16 @@ def instruction(phase: CalibrationPhase, scene: Situation) -> str:  # noqa: C901
 
 
 def _prepare(scene: Situation) -> str:
+    if scene.rest:
+        return f"Rest ('{scene.class_}'), and move slightly from time to time without making a sign"
     if scene.task == "sign":
         return f"Make '{scene.class_}', hold it"
     return f"Put {scene.asset} into condition '{scene.class_}'"
 
 
 def _keep(scene: Situation) -> str:
+    if scene.rest:
+        return f"Rest ('{scene.class_}') and move slightly"
     return f"Hold '{scene.class_}'" if scene.task == "sign" else f"Keep {scene.asset} in condition '{scene.class_}'"
 
 

@@ -62,6 +62,8 @@ class Calibration:
         Id of the model in use, None while there is none, and what it knows.
     subject, condition, sensor
         What recordings are marked with.
+    rest_class
+        The class that is no sign.
     clip_level
         Largest magnitude the sensor can deliver, None where it is not known.
     take_timeout_s
@@ -97,6 +99,7 @@ class Calibration:
         subject: str = "",
         condition: str = "",
         sensor: str = "",
+        rest_class: str = "rest",
         clip_level: float | None = None,
         take_timeout_s: float = 30.0,
         collected: tuple[Path, ...] | None = None,
@@ -108,6 +111,7 @@ class Calibration:
         self._command = command
         self._asset = asset
         self._task = task
+        self._rest_class = rest_class
         self._subject = subject
         self._current_model = current_model
         self._current_classes = tuple(current_classes)
@@ -347,6 +351,7 @@ class Calibration:
             asset=self._asset,
             task=self._task,
             class_=collection.class_ if collecting else "",
+            rest=collecting and self._task == "sign" and collection.class_ == self._rest_class,
             place=collection.place if collecting else "",
             seconds=collection.left_s(now),
             refusal=collection.refusal,

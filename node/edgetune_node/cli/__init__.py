@@ -40,6 +40,7 @@ COMMANDS = {
     "acknowledge": "edgetune_node.cli.remote.answers:acknowledge",
     "capture": "edgetune_node.cli.remote.evidence:capture",
     "history": "edgetune_node.cli.remote.evidence:history",
+    "forget": "edgetune_node.cli.remote.answers:forget",
     "watch": "edgetune_node.cli.remote.watch:watch",
     "doctor": "edgetune_node.cli.local.doctor:doctor",
     "schema": "edgetune_node.cli.local.schema:schema",

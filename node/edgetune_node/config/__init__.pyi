@@ -5,9 +5,9 @@ from .settings import (
     MqttSection as MqttSection,
     NodeSection as NodeSection,
     Settings as Settings,
-    SignSection as SignSection,
     TlsSection as TlsSection,
     WindowSection as WindowSection,
     load_settings as load_settings,
 )
+from .signs import SignSection as SignSection
 from .small_files import read_small_file as read_small_file

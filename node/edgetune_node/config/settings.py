@@ -35,6 +35,7 @@ from edgetune_node.config.host import read_host, where
 from edgetune_node.config.machine import MachineSection
 from edgetune_node.config.search import SearchSection
 from edgetune_node.config.secret_files import VARIABLES, secret_folders, unreadable_secrets
+from edgetune_node.config.signs import UNKNOWN_TIMES, SignSection
 from edgetune_node.config.small_files import read_small_file
 from edgetune_node.contract import NODE_LEAVES, Severity, problems
 from edgetune_node.errors import ConfigError
@@ -195,22 +196,6 @@ class AlarmSection(_Section):
         return refuse_votes(values)
 
 
-class SignSection(_Section):
-    """``[asset.sign]``: windows of one class in a row that make a sign.
-
-    ``change_windows`` make two signs without rest between; by default four times ``min_windows``.
-    """
-
-    min_windows: int = Field(3, ge=1)
-    change_windows: int | None = Field(None, ge=1)
-    min_confidence: float = Field(0.6, ge=0, le=1)
-
-    @property
-    def lasting_windows(self) -> int:
-        """``change_windows`` or its default."""
-        return 4 * self.min_windows if self.change_windows is None else self.change_windows
-
-
 class BudgetSection(Budget):
     """``[asset.budget]``: what a new network may need, where a command does not say otherwise."""
 
@@ -281,6 +266,11 @@ class AssetSection(_Section):
     def spec(self) -> StreamSpec:
         """What the source must deliver."""
         return StreamSpec(channels=self.channels, rate_hz=self.rate_hz, unit=self.unit)
+
+    @property
+    def distance_times(self) -> float:
+        """Times the model's limit of the distance at which a window is unknown."""
+        return UNKNOWN_TIMES[self.sign.unknown] if self.task == "sign" else 1.0
 
     @property
     def replaced(self) -> str:

@@ -7,6 +7,7 @@ from .commands import (
     Command as Command,
     Continue as Continue,
     Deploy as Deploy,
+    Forget as Forget,
     History as History,
     Label as Label,
     LabelCommand as LabelCommand,
@@ -20,6 +21,7 @@ from .commands import (
     read_id as read_id,
 )
 from .context import Context as Context, parse_context as parse_context
+from .erasure import FORGOTTEN as FORGOTTEN, message_without as message_without, without as without
 from .fault import Fault as Fault
 from .json_input import MAX_PAYLOAD_BYTES as MAX_PAYLOAD_BYTES, problems as problems
 from .message import Message as Message
@@ -28,14 +30,12 @@ from .messages import (
     CalibrationPhase as CalibrationPhase,
     CalibrationStatus as CalibrationStatus,
     Classification as Classification,
-    Emg as Emg,
     Health as Health,
     Info as Info,
     Model as Model,
     Phase as Phase,
     Reply as Reply,
     Response as Response,
-    Sign as Sign,
     State as State,
     Status as Status,
     Vibration as Vibration,
@@ -68,6 +68,7 @@ from .parts import (
     iso as iso,
 )
 from .schemas import generate as generate, write_schemas as write_schemas
+from .sign_messages import Emg as Emg, Sign as Sign, SignStart as SignStart
 from .signatures import (
     PROPERTY as PROPERTY,
     check_signature as check_signature,

@@ -162,6 +162,12 @@ class Profile(Command):
     condition: Label | None = None
 
 
+class Forget(Command):
+    """Erase ``subject``: recordings, models, kept unknown signs, waiting messages, the name in logs of commands."""
+
+    subject: Label
+
+
 class Deploy(Command):
     """Put a bundle into use: a model id of the store, or a folder's name in ``data_dir/incoming``."""
 
@@ -225,6 +231,7 @@ COMMANDS: dict[str, type[Command]] = {
     "deploy": Deploy,
     "capture": CaptureCommand,
     "history": History,
+    "forget": Forget,
 }
 
 

@@ -18,10 +18,10 @@ from edgetune_node.contract.parts import (
     Drift,
     OtherDefect,
     SpeedOrigin,
-    TimeOrigin,
     Timestamp,
     TrendWord,
 )
+from edgetune_node.contract.sign_messages import Emg, Sign, SignStart
 from edgetune_node.contract.spectrum import Spectrum
 
 Phase = Literal["uncalibrated", "monitoring", "recording", "queued", "searching", "deploying", "failed"]
@@ -113,7 +113,9 @@ class Classification(Message):
     """One window's verdict; ``class`` is ``unknown`` where the samples do not allow one.
 
     ``distance`` is how far the window is from what the model knows, over the limit: more than 1 is unlike it. It is
-    null where no distance was computed. A health model gives a distance and no ``probabilities``.
+    null where no distance was computed. A health model gives a distance and no ``probabilities``. Of signs, to drive
+    something with: ``smoothed`` is the class of most windows in ``smooth_ms``; ``strength`` is the effort over that at
+    calibration, 0 to 1, null outside a known sign.
     """
 
     topic: ClassVar[str] = "classification"
@@ -126,52 +128,8 @@ class Classification(Message):
     model: str
     quality: list[str]
     distance: float | None = None
-
-
-class Sign(Message):
-    """One recognised sign, told when it has ended: one for each gesture, however long it is held.
-
-    ``start`` and ``end`` are when the muscles began and ended to be active (``signal``), or the edges of the windows
-    (``windows``) where the signal does not tell: without a class of rest, from sign to sign, at a gap. ``windows`` said
-    ``class``, of ``of`` that said some sign. ``distance`` is the median of theirs to that sign, 1 at the limit; beyond
-    it ``class`` is ``unknown`` and ``confidence`` 0.
-    """
-
-    topic: ClassVar[str] = "sign"
-    schema_: Literal["sign/1"] = Field("sign/1", alias="schema")
-    event: str
-    class_: str = Field(alias="class")
-    confidence: float
-    start: Timestamp
-    start_from: TimeOrigin = "windows"
-    end: Timestamp
-    end_from: TimeOrigin = "windows"
-    windows: int
-    of: int | None = None
-    distance: float | None = None
-    model: str
-    subject: str = ""
-
-
-class Emg(Message):
-    """Features of a person's muscles over the last ``seconds``, one value a channel; null where there is none.
-
-    ``rms``, ``mean_absolute`` and ``envelope`` (its largest value) are in ``unit``, ``waveform_length`` in ``unit`` per
-    second, ``zero_crossings`` per second; signal/README.md defines them.
-    """
-
-    topic: ClassVar[str] = "emg"
-    qos: ClassVar[int] = 0
-    schema_: Literal["emg/1"] = Field("emg/1", alias="schema")
-    rms: list[float | None]
-    mean_absolute: list[float | None]
-    envelope: list[float | None]
-    waveform_length: list[float | None]
-    zero_crossings: list[float | None]
-    median_frequency_hz: list[float | None]
-    unit: str
-    seconds: float
-    quality: list[str]
+    smoothed: str | None = None
+    strength: float | None = None
 
 
 class Vibration(Message):
@@ -248,6 +206,7 @@ class Model(Message):
     tested_on: TestedOn | None = None
     measured_before_refit: bool | None = None
     macro_f1: float | None = None
+    false_per_minute_of_rest: float | None = None
     previous: str | None = None
     subject: str = ""
 
@@ -299,6 +258,7 @@ MESSAGES: tuple[type[Message], ...] = (
     State,
     Classification,
     Fault,
+    SignStart,
     Sign,
     Emg,
     Vibration,

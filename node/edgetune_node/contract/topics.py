@@ -18,6 +18,7 @@ ASSET_COMMANDS = (
     "deploy",
     "capture",
     "history",
+    "forget",
 )
 NODE_LEAVES = ("status", "info", "health")
 ASSET_LEAVES = (

@@ -71,6 +71,7 @@ def begin(
         subject=note.subject,
         condition=note.condition,
         sensor=settings.sensor,
+        rest_class=settings.healthy_class,
         clip_level=settings.clip_level,
         collected=collected,
         doubt=partial(zone_warning, settings=settings),

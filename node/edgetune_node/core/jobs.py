@@ -11,6 +11,7 @@ from edgetune_node.contract import (
     Command,
     Continue,
     Deploy,
+    Forget,
     LabelCommand,
     Profile,
     Recalibrate,
@@ -29,12 +30,14 @@ from edgetune_node.events import (
     CancelSearch,
     Effect,
     FinishCommand,
+    ForgetPerson,
     Install,
     KeepNovel,
     ModelReady,
     NoteCommand,
     NovelChanged,
     Origin,
+    PersonForgotten,
     RecordingSaved,
     Stored,
 )
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
 
 SEARCHING = ("recalibrate", "profile")
 """Commands that may end with a search."""
+RESUMED = "resumed after a restart"
 
 
 class AssetJobs:
@@ -123,6 +127,8 @@ class AssetJobs:
                 return self._change(origin, Install(self.asset.settings.id, command.id, "deploy", name=command.model))
             case LabelCommand():
                 return self._label(command, origin)
+            case Forget():
+                return Answer("accepted", final=False), self._forget(command, origin, self._marked(origin))
         raise Refused(f"an asset does not know {origin.name}")
 
     def remark(self, reason: str) -> None:
@@ -134,8 +140,11 @@ class AssetJobs:
         """What a restart must know of the running job."""
         return b"" if self._origin is None else self._job_note.json_bytes()
 
-    def take_up(self, name: str, command: Recalibrate, note: JobNote) -> list[Effect]:
+    def take_up(self, name: str, command: Recalibrate | Forget, note: JobNote) -> list[Effect]:
         """Resume the job of a command called ``name``, that a restart interrupted, or raise `Refused`."""
+        if isinstance(command, Forget):
+            origin = Origin(name, command.id, note.response_topic, note.correlation)
+            return [*self._respond(origin, "progress", RESUMED, {}), *self._forget(command, origin, note)]
         files = {path.name: path for path in self._stored().files}
         gone = [name for name in note.recordings if name not in files]
         if gone:
@@ -147,7 +156,7 @@ class AssetJobs:
         except Refused as refused:
             raise Refused(f"interrupted by a restart, and not to be gone on with: {refused}") from refused
         kept = NoteCommand(self.asset.settings.id, command.id, self.job_note)
-        told = self._respond(origin, "progress", "resumed after a restart", {"stored_takes": len(note.recordings)})
+        told = self._respond(origin, "progress", RESUMED, {"stored_takes": len(note.recordings)})
         return [kept, *told, *self.tick()]
 
     # ---- what happens to a job ---------------------------------------------------------------------------------
@@ -203,6 +212,17 @@ class AssetJobs:
         if event.bundle is None:
             return effects + self._finish("failed", event.error or "", {})
         return effects + self._finish("done", "", {"model": event.bundle.card.id, **self._marks})
+
+    def forgotten(self, event: PersonForgotten) -> list[Effect]:
+        """Go on after a person was erased, with the model of the one who wears the sensor now."""
+        effects = [] if event.model is None else self.model_ready(event.model)
+        if event.job != self.job:
+            return effects
+        if event.error is not None:
+            return [*effects, *self._finish("failed", event.error, {})]
+        erased = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in event.erased.items() if count)
+        detail = {"erased": dict(event.erased), "warnings": list(event.remains)}
+        return [*effects, *self._finish("done", f"erased: {erased or 'nothing was kept of this person'}", detail)]
 
     def broke(self, job: str, reason: str) -> list[Effect]:
         """End a job that a defect of ours would else leave running for ever."""
@@ -312,6 +332,15 @@ class AssetJobs:
         wanted = labelled(command, asset.settings, asset.recent, asset.novelty, **self._marks, shaft_rpm=speed)
         self._origin, self._job_note = origin, self._marked(origin)
         return Answer("accepted", final=False), [wanted]
+
+    def _forget(self, command: Forget, origin: Origin, note: JobNote) -> list[Effect]:
+        """Stop to recognise a person at once, then have them erased."""
+        asset = self.asset
+        if not asset.settings.personal:
+            raise Refused(f"{asset.settings.id} has task {asset.settings.task}: nothing of it is a person's")
+        self._origin, self._job_note = origin, note
+        ended = asset.wear(asset.settings.subject, None, None) if command.subject == asset.subject else []
+        return [*ended, ForgetPerson(asset.settings.id, command.id, command.subject)]
 
     def _novel_changed(self, event: NovelChanged) -> list[Effect]:
         """Note which novel segments are kept; end a job that labelled some of them."""

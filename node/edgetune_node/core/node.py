@@ -34,6 +34,7 @@ from edgetune_node.events import (
     ModelReady,
     NovelChanged,
     Origin,
+    PersonForgotten,
     RecordingSaved,
     SearchReported,
     SourceChanged,
@@ -183,11 +184,12 @@ class Node:
     # ---- events ------------------------------------------------------------------------------------------------
 
     def _listen(self, event: ChunkArrived) -> list[Effect]:
-        told = list[Effect](self.assets[event.asset].listen(event.chunk))
+        chunk = self.assets[event.asset].as_calibrated(event.chunk)
+        told = list[Effect](self.assets[event.asset].listen(chunk))
         jobs = self._jobs_of(event.asset)
-        told += jobs.samples(event.chunk)
+        told += jobs.samples(chunk)
         self._at_work = None
-        return [*told, *self._evidence[event.asset].samples(event.chunk, told, jobs.condition)]
+        return [*told, *self._evidence[event.asset].samples(chunk, told, jobs.condition)]
 
     def _tick(self) -> list[Effect]:
         effects: list[Effect] = []
@@ -226,6 +228,7 @@ class Node:
         | RecordingSaved
         | NovelChanged
         | ModelReady
+        | PersonForgotten
         | EvidenceKept
         | EvidenceRead
         | TrendKept
@@ -238,7 +241,7 @@ class Node:
                 return self._searched(event)
             case RecordingSaved() | NovelChanged():
                 return self.jobs[event.asset].saved(event)
-            case ModelReady():
+            case ModelReady() | PersonForgotten():
                 return self._model_ready(event)
             case StopRequested():
                 return self._stop()
@@ -249,8 +252,11 @@ class Node:
             self._searching = None
         return self.jobs[event.asset].searched(event.job, event.event)
 
-    def _model_ready(self, event: ModelReady) -> list[Effect]:
-        effects = self.jobs[event.asset].model_ready(event)
+    def _model_ready(self, event: ModelReady | PersonForgotten) -> list[Effect]:
+        jobs = self.jobs[event.asset]
+        if isinstance(event, PersonForgotten):
+            return [*jobs.forgotten(event), *([self._info()] if self._connected else [])]
+        effects = jobs.model_ready(event)
         return [*effects, self._info()] if event.subject is not None and self._connected else effects
 
     def _stop(self) -> list[Effect]:
@@ -331,7 +337,7 @@ class Node:
                 return [*ended, *([] if event.ack is None else [AckCommand(event.ack)])]
             case CommandArrived():
                 return self._admission.turn_away(event, told)
-            case ModelReady() | RecordingSaved() | NovelChanged() | SearchReported():
+            case ModelReady() | PersonForgotten() | RecordingSaved() | NovelChanged() | SearchReported():
                 return self._settle(self.jobs[event.asset].broke(event.job, told))
             case EvidenceRead() | TrendRead():
                 return self._evidence[event.asset].broke(event.job, told)

@@ -23,8 +23,8 @@ WHILE_CALIBRATING: Final[Mapping[CalibrationPhase, Phase]] = {
     "deploying": "deploying",
 }
 """The asset's phase while its calibration is in one; a calibration that has ended leaves the asset its own phase."""
-MODEL_CHANGES: Final = frozenset({"rollback", "deploy", "profile"})
-"""Commands that only change the model."""
+MODEL_CHANGES: Final = frozenset({"rollback", "deploy", "profile", "forget"})
+"""Commands that only change the model, or take it away."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgetune_node.clock import EPOCH
-from edgetune_node.contract import Profile, Recalibrate, parse_command
+from edgetune_node.contract import Forget, Profile, Recalibrate, parse_command
 from edgetune_node.errors import CommandError, Refused
 
 MAX_RESUMPTIONS = 5
@@ -83,12 +83,12 @@ def newcomer(job: str, classes: tuple[str, ...]) -> Recalibrate:
     )
 
 
-def resumable(job: InterruptedCommand) -> tuple[Recalibrate, JobNote]:
+def resumable(job: InterruptedCommand) -> tuple[Recalibrate | Forget, JobNote]:
     """Return what is needed to resume a job where it stood, or raise `Refused`.
 
     A `recalibrate`, or a `profile` that calibrates somebody new, goes on with the take that was not yet stored (which
-    waits for a person again), with its search from the journal, or with putting its model into use. Everything else was
-    too short to be worth it.
+    waits for a person again), with its search from the journal, or with putting its model into use. A `forget` is done
+    again. Everything else was too short to be worth it.
     """
     note = job.read_note()
     if note.resumptions >= MAX_RESUMPTIONS:
@@ -99,7 +99,7 @@ def resumable(job: InterruptedCommand) -> tuple[Recalibrate, JobNote]:
         raise Refused(f"interrupted by a restart, and not understood by this version: {error}") from error
     if isinstance(command, Profile) and note.calibrate:
         command = newcomer(job.command_id, note.calibrate)
-    if not isinstance(command, Recalibrate):
+    if not isinstance(command, Recalibrate | Forget):
         lost = LOST.get(job.name, "it may have been done")
         raise Refused(f"interrupted by a restart: {lost}; send it again under a new id")
     return command, note

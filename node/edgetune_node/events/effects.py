@@ -139,6 +139,15 @@ class Install:
 
 
 @dataclass(frozen=True, slots=True)
+class ForgetPerson:
+    """Erase what is kept of ``subject``; answered by `PersonForgotten`. Doing it twice is no error."""
+
+    asset: str
+    job: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
 class Exit:
     """End the process after the outbox has drained."""
 
@@ -158,5 +167,6 @@ Effect: TypeAlias = (
     | CancelSearch
     | Install
     | EvidenceEffect
+    | ForgetPerson
     | Exit
 )

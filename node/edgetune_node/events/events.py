@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from edgetune_nas.bundle import Bundle
@@ -168,6 +169,28 @@ class TrendRead:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonForgotten:
+    """A person was erased, or could not be erased completely (``error``).
+
+    Attributes
+    ----------
+    erased
+        Number of things erased, by kind.
+    remains
+        What somebody has to see to, such as a name in the configuration.
+    model
+        Who wears the sensor now, with their model; None if that has not changed.
+    """
+
+    asset: str
+    job: str
+    erased: Mapping[str, int] = field(default_factory=dict)
+    remains: tuple[str, ...] = ()
+    error: str | None = None
+    model: ModelReady | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time passes; sent a few times a second."""
 
@@ -195,6 +218,7 @@ Event: TypeAlias = (
     | EvidenceRead
     | TrendKept
     | TrendRead
+    | PersonForgotten
     | Tick
     | StopRequested
 )

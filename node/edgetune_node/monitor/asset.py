@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -90,6 +91,8 @@ class Asset:
         self._windower = Windower(
             settings.channels, settings.window.length, settings.window.hop, clip_level=settings.clip_level
         )
+        self._order = self._monitor.order()
+        self._times = settings.distance_times
         self._bundle: Bundle | None = None
         self._previous: str | None = None
         self._subject = settings.subject
@@ -172,6 +175,15 @@ class Asset:
 
     # ---- samples -----------------------------------------------------------------------------------------------
 
+    def as_calibrated(self, chunk: Chunk) -> Chunk:
+        """Return samples with the channels of a turned armband turned back, where the configuration wants that."""
+        order = self._monitor.order()
+        if order is not self._order:
+            self._order = order
+            self._windower.reset()
+            self.recent.forget()
+        return chunk if order is None else replace(chunk, samples=chunk.samples[order])
+
     def listen(self, chunk: Chunk) -> list[Publish]:
         """Process samples; return what there is to publish about them."""
         self._stream.hear(chunk)
@@ -214,7 +226,7 @@ class Asset:
         verdict = Verdict()
         if NOT_JUDGED.isdisjoint(quality):
             distant = self.settings.alarm.severity.get(NOVEL) != "none"
-            verdict = judge(window, bundle, rest_class=self._monitor.rest_class, distant=distant)
+            verdict = judge(window, bundle, rest_class=self._monitor.rest_class, distant=distant, times=self._times)
         if verdict.inference_us is not None:
             self._latencies.append(verdict.inference_us)
         if verdict.distance is not None:
@@ -223,20 +235,24 @@ class Asset:
             quality.append(NOVEL)
         class_, confidence = verdict.told
         end = from_ns(window.time_ns)
+        told = self._monitor.classified(window, verdict, paused=paused)
         messages: list[Publish] = []
         if self._due(end.timestamp()):
+            following = self._monitor.following()
             classification = Classification(
                 ts=end,
                 window=window.sequence,
                 class_=class_,
                 confidence=round(confidence, 4),
-                probabilities=dict(verdict.shares),
+                probabilities={name: round(share, 4) for name, share in verdict.shares.items()},
                 model=bundle.card.id,
                 quality=quality,
                 distance=None if verdict.distance is None else round(verdict.distance, 4),
+                smoothed=following.smoothed,
+                strength=following.strength,
             )
             messages.append(self._publisher.publish(classification, self.settings.id, Durability.TELEMETRY))
-        return messages + self._monitor.classified(window, verdict, paused=paused)
+        return messages + told
 
     def _due(self, seconds: float) -> bool:
         """Whether ``classification_hz`` lets this window out."""
@@ -270,7 +286,8 @@ class Asset:
             self.novelty.failed(event.error)
 
     def rename(self, subject: str) -> None:
-        """Mark what follows with another subject; its model stays in use."""
+        """Mark what follows with another subject; its model stays in use, and channels are as they come."""
+        self._monitor.as_worn()
         self._subject = subject
 
     def swap(self, bundle: Bundle | None, previous: str | None) -> list[Publish]:
@@ -280,7 +297,7 @@ class Asset:
         self._latencies.clear()
         model = None if bundle is None else bundle.card.id
         self.drift.swap(model)
-        self._monitor.swap(model)
+        self._monitor.swap(bundle)
         return [self._model(Durability.RARE), *self._monitor.judged(self._unjudged)]
 
     def wear(self, subject: str, bundle: Bundle | None, previous: str | None) -> list[Publish]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from edgetune_node.clock import from_ns
 from edgetune_node.contract import Emg
-from edgetune_node.monitor.gestures import SignDetector
-from edgetune_signal import Activity, IndicatorBuffer, emg_features
+from edgetune_node.monitor.gestures import SignDetector, SignEvent
+from edgetune_signal import Activity, IndicatorBuffer, electrode_faults, emg_features
 from edgetune_signal.stream import RATE_OFF
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from edgetune_node.config import AssetSection
-    from edgetune_node.monitor.gestures import SignEvent
+    from edgetune_node.monitor.gestures import SignStart, Told
     from edgetune_node.monitor.inference import Verdict
-    from edgetune_signal import Chunk, Window
+    from edgetune_signal import Chunk, ElectrodeFault, Window
 
 SHORTEST_S = 1.0
-REMEMBERED_S = 1.0
-"""Stream remembered beyond the windows that decide about an end, for activity that begins before its first window."""
+REMEMBERED_S = 3.0
+"""Stream remembered beyond the windows that decide about an end, for activity that began before a sign was sure."""
 
 
 class EmgMonitor:
@@ -35,7 +35,12 @@ class EmgMonitor:
     settings
         The asset's configuration.
     new_event_id
-        Gives an identifier that was never given before.
+        Returns an identifier that was never used before.
+
+    Attributes
+    ----------
+    electrodes
+        What is wrong with each channel, as the last features were computed; empty before.
     """
 
     def __init__(self, settings: AssetSection, new_event_id: Callable[[], str]) -> None:
@@ -43,9 +48,11 @@ class EmgMonitor:
         window = settings.window
         self._length = timedelta(seconds=(window.length - 1) / settings.rate_hz)
         self._buffer = IndicatorBuffer(settings.spec, seconds=max(SHORTEST_S, settings.emg_s))
-        self._signs = SignDetector(settings.sign, settings.healthy_class, new_event_id)
+        hop_s = window.hop / settings.rate_hz
+        self._signs = SignDetector(settings.sign, settings.healthy_class, new_event_id, hop_s)
         decisive_s = (2 * window.length + settings.sign.min_windows * window.hop) / settings.rate_hz
         self._activity = Activity(settings.rate_hz, window.hop, decisive_s + REMEMBERED_S)
+        self.electrodes: tuple[tuple[ElectrodeFault, ...], ...] = ()
         self._began: datetime | None = None
         self._ended: datetime | None = None
         self._last = float("-inf")
@@ -65,6 +72,8 @@ class EmgMonitor:
         if samples is None:
             return None
         self._last = now
+        rate_hz = self._settings.rate_hz
+        self.electrodes = electrode_faults(samples, rate_hz, self._settings.clip_level)
         found = emg_features(samples, self._settings.unit, self._settings.rate_hz)
         timed = found.waveform_length, found.zero_crossings, found.median_frequency_hz
         nothing: list[float | None] = [None] * self._settings.channels
@@ -81,21 +90,34 @@ class EmgMonitor:
             unit=found.unit,
             seconds=found.seconds,
             quality=[*found.quality, *([RATE_OFF] if rate_off else [])],
+            electrodes=[list(each) for each in self.electrodes],
         )
 
-    def observe(self, verdict: Verdict, window: Window) -> SignEvent | None:
-        """Count one window's verdict; return the sign that it ended."""
+    @property
+    def running(self) -> str | None:
+        """Class of the running sign as it is taken for now; None while there is none."""
+        return self._signs.running
+
+    @property
+    def unheard_s(self) -> float:
+        """Seconds for which no sign could begin, since rest has not been heard; 0 once it has."""
+        return self._signs.unheard * self._settings.window.hop / self._settings.rate_hz
+
+    def observe(self, verdict: Verdict, window: Window) -> list[Told]:
+        """Count one window's verdict; return what began or ended with it."""
         self._activity.push(window)
         end = from_ns(window.time_ns)
-        before = self._signs.since
-        event = self._signs.observe(verdict.class_, verdict.confidence, end - self._length, end, verdict.distance)
-        sign = None if event is None else self._timed(event, by_rest=self._signs.since is None)
-        if self._signs.since is None:
-            if verdict.class_ == self._settings.healthy_class:
-                self._activity.rest(window)
-        elif self._signs.since != before:
-            self._began = None if event is not None else self._onset(window.time_ns)
-        return sign
+        told = self._signs.observe(verdict, end - self._length, end)
+        timed: list[Told] = []
+        for each in told:
+            if isinstance(each, SignEvent):
+                timed.append(self._timed(each, by_rest=len(told) == 1))
+            else:
+                self._began = self._onset(window.time_ns) if len(told) == 1 else None
+                timed.append(self._begun(each))
+        if self._signs.running is None and verdict.class_ == self._settings.healthy_class:
+            self._activity.rest(window)
+        return timed
 
     def gap(self) -> SignEvent | None:
         """End the running sign, if there is one: samples are missing, or time stamps are others, from here on."""
@@ -109,6 +131,15 @@ class EmgMonitor:
         began = self._activity.began(inside_ns)
         found = None if began is None else from_ns(began)
         return None if found is None or (self._ended is not None and found <= self._ended) else found
+
+    def _begun(self, sign: SignStart) -> SignStart:
+        return replace(
+            sign,
+            confidence=round(sign.confidence, 4),
+            start=sign.start if self._began is None else self._began,
+            start_from="windows" if self._began is None else "signal",
+            distance=None if sign.distance is None else round(sign.distance, 4),
+        )
 
     def _timed(self, event: SignEvent, *, by_rest: bool) -> SignEvent:
         """Return the sign with the times at which the muscles began and ended, if the signal shows them."""

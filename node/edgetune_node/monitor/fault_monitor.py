@@ -11,6 +11,7 @@ from edgetune_node.contract import NOVEL, Context
 from edgetune_node.events import Durability
 from edgetune_node.monitor.alarm import Alarm
 from edgetune_node.monitor.confidence import ConfidenceMonitor
+from edgetune_node.monitor.effort import Following
 from edgetune_node.monitor.evidence import EvidenceCollector
 from edgetune_node.monitor.machine_state import MachineState
 from edgetune_node.monitor.messages import fault_message
@@ -22,6 +23,7 @@ from edgetune_node.monitor.vibration import VibrationMonitor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edgetune_nas.bundle import Bundle
     from edgetune_node.config import AssetSection
     from edgetune_node.contract import NovelKind, Shelve
     from edgetune_node.events import Publish, Publisher
@@ -159,13 +161,24 @@ class FaultMonitor:
 
     # ---- what happens besides ----------------------------------------------------------------------------------
 
-    def swap(self, model: str | None) -> None:
+    def following(self) -> Following:
+        """Return nothing: there is nothing to drive with a fault."""
+        return Following()
+
+    def order(self) -> None:
+        """Return None: channels stay as they come."""
+        return
+
+    def as_worn(self) -> None:
+        """Do nothing: channels stay as they come."""
+
+    def swap(self, bundle: Bundle | None) -> None:
         """Go on with another model."""
-        self._model = model
+        self._model = None if bundle is None else bundle.card.id
         self._confidence.forget()
         self._sensor.forget()
         self._modes.forget()
-        if model is None:
+        if bundle is None:
             self._ever_judged = False
 
     def judged(self, why_not: str) -> list[Publish]:

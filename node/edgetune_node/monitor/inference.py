@@ -50,7 +50,7 @@ class Verdict:
         return (UNKNOWN, 0.0) if self.novel else (self.class_, self.confidence)
 
 
-def judge(window: Window, bundle: Bundle, *, rest_class: str | None, distant: bool) -> Verdict:
+def judge(window: Window, bundle: Bundle, *, rest_class: str | None, distant: bool, times: float = 1.0) -> Verdict:
     """Classify a usable window.
 
     Parameters
@@ -61,6 +61,8 @@ def judge(window: Window, bundle: Bundle, *, rest_class: str | None, distant: bo
         Class that may be further from its training data than others; None if there is no such class.
     distant
         Whether to compute the distance to the training data.
+    times
+        Times the bundle's limit at which a window is unlike its class.
     """
     started = time.perf_counter_ns()
     if isinstance(bundle.network, HealthDistance):
@@ -69,11 +71,11 @@ def judge(window: Window, bundle: Bundle, *, rest_class: str | None, distant: bo
     took_us = (time.perf_counter_ns() - started) / 1000
     best = int(probabilities.argmax())
     class_ = bundle.card.classes[best]
-    shares = {name: round(float(p), 4) for name, p in zip(bundle.card.classes, probabilities, strict=True)}
+    shares = {name: float(p) for name, p in zip(bundle.card.classes, probabilities, strict=True)}
     distance = None
     if distant and bundle.novelty is not None:
         apart = bundle.novelty.distances(window.samples[np.newaxis], np.array([best]))
-        distance = float(apart[0]) / bundle.novelty.limit
+        distance = float(apart[0]) / (times * bundle.novelty.limit)
     novel = is_far(distance, resting=class_ == rest_class)
     return Verdict(class_, float(probabilities[best]), shares, distance, novel, took_us)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgetune_nas.bundle import MODEL_FILES
 from edgetune_node.config import insecure
-from edgetune_node.contract import AssetInfo, Candidate, Fault, Info, Model, Shelf, Sign
+from edgetune_node.contract import AssetInfo, Candidate, Fault, Info, Model, Shelf, Sign, SignStart
 from edgetune_node.monitor.severity import LEVEL
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from edgetune_nas.bundle import Bundle
     from edgetune_node.config import AssetSection, Settings
     from edgetune_node.contract import BrokerInfo, Evidence, ModeWord, NovelKind
+    from edgetune_node.monitor import gestures
     from edgetune_node.monitor.alarm_state import AlarmState
-    from edgetune_node.monitor.gestures import SignEvent
 
 
 def info_message(
@@ -105,7 +105,21 @@ def fault_message(
     )
 
 
-def sign_message(sign: SignEvent, model: str, subject: str) -> Sign:
+def sign_start_message(sign: gestures.SignStart, model: str, subject: str) -> SignStart:
+    """Return the beginning of a sign as a message; see `sign_message`."""
+    return SignStart(
+        event=sign.event,
+        class_=sign.class_,
+        confidence=sign.confidence,
+        start=sign.start,
+        start_from=sign.start_from,
+        distance=sign.distance,
+        model=model,
+        subject=subject,
+    )
+
+
+def sign_message(sign: gestures.SignEvent, model: str, subject: str) -> Sign:
     """Return a sign as a message; ``model`` is the id of the model that recognised it, ``subject`` who made it."""
     return Sign(
         event=sign.event,
@@ -158,6 +172,7 @@ def model_message(bundle: Bundle | None, previous: str | None, subject: str) -> 
         tested_on=card.tested_on,
         measured_before_refit=card.measured_before_refit,
         macro_f1=metrics.macro_f1,
+        false_per_minute_of_rest=None if card.signs is None else card.signs.false_per_minute_of_rest,
         previous=previous,
         subject=subject,
     )

@@ -10,10 +10,15 @@ from edgetune_node.monitor.gesture_monitor import GestureMonitor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgetune_nas.bundle import Bundle
     from edgetune_node.config import AssetSection
     from edgetune_node.contract import Context, Shelve
     from edgetune_node.events import Publish, Publisher
     from edgetune_node.monitor.drift import DriftMonitor
+    from edgetune_node.monitor.effort import Following
     from edgetune_node.monitor.inference import Verdict
     from edgetune_node.monitor.novelty import NoveltyRecorder
     from edgetune_node.monitor.restoring import Restored
@@ -55,6 +60,10 @@ class TaskMonitor(Protocol):
         """Count a window's verdict."""
         ...
 
+    def following(self) -> Following:
+        """Return what ``classification`` says besides the verdict of the window that was classified last."""
+        ...
+
     def push(self, chunk: Chunk, context: Context, *, rate_off: bool) -> list[Publish]:
         """Process samples, after their windows were classified."""
         ...
@@ -63,8 +72,16 @@ class TaskMonitor(Protocol):
         """End what must not span a gap in the samples or a clock that was set."""
         ...
 
-    def swap(self, model: str | None) -> None:
-        """Go on with the model of this id; None if there is none."""
+    def order(self) -> NDArray[np.intp] | None:
+        """Return which channel stands where each one stood at calibration; None where they stay as they come."""
+        ...
+
+    def as_worn(self) -> None:
+        """Take the channels as they come from now on."""
+        ...
+
+    def swap(self, bundle: Bundle | None) -> None:
+        """Go on with another model; None if there is none."""
         ...
 
     def wear(self, subject: str) -> list[Publish]:

@@ -186,7 +186,7 @@ def _write(db: sqlite3.Connection, commands: Iterable[_Command]) -> None:
     db.executemany(
         "INSERT INTO command (asset, id, name, payload, answer, time_ns, finished, note)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (asset, id) DO UPDATE SET answer = excluded.answer, finished = 1, note = x''"
+        " ON CONFLICT (asset, id) DO UPDATE SET answer = excluded.answer, payload = x'', finished = 1, note = x''"
         " WHERE NOT finished AND excluded.finished",
         [(c.asset, c.command_id, c.name, c.payload, c.answer, c.time_ns, c.finished, c.note) for c in commands],
     )

@@ -12,6 +12,7 @@ from edgetune_node.mqtt.command_log import CommandLog
 from edgetune_node.mqtt.database import OutboxDatabase
 from edgetune_node.mqtt.outbox_carry import INSERT_ENTRY, carry
 from edgetune_node.mqtt.outbox_clock import CLOCK_SET_NS, OutboxClock
+from edgetune_node.mqtt.outbox_erasure import erase_answers, erase_messages
 from edgetune_node.mqtt.outbox_rows import Gone, Lane, count_dropped, delete, measured
 
 if TYPE_CHECKING:
@@ -270,6 +271,25 @@ class Outbox:
             self._clock.followed()
             self._count([], gone)
             self._remember_dropped(gone)
+
+    def erase(self, topics: str, asset: str, subject: str) -> int:
+        """Delete what waits about a person; return the number of messages. Deleted bytes do not stay in the file.
+
+        Raises
+        ------
+        OutboxError
+            If it cannot be written; nothing has changed then.
+        """
+        with self._lock:
+            with self._file.reading() as db:
+                db.execute("PRAGMA secure_delete=ON")
+            with self._file.transaction() as db:
+                gone = erase_messages(db, topics, subject)
+                erase_answers(db, asset, subject)
+            self._count([], gone)
+            with self._file.reading() as db:
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return len(gone)
 
     def current(self, topic: str) -> bytes | None:
         """Newest payload ever put on a retained topic, sent or not, also before a restart."""

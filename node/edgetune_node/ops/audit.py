@@ -6,12 +6,13 @@ import errno
 import json
 import os
 import stat
+import threading
 from typing import TYPE_CHECKING, Any
 
-from edgetune_node.contract import Response
+from edgetune_node.contract import Response, without
 from edgetune_node.events import Durability, KeepCommand, Publish
 from edgetune_node.ops.rate_limit import Rate
-from edgetune_signal.durable import sync
+from edgetune_signal.durable import replacing, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,6 +34,9 @@ REFUSED_BURST, REFUSED_PER_S = 100, 1.0
 """Commands that change nothing and are logged one by one: so many, then so many a second."""
 MAX_NAME = 64
 ANSWERED = ("command", "id", "status", "reason", "errors", "detail")
+SPOKEN = ("payload", "reason", "errors", "detail")
+"""Fields of a line that may name a person."""
+MODE = 0o640
 HARMLESS = "ping"
 
 
@@ -112,6 +116,18 @@ class AuditLog:
         if answer := self._answer(effect):
             self._accepted.append(effect.message.ts, answer)
 
+    def forget(self, asset: str, subject: str) -> int:
+        """Take a person's name out of an asset's lines, in every file; return how many lines had it.
+
+        May be called from another thread. A file is replaced as a whole, so that a kill leaves none half-written.
+
+        Raises
+        ------
+        OSError
+            If a file cannot be written.
+        """
+        return sum(lines.forget(asset, subject) for lines in (self._accepted, self._refused))
+
     def catch_up(self, now: datetime, turned_away: int) -> None:
         """Write how many lines were suppressed, and try again to write how many are missing.
 
@@ -143,8 +159,14 @@ class _Lines:
         self._boot = boot
         self._file_bytes = file_bytes
         self._old_files = old_files
+        self._lock = threading.Lock()
         self._missing = 0
         self.failure: str | None = None
+
+    def forget(self, asset: str, subject: str) -> int:
+        """Take a person's name out of an asset's lines."""
+        with self._lock:
+            return sum(_forget(path, asset, subject) for path in self._files() if path.exists())
 
     def append(self, now: datetime, *entries: dict[str, Any]) -> bool:
         """Write a line for each entry; False where the disk would not take them."""
@@ -164,7 +186,8 @@ class _Lines:
 
     def _write_or_count(self, lines: list[bytes], *, wanted: int) -> bool:
         try:
-            self._write(b"".join(lines))
+            with self._lock:
+                self._write(b"".join(lines))
         except OSError as error:
             self._missing += wanted
             self.failure = f"{self._path} cannot be written, {self._missing} lines are missing: {error.strerror}"
@@ -178,7 +201,7 @@ class _Lines:
             self._rotate()
             new = True
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
-        descriptor = os.open(self._path, flags, 0o640)
+        descriptor = os.open(self._path, flags, MODE)
         try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):  # a pipe that nobody reads would hold up the node
@@ -198,11 +221,38 @@ class _Lines:
 
     def _rotate(self) -> None:
         """Make the file the newest of the old ones; the oldest goes."""
-        older = (self._path.with_suffix(f".{number}.jsonl") for number in range(1, self._old_files + 1))
-        files = [self._path, *older]
+        files = self._files()
         for target, newer in zip(files[:0:-1], files[-2::-1], strict=True):
             if newer.exists():
                 newer.replace(target)
+
+    def _files(self) -> list[Path]:
+        """Return the file and the older ones, newest first; not all of them exist."""
+        older = (self._path.with_suffix(f".{number}.jsonl") for number in range(1, self._old_files + 1))
+        return [self._path, *older]
+
+
+def _forget(path: Path, asset: str, subject: str) -> int:
+    name = subject.encode()
+    before = path.read_bytes().splitlines(keepends=True)
+    after = [_line_without(line, asset, subject) if name in line else line for line in before]
+    changed = sum(old != new for old, new in zip(before, after, strict=True))
+    if changed:
+        with replacing(path, path.with_name(f".tmp-{path.name}")) as file:
+            file.write(b"".join(after))
+        path.chmod(MODE)
+    return changed
+
+
+def _line_without(line: bytes, asset: str, subject: str) -> bytes:
+    try:
+        entry = json.loads(line)
+    except ValueError:  # broken off by a power cut: whose it is cannot be told
+        return line
+    if not isinstance(entry, dict) or entry.get("asset") != asset:
+        return line
+    cleaned = {name: without(value, subject) if name in SPOKEN else value for name, value in entry.items()}
+    return line if cleaned == entry else json.dumps(cleaned).encode() + b"\n"
 
 
 def _short(name: str | None) -> str | None:

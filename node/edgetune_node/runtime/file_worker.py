@@ -13,6 +13,7 @@ from edgetune_node.errors import NodeError
 from edgetune_node.events import (
     EvidenceKept,
     EvidenceRead,
+    ForgetPerson,
     Install,
     KeepEvidence,
     KeepNovel,
@@ -20,6 +21,7 @@ from edgetune_node.events import (
     LabelNovel,
     ModelReady,
     NovelChanged,
+    PersonForgotten,
     ReadEvidence,
     ReadTrend,
     RecordingSaved,
@@ -28,16 +30,37 @@ from edgetune_node.events import (
     TrendRead,
 )
 from edgetune_node.ops import free_bytes
-from edgetune_node.storage import INCOMING, EvidenceStore, NoveltyStore, Profiles, TrendStore, asset_folder, worn
+from edgetune_node.storage import (
+    INCOMING,
+    EvidenceStore,
+    NoveltyStore,
+    Profiles,
+    TrendStore,
+    asset_folder,
+    erase_person,
+    note_sign_figures,
+    worn,
+)
 from edgetune_signal import RecordingStore, SignalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from edgetune_node.config import Settings
     from edgetune_node.events import Event
 
-Work: TypeAlias = SaveRecording | KeepNovel | LabelNovel | Install | KeepEvidence | ReadEvidence | KeepTrend | ReadTrend
+Work: TypeAlias = (
+    SaveRecording
+    | KeepNovel
+    | LabelNovel
+    | Install
+    | KeepEvidence
+    | ReadEvidence
+    | KeepTrend
+    | ReadTrend
+    | ForgetPerson
+)
 
 log = structlog.get_logger()
 
@@ -51,6 +74,8 @@ class FileWorker:
         The configuration.
     post
         Takes what came of the work, from that thread.
+    erase_name
+        Erases a person of an asset from messages and logs; returns what was erased, by kind.
 
     Attributes
     ----------
@@ -60,7 +85,11 @@ class FileWorker:
         By asset: signals kept around its faults, and means of each minute.
     """
 
-    def __init__(self, settings: Settings, post: Callable[[Event], object]) -> None:
+    def __init__(
+        self, settings: Settings, post: Callable[[Event], object], erase_name: Callable[[str, str], dict[str, int]]
+    ) -> None:
+        self._erase_name = erase_name
+        self._sections = {section.id: section for section in settings.asset}
         self._data = settings.node.data_dir
         self._reserve = settings.node.disk_reserve_bytes
         self._post = post
@@ -104,6 +133,8 @@ class FileWorker:
                 run(partial(self._keep_trend, work), partial(TrendKept, asset))
             case ReadTrend():
                 self._later(partial(self._read_trend, work), partial(TrendRead, asset, work.job, None, (), ()))
+            case ForgetPerson():
+                self._later(partial(self._forget, work), partial(self._not_forgotten, asset, work.job))
 
     def check_space(self, wanted: int) -> None:
         """Refuse to begin what needs ``wanted`` bytes of a disk that is nearly full.
@@ -187,7 +218,31 @@ class FileWorker:
         if effect.action == "rollback":
             bundle = store.rollback()
         elif effect.bundle is not None:
+            self._measure_signs(effect.asset, effect.bundle)
             bundle = store.install(effect.bundle)
         else:
             bundle = store.install(store.find(effect.name or "", self._data / INCOMING))
         return ModelReady(effect.asset, effect.job, bundle, store.previous_id())
+
+    def _forget(self, effect: ForgetPerson) -> Event:
+        asset, profiles = effect.asset, self.profiles[effect.asset]
+        worn_by_them = effect.subject == profiles.subject
+        section = self._sections[asset]
+        erased, remains = erase_person(effect.subject, section, profiles, self.recordings[asset], self.novel[asset])
+        erased |= self._erase_name(asset, effect.subject)
+        self._post(NovelChanged(asset, self.novel[asset].kept()))
+        wearing = worn(Install(asset, "", "profile", name=profiles.subject), profiles) if worn_by_them else None
+        return PersonForgotten(asset, effect.job, erased, tuple(remains), model=wearing)
+
+    def _not_forgotten(self, asset: str, job: str, reason: str) -> Event:
+        return PersonForgotten(asset, job, error=f"not everything is erased: {reason}; mend it, then send forget again")
+
+    def _measure_signs(self, asset: str, folder: Path) -> None:
+        """Have a new model's card say what it does on the person's own recordings; without that it is used as well."""
+        section = self._sections[asset]
+        if section.task != "sign":
+            return
+        try:
+            note_sign_figures(folder, section, self.recordings[asset], self.profiles[asset].subject)
+        except (SignalError, NasError, OSError) as error:
+            log.warning("signs not measured", asset=asset, problem=str(error))

@@ -26,6 +26,7 @@ from edgetune_node.events import (
     Event,
     Exit,
     FinishCommand,
+    ForgetPerson,
     Install,
     KeepCommand,
     KeepEvidence,
@@ -124,7 +125,7 @@ class Service:
         self._flood = Flood()
         topics = Topics(settings.node.namespace, settings.node.id)
         self._audit = AuditLog(self._data, topics, self._boot, monotonic=clock.monotonic)
-        self._files = FileWorker(settings, self._inbox.put)
+        self._files = FileWorker(settings, self._inbox.put, self._erase_name)
         self._data_folder = DataFolder(self._data, folders, self._outbox, self._files.profiles)
         self._publisher = Publisher(topics, self._boot, clock)
         self._node = Node(
@@ -193,6 +194,11 @@ class Service:
         """Return what is stored of an asset."""
         [section] = [section for section in self._settings.asset if section.id == asset]
         return list_recordings(self._files.recordings[asset], section, self._files.profiles[asset].subject)
+
+    def _erase_name(self, asset: str, subject: str) -> dict[str, int]:
+        """Erase a person from the messages that wait and from the audit log; called by the thread of files."""
+        messages = self._outbox.erase(self._publisher.topics.asset(asset, ""), asset, subject)
+        return {"messages": messages, "audit_lines": self._audit.forget(asset, subject)}
 
     # ---- the loop ------------------------------------------------------------------------------------------------
 
@@ -299,7 +305,7 @@ class Service:
                     self._searches.forget(effect.asset, effect.command_id)
                 case AckCommand():
                     self._link.ack(effect.ack)
-                case SaveRecording() | KeepNovel() | LabelNovel() | Install():
+                case SaveRecording() | KeepNovel() | LabelNovel() | Install() | ForgetPerson():
                     self._files.take(effect)
                 case KeepEvidence() | ReadEvidence() | KeepTrend() | ReadTrend():
                     self._files.take(effect)

@@ -212,6 +212,31 @@ class ModelStore:
             self._link("current", self.folder / name)
             return name.removeprefix("model-")
 
+    def erase(self) -> int:
+        """Delete every bundle; return their number.
+
+        The links go first, so that after a kill no model that is half there is in use. Doing it again is no error.
+
+        Raises
+        ------
+        OSError
+            Something cannot be deleted.
+        """
+        with self._changing:
+            self._in_use = None
+            if not self.folder.is_dir():
+                return 0
+            bundles = self.models()
+            for name in ("current", "previous", _REPLACED):
+                (self.folder / name).unlink(missing_ok=True)
+            sync(self.folder)
+            for bundle in bundles:
+                gone = self.folder / f"{_TEMPORARY}{bundle.name}"  # the next start deletes what a kill leaves of it
+                bundle.rename(gone)
+                shutil.rmtree(gone)
+            sync(self.folder)
+            return len(bundles)
+
     def _remember(self, bundle: Bundle) -> None:
         """Keep the files of the model in use, a few ten kilobytes compressed, so that `restore` has them."""
         with suppress(OSError):  # deleted meanwhile: then the one before is restored

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from edgetune_node.contract import Label
 from edgetune_node.errors import StoreError
 from edgetune_node.events import ModelReady
 from edgetune_node.storage.models import ModelStore
-from edgetune_signal.durable import replacing
+from edgetune_signal.durable import replacing, sync
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,6 +83,33 @@ class Profiles:
             raise StoreError(f"{path} cannot be written: {error.strerror}; free some space or check rights") from error
         self.subject, self.store = subject, store
         return store
+
+    def erase(self, subject: str) -> int:
+        """Delete a person's models and their folder; return the number of models.
+
+        The sensor is worn by the person of the configuration then, if the one erased wore it. Doing it again is no
+        error.
+
+        Raises
+        ------
+        StoreError
+            It cannot be remembered who wears the sensor; nothing was deleted then.
+        OSError
+            Something cannot be deleted.
+        """
+        if subject == self.subject != self._section.subject:
+            self.switch(self._section.subject)
+        erased = (self.store if subject == self.subject else self._store_of(subject)).erase()
+        folder = self._folder / PEOPLE / subject
+        if folder.is_dir():
+            shutil.rmtree(folder)
+            sync(folder.parent)
+        return erased
+
+    def models_of_others(self, subject: str) -> list[Path]:
+        """Return the folders of models of everybody but ``subject``."""
+        own = self._store_of(subject).folder
+        return [folder for folder in model_folders(self._folder) if folder != own]
 
     def restore(self) -> str | None:
         """Write again who wears the sensor and the model in use, where they were deleted; return that model's id.

@@ -113,6 +113,19 @@ class NoveltyStore:
             labelled.append(path)
         return tuple(labelled)
 
+    def erase(self, subject: str) -> int:
+        """Delete what is kept of a person; return how many stretches.
+
+        Raises
+        ------
+        edgetune_signal.RecordingError
+            One cannot be deleted.
+        """
+        theirs = [each for each in self._stretches() if each.info.subject == subject]
+        for stretch in theirs:
+            self._store.remove(stretch.info.path)
+        return len(theirs)
+
     def _stretches(self) -> list[_Stretch]:
         found = []
         for info in self._store.list():

@@ -51,6 +51,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "deploy": {"model": "model-20260131-ab12"},
     "capture": {"event": "0a1b2c", "number": 0},
     "history": {"from": "2026-01-01T00:00:00+00:00", "step": "hour", "figures": ["rms", "distance"]},
+    "forget": {"subject": "person1"},
 }
 
 

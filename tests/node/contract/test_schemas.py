@@ -14,18 +14,17 @@ from edgetune_node.contract.messages import (
     MESSAGES,
     CalibrationStatus,
     Classification,
-    Emg,
     Health,
     Info,
     Model,
     Response,
-    Sign,
     State,
     Status,
     Vibration,
 )
 from edgetune_node.contract.parts import AssetHealth, AssetInfo
 from edgetune_node.contract.schemas import generate, write_schemas
+from edgetune_node.contract.sign_messages import Emg, Sign, SignStart
 from edgetune_node.contract.spectrum import Spectrum
 from edgetune_node.contract.topics import ASSET_COMMANDS, NODE_COMMANDS
 
@@ -104,6 +103,7 @@ EXAMPLES: tuple[Message, ...] = (
         model="m",
         evidence={"rms": [0.1]},
     ),
+    SignStart(**AT, event="s1", class_="fist", confidence=0.9, start=TS, model="m"),
     Sign(**AT, event="s1", class_="fist", confidence=0.9, start=TS, end=TS, windows=5, model="m"),
     Emg(
         **AT,
@@ -145,6 +145,7 @@ COMMAND_EXAMPLES: dict[str, dict[str, Any]] = {
     "label": {"label": "inner", "seconds": 2},
     "profile": {"subject": "person1", "condition": None},
     "deploy": {"model": "model-1"},
+    "forget": {"subject": "person1"},
 }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -110,3 +112,32 @@ def test_each_person_has_a_calibration_and_a_model_of_their_own_over_kills(
     assert (done["status"], done["detail"]["model"]) == ("done", annas)
     arm.wait("classification", lambda found: found["model"] == annas)
     arm.wait("model", lambda found: (found["id"], found["subject"]) == (annas, "anna"))
+
+
+def test_a_forgotten_person_is_nowhere_in_the_data_folder_over_a_kill(arm: Any) -> None:
+    arm.start()
+    assert arm.reply(arm.command("profile", "arm", subject="benno"))["status"] == "done"
+    arm.reply(arm.command("record", "arm", label="fist", seconds=1), "done")
+    arm.wait("state", lambda found: found["subject"] == "benno")
+    job = arm.command("forget", "arm", subject="benno")
+    arm.reply(job, "accepted")
+    arm.send(signal.SIGKILL)
+    arm.ended()
+    arm.start()
+    arm.reply(job, "done")
+    arm.wait("state", lambda found: found["subject"] == "anna" and found["phase"] == "uncalibrated")
+    asked = [sys.executable, "-m", "edgetune_node", "forget", "--config", str(arm.config), "--asset", "arm", "--json"]
+    again = subprocess.run([*asked, "--subject", "benno"], capture_output=True, check=False, stdin=subprocess.DEVNULL)
+    assert again.returncode == 0, again.stderr
+    result = json.loads(again.stdout)
+    assert result["status"] == "done"
+    assert {name: result["erased"][name] for name in ("recordings", "models", "unknown_signs")} == {
+        "recordings": 0,
+        "models": 0,
+        "unknown_signs": 0,
+    }
+    arm.send(signal.SIGTERM)
+    arm.ended()
+    named = [path for path in arm.data.rglob("*") if "benno" in str(path.relative_to(arm.data))]
+    named += [path for path in arm.data.rglob("*") if path.is_file() and b"benno" in path.read_bytes()]
+    assert named == []

@@ -125,6 +125,17 @@ def test_rest_is_no_sign_and_a_gesture_held_for_a_minute_is_one(model: Bundle) -
     assert person.seconds(sign.end) - person.seconds(sign.start) == pytest.approx(60, abs=0.5)
 
 
+def test_who_never_rests_learns_why_there_are_no_signs(model: Bundle) -> None:
+    person = Person(model)
+    person.hears(played(("fist", 35)))
+    assert person.signs() == []
+    [problem] = person.asset.problems
+    assert problem == "arm: no sign is recognised before rest was heard: rest; else record 'rest' again"
+    person.hears(played(("rest", 2), ("fist", 2), ("rest", 2)))
+    assert [sign.class_ for sign in person.signs()] == ["fist"]
+    assert person.asset.problems == ()
+
+
 @pytest.mark.parametrize("jump_s", [-3600.0, 3600.0])
 def test_where_the_clock_is_set_every_sign_begins_before_it_ends(model: Bundle, jump_s: float) -> None:
     person = Person(model)
@@ -235,7 +246,7 @@ def test_features_are_told_every_emg_s_and_nothing_of_vibration(model: Bundle) -
     person.said.clear()
     person.hears(played(("fist", 3)))
     loud = [message for message in person.said if message.topic == "emg"]
-    assert {message.topic for message in person.said} == {"classification", "emg"}
+    assert {message.topic for message in person.said} == {"classification", "emg", "sign_start"}
     assert (loud[-1].unit, loud[-1].seconds, loud[-1].quality) == ("counts", 1.0, [])
     assert all(len(values) == 8 for values in (loud[-1].rms, loud[-1].zero_crossings, loud[-1].median_frequency_hz))
     assert max(loud[-1].envelope) > 5 * max(quiet[-1].envelope)

@@ -117,7 +117,7 @@ def test_a_silent_source_is_named_in_the_state_and_its_return_too(bundle: Bundle
 
 
 def test_signs_are_published_once_per_gesture(tmp_path: Path, write_tiny_bundle: Callable[..., Path]) -> None:
-    bench = Bench(task="sign", sign={"min_windows": 2})
+    bench = Bench(task="sign", sign={"min_windows": 2, "start_evidence": 4})
     fist = load_bundle(write_tiny_bundle(tmp_path / "a", classes=("rest", "fist"), favourite=1))
     rest = load_bundle(write_tiny_bundle(tmp_path / "b", classes=("rest", "fist"), favourite=0))
     signs = []

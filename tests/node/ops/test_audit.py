@@ -226,3 +226,27 @@ def test_lines_of_refused_commands_are_bounded_too(tmp_path: Path) -> None:
     files = sorted(tmp_path.iterdir())
     assert [file.name for file in files] == ["audit.refused.1.jsonl", "audit.refused.jsonl"]
     assert sum(file.stat().st_size for file in files) <= 2 * REFUSED_FILE_BYTES
+
+
+def test_a_person_is_forgotten_in_every_file_and_the_lines_stay(tmp_path: Path) -> None:
+    log = audit_log(tmp_path, file_bytes=1500)
+    for asset, subject in (("arm", "anna"), ("other", "anna"), ("arm", "joanna")) * 3:
+        event = CommandArrived(asset, "profile", json.dumps({"id": "c1", "subject": subject}).encode())
+        log.command(event, accepted(event), NOW)
+        log.command(CommandArrived(asset, "anna", b"anna"), refused(event), NOW)
+    files = sorted(tmp_path.glob("audit*"))
+    assert len(files) >= 3
+    before = {path: path.read_text(encoding="utf-8").splitlines() for path in files}
+    with files[0].open("ab") as file:
+        file.write(b'{"asset": "arm", "payload": "anna')
+    assert log.forget("arm", "anna") == 9
+    assert log.forget("arm", "anna") == 0
+    for path, lines_before in before.items():
+        lines_now = path.read_text(encoding="utf-8").splitlines()[: len(lines_before)]
+        for was, now in zip(map(json.loads, lines_before), map(json.loads, lines_now), strict=True):
+            if was["asset"] == "arm" and "payload" in was and "joanna" not in was["payload"]:
+                was["payload"] = was["payload"].replace("anna", "forgotten")
+            assert now == was
+    log.command(CommandArrived("arm", "cancel", b"{}"), [], NOW)
+    assert log.failure is None
+    assert sorted(tmp_path.glob("*")) == files

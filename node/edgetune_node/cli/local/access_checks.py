@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 ECHO_S = 3.0
 PROBE = "resp/doctor"
-OTHER_TASKS = {"fault": {"sign", "emg"}, "sign": {"fault", "vibration"}}
+OTHER_TASKS = {"fault": {"sign", "sign_start", "emg"}, "sign": {"fault", "vibration"}}
 """Topics that an asset of a task never publishes."""
 
 

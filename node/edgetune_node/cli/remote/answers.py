@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
 
 from edgetune_node.cli.remote.jobs import check, operate
-from edgetune_node.contract import Acknowledge, LabelCommand
+from edgetune_node.contract import Acknowledge, Forget, LabelCommand
 from edgetune_node.operator import Target, takes_target
 from edgetune_node.terminal import parse_seconds
 
@@ -51,3 +52,23 @@ def acknowledge(
     fields: dict[str, Any] = {"by": by, "event": event, "comment": comment}
     check(Acknowledge, fields)
     operate(target, "acknowledge", fields, yes=False, as_json=as_json, timeout=TIMEOUT_S)
+
+
+@takes_target
+def forget(
+    target: Target,
+    *,
+    subject: Annotated[str, typer.Option(metavar="NAME", help="Who is forgotten.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before erasing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Erase a person from a node: recordings, models, kept unknown signs, waiting messages, names in logs of commands.
+
+    What was erased is said. It cannot be undone. Backups, what brokers and others stored, and the machine's own log
+    are not the node's to erase.
+    """
+    fields = {"subject": subject}
+    check(Forget, fields)
+    if not yes and sys.stdin is not None and sys.stdin.isatty():
+        typer.confirm(f"Erase all that is kept of {subject}?", abort=True, err=True)
+    operate(target, "forget", fields, yes=False, as_json=as_json, timeout=TIMEOUT_S)

@@ -10,7 +10,8 @@ import pytest
 
 from edgetune_node.config.settings import MqttSection
 from edgetune_node.contract.fault import Fault
-from edgetune_node.contract.messages import Classification, Health, Response, Sign, State, Status
+from edgetune_node.contract.messages import Classification, Health, Response, State, Status
+from edgetune_node.contract.sign_messages import Sign
 from edgetune_node.contract.topics import Topics
 from edgetune_node.events.effects import Durability, Publish
 from edgetune_node.events.events import CommandArrived, LinkChanged

@@ -1,0 +1,58 @@
+"""Erases what an asset's folder has of one person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgetune_node.storage.recordings import is_of
+
+if TYPE_CHECKING:
+    from edgetune_node.config import AssetSection
+    from edgetune_node.storage.people import Profiles
+    from edgetune_node.storage.unknowns import NoveltyStore
+    from edgetune_signal import RecordingStore
+
+
+def erase_person(
+    subject: str, section: AssetSection, profiles: Profiles, recordings: RecordingStore, novel: NoveltyStore
+) -> tuple[dict[str, int], list[str]]:
+    """Delete recordings, kept unknown signs and models of a person.
+
+    Models go first, so that nothing recognises the person any more even if the rest fails. Everything may be done
+    again.
+
+    Parameters
+    ----------
+    subject
+        Who is forgotten.
+    section
+        The asset's configuration.
+    profiles, recordings, novel
+        The asset's stores.
+
+    Returns
+    -------
+    dict
+        Number of things deleted, by kind.
+    list of str
+        What a person has to see to.
+
+    Raises
+    ------
+    StoreError, edgetune_signal.RecordingError, OSError
+        Something cannot be deleted.
+    """
+    models = profiles.erase(subject)
+    theirs = [info.path for info in recordings.list() if is_of(info, section, subject)]
+    for path in theirs:
+        recordings.remove(path)
+    remains = [f"whose {each.name} is cannot be told, since it cannot be read; look" for each in recordings.broken]
+    if subject == section.subject:
+        remains.append(f"the configuration of {section.id} names this person (subject); change it")
+    others = [folder for folder in profiles.models_of_others(subject) if any(folder.glob("model-*"))]
+    if theirs and others:
+        remains.append(
+            "models of other people may have learned from these recordings as a library; "
+            f"recalibrate them to be sure: {len(others)}"
+        )
+    return {"recordings": len(theirs), "models": models, "unknown_signs": novel.erase(subject)}, remains

@@ -1,0 +1,78 @@
+"""A person is forgotten by command: at once nothing recognises them, and what was erased is said."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from deciding import Bench, only, said
+
+from edgetune_node.core.resumption import InterruptedCommand
+from edgetune_node.events.effects import FinishCommand, ForgetPerson, KeepCommand
+from edgetune_node.events.events import LinkChanged, ModelReady, PersonForgotten
+
+if TYPE_CHECKING:
+    from edgetune_nas.bundle.read import Bundle
+
+ERASED = {"recordings": 3, "models": 1, "messages": 0}
+
+
+@pytest.fixture
+def bench(bundle: Bundle) -> Bench:
+    """An armband of Ann, that Ben wears now."""
+    bench = Bench(task="sign", subject="ann")
+    bench.handle(LinkChanged(connected=True))
+    bench.handle(ModelReady("bearing", "", bundle, None, subject="ben"))
+    assert bench.node.assets["bearing"].subject == "ben"
+    return bench
+
+
+def test_the_wearer_is_not_recognised_any_more_and_the_configured_person_follows(bench: Bench, bundle: Bundle) -> None:
+    effects = bench.command("forget", id="f", subject="ben")
+    assert [type(effect) for effect in effects].index(KeepCommand) == 0  # a kill from here on is made good
+    wanted = only(effects, ForgetPerson)
+    assert wanted == ForgetPerson("bearing", "f", "ben")
+    assert said(effects, "state")[-1]["subject"] == "ann"
+    assert said(effects, "model")[-1]["id"] is None
+    assert not said(bench.samples(640), "classification")
+    answered = said(bench.command("record", id="r", label="a", seconds=1), "resp/record")[0]
+    assert "busy: forget" in answered["reason"]
+    now = ModelReady("bearing", "", bundle, None, subject="ann")
+    effects = bench.handle(PersonForgotten("bearing", "f", ERASED, ("look",), model=now))
+    answer = said(effects, "resp/forget")[-1]
+    assert (answer["status"], answer["reason"]) == ("done", "erased: recordings 3, models 1")
+    assert answer["detail"] == {"erased": ERASED, "warnings": ["look"]}
+    assert "ben" not in json.dumps(answer)
+    assert said(effects, "model")[-1]["subject"] == "ann"
+    assert said(effects, "info")[-1]["assets"][0]["subject"] == "ann"
+    assert said(bench.samples(64), "classification")
+
+
+def test_another_person_goes_without_disturbing_the_wearer(bench: Bench) -> None:
+    effects = bench.command("forget", id="f", subject="carl")
+    assert only(effects, ForgetPerson).subject == "carl"
+    assert not said(effects, "model")
+    assert said(bench.samples(64), "classification")
+    answer = said(bench.handle(PersonForgotten("bearing", "f", dict.fromkeys(ERASED, 0))), "resp/forget")[-1]
+    assert answer["reason"] == "erased: nothing was kept of this person"
+
+
+def test_what_could_not_be_erased_is_said(bench: Bench) -> None:
+    bench.command("forget", id="f", subject="ben")
+    effects = bench.handle(PersonForgotten("bearing", "f", error="not everything is erased: disk"))
+    assert said(effects, "resp/forget")[-1]["status"] == "failed"
+    assert only(effects, FinishCommand).command_id == "f"
+
+
+def test_a_restart_goes_on_with_it(bench: Bench) -> None:
+    payload = json.dumps({"id": "f", "subject": "ben"}).encode()
+    effects: Any = bench.node.start([InterruptedCommand("bearing", "forget", "f", payload)])
+    assert said(effects, "resp/forget")[-1]["reason"] == "resumed after a restart"
+    assert only(effects, ForgetPerson) == ForgetPerson("bearing", "f", "ben")
+    assert said(bench.handle(PersonForgotten("bearing", "f", ERASED)), "resp/forget")[-1]["status"] == "done"
+
+
+def test_a_machine_is_no_person() -> None:
+    answer = said(Bench().command("forget", id="f", subject="ben"), "resp/forget")[0]
+    assert (answer["status"], answer["reason"]) == ("rejected", "bearing has task fault: nothing of it is a person's")
