@@ -26,6 +26,7 @@ ASSET_LEAVES = (
     "classification",
     "fault",
     "sign",
+    "sign_start",
     "vibration",
     "emg",
     "spectrum",
