@@ -317,11 +317,11 @@ class Asset:
         return [self._model(Durability.TELEMETRY), *self._monitor.announce()]
 
     def acknowledge(self, event: str | None, by: str, comment: str) -> list[Publish]:
-        """Note that a person has seen the fault; raise ``ValueError`` if there is none to acknowledge."""
+        """Note that a person has seen the fault; raise `Refused` if there is none to acknowledge."""
         return self._monitor.acknowledge(event, by, comment)
 
     def shelve(self, command: Shelve) -> list[Publish]:
-        """Suppress the alarm of a class of faults for a time; raise ``ValueError`` if that cannot be."""
+        """Suppress the alarm of a class of faults for a time; raise `Refused` if that cannot be."""
         return self._monitor.shelve(command)
 
     def _model(self, durability: Durability) -> Publish:

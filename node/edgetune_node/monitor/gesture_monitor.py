@@ -209,11 +209,11 @@ class GestureMonitor:
         return []
 
     def acknowledge(self, event: str | None, by: str, comment: str) -> list[Publish]:
-        """Raise ``ValueError``: there is no fault."""
+        """Raise `Refused`: there is no fault."""
         del event, by, comment
         raise Refused("no fault is active; there is nothing to acknowledge")
 
     def shelve(self, command: Shelve) -> list[Publish]:
-        """Raise ``ValueError``: there are no faults."""
+        """Raise `Refused`: there are no faults."""
         del command
         raise Refused(f"{self._settings.id} has task sign: it has no faults to shelve")

@@ -101,11 +101,11 @@ class TaskMonitor(Protocol):
         ...
 
     def acknowledge(self, event: str | None, by: str, comment: str) -> list[Publish]:
-        """Note that a person has seen the fault; raise ``ValueError`` if there is none to acknowledge."""
+        """Note that a person has seen the fault; raise `Refused` if there is none to acknowledge."""
         ...
 
     def shelve(self, command: Shelve) -> list[Publish]:
-        """Suppress the alarm of a class of faults for a time; raise ``ValueError`` if that cannot be."""
+        """Suppress the alarm of a class of faults for a time; raise `Refused` if that cannot be."""
         ...
 
 
