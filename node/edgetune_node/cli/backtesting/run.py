@@ -137,6 +137,7 @@ class Backtest:
             self._known_time = play.time_ns > 0
             if self.each or first_ns is None:
                 first_ns = play.time_ns
+                self.finish()
                 self._begin()
                 self._clock.origin = from_ns(play.time_ns)
             start_s = max(self._end_s, (play.time_ns - first_ns) / 1e9)
