@@ -27,7 +27,7 @@ LIMIT: Final = 1.0
 def backtest_page(title: str, backtest: Backtest, figures: dict[str, Any], section: AssetSection) -> str:
     """Write the page."""
     body = [f"<h1>Backtest</h1><p class='lead'>{escape(title)}</p><p>{escape(_summary(figures))}</p>"]
-    if backtest.points and not backtest.each:
+    if backtest.points:
         body.append(f"<h2>Over time</h2><figure>{_over_time(backtest)}<figcaption>{_CAPTION}</figcaption></figure>")
     body.append(f"<h2>Events</h2>{_rows(figures['events'], 'No fault was raised.')}")
     for event in [each for each in backtest.events if each.signal is not None][:MOST_PICTURES]:
@@ -76,9 +76,9 @@ def _over_time(backtest: Backtest) -> str:
             row.set_yscale("log")
             plain_decades(row.yaxis)
         for event in backtest.events:
-            end_s = float(time[-1]) if event.cleared_s is None else event.cleared_s
-            row.axvspan(event.raised_s / length_s, end_s / length_s, color=FAULTY, alpha=0.15, linewidth=0)
-            row.axvline(event.raised_s / length_s, color=FAULTY, linewidth=0.8)
+            raised = (event.offset_s + event.raised_s) / length_s
+            row.axvspan(raised, event.end_s / length_s, color=FAULTY, alpha=0.15, linewidth=0)
+            row.axvline(raised, color=FAULTY, linewidth=0.8)
         starts = [recording.start_s / length_s for recording in backtest.recordings]
         if 1 < len(starts) <= MOST_PICTURES:
             row.vlines(starts, 0, 1, color=ACCENT, linewidth=0.4, linestyle=":", transform=row.get_xaxis_transform())

@@ -58,7 +58,10 @@ class PlayedClock:
 
 @dataclass(slots=True)
 class Event:
-    """One fault, from raise to clear; ``raised_s`` and ``cleared_s`` count from the first sample of all."""
+    """One fault, from raise to clear; ``raised_s`` and ``cleared_s`` count from the first sample of all.
+
+    ``offset_s`` is where that sample lies in the page, on which recordings that are played apart follow one another.
+    """
 
     event: str
     class_: str
@@ -69,6 +72,9 @@ class Event:
     cleared_s: float | None = None
     cleared_ts: str | None = None
     signal: Captured | None = None
+    offset_s: float = 0.0
+    end_s: float = 0.0
+    """When it was heard last."""
 
 
 @dataclass(slots=True)
@@ -121,6 +127,7 @@ class Backtest:
         self.points: list[Point] = []
         self.signs = SignLog()
         self.signal_seconds = 0.0
+        self._offset_s = self._end_s = 0.0
         self._begin()
 
     def run(self, plays: Iterable[Play]) -> None:
@@ -130,6 +137,7 @@ class Backtest:
             self._known_time = play.time_ns > 0
             if self.each or first_ns is None:
                 first_ns = play.time_ns
+                self.finish()
                 self._begin()
                 self._clock.origin = from_ns(play.time_ns)
             start_s = max(self._end_s, (play.time_ns - first_ns) / 1e9)
@@ -137,6 +145,7 @@ class Backtest:
 
     def _begin(self) -> None:
         """Begin with a monitor that has heard nothing."""
+        self._offset_s += self._end_s
         self._clock = PlayedClock()
         self._publisher = Publisher(Topics("edgetune", "backtest"), "backtest", self._clock)
         self._asset = Asset(self._section, self._publisher, lambda: f"event-{next(self._numbers)}")
@@ -147,7 +156,7 @@ class Backtest:
         self._active: Event | None = None
 
     def _play(self, play: Play, start_s: float) -> None:
-        recording = PlayedRecording(play.name, play.label, play.seconds, start_s)
+        recording = PlayedRecording(play.name, play.label, play.seconds, self._offset_s + start_s)
         self.recordings.append(recording)
         self.signal_seconds += play.seconds
         rpm = play.shaft_rpm if play.shaft_rpm and self._section.machine.bearing is not None else None
@@ -183,6 +192,7 @@ class Backtest:
             self._note(each, shown_s, recording)
         if self._active is not None:
             recording.alarmed = True
+            self._active.end_s = self._offset_s + self._end_s
             if self._active.class_ not in recording.classes:
                 recording.classes.append(self._active.class_)
 
@@ -201,6 +211,7 @@ class Backtest:
         class_ = message.class_ or ""
         if self._active is None:
             self._active = Event(message.event, class_, message.severity, recording.name, at_s, now)
+            self._active.offset_s = self._offset_s
             self.events.append(self._active)
             recording.raises += 1
             recording.raised_s = at_s if recording.raised_s is None else recording.raised_s
@@ -224,7 +235,7 @@ class Backtest:
         distances = self._asset.trend.take_distances()
         self.points.append(
             Point(
-                start_s + pieces[0].start_s,
+                self._offset_s + start_s + pieces[0].start_s,
                 float(np.nanmax(found.rms)),
                 float(np.max(np.nan_to_num(found.kurtosis))),
                 max(distances, default=float("nan")),

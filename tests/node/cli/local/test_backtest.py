@@ -70,6 +70,14 @@ def test_each_begins_anew(cli: Callable[..., Any], bundle: Bundle, tmp_path: Pat
     assert [each["raised_s"] for each in found["events"]] == [pytest.approx(2, abs=0.3)] * 2
 
 
+def test_the_page_has_the_evidence_of_each_recording(cli: Callable[..., Any], bundle: Bundle, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        record(tmp_path / "data", name)
+    page = tmp_path / "page.html"
+    run(cli, bundle.path, tmp_path / "data", "--each", "--html", page, *TIMES)
+    assert page.read_text(encoding="utf-8").count("<img") == 3
+
+
 def test_recordings_are_played_in_order_of_their_time(cli: Callable[..., Any], bundle: Bundle, tmp_path: Path) -> None:
     record(tmp_path / "data", "a_late", at_s=1000)
     record(tmp_path / "data", "b_early", seconds=1.5, at_s=0)
