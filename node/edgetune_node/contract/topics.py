@@ -19,7 +19,7 @@ ASSET_COMMANDS = (
     "forget",
 )
 NODE_LEAVES = ("status", "info", "health")
-ASSET_LEAVES = ("state", "classification", "fault", "sign", "vibration", "emg", "model", "calibration")
+ASSET_LEAVES = ("state", "classification", "fault", "sign_start", "sign", "vibration", "emg", "model", "calibration")
 INPUT_LEAVES = ("samples", "context", "simulator")
 """Last levels of the topics that a node publishes itself, publishes for each asset, and gets for each."""
 
