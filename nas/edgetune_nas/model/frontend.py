@@ -33,7 +33,7 @@ examination; twice as much costs less than 0.5 points.
 
 
 def split_frontend(layers: tuple[Layer, ...]) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
-    """Return the leading layers that training does not change (frozen bank or mix, pooling, log, Gram), and the rest."""
+    """Return the leading layers that training does not change (bank or mix, pooling, log, Gram), and the rest."""
     for index, layer in enumerate(layers):
         if not (isinstance(layer, LpPool | Log | Gram) or (isinstance(layer, Conv) and layer.frozen)):
             return layers[:index], layers[index:]
@@ -43,12 +43,14 @@ def split_frontend(layers: tuple[Layer, ...]) -> tuple[tuple[Layer, ...], tuple[
 def filter_bank(layer: Conv) -> Floats:
     """Return a frozen convolution's weights ``(filters, channels // groups, kernel)``: its taps times their gains.
 
-    Without taps they are those of a bank, Hann-windowed cosines of unit energy that sum to zero: an offset of the signal changes nothing. Centres
-    are spread evenly from ``layer.low`` of the spectrum to half the sampling rate, so the bank scales with the rate.
+    Without taps it is a bank of Hann-windowed cosines of unit energy. The taps of each sum to zero, so an offset of the
+    signal changes nothing. Centres are spread evenly from ``layer.low`` of the spectrum to half the sampling rate, so
+    the bank scales with the rate by itself.
     """
     gains = np.array(layer.gains or 1.0).reshape(-1, 1, 1)
     if layer.taps:
-        return (np.array(layer.taps).reshape(layer.filters, -1, layer.kernel) * gains).astype(np.float32)
+        mix: Floats = (np.array(layer.taps).reshape(layer.filters, -1, layer.kernel) * gains).astype(np.float32)
+        return mix
     bands = layer.filters // layer.groups
     time = np.arange(layer.kernel) - (layer.kernel - 1) / 2
     centres = (layer.low + (1 - layer.low) * (np.arange(bands) + 0.5) / bands) / 2
@@ -56,8 +58,8 @@ def filter_bank(layer: Conv) -> Floats:
     taps = window * np.cos(2 * np.pi * centres[:, None] * time)
     taps -= window * taps.sum(axis=1, keepdims=True) / window.sum()
     taps /= np.linalg.norm(taps, axis=1, keepdims=True)
-    taps = np.tile(taps[:, None], (layer.groups, 1, 1))
-    return (taps * gains).astype(np.float32)
+    bank: Floats = (np.tile(taps[:, None], (layer.groups, 1, 1)) * gains).astype(np.float32)
+    return bank
 
 
 def frontend_features(frontend: tuple[Layer, ...], x: Floats) -> Floats:
@@ -109,7 +111,8 @@ def _fit_gram(frontend: tuple[Layer, ...], x: Floats) -> tuple[tuple[Layer, ...]
 def _scatter(x: Floats) -> NDArray[np.float64]:
     """Root of the sum of squares of each channel less its mean, ``(windows, channels)``."""
     centred = x - x.mean(axis=2, keepdims=True)
-    return np.sqrt(np.einsum("ncl,ncl->nc", centred, centred).astype(np.float64))
+    scatter: NDArray[np.float64] = np.sqrt(np.einsum("ncl,ncl->nc", centred, centred).astype(np.float64))
+    return scatter
 
 
 def gram_features(x: Floats, offset: float) -> Floats:

@@ -181,8 +181,7 @@ def describe(layer: Layer) -> str:
     """One line for people, for example ``conv 128/32 x 12, relu``."""
     match layer:
         case Conv():
-            frozen = "mix of channels" if layer.taps and layer.groups == 1 else "differences" if layer.taps else "filter bank"
-            kind = frozen if layer.frozen else "conv" if layer.groups == 1 else f"conv ({layer.groups} groups)"
+            kind = _kind_of(layer)
             return f"{kind} {layer.kernel}/{layer.stride} x {layer.filters}" + (", relu" if layer.relu else "")
         case LpPool():
             frames = f"{layer.kernel}/{layer.stride}" if layer.kernel else "all"
@@ -203,6 +202,14 @@ def describe(layer: Layer) -> str:
             return f"max of each class ({' + '.join(map(str, layer.kinds))} kinds)"
         case Softmax():
             return "softmax"
+
+
+def _kind_of(layer: Conv) -> str:
+    if layer.taps:
+        return "mix of channels" if layer.groups == 1 else "channels + differences"
+    if layer.frozen:
+        return "filter bank"
+    return "conv" if layer.groups == 1 else f"conv ({layer.groups} groups)"
 
 
 def _frames(length: int, kernel: int, stride: int, layer: Layer) -> int:

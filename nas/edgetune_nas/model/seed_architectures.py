@@ -74,10 +74,14 @@ def channels_together(input_shape: Shape) -> tuple[Genotype, ...]:
     ]
     genotypes = (Genotype(front, None, (), "flat") for front in fronts)
     return tuple(
-        genotype
-        for genotype in genotypes
-        if fits_input(genotype, input_shape) and shapes(input_shape, expand(genotype, input_shape, 2))[-3][0] <= MOST_PAIRS
+        each for each in genotypes if fits_input(each, input_shape) and _features(each, input_shape) <= MOST_PAIRS
     )
+
+
+def _features(genotype: Genotype, input_shape: Shape) -> int:
+    frontend, _ = split_frontend(expand(genotype, input_shape, 2))
+    channels, length = shapes(input_shape, frontend)[-1]
+    return channels * length
 
 
 def kind_frontend(input_shape: Shape) -> tuple[Layer, ...]:

@@ -182,6 +182,19 @@ class _Walk:
                 return (channels, 1) if node.attributes.get("p", 1) in (1, 2) else None
             case "Concat", (channels, length), [(more, same)]:
                 return (channels + more, length) if (same, node.attributes["axis"]) == (length, 1) else None
+            case "Flatten", (channels, length), []:
+                return (channels * length,) if node.attributes["axis"] == 1 else None
+            case "Softmax", (_,), []:
+                return shape if node.attributes["axis"] == 1 and node.name == OUTPUT else None
+            case ("Add" | "Mul", _, [()]) | ("Atanh" | "Log" | "Relu", _, []):
+                return shape
+        return self._correlated(node, shape, rest)
+
+    def _correlated(
+        self, node: GraphNode, shape: tuple[int, ...], rest: list[tuple[int, ...]]
+    ) -> tuple[int, ...] | None:
+        """Return the shape after an operation that only a Gram layer has."""
+        match node.op, shape, rest:
             case "ReduceMean", (channels, _), []:
                 return (channels, 1) if (node.attributes["axes"], node.attributes["keepdims"]) == ((2,), 1) else None
             case "Sub" | "Div", (channels, _), [(same, 1)]:
@@ -191,12 +204,6 @@ class _Walk:
             case "MatMul", (rows, shared), [(same, columns)]:
                 self.macs += rows * shared * columns
                 return (rows, columns) if same == shared else None
-            case "Flatten", (channels, length), []:
-                return (channels * length,) if node.attributes["axis"] == 1 else None
-            case "Softmax", (_,), []:
-                return shape if node.attributes["axis"] == 1 and node.name == OUTPUT else None
-            case ("Add" | "Mul", _, [()]) | ("Atanh" | "Log" | "Relu", _, []):
-                return shape
         return None
 
     def _gathered(self, node: GraphNode, data: _Value, table: _Value) -> _Value | None:
