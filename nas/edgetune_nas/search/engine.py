@@ -334,7 +334,7 @@ def _trust(scored: Scored) -> int:
     if not closed_form:
         return 0
     if isinstance(frontend, space.Together):
-        return int(frontend.correlate and frontend.differences)
+        return int(frontend.correlate and frontend.differences > 0)
     return frontend.bands if isinstance(frontend, space.Bank) and frontend.bands >= MANY_BANDS else 0
 
 

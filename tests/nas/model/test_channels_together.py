@@ -26,7 +26,7 @@ from edgetune_nas.onnx_io.writer import write_onnx
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CORRELATIONS = Genotype(Together("each", differences=True, correlate=True), None, (), "flat")
+CORRELATIONS = Genotype(Together("each", differences=1, correlate=True), None, (), "flat")
 
 
 def windows(count: int, channels: int, length: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -76,7 +76,7 @@ def test_torch_onnxruntime_and_numpy_agree(shape: tuple[int, int]) -> None:
 def test_int8_names_the_same_classes(correlate: bool) -> None:  # noqa: FBT001 - a parameter of the test
     shape = (8, 50)
     x, y = windows(300, *shape)
-    front = Together("each" if correlate else "ring", differences=True, correlate=correlate)
+    front = Together("each" if correlate else "ring", differences=1, correlate=correlate)
     layers = space.expand(Genotype(front, None, (), "flat"), shape, 3)
     network = closed_form.fit(layers, x, y, classes=3)
     quantised, note = quantise(write_onnx(network), x)
@@ -164,5 +164,5 @@ def test_what_people_read_names_them() -> None:
         "channels + differences 2/1 x 16",
         "levels + correlations of channels",
     ]
-    mixed = space.expand(Genotype(Together("ring", True, False), None, (), "flat"), (8, 50), 7)
+    mixed = space.expand(Genotype(Together("ring", 1, correlate=False), None, (), "flat"), (8, 50), 7)
     assert describe(mixed[0]) == "mix of channels 2/1 x 48"

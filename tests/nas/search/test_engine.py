@@ -284,7 +284,7 @@ def test_closed_forms_of_many_bands_are_the_best_within_a_margin(behind: float) 
 
 @pytest.mark.parametrize("behind", [0.0, STRONG_MARGIN / 2, 2 * STRONG_MARGIN])
 def test_correlations_of_electrodes_are_the_best_within_a_margin(behind: float) -> None:
-    correlations = Together("each", differences=True, correlate=True)
+    correlations = Together("each", differences=1, correlate=True)
     engine = _engine((8, 50), task="sign", trains=False)
     asked = _run(engine, lambda candidate: 0.98 - behind * (candidate.genotype.frontend == correlations))
     assert correlations in [each.genotype.frontend for each in asked]
