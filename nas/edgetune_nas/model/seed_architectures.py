@@ -67,6 +67,8 @@ nothing at 200 Hz. Differences over more than one sample gained nothing.
 """
 MOST_PAIRS = 1024
 """Features of a `Together` at most: solving for more takes seconds, and more memory than the windows."""
+MOST_IN_RING = 16
+"""Channels whose neighbours are mixed at most: more electrodes are a grid, and every mix reads all of them."""
 
 
 def channels_together(input_shape: Shape) -> tuple[Genotype, ...]:
@@ -75,7 +77,11 @@ def channels_together(input_shape: Shape) -> tuple[Genotype, ...]:
         return ()
     fronts = [
         *(Together("each", differences, correlate=True) for differences in ORDERS),
-        *(Together("ring", 1, correlate=False, stride=stride) for stride in (1, 2, 4)),
+        *(
+            Together("ring", 1, correlate=False, stride=stride)
+            for stride in (1, 2, 4)
+            if input_shape[0] <= MOST_IN_RING
+        ),
     ]
     genotypes = (Genotype(front, None, (), "flat") for front in fronts)
     return tuple(

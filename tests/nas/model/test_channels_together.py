@@ -14,6 +14,7 @@ from edgetune_nas.model.cost import plan
 from edgetune_nas.model.layers import Conv, Gram, Layer, describe
 from edgetune_nas.model.search_space import Genotype, Together, ring
 from edgetune_nas.model.seed_architectures import (
+    MOST_IN_RING,
     MOST_PAIRS,
     channels_together,
     gesture_closed_forms,
@@ -146,6 +147,7 @@ def test_one_channel_has_nothing_beside_it() -> None:
 @given(st.integers(2, 64), st.integers(1, 5000))
 def test_what_channels_make_together_is_bounded_and_fits(channels: int, length: int) -> None:
     for genotype in channels_together((channels, length)):
+        assert channels <= MOST_IN_RING or genotype.frontend.mix != "ring"
         layers = space.expand(genotype, (channels, length), 5)
         assert plan((channels, length), layers).parameters < 5 * (MOST_PAIRS + 1) + 12 * channels**2
         assert space.from_json(json.loads(json.dumps(space.to_json(genotype)))) == genotype
