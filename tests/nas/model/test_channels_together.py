@@ -14,6 +14,7 @@ from edgetune_nas.model.cost import plan
 from edgetune_nas.model.layers import Conv, Gram, Layer, describe
 from edgetune_nas.model.search_space import Genotype, Together, ring
 from edgetune_nas.model.seed_architectures import (
+    LONG_WINDOW,
     MOST_IN_RING,
     MOST_PAIRS,
     channels_together,
@@ -151,6 +152,12 @@ def test_what_channels_make_together_is_bounded_and_fits(channels: int, length: 
         layers = space.expand(genotype, (channels, length), 5)
         assert plan((channels, length), layers).parameters < 5 * (MOST_PAIRS + 1) + 12 * channels**2
         assert space.from_json(json.loads(json.dumps(space.to_json(genotype)))) == genotype
+
+
+def test_long_windows_alone_are_asked_for_second_differences() -> None:
+    for length in (LONG_WINDOW - 1, LONG_WINDOW):
+        orders = {each.frontend.differences for each in channels_together((3, length)) if each.frontend.correlate}
+        assert orders == ({0, 1, 2} if length == LONG_WINDOW else {0, 1})
 
 
 def test_gestures_ask_how_electrodes_act_together_first() -> None:
