@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -89,7 +90,7 @@ def _run(path: Path, cancelled: _Cancelled, events: TextIO) -> SearchDone:
     from edgetune_nas.search import search
 
     def library() -> Dataset | None:
-        found = None if job.library is None else load(job.library)
+        found = None if job.library is None else load(job.library, by_person=True)
         if cancelled():
             raise NasError("the search was cancelled before it began")
         return found
@@ -127,8 +128,13 @@ def _log(line: str) -> None:
     sys.stderr.write(f"edgetune: {line}\n")
 
 
-def load(source: DataSource) -> Dataset:
+def load(source: DataSource, *, by_person: bool = False) -> Dataset:
     """Read the windows of a source.
+
+    Parameters
+    ----------
+    by_person
+        Whether recordings of different people are different conditions, as they are in a library.
 
     Raises
     ------
@@ -145,6 +151,8 @@ def load(source: DataSource) -> Dataset:
     if source.window is None:
         raise AssertionError("Source has checked that recordings have a window")
     recordings = (read_recording(path) for path in source.recordings)
+    if by_person:
+        recordings = (replace(one, condition=f"{one.subject} {one.condition}".strip()) for one in recordings)
     return recordings_dataset(recordings, source.window, source.hop or source.window)
 
 

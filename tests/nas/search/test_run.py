@@ -156,6 +156,10 @@ def test_a_library_serves_for_training_and_never_for_the_test(tmp_path: Path) ->
     result = search(_dataset(each=20), task="fault", budget=Budget(), out=tmp_path, library=library)
     windows = result.card.notes["windows"]
     assert windows == {"train": 336, "validation": 12, "test": 12}  # what the library has is for training
+    used = result.card.library
+    assert used is not None
+    assert (used.windows, used.role, used.weight) == (300, "means_and_spread", 0.2)
+    assert used.text.startswith("300 windows, a prior of means (weight 0.2 beside 1) and of spread (weight ")
 
 
 @pytest.mark.usefixtures("no_torch")

@@ -193,6 +193,8 @@ def card_table(card: ModelCard) -> Table:
     )
     if card.replaced is not None:
         add("model before", f"{accuracy_text(card.replaced, card.tested_on)}, the same windows")
+    if card.library is not None:
+        add("library", card.library.text)
     add(
         "arena",
         f"{cost.arena_bytes} B (int8 plan, {cost.arena_rule}), {cost.arena_bytes_deployed} B as deployed, "

@@ -52,7 +52,8 @@ def search(
     ] = "60s",  # type: ignore[assignment] # the parser gives the number
     out: Annotated[Path, typer.Option(help="Folder for the bundle and the journal.")] = Path("models"),
     library: Annotated[
-        Path | None, typer.Option(metavar="DATA", help="Older data of other conditions, to learn from as well.")
+        Path | None,
+        typer.Option(metavar="DATA", help="Older data, or other people's: a prior, never tested on."),
     ] = None,
     objective: Annotated[
         Literal["accuracy", "smallest"],
@@ -201,6 +202,7 @@ def result(bundle: Path, card: ModelCard) -> dict[str, Any]:
         "id": card.id,
         "classes": card.classes,
         **accuracy_fields(card),
+        "library": None if card.library is None else card.library.model_dump(),
         "macro_f1": card.metrics.macro_f1,
         "test_windows": card.metrics.windows,
         "deployed": card.deployed,
