@@ -14,6 +14,7 @@ from edgetune_nas.model.layers import (
     Dense,
     Flatten,
     GlobalPool,
+    Gram,
     Layer,
     Log,
     LpPool,
@@ -52,6 +53,8 @@ def _make_network(input_shape: Shape, layers: Sequence[Layer], seed: int = 0) ->
                 gain *= layer.kernel or shape[1]
             case Log():
                 gain = 3.0
+            case Gram():
+                gain = 1.0
         weights.append(own)
         shape = output_shape(layer, shape)
     return Network(input_shape, tuple(layers), tuple(weights))
@@ -62,7 +65,7 @@ def _normal(rng: np.random.Generator, shape: tuple[int, ...], scale: float) -> N
 
 
 @st.composite
-def _networks(draw: st.DrawFn) -> Network:
+def _networks(draw: st.DrawFn, *, correlated: bool = True) -> Network:
     shape = input_shape = (draw(st.integers(1, 3)), draw(st.integers(12, 64)))
     layers: list[Layer] = []
     positive = False
@@ -88,7 +91,9 @@ def _networks(draw: st.DrawFn) -> Network:
         positive = keeps or isinstance(layer, LpPool) or (isinstance(layer, Conv) and layer.relu)
         layers.append(layer)
         shape = output_shape(layer, shape)
-    ends: tuple[Layer, ...] = (GlobalPool("average"), GlobalPool("max"), GlobalPool("both"), Flatten())
+    ends: list[Layer] = [GlobalPool("average"), GlobalPool("max"), GlobalPool("both"), Flatten()]
+    if correlated:
+        ends.append(Gram(draw(st.sampled_from([0.1, 1.0]))))
     layers.append(draw(st.sampled_from(ends)))
     layers += [Dense(outputs) for outputs in draw(st.lists(st.integers(2, 8), max_size=2))]
     if kinds_of_classes := draw(st.sampled_from([(), (1, 3), (2, 2, 1), (4, 1, 1, 2)])):
@@ -107,6 +112,12 @@ def make_network() -> Callable[..., Network]:
 def networks() -> st.SearchStrategy[Network]:
     """Networks of every kind of layer in any order that makes sense."""
     return _networks()
+
+
+@pytest.fixture(scope="session")
+def uncorrelated_networks() -> st.SearchStrategy[Network]:
+    """The same without a Gram layer, which is several operations of onnxruntime and two of the planner."""
+    return _networks(correlated=False)
 
 
 @pytest.fixture(scope="session")

@@ -17,11 +17,13 @@ from .frontend import (
     split_frontend as split_frontend,
 )
 from .layers import (
+    GRAM_SHARE as GRAM_SHARE,
     ClassMax as ClassMax,
     Conv as Conv,
     Dense as Dense,
     Flatten as Flatten,
     GlobalPool as GlobalPool,
+    Gram as Gram,
     Layer as Layer,
     Log as Log,
     LpPool as LpPool,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from edgetune_nas.model.layers import ClassMax, Conv, Flatten, GlobalPool, LpPool, MaxPool, output_shape
+from edgetune_nas.model.layers import ClassMax, Conv, Flatten, GlobalPool, Gram, LpPool, MaxPool, output_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,9 +30,10 @@ class Tensor(NamedTuple):
 def lifetimes(input_shape: Shape, layers: Sequence[Layer]) -> list[Tensor]:
     """Tensors of the stored-window graph with sizes in elements: the window first, then outputs in order.
 
-    Every layer is one operation whose input and output live together (nothing is written in place), with three
+    Every layer is one operation whose input and output live together (nothing is written in place), with four
     exceptions: `Flatten` is no operation and makes no tensor, `GlobalPool` ``"both"`` is three operations (average,
-    max, concatenation), and `ClassMax` two (a table of classes by kinds, max). The window lives until its last use.
+    max, concatenation), `ClassMax` two (a table of classes by kinds, max), and `Gram` two (32-bit sums of samples and
+    of products, then the result). The window lives until its last use.
 
     Raises
     ------
@@ -44,7 +45,7 @@ def lifetimes(input_shape: Shape, layers: Sequence[Layer]) -> list[Tensor]:
     size, first = shape[0] * shape[1], 0
     operation = 0
     for layer in layers:
-        shape = output_shape(layer, shape)
+        before, shape = shape, output_shape(layer, shape)
         if isinstance(layer, Flatten):
             continue
         if isinstance(layer, GlobalPool) and layer.kind == "both":
@@ -57,6 +58,9 @@ def lifetimes(input_shape: Shape, layers: Sequence[Layer]) -> list[Tensor]:
             tensors.append(Tensor(size, first, operation))
         if isinstance(layer, ClassMax):
             tensors.append(Tensor(len(layer.kinds) * max(layer.kinds), operation, operation + 1))
+            operation += 1
+        if isinstance(layer, Gram):
+            tensors.append(Tensor(_running(layer, before[0]), operation, operation + 1))
             operation += 1
         size, first = shape[0] * shape[1], operation
         operation += 1
@@ -82,6 +86,8 @@ def streamed_lifetimes(
     """
     first = layers[0] if layers else None
     channels, length = input_shape
+    if isinstance(first, Gram) and not accumulate:
+        return [Tensor(channels, 0, 0), *tensors[1:]]
     if not isinstance(first, Conv | LpPool | MaxPool) or first.kernel >= length:
         return None
     held = channels * (first.kernel or length)
@@ -90,9 +96,12 @@ def streamed_lifetimes(
     if not accumulate:
         return [Tensor(held, 0, 0), *tensors[1:]]
     pool = layers[1] if len(layers) > 1 else None
-    if not isinstance(pool, LpPool | GlobalPool):
+    if not isinstance(pool, LpPool | GlobalPool | Gram):
         return None
     frame = first.filters if isinstance(first, Conv) else channels
+    if isinstance(pool, Gram):
+        later = (Tensor(size, start - 1, last - 1) for size, start, last in tensors[2:])
+        return [Tensor(held, 0, 0), Tensor(frame, 0, 0), *later]
     done = 3 if isinstance(pool, GlobalPool) and pool.kind == "both" else 1
     return [
         Tensor(held, 0, 0),
@@ -142,9 +151,11 @@ def live_elements(tensors: Iterable[Tensor]) -> list[int]:
     ]
 
 
-def _running(pool: LpPool | GlobalPool, channels: int) -> int:
+def _running(pool: LpPool | GlobalPool | Gram, channels: int) -> int:
     """Bytes of running sums and maxima of a pooling layer that is fed frame by frame."""
     match pool:
+        case Gram():
+            return ACCUMULATOR_BYTES * channels * (channels + 3) // 2
         case LpPool(kernel=0):
             return ACCUMULATOR_BYTES * channels
         case LpPool(kernel=kernel, stride=stride):

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgetune_nas import library
 from edgetune_nas.model.frontend import fit_frontend, frontend_features, frontend_weights, split_frontend
-from edgetune_nas.model.layers import ClassMax, Conv, Dense, Flatten, Layer, Network, Softmax
+from edgetune_nas.model.layers import ClassMax, Conv, Dense, Flatten, Gram, Layer, Network, Softmax
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +33,8 @@ BANK_DRIFT = ExpectedDrift(each=0.2, common=1.0)
 """Drift of a filter bank's levels, measured where one bearing rig changed its load; loudness hardly counts then."""
 NEW_DRIFT = ExpectedDrift(each=0.1, common=0.0)
 """Drift that is left where the condition that counts has windows of its own, and for muscle signals."""
+GRAM_DRIFT = ExpectedDrift(each=0.05, common=0.0)
+"""`NEW_DRIFT` in the units of `Gram`, where a level counts half. Without it, people's next sessions are as good."""
 
 
 def fit(
@@ -159,8 +161,12 @@ def expected_drift(frontend: tuple[Layer, ...], origin: Labels | None) -> Expect
     """Return the drift to expect behind ``frontend``: `BANK_DRIFT` for a bank without a library, else `NEW_DRIFT`.
 
     Levels of a bank drift until the next condition. A library shows how they drift, and the new windows where to.
+    Behind a `Gram` it is `GRAM_DRIFT`.
     """
-    return BANK_DRIFT if origin is None and any(isinstance(layer, Conv) for layer in frontend) else NEW_DRIFT
+    if any(isinstance(layer, Gram) for layer in frontend):
+        return GRAM_DRIFT
+    bank = any(isinstance(layer, Conv) and not layer.taps for layer in frontend)
+    return BANK_DRIFT if origin is None and bank else NEW_DRIFT
 
 
 def origins(learned: Dataset) -> Labels | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from edgetune_nas.card import Cost, Precision
 from edgetune_nas.model.arena import ARENA_RULE, arena_bytes, lifetimes, streamed_lifetimes
-from edgetune_nas.model.layers import ClassMax, Conv, Dense, LpPool, output_shape
+from edgetune_nas.model.layers import ClassMax, Conv, Dense, Gram, LpPool, output_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,4 +87,6 @@ def _count(input_shape: Shape, layers: Sequence[Layer]) -> tuple[int, int, int, 
             macs += channels * layer.outputs
         elif isinstance(layer, LpPool):
             macs += channels * (layer.kernel or length) * shape[1]
+        elif isinstance(layer, Gram):
+            macs += channels * (channels + 1) * length
     return weights, biases, scales, macs

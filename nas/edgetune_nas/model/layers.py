@@ -20,6 +20,7 @@ class Conv:
     ``padding`` samples are added on both sides. ``groups`` equal to the input's channels is a depthwise convolution.
     A ``frozen`` convolution (a fixed filter bank) has weights that training does not change, no bias and no norm;
     ``low`` is the share of its spectrum, from 0 Hz, that it leaves out; ``gains`` multiply its filters (none: all 1).
+    One with ``taps``, its weights in order, is no bank: it mixes channels, or takes differences in time.
     Weights: ``weight (filters, channels // groups, kernel)``, ``bias (filters,)``.
     """
 
@@ -33,6 +34,7 @@ class Conv:
     frozen: bool = False
     low: float = 0.0
     gains: tuple[float, ...] = ()
+    taps: tuple[float, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,22 @@ class Log:
     """``log(x + offset)``, element by element."""
 
     offset: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gram:
+    """How channels act together over the whole window: ``atanh`` of their correlations, and their levels.
+
+    Of channels less their means, the correlation of ``i`` and ``j`` is the sum of products over ``(s_i + offset)
+    (s_j + offset)``, times `GRAM_SHARE`; ``s`` is the root of the sum of squares. Of a channel with itself the result
+    is about half the logarithm of ``s / offset``. Output: the upper triangle, row by row.
+    """
+
+    offset: float
+
+
+GRAM_SHARE = 0.9999
+"""Keeps correlations of a `Gram` below 1 in single precision, however loud the signal is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +117,7 @@ class Softmax:
     temperature: float = 1.0
 
 
-Layer: TypeAlias = Conv | LpPool | Log | MaxPool | GlobalPool | Flatten | Dense | ClassMax | Softmax
+Layer: TypeAlias = Conv | LpPool | Log | Gram | MaxPool | GlobalPool | Flatten | Dense | ClassMax | Softmax
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,6 +149,8 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
             return layer.filters, _frames(length + 2 * layer.padding, layer.kernel, layer.stride, layer)
         case LpPool() | MaxPool():
             return channels, _frames(length, layer.kernel or length, layer.stride, layer)
+        case Gram():
+            return channels * (channels + 1) // 2, 1
         case GlobalPool():
             return channels * (2 if layer.kind == "both" else 1), 1
         case Flatten():
@@ -161,13 +181,15 @@ def describe(layer: Layer) -> str:
     """One line for people, for example ``conv 128/32 x 12, relu``."""
     match layer:
         case Conv():
-            kind = "filter bank" if layer.frozen else "conv" if layer.groups == 1 else f"conv ({layer.groups} groups)"
+            kind = _kind_of(layer)
             return f"{kind} {layer.kernel}/{layer.stride} x {layer.filters}" + (", relu" if layer.relu else "")
         case LpPool():
             frames = f"{layer.kernel}/{layer.stride}" if layer.kernel else "all"
             return f"{'rectify + average' if layer.p == 1 else 'root mean square'} {frames}"
         case Log():
             return "log"
+        case Gram():
+            return "levels + correlations of channels"
         case MaxPool():
             return f"max {layer.kernel}/{layer.stride}"
         case GlobalPool():
@@ -180,6 +202,14 @@ def describe(layer: Layer) -> str:
             return f"max of each class ({' + '.join(map(str, layer.kinds))} kinds)"
         case Softmax():
             return "softmax"
+
+
+def _kind_of(layer: Conv) -> str:
+    if layer.taps:
+        return "mix of channels" if layer.groups == 1 else "channels + differences"
+    if layer.frozen:
+        return "filter bank"
+    return "conv" if layer.groups == 1 else f"conv ({layer.groups} groups)"
 
 
 def _frames(length: int, kernel: int, stride: int, layer: Layer) -> int:

@@ -6,12 +6,15 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+import numpy as np
+
 from edgetune_nas.model.layers import (
     ClassMax,
     Conv,
     Dense,
     Flatten,
     GlobalPool,
+    Gram,
     Layer,
     Log,
     LpPool,
@@ -25,8 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.random import Generator
+    from numpy.typing import NDArray
 
-VERSION = 9
+VERSION = 10
 """Counts changes of the space, its sampling and its training; a journal of another version cannot be resumed."""
 
 FILTERS = (4, 6, 8, 12, 16, 24, 32)
@@ -35,6 +39,7 @@ MAX_TAPS, MAX_STRIDE, MAX_BLOCKS = 256, 64, 3
 MIN_BANK_TAPS = 8
 
 BlockKind: TypeAlias = Literal["full", "separable", "linear"]
+Mix: TypeAlias = Literal["each", "ring"]
 Head: TypeAlias = Literal["average", "max", "both", "flat"]
 
 
@@ -65,6 +70,21 @@ class Envelope:
 
 
 @dataclass(frozen=True, slots=True)
+class Together:
+    """Several channels together: a mix of them, their differences in time too, then levels and correlations.
+
+    ``mix`` takes each channel (``each``), or with them the sums and differences of neighbours in a ring (``ring``).
+    ``differences`` adds those from each sample to the next. ``correlate`` ends in a `Gram`, otherwise the rectified
+    average of every ``stride``-th sample and its logarithm.
+    """
+
+    mix: Mix
+    differences: bool
+    correlate: bool
+    stride: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Stem:
     """Trained convolution over raw samples: long, strided, padded by half its taps; ``pool`` 1 is none."""
 
@@ -89,11 +109,14 @@ class ConvBlock:
     pool: int = 1
 
 
+Frontend: TypeAlias = Bank | Envelope | Together
+
+
 @dataclass(frozen=True, slots=True)
 class Genotype:
     """One network of the space; without stem and blocks it is a closed form (frontend and linear discriminant)."""
 
-    frontend: Bank | Envelope | None
+    frontend: Frontend | None
     stem: Stem | None
     blocks: tuple[ConvBlock, ...]
     head: Head
@@ -114,11 +137,16 @@ def from_json(value: dict[str, Any]) -> Genotype:
     """Return the genotype of a value that `to_json` returned."""
     front = value["front"]
     return Genotype(
-        frontend=None if front is None else Bank(**front) if "bands" in front else Envelope(**front),
+        frontend=None if front is None else _frontend_from_json(front),
         stem=None if value["stem"] is None else Stem(**value["stem"]),
         blocks=tuple(ConvBlock(**block) for block in value["blocks"]),
         head=value["head"],
     )
+
+
+def _frontend_from_json(value: dict[str, Any]) -> Frontend:
+    kind = Bank if "bands" in value else Together if "mix" in value else Envelope
+    return kind(**value)
 
 
 def expand(genotype: Genotype, input_shape: Shape, classes: int, kinds: tuple[int, ...] = ()) -> tuple[Layer, ...]:
@@ -155,10 +183,13 @@ def expand(genotype: Genotype, input_shape: Shape, classes: int, kinds: tuple[in
     return tuple(layers)
 
 
-def _frontend_layers(frontend: Bank | Envelope | None, channels: int) -> list[Layer]:
+def _frontend_layers(frontend: Frontend | None, channels: int) -> list[Layer]:
     match frontend:
         case None:
             return []
+        case Together():
+            end: list[Layer] = [Gram(1.0)] if frontend.correlate else [LpPool(0, 1), Log(1.0)]
+            return [*_mix_layers(frontend, channels), *end]
         case Envelope():
             return [LpPool(frontend.kernel, frontend.stride, frontend.p), Log(1.0)]
         case Bank():
@@ -173,6 +204,31 @@ def _frontend_layers(frontend: Bank | Envelope | None, channels: int) -> list[La
                 low=frontend.low,
             )
             return [bank, LpPool(frontend.frame, frontend.hop, frontend.p), Log(1.0)]
+
+
+def _mix_layers(frontend: Together, channels: int) -> list[Layer]:
+    """Return a frozen convolution of one tap, or of two where it takes differences; none where it changes nothing."""
+    kernel = 2 if frontend.differences else 1
+    own = np.zeros((1, 1, kernel))
+    own[..., -1] = 1.0
+    mixes, groups = own, channels
+    if frontend.mix == "ring":
+        mixes, groups = ring(channels)[:, :, None] * own, 1
+    elif not frontend.differences and frontend.stride == 1:
+        return []
+    if frontend.differences:
+        mixes = np.concatenate([mixes, mixes - mixes[..., ::-1]])
+    taps = np.tile(mixes, (groups, 1, 1))
+    layer = Conv(len(taps), kernel, frontend.stride, groups=groups, norm=False, relu=False, frozen=True)
+    return [replace(layer, taps=tuple(taps.ravel().tolist()))]
+
+
+def ring(channels: int) -> NDArray[np.float64]:
+    """Return the channels, and the sums and differences of neighbours in a ring, ``(mixes, channels)``."""
+    each = np.eye(channels)
+    following = np.roll(each, -1, axis=0)[: channels if channels > 2 else 1]  # noqa: PLR2004 - two have one neighbour
+    first = each[: len(following)]
+    return np.concatenate([each, (first + following) / 2**0.5, (first - following) / 2**0.5])
 
 
 def _block_layers(block: ConvBlock, channels: int, padding: int) -> list[Layer]:

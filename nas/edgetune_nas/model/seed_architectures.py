@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from edgetune_nas.model.frontend import split_frontend
+from edgetune_nas.model.layers import shapes
 from edgetune_nas.model.search_space import (
     FILTERS,
     MAX_STRIDE,
@@ -15,6 +16,7 @@ from edgetune_nas.model.search_space import (
     Envelope,
     Genotype,
     Stem,
+    Together,
     expand,
     fits_input,
     power_of_two,
@@ -57,6 +59,31 @@ def closed_forms(input_shape: Shape) -> tuple[Genotype, ...]:
     return tuple(genotype for genotype in genotypes if fits_input(genotype, input_shape))
 
 
+MOST_PAIRS = 1024
+"""Features of a `Together` at most: solving for more takes seconds, and more memory than the windows."""
+
+
+def channels_together(input_shape: Shape) -> tuple[Genotype, ...]:
+    """List closed forms of how several channels act together; none for one channel."""
+    if input_shape[0] == 1:
+        return ()
+    fronts = [
+        Together("each", differences=True, correlate=True),
+        Together("each", differences=False, correlate=True),
+        *(Together("ring", differences=True, correlate=False, stride=stride) for stride in (1, 2, 4)),
+    ]
+    genotypes = (Genotype(front, None, (), "flat") for front in fronts)
+    return tuple(
+        each for each in genotypes if fits_input(each, input_shape) and _features(each, input_shape) <= MOST_PAIRS
+    )
+
+
+def _features(genotype: Genotype, input_shape: Shape) -> int:
+    frontend, _ = split_frontend(expand(genotype, input_shape, 2))
+    channels, length = shapes(input_shape, frontend)[-1]
+    return channels * length
+
+
 def kind_frontend(input_shape: Shape) -> tuple[Layer, ...]:
     """Return the frontend whose levels tell recordings apart; none where windows are too short for it."""
     bank = _bank(input_shape[1], 128, 4, 48, 1)
@@ -66,12 +93,12 @@ def kind_frontend(input_shape: Shape) -> tuple[Layer, ...]:
 
 
 def gesture_closed_forms(input_shape: Shape) -> tuple[tuple[Genotype, ...], ...]:
-    """List `closed_forms`, none before the others."""
-    return (closed_forms(input_shape),)
+    """List how electrodes act together first, then `closed_forms`."""
+    return channels_together(input_shape), closed_forms(input_shape)
 
 
 def vibration_closed_forms(input_shape: Shape) -> tuple[tuple[Genotype, ...], ...]:
-    """List banks of many bands first, then `closed_forms`.
+    """List banks of many bands first, then how axes act together and `closed_forms`.
 
     Over bearing rigs and gearboxes, 48 and 64 bands of 128 and 256 taps were better than anything with fewer
     bands. More taps or bands brought nothing.
@@ -79,7 +106,8 @@ def vibration_closed_forms(input_shape: Shape) -> tuple[tuple[Genotype, ...], ..
     length = input_shape[1]
     banks = [_bank(length, taps, 4, bands, p) for taps, bands in ((256, 64), (128, 48)) for p in (2, 1)]
     many = tuple(Genotype(bank, None, (), "flat") for bank in dict.fromkeys(banks) if bank is not None)
-    return many, tuple(each for each in closed_forms(input_shape) if each not in many)
+    others = (*channels_together(input_shape), *closed_forms(input_shape))
+    return many, tuple(each for each in others if each not in many)
 
 
 def _bank(length: int, taps: int, overlap: int, bands: int, p: Literal[1, 2]) -> Bank | None:

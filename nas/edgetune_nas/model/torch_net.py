@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgetune_nas.model.layers import (
+    GRAM_SHARE,
     ClassMax,
     Conv,
     Dense,
     Flatten,
     GlobalPool,
+    Gram,
     Layer,
     Log,
     LpPool,
@@ -152,6 +154,19 @@ class _Log(nn.Module):
         return torch.log(x + self.offset)
 
 
+class _Gram(nn.Module):
+    def __init__(self, layer: Gram) -> None:
+        super().__init__()
+        self.offset = layer.offset
+
+    def forward(self, x: Tensor) -> Tensor:
+        centred = x - x.mean(1, keepdim=True)
+        scaled = centred / (centred.square().sum(1, keepdim=True).sqrt() + self.offset)
+        alike = torch.atanh(GRAM_SHARE * (scaled.transpose(1, 2) @ scaled))
+        row, column = torch.triu_indices(x.shape[2], x.shape[2])
+        return alike[:, row, column].unsqueeze(1)
+
+
 class _MaxPool(nn.Module):
     def __init__(self, layer: MaxPool) -> None:
         super().__init__()
@@ -196,6 +211,8 @@ def _module(layer: Layer, shape: Shape) -> nn.Module:
             return _LpPool(layer, length)
         case Log():
             return _Log(layer)
+        case Gram():
+            return _Gram(layer)
         case MaxPool():
             return _MaxPool(layer)
         case GlobalPool():

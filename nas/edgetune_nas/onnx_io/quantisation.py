@@ -22,8 +22,13 @@ if TYPE_CHECKING:
 Adapt: TypeAlias = "Callable[[onnx.ModelProto], onnx.ModelProto]"
 """Returns a float model to quantise in the place of a quantised one."""
 
-FLOAT_OPERATIONS: Final = frozenset({"Add", "Gather", "GlobalLpPool", "Log", "LpPool", "Mul", "Softmax"})
-"""Operations that stay float: int8 kernels do not exist for it, or eight bits would cost the result its meaning."""
+FLOAT_OPERATIONS: Final = frozenset({"Add", "Gather", "GlobalLpPool", "Log", "LpPool", "Mul", "Softmax"}) | {
+    *("Atanh", "Div", "MatMul", "ReduceMean", "Sub", "Transpose"),
+}
+"""Operations that stay float: int8 kernels do not exist for it, or eight bits would cost the result its meaning.
+
+The second set are those of a Gram layer: its sums have 32 bits on a microcontroller, and correlations near 1 need them.
+"""
 
 VARIANTS: Final[dict[str, dict[str, Any]]] = {
     "per channel": {"per_channel": True, "weight_type": QuantType.QInt8},

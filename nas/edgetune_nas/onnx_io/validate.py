@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 OPERATIONS: Final[dict[str, tuple[tuple[int, ...], tuple[str, ...], tuple[str, ...]]]] = {
     "Add": ((2,), (), ()),
+    "Atanh": ((1,), (), ()),
     "Concat": ((2,), ("axis",), ()),
     "Conv": ((2, 3), ("group", "kernel_shape", "pads", "strides"), ()),
     "DequantizeLinear": ((3,), (), ("axis",)),
+    "Div": ((2,), (), ()),
     "Flatten": ((1,), ("axis",), ()),
     "Gather": ((2,), ("axis",), ()),
     "Gemm": ((3,), ("transB",), ()),
@@ -28,13 +30,20 @@ OPERATIONS: Final[dict[str, tuple[tuple[int, ...], tuple[str, ...], tuple[str, .
     "GlobalMaxPool": ((1,), (), ()),
     "Log": ((1,), (), ()),
     "LpPool": ((1,), ("kernel_shape", "p", "strides"), ()),
+    "MatMul": ((2,), (), ()),
     "MaxPool": ((1,), ("kernel_shape", "strides"), ()),
     "Mul": ((2,), (), ()),
     "QuantizeLinear": ((3,), (), ("axis",)),
+    "ReduceMean": ((1,), ("axes", "keepdims"), ()),
     "Relu": ((1,), (), ()),
     "Softmax": ((1,), ("axis",), ()),
+    "Sub": ((2,), (), ()),
+    "Transpose": ((1,), ("perm",), ()),
 }
 """Every operation that edgetune writes: numbers of inputs, attributes that it has, and those that it may have."""
+
+COMPUTED: Final = frozenset({"Concat", "Div", "MatMul", "Sub"})
+"""Operations whose inputs are all computed; the others take constants besides the first."""
 
 MAX_WORK: Final = 10**10
 """Most multiply-accumulates and values that a window may cost: seconds on a small computer, more than any network needs
@@ -146,8 +155,8 @@ class _Walk:
             return self._gathered(node, data, rest[0])
         if data.constant or any(each.tensor.kind != FLOAT for each in inputs):
             return None
-        joined = node.op == "Concat"
-        if any(each.constant == joined for each in rest):
+        computed = node.op in COMPUTED
+        if any(each.constant == computed for each in rest):
             return None
         shape = self._shape(node, data.tensor.shape, [each.tensor.shape for each in rest])
         return None if shape is None else _Value(GraphTensor(shape, FLOAT), constant=False)
@@ -177,8 +186,24 @@ class _Walk:
                 return (channels * length,) if node.attributes["axis"] == 1 else None
             case "Softmax", (_,), []:
                 return shape if node.attributes["axis"] == 1 and node.name == OUTPUT else None
-            case ("Add" | "Mul", _, [()]) | ("Log" | "Relu", _, []):
+            case ("Add" | "Mul", _, [()]) | ("Atanh" | "Log" | "Relu", _, []):
                 return shape
+        return self._correlated(node, shape, rest)
+
+    def _correlated(
+        self, node: GraphNode, shape: tuple[int, ...], rest: list[tuple[int, ...]]
+    ) -> tuple[int, ...] | None:
+        """Return the shape after an operation that only a Gram layer has."""
+        match node.op, shape, rest:
+            case "ReduceMean", (channels, _), []:
+                return (channels, 1) if (node.attributes["axes"], node.attributes["keepdims"]) == ((2,), 1) else None
+            case "Sub" | "Div", (channels, _), [(same, 1)]:
+                return shape if same == channels else None
+            case "Transpose", (channels, length), []:
+                return (length, channels) if node.attributes["perm"] == (0, 2, 1) else None
+            case "MatMul", (rows, shared), [(same, columns)]:
+                self.macs += rows * shared * columns
+                return (rows, columns) if same == shared else None
         return None
 
     def _gathered(self, node: GraphNode, data: _Value, table: _Value) -> _Value | None:

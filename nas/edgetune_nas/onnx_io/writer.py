@@ -9,11 +9,13 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgetune_nas.model import (
+    GRAM_SHARE,
     ClassMax,
     Conv,
     Dense,
     Flatten,
     GlobalPool,
+    Gram,
     Log,
     LpPool,
     MaxPool,
@@ -65,6 +67,10 @@ def write_onnx(network: Network) -> onnx.ModelProto:
             case Log():
                 graph.node("Add", f"{index}_offset", graph.constant(f"{index}_constant", layer.offset))
                 graph.node("Log", f"{index}_log")
+            case Gram():
+                if graph.is_vector:
+                    raise ValueError(f"layer {index}, {layer}, stands after a vector; it needs channels over time")
+                _gram(graph, index, layer, before[0])
             case Flatten():
                 graph.vector(f"{index}_flatten")
             case Softmax():
@@ -127,6 +133,24 @@ def _class_max(graph: _Graph, index: int, layer: ClassMax) -> None:
     graph.node("GlobalMaxPool", f"{index}_max")
 
 
+def _gram(graph: _Graph, index: int, layer: Gram, channels: int) -> None:
+    """Scale channels less their means to unit length, multiply all by all, and keep the upper triangle."""
+    before = graph.last
+    graph.node("ReduceMean", f"{index}_mean", axes=[2], keepdims=1)
+    centred = graph.combine("Sub", f"{index}_centred", before, graph.last)
+    graph.node("GlobalLpPool", f"{index}_root", p=2)
+    graph.node("Add", f"{index}_offset", graph.constant(f"{index}_constant", layer.offset))
+    scaled = graph.combine("Div", f"{index}_scaled", centred, graph.last)
+    graph.node("Transpose", f"{index}_turned", perm=[0, 2, 1])
+    graph.combine("MatMul", f"{index}_alike", scaled, graph.last)
+    graph.node("Mul", f"{index}_share", graph.constant(f"{index}_most", GRAM_SHARE))
+    graph.node("Atanh", f"{index}_atanh")
+    graph.vector(f"{index}_square")
+    row, column = np.triu_indices(channels)
+    graph.node("Gather", f"{index}_pairs", graph.table(f"{index}_upper", (channels * row + column)[:, None]), axis=1)
+    graph.is_vector = False
+
+
 def _pool(graph: _Graph, index: int, layer: LpPool | MaxPool | GlobalPool) -> None:
     before = graph.last
     match layer:
@@ -172,6 +196,12 @@ class _Graph:
         """Append a concatenation along the channels."""
         self._nodes.append(helper.make_node("Concat", list(inputs), [output], name=output, axis=1))
         self.last = output
+
+    def combine(self, kind: str, output: str, *inputs: str) -> str:
+        """Append an operation on computed tensors; return its output."""
+        self._nodes.append(helper.make_node(kind, list(inputs), [output], name=output))
+        self.last = output
+        return output
 
     def vector(self, output: str) -> None:
         """Make ``last`` of shape ``(windows, features)`` unless it is already."""

@@ -15,6 +15,7 @@ from edgetune_nas.model.layers import (
     Dense,
     Flatten,
     GlobalPool,
+    Gram,
     Layer,
     Log,
     LpPool,
@@ -34,6 +35,7 @@ STEM_AND_MAX: tuple[Layer, ...] = (Conv(8, 128, 32, 64), MaxPool(2, 2), Conv(16,
 FILTER_BANK: tuple[Layer, ...] = (Conv(16, 64, 16, norm=False, relu=False, frozen=True), LpPool(0, 1), Log(1e-3))
 ENVELOPE_NET: tuple[Layer, ...] = (LpPool(40, 20), Log(0.1), Conv(24, 3, 1, 1), Conv(32, 3, 1, 1), GlobalPool("both"))
 ENVELOPE: tuple[Layer, ...] = (LpPool(50, 50), Log(0.1), Flatten())
+DIFFERENCES = Conv(16, 2, groups=8, norm=False, relu=False, frozen=True, taps=(0.0, 1.0, -1.0, 1.0) * 8)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +46,8 @@ ENVELOPE: tuple[Layer, ...] = (LpPool(50, 50), Log(0.1), Flatten())
         ((1, 512), FILTER_BANK, 10, 976, 976, 160),
         ((8, 400), ENVELOPE_NET, 26, 3352, 3360, 1072),
         ((8, 400), ENVELOPE, 26, 3264, 3264, 128),
+        ((8, 50), (DIFFERENCES, Gram(1.0)), 7, 784 + 608, 1392, 608 + 144),
+        ((8, 50), (Gram(1.0),), 7, 400 + 176, 576, 176 + 48),
     ],
 )
 def test_known_networks_have_the_figures_of_the_readme(
@@ -71,6 +75,14 @@ def test_a_frozen_filter_bank_has_no_bias_and_an_average_reads_each_element_once
 
     assert cost.parameters == 16 * 64 + 16 * 10 + 10
     assert cost.macs == 29 * 16 * 64 + 29 * 16 + 16 * 10
+
+
+def test_correlations_read_each_pair_of_samples_and_each_sample_once() -> None:
+    cost = plan((8, 50), (DIFFERENCES, Gram(1.0), Dense(7), Softmax()))
+
+    pairs = 16 * 17 // 2
+    assert cost.parameters == 2 * 16 + 7 * pairs + 7
+    assert cost.macs == 2 * 16 * 49 + 16 * 16 * 49 + 16 * 49 + 7 * pairs
 
 
 def test_overlapping_frames_read_an_element_once_for_each_frame() -> None:
@@ -112,9 +124,9 @@ def test_parameters_are_the_numbers_that_the_network_stores(
 @settings(max_examples=60)
 @given(data=st.data())
 def test_onnxruntime_counts_what_the_planner_says_lives_during_each_operation(
-    networks: st.SearchStrategy[Network], data: st.DataObject
+    uncorrelated_networks: st.SearchStrategy[Network], data: st.DataObject
 ) -> None:
-    network = data.draw(networks)
+    network = data.draw(uncorrelated_networks)
     assume(not waits_for_reuse(network))
     assert measured_liveness(network) == planned_liveness(network)
 

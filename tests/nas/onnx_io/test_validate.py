@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgetune_nas.card import Budget, InputSpec, Metrics, ModelCard
 from edgetune_nas.errors import BundleError
 from edgetune_nas.model.cost import plan
-from edgetune_nas.model.layers import ClassMax, Dense, Flatten, Softmax, shapes
+from edgetune_nas.model.layers import ClassMax, Conv, Dense, Flatten, Gram, Softmax, shapes
 from edgetune_nas.onnx_io.parser import read_graph
 from edgetune_nas.onnx_io.quantisation import VARIANTS, _quantise
 from edgetune_nas.onnx_io.runtime import Classifier, open_session
@@ -102,6 +102,13 @@ def files(vibration_network: Network) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
+def correlated_network(make_network: Callable[..., Network]) -> Network:
+    """Correlations of three channels and their differences."""
+    differences = Conv(6, 2, groups=3, norm=False, relu=False, frozen=True, taps=(0.0, 1.0, -1.0, 1.0) * 3)
+    return make_network((3, 20), (differences, Gram(0.5), Dense(4), Softmax()))
+
+
+@pytest.fixture(scope="module")
 def structure(files: dict[str, bytes]) -> dict[str, list[int]]:
     """Places of names, sizes and tags: all but the inside of long runs of weights, which are most of a file."""
 
@@ -159,6 +166,19 @@ def shape_given(model: bytes, window: NDArray[np.float32]) -> tuple[int, ...] | 
 
 def plain(attribute: onnx.AttributeProto) -> int | tuple[int, ...]:
     return attribute.i if attribute.type == onnx.AttributeProto.INT else tuple(attribute.ints)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_damage_to_correlations_is_refused_or_leaves_a_network_of_the_card(
+    correlated_network: Network, data: st.DataObject
+) -> None:
+    content = bytearray(write_onnx(correlated_network).SerializeToString())
+    for _ in range(data.draw(st.integers(1, 2))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        content[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    if is_taken(bytes(content), card_of(correlated_network)):
+        assert shape_given(bytes(content), noise(correlated_network, 1)) in ((1, 4), None)
 
 
 @settings(max_examples=200)
@@ -348,3 +368,56 @@ def test_a_table_of_kinds_that_points_outside_of_its_vector_is_refused(make_netw
         table.CopyFrom(numpy_helper.from_array(np.array([[0, 1], [2, outside]], np.int32), "2_rows"))
         with pytest.raises(BundleError, match="2_kinds, 'Gather', does not fit"):
             check_network(model.SerializeToString(), card_of(network), FILE)
+
+
+def swap(kind: str) -> Callable[[onnx.ModelProto], object]:
+    """Exchange the two inputs of an operation."""
+
+    def change(model: onnx.ModelProto) -> None:
+        node = next(node for node in model.graph.node if node.op_type == kind)
+        node.input[:] = node.input[::-1]
+
+    return change
+
+
+def with_constant(kind: str) -> Callable[[onnx.ModelProto], object]:
+    """Replace the second input of an operation by a constant of its shape."""
+
+    def change(model: onnx.ModelProto) -> None:
+        node = next(node for node in model.graph.node if node.op_type == kind)
+        shape = (19, 6) if kind == "MatMul" else (6, 1)
+        model.graph.initializer.append(numpy_helper.from_array(np.ones(shape, np.float32), "stored"))
+        node.input[1] = "stored"
+
+    return change
+
+
+def beyond_the_square(model: onnx.ModelProto) -> None:
+    table = next(each for each in model.graph.initializer if each.name == "1_upper")
+    table.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(table) + 1, table.name))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (attribute("ReduceMean", "axes", [1]), "node 1_mean, 'ReduceMean', does not fit"),
+        (attribute("ReduceMean", "keepdims", 0), "node 1_mean, 'ReduceMean', does not fit"),
+        (attribute("Transpose", "perm", [0, 1, 2]), "node 1_turned, 'Transpose', does not fit"),
+        (attribute("Transpose", "perm", [2, 1, 0]), "node 1_turned, 'Transpose', does not fit"),
+        (swap("Sub"), "node 1_centred, 'Sub', does not fit"),
+        (swap("Div"), "node 1_scaled, 'Div', does not fit"),
+        (swap("MatMul"), "it has .*, its card says"),
+        (with_constant("Sub"), "node 1_centred, 'Sub', does not fit"),
+        (with_constant("Div"), "node 1_scaled, 'Div', does not fit"),
+        (with_constant("MatMul"), "node 1_alike, 'MatMul', does not fit"),
+        (beyond_the_square, "node 1_pairs, 'Gather', does not fit"),
+    ],
+)
+def test_correlations_that_edgetune_does_not_write_are_refused_by_reason(
+    change: Callable[[onnx.ModelProto], object], said: str, correlated_network: Network
+) -> None:
+    model = write_onnx(correlated_network)
+    check_network(model.SerializeToString(), card_of(correlated_network), FILE)
+    change(model)
+    with pytest.raises(BundleError, match=said):
+        check_network(model.SerializeToString(), card_of(correlated_network), FILE)

@@ -11,11 +11,13 @@ from hypothesis import given, settings, strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
 from edgetune_nas.model.layers import (
+    GRAM_SHARE,
     ClassMax,
     Conv,
     Dense,
     Flatten,
     GlobalPool,
+    Gram,
     Log,
     LpPool,
     MaxPool,
@@ -98,6 +100,15 @@ def test_a_frozen_filter_bank_has_neither_bias_nor_relu(make_network: Callable[.
     assert len(nodes[0].input) == 2
 
 
+def test_correlations_of_silent_and_of_deafening_windows_are_finite(make_network: Callable[..., Network]) -> None:
+    network = make_network((2, 16), (Gram(0.5), Dense(3), Softmax()))
+    quiet = np.zeros((1, 2, 16), np.float32)
+    loud = np.float32(1e15) * noise(network, 1)
+
+    np.testing.assert_allclose(run(network, quiet).sum(), 1, atol=1e-6)
+    np.testing.assert_allclose(run(network, loud).sum(), 1, atol=1e-6)
+
+
 def test_networks_that_mean_nothing_are_refused_by_reason(make_network: Callable[..., Network]) -> None:
     for layers, reason in (
         ((Conv(2, 3), GlobalPool()), "ends in its only softmax"),
@@ -105,6 +116,7 @@ def test_networks_that_mean_nothing_are_refused_by_reason(make_network: Callable
         ((GlobalPool(), Softmax(), Softmax()), "ends in its only softmax"),
         ((Flatten(), Conv(2, 1), Softmax()), "convolve before you flatten"),
         ((Flatten(), GlobalPool(), Softmax()), "pool before you flatten"),
+        ((Flatten(), Gram(1.0), Softmax()), "needs channels over time"),
     ):
         with pytest.raises(ValueError, match=reason):
             write_onnx(make_network((1, 8), layers))
@@ -148,6 +160,8 @@ def numpy_reference(network: Network, x: NDArray[np.float32]) -> NDArray[np.floa
                 y = sliding_window_view(y, layer.kernel, axis=2)[:, :, :: layer.stride].max(axis=3)
             case Log():
                 y = np.log(y + layer.offset)
+            case Gram():
+                y = numpy_gram(layer, y)
             case GlobalPool():
                 pools = {"average": [y.mean(axis=2)], "max": [y.max(axis=2)], "both": [y.mean(axis=2), y.max(axis=2)]}
                 y = np.concatenate(pools[layer.kind], axis=1)[:, :, None]
@@ -163,6 +177,19 @@ def numpy_reference(network: Network, x: NDArray[np.float32]) -> NDArray[np.floa
                 powers = np.exp(logits - logits.max(axis=1, keepdims=True))
                 y = powers / powers.sum(axis=1, keepdims=True)
     return y
+
+
+def numpy_gram(layer: Gram, y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pair by pair, in order of the upper triangle."""
+    channels = y.shape[1]
+    centred = y - y.mean(axis=2, keepdims=True)
+    found = []
+    for one in range(channels):
+        for other in range(one, channels):
+            scale = [(centred[:, each] ** 2).sum(axis=1) ** 0.5 + layer.offset for each in (one, other)]
+            product = (centred[:, one] * centred[:, other]).sum(axis=1)
+            found.append(np.arctanh(GRAM_SHARE * product / (scale[0] * scale[1])))
+    return np.stack(found, axis=1)[:, :, None]
 
 
 def numpy_conv(layer: Conv, own: dict[str, NDArray[np.float32]], y: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -200,6 +227,12 @@ def torch_reference(network: Network, x: NDArray[np.float32]) -> NDArray[np.floa
                 y = functional.max_pool1d(y, layer.kernel, layer.stride)
             case Log():
                 y = torch.log(y + layer.offset)
+            case Gram():
+                centred = y - y.mean(dim=2, keepdim=True)
+                scale = centred.norm(dim=2) + layer.offset
+                alike = torch.einsum("ncl,ndl->ncd", centred, centred) / (scale[:, :, None] * scale[:, None])
+                row, column = torch.triu_indices(y.shape[1], y.shape[1])
+                y = torch.atanh(GRAM_SHARE * alike)[:, row, column][:, :, None]
             case GlobalPool():
                 average, largest = y.mean(dim=2, keepdim=True), y.amax(dim=2, keepdim=True)
                 y = {"average": average, "max": largest, "both": torch.cat([average, largest], dim=1)}[layer.kind]

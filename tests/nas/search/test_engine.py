@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 
 from edgetune_nas.card import Budget
 from edgetune_nas.errors import BudgetError
-from edgetune_nas.model.search_space import Bank
+from edgetune_nas.model.search_space import Bank, Together
 from edgetune_nas.model.seed_architectures import emg_networks
 from edgetune_nas.search.engine import CHALLENGER_MEMBERS, MANY_BANDS, MOST_MEMBERS, STRONG_MARGIN, Engine
 from edgetune_nas.training.candidate import Candidate, Result
@@ -282,6 +282,16 @@ def test_closed_forms_of_many_bands_are_the_best_within_a_margin(behind: float) 
         assert best.genotype.frontend.bands == max(e.genotype.frontend.bands for e in asked if _many_bands(e))
 
 
+@pytest.mark.parametrize("behind", [0.0, STRONG_MARGIN / 2, 2 * STRONG_MARGIN])
+def test_correlations_of_electrodes_are_the_best_within_a_margin(behind: float) -> None:
+    correlations = Together("each", differences=True, correlate=True)
+    engine = _engine((8, 50), task="sign", trains=False)
+    asked = _run(engine, lambda candidate: 0.98 - behind * (candidate.genotype.frontend == correlations))
+    assert correlations in [each.genotype.frontend for each in asked]
+    assert engine.best is not None
+    assert (engine.best.candidate.genotype.frontend == correlations) == (behind < STRONG_MARGIN)
+
+
 def test_a_search_for_the_smallest_trusts_no_bands() -> None:
     engine = _engine(trains=False, floor=0.9)
     asked = _run(engine, lambda _: 0.95)
@@ -299,7 +309,7 @@ def test_kinds_add_rows_to_closed_forms_alone() -> None:
 
 
 def test_of_equally_good_ones_the_smallest_is_the_best() -> None:
-    engine = _engine((8, 400), task="sign", trains=False)
+    engine = _engine((1, 400), task="sign", trains=False)
     asked = _run(engine, lambda _: 0.95)
     assert engine.best is not None
     assert engine.best.candidate.cost.arena_bytes == min(each.cost.arena_bytes for each in asked)
