@@ -109,6 +109,7 @@ def _run(path: Path, cancelled: _Cancelled, events: TextIO) -> SearchDone:
             candidates=job.candidates,
             executor=executor,
             goal=job.goal,
+            mains_hz=job.mains_hz,
             spent_seconds=time.monotonic() - began,
             spent_cpu_seconds=time.process_time(),
         )

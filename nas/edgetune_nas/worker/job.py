@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, model_validator
 
 from edgetune_nas.card import Budget, Task
 from edgetune_nas.search import Goal, SearchProgress
@@ -74,6 +74,8 @@ class Job(_Model):
         Processes of this machine that evaluate candidates.
     cluster
         Address of a Dask scheduler, whose workers evaluate them instead.
+    mains_hz
+        Frequency of the mains, whose hum networks may take off; None where none need.
     max_rss_bytes
         Bound of the child's address space beyond what its libraries reserve without using it; None for no bound.
     """
@@ -89,6 +91,7 @@ class Job(_Model):
     goal: Goal = Goal()
     workers: PositiveInt = 1
     cluster: str | None = None
+    mains_hz: PositiveFloat | None = None
     max_rss_bytes: PositiveInt | None = None
 
 

@@ -99,6 +99,7 @@ class SearchRunner:
             replaced=store.current(),
             workers=self._search.workers,
             cluster=self._search.cluster,
+            mains_hz=section.mains_hz,
             max_rss_bytes=section.search_max_rss_bytes,
         )
         logged = log.bind(asset=wanted.asset, job=wanted.job)

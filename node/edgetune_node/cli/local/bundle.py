@@ -214,6 +214,10 @@ def card_table(card: ModelCard) -> Table:
         f"{search.seconds:.1f} s (CPU {search.cpu_seconds:.1f} s, peak {search.peak_rss_bytes / 2**20:.0f} MiB), "
         f"stopped by {search.stopped_by}",
     )
+    hum = card.notes.get("hum")
+    if isinstance(hum, dict) and hum.get("heard"):
+        off = "taken off in the graph" if hum.get("taken_off") else "not taken off"
+        add("hum", f"{hum.get('share', 0):.0%} of the signal's power is at {hum.get('mains_hz', 0):g} Hz, {off}")
     if "training" in card.notes:
         add("note", str(card.notes["training"]))
     return table

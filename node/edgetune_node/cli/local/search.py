@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from edgetune_nas.card import ModelCard
 
 WINDOW = WindowSection().length
-SHOWN_NOTES = ("training", "goal", "int8")
+SHOWN_NOTES = ("training", "goal", "hum", "int8")
 """Of a card's notes, those that people read beside its figures."""
 
 
@@ -72,6 +72,9 @@ def search(
     window: Annotated[int | None, typer.Option(min=1, help="Samples per window, for recordings.")] = None,
     hop: Annotated[int | None, typer.Option(min=1, help="Samples from window to window. (default: one window)")] = None,
     converter: Annotated[str | None, typer.Option(help="Reads DATA of another shape: isl, myo, cwru-mat ...")] = None,
+    mains_hz: Annotated[
+        float | None, typer.Option(min=1, help="Mains, whose hum networks may take off: 50 or 60. (default: none)")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes of this machine that evaluate candidates.")] = 1,
     cluster: Annotated[
         str | None, typer.Option(metavar="URL", help="Dask scheduler whose workers do, such as tcp://HOST:8786.")
@@ -104,6 +107,7 @@ def search(
             goal=Goal(
                 objective=objective, accuracy=accuracy, latency_us=None if latency is None else round(1e6 * latency, 3)
             ),
+            mains_hz=mains_hz,
             workers=workers,
             cluster=cluster,
         )
