@@ -14,6 +14,7 @@ from edgetune_nas.card import FrontPoint, InputSpec, LibraryUse
 from edgetune_nas.errors import BundleError
 from edgetune_nas.model import Dense, describe, expand, is_closed_form
 from edgetune_nas.novelty import NOVELTY
+from edgetune_nas.usage import give_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -90,7 +91,9 @@ def export(
         return head_for_int8(network, parts.everything if refitted else learned, parts.kind)
 
     told = learned if deployed is measured else parts.everything
+    give_back()
     kept_front = pack(kept, train=train, validation=looked_at, test=test, adapt=adapt, spare=spare)
+    give_back()
     return write_bundle(
         out,
         task=profile.task,

@@ -87,6 +87,7 @@ def test_the_bundle_of_a_search_ends_in_the_store_and_nothing_else_stays(tmp_pat
     bench.start(6.0)
     event = bench.end()
     assert isinstance(event, SearchDone), event
+    assert event.card.notes["hum"]["mains_hz"] == bench.settings.asset[0].mains_hz
     assert bench.store.find(event.card.id, tmp_path) == bench.store.folder / f"model-{event.card.id}"
     assert bench.store.current() is None
     bench.runner.forget("a", "job")
