@@ -22,10 +22,11 @@ from edgetune_nas.bundle.files import CARD, MODEL_FILES
 from edgetune_nas.bundle.pareto import read_points
 from edgetune_nas.bundle.read import load_bundle, read_card
 from edgetune_nas.errors import BundleError, JournalError
-from edgetune_nas.model.layers import Conv, Dense, GlobalPool, Log, LpPool, Network, Softmax
+from edgetune_nas.model.layers import Conv, Dense, GlobalPool, Gram, Layer, Log, LpPool, Network, Softmax
 from edgetune_nas.novelty.detector import Classes, Novelty, fit_novelty
 from edgetune_nas.novelty.features import Levels
 from edgetune_nas.onnx_io.validate import check_network
+from edgetune_nas.onnx_io.writer import write_onnx
 from edgetune_nas.search.journal import Journal
 from edgetune_node.contract.commands import COMMANDS, parse_command
 from edgetune_node.contract.context import parse_context
@@ -63,21 +64,23 @@ def folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="edgetune-fuzz-"))
 
 
+def network_of(layers: tuple[Layer, ...], inputs: int) -> Network:
+    """Return a small network whose dense layer takes so many inputs."""
+    random = np.random.default_rng(0)
+    weights = {
+        Conv: {"weight": random.normal(size=(4, 1, 8)), "bias": random.normal(size=4)},
+        Dense: {"weight": random.normal(size=(2, inputs)), "bias": random.normal(size=2)},
+    }
+    own = (weights.get(type(layer), {}) for layer in layers)
+    return Network((1, LENGTH), layers, tuple({name: x.astype(np.float32) for name, x in each.items()} for each in own))
+
+
 @cache
 def bundle() -> Path:
-    """A small bundle with every kind of operation in it."""
-    random = np.random.default_rng(0)
+    """A small bundle with every kind of operation in it but those of a Gram layer."""
     layers = (Conv(4, 8, 4), LpPool(3, 2), Log(0.5), GlobalPool("both"), Dense(2), Softmax())
-    weights = {
-        0: {"weight": random.normal(size=(4, 1, 8)), "bias": random.normal(size=4)},
-        4: {"weight": random.normal(size=(2, 8)), "bias": random.normal(size=2)},
-    }
-    network = Network(
-        (1, LENGTH),
-        layers,
-        tuple({name: x.astype(np.float32) for name, x in weights.get(at, {}).items()} for at in range(len(layers))),
-    )
-    windows = random.normal(size=(16, 1, LENGTH)).astype(np.float32)
+    network = network_of(layers, 8)
+    windows = np.random.default_rng(0).normal(size=(16, 1, LENGTH)).astype(np.float32)
     card = write_network(folder() / "made", network, windows, classes=CLASSES, created=NOW)
     return folder() / "made" / f"model-{card.id}"
 
@@ -140,6 +143,12 @@ def read_network(data: bytes) -> None:
     """Check it as the network of a card."""
     with contextlib.suppress(BundleError):
         check_network(data, read_card(bundle()), "model.onnx")
+
+
+def network_seeds() -> list[bytes]:
+    """Return the networks of the bundle, and one with a Gram layer."""
+    correlated = write_onnx(network_of((Conv(4, 8, 4), Gram(0.5), Dense(2), Softmax()), 10))
+    return [*((bundle() / name).read_bytes() for name in MODEL_FILES.values()), correlated.SerializeToString()]
 
 
 def read_novelty(data: bytes) -> None:
@@ -305,7 +314,7 @@ TARGETS = {
     "context": Target(read_context, lambda: [b'{"shaft_rpm": 1797.0, "load": 0.5, "running": true}']),
     "recording": Target(read_recording_file, recording_seeds),
     "card": Target(read_bundle_card, lambda: [(bundle() / CARD).read_bytes()]),
-    "network": Target(read_network, lambda: [(bundle() / name).read_bytes() for name in MODEL_FILES.values()]),
+    "network": Target(read_network, network_seeds),
     "novelty": Target(read_novelty, novelty_seeds),
     "front": Target(read_front, front_seeds),
     "archive": Target(read_archive, archive_seeds),

@@ -76,8 +76,8 @@ def fit_frontend(frontend: tuple[Layer, ...], x: Floats) -> tuple[tuple[Layer, .
     A band's gain is the inverse root of its level: quiet bands then have a share of int8's steps as well. Channels of a
     `Gram` are made equally loud.
     """
-    if frontend and isinstance(frontend[-1], Gram):
-        return _fit_gram(frontend, x)
+    if frontend and isinstance(gram := frontend[-1], Gram):
+        return _fit_gram(frontend[:-1], gram, x)
     if not frontend or not isinstance(log := frontend[-1], Log):
         return frontend, frontend_features(frontend, x)
     pooled = frontend_features(frontend[:-1], x)
@@ -95,16 +95,13 @@ def fit_frontend(frontend: tuple[Layer, ...], x: Floats) -> tuple[tuple[Layer, .
     return fitted, np.log(pooled + np.float32(offset))
 
 
-def _fit_gram(frontend: tuple[Layer, ...], x: Floats) -> tuple[tuple[Layer, ...], Floats]:
-    *before, gram = frontend
-    if not isinstance(gram, Gram):
-        raise TypeError(f"{gram} is no Gram layer")
-    level = np.concatenate([_scatter(_apply(tuple(before), batch)) for batch in batches(x)]).mean(axis=0)
+def _fit_gram(before: tuple[Layer, ...], gram: Gram, x: Floats) -> tuple[tuple[Layer, ...], Floats]:
+    level = np.concatenate([_scatter(_apply(before, batch)) for batch in batches(x)]).mean(axis=0)
     mean = float(level.mean()) or 1.0
-    at = _last_conv(tuple(before)) if before else 0
+    at = _last_conv(before)
     if before and isinstance(conv := before[at], Conv):
         gains = mean / np.maximum(level, LEAST_LEVEL * mean)
-        before[at] = replace(conv, gains=tuple(gains.tolist()))
+        before = (*before[:at], replace(conv, gains=tuple(gains.tolist())), *before[at + 1 :])
     fitted = (*before, replace(gram, offset=GRAM_FLOOR * mean))
     return fitted, frontend_features(fitted, x)
 

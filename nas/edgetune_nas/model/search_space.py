@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-VERSION = 11
+VERSION = 12
 """Counts changes of the space, its sampling and its training; a journal of another version cannot be resumed."""
 
 FILTERS = (4, 6, 8, 12, 16, 24, 32)
@@ -75,12 +75,12 @@ class Together:
     """Several channels together: a mix of them, their differences in time too, then levels and correlations.
 
     ``mix`` takes each channel (``each``), or with them the sums and differences of neighbours in a ring (``ring``).
-    ``differences`` adds those from each sample to the next. ``correlate`` ends in a `Gram`, otherwise the rectified
-    average of every ``stride``-th sample and its logarithm.
+    ``differences`` adds as many orders of those from each sample to the next. ``correlate`` ends in a `Gram`, otherwise
+    the rectified average of every ``stride``-th sample and its logarithm.
     """
 
     mix: Mix
-    differences: bool
+    differences: Literal[0, 1, 2]
     correlate: bool
     stride: int = 1
 
@@ -213,18 +213,16 @@ def _frontend_layers(frontend: Frontend | None, channels: int) -> list[Layer]:
 
 
 def _mix_layers(frontend: Together, channels: int) -> list[Layer]:
-    """Return a frozen convolution of one tap, or of two where it takes differences; none where it changes nothing."""
-    kernel = 2 if frontend.differences else 1
-    own = np.zeros((1, 1, kernel))
-    own[..., -1] = 1.0
-    mixes, groups = own, channels
+    """Return a frozen convolution with a tap more than orders of differences; none where it changes nothing."""
+    kernel = frontend.differences + 1
+    mixes, groups = np.ones((1, 1)), channels
     if frontend.mix == "ring":
-        mixes, groups = ring(channels)[:, :, None] * own, 1
-    elif not frontend.differences and frontend.stride == 1:
+        mixes, groups = ring(channels), 1
+    elif kernel == frontend.stride == 1:
         return []
-    if frontend.differences:
-        mixes = np.concatenate([mixes, mixes - mixes[..., ::-1]])
-    taps = np.tile(mixes, (groups, 1, 1))
+    in_time = np.array([[0.0, 0.0, 1.0], [0.0, -1.0, 1.0], [1.0, -2.0, 1.0]])[:kernel, -kernel:]
+    own = np.einsum("mc,dt->dmct", mixes, in_time).reshape(-1, mixes.shape[1], kernel)
+    taps = np.tile(own, (groups, 1, 1))
     layer = Conv(len(taps), kernel, frontend.stride, groups=groups, norm=False, relu=False, frozen=True)
     return [replace(layer, taps=tuple(taps.ravel().tolist()))]
 

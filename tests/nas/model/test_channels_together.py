@@ -14,6 +14,8 @@ from edgetune_nas.model.cost import plan
 from edgetune_nas.model.layers import Conv, Gram, Layer, describe
 from edgetune_nas.model.search_space import Genotype, Together, ring
 from edgetune_nas.model.seed_architectures import (
+    LONG_WINDOW,
+    MOST_IN_RING,
     MOST_PAIRS,
     channels_together,
     gesture_closed_forms,
@@ -26,7 +28,7 @@ from edgetune_nas.onnx_io.writer import write_onnx
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CORRELATIONS = Genotype(Together("each", differences=True, correlate=True), None, (), "flat")
+CORRELATIONS = Genotype(Together("each", differences=1, correlate=True), None, (), "flat")
 
 
 def windows(count: int, channels: int, length: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -76,7 +78,7 @@ def test_torch_onnxruntime_and_numpy_agree(shape: tuple[int, int]) -> None:
 def test_int8_names_the_same_classes(correlate: bool) -> None:  # noqa: FBT001 - a parameter of the test
     shape = (8, 50)
     x, y = windows(300, *shape)
-    front = Together("each" if correlate else "ring", differences=True, correlate=correlate)
+    front = Together("each" if correlate else "ring", differences=1, correlate=correlate)
     layers = space.expand(Genotype(front, None, (), "flat"), shape, 3)
     network = closed_form.fit(layers, x, y, classes=3)
     quantised, note = quantise(write_onnx(network), x)
@@ -146,9 +148,16 @@ def test_one_channel_has_nothing_beside_it() -> None:
 @given(st.integers(2, 64), st.integers(1, 5000))
 def test_what_channels_make_together_is_bounded_and_fits(channels: int, length: int) -> None:
     for genotype in channels_together((channels, length)):
+        assert channels <= MOST_IN_RING or genotype.frontend.mix != "ring"
         layers = space.expand(genotype, (channels, length), 5)
         assert plan((channels, length), layers).parameters < 5 * (MOST_PAIRS + 1) + 12 * channels**2
         assert space.from_json(json.loads(json.dumps(space.to_json(genotype)))) == genotype
+
+
+def test_long_windows_alone_are_asked_for_second_differences() -> None:
+    for length in (LONG_WINDOW - 1, LONG_WINDOW):
+        orders = {each.frontend.differences for each in channels_together((3, length)) if each.frontend.correlate}
+        assert orders == ({0, 1, 2} if length == LONG_WINDOW else {0, 1})
 
 
 def test_gestures_ask_how_electrodes_act_together_first() -> None:
@@ -164,5 +173,5 @@ def test_what_people_read_names_them() -> None:
         "channels + differences 2/1 x 16",
         "levels + correlations of channels",
     ]
-    mixed = space.expand(Genotype(Together("ring", True, False), None, (), "flat"), (8, 50), 7)
+    mixed = space.expand(Genotype(Together("ring", 1, correlate=False), None, (), "flat"), (8, 50), 7)
     assert describe(mixed[0]) == "mix of channels 2/1 x 48"
