@@ -20,7 +20,7 @@ from edgetune_nas import standard_streams
 from edgetune_nas.errors import NasError
 from edgetune_nas.usage import peak_rss_bytes
 from edgetune_nas.worker.evaluators import evaluators
-from edgetune_nas.worker.events import SearchDone, SearchFailed, describe, event_line
+from edgetune_nas.worker.events import SearchDone, SearchFailed, event_line, list_problems
 from edgetune_nas.worker.job import DataSource, Job
 from edgetune_nas.worker.lifeline import die_with
 
@@ -69,7 +69,7 @@ def _report(path: Path, cancelled: _Cancelled, events: TextIO) -> int:
     try:
         done = _run(path, cancelled, events)
     except ValidationError as error:
-        _say(events, SearchFailed(error="JobError", message=f"{path}: {describe(error)}"))
+        _say(events, SearchFailed(error="JobError", message=f"{path}: {list_problems(error)}"))
     except MemoryError:
         message = "the search needs more memory than max_rss_bytes allows; allow more, or give it fewer windows"
         _say(events, SearchFailed(error="MemoryError", message=message))

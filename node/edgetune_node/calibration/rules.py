@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from edgetune_signal.stream import StreamSpec
 
 
-def check(command: Recalibrate | Record, stored: Mapping[str, float], *, spec: StreamSpec, window: int) -> list[str]:
+def reasons_against(
+    command: Recalibrate | Record, stored: Mapping[str, float], *, spec: StreamSpec, window: int
+) -> list[str]:
     """Find reasons not to accept a command, given what the node has.
 
     Parameters

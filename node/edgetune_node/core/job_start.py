@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from edgetune_node.calibration import Calibration, check
+from edgetune_node.calibration import Calibration, reasons_against
 from edgetune_node.contract import Recalibrate
 from edgetune_node.errors import Refused
 from edgetune_node.monitor import zone_warning
@@ -48,7 +48,7 @@ def begin(
         With every reason why what is stored does not allow it.
     """
     settings = asset.settings
-    reasons = check(command, found.seconds, spec=settings.spec, window=settings.window.length)
+    reasons = reasons_against(command, found.seconds, spec=settings.spec, window=settings.window.length)
     if isinstance(command, Recalibrate) and not command.accept_zone:
         reasons += found.doubts
     if reasons:

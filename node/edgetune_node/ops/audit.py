@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 from typing import TYPE_CHECKING, Any
 
 from edgetune_node.contract import Response
@@ -170,9 +172,13 @@ class _Lines:
         if not new and self._path.stat().st_size + len(lines) > self._file_bytes:
             self._rotate()
             new = True
-        descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+        descriptor = os.open(self._path, flags, 0o640)
         try:
-            size = os.fstat(descriptor).st_size
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):  # a pipe that nobody reads would hold up the node
+                raise OSError(errno.EINVAL, "it is no file but a pipe or device; move it away")
+            size = found.st_size
             if (
                 size and os.pread(descriptor, 1, size - 1) != b"\n"
             ):  # a power cut or a full disk broke the last line off

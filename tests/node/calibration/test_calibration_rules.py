@@ -6,14 +6,14 @@ from typing import Any
 
 from calibrating import LIVE, SPEC, job, stored_command
 
-from edgetune_node.calibration.rules import check
+from edgetune_node.calibration.rules import reasons_against
 from edgetune_node.contract.commands import Recalibrate, Record
 from edgetune_node.events.effects import SaveRecording, StartSearch
 from edgetune_signal import StreamSpec
 
 
 def reasons(command: dict[str, Any], stored: dict[str, float] | None = None) -> list[str]:
-    return check(Recalibrate.model_validate(command), stored or {}, spec=SPEC, window=64)
+    return reasons_against(Recalibrate.model_validate(command), stored or {}, spec=SPEC, window=64)
 
 
 def test_a_healthy_baseline_alone_is_refused() -> None:
@@ -38,7 +38,7 @@ def test_a_take_must_hold_a_window_and_fit_in_memory() -> None:
     assert reason.startswith("seconds_per_take: 0.63 s are fewer samples than one window")
     assert reasons({**LIVE, "seconds_per_take": 0.64}) == []
     fast = StreamSpec(channels=3, rate_hz=100_000.0, unit="g")
-    (reason,) = check(Record(id="r", label="x", seconds=3600.0), {}, spec=fast, window=64)
+    (reason,) = reasons_against(Record(id="r", label="x", seconds=3600.0), {}, spec=fast, window=64)
     assert reason == "seconds: 3600 s do not fit in memory at 100000 Hz; take 56 s or less"
 
 

@@ -150,6 +150,20 @@ def test_a_disk_that_works_again_is_no_problem_any_more_though_nobody_commands(t
     assert (missing["event"], missing["lines"]) == ("missing", 1)
 
 
+def test_a_pipe_in_the_place_of_the_log_holds_up_nothing_and_is_named(tmp_path: Path) -> None:
+    log = audit_log(tmp_path)
+    os.mkfifo(tmp_path / "audit.jsonl")
+    reader = os.open(tmp_path / "audit.jsonl", os.O_RDONLY | os.O_NONBLOCK)
+    for _ in range(1000):  # more than a pipe takes
+        note(log, CommandArrived("bearing", "cancel", b"x" * 100))
+    os.close(reader)
+    assert "it is no file but a pipe or device; move it away" in str(log.failure)
+    (tmp_path / "audit.jsonl").unlink()
+    log.catch_up(NOW, 0)
+    assert log.failure is None
+    assert lines(tmp_path / "audit.jsonl")[0]["lines"] == 2000
+
+
 def test_every_line_is_synced_before_its_method_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     real = os.fsync

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -273,6 +274,12 @@ def test_mat_files_become_recordings_with_their_speed_as_condition(tmp_path: Pat
     data = load_dataset(tmp_path, converter="cwru-mat")
     assert (data.classes, data.conditions, data.unit) == (("IR007", "Normal"), ("1797rpm", "1772rpm"), "g")
     assert data.x.shape == (9, 1, 512)
+
+
+def test_a_converter_waits_for_no_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "inner.mat")
+    with pytest.raises(RecordingError, match="is no file"):
+        load_dataset(tmp_path, converter="cwru-mat")
 
 
 def test_a_converter_refuses_another_data_set_by_what_is_missing(folder: Path) -> None:

@@ -71,7 +71,7 @@ def verify(
     for precision in precisions:
         opened = load_bundle(bundle, precision)
         tested = _self_test(opened) if precision == "float" else tested
-    misfits = {} if config is None else {each.id: misfit(card, each) for each in load_settings(config).asset}
+    misfits = {} if config is None else {each.id: model_misfit(card, each) for each in load_settings(config).asset}
     fits = [asset for asset, problem in misfits.items() if problem is None]
     if config is not None and not fits:
         raise BundleError(
@@ -160,7 +160,7 @@ def import_(
     settings = load_settings(config)
     folder = import_bundle(archive, settings.node.data_dir / INCOMING, secret)
     card = read_card(folder)
-    misfits = {each.id: misfit(card, each) for each in settings.asset}
+    misfits = {each.id: model_misfit(card, each) for each in settings.asset}
     base = f"{settings.node.namespace}/{settings.node.id}"
     if as_json:
         fits = [asset for asset, problem in misfits.items() if problem is None]
@@ -235,7 +235,7 @@ def accuracy_fields(card: ModelCard) -> dict[str, Any]:
     }
 
 
-def misfit(card: ModelCard, asset: AssetSection) -> str | None:
+def model_misfit(card: ModelCard, asset: AssetSection) -> str | None:
     """Return how a model does not fit an asset's stream; None where it fits."""
     wanted = {
         "channels": (asset.channels, card.input.channels),

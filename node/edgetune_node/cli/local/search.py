@@ -13,7 +13,7 @@ from rich.console import Console
 
 from edgetune_nas.card import Budget
 from edgetune_nas.errors import NasError
-from edgetune_nas.search import Goal, SearchProgress
+from edgetune_nas.search import Goal, SearchProgress, short_time
 from edgetune_nas.worker import DataSource, Job, SearchDone, SearchFailed, SearchJob
 from edgetune_node.cli.local.bundle import accuracy_fields, card_table
 from edgetune_node.config import WindowSection
@@ -150,12 +150,14 @@ def _folders(data: Sequence[Path], out: Path) -> list[Path]:
 
 def _run(job: Job, *, shown: bool = True) -> dict[str, Any]:
     """Make one search, and return what ``--json`` prints of it."""
+    if warning := short_time(job.budget.search_seconds):
+        sys.stderr.write(f"edgetune: warning: {warning}\n")
     try:
         running = SearchJob.start(job)
     except OSError as error:
         raise NasError(f"{job.out} cannot be written: {error.strerror}; choose another --out") from error
     with _interruptible(running):
-        done = follow(running, Console(stderr=True))
+        done = show_search(running, Console(stderr=True))
     if shown:
         _show(done)
     return {**result(done.bundle.resolve(), done.card), "workers": done.workers, "speedup": done.speedup}
@@ -168,7 +170,7 @@ def _show(done: SearchDone) -> None:
     typer.echo(f"bundle  {done.bundle}\nreport  {(done.bundle / 'report.html').resolve().as_uri()}")
 
 
-def follow(job: SearchJob, console: Console) -> SearchDone:
+def show_search(job: SearchJob, console: Console) -> SearchDone:
     """Show how a search goes; return how it ends.
 
     Raises
@@ -181,14 +183,14 @@ def follow(job: SearchJob, console: Console) -> SearchDone:
     with open_bar(console, "search") as show:
         for event in job.events():  # to its end, so that the child is gone when this returns
             if isinstance(event, SearchProgress):
-                show(100 * event.fraction, figures(event))
+                show(100 * event.fraction, progress_line(event))
     if isinstance(event, SearchFailed):
         raise event.exception()
     assert isinstance(event, SearchDone)  # noqa: S101 - for mypy
     return event
 
 
-def figures(progress: SearchProgress) -> str:
+def progress_line(progress: SearchProgress) -> str:
     """Return how far a search is."""
     best = ""
     if progress.best_accuracy is not None:

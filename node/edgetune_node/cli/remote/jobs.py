@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from edgetune_nas.bundle import TESTED_ON, sentence
+from edgetune_nas.search import short_time
 from edgetune_node.cli.remote.progress import open_progress, request
 from edgetune_node.contract import Command, Recalibrate, Record, problems
 from edgetune_node.errors import NodeError
@@ -92,6 +93,8 @@ def recalibrate(
         "budget": {name: value for name, value in budget.items() if value is not None} or None,
     }
     check(Recalibrate, fields)
+    if time_ is not None and (warning := short_time(time_)):
+        sys.stderr.write(f"edgetune: warning: {warning}\n")
     operate(target, "recalibrate", fields, yes=yes, as_json=as_json, timeout=timeout)
 
 

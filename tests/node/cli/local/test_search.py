@@ -84,6 +84,7 @@ def test_a_search_ends_with_a_bundle_within_its_budgets(recordings: Path, tmp_pa
     assert found["macs"] <= 1_000_000
     assert found["accuracy"] >= 0.9
     assert "candidates" in ended.stderr or "seen" in ended.stderr
+    assert "warning: 12 s may be too short to train any network, so that only closed forms are tried" in ended.stderr
     card = load_bundle(Path(found["bundle"])).card
     assert card.cost.arena_bytes == found["arena_bytes"]
     evaluated = run("evaluate", found["bundle"], recordings, "--json")
