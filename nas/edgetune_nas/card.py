@@ -135,6 +135,38 @@ class SignFigures(_Model):
     power: dict[str, list[float]] = {}
 
 
+class LibraryUse(_Model):
+    """How older data, or other people's, served as a prior (`edgetune_nas.library`).
+
+    Attributes
+    ----------
+    recordings
+        Number of recordings; None where that is not known.
+    role
+        Whether the library is a prior of means and spread (closed forms), or what a network was trained on first.
+    weight
+        Weight of its mean of a class, as a share of the weight of the class's new windows; or share of the training
+        steps before the new windows alone.
+    spread_weight
+        Weight of its covariance, the new windows' being the rest; None for a trained network.
+    """
+
+    recordings: PositiveInt | None
+    windows: PositiveInt
+    role: Literal["means_and_spread", "trained_first"]
+    weight: float
+    spread_weight: float | None = None
+
+    @property
+    def text(self) -> str:
+        """One line for people, for example ``588 windows of 15 recordings, a prior of means (weight 0.2) ...``."""
+        of = "" if self.recordings is None else f" of {self.recordings} recording{'s' * (self.recordings > 1)}"
+        if self.spread_weight is None:
+            return f"{self.windows} windows{of}, learned in the first {self.weight:.0%} of the training"
+        spread = f"and of spread (weight {self.spread_weight:g} beside {1 - self.spread_weight:g})"
+        return f"{self.windows} windows{of}, a prior of means (weight {self.weight:g} beside 1) {spread}"
+
+
 class ModelCard(_Model):
     """Everything a bundle says about itself (format 2; cards of format 1 lack the optional fields at the end).
 
@@ -154,6 +186,8 @@ class ModelCard(_Model):
         Whether ``metrics`` are those of ``model.measured.onnx``, before all data were learned.
     learned
         What the deployed network has learned from.
+    library
+        What of it was a library; None where there was none.
     self_test_windows
         Number of windows in ``selftest.npz``.
     signs
@@ -187,6 +221,7 @@ class ModelCard(_Model):
     tested_on: TestedOn | None = None
     measured_before_refit: bool = False
     learned: Learned | None = None
+    library: LibraryUse | None = None
     self_test_windows: int | None = Field(default=None, ge=1, le=MAX_SELF_TEST_WINDOWS)
     signs: SignFigures | None = None
 

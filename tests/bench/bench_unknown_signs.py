@@ -71,7 +71,7 @@ def alphabet(path: Path) -> tuple[float, float]:
         for label in range(len(data.classes)):
             held_out[random.permutation(np.flatnonzero(data.label == label))[:HELD_OUT]] = True
         known = ~held_out & ~left_out
-        novelty = fit_sign_novelty(data.x[known], data.label[known], data.group[known], np.ones(known.sum(), np.bool_))
+        novelty = fit_sign_novelty(data.x[known], data.label[known], data.group[known])
         if novelty is None:
             raise AssertionError("26 signs are enough")
         shares.append([novelty.unknown(data.x[part]).mean() for part in (held_out & ~left_out, held_out & left_out)])

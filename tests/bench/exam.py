@@ -46,7 +46,7 @@ def plan(folder: Path, options: argparse.Namespace) -> list[Run]:
     """Every run: protocols x people x methods, the search with every seed."""
     wanted = options.only.split(",") if options.only else []
     return [
-        Run(protocol.name, subject, method, seed, options.seconds)
+        Run(protocol.name, subject, method, seed, options.seconds, not options.no_mains)
         for protocol in PROTOCOLS
         if (any(text in protocol.name for text in wanted) if wanted else not _skipped(protocol.name, options))
         for subject in list(protocol.subjects(folder))[: options.people or (QUICK_PEOPLE if options.quick else None)]
@@ -142,6 +142,7 @@ def main() -> None:
     parser.add_argument("--method", default="", help="methods with this text in their name")
     parser.add_argument("--people", type=int, help="at most so many people of a protocol")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="each search has")
+    parser.add_argument("--no-mains", action="store_true", help="searches are not told of the mains")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="runs at a time")
     options = parser.parse_args()
     folder = Path(os.environ.get("EDGETUNE_DATA") or ROOT.parent / "shared" / "data")

@@ -41,6 +41,7 @@ class Run:
     method: str
     seed: int
     seconds: float
+    mains: bool = True
 
 
 def main() -> None:
@@ -77,6 +78,7 @@ def searched(run: Run, protocol: Protocol, load: Callable[[], Sheet], began: flo
             out=Path(out),
             seed=run.seed,
             library=windows.pop(),
+            mains_hz=protocol.mains_hz if run.mains else None,
             spent_seconds=time.monotonic() - began,
         )
         used = usage(began)

@@ -57,6 +57,8 @@ class Protocol:
         Names of the tests that every sheet has.
     by_window
         Whether neighbouring windows of one recording stand on both sides.
+    mains_hz
+        What the search is told of the mains; the default of a node.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Protocol:
     subjects: Callable[[Path], Sequence[str]] = lambda _: ("",)
     tests: tuple[str, ...] = (WHOLE,)
     by_window: bool = False
+    mains_hz: float = MAINS_HZ
 
 
 # ---- machines ----------------------------------------------------------------------------------------------------
@@ -303,6 +306,7 @@ def disturbed(
 
 _MYO = people("myo_gestures")
 _HUM_OFF = {"hum": HUM, "frequency": OFF_FREQUENCY}
+_HUM_60 = {"hum": HUM, "frequency": 60 / MAINS_HZ}
 PROTOCOLS = (
     Protocol("cwru-load", "CWRU 1797 -> 1772 rpm, 9 faults", "fault", 4 * KIB, partial(_cwru_load, name=str)),
     Protocol(
@@ -347,6 +351,15 @@ PROTOCOLS = (
     Protocol("myo-hum", "Myo, 3 takes, 50 Hz hum of 1 RMS", "sign", 4 * KIB, partial(_myo, takes=3, hum=HUM), _MYO),
     Protocol(
         "myo-hum-off", "Myo, 3 takes, the hum at 50.25 Hz", "sign", 4 * KIB, partial(_myo, takes=3, **_HUM_OFF), _MYO
+    ),
+    Protocol(
+        "myo-hum-60",
+        "Myo, 3 takes, 60 Hz hum of 1 RMS",
+        "sign",
+        4 * KIB,
+        partial(_myo, takes=3, **_HUM_60),
+        _MYO,
+        mains_hz=60.0,
     ),
     Protocol(
         "myo41",

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from refusals import refused_fields
 
 from edgetune_nas.bundle.read import load_bundle
-from edgetune_nas.card import Budget, InputSpec, Metrics, ModelCard
+from edgetune_nas.card import Budget, InputSpec, LibraryUse, Metrics, ModelCard
 from edgetune_nas.errors import BundleError
 
 if TYPE_CHECKING:
@@ -96,3 +96,11 @@ def test_a_card_that_contradicts_itself_is_refused_by_name(
     (bundle / "card.json").write_text(json.dumps(card), encoding="utf-8")
     with pytest.raises(BundleError, match=named):
         load_bundle(bundle)
+
+
+def test_a_library_is_told_in_one_line() -> None:
+    solved = LibraryUse(recordings=1, windows=20, role="means_and_spread", weight=0.2, spread_weight=0.5)
+    prior = "a prior of means (weight 0.2 beside 1) and of spread (weight 0.5 beside 0.5)"
+    assert solved.text == f"20 windows of 1 recording, {prior}"
+    trained = LibraryUse(recordings=None, windows=20, role="trained_first", weight=0.5)
+    assert trained.text == "20 windows, learned in the first 50% of the training"

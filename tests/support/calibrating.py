@@ -101,8 +101,8 @@ INSTALL = Install("bearing1", "j1", "install", bundle=Path("/incoming/model-new"
 CANCEL_SEARCH = CancelSearch("bearing1", "j1")
 
 
-def start_search(*classes: str, budget: Budget = BUDGET) -> StartSearch:
-    return StartSearch("bearing1", "j1", classes, budget)
+def start_search(*classes: str, budget: Budget = BUDGET, collected: tuple[str, ...] = ()) -> StartSearch:
+    return StartSearch("bearing1", "j1", classes, budget, collected=tuple(map(Path, collected)))
 
 
 def saved(path: str = "/r.npz", *, error: str | None = None) -> RecordingSaved:

@@ -114,7 +114,7 @@ def pack(
     from edgetune_nas.onnx_io import quantise, write_onnx
 
     picked = np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_WINDOWS)).astype(int)
-    condition = test.condition if len(test.conditions) > 1 else None
+    condition = test.condition if len(np.unique(test.condition)) > 1 else None
     recording = recordings_of(test)
     arrays: dict[str, Any] = {}
     described: list[dict[str, Any]] = []

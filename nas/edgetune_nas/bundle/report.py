@@ -147,7 +147,11 @@ def _summary(card: ModelCard) -> str:
 
 def _test(card: ModelCard) -> str:
     said = "Nobody said how this was tested" if card.tested_on is None else TESTED_ON[card.tested_on].capitalize()
-    return f"{said}; the limits of the accuracy bound a 95 % interval in which each recording counts, not each window."
+    library = "" if card.library is None else f" Beside the new data there was a library: {card.library.text}."
+    return (
+        f"{said}; the limits of the accuracy bound a 95 % interval in which each recording counts, not each window."
+        f"{library}"
+    )
 
 
 def _measured(card: ModelCard) -> str:

@@ -21,7 +21,7 @@ from edgetune_nas.bundle.learned import (
     recording_fingerprints,
 )
 from edgetune_nas.bundle.scores import metrics
-from edgetune_nas.card import Learned, Measured, ModelCard, Precision
+from edgetune_nas.card import Learned, LibraryUse, Measured, ModelCard, Precision
 from edgetune_nas.errors import BundleError
 from edgetune_nas.model import describe, plan, shapes
 from edgetune_nas.novelty import NOVELTY, Novelty
@@ -72,6 +72,7 @@ def write_bundle(
     tested_on: TestedOn | None = None,
     learned: NDArray[np.float32] | None = None,
     learned_recording: NDArray[np.integer] | None = None,
+    library: LibraryUse | None = None,
 ) -> ModelCard:
     """Export a network as ``folder/model-<id>/`` in both precisions, with its card and report.
 
@@ -108,6 +109,8 @@ def write_bundle(
         What kind of test the test windows are.
     learned, learned_recording
         All windows that ``network`` has learned, and the number of each one's recording, to know them again.
+    library
+        What of them was a library, and its weight.
 
     Raises
     ------
@@ -179,6 +182,7 @@ def write_bundle(
         tested_on=tested_on,
         measured_before_refit=measured is not None,
         learned=remembered,
+        library=library,
         self_test_windows=len(tried),
     )
     return finish(folder, card, files, report)

@@ -16,6 +16,7 @@ from .frontend import (
     frontend_weights as frontend_weights,
     split_frontend as split_frontend,
 )
+from .hum import hum_taps as hum_taps
 from .layers import (
     GRAM_SHARE as GRAM_SHARE,
     ClassMax as ClassMax,
@@ -42,6 +43,7 @@ from .seed_architectures import (
     kind_frontend as kind_frontend,
     vibration_closed_forms as vibration_closed_forms,
     vibration_networks as vibration_networks,
+    with_mains as with_mains,
 )
 from .temperature import (
     best_temperature as best_temperature,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgetune_nas import library
 from edgetune_nas.model.frontend import fit_frontend, frontend_features, frontend_weights, split_frontend
 from edgetune_nas.model.layers import ClassMax, Conv, Dense, Flatten, Gram, Layer, Network, Softmax
 
@@ -15,12 +16,6 @@ if TYPE_CHECKING:
 
     from edgetune_nas.model.frontend import Floats, Labels, Weights
     from edgetune_signal.datasets import Dataset
-
-LIBRARY_WINDOWS = 4
-"""New windows of a class that move its mean as much as all that the library has of it.
-
-More trusts the library longer, less the few new windows.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +91,7 @@ def discriminant(
 
     The pooled covariance within classes is shrunk towards a multiple of the identity by the amount of Ledoit and Wolf,
     J. Multivariate Analysis 88 (2004) 365; that of ``drift`` is added. Windows whose ``origin`` is not 0 are of
-    other conditions and a prior: they move a class's mean as `LIBRARY_WINDOWS` new windows would, and count in the
-    covariance as many as there are features.
+    other conditions and a prior of means and covariance (`edgetune_nas.library`).
     """
     present = np.unique(y)
     scale = features.std(axis=0).astype(np.float64)
@@ -106,7 +100,7 @@ def discriminant(
     if origin is None or not origin.any() or origin.all():
         means, covariance = _class_means(z, y, present), shrunk_covariance(_residuals(z, y))
     else:
-        means, covariance = _with_prior(z, y, origin, present)
+        means, covariance = _with_prior(z, y, origin)
     if drift is not None:
         covariance += (drift.each**2 * np.eye(len(scale)) + drift.common**2) / np.outer(scale, scale)
     solved = np.linalg.solve(covariance, means.T).T
@@ -133,21 +127,13 @@ def fill_absent(weight: Floats, bias: Floats, y: Labels, kinds: tuple[int, ...])
             weight[missing], bias[missing] = weight[source], bias[source]
 
 
-def _with_prior(
-    z: NDArray[np.float64], y: Labels, origin: Labels, present: Labels
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _with_prior(z: NDArray[np.float64], y: Labels, origin: Labels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Estimate means and covariance of the new windows, with the library's as prior."""
     new = origin == 0
-    means = _class_means(z, y, present)
-    for index, label in enumerate(present):
-        mine, theirs = z[new & (y == label)], z[~new & (y == label)]
-        if len(mine) and len(theirs):
-            total = mine.sum(axis=0) + LIBRARY_WINDOWS * theirs.mean(axis=0)
-            means[index] = total / (len(mine) + LIBRARY_WINDOWS)
     apart = y + origin * (y.max() + 1)  # conditions differ in their means, which is no spread within a class
-    share = new.sum() / (new.sum() + z.shape[1])
+    share = library.spread_share(int(new.sum()), z.shape[1])
     ours, old = (shrunk_covariance(_residuals(z[part], apart[part])) for part in (new, ~new))
-    return means, share * ours + (1 - share) * old
+    return library.class_means(z, y, origin), share * ours + (1 - share) * old
 
 
 def _class_means(z: NDArray[np.float64], y: Labels, present: Labels) -> NDArray[np.float64]:

@@ -81,28 +81,34 @@ def fit_frontend(frontend: tuple[Layer, ...], x: Floats) -> tuple[tuple[Layer, .
     if not frontend or not isinstance(log := frontend[-1], Log):
         return frontend, frontend_features(frontend, x)
     pooled = frontend_features(frontend[:-1], x)
-    first = frontend[0]
+    at = _last_conv(frontend)
     floor = LOG_FLOOR
-    if isinstance(first, Conv):
-        floor = LOG_FLOOR if first.taps else BANK_LOG_FLOOR
+    if isinstance(conv := frontend[at], Conv):
+        floor = LOG_FLOOR if conv.taps else BANK_LOG_FLOOR
         level = pooled.mean(axis=(0, 2), dtype=np.float64)
         mean = float(level.mean()) or 1.0
         gains = np.sqrt(mean / np.maximum(level, 1e-4 * mean))
-        first = replace(first, gains=tuple(gains.tolist()))
+        conv = replace(conv, gains=tuple(gains.tolist()))
         pooled *= gains.astype(np.float32)[:, None]
     offset = float(floor * pooled.mean()) or 1.0
-    fitted = (*(() if first is log else (first,)), *frontend[1:-1], replace(log, offset=offset))
+    fitted = (*frontend[:at], *(() if conv is log else (conv,)), *frontend[at + 1 : -1], replace(log, offset=offset))
     return fitted, np.log(pooled + np.float32(offset))
 
 
 def _fit_gram(before: tuple[Layer, ...], gram: Gram, x: Floats) -> tuple[tuple[Layer, ...], Floats]:
     level = np.concatenate([_scatter(_apply(before, batch)) for batch in batches(x)]).mean(axis=0)
     mean = float(level.mean()) or 1.0
-    if before and isinstance(first := before[0], Conv):
+    at = _last_conv(before)
+    if before and isinstance(conv := before[at], Conv):
         gains = mean / np.maximum(level, LEAST_LEVEL * mean)
-        before = (replace(first, gains=tuple(gains.tolist())), *before[1:])
+        before = (*before[:at], replace(conv, gains=tuple(gains.tolist())), *before[at + 1 :])
     fitted = (*before, replace(gram, offset=GRAM_FLOOR * mean))
     return fitted, frontend_features(fitted, x)
+
+
+def _last_conv(frontend: tuple[Layer, ...]) -> int:
+    """Return the index of the last convolution, which has the gains; 0 without any."""
+    return max((index for index, layer in enumerate(frontend) if isinstance(layer, Conv)), default=0)
 
 
 def _scatter(x: Floats) -> NDArray[np.float64]:

@@ -213,6 +213,8 @@ def describe(layer: Layer) -> str:
 
 def _kind_of(layer: Conv) -> str:
     if layer.taps:
+        if layer.kernel > 1 and layer.filters == layer.groups:
+            return "mains hum off"
         return "mix of channels" if layer.groups == 1 else "channels + differences"
     if layer.frozen:
         return "filter bank"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
+from edgetune_nas.model.hum import hum_layers
 from edgetune_nas.model.layers import (
     ClassMax,
     Conv,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-VERSION = 10
+VERSION = 12
 """Counts changes of the space, its sampling and its training; a journal of another version cannot be resumed."""
 
 FILTERS = (4, 6, 8, 12, 16, 24, 32)
@@ -114,12 +115,16 @@ Frontend: TypeAlias = Bank | Envelope | Together
 
 @dataclass(frozen=True, slots=True)
 class Genotype:
-    """One network of the space; without stem and blocks it is a closed form (frontend and linear discriminant)."""
+    """One network of the space; without stem and blocks it is a closed form (frontend and linear discriminant).
+
+    ``mains`` is the frequency of a hum that is taken off first, in cycles a sample (`hum_taps`); 0 takes off none.
+    """
 
     frontend: Frontend | None
     stem: Stem | None
     blocks: tuple[ConvBlock, ...]
     head: Head
+    mains: float = 0.0
 
     @property
     def closed_form(self) -> bool:
@@ -141,6 +146,7 @@ def from_json(value: dict[str, Any]) -> Genotype:
         stem=None if value["stem"] is None else Stem(**value["stem"]),
         blocks=tuple(ConvBlock(**block) for block in value["blocks"]),
         head=value["head"],
+        mains=value["mains"],
     )
 
 
@@ -160,7 +166,7 @@ def expand(genotype: Genotype, input_shape: Shape, classes: int, kinds: tuple[in
     ValueError
         When a layer does not fit what stands before it (a kernel longer than its input).
     """
-    layers = _frontend_layers(genotype.frontend, input_shape[0])
+    layers = hum_layers(genotype.mains, input_shape[0]) + _frontend_layers(genotype.frontend, input_shape[0])
     if genotype.stem is not None:
         stem = genotype.stem
         layers.append(Conv(stem.filters, stem.kernel, stem.stride, padding=stem.kernel // 2))
@@ -255,11 +261,14 @@ class Prior:
         Trained networks that did well on such data, scaled to windows of ``(channels, length)``.
     first_layer_odds
         Chances that a drawn network begins with a trained stem, a fixed filter bank, and an envelope; their sum is 1.
+    mains
+        Frequency of a hum that half of the drawn networks take off, in cycles a sample; 0 where none does.
     """
 
     closed_forms: Callable[[Shape], tuple[tuple[Genotype, ...], ...]]
     seed_architectures: Callable[[Shape], tuple[Genotype, ...]]
     first_layer_odds: tuple[float, float, float]
+    mains: float = 0.0
 
 
 def sample(rng: Generator, input_shape: Shape, prior: Prior) -> Genotype:
@@ -269,7 +278,7 @@ def sample(rng: Generator, input_shape: Shape, prior: Prior) -> Genotype:
         stem = _sample_stem(rng, input_shape[1]) if frontend is None else None
         blocks = tuple(_sample_block(rng) for _ in range(_integer(rng, range(0 if stem else 1, MAX_BLOCKS + 1))))
         head: Head = ("average", "average", "max", "both", "flat")[_integer(rng, range(5))]
-        genotype = Genotype(frontend, stem, blocks, head)
+        genotype = Genotype(frontend, stem, blocks, head, prior.mains and prior.mains * _integer(rng, range(2)))
         if fits_input(genotype, input_shape):
             return genotype
     return prior.seed_architectures(input_shape)[0]
@@ -289,7 +298,9 @@ _TRIES = 64
 
 def _mutated(genotype: Genotype, rng: Generator, input_shape: Shape, prior: Prior) -> Genotype:
     blocks = genotype.blocks
-    move = _integer(rng, range(6))
+    move = _integer(rng, range(7 if prior.mains else 6))
+    if move == 6:  # noqa: PLR2004 - the moves are numbered
+        return replace(genotype, mains=prior.mains - genotype.mains)
     at = _integer(rng, range(len(blocks))) if blocks else 0
     if move == 0:
         return replace(genotype, head=sample(rng, input_shape, prior).head)

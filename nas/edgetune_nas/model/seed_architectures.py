@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from edgetune_nas.model.frontend import split_frontend
+from edgetune_nas.model.hum import hum_taps
 from edgetune_nas.model.layers import shapes
 from edgetune_nas.model.search_space import (
     FILTERS,
@@ -24,7 +26,10 @@ from edgetune_nas.model.search_space import (
 
 if TYPE_CHECKING:
     from edgetune_nas.model.layers import Layer, Shape
+    from edgetune_nas.model.search_space import Prior
 
+MOST_HUM_SHARE = 0.25
+"""Share of a window that the filter against hum may be long. What is left behind a longer one is too short."""
 LOW = 0.05
 """Share of the spectrum, from 0 Hz, that some banks leave out: hum and unbalance lie there."""
 MOST_TAPS = {16: 64, 4: 8, 3: 8}
@@ -127,6 +132,33 @@ def _bank(length: int, taps: int, overlap: int, bands: int, p: Literal[1, 2]) ->
     """Return a bank whose filters take at most half a window; None where that leaves too few taps for the bands."""
     kernel = power_of_two(length / 2, taps)
     return Bank(bands, kernel, kernel // overlap, p) if bands <= kernel // 2 else None
+
+
+def with_mains(prior: Prior, mains: float, input_shape: Shape, *, heard: bool) -> Prior:
+    """Return ``prior`` with networks that take a hum off: each closed form both ways, and half of the drawn networks.
+
+    Seed architectures do so where the hum is ``heard`` in the data. Nothing changes if the filter is longer than
+    `MOST_HUM_SHARE` of a window, or if the hum lies above half the sampling rate.
+    """
+    if not 0 < mains < 0.5 or len(hum_taps(mains)) > MOST_HUM_SHARE * input_shape[1]:  # noqa: PLR2004 - Nyquist
+        return prior
+
+    def without_hum(genotypes: tuple[Genotype, ...], shape: Shape) -> tuple[Genotype, ...]:
+        left = shape[1] - len(hum_taps(mains)) + 1
+        others = [replace(each, mains=mains) for each in genotypes]
+        for index, each in enumerate(others):
+            if isinstance(each.frontend, Envelope) and each.frontend.kernel > left:
+                others[index] = replace(each, frontend=replace(each.frontend, kernel=left, stride=left))
+        return tuple(other for other in others if fits_input(other, shape))
+
+    def closed_forms(shape: Shape) -> tuple[tuple[Genotype, ...], ...]:
+        return tuple((*part, *without_hum(part, shape)) for part in prior.closed_forms(shape))
+
+    def seed_architectures(shape: Shape) -> tuple[Genotype, ...]:
+        known = prior.seed_architectures(shape)
+        return without_hum(known, shape) if heard else known
+
+    return replace(prior, closed_forms=closed_forms, seed_architectures=seed_architectures, mains=mains)
 
 
 def vibration_networks(input_shape: Shape) -> tuple[Genotype, ...]:

@@ -22,6 +22,8 @@ HIGHEST_RHYTHM: Final = 0.4
 FLOOR: Final = 1e-4
 """Of the mean level of a window's spectrum: what lies 40 dB under it in a band says what the sensor's noise and
 anti-alias filter are like, and nothing of the machine."""
+SPECTRA_BYTES: Final = 1 << 17
+"""Bytes of windows whose spectra are computed at a time: it takes some twenty times as many."""
 SILENCE: Final = 1e-30
 QUIET_RHYTHM: Final = 1e-12
 QUIET_QUANTILE, QUIET_SHARE = 0.05, 0.5
@@ -73,7 +75,7 @@ class Spectra:
         Per channel: log of the mean power in each band; of the rectified signal over its mean, log of the mean power in
         each band (the rhythm of impacts, whatever their strength); log of kurtosis and of crest factor.
         """
-        return np.concatenate([self._of(batch) for batch in batches(x)])
+        return np.concatenate([self._of(batch) for batch in batches(x, SPECTRA_BYTES)])
 
     def _of(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         wide = x.astype(np.float64)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edgetune_nas.novelty.detector import LEAST_LIMIT, Classes, Novelty
+from edgetune_nas.library import moved_to_new
+from edgetune_nas.novelty.detector import LEAST_LIMIT, MARGIN, QUANTILE, Classes, Novelty
 from edgetune_nas.novelty.features import Levels
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ FOLDS: Final = 5
 
 
 def fit_sign_novelty(
-    x: NDArray[np.float32], label: NDArray[np.integer], take: NDArray[np.integer], own: NDArray[np.bool_]
+    x: NDArray[np.float32],
+    label: NDArray[np.integer],
+    take: NDArray[np.integer],
+    origin: NDArray[np.integer] | None = None,
 ) -> Novelty | None:
     """Fit the novelty detector of gestures.
 
@@ -34,8 +38,9 @@ def fit_sign_novelty(
         Windows ``(windows, channels, length)`` that may be learned from, and their classes ``(windows,)``.
     take
         The take of each window, ``(windows,)``.
-    own
-        Which windows are the person's, ``(windows,)``; others count for classes alone of which the person has none.
+    origin
+        ``(windows,)``: 0 for the person's windows as they are now, other numbers for a library's conditions. None
+        without a library.
 
     Returns
     -------
@@ -50,11 +55,18 @@ def fit_sign_novelty(
     times the median of the latter is the limit, whichever is less. Where every class has one take alone, parts of it
     are left out, and `ALIKE_PARTS` counts. The numbers were chosen on the first three cycles of the Myo recordings and
     on validation gestures of the Italian signs.
+
+    A library that has several takes of a class shows how one take differs from the next. Then it gives the spread, and
+    the distance of windows from as many other takes as there are new ones gives the limit.
     """
-    counted = own | ~np.isin(label, label[own])
-    x, label, take = x[counted], label[counted], take[counted]
     if len(np.unique(label)) < FEWEST:
         return None
+    if origin is not None:
+        found = _fit_with_library(x, label, take, origin)
+        if found is not None:
+            return found
+        counted = (origin == 0) | ~np.isin(label, label[origin == 0])
+        x, label, take = x[counted], label[counted], take[counted]
     describe = Levels.fit(x)
     known = describe.of(x)
     limit = APART * float(np.median(_apart(known, label)))
@@ -64,6 +76,44 @@ def fit_sign_novelty(
     if alike:
         limit = min(limit, times * float(np.median(alike)))
     return Novelty(describe, Classes.fit(known, label), max(limit, 2 * LEAST_LIMIT))
+
+
+def _fit_with_library(
+    x: NDArray[np.float32], label: NDArray[np.integer], take: NDArray[np.integer], origin: NDArray[np.integer]
+) -> Novelty | None:
+    """Fit to new windows and a library; None where it has not two takes of any class that the new windows have."""
+    new = origin == 0
+    describe = Levels.fit(x[new])
+    known = moved_to_new(describe.of(x), label, origin)
+    classes = Classes.fit(known, label)
+    takes = min(len(np.unique(take[new & (label == each)])) for each in np.unique(label[new]))
+    found, shown = [], False
+    for place, each in enumerate(classes.labels):
+        of_class = label == each
+        if not (of_class & new).any():
+            continue
+        for condition in np.unique(origin[of_class]):
+            more = _between_takes(classes, place, known, np.where(of_class & (origin == condition), take, -1), takes)
+            found += more
+            shown = shown or (bool(condition) and bool(more))
+    if not shown:
+        return None
+    limit = MARGIN * float(np.quantile(np.concatenate(found), QUANTILE))
+    return Novelty(describe, classes, max(limit, 2 * LEAST_LIMIT))
+
+
+def _between_takes(
+    classes: Classes, place: int, known: NDArray[np.float64], take: NDArray[np.integer], count: int
+) -> list[NDArray[np.float64]]:
+    """Compute the distances of windows from the mean of ``count`` other takes; windows of take -1 are left out."""
+    takes = np.unique(take[take >= 0])
+    found = []
+    for first in range(0, len(takes) if len(takes) > 1 else 0, -(-len(takes) // FOLDS)):
+        centre = takes[(first + np.arange(min(count, len(takes) - 1))) % len(takes)]
+        within = np.isin(take, centre)
+        asked = known[(take >= 0) & ~within]
+        found.append(classes.apart_from(known[within].mean(axis=0), asked, place))
+    return found
 
 
 def _apart(known: NDArray[np.float64], label: NDArray[np.integer]) -> list[float]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgetune_nas.card import FALSE_ALARMS_PER_MONTH, FrontPoint, SearchSummary
 from edgetune_nas.errors import NasError
-from edgetune_nas.model import origins, search_space as space
+from edgetune_nas.model import origins, search_space as space, with_mains
 from edgetune_nas.search.engine import MOST_MEMBERS, Engine
 from edgetune_nas.search.finalists import first_quick_enough, kept_points, latency_of
 from edgetune_nas.search.goal import Goal
@@ -35,6 +35,7 @@ from edgetune_nas.training import (
     folds,
 )
 from edgetune_nas.usage import give_back, peak_rss_bytes
+from edgetune_signal.stream import HUM_HEARD, hum_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +73,7 @@ def search(
     candidates: int | None = None,
     executor: Executor | None = None,
     goal: Goal | None = None,
+    mains_hz: float | None = None,
     clock: Callable[[], float] = time.monotonic,
     spent_seconds: float = 0.0,
     spent_cpu_seconds: float = 0.0,
@@ -105,6 +107,8 @@ def search(
         Where candidates are evaluated; this process if None.
     goal
         The most accurate network if None; see `edgetune_nas.search.goal.Goal`.
+    mains_hz
+        Frequency of the mains, whose hum networks may take off; None where none need.
     spent_seconds, spent_cpu_seconds
         What the caller used of the time budget before (reading data), and of the processor.
     false_alarms_per_month
@@ -146,6 +150,7 @@ def search(
     parts = divide(dataset, library, seed, profile.find_kinds)
     del dataset, library  # the parts are copies: if the caller keeps no reference, nothing stands in memory twice
     problem = _problem(parts, profile, seed)
+    profile, hum = _with_hum(profile, parts.learned, mains_hz)
     torch = find_spec("torch") is not None
     trains = torch and fewest_takes(parts.learned) >= profile.takes_to_train
     engine = Engine(
@@ -172,6 +177,7 @@ def search(
         "candidates": candidates,
         "trains": trains,
         **({"goal": goal.to_json()} if goal.to_json() else {}),
+        **({} if mains_hz is None else {"mains_hz": mains_hz}),
     }
     with Journal(out / JOURNAL, header) as journal:
         exploration = Exploration(engine, problem, journal, monitor, executor)
@@ -213,7 +219,10 @@ def search(
         validation_accuracy=best.result.accuracy,
     )
     front = pareto_points(engine, problem)
-    notes: dict[str, Any] = {} if deployed is found else {"measured_before_refit": True}
+    notes: dict[str, Any] = {
+        **({} if deployed is found else {"measured_before_refit": True}),
+        **({"hum": {**hum, "taken_off": best.candidate.genotype.mains > 0}} if hum else {}),
+    }
     if not torch:
         notes["training"] = "torch is not installed: only closed forms were searched (edgetune[train])"
     elif not trains:
@@ -241,6 +250,18 @@ def search(
     )
     monitor.enter("done")
     return SearchResult(out / f"model-{card.id}", card, front)
+
+
+def _with_hum(
+    profile: TaskProfile, learned: Dataset, mains_hz: float | None
+) -> tuple[TaskProfile, dict[str, float | bool]]:
+    """Let networks take off the hum of the mains; return what the card notes of it, too."""
+    if mains_hz is None:
+        return profile, {}
+    mains = mains_hz / learned.rate_hz
+    share = hum_share(learned.x, mains)
+    prior = with_mains(profile.prior, mains, (learned.channels, learned.length), heard=share >= HUM_HEARD)
+    return replace(profile, prior=prior), {"mains_hz": mains_hz, "share": round(share, 4), "heard": share >= HUM_HEARD}
 
 
 def _problem(parts: Parts, profile: TaskProfile, seed: int) -> Problem:

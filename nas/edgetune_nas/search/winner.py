@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgetune_nas.card import FrontPoint, InputSpec
+from edgetune_nas import library
+from edgetune_nas.card import FrontPoint, InputSpec, LibraryUse
 from edgetune_nas.errors import BundleError
-from edgetune_nas.model import describe, expand
+from edgetune_nas.model import Dense, describe, expand, is_closed_form
 from edgetune_nas.novelty import NOVELTY
+from edgetune_nas.usage import give_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -89,7 +91,9 @@ def export(
         return head_for_int8(network, parts.everything if refitted else learned, parts.kind)
 
     told = learned if deployed is measured else parts.everything
+    give_back()
     kept_front = pack(kept, train=train, validation=looked_at, test=test, adapt=adapt, spare=spare)
+    give_back()
     return write_bundle(
         out,
         task=profile.task,
@@ -102,7 +106,7 @@ def export(
         validation=looked_at,
         test_x=test.x,
         test_label=test.label,
-        test_condition=test.condition if len(train.conditions) > 1 else None,
+        test_condition=test.condition if len(np.unique(test.condition)) > 1 else None,
         conditions=train.conditions,
         budget=budget,
         search=summary,
@@ -117,6 +121,30 @@ def export(
         tested_on=kind_of_test(parts.learned, test),
         learned=told.x,
         learned_recording=recordings_of(told),
+        library=_library_use(deployed.network, told, recordings_of(told)),
+    )
+
+
+def _library_use(network: Network, told: Dataset, recording: NDArray[np.integer] | None) -> LibraryUse | None:
+    """Return what the card says of the library among the windows that ``network`` has learned."""
+    if told.library is None or not told.library.any():
+        return None
+    windows = int(told.library.sum())
+    recordings = None if recording is None else len(np.unique(recording[told.library]))
+    if not is_closed_form(network):
+        return LibraryUse(recordings=recordings, windows=windows, role="trained_first", weight=library.STEPS_SHARE)
+    features = next(
+        weights["weight"].shape[1]
+        for layer, weights in zip(network.layers, network.weights, strict=True)
+        if isinstance(layer, Dense)
+    )
+    share = library.spread_share(len(told) - windows, features)
+    return LibraryUse(
+        recordings=recordings,
+        windows=windows,
+        role="means_and_spread",
+        weight=library.MEAN_SHARE,
+        spread_weight=round(1 - share, 3),
     )
 
 
@@ -134,6 +162,6 @@ def _replaced_metrics(folder: Path, test: Dataset) -> tuple[Metrics | None, str 
     names = [*test.classes, *(name for name in known if name not in test.classes)]
     probabilities = np.zeros((len(test), len(names)), np.float32)
     probabilities[:, [names.index(name) for name in known]] = classifier.probabilities(test.x)
-    several = len(test.conditions) > 1
+    several = len(np.unique(test.condition)) > 1
     condition = test.condition if several else None
     return metrics(probabilities, test.label, names, condition, test.conditions, recordings_of(test)), None

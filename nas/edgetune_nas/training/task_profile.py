@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from edgetune_nas.model import (
     Prior,
     emg_networks,
     gesture_closed_forms,
+    origins,
     vibration_closed_forms,
     vibration_networks,
 )
@@ -21,6 +20,7 @@ from edgetune_nas.training.kinds import find_kinds, one_kind_each
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from numpy.random import Generator
     from numpy.typing import NDArray
 
@@ -104,14 +104,12 @@ class TaskProfile:
 
 def _vibration_novelty(parts: Parts) -> Novelty:
     train = parts.train
-    return fit_novelty(train.x, train.label, parts.validation.x, parts.kind[: parts.trained])
+    return fit_novelty(train.x, train.label, parts.validation.x, parts.kind[: parts.trained], origins(train))
 
 
 def _gesture_novelty(parts: Parts) -> Novelty | None:
-    """Fit on the person's own gestures; other people's count for classes of which the person made none."""
     learned = parts.learned
-    own = np.ones(len(learned), np.bool_) if learned.library is None else ~learned.library
-    return fit_sign_novelty(learned.x, learned.label, learned.group, own)
+    return fit_sign_novelty(learned.x, learned.label, learned.group, origins(learned))
 
 
 FAULT = TaskProfile(

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from edgetune_nas.library import STEPS_SHARE
 from edgetune_nas.model import (
     LayerNet,
     Network,
@@ -39,8 +40,6 @@ LOGITS_BYTES = 1 << 18
 """Bytes of input that logits are computed of at a time: frames of a stem overlap, and torch copies each."""
 MIN_EPOCHS, MAX_EPOCHS = 3, 120
 """Fewest and most passes over the windows, however few or many they are for the steps asked for."""
-ON_ALL = 0.5
-"""Share of the steps that a network is trained for on a library and new windows together, before the new alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class TrainedNetwork:
         deciding = deciding_windows(data)
         windows = len(data.y) if deciding is None else int(deciding.sum())
         epochs = round(self.steps / steps_per_epoch(windows, self.recipe))
-        epochs_on_all = round(ON_ALL * self.steps / steps_per_epoch(len(data.y), self.recipe))
+        epochs_on_all = round(STEPS_SHARE * self.steps / steps_per_epoch(len(data.y), self.recipe))
         return train(
             self.layers,
             data,

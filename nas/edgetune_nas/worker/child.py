@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -91,7 +92,7 @@ def _run(path: Path, cancelled: _Cancelled, events: TextIO) -> SearchDone:
     alone = job.task == "fault"  # of health alone there is a model, of one sign alone there is none
 
     def library() -> Dataset | None:
-        found = None if job.library is None else load(job.library, one_class=alone)
+        found = None if job.library is None else load(job.library, one_class=alone, by_person=True)
         if cancelled():
             raise NasError("the search was cancelled before it began")
         return found
@@ -110,6 +111,7 @@ def _run(path: Path, cancelled: _Cancelled, events: TextIO) -> SearchDone:
             candidates=job.candidates,
             executor=executor,
             goal=job.goal,
+            mains_hz=job.mains_hz,
             spent_seconds=time.monotonic() - began,
             spent_cpu_seconds=time.process_time(),
             false_alarms_per_month=job.false_alarms_per_month,
@@ -130,8 +132,15 @@ def _log(line: str) -> None:
     sys.stderr.write(f"edgetune: {line}\n")
 
 
-def load(source: DataSource, *, one_class: bool = False) -> Dataset:
-    """Read the windows of a source; ``one_class`` says whether one class alone will do.
+def load(source: DataSource, *, one_class: bool = False, by_person: bool = False) -> Dataset:
+    """Read the windows of a source.
+
+    Parameters
+    ----------
+    one_class
+        Whether one class alone will do.
+    by_person
+        Whether recordings of different people are different conditions, as they are in a library.
 
     Raises
     ------
@@ -153,6 +162,8 @@ def load(source: DataSource, *, one_class: bool = False) -> Dataset:
     if source.window is None:
         raise AssertionError("Source has checked that recordings have a window")
     recordings = (read_recording(path) for path in source.recordings)
+    if by_person:
+        recordings = (replace(one, condition=f"{one.subject} {one.condition}".strip()) for one in recordings)
     return recordings_dataset(recordings, source.window, source.hop or source.window, one_class=one_class)
 
 

@@ -74,6 +74,8 @@ class Job(_Model):
         Processes of this machine that evaluate candidates.
     cluster
         Address of a Dask scheduler, whose workers evaluate them instead.
+    mains_hz
+        Frequency of the mains, whose hum networks may take off; None where none need.
     false_alarms_per_month
         False alarms that a health model may raise in a month; counts where there is one class alone.
     max_rss_bytes
@@ -91,6 +93,7 @@ class Job(_Model):
     goal: Goal = Goal()
     workers: PositiveInt = 1
     cluster: str | None = None
+    mains_hz: PositiveFloat | None = None
     max_rss_bytes: PositiveInt | None = None
     false_alarms_per_month: PositiveFloat = FALSE_ALARMS_PER_MONTH
 

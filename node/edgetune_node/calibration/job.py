@@ -256,7 +256,8 @@ class Calibration:
             path = str(collection.paths[0])
             return self._finish("done", f"{self._command.seconds:g} s of {self._command.label!r} are stored", path=path)
         self._later = "queued"
-        return [StartSearch(self._asset, self.job, self._classes, self._budget, self._subject)]
+        collected = tuple(collection.paths)
+        return [StartSearch(self._asset, self.job, self._classes, self._budget, self._subject, collected)]
 
     def _searched(self, result: SearchDone) -> list[Output]:
         card = result.card
@@ -271,6 +272,7 @@ class Calibration:
             "test_recordings": card.metrics.recordings,
             "tested_on": card.tested_on,
             "measured_before_refit": card.measured_before_refit,
+            "library": None if card.library is None else card.library.model_dump(),
             "replaced_accuracy": None if card.replaced is None else card.replaced.accuracy,
             "arena_bytes": card.cost.arena_bytes,
             "arena_bytes_deployed": card.cost.arena_bytes_deployed,

@@ -201,6 +201,7 @@ class AssetSection(_Section):
     rate_hz: float = Field(ge=2, le=1e6)
     unit: str = Field("g", max_length=16)
     clip_level: float | None = Field(None, gt=0)
+    mains_hz: Literal[50, 60] = 50
     rest_class: str | None = None
     sensor: str = ""
     subject: str = ""

@@ -110,13 +110,17 @@ class LabelNovel:
 
 @dataclass(frozen=True, slots=True)
 class StartSearch:
-    """Search a network on the asset's recordings, of signs ``subject``'s; answered by `SearchReported` events."""
+    """Search a network on the asset's recordings, of signs ``subject``'s; answered by `SearchReported` events.
+
+    ``collected`` are the recordings that the job has just made.
+    """
 
     asset: str
     job: str
     classes: tuple[str, ...]
     budget: Budget
     subject: str = ""
+    collected: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

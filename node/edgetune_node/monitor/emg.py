@@ -7,11 +7,13 @@ from datetime import timedelta
 from math import isfinite
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from edgetune_node.clock import from_ns
 from edgetune_node.contract import Emg
 from edgetune_node.monitor.gestures import SignDetector, SignEvent
 from edgetune_signal import Activity, IndicatorBuffer, electrode_faults, emg_features
-from edgetune_signal.stream import RATE_OFF
+from edgetune_signal.stream import HUM, RATE_OFF, hum_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
     from edgetune_node.monitor.gestures import SignStart, Told
     from edgetune_node.monitor.inference import Verdict
     from edgetune_signal import Chunk, ElectrodeFault, Window
+    from edgetune_signal.stream import Samples
 
+HUM_FLAGGED = 0.2
+"""Share of the power from which on the signal is flagged. At rest a weak hum is more of it than in a gesture."""
 SHORTEST_S = 1.0
 REMEMBERED_S = 3.0
 """Stream remembered beyond the windows that decide about an end, for activity that began before a sign was sure."""
@@ -89,9 +94,12 @@ class EmgMonitor:
             median_frequency_hz=median_frequency_hz,
             unit=found.unit,
             seconds=found.seconds,
-            quality=[*found.quality, *([RATE_OFF] if rate_off else [])],
+            quality=[*found.quality, *([RATE_OFF] if rate_off else [HUM] if self._hums(samples) else [])],
             electrodes=[list(each) for each in self.electrodes],
         )
+
+    def _hums(self, samples: Samples) -> bool:
+        return hum_share(samples[np.newaxis], self._settings.mains_hz / self._settings.rate_hz) >= HUM_FLAGGED
 
     @property
     def running(self) -> str | None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from edgetune_node.config import AssetSection, Settings
     from edgetune_node.events import Event, StartSearch
     from edgetune_node.storage import ModelStore
-    from edgetune_signal import RecordingStore
+    from edgetune_signal import RecordingInfo, RecordingStore
 
 CLOSE_S = 0.5
 OVERRUN_S = 30.0
@@ -33,6 +33,8 @@ OVERRUN_S = 30.0
 LOOK_S = 2.0
 IDLE_LOOKS = 15
 """A child that used no processor time between so many looks hangs too; looks, since a paused container has no time."""
+FEWEST_NEW_WINDOWS = 8
+"""Windows side by side that a job must have collected of every class for older recordings to be a library."""
 DONE_FILE = "done.json"
 
 log = structlog.get_logger()
@@ -97,6 +99,7 @@ class SearchRunner:
             replaced=store.current(),
             workers=self._search.workers,
             cluster=self._search.cluster,
+            mains_hz=section.mains_hz,
             max_rss_bytes=section.search_max_rss_bytes,
             false_alarms_per_month=section.alarm.false_alarms_per_month,
         )
@@ -203,15 +206,30 @@ def _processor_s(pid: int) -> float:
 
 
 def _sources(wanted: StartSearch, store: RecordingStore, section: AssetSection) -> tuple[DataSource, DataSource | None]:
-    """Return what a search learns from, and as its library what other people recorded of the same signs."""
+    """Return what a search learns from, and its library: other people's recordings, and older ones after a change.
+
+    Where a job has collected enough of every class, machine or armband may have changed since: what is older is a
+    library then. Else all recordings are data, for a class that nobody made again stands in the older ones alone.
+    """
     fitting = [info for info in store.list() if info.label in wanted.classes and misfit(info, section) is None]
-    own = tuple(info.path for info in fitting if is_of(info, section, wanted.subject))
+    own = [info for info in fitting if is_of(info, section, wanted.subject)]
     if not own:
         raise NodeError(f"no recording in {store.folder} fits the stream; record again with this sensor")
     length, hop = section.window.length, section.window.hop
-    data = DataSource(recordings=own, window=length, hop=hop)
-    others = tuple(info.path for info in fitting if not is_of(info, section, wanted.subject))
-    return data, DataSource(recordings=others, window=length, hop=max(length, hop)) if others else None
+    collected = [info for info in own if info.path in wanted.collected]
+    if _stands_alone(collected, {info.label for info in own}, length):
+        own = collected
+    data = DataSource(recordings=tuple(info.path for info in own), window=length, hop=hop)
+    older = tuple(info.path for info in fitting if info.path not in data.recordings)
+    return data, DataSource(recordings=older, window=length, hop=max(length, hop)) if older else None
+
+
+def _stands_alone(collected: list[RecordingInfo], classes: set[str], length: int) -> bool:
+    """Return whether recordings have windows enough of every one of ``classes`` to learn, choose and test."""
+    samples = dict.fromkeys(classes, 0.0)
+    for info in collected:
+        samples[info.label] += info.seconds * info.rate_hz
+    return len(classes) > 1 and min(samples.values()) >= FEWEST_NEW_WINDOWS * length
 
 
 def _begun(out: Path) -> Job | None:

@@ -1,5 +1,6 @@
 from .clock import NS_PER_S as NS_PER_S, SourceClock as SourceClock, offset_ns as offset_ns
 from .decimation import MAX_PHASES as MAX_PHASES, Decimator as Decimator, rate_ratio as rate_ratio
+from .hum import HUM as HUM, HUM_HEARD as HUM_HEARD, hum_share as hum_share
 from .quality import window_quality as window_quality
 from .rate import RATE_OFF as RATE_OFF
 from .ring import Continuity as Continuity, Ring as Ring

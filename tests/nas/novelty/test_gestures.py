@@ -33,7 +33,7 @@ def gestures(*names: str, subject: str = "3", seed: int = 0, count: int = 60) ->
 
 
 def learned(x: NDArray[np.float32], label: NDArray[np.integer], take: NDArray[np.integer]) -> Novelty:
-    found = fit_sign_novelty(x, label, take, np.ones(len(x), np.bool_))
+    found = fit_sign_novelty(x, label, take)
     assert found is not None
     return found
 
@@ -107,11 +107,11 @@ def test_of_one_take_of_each_gesture_parts_show_what_is_alike() -> None:
     assert (found.distances(gestures("pinch", seed=9)) > 2 * found.limit).mean() > 0.9
 
 
-def test_others_count_for_what_the_person_never_made_alone() -> None:
+def test_a_library_of_one_take_counts_only_for_what_the_person_never_made() -> None:
     mine, others = gestures("rest", "fist", "open_hand"), gestures("rest", "fist", "open_hand", "pinch", subject="8")
     label = np.concatenate([np.repeat([0, 1, 2], 60), np.repeat([0, 1, 2, 3], 60)])
-    own = np.arange(len(label)) < len(mine)
-    found = fit_sign_novelty(np.concatenate([mine, others]), label, label, own)
+    origin = (np.arange(len(label)) >= len(mine)).astype(np.int64)
+    found = fit_sign_novelty(np.concatenate([mine, others]), label, label, origin)
     only = np.concatenate([mine, others[180:]])
     same = learned(only, *2 * (np.repeat([0, 1, 2, 3], 60),))
     assert found is not None
@@ -119,9 +119,32 @@ def test_others_count_for_what_the_person_never_made_alone() -> None:
     assert found.limit == same.limit
 
 
+def test_takes_of_a_library_show_how_far_the_next_take_may_lie() -> None:
+    """The armband has other gains now, and every take another effort: one new take cannot know that."""
+    rng = np.random.default_rng(3)
+    gain = rng.uniform(0.5, 2.0, (8, 1)).astype(np.float32)
+
+    def take(seed: int) -> NDArray[np.float32]:
+        effort = np.exp(np.random.default_rng(seed).normal(0, 0.3, (4, 1, 1, 1))).astype(np.float32)
+        return (gestures(*KNOWN, seed=seed).reshape(4, 60, 8, LENGTH) * effort).reshape(-1, 8, LENGTH)
+
+    new, library = take(0) * gain, np.concatenate([take(1), take(2), take(3)])
+    label = np.tile(np.repeat(np.arange(4), 60), 4)
+    takes = np.repeat(np.arange(4), 240)
+    x = np.concatenate([new, library])
+    alone = learned(new, label[:240], takes[:240])
+    found = fit_sign_novelty(x, label, takes, (takes > 0).astype(np.int64))
+    assert found is not None
+    asked = np.concatenate([take(seed) * gain for seed in range(4, 8)])
+    said = np.tile(np.repeat(np.arange(4), 60), 4)
+    assert found.unknown(asked, said).mean() < 0.1 < alone.unknown(asked, said).mean()
+    turned = np.roll(asked, 4, axis=1)[said != 0]
+    assert found.unknown(turned, said[said != 0]).mean() > 0.6
+
+
 def test_two_classes_are_too_few_to_say_what_is_unknown() -> None:
     x, label = gestures("rest", "fist"), np.repeat([0, 1], 60)
-    assert fit_sign_novelty(x, label, label, np.ones(len(x), np.bool_)) is None
+    assert fit_sign_novelty(x, label, label) is None
 
 
 def test_gestures_of_which_nothing_is_heard_give_a_file_that_can_be_read() -> None:

@@ -156,6 +156,29 @@ def test_a_library_serves_for_training_and_never_for_the_test(tmp_path: Path) ->
     result = search(_dataset(each=20), task="fault", budget=Budget(), out=tmp_path, library=library)
     windows = result.card.notes["windows"]
     assert windows == {"train": 336, "validation": 12, "test": 12}  # what the library has is for training
+    used = result.card.library
+    assert used is not None
+    assert (used.windows, used.role, used.weight) == (300, "means_and_spread", 0.2)
+    assert used.text.startswith("300 windows, a prior of means (weight 0.2 beside 1) and of spread (weight ")
+
+
+@pytest.mark.usefixtures("no_torch")
+def test_a_hum_is_noted_and_taken_off_where_that_helps(tmp_path: Path) -> None:
+    """Only the level of a noise tells the classes, and a hum of any strength covers it."""
+    rng = np.random.default_rng(0)
+    data = _dataset(classes=2, each=150)
+    noise = rng.normal(size=(300, 1, 256)) * (1 + data.label[:, None, None])
+    strength = rng.uniform(0, 20, (300, 1, 1))
+    hum = strength * np.sin(2 * np.pi * (0.05 * np.arange(256) + rng.random((300, 1, 1))))
+    data = replace(data, x=(noise + hum).astype(np.float32))
+    budget = Budget(ram_bytes=1024)
+    card = search(data, task="fault", budget=budget, out=tmp_path / "told", mains_hz=50).card
+    assert card.notes["hum"]["mains_hz"] == 50
+    assert 0.9 < card.notes["hum"]["share"] < 1
+    assert card.notes["hum"]["heard"]
+    assert card.notes["hum"]["taken_off"] == card.layers[0].startswith("mains hum off")
+    assert card.metrics.accuracy > 0.95
+    assert "hum" not in search(data, task="fault", budget=budget, out=tmp_path / "not told").card.notes
 
 
 @pytest.mark.usefixtures("no_torch")

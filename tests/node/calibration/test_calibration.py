@@ -80,6 +80,7 @@ def test_the_first_model_is_deployed_and_announced() -> None:
         "test_recordings": None,
         "tested_on": None,
         "measured_before_refit": False,
+        "library": None,
         "replaced_accuracy": None,
         "arena_bytes": 720,
         "arena_bytes_deployed": 1440,

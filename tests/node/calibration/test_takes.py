@@ -44,7 +44,7 @@ def test_a_live_calibration_goes_from_take_to_take_to_the_search() -> None:
         ("waiting", "inner", 1, 2),
         ("waiting", "inner", 2, 2),
     ]
-    assert last == [start_search("inner", "normal")]
+    assert last == [start_search("inner", "normal", collected=4 * ("/r.npz",))]
     assert running.phase == "queued"
 
 
@@ -93,7 +93,7 @@ def test_a_countdown_needs_no_continue() -> None:
 
 def test_classes_that_are_stored_are_trained_on_too() -> None:
     running = job({**LIVE, "classes": ["inner"]}, stored={"normal": 5.0, "ball": 3.0, "empty": 0.0})
-    assert running.take() == [start_search("ball", "inner", "normal")]
+    assert running.take() == [start_search("ball", "inner", "normal", collected=("/recordings/20.npz",))]
 
 
 def test_what_a_command_says_of_the_budget_goes_before_the_configuration() -> None:

@@ -60,6 +60,19 @@ def take(arm: Any, job: str, person: str, class_: str, number: int) -> None:
     arm.reply(arm.command("continue", "arm"), "done")
 
 
+def calibrated_again(arm: Any, before: str, card_of: Callable[[Path], dict[str, Any]]) -> None:
+    """Let anna make each sign again: her recordings from before are the prior then, and so are the four of ben."""
+    job = arm.command("recalibrate", "arm", source="live", classes=list(GESTURES), seconds_per_take=4, deploy="always")
+    for class_ in GESTURES:
+        take(arm, job, "anna", class_, 1)
+    answer = arm.reply(job)
+    assert answer["status"] == "done", answer
+    card = card_of(arm.data / "assets" / "arm" / "models" / "current")
+    assert card["id"] == answer["detail"]["model"] != before
+    assert card["library"] == answer["detail"]["library"]
+    assert (card["library"]["recordings"], card["library"]["role"]) == (6, "means_and_spread")
+
+
 def test_each_person_has_a_calibration_and_a_model_of_their_own_over_kills(
     arm: Any, card_of: Callable[[Path], dict[str, Any]]
 ) -> None:
@@ -112,6 +125,8 @@ def test_each_person_has_a_calibration_and_a_model_of_their_own_over_kills(
     assert (done["status"], done["detail"]["model"]) == ("done", annas)
     arm.wait("classification", lambda found: found["model"] == annas)
     arm.wait("model", lambda found: (found["id"], found["subject"]) == (annas, "anna"))
+
+    calibrated_again(arm, annas, card_of)
 
 
 def test_a_forgotten_person_is_nowhere_in_the_data_folder_over_a_kill(arm: Any) -> None:

@@ -253,6 +253,16 @@ def test_features_are_told_every_emg_s_and_nothing_of_vibration(model: Bundle) -
     assert all(20 < frequency < 92 for frequency in loud[-1].median_frequency_hz)  # the simulator's band
 
 
+@pytest.mark.parametrize(("mains_hz", "named"), [(50, ["hum"]), (60, [])])
+def test_a_hum_of_the_mains_is_named(model: Bundle, mains_hz: int, named: list[str]) -> None:
+    person = Person(model, mains_hz=mains_hz)
+    samples = played(("fist", 3)).astype(np.float32)
+    hum = np.sin(2 * np.pi * 50 * np.arange(samples.shape[1]) / RATE) * 2**0.5 * samples.std()
+    person.hears((samples + hum).astype(np.float32))
+    last = [message for message in person.said if message.topic == "emg"][-1]
+    assert last.quality == named
+
+
 def test_a_channel_that_is_flat_or_broken_has_null(model: Bundle) -> None:
     person = Person(model)
     samples = played(("rest", 3))

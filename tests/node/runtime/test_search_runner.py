@@ -87,6 +87,7 @@ def test_the_bundle_of_a_search_ends_in_the_store_and_nothing_else_stays(tmp_pat
     bench.start(6.0)
     event = bench.end()
     assert isinstance(event, SearchDone), event
+    assert event.card.notes["hum"]["mains_hz"] == bench.settings.asset[0].mains_hz
     assert bench.store.find(event.card.id, tmp_path) == bench.store.folder / f"model-{event.card.id}"
     assert bench.store.current() is None
     bench.runner.forget("a", "job")
@@ -197,6 +198,37 @@ def test_a_person_s_recordings_are_the_data_and_those_of_others_the_library(tmp_
     assert (len(data.recordings), library) == (6, None)
     with pytest.raises(NodeError, match="fits the stream"):
         searches._sources(replace(wanted, subject="carl"), store, section)
+
+
+@pytest.mark.parametrize(("task", "subject", "others"), [("fault", "", 0), ("sign", "ben", 2)])
+def test_older_recordings_are_the_library_where_every_class_was_collected_again(
+    tmp_path: Path, task: str, subject: str, others: int
+) -> None:
+    section = AssetSection(id="a", task=task, rate_hz=RATE, window={"length": 64, "hop": 64}, source={"type": "mqtt"})
+    store = RecordingStore(tmp_path, 10**8)
+
+    def add(label: str, samples: int, whose: str = subject) -> Path:
+        number = len(store.list())
+        return store.add(
+            Recording(np.full((1, samples), number, np.float32), RATE, label, "g", subject=whose, time_ns=number)
+        )
+
+    for label in ("fist", "rest") if others else ():
+        add(label, 600, "anna")
+    older = [add(label, 600) for label in ("fist", "rest", "fist")]
+    fist, rest, short = add("fist", 8 * 64), add("rest", 8 * 64), add("rest", 8 * 64 - 1)
+
+    def sources(*collected: Path) -> tuple[set[Path], int]:
+        wanted = StartSearch("a", "job", ("fist", "rest"), Budget(), subject=subject, collected=collected)
+        data, library = searches._sources(wanted, store, section)
+        return set(data.recordings), 0 if library is None else len(library.recordings)
+
+    own = {*older, fist, rest, short}
+    assert sources(fist, rest) == ({fist, rest}, 4 + others)
+    assert sources(fist, rest, short) == ({fist, rest, short}, 3 + others)
+    assert sources(fist, short) == (own, others)
+    assert sources(fist) == (own, others)
+    assert sources() == (own, others)
 
 
 def test_recordings_of_another_stream_are_no_data(tmp_path: Path) -> None:

@@ -196,6 +196,8 @@ def card_table(card: ModelCard) -> Table:
         add("accuracy", f"{card_accuracy(card)}, macro-F1 {card.metrics.macro_f1:.3f}")
     if card.replaced is not None:
         add("model before", f"{accuracy_text(card.replaced, card.tested_on)}, the same windows")
+    if card.library is not None:
+        add("library", card.library.text)
     add(
         "arena",
         f"{cost.arena_bytes} B (int8 plan, {cost.arena_rule}), {cost.arena_bytes_deployed} B as deployed, "
@@ -215,6 +217,10 @@ def card_table(card: ModelCard) -> Table:
         f"{search.seconds:.1f} s (CPU {search.cpu_seconds:.1f} s, peak {search.peak_rss_bytes / 2**20:.0f} MiB), "
         f"stopped by {search.stopped_by}",
     )
+    hum = card.notes.get("hum")
+    if isinstance(hum, dict) and hum.get("heard"):
+        off = "taken off in the graph" if hum.get("taken_off") else "not taken off"
+        add("hum", f"{hum.get('share', 0):.0%} of the signal's power is at {hum.get('mains_hz', 0):g} Hz, {off}")
     if "training" in card.notes:
         add("note", str(card.notes["training"]))
     return table

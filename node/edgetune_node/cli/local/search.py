@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from edgetune_nas.card import ModelCard
 
 WINDOW = WindowSection().length
-SHOWN_NOTES = ("training", "goal", "int8")
+SHOWN_NOTES = ("training", "goal", "hum", "int8")
 """Of a card's notes, those that people read beside its figures."""
 
 
@@ -52,7 +52,8 @@ def search(
     ] = "60s",  # type: ignore[assignment] # the parser gives the number
     out: Annotated[Path, typer.Option(help="Folder for the bundle and the journal.")] = Path("models"),
     library: Annotated[
-        Path | None, typer.Option(metavar="DATA", help="Older data of other conditions, to learn from as well.")
+        Path | None,
+        typer.Option(metavar="DATA", help="Older data, or other people's: a prior, never tested on."),
     ] = None,
     objective: Annotated[
         Literal["accuracy", "smallest"],
@@ -71,6 +72,9 @@ def search(
     window: Annotated[int | None, typer.Option(min=1, help="Samples per window, for recordings.")] = None,
     hop: Annotated[int | None, typer.Option(min=1, help="Samples from window to window. (default: one window)")] = None,
     converter: Annotated[str | None, typer.Option(help="Reads DATA of another shape: isl, myo, cwru-mat ...")] = None,
+    mains_hz: Annotated[
+        float | None, typer.Option(min=1, help="Mains, whose hum networks may take off: 50 or 60. (default: none)")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes of this machine that evaluate candidates.")] = 1,
     cluster: Annotated[
         str | None, typer.Option(metavar="URL", help="Dask scheduler whose workers do, such as tcp://HOST:8786.")
@@ -110,6 +114,7 @@ def search(
             goal=Goal(
                 objective=objective, accuracy=accuracy, latency_us=None if latency is None else round(1e6 * latency, 3)
             ),
+            mains_hz=mains_hz,
             workers=workers,
             cluster=cluster,
             false_alarms_per_month=false_alarms,
@@ -213,6 +218,7 @@ def result(bundle: Path, card: ModelCard) -> dict[str, Any]:
         "id": card.id,
         "classes": card.classes,
         **accuracy_fields(card),
+        "library": None if card.library is None else card.library.model_dump(),
         "macro_f1": card.metrics.macro_f1,
         "test_windows": card.metrics.windows,
         "deployed": card.deployed,

@@ -17,7 +17,7 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from edgetune_nas.bundle.read import read_card
-from edgetune_nas.card import Budget
+from edgetune_nas.card import Budget, LibraryUse
 from edgetune_nas.errors import BundleError, DataError
 from edgetune_nas.search.run import search
 from edgetune_node.cli import build
@@ -97,6 +97,19 @@ def test_the_summary_of_a_search_says_that_nothing_was_trained(bundle: Path) -> 
     console = Console(width=200, record=True, file=StringIO())
     console.print(card_table(card))
     assert note in console.export_text()
+
+
+def test_the_summary_of_a_search_tells_of_a_library_and_a_hum(bundle: Path) -> None:
+    hum = {"mains_hz": 50.0, "share": 0.48, "heard": True, "taken_off": True}
+    used = LibraryUse(recordings=3, windows=60, role="trained_first", weight=0.5)
+    card = read_card(bundle).model_copy(update={"notes": {"hum": hum}, "library": used})
+    assert search_result(bundle, card)["notes"] == {"hum": hum}
+    assert search_result(bundle, card)["library"]["windows"] == 60
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(card_table(card))
+    said = console.export_text()
+    assert "48% of the signal's power is at 50 Hz, taken off in the graph" in said
+    assert "60 windows of 3 recordings, learned in the first 50% of the training" in said
 
 
 def test_verify_names_what_it_has_checked(bundle: Path) -> None:

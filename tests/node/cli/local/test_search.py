@@ -160,7 +160,15 @@ def test_data_that_are_not_there_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [["--ram", "much"], ["--time", "0"], ["--macs", "-3"], ["--task", "guess"], ["--window", "0"]]
+    "options",
+    [
+        ["--ram", "much"],
+        ["--mains-hz", "-50"],
+        ["--time", "0"],
+        ["--macs", "-3"],
+        ["--task", "guess"],
+        ["--window", "0"],
+    ],
 )
 def test_wrong_options_are_wrong_usage(cli: Any, tmp_path: Path, options: list[str]) -> None:
     ended = cli("search", windows_file(tmp_path / "data.npz"), *options)
@@ -173,12 +181,14 @@ def test_the_smallest_accurate_network_is_searched_and_a_hopeless_latency_is_tol
     recordings: Path, tmp_path: Path
 ) -> None:
     options = ["--window", 512, "--time", "10s", "--objective", "smallest", "--accuracy", 0.9, "--json"]
+    options += ["--mains-hz", 60]
     ended = run("search", recordings, *options, "--latency", "1s", "--out", tmp_path / "out")
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout)
     asked = {"objective": "smallest", "accuracy": 0.9, "latency_us": 1e6, "held": True}
     assert load_bundle(Path(found["bundle"])).card.notes["goal"] == asked
     assert found["arena_bytes"] <= 1024
+    assert (found["notes"]["hum"]["mains_hz"], found["notes"]["hum"]["heard"]) == (60, False)
     hopeless = run("search", recordings, *options, "--latency", "1us", "--out", tmp_path / "hopeless")
     assert hopeless.returncode == 1
     assert "no network fits latency_us = 1; the smallest that would do" in json.loads(hopeless.stdout)["error"]
