@@ -96,6 +96,7 @@ def searched(run: Run, protocol: Protocol, load: Callable[[], Sheet], began: flo
             "low": said.accuracy_low,
             "high": said.accuracy_high,
             "windows": said.windows,
+            "left_out": card.accuracy_left_out,
         },
         "arena_bytes": card.cost.arena_bytes,
         "arena_bytes_deployed": card.cost.arena_bytes_deployed,

@@ -172,7 +172,7 @@ def run_of(protocol: str, method: str, accuracy: float, *, seed: int = 0, subjec
     tests = {"test": {"accuracy": accuracy, "worst": accuracy - 0.1, "windows": 100, "unknown": 0.0}}
     found = {"protocol": protocol, "subject": subject, "method": method, "seed": seed, "tests": tests, **used}
     if method == "edgetune":
-        card = {"accuracy": 0.99, "low": 0.95, "high": 1.0, "windows": 50}
+        card = {"accuracy": 0.99, "low": 0.95, "high": 1.0, "windows": 50, "left_out": {"900rpm": 0.5, "600rpm": 0.7}}
         found |= {
             "card": card,
             "arena_bytes": 900,

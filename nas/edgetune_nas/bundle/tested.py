@@ -54,7 +54,15 @@ def accuracy_text(metrics: Metrics, tested_on: TestedOn | None, digits: int = 2)
 def card_accuracy(card: ModelCard, digits: int = 2) -> str:
     """Write the accuracy that a card promises."""
     before = " (measured before it learned the test windows too)" if card.measured_before_refit else ""
-    return accuracy_text(card.metrics, card.tested_on, digits) + before
+    return accuracy_text(card.metrics, card.tested_on, digits) + before + _left_out_text(card, digits)
+
+
+def _left_out_text(card: ModelCard, digits: int) -> str:
+    if not (shares := card.accuracy_left_out):
+        return ""
+    worst = min(shares, key=shares.__getitem__)
+    mean = sum(shares.values()) / len(shares)
+    return f"; in conditions left out of training {mean:.{digits}%}, at worst {shares[worst]:.{digits}%} ({worst})"
 
 
 def sentence(

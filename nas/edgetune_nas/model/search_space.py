@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.random import Generator
 
-VERSION = 9
+VERSION = 10
 """Counts changes of the space, its sampling and its training; a journal of another version cannot be resumed."""
 
 FILTERS = (4, 6, 8, 12, 16, 24, 32)

@@ -21,6 +21,7 @@ from edgetune_nas.model import (
     is_closed_form,
     origins,
     plan,
+    recordings,
 )
 from edgetune_nas.onnx_io.runtime import INPUT, open_session
 from edgetune_nas.onnx_io.writer import write_onnx
@@ -73,6 +74,7 @@ def head_for_int8(network: Network, learned: Dataset, kind: Labels | None = None
             classes=outputs,
             drift=expected_drift(network.layers, origins(known)),
             origin=origins(known),
+            recording=recordings(known),
         )
         if by_kind is not None:
             fill_absent(weight, bias, row, by_kind.kinds)

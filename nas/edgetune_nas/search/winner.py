@@ -15,7 +15,7 @@ from edgetune_nas.model import describe, expand
 from edgetune_nas.novelty import NOVELTY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -58,6 +58,7 @@ def export(
     shifted: NDArray[np.float32] | None,
     replaced: Path | None,
     notes: dict[str, Any],
+    left_out: Mapping[str, float],
     kept: Iterable[KeptPoint] = (),
     spare: Callable[[], float] = lambda: math.inf,
 ) -> ModelCard:
@@ -115,6 +116,7 @@ def export(
         extra=extra if kept_front is None else {**extra, FRONT: kept_front},
         test_recording=recordings_of(test),
         tested_on=kind_of_test(parts.learned, test),
+        left_out=left_out,
         learned=told.x,
         learned_recording=recordings_of(told),
     )

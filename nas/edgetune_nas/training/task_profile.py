@@ -79,6 +79,8 @@ class TaskProfile:
     takes_to_validate
         Takes of each class that make the validation part large enough; with fewer (but several) candidates are
         cross-validated. 0 if takes are not counted.
+    across_conditions
+        Whether candidates are compared in conditions left out of their fit, where all classes have several.
     augment
         Changes validation windows ``(windows, channels, length)`` at random as another condition would. The share of
         them that a candidate gets right is its steadiness.
@@ -97,6 +99,7 @@ class TaskProfile:
     ensemble_gain: float
     takes_to_train: int
     takes_to_validate: int
+    across_conditions: bool
     augment: Callable[[NDArray[np.float32], Generator], NDArray[np.float32]]
     fit_novelty: Callable[[Parts], Novelty | None]
     find_kinds: Callable[[Dataset], Kinds]
@@ -124,6 +127,7 @@ FAULT = TaskProfile(
     ensemble_gain=0.0,
     takes_to_train=0,
     takes_to_validate=0,
+    across_conditions=True,
     augment=augment_vibration,
     fit_novelty=_vibration_novelty,
     find_kinds=find_kinds,
@@ -140,6 +144,7 @@ SIGN = TaskProfile(
     ensemble_gain=0.013,
     takes_to_train=4,
     takes_to_validate=10,
+    across_conditions=False,
     augment=augment_emg,
     fit_novelty=_gesture_novelty,
     find_kinds=one_kind_each,
