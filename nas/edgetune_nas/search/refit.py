@@ -57,7 +57,8 @@ def _everything(problem: Problem, parts: Parts) -> TrainingSet:
     if origin is not None:
         origin = np.concatenate([origin, np.zeros(len(data) - len(origin), np.int64)])
     kind = None if problem.kind is None else parts.kind
-    return TrainingSet(data.x, data.label, problem.classes, origin, kind, recordings(data))
+    recording = None if problem.recording is None else recordings(data)
+    return TrainingSet(data.x, data.label, problem.classes, origin, kind, recording)
 
 
 def _fitted(

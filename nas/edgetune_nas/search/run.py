@@ -256,7 +256,7 @@ def _problem(parts: Parts, profile: TaskProfile, seed: int, *, across: bool) -> 
         origins(parts.train),
         kind=parts.kind[: len(learned)] if parts.several_kinds else None,
         kinds=parts.kinds if parts.several_kinds else (),
-        recording=recordings(learned),
+        recording=recordings(learned) if profile.across_conditions else None,
     )
     takes = fewest_takes(learned)
     few = len(validation) < FEW_WINDOWS or 1 < takes < profile.takes_to_validate

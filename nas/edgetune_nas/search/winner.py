@@ -87,7 +87,8 @@ def export(
 
     def adapt(network: Network) -> Adapt | None:
         refitted = network is deployed.network and deployed is not measured
-        return head_for_int8(network, parts.everything if refitted else learned, parts.kind)
+        data = parts.everything if refitted else learned
+        return head_for_int8(network, data, parts.kind, by_recording=profile.across_conditions)
 
     told = learned if deployed is measured else parts.everything
     kept_front = pack(kept, train=train, validation=looked_at, test=test, adapt=adapt, spare=spare)

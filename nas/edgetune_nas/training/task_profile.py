@@ -80,7 +80,9 @@ class TaskProfile:
         Takes of each class that make the validation part large enough; with fewer (but several) candidates are
         cross-validated. 0 if takes are not counted.
     across_conditions
-        Whether candidates are compared in conditions left out of their fit, where all classes have several.
+        Whether a further recording is expected to differ as those of a class do (`closed_form.predicted_covariance`),
+        and candidates are compared in conditions left out of their fit, where all classes have several. Of armbands
+        (Myo, 3DC) the first brought 0.5 points and took 0.5 to 1.7.
     augment
         Changes validation windows ``(windows, channels, length)`` at random as another condition would. The share of
         them that a candidate gets right is its steadiness.
