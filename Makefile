@@ -10,7 +10,7 @@ QUICK := -m "not slow and not containers"
 export OMP_NUM_THREADS ?= 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo install test test-slow coverage chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-tried exam exam-quick ablation sensitivity format clean help
+.PHONY: demo install test test-slow coverage chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-tried exam exam-quick ablation sensitivity docs screenshots examples release format clean help
 
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -18,7 +18,7 @@ help:  ## What there is to make
 demo: $(VENV)/.installed  ## A machine breaks, a node learns to hear it: three minutes in the terminal
 	@$(BIN)/edgetune demo
 
-install:  ## A service of systemd, as root, in PREFIX=/opt/edgetune (docker/pi.md); EXTRA=[serial] leaves out torch
+install:  ## A service of systemd, as root, in PREFIX=/opt/edgetune (docs/how-to/raspberry-pi.md); EXTRA=[serial] leaves out torch
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" EXTRA="$(EXTRA)" PYTHON="$(PYTHON)" sh node/systemd/install.sh
 
 test: $(VENV)/.installed  ## Every test that needs no container engine
@@ -90,6 +90,18 @@ ablation: $(VENV)/.bench-installed  ## What each part of the search earns over t
 sensitivity: $(VENV)/.installed  ## Constants of the closed forms halved and doubled over the examination's machines, two minutes
 	@$(BIN)/python tests/bench/sensitivity.py
 
+docs: $(VENV)/.installed  ## The documentation as pages, strictly: build/site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+examples: $(VENV)/.installed  ## Run a plant and write docs/examples anew, four minutes; needs mosquitto
+	$(BIN)/python docs/tools/examples.py
+
+screenshots: $(VENV)/.docs-installed  ## Draw docs/pictures anew, two minutes; needs mosquitto and chromium
+	$(BIN)/python docs/tools/pictures.py
+
+release: $(VENV)/.release-installed  ## Wheel, source, software bill of materials, images (where an engine answers), checksums: dist/
+	sh docker/release.sh $(BIN) dist
+
 format: $(VENV)/.installed  ## Format and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -108,6 +120,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.fuzz-installed: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,cluster,fuzz]'
+	@touch $@
+
+$(VENV)/.release-installed: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,cluster,release]'
+	@touch $@
+
+$(VENV)/.docs-installed: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,cluster,docs]'
 	@touch $@
 
 $(VENV)/.exam-installed: $(VENV)/.installed

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs a node as a service of systemd; `make install` runs it, docker/pi.md says what to do then.
+# Installs a node as a service of systemd; `make install` runs it, docs/how-to/raspberry-pi.md says what to do then.
 #   PREFIX    where the virtual environment goes (/opt/edgetune)
 #   DESTDIR   put in front of every path, to look at an installation or to package it
 #   EXTRA     "[serial,train]" brings the source for serial lines, and torch and the whole search; without train: closed-form

@@ -7,6 +7,8 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
+import time
 import uuid
 from contextlib import contextmanager
 from functools import cached_property
@@ -95,6 +97,13 @@ class Stack:
         if up.returncode:
             logs = self.compose("logs", "--tail", "40").stdout
             pytest.fail(f"the containers do not become healthy:\n{up.stderr[-2000:]}\n{logs}")
+
+    def until_healthy(self, service: str) -> None:
+        """Wait until a container's own check finds it well again; ``up`` gives up at once where one is not."""
+        deadline = time.monotonic() + UP_S
+        while (status := self.inspect(service)["State"]["Health"]["Status"]) != "healthy":
+            assert time.monotonic() < deadline, f"{service} is {status}"
+            threading.Event().wait(0.5)
 
     def inside(self, service: str, *command: str, code: int | None = 0) -> str:
         """Run a command in a running container; give what it printed."""

@@ -193,7 +193,7 @@ def test_nobody_is_let_in_without_a_password(stack: Stack) -> None:
 
 
 def test_the_health_check_tells_a_live_node_from_one_without_samples(stack: Stack) -> None:
-    assert stack.inspect("node")["State"]["Health"]["Status"] == "healthy"
+    stack.until_healthy("node")
     check = ["python", "-m", "edgetune_node.cli.remote.live", "--config", CONFIG]
     assert stack.inside("node", *check) == ""
     shell, asked = stack.inspect("node")["Config"]["Healthcheck"]["Test"]
@@ -206,6 +206,7 @@ def test_the_health_check_tells_a_live_node_from_one_without_samples(stack: Stac
             assert time.monotonic() < deadline, said
     finally:
         stack.compose("unpause", "machine")
+        stack.until_healthy("machine")
 
 
 def test_the_node_stops_in_time_and_comes_back(stack: Stack) -> None:

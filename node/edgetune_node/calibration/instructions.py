@@ -1,4 +1,4 @@
-"""Tells the person what to do now: one sentence for each phase of a calibration job."""
+"""What the person has to do now: one sentence for each phase of a calibration job."""
 
 from __future__ import annotations
 

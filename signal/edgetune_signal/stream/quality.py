@@ -1,4 +1,4 @@
-"""Says what is wrong with the samples of a window: not finite, constant, or clipped."""
+"""What is wrong with the samples of a window: not finite, constant, or clipped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gives samples their time from the device's rate, with its drift tracked against the monotonic clock."""
+"""Stamp samples with times that follow from the device's rate, with its drift tracked against the monotonic clock."""
 
 from __future__ import annotations
 

@@ -1,0 +1,127 @@
+"""Generate the pages of the reference while mkdocs builds: messages, commands, command line and settings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer.main
+from mkdocs.structure.files import File
+from typer.cli import get_docs_for_click
+
+from edgetune_node.cli import COMMANDS as PROGRAMS, build
+from edgetune_node.contract import ASSET_COMMANDS, COMMANDS, MESSAGES, NODE_COMMANDS, Context
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+    from pydantic import BaseModel
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "docs" / "examples"
+MESSAGES_INTRODUCTION = """
+A node publishes these. Its base topic is `{namespace}/{node_id}`, that of an asset is
+`{namespace}/{node_id}/{asset_id}`. Every payload is JSON. Readers ignore fields that they do not know.
+Each example is from a run; `make examples` writes them anew.
+"""
+COMMANDS_INTRODUCTION = """
+Publish a JSON object on `{namespace}/{node_id}/{asset_id}/cmd/<name>` with QoS 1, never retained. Commands of the node
+itself have no `{asset_id}`. The answer comes on `resp/<name>` beside `cmd`, and on the response topic of MQTT 5. A
+command that is sent twice with one `id` is carried out once.
+"""
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages to those that are written by hand."""
+    pages = {"messages": messages(), "commands": commands(), "command-line": command_line(), "settings": settings()}
+    for name, text in pages.items():
+        files.append(File.generated(config, f"reference/{name}.md", content=text))
+    return files
+
+
+def messages() -> str:
+    """Return the page of every message that a node publishes: topic, fields, and one as a node sent it."""
+    parts = [
+        "# Messages",
+        MESSAGES_INTRODUCTION,
+    ]
+    for model in MESSAGES:
+        leaf = model.topic.replace("+", "<command>")
+        base = "{namespace}/{node_id}" + ("" if model.owner == "node" else "/{asset_id}")
+        retained = "retained" if model.retained else "not retained"
+        parts += [f"## {leaf.split('/')[0]}", sentence(model), f"Topic `{base}/{leaf}`, QoS {model.qos}, {retained}."]
+        parts += [fields(model, "serialization"), example(leaf.split("/")[0])]
+    return "\n\n".join(parts)
+
+
+def commands() -> str:
+    """Return the page of every command: topic, fields, and one with its answer."""
+    parts = [
+        "# Commands",
+        COMMANDS_INTRODUCTION,
+    ]
+    for name in (*ASSET_COMMANDS, *NODE_COMMANDS):
+        model = COMMANDS[name]
+        whose = "asset" if name in ASSET_COMMANDS else "node"
+        parts += [f"## {name}", sentence(model), f"A command of the {whose}."]
+        parts += [fields(model, "validation"), example(f"cmd-{name}")]
+    parts += ["## context", sentence(Context), "What the plant may publish, retained, on `context` of an asset."]
+    parts += [fields(Context, "validation"), example("context")]
+    return "\n\n".join(parts)
+
+
+def command_line() -> str:
+    """Return the page of every program of the command line, from what `--help` says."""
+    group: Any = typer.main.get_command(build(list(PROGRAMS)))
+    context = typer.Context(group, info_name="edgetune")
+    return get_docs_for_click(obj=group, ctx=context, name="edgetune")
+
+
+def settings() -> str:
+    """Return the page of every setting: the example configuration, which explains each."""
+    example_config = (ROOT / "config.example.toml").read_text(encoding="utf-8")
+    return f"# Settings\n\n`config.example.toml` explains every setting.\n\n```toml\n{example_config}\n```\n"
+
+
+def sentence(model: type[BaseModel]) -> str:
+    """Return the first paragraph of a model's docstring."""
+    return " ".join((model.__doc__ or "").split("\n\n")[0].split())
+
+
+def fields(model: type[BaseModel], mode: Any) -> str:
+    """Return a table of a model's fields: name, kind, whether it may be missing, meaning."""
+    schema = model.model_json_schema(by_alias=True, mode=mode)
+    required = set(schema.get("required", ()))
+    rows = ["| field | kind | | meaning |", "|---|---|---|---|"]
+    for name, found in schema.get("properties", {}).items():
+        needed = "" if name in required else "optional"
+        meaning = " ".join(str(found.get("description", "")).split()).replace("|", "\\|")
+        rows.append(f"| `{name}` | {kind(found)} | {needed} | {meaning} |")
+    return "\n".join(rows)
+
+
+def kind(found: dict[str, Any]) -> str:
+    """Return what a property may hold, in a few words."""
+    if "$ref" in found:
+        return str(found["$ref"]).rpartition("/")[2]
+    if "const" in found:
+        return f"`{json.dumps(found['const'])}`"
+    if "enum" in found:
+        return ", ".join(f"`{json.dumps(each)}`" for each in found["enum"])
+    if "anyOf" in found:
+        return " or ".join(kind(each) for each in found["anyOf"])
+    if found.get("type") == "array":
+        return f"array of {kind(found.get('items', {}))}"
+    return str(found.get("format") or found.get("type", "any"))
+
+
+def example(name: str) -> str:
+    """Return a recorded example as a block of code; nothing where none was recorded."""
+    path = EXAMPLES / f"{name}.json"
+    if not path.exists():
+        return ""
+    recorded = json.loads(path.read_text(encoding="utf-8"))
+    return "\n\n".join(
+        f"`{each['topic']}`\n\n```json\n{json.dumps(each['payload'], indent=2)}\n```" for each in recorded
+    )
