@@ -93,12 +93,15 @@ def searched(
             spent_seconds=time.monotonic() - began,
         )
         used = usage(began)
-        bundle = load_bundle(result.bundle)
+        bundle, eight_bits = load_bundle(result.bundle), load_bundle(result.bundle, "int8")
         tests = {}
         for name, test in load().tests.items():
             told = evaluate(bundle, test.x, test.label, test.classes)
             guess = bundle.classifier.probabilities(test.x).argmax(axis=1)
-            tests[name] = scored(guess, tuple(bundle.card.classes), test) | {"unknown": told.unknown_rate}
+            tests[name] = scored(guess, tuple(bundle.card.classes), test) | {
+                "unknown": told.unknown_rate,
+                "int8": evaluate(eight_bits, test.x, test.label, test.classes).accuracy,
+            }
     card = result.card
     said = card.metrics
     return {

@@ -69,6 +69,7 @@ def _row(runs: Sequence[dict[str, Any]], test: str) -> Row:
         "inside": float(np.mean(inside)),
         "above": float(np.mean(above)),
         "unknown": float(np.mean([run["tests"][test]["unknown"] for run in runs])),
+        "int8": float(np.mean([run["tests"][test]["int8"] for run in runs])),
         "arena_bytes": max(run["arena_bytes"] for run in runs),
         "arena_bytes_deployed": max(run["arena_bytes_deployed"] for run in runs),
         "float": sum(run["deployed"] == "float" for run in runs) / len(runs),
@@ -112,7 +113,7 @@ def _accuracies(rows: Sequence[Row]) -> Cells:
 
 def _search(rows: Sequence[Row]) -> Cells:
     head = (
-        "protocol,each seed %,worst %,card said %,left out %,inside,unknown %,"
+        "protocol,each seed %,worst %,int8 %,card said %,left out %,inside,unknown %,"
         "arena B,as deployed B,float,flash B,CPU s,peak MiB"
     )
     cells = [head.split(",")]
@@ -124,6 +125,7 @@ def _search(rows: Sequence[Row]) -> Cells:
                     row["title"],
                     " ".join(f"{100 * each:.1f}" for each in row["seeds"]),
                     f"{100 * row['worst']:.1f}",
+                    f"{100 * row['int8']:.1f}",
                     f"{card['accuracy']:.1f} ({card['low']:.1f}-{card['high']:.1f})",
                     "" if row["left_out"] is None else f"{100 * row['left_out']:.1f}",
                     f"{row['inside']:.0%}",
