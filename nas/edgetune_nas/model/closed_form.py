@@ -24,7 +24,10 @@ More trusts the library longer, less the few new windows.
 
 
 SHORTEST_RECORDING = 8
-"""Windows of a recording, on the mean, from which on its spread is told from that between recordings."""
+"""Windows of a recording, on the mean, from which on its spread is told from that between recordings.
+
+A covariance needs several; the examination has 18 and more, and does not depend on it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,10 @@ class ExpectedDrift:
 
 
 BANK_DRIFT = ExpectedDrift(each=0.2, common=1.0)
-"""Drift of a filter bank's levels, measured where one bearing rig changed its load; loudness hardly counts then."""
+"""Drift of a filter bank's levels, measured where one bearing rig (CWRU) changed its load; loudness hardly counts then.
+
+``each`` halved or doubled costs the examination's machines 0.3 to 0.4 points, ``common`` less than 0.1.
+"""
 NEW_DRIFT = ExpectedDrift(each=0.1, common=0.0)
 """Drift that is left where the condition that counts has windows of its own, and for muscle signals."""
 
