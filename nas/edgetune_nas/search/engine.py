@@ -177,14 +177,6 @@ class Engine:
         """Different networks that were trained."""
         return len({scored.candidate.genotype for scored in self.scored if scored.candidate.steps})
 
-    @property
-    def settled(self) -> bool:
-        """Whether a closed form of many bands leads that no network could beat, were it right everywhere."""
-        best = self.best
-        if best is None or self._floor is not None or not _many_bands(best):
-            return False
-        return self._expected_score(best) + self._trusted_margin >= 1 + STEADINESS_WEIGHT
-
     def members(self, genotype: Genotype) -> int:
         """Count the networks of the largest ensemble that fits the budget and needs no larger arena than one."""
         if genotype not in self._members:
@@ -228,7 +220,7 @@ class Engine:
             yield [self._candidate(genotype, 0) for genotype in sorted(solved, key=lambda each: self._cost(each).macs)]
         bracket = idle = 0
         rungs = self._profile.rungs
-        while self._trains and not self.settled and idle < PATIENCE and (genotypes := self._bracket(bracket)):
+        while self._trains and idle < PATIENCE and (genotypes := self._bracket(bracket)):
             before = self._progress()
             for size, steps in rungs:
                 ranked = self._promoted(genotypes)[:size] if steps > rungs[0][1] else genotypes

@@ -197,9 +197,13 @@ def search(
     )
     front = pareto_points(engine, problem)
     notes: dict[str, Any] = {} if deployed is found else {"measured_before_refit": True}
-    untrained = _why_untrained(engine, profile, torch=torch, trains=trains, too_short=stopped_by == "time")
-    if untrained is not None:
-        notes["training"] = untrained or too_short
+    if not torch:
+        notes["training"] = "torch is not installed: only closed forms were searched (edgetune[train])"
+    elif not trains:
+        fewer = f"a class has fewer than {profile.takes_to_train} takes to learn from"
+        notes["training"] = f"only closed forms were searched: {fewer}"
+    elif stopped_by == "time" and not engine.trained:
+        notes["training"] = too_short
     if goal.to_json():
         notes["goal"] = {**goal.to_json(), "held": best.result.accuracy >= (goal.floor or 0.0)}
     kept = kept_points(engine.pareto_front, best, deployed, found, exploration.found, problem)
@@ -221,20 +225,6 @@ def search(
     )
     monitor.enter("done")
     return SearchResult(out / f"model-{card.id}", card, front)
-
-
-def _why_untrained(engine: Engine, profile: TaskProfile, *, torch: bool, trains: bool, too_short: bool) -> str | None:
-    """Return why no network was trained: empty if there was no time, None if one was, or if that needs no reason."""
-    if not torch:
-        return "torch is not installed: only closed forms were searched (edgetune[train])"
-    if not trains:
-        fewer = f"a class has fewer than {profile.takes_to_train} takes to learn from"
-        return f"only closed forms were searched: {fewer}"
-    if engine.trained:
-        return None
-    if engine.settled:
-        return "no network was trained: none could lead the closed form by more than these recordings tell"
-    return "" if too_short else None
 
 
 def _count_recordings(validated: Dataset) -> int:

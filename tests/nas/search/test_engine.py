@@ -286,16 +286,6 @@ def test_closed_forms_of_many_bands_are_the_best_within_a_margin(times: float, r
         assert best.genotype.frontend.bands == max(e.genotype.frontend.bands for e in asked if _many_bands(e))
 
 
-@pytest.mark.parametrize(("score", "trained"), [(0.99, False), (0.9, True)])
-def test_nothing_is_trained_where_no_network_could_lead_by_the_margin(score: float, *, trained: bool) -> None:
-    for floor in (None, 0.999):
-        engine = _engine(recordings=10, floor=floor)
-        while (candidate := engine.ask()) is not None:
-            engine.tell(Result(candidate.number, score, score, 1.0, 0.1, steadiness=0.9))
-        assert bool(engine.trained) == (trained or floor is not None)
-        assert engine.settled != bool(engine.trained)
-
-
 def test_the_fewer_recordings_tell_the_more_a_candidate_must_lead() -> None:
     margins = [trusted_margin(recordings) for recordings in (2, 4, 10, 100, 1000)]
     assert margins == sorted(margins, reverse=True)
