@@ -15,7 +15,20 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 KEPT = Path(".fuzz")
-NAMES = ("command", "context", "recording", "card", "network", "novelty", "front", "archive", "journal", "block")
+NAMES = (
+    "command",
+    "context",
+    "recording",
+    "card",
+    "network",
+    "novelty",
+    "front",
+    "archive",
+    "journal",
+    "block",
+    "text",
+    "wav",
+)
 MAX_RSS_MIB = 2048
 MEMORY = Path("/dev/shm")  # noqa: S108 - what is made in it has a name of its own
 

@@ -8,6 +8,7 @@ import json
 import shutil
 import sys
 import tempfile
+import wave
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -31,6 +32,7 @@ from edgetune_node.contract.context import parse_context
 from edgetune_node.errors import CommandError, PayloadError
 from edgetune_signal import Block, Recording, encode_block, read_recording, write_recording
 from edgetune_signal.errors import BlockError, RecordingError
+from edgetune_signal.files import ReadOptions, open_file, pieces
 from edgetune_signal.sources.blocks import decode_block
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
@@ -265,6 +267,39 @@ def block_seeds() -> list[bytes]:
     ]
 
 
+def read_foreign(data: bytes, name: str) -> None:
+    """Read it as a file of another program, by its name."""
+    path = folder() / name
+    path.write_bytes(data)
+    with contextlib.suppress(RecordingError):
+        for piece in pieces(open_file(path, ReadOptions(rate_hz=None))):
+            assert np.isfinite(piece.samples).all()
+
+
+def text_seeds() -> list[bytes]:
+    """Return text files of several dialects."""
+    return [
+        b"t [s],x [g]\n0.00,1.5\n0.01,\n0.02,2.5\n",
+        "Zeit;x [m/s\xb2]\n31.01.2026 12:00:00,5;1,5\n31.01.2026 12:00:00,6;2,5\n".encode("cp1252"),
+        b"%Sample Rate = 250 Hz\nSample Index, EXG, Timestamp\n0, 1.5, 1767225600.0\n1, 2.5, 1767225600.004\n",
+        "a\tb\n1\t2\n3\t4\n".encode("utf-16"),
+    ]
+
+
+def wav_seeds() -> list[bytes]:
+    """Return WAV files of 16 and 24 bits."""
+    found = []
+    for width in (2, 3):
+        file = io.BytesIO()
+        with wave.open(file, "wb") as writer:
+            writer.setnchannels(1)
+            writer.setsampwidth(width)
+            writer.setframerate(8000)
+            writer.writeframes(bytes(12 * width))
+        found.append(file.getvalue())
+    return found
+
+
 TARGETS = {
     "command": Target(read_command, command_seeds),
     "context": Target(read_context, lambda: [b'{"shaft_rpm": 1797.0, "load": 0.5, "running": true}']),
@@ -276,4 +311,6 @@ TARGETS = {
     "archive": Target(read_archive, archive_seeds),
     "journal": Target(read_journal, journal_seeds),
     "block": Target(read_block, block_seeds),
+    "text": Target(lambda data: read_foreign(data, "a.csv"), text_seeds),
+    "wav": Target(lambda data: read_foreign(data, "a.wav"), wav_seeds),
 }

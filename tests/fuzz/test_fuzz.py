@@ -15,7 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE = Path(__file__).parent
-NAMES = ("command", "context", "recording", "card", "network", "novelty", "front", "archive", "journal", "block")
+NAMES = (
+    "command",
+    "context",
+    "recording",
+    "card",
+    "network",
+    "novelty",
+    "front",
+    "archive",
+    "journal",
+    "block",
+    "text",
+    "wav",
+)
 DAMAGED = 60
 
 

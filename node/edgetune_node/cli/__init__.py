@@ -30,6 +30,8 @@ COMMANDS = {
     "search": "edgetune_node.cli.local.search:search",
     "evaluate": "edgetune_node.cli.local.evaluate:evaluate",
     "report": "edgetune_node.cli.local.report:report",
+    "import": "edgetune_node.cli.local.import_files:import_files",
+    "export": "edgetune_node.cli.local.import_files:export_recording",
     "bundle": "edgetune_node.cli.local.bundle:app",
     "recalibrate": "edgetune_node.cli.remote.jobs:recalibrate",
     "record": "edgetune_node.cli.remote.jobs:record",

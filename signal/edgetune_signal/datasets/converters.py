@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgetune_signal.datasets import published
 from edgetune_signal.datasets.dataset import INDEPENDENT, Dataset, finished, recordings_dataset
 from edgetune_signal.errors import RecordingError
-from edgetune_signal.files import read_cwru_mat
+from edgetune_signal.files import open_file, whole_recording
 from edgetune_signal.recordings import Npz, Recording, open_npz
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def convert_cwru_mat(path: Path, window: int | None = None, hop: int | None = No
     RecordingError
         A file is something else, or shorter than a window.
     """
-    recordings = [read_cwru_mat(file) for file in _files(path, ".mat")]
+    recordings = [whole_recording(file, open_file(file)) for file in _files(path, ".mat")]
     window = window or CWRU_WINDOW
     return recordings_dataset(
         (replace(one, label=re.sub(r"_[0-3]$", "", one.label)) for one in recordings), window, hop or window
@@ -151,9 +152,17 @@ def read_myo(path: Path) -> list[MyoTake]:
 
 CONVERTERS: Mapping[str, Converter] = {
     "cwru-mat": convert_cwru_mat,
+    "femto": published.convert_femto,
+    "hit": published.convert_hit,
+    "ims": published.convert_ims,
     "isl": convert_isl,
     "isl-imu": convert_isl_imu,
+    "mfpt": published.convert_mfpt,
     "myo": convert_myo,
+    "myo-dat": published.convert_myo_dat,
+    "myo-readings": published.convert_myo_readings,
+    "ninapro": published.convert_ninapro,
+    "uestc": published.convert_uestc,
 }
 
 

@@ -18,9 +18,11 @@ from edgetune_signal.datasets.dataset import (
     require_classes,
 )
 from edgetune_signal.errors import RecordingError
-from edgetune_signal.recordings import Npz, open_npz, read_recording
+from edgetune_signal.files import ImportOptions, find_files, open_file, plan_labels, recording_names, whole_recording
+from edgetune_signal.recordings import Npz, Recording, open_npz, read_recording
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -46,7 +48,8 @@ def load_dataset(
     path
         An ``.npz`` with ``x (windows, channels, length)``, ``label`` (indices into ``classes`` or names), ``rate_hz``,
         and optionally ``classes``, ``group``, ``condition`` and ``unit``; or a folder of recordings; or whatever the
-        converter reads.
+        converter reads; or a folder of files of other programs, one folder a class, or names that are classes with a
+        number behind.
     window, hop
         How recordings are cut, in samples; without ``hop`` windows stand side by side.
     unit
@@ -75,8 +78,8 @@ def load_dataset(
         dataset = convert(path, window, hop)
     elif path.is_dir():
         dataset = _load_folder(path, window, hop)
-    elif one_class and window is not None and is_recording(path):
-        dataset = named_recordings_dataset([(path.stem, read_recording(path))], window, hop or window)
+    elif one_class and window is not None and (path.suffix != ".npz" or is_recording(path)):
+        dataset = named_recordings_dataset([(path.stem, whole_recording(path, open_file(path)))], window, hop or window)
     else:
         dataset = _load_windows(path, window)
     if unit and dataset.unit and unit != dataset.unit:
@@ -88,11 +91,23 @@ def load_dataset(
 
 def _load_folder(path: Path, window: int | None, hop: int | None) -> Dataset:
     files = sorted(path.glob("*.npz"))
-    if not files:
-        raise RecordingError(f"{path}: holds no .npz recordings (folders inside it are not searched)")
     if window is None:
         raise RecordingError(f"{path}: say how many samples a window has; recordings are cut into windows")
-    return named_recordings_dataset(((str(file), read_recording(file)) for file in files), window, hop or window)
+    if files:
+        named = ((str(file), read_recording(file)) for file in files)
+    else:
+        named = ((str(file), one) for file, one in _foreign(path))
+    return named_recordings_dataset(named, window, hop or window)
+
+
+def _foreign(path: Path) -> Iterator[tuple[Path, Recording]]:
+    """Read the files of other programs in a folder: classes are folders where there are several, else names."""
+    files = find_files([path])
+    folders = {file.parent for file in files}
+    options = ImportOptions(label_from="folder" if len(folders) > 1 else "name")
+    labels = plan_labels([path], options)
+    for file, group in recording_names(files).items():
+        yield file, replace(whole_recording(file, open_file(file), label=labels[file].label), group=group)
 
 
 def is_recording(path: Path) -> bool:

@@ -1,8 +1,26 @@
-from .csv import read_csv as read_csv
-from .mat import (
-    CHANNEL_KEYS as CHANNEL_KEYS,
-    CWRU_RATE_HZ as CWRU_RATE_HZ,
-    read_cwru_mat as read_cwru_mat,
-    read_mat_variable as read_mat_variable,
+from .importing import (
+    Imported as Imported,
+    ImportOptions as ImportOptions,
+    Labels as Labels,
+    Refusal as Refusal,
+    import_file as import_file,
+    plan_labels as plan_labels,
+    recording_names as recording_names,
 )
-from .wav import read_wav as read_wav
+from .matlab import CHANNEL_KEYS as CHANNEL_KEYS, CWRU_RATE_HZ as CWRU_RATE_HZ
+from .pieces import Piece as Piece, pieces as pieces, whole_recording as whole_recording
+from .registry import (
+    SUFFIXES as SUFFIXES,
+    file_suffix as file_suffix,
+    find_files as find_files,
+    is_readable as is_readable,
+    open_file as open_file,
+)
+from .signal_file import (
+    ANY_LABEL as ANY_LABEL,
+    ColumnUse as ColumnUse,
+    ReadOptions as ReadOptions,
+    SignalBlock as SignalBlock,
+    SignalFile as SignalFile,
+    SignalInfo as SignalInfo,
+)

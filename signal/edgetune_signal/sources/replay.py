@@ -7,23 +7,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgetune_signal.errors import RecordingError, SourceEnded, SourceError, SourceOptionsError
-from edgetune_signal.files import CHANNEL_KEYS, CWRU_RATE_HZ, read_csv, read_cwru_mat, read_mat_variable, read_wav
+from edgetune_signal.files import CHANNEL_KEYS, SUFFIXES, ReadOptions, file_suffix, open_file, whole_recording
 from edgetune_signal.options import OptionReader
-from edgetune_signal.recordings import read_recording
 from edgetune_signal.sources.paced import DEFAULT_BLOCK_S, PacedSource
+from edgetune_signal.stream import StreamSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edgetune_signal.recordings import Recording
     from edgetune_signal.sources.base import Source
-    from edgetune_signal.stream import Samples, StreamSpec
+    from edgetune_signal.stream import Samples
 
-SUFFIXES = (".npz", ".mat", ".wav", ".csv")
+FRACTIONS = (".wav", ".flac")
+NOTES = (".txt", ".dat")
+"""Kinds of files that are recordings only where they are named: in a folder they may be anything."""
 
 
 class _MisfitError(SourceError):
     """A recording is not what the stream is."""
+
+
+class _LackError(SourceError):
+    """A file does not say what it has to, and no option does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +39,13 @@ class _Reading:
     Attributes
     ----------
     rate_hz
-        For ``.csv`` and ``.mat``; None where it was not given.
+        Rate, for files that do not say it.
     channel_key, variable
-        For ``.mat``: the accelerometer of the CWRU data, or any variable's name.
+        Which accelerometer of the CWRU data; which of the things that a file holds.
     columns
-        For ``.csv``; empty for all.
+        Which channels; empty for all.
     full_scale
-        For ``.wav``, in the stream's unit; None where it was not given.
+        For files whose samples are fractions of it, in the stream's unit; None where it was not given.
     """
 
     spec: StreamSpec
@@ -51,11 +57,8 @@ class _Reading:
 
     def lack(self, file: Path) -> tuple[str, str] | None:
         """Return the option that has to be given before ``file`` can be read, and why; None where none is missing."""
-        suffix, unit = file.suffix.lower(), self.spec.unit
-        if self.rate_hz is None and (suffix == ".csv" or (suffix == ".mat" and self.variable is not None)):
-            return "rate_hz", f"is missing: {file} does not say its own"
-        if self.full_scale is None and suffix == ".wav":
-            return "full_scale", f"is missing: how many {unit} is the largest value of {file}?"
+        if self.full_scale is None and file_suffix(file) in FRACTIONS:
+            return "full_scale", f"is missing: how many {self.spec.unit} is the largest value of {file}?"
         return None
 
     def read(self, path: Path) -> Recording:
@@ -63,17 +66,18 @@ class _Reading:
         lack = self.lack(path)
         if lack is not None:
             raise RecordingError(" ".join(lack))
-        suffix = path.suffix.lower()
-        channels = self.spec.channels
-        if suffix == ".wav":
-            return read_wav(path, full_scale=self.full_scale or 1.0, unit=self.spec.unit)
-        if suffix == ".csv":
-            return read_csv(path, rate_hz=self.rate_hz or 0.0, columns=self.columns, channels=channels)
-        if suffix == ".mat" and self.variable is not None:
-            return read_mat_variable(path, variable=self.variable, rate_hz=self.rate_hz or 0.0, channels=channels)
-        if suffix == ".mat":
-            return read_cwru_mat(path, channel_key=self.channel_key, rate_hz=self.rate_hz or CWRU_RATE_HZ)
-        return read_recording(path)
+        options = ReadOptions(
+            columns=self.columns,
+            rate_hz=self.rate_hz,
+            unit=self.spec.unit if file_suffix(path) in FRACTIONS else None,
+            variable=self.variable,
+            full_scale=self.full_scale,
+            channel_key=self.channel_key,
+        )
+        file = open_file(path, options)
+        if file.info.rate_hz is None:
+            raise _LackError(f"rate_hz is missing: {path} does not say its own")
+        return whole_recording(path, file)
 
 
 class _RecordingPlayer:
@@ -126,7 +130,9 @@ class _RecordingPlayer:
         if recording.rate_hz != spec.rate_hz:
             differences.append(f"{recording.rate_hz:g} Hz where the stream has {spec.rate_hz:g}")
         if recording.samples.shape[0] != spec.channels:
-            differences.append(f"{recording.samples.shape[0]} channels where the stream has {spec.channels}")
+            differences.append(
+                f"{recording.samples.shape[0]} channels where the stream has {spec.channels} (columns chooses some)"
+            )
         if recording.unit and recording.unit != spec.unit:
             differences.append(f"unit {recording.unit!r} where the stream has {spec.unit!r}")
         if differences:
@@ -144,11 +150,10 @@ def open_replay(spec: StreamSpec, options: Mapping[str, object]) -> Source:
     spec
         What every played recording must have; a recording without a unit is taken to be in the stream's.
     options
-        ``path`` (an ``.npz`` recording, a ``.mat``, ``.wav`` or ``.csv`` file, or a folder of them), ``select`` (stem
-        of the one to begin with; by default the first by name), ``loop``, ``speed`` (1 = real time, 0 = as fast as
-        consumed), ``block_s`` (duration of a chunk), ``select_file``; for ``.mat``: ``channel_key`` (``DE`` | ``FE`` |
-        ``BA``, of the CWRU data) or ``variable``; for ``.csv``: ``columns``; for both ``rate_hz``; for ``.wav``:
-        ``full_scale``.
+        ``path`` (a file of a kind in `SUFFIXES`, or a folder of them), ``select`` (stem of the one
+        to begin with; by default the first by name), ``loop``, ``speed`` (1 = real time, 0 = as fast as consumed),
+        ``block_s`` (duration of a chunk), ``select_file``; and what files do not say: ``rate_hz``, ``columns``,
+        ``variable``, ``full_scale`` (WAV and FLAC), ``channel_key`` (``DE`` | ``FE`` | ``BA``, of the CWRU data).
 
     Returns
     -------
@@ -178,12 +183,12 @@ def open_replay(spec: StreamSpec, options: Mapping[str, object]) -> Source:
         columns=reader.texts("columns", ()),
         full_scale=reader.optional_number("full_scale", minimum=1e-12, maximum=1e12),
     )
-    found = _find(path) if path else []
+    found = played_files(path) if path else []
     files = {file.stem: file for file in found}
     if path is None and not reader.given("path"):
         reader.problem("path", "is missing: name a recording or a folder of recordings")
     elif path is not None and not files:
-        reader.problem("path", f"{path} is neither a recording (.npz, .mat, .wav, .csv) nor a folder that holds one")
+        reader.problem("path", f"{path} is neither a recording ({' '.join(SUFFIXES)}) nor a folder that holds one")
     for file in found:
         if files[file.stem] != file:
             reader.problem(
@@ -201,11 +206,26 @@ def open_replay(spec: StreamSpec, options: Mapping[str, object]) -> Source:
         player.select(first)
     except _MisfitError as error:
         raise SourceOptionsError("replay", [f"path: {error}"]) from None
+    except _LackError as error:
+        raise SourceOptionsError("replay", [str(error)]) from None
     return PacedSource(player, spec, speed=speed, block_s=block_s, select_file=select_file)
 
 
-def _find(path: str) -> list[Path]:
+def played_files(path: str) -> list[Path]:
     """Return the recordings at ``path``, sorted by name."""
     place = Path(path).expanduser()
-    candidates = sorted(place.iterdir()) if place.is_dir() else [place]
-    return [file for file in candidates if file.suffix.lower() in SUFFIXES and file.is_file()]
+    if place.is_file():
+        return [place] if file_suffix(place) in {*SUFFIXES, ""} else []
+    candidates = sorted(place.iterdir()) if place.is_dir() else []
+    return [file for file in candidates if file_suffix(file) in SUFFIXES and file_suffix(file) not in NOTES]
+
+
+def recorded_spec(path: str, default: StreamSpec) -> StreamSpec:
+    """Return what the first recording at ``path`` says of itself; ``default`` where it does not."""
+    for file in played_files(path):
+        try:
+            info = open_file(file).info
+        except RecordingError:
+            continue
+        return StreamSpec(len(info.names), info.rate_hz or default.rate_hz, info.unit or default.unit)
+    return default

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgetune_node.clock import from_ns
 from edgetune_node.contract import iso
 from edgetune_signal import RecordingError, ShaftSpeed, StreamSpec, diagnose, read_recording
+from edgetune_signal.files import find_files, open_file, whole_recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -61,14 +62,26 @@ class Figures:
 
 
 def find_recordings(folder: Path) -> list[Found]:
-    """Find the recordings of a node's data folder, of one asset's folder, or of a plain folder, by name."""
+    """Find the recordings of a node's data folder, of one asset's folder, or of a plain folder, by name.
+
+    Where there are none, files of other programs are recordings.
+    """
+    if folder.is_file():
+        return [Found(folder)]
     found = [Found(path) for path in sorted(folder.glob("*.npz"))]
     assets = sorted(path for path in (folder / "assets").glob("*") if path.is_dir())
     own = [folder] if any((folder / kind).is_dir() for kind in KINDS) else []
     for asset in [*assets, *own]:
         for kind in KINDS:
             found += [Found(path, asset.resolve().name) for path in sorted((asset / kind).glob("*.npz"))]
-    return found
+    return found or (
+        [Found(path) for path in find_files([folder])] if folder.is_dir() and any(folder.iterdir()) else []
+    )
+
+
+def read_found(path: Path) -> Recording:
+    """Read a recording, or a file of another program as one."""
+    return read_recording(path) if path.suffix == ".npz" else whole_recording(path, open_file(path))
 
 
 def look_at(
@@ -79,7 +92,7 @@ def look_at(
     broken: dict[Found, str] = {}
     for each in found:
         try:
-            recording = read_recording(each.path)
+            recording = read_found(each.path)
         except RecordingError as error:
             broken[each] = str(error).removeprefix(f"{each.path}: ")
             continue

@@ -7,9 +7,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from edgetune_nas.bundle import page, table
-from edgetune_node.cli.recordings_report.figures import by_class
+from edgetune_node.cli.recordings_report.figures import by_class, read_found
 from edgetune_node.cli.recordings_report.pictures import picture, trend_picture
-from edgetune_signal import read_recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -57,7 +56,7 @@ def recordings_page(
     chosen = for_pictures(newest, figures)
     body.append(f"<h2>Signals</h2><p>{_some(len(chosen), len(newest), 'drawn, the newest of each class')}</p>")
     for found in track(chosen):
-        drawing, caption = picture(read_recording(found.path), machines(found.asset))
+        drawing, caption = picture(read_found(found.path), machines(found.asset))
         title = " / ".join(each for each in (found.asset, figures[found].label, found.path.name) if each)
         body.append(f"<h3>{escape(title)}</h3><figure>{drawing}<figcaption>{escape(caption)}</figcaption></figure>")
     rows = newest[:MOST_ROWS]

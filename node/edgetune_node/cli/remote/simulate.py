@@ -31,7 +31,7 @@ from edgetune_node.operator import (
     takes_target,
 )
 from edgetune_node.terminal import InputLines, parse_seconds
-from edgetune_signal import SourceError, StreamSpec, open_source, read_recording
+from edgetune_signal import SourceError, StreamSpec, open_source
 from edgetune_signal.simulators import (
     ARMBAND_CHANNELS,
     ARMBAND_GESTURES,
@@ -39,7 +39,7 @@ from edgetune_signal.simulators import (
     ARMBAND_UNIT,
     BEARING_CONDITIONS,
 )
-from edgetune_signal.sources import SUFFIXES, Block, encode_block
+from edgetune_signal.sources import Block, encode_block, played_files, recorded_spec
 
 if TYPE_CHECKING:
     from edgetune_signal import Chunk, Source
@@ -299,24 +299,11 @@ def _spec(
     """Options first, then the asset in the configuration, then what the machine or the recording is by nature."""
     base = SPECS[machine]
     if replay is not None:
-        base = _recorded_spec(replay, base)
+        base = recorded_spec(str(replay), base)
     for section in target.settings.asset if target.settings else []:
         if section.id == target.asset:
             base = section.spec
     return StreamSpec(channels or base.channels, rate_hz or base.rate_hz, unit or base.unit)
-
-
-def _recorded_spec(replay: Path, default: StreamSpec) -> StreamSpec:
-    files = [file for file in _recordings(replay) if file.suffix == ".npz"]
-    if not files:
-        return default
-    recording = read_recording(files[0])
-    return StreamSpec(recording.samples.shape[0], recording.rate_hz, recording.unit or default.unit)
-
-
-def _recordings(replay: Path) -> list[Path]:
-    candidates = sorted(replay.iterdir()) if replay.is_dir() else [replay]
-    return [file for file in candidates if file.suffix in SUFFIXES and file.is_file()]
 
 
 def _open(
@@ -326,7 +313,7 @@ def _open(
         conditions: tuple[str, ...] = BEARING_CONDITIONS if machine == "bearing" else ARMBAND_GESTURES
         start = conditions[0]
     else:
-        conditions = tuple(file.stem for file in _recordings(replay))
+        conditions = tuple(file.stem for file in played_files(str(replay)))
         start = "normal" if "normal" in conditions else next(iter(conditions), "")
     if condition is not None:
         try:

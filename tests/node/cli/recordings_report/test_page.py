@@ -157,7 +157,7 @@ def test_ten_thousand_recordings_make_no_larger_a_page_than_some(
 ) -> None:
     some = recording("a", seconds=1)
     drawn: list[Path] = []
-    monkeypatch.setattr(recordings_page, "read_recording", lambda path: drawn.append(path) or some)
+    monkeypatch.setattr(recordings_page, "read_found", lambda path: drawn.append(path) or some)
     monkeypatch.setattr(recordings_page, "picture", lambda *_: ("", ""))
     sizes = []
     for count in (600, 10_000):

@@ -1,0 +1,246 @@
+"""``edgetune import``: files of loggers and measuring programs become recordings; ``edgetune export``: and back."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path  # noqa: TC003 - typer reads it
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from edgetune_node.terminal import json_errors, open_bar, print_json
+from edgetune_signal import RecordingError, read_recording
+from edgetune_signal.files import (
+    ANY_LABEL,
+    Imported,
+    ImportOptions,
+    Labels,
+    ReadOptions,
+    Refusal,
+    import_file,
+    plan_labels,
+    recording_names,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from edgetune_signal import Recording
+
+FAILED = 1
+EXPORT_ROWS = 65_536
+
+
+def import_files(
+    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Files, or folders of them.")],
+    *,
+    out: Annotated[Path | None, typer.Option(help="Folder for the recordings; needed without --dry-run.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be made of what, and write nothing.")
+    ] = False,
+    label: Annotated[str | None, typer.Option(help="Class of all of them.")] = None,
+    label_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="folder|name|column[:NAME]", help="Where the class of each is from; a column cuts a file."
+        ),
+    ] = None,
+    pattern: Annotated[
+        str | None, typer.Option(help="How names are made, as {label}_{condition}_{skip} or {subject}-{label}.")
+    ] = None,
+    table: Annotated[Path | None, typer.Option(help="Text file with columns file, label, condition, subject.")] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Channels: names, or numbers from 1, as accX,accY or 2,3.")
+    ] = None,
+    rate_hz: Annotated[float | None, typer.Option(help="Samples per second, where a file does not say it.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of a sample, where a file does not say it.")] = None,
+    variable: Annotated[
+        str | None, typer.Option(help="Which variable, data set, group or stream of a file that holds several.")
+    ] = None,
+    full_scale: Annotated[float | None, typer.Option(help="Value of the largest sample of WAV and FLAC.")] = None,
+    channel_key: Annotated[str, typer.Option(help="Accelerometer of the CWRU data: DE, FE or BA.")] = "DE",
+    condition_from: Annotated[Literal["folder"] | None, typer.Option(help="Where the condition is from.")] = None,
+    sensor: Annotated[str, typer.Option(help="What recorded them.")] = "",
+    subject: Annotated[str, typer.Option(help="Person or machine.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Make recordings of files that other programs wrote.
+
+    What a file says of itself is used: rate, unit, names, start, classes. A time column gives the rate and is no
+    channel. Where values are missing the signal is cut. A file that cannot be read is named with its reason; the others
+    are imported.
+    """
+    with json_errors(wanted=as_json):
+        if out is None and not dry_run:
+            raise RecordingError("--out is missing: name a folder for the recordings, or give --dry-run")
+        place, _, column = (label_from or "").partition(":")
+        if place not in {"", "folder", "name", "column"} or (column and place != "column"):
+            raise RecordingError(f"--label-from {label_from}: give folder, name, column or column:NAME")
+        options = ImportOptions(
+            read=ReadOptions(
+                columns=tuple(each.strip() for each in columns.split(",") if each.strip()) if columns else (),
+                rate_hz=rate_hz,
+                unit=unit,
+                label_column=(column or ANY_LABEL) if place == "column" else None,
+                variable=variable,
+                full_scale=full_scale,
+                channel_key=channel_key,
+            ),
+            label=label,
+            label_from="folder" if place == "folder" else "name" if place == "name" else None,
+            pattern=pattern,
+            condition_from=condition_from,
+            table=table,
+            sensor=sensor,
+            subject=subject,
+        )
+        planned = plan_labels(sources, options)
+        if out is not None and not dry_run:
+            try:
+                out.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise RecordingError(f"--out {out}: {error.strerror}: choose another folder") from error
+        console = Console(stderr=as_json)
+        made, refused = _import_all(planned, None if dry_run else out, options, console)
+    if label is not None and place:
+        typer.echo(f"edgetune: --label {label} wins over --label-from {label_from}", err=True)
+    if as_json:
+        print_json(_content(made, refused))
+    else:
+        _print(console, made, refused, dry_run=dry_run)
+    if refused:
+        raise typer.Exit(FAILED)
+
+
+def _import_all(
+    planned: Mapping[Path, Labels], out: Path | None, options: ImportOptions, console: Console
+) -> tuple[list[Imported], list[Refusal]]:
+    """Import one file after the other; a class's takes are counted so that the last of three is held out whole."""
+    made: list[Imported] = []
+    refused: list[Refusal] = []
+    names = recording_names(list(planned))
+    takes = Counter(options.label or labels.label for labels in planned.values())
+    seen: Counter[str | None] = Counter()
+    with open_bar(console, "import") as show:
+        for number, (path, labels) in enumerate(planned.items()):
+            class_ = options.label or labels.label
+
+            def progress(share: float, number: int = number, path: Path = path) -> None:
+                show(100 * (number + share) / len(planned), path.name)
+
+            progress(0.0)
+            try:
+                made += import_file(
+                    path,
+                    labels,
+                    out,
+                    options,
+                    name=names[path],
+                    take=seen[class_],
+                    takes=takes[class_],
+                    on_progress=progress,
+                )
+            except RecordingError as error:
+                refused.append(Refusal.of(path, error))
+            seen[class_] += 1
+        show(100.0, "")
+    return made, refused
+
+
+def _content(made: Sequence[Imported], refused: Sequence[Refusal]) -> dict[str, Any]:
+    return {
+        "recordings": [
+            {
+                **asdict(each),
+                "source": str(each.source),
+                "channels": len(each.channel_names),
+            }
+            for each in made
+        ],
+        "refused": [{**asdict(each), "file": str(each.file)} for each in refused],
+    }
+
+
+def _print(console: Console, made: Sequence[Imported], refused: Sequence[Refusal], *, dry_run: bool) -> None:
+    if made:
+        table = Table()
+        for heading in ("recording", "class", "channels", "Hz", "unit", "samples", "gaps", "not channels"):
+            table.add_column(heading)
+        for each in made:
+            others = ", ".join(f"{use.name}: {use.use}" for use in each.columns if use.use != "channel")
+            rate = f"{each.rate_hz:g} ({each.rate_from})"
+            channels = f"{len(each.channel_names)}: {', '.join(each.channel_names)}"
+            row = (each.name, each.label, channels, rate, each.unit, str(each.samples), str(each.gaps), others)
+            table.add_row(*map(escape, row))
+        console.print(table)
+    for refusal in refused:
+        typer.echo(f"{refusal.file}: {refusal.reason}: {refusal.advice}", err=True)
+    done = "would be made" if dry_run else "made"
+    typer.echo(f"{len(made)} recordings {done}, {len(refused)} files refused")
+
+
+def export_recording(
+    recording: Annotated[Path, typer.Argument(metavar="RECORDING", help="A recording, .npz.")],
+    *,
+    file_format: Annotated[Literal["csv", "wav", "mat"], typer.Option("--format", help="Kind of the file.")] = "csv",
+    out: Annotated[Path | None, typer.Option(help="The file. (default: beside the recording)")] = None,
+) -> None:
+    """Write a recording as a file that other programs read; `edgetune import` reads it back."""
+    found = read_recording(recording)
+    target = out or recording.with_suffix(f".{file_format}")
+    if target.exists():
+        raise RecordingError(f"{target} is there already: choose another --out, or remove it")
+    temporary = target.with_name(f"{target.name}.part")
+    writers: dict[str, Callable[[Path, Recording], str]] = {"csv": _to_csv, "wav": _to_wav, "mat": _to_mat}
+    try:
+        told = writers[file_format](temporary, found)
+        temporary.replace(target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RecordingError(f"{target} cannot be written: {error.strerror}: choose another --out") from error
+    typer.echo(f"{target}{told}")
+
+
+def _to_csv(path: Path, recording: Recording) -> str:
+    names = [
+        f"ch{number + 1}{f' [{recording.unit}]' if recording.unit else ''}" for number in range(len(recording.samples))
+    ]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        file.write(f"# Sample Rate = {recording.rate_hz!r} Hz\n# Label = {recording.label}\n")
+        writer.writerow(names)
+        for start in range(0, recording.samples.shape[1], EXPORT_ROWS):
+            np.savetxt(file, recording.samples[:, start : start + EXPORT_ROWS].T, fmt="%.9g", delimiter=",")
+    return ""
+
+
+def _to_wav(path: Path, recording: Recording) -> str:
+    from scipy.io import wavfile  # scipy costs 75 MiB: only who writes these files pays
+
+    if recording.rate_hz != round(recording.rate_hz):
+        raise RecordingError(
+            f"{path.stem}: WAV knows whole rates only, not {recording.rate_hz:g} Hz: choose csv or mat"
+        )
+    wavfile.write(path, round(recording.rate_hz), np.ascontiguousarray(recording.samples.T))
+    return ": floating point; import it with --full-scale 1" + (f" --unit {recording.unit}" if recording.unit else "")
+
+
+def _to_mat(path: Path, recording: Recording) -> str:
+    from scipy.io import savemat
+
+    content = {
+        "samples": recording.samples,
+        "fs": recording.rate_hz,
+        "unit": recording.unit,
+        "label": recording.label,
+        **({"rpm": recording.shaft_rpm} if recording.shaft_rpm is not None else {}),
+    }
+    with path.open("wb") as file:
+        savemat(file, content)
+    return ""

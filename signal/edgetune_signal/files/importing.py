@@ -1,0 +1,380 @@
+"""Turns files of other programs into recordings; a file is imported whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+
+from edgetune_signal.errors import RecordingError
+from edgetune_signal.files.pieces import pieces
+from edgetune_signal.files.registry import find_files, open_file
+from edgetune_signal.files.signal_file import ColumnUse, ReadOptions
+from edgetune_signal.recordings import Recording, held_out_start, write_recording
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from edgetune_signal.files.pieces import Piece
+
+MAX_TABLE_BYTES: Final = 1 << 26
+SECOND_NS: Final = 10**9
+MIN_SAMPLES: Final = 16
+"""Samples of a piece at least; a shorter one between two gaps is left out, and its samples are counted as missing."""
+_FIELD: Final = re.compile(r"\{(label|condition|subject|skip)\}")
+_LINE: Final = re.compile(r"\bline (\d+)")
+LabelFrom = Literal["folder", "name"]
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What is known of a file besides its samples; None where nothing is."""
+
+    label: str | None = None
+    condition: str = ""
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """How files are imported.
+
+    Attributes
+    ----------
+    read
+        What a person says of the files.
+    label
+        Class of all of them; it wins over a column of labels.
+    label_from
+        Where else a class is from: the folder's name, or the file's name; ``read.label_column`` names a column.
+    pattern
+        How names are made, with ``{label}``, ``{condition}``, ``{subject}`` and ``{skip}``, as ``{label}_{condition}``;
+        by default a name is a label, without a number at its end.
+    condition_from
+        ``folder`` where the folder's name is the condition.
+    table
+        A text file with columns ``file`` and ``label``, and optionally ``condition`` and ``subject``.
+    sensor, subject
+        Of all recordings.
+    """
+
+    read: ReadOptions = field(default_factory=ReadOptions)
+    label: str | None = None
+    label_from: LabelFrom | None = None
+    pattern: str | None = None
+    condition_from: Literal["folder"] | None = None
+    table: Path | None = None
+    sensor: str = ""
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A recording that was made, or would be.
+
+    Attributes
+    ----------
+    name
+        Stem of its file; where the signal has gaps or is long, of its files without their number.
+    source
+        The file that it is from.
+    samples
+        Instants from the first to the last, missing ones included.
+    gaps
+        Places where samples are missing.
+    files
+        Names of the files; empty in a dry run.
+    columns
+        What was made of each column.
+    """
+
+    name: str
+    source: Path
+    rate_hz: float
+    rate_from: str
+    channel_names: tuple[str, ...]
+    samples: int
+    unit: str
+    label: str
+    condition: str
+    gaps: int
+    jitter_s: float | None
+    files: tuple[str, ...]
+    columns: tuple[ColumnUse, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A file that was not imported, and why."""
+
+    file: Path
+    line: int | None
+    reason: str
+    advice: str
+
+    @classmethod
+    def of(cls, path: Path, error: RecordingError) -> Refusal:
+        """Return what an error says: all before its last colon is the reason, the rest what to do."""
+        text = str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")
+        reason, _, advice = text.rpartition(": ")
+        found = _LINE.search(text)
+        return cls(path, int(found[1]) if found else None, reason or text, advice if reason else "")
+
+
+def plan_labels(places: Sequence[Path], options: ImportOptions) -> dict[Path, Labels]:
+    """Return the files to import, and what their names, folders or a table say of them.
+
+    Raises
+    ------
+    RecordingError
+        A place is not there, a pattern fits no name, or the table names files that are not there.
+    """
+    if options.table is not None:
+        return _table(options.table, places)
+    return {path: _labels(path, options) for path in find_files(places)}
+
+
+def import_file(
+    path: Path,
+    labels: Labels,
+    out: Path | None,
+    options: ImportOptions,
+    *,
+    name: str,
+    take: int = 0,
+    takes: int = 1,
+    on_progress: Callable[[float], None] = lambda _: None,
+) -> list[Imported]:
+    """Import a file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    labels
+        What is known of it, as `plan_labels` returns it.
+    out
+        Folder for the recordings; None makes none.
+    options
+        How it is read.
+    name
+        Stem of the recordings' files.
+    take, takes
+        Which take of its class this is, from 0, and how many there are; `held_out_start` takes them.
+    on_progress
+        Called with the share of the file that has been read, where that is known.
+
+    Returns
+    -------
+    list of Imported
+        One, or one for each stretch of a label where a column labels the rows.
+
+    Raises
+    ------
+    RecordingError
+        It cannot be read or written, says no rate, has no label, or a recording of that name is there already. Nothing
+        of it is left in ``out``.
+    """
+    file = open_file(path, options.read)
+    info = file.info
+    if info.rate_hz is None:
+        raise RecordingError(f"{path}: does not say its rate: give it (--rate-hz)")
+    by_column = options.read.label_column is not None and options.label is None
+    fixed = options.label or labels.label or info.label
+    if fixed is None and not by_column:
+        raise RecordingError(f"{path}: nothing says its class: give --label, --label-from or --table")
+    made: list[Imported] = []
+    writer = _Writer(path, out, (take, takes), info.time_ns)
+    try:
+        for number, (label, parts) in enumerate(_by_label(pieces(file), fixed)):
+            stem = f"{name}-{number:03d}" if by_column else name
+            base = Recording(
+                np.zeros((1, 1), np.float32),
+                info.rate_hz,
+                label,
+                unit=info.unit,
+                sensor=options.sensor or info.sensor,
+                subject=options.subject or labels.subject,
+                condition=labels.condition or (f"{info.shaft_rpm:g}rpm" if info.shaft_rpm is not None else ""),
+                group=stem,
+                shaft_rpm=info.shaft_rpm,
+            )
+            first = last = gaps = count = 0
+            for count, piece in enumerate(parts):
+                first = piece.start if count == 0 else first
+                last = piece.start + piece.samples.shape[1]
+                gaps += count > 0 and piece.gap
+                on_progress(float(getattr(file, "fraction", 0.0)))
+                writer.add(piece, base, stem)
+            made.append(
+                Imported(
+                    name=stem,
+                    source=path,
+                    rate_hz=info.rate_hz,
+                    rate_from=info.rate_from,
+                    channel_names=info.names,
+                    samples=last - first,
+                    unit=info.unit,
+                    label=label,
+                    condition=base.condition,
+                    gaps=gaps,
+                    jitter_s=info.jitter_s,
+                    files=writer.finish(),
+                    columns=info.columns,
+                )
+            )
+    except BaseException:
+        writer.undo()
+        raise
+    if not made:
+        raise RecordingError(f"{path}: holds no samples: is it the right file?")
+    return made
+
+
+def recording_names(paths: Sequence[Path]) -> dict[Path, str]:
+    """Return a stem for each file's recordings: its own, with as many folders before it as make it unique."""
+    names: dict[Path, str] = {}
+    depth = dict.fromkeys(paths, 1)
+    while True:
+        names = {path: _name(path, depth[path]) for path in paths}
+        twice = {name for name in names.values() if sum(name == other for other in names.values()) > 1}
+        deeper = [path for path in paths if names[path] in twice and depth[path] < len(path.parts)]
+        if not twice or not deeper:
+            break
+        for path in deeper:
+            depth[path] += 1
+    seen: dict[str, int] = {}
+    for path, name in names.items():  # two suffixes of one stem
+        seen[name] = seen.get(name, 0) + 1
+        if seen[name] > 1:
+            names[path] = f"{name}-{seen[name]}"
+    return names
+
+
+def _name(path: Path, depth: int) -> str:
+    stem = path.name if path.suffix[1:].isdecimal() else path.name.split(".")[0] or path.name
+    parts = [*path.parts[-depth:-1], stem]
+    return re.sub(r"[^A-Za-z0-9_.+-]", "_", "-".join(parts)).lstrip(".-_") or "recording"
+
+
+def _labels(path: Path, options: ImportOptions) -> Labels:
+    found = Labels(condition=path.parent.name if options.condition_from == "folder" else "")
+    if options.pattern is not None:
+        return _by_pattern(path, options.pattern, found)
+    if options.label_from == "folder":
+        return replace(found, label=path.parent.name)
+    if options.label_from == "name":
+        return replace(found, label=re.sub(r"[_\-. ]*\d+$", "", path.name.split(".")[0]) or path.name.split(".")[0])
+    return found
+
+
+def _by_pattern(path: Path, pattern: str, found: Labels) -> Labels:
+    parts = _FIELD.split(pattern)
+    fields = parts[1::2]
+    if len(set(fields) - {"skip"}) != len([each for each in fields if each != "skip"]) or not fields:
+        raise RecordingError(f"--pattern {pattern}: each of {{label}}, {{condition}}, {{subject}} may stand in it once")
+    groups = [rf"(?P<{each}>.+?)" if each != "skip" else ".+?" for each in fields]
+    expression = "".join(re.escape(text) + group for text, group in zip(parts[::2], [*groups, ""], strict=True))
+    stem = path.name.split(".")[0]
+    match = re.fullmatch(expression, stem)
+    if match is None:
+        raise RecordingError(f"{path}: its name {stem!r} does not fit --pattern {pattern}: change the pattern")
+    told = match.groupdict()
+    return Labels(told.get("label"), told.get("condition", found.condition), told.get("subject", found.subject))
+
+
+def _table(table: Path, places: Sequence[Path]) -> dict[Path, Labels]:
+    try:
+        if table.stat().st_size > MAX_TABLE_BYTES:
+            raise RecordingError(f"{table}: is larger than {MAX_TABLE_BYTES} bytes: is it the table of labels?")
+        text = table.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordingError(f"{table}: cannot be read: {error}") from error
+    separator = ";" if text.partition("\n")[0].count(";") > text.partition("\n")[0].count(",") else ","
+    rows = list(csv.DictReader(text.splitlines(), delimiter=separator))
+    if not rows or not {"file", "label"} <= {str(key).strip() for key in rows[0]}:
+        raise RecordingError(f"{table}: has no columns file and label: put them into its first line")
+    roots = [place for place in places if place.is_dir()] or [table.parent]
+    found: dict[Path, Labels] = {}
+    for number, row in enumerate(rows, start=2):
+        said = {str(key).strip(): str(value or "").strip() for key, value in row.items()}
+        there = next((root / said["file"] for root in roots if (root / said["file"]).is_file()), None)
+        if there is None:
+            raise RecordingError(
+                f"{table}: line {number} names {said['file']!r}, which is not in {roots[0]}: correct it"
+            )
+        if not said["label"]:
+            raise RecordingError(f"{table}: line {number} has no label: give one")
+        found[there] = Labels(said["label"], said.get("condition", ""), said.get("subject", ""))
+    return found
+
+
+def _by_label(found: Iterator[Piece], fixed: str | None) -> Iterator[tuple[str, Iterator[Piece]]]:
+    """Return pieces by stretches of one label; each must be used up before the next is asked for."""
+    pending: list[Piece] = []
+
+    def stretch(first: Piece) -> Iterator[Piece]:
+        yield first
+        for piece in found:
+            if fixed is None and piece.label != first.label:
+                pending.append(piece)
+                return
+            yield piece
+
+    start = next(found, None)
+    while start is not None:
+        yield fixed or start.label or "unlabelled", stretch(start)
+        start = pending.pop() if pending else next(found, None)
+
+
+class _Writer:
+    """Write the pieces of a file's stretches; the first waits for a second, which decides on its name."""
+
+    def __init__(self, source: Path, out: Path | None, take: tuple[int, int], time_ns: int) -> None:
+        self._source = source
+        self._out = out
+        self._take = take
+        self._time_ns = time_ns
+        self._all: list[Path] = []
+        self._stretch: list[Path] = []
+        self._waiting: tuple[Recording, str] | None = None
+
+    def add(self, piece: Piece, base: Recording, stem: str) -> None:
+        """Take a piece of the present stretch."""
+        n = piece.samples.shape[1]
+        if self._out is None or n < MIN_SAMPLES:
+            return
+        time_ns = self._time_ns + round(piece.start / base.rate_hz * SECOND_NS) if self._time_ns else 0
+        held_out_from = held_out_start(n, *self._take)
+        recording = replace(base, samples=piece.samples, time_ns=time_ns, held_out_from=held_out_from)
+        if self._waiting is not None:
+            self._put(self._waiting[0], f"{stem}.part{len(self._stretch):04d}")
+        self._waiting = recording, stem
+
+    def finish(self) -> tuple[str, ...]:
+        """Write what waits; return the names of the stretch's files."""
+        if self._waiting is not None:
+            recording, stem = self._waiting
+            self._put(recording, f"{stem}.part{len(self._stretch):04d}" if self._stretch else stem)
+        names = tuple(path.name for path in self._stretch)
+        self._stretch, self._waiting = [], None
+        return names
+
+    def undo(self) -> None:
+        """Remove everything that was written."""
+        for path in self._all:
+            path.unlink(missing_ok=True)
+
+    def _put(self, recording: Recording, stem: str) -> None:
+        if self._out is None:
+            return
+        path = self._out / f"{stem}.npz"
+        if path.exists():
+            raise RecordingError(f"{self._source}: {path} is there already: choose another folder, or remove it")
+        write_recording(path, recording)
+        self._all.append(path)
+        self._stretch.append(path)
