@@ -20,7 +20,8 @@ from edgetune_nas.bundle.read import Bundle, load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.search.run import search
 from edgetune_node.config.settings import AssetSection
-from edgetune_node.contract.messages import Classification, Fault
+from edgetune_node.contract.fault import Fault
+from edgetune_node.contract.messages import Classification
 from edgetune_node.contract.topics import Topics
 from edgetune_node.events.publisher import Publisher
 from edgetune_node.monitor.asset import Asset
@@ -37,6 +38,7 @@ SECTION = AssetSection(
     rate_hz=RATE,
     window={"length": 512, "hop": 512},
     machine={"bearing": "6205-2RS", "shaft_rpm": 1797},
+    alarm={"raise_after_s": 0.4, "clear_after_s": 0.4},
 )
 
 

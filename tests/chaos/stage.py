@@ -32,7 +32,7 @@ replay_per_second = 500
 id = "bearing"
 rate_hz = 12000
 classification_hz = 10
-alarm = {{ heartbeat_s = 3600 }}
+alarm = {{ heartbeat_s = 3600, raise_after_s = 0.4, clear_after_s = 0.4 }}
 source = {{ type = "simulated", condition = "normal", speed = 4, select_file = '{playing}' }}
 [[asset]]
 id = "press"

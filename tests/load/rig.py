@@ -108,6 +108,7 @@ rate_hz = {self.rate_hz}
 vibration_s = {vibration_s}
 machine = {{ bearing = "6205-2RS", shaft_rpm = 1797.0, group = 2, support = "rigid" }}
 window = {{ length = {LENGTH}, hop = {LENGTH} }}
+alarm = {{ raise_after_s = 0.4, clear_after_s = 0.4 }}
 source = {{ type = "simulated", condition = "normal", speed = {speed}, {source}seed = {seed} }}
 """
 

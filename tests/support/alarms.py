@@ -1,4 +1,4 @@
-"""An alarm of three votes in five, and a second for each of its windows."""
+"""An alarm that raises and clears after five seconds, with a window each second."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from edgetune_node.config.settings import AlarmSection
-from edgetune_node.monitor.alarm import Alarm, AlarmState
+from edgetune_node.monitor.alarm import Alarm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from edgetune_node.monitor.alarm_state import AlarmChange, AlarmState
+
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
-THREE_OF_FIVE = AlarmSection(votes=3, window=5, clear_votes=2)
+FIVE_SECONDS = AlarmSection(raise_after_s=5, clear_after_s=5)
 
 
-def at(second: int) -> datetime:
+def at(second: float) -> datetime:
     return START + timedelta(seconds=second)
 
 
@@ -25,9 +27,17 @@ def numbered() -> Callable[[], str]:
     return lambda: f"e{next(count)}"
 
 
-def alarm_of(settings: AlarmSection = THREE_OF_FIVE, restored: AlarmState | None = None) -> Alarm:
-    return Alarm(settings, "normal", numbered(), restored)
+def alarm_of(settings: AlarmSection = FIVE_SECONDS, restored: AlarmState | None = None, hop_s: float = 1.0) -> Alarm:
+    return Alarm(settings, "normal", numbered(), restored, hop_s=hop_s)
 
 
-def play(alarm: Alarm, classes: Iterable[str], confidence: float = 0.9) -> list[AlarmState]:
-    return [state for second, class_ in enumerate(classes) for state in alarm.observe(class_, confidence, at(second))]
+def changes(
+    alarm: Alarm, classes: Iterable[str], confidence: float = 0.9, *, start_s: float = 0.0, step_s: float = 1.0
+) -> list[AlarmChange]:
+    """Play one window every ``step_s``; return what the alarm would publish."""
+    found = [alarm.observe(class_, confidence, at(start_s + number * step_s)) for number, class_ in enumerate(classes)]
+    return [change for change in found if change is not None]
+
+
+def play(alarm: Alarm, classes: Iterable[str], confidence: float = 0.9, *, start_s: float = 0.0) -> list[AlarmState]:
+    return [change.state for change in changes(alarm, classes, confidence, start_s=start_s)]

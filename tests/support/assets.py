@@ -9,6 +9,7 @@ BEARING = """
 [[asset]]
 id = "bearing"
 rate_hz = 12000
+alarm = {{ raise_after_s = 0.4, clear_after_s = 0.4 }}
 [asset.source]
 type = "simulated"
 condition = "normal"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +16,11 @@ from edgetune_node.calibration import inputs as cal
 from edgetune_node.calibration.job import Calibration
 from edgetune_node.contract.commands import Recalibrate, Record
 from edgetune_node.events.effects import CancelSearch, Install, StartSearch
+from edgetune_node.events.events import ModelReady, RecordingSaved
 from edgetune_signal import Chunk, StreamSpec
+
+if TYPE_CHECKING:
+    from edgetune_node.contract.messages import CalibrationStatus
 
 SPEC = StreamSpec(channels=1, rate_hz=100.0, unit="g")
 BUDGET = Budget(ram_bytes=4096, flash_bytes=32_768, macs=1_000_000, search_seconds=60.0)
@@ -100,6 +105,15 @@ def start_search(*classes: str, budget: Budget = BUDGET) -> StartSearch:
     return StartSearch("bearing1", "j1", classes, budget)
 
 
+def saved(path: str = "/r.npz", *, error: str | None = None) -> RecordingSaved:
+    return RecordingSaved("bearing1", "j1", None if error else Path(path), error)
+
+
+def deployed(*, error: str | None = None) -> ModelReady:
+    bundle: Any = None if error else SimpleNamespace(card=card())
+    return ModelReady("bearing1", "j1", bundle, None, error)
+
+
 @dataclass
 class Job:
     """A calibration with a clock in hand, which notes what it wants."""
@@ -138,14 +152,14 @@ class Job:
         """Continue, record and save one take."""
         self.tell(cal.ContinueRequested())
         self.stream(2.0)
-        return self.tell(cal.TakeSaved(Path(f"/recordings/{self.sequence}.npz")))
+        return self.tell(saved(f"/recordings/{self.sequence}.npz"))
 
     @property
     def phase(self) -> str:
         return self.calibration.phase
 
     @property
-    def view(self) -> dict[str, Any]:
+    def view(self) -> CalibrationStatus:
         return self.calibration.view(self.now)
 
     @property

@@ -96,7 +96,7 @@ class Bench:
             "rate_hz": RATE,
             "task": task,
             "window": {"length": 64, "hop": 64},
-            "alarm": {"votes": 3, "window": 4, "clear_votes": 2},
+            "alarm": {"raise_after_s": 0.3, "clear_after_s": 0.3},
             **asset,
         }
         settings = Settings(node={"id": "n"}, mqtt=mqtt or {}, asset=[{"id": name, **section} for name in assets])

@@ -7,12 +7,14 @@ import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from edgetune_node.contract.messages import CalibrationStatus, Info, Message, Model, Response, State, Status
+from edgetune_node.contract.messages import CalibrationStatus, Info, Model, Response, State, Status
 from edgetune_node.contract.parts import AssetInfo
 from edgetune_node.operator.job import FollowedJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from edgetune_node.contract.message import Message
 
 ASSET = "press"
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)

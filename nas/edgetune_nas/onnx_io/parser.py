@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from edgetune_nas.onnx_io.protobuf import Field, WireError, read_message
+from edgetune_nas.onnx_io.protobuf import Field, WireError, read_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,16 +117,16 @@ def read_graph(data: bytes) -> Graph:
         When it is no protobuf, or has another opset, data in another file, subgraphs, functions, metadata, constants
         whose bytes do not fit their shape or are not finite, or anything else that edgetune does not write.
     """
-    model = read_message(memoryview(data), "model", _MODEL)
+    model = read_fields(memoryview(data), "model", _MODEL)
     for name, wanted in (("ir_version", IR_VERSION), ("producer_name", PRODUCER)):
         found = _only(model, "model", name)
         if found != wanted:
             raise WireError(f"model.{name} is {found!r}, edgetune writes {wanted!r}")
-    sets = [read_message(each, "opset_import", _OPERATOR_SET) for each in model["opset_import"]]
+    sets = [read_fields(each, "opset_import", _OPERATOR_SET) for each in model["opset_import"]]
     found_sets = [(*each["domain"], *each["version"]) for each in sets]
     if found_sets not in ([("", OPSET)], [(OPSET,)]):
         raise WireError(f"the operator sets are {found_sets}, edgetune writes the standard set {OPSET} alone")
-    graph = read_message(_only(model, "model", "graph"), "graph", _GRAPH)
+    graph = read_fields(_only(model, "model", "graph"), "graph", _GRAPH)
     constants = [_tensor(each) for each in graph["initializer"]]
     return Graph(
         nodes=tuple(_node(each) for each in graph["node"]),
@@ -164,7 +164,7 @@ def _named(tensors: list[tuple[str, GraphTensor]], what: str) -> dict[str, Graph
 
 
 def _node(data: memoryview) -> GraphNode:
-    message = read_message(data, "node", _NODE)
+    message = read_fields(data, "node", _NODE)
     name = _name(message, "node")
     where = f"node {name}"
     if len(message["output"]) != 1:
@@ -181,7 +181,7 @@ def _node(data: memoryview) -> GraphNode:
 
 
 def _attribute(data: memoryview, where: str) -> tuple[str, Attribute]:
-    message = read_message(data, f"attribute of {where}", _ATTRIBUTE)
+    message = read_fields(data, f"attribute of {where}", _ATTRIBUTE)
     name, kind = _name(message, f"attribute of {where}"), _only(message, where, "type")
     single, many = message["i"], message["ints"]
     if kind not in (_INTEGER, _INTEGERS) or bool(single) != (kind == _INTEGER) or (many and kind == _INTEGER):
@@ -192,7 +192,7 @@ def _attribute(data: memoryview, where: str) -> tuple[str, Attribute]:
 
 
 def _tensor(data: memoryview) -> tuple[str, GraphTensor, tuple[int, int] | None]:
-    message = read_message(data, "constant", _TENSOR)
+    message = read_fields(data, "constant", _TENSOR)
     name = _name(message, "constant")
     where = f"constant {name}"
     kind, shape = _only(message, where, "data_type"), tuple(message["dims"])
@@ -218,18 +218,18 @@ def _tensor(data: memoryview) -> tuple[str, GraphTensor, tuple[int, int] | None]
 
 
 def _value(data: memoryview, what: str) -> tuple[str, GraphTensor]:
-    message = read_message(data, what, _VALUE)
+    message = read_fields(data, what, _VALUE)
     name = _name(message, what)
     where = f"{what} {name}"
-    kind = read_message(_only(message, where, "type"), where, _TYPE)
-    tensor = read_message(_only(kind, where, "tensor_type"), where, _TENSOR_TYPE)
-    shape = read_message(_only(tensor, where, "shape"), where, _SHAPE)
+    kind = read_fields(_only(message, where, "type"), where, _TYPE)
+    tensor = read_fields(_only(kind, where, "tensor_type"), where, _TENSOR_TYPE)
+    shape = read_fields(_only(tensor, where, "shape"), where, _SHAPE)
     sizes = [_dimension(each, where) for each in shape["dim"]]
     return name, GraphTensor(_without_batch(sizes, where), _only(tensor, where, "elem_type"))
 
 
 def _dimension(data: memoryview, where: str) -> int | str:
-    message = read_message(data, f"shape of {where}", _DIMENSION)
+    message = read_fields(data, f"shape of {where}", _DIMENSION)
     found: list[int | str] = [*message["dim_value"], *message["dim_param"]]
     if len(found) != 1:
         raise WireError(f"shape of {where} has an axis without one size")

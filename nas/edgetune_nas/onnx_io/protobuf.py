@@ -35,7 +35,7 @@ class Field:
     repeated: bool = False
 
 
-def read_message(data: memoryview, what: str, schema: Mapping[int, Field]) -> dict[str, list[Any]]:
+def read_fields(data: memoryview, what: str, schema: Mapping[int, Field]) -> dict[str, list[Any]]:
     """Values of every field by its name, in order of occurrence; an empty list where it does not occur.
 
     Parameters

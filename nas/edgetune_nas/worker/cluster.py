@@ -98,8 +98,8 @@ class Cluster(Evaluators):
             raise NasError(
                 f"the cluster at {self._address} has no worker; start one on each machine: dask worker {self._address}"
             ) from error
-        here = versions()
-        found = {"the scheduler": self._scheduler_versions(), **self._client.run(versions, on_error="return")}
+        here = pinned_versions()
+        found = {"the scheduler": self._scheduler_versions(), **self._client.run(pinned_versions, on_error="return")}
         for place, there in found.items():
             if isinstance(there, BaseException):
                 raise NasError(
@@ -171,7 +171,7 @@ class Cluster(Evaluators):
         )
 
 
-def versions() -> dict[str, str | None]:
+def pinned_versions() -> dict[str, str | None]:
     """Return the versions here of what must be the same everywhere; None of what is not installed."""
     found: dict[str, str | None] = {"python": ".".join(platform.python_version_tuple()[:2])}
     for name in PACKAGES:

@@ -12,6 +12,7 @@ import pickle
 import signal
 import threading
 import time
+from abc import ABC, abstractmethod
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -62,7 +63,7 @@ def evaluators(workers: int, cluster: str | None, log: Callable[[str], object]) 
         opened.close()
 
 
-class Evaluators(Executor):
+class Evaluators(Executor, ABC):
     """An executor that knows how much faster it is than one process.
 
     Attributes
@@ -82,9 +83,9 @@ class Evaluators(Executor):
         """Seconds of all evaluations over the seconds that they took together; None before the first."""
         return round(self._busy_s / self._waited_s, 2) if self._waited_s else None
 
+    @abstractmethod
     def close(self) -> None:
         """Let go of the workers."""
-        raise NotImplementedError
 
     def _open(self) -> Future[Any]:
         """Return a future that counts as pending until it is done."""

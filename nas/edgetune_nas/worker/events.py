@@ -90,9 +90,11 @@ def read_event(line: str) -> SearchEvent | None:
     try:
         return _EVENT.validate_python(said)
     except ValidationError as error:
-        return SearchFailed(error=MALFORMED, message=f"the search said something not understood: {describe(error)}")
+        return SearchFailed(
+            error=MALFORMED, message=f"the search said something not understood: {list_problems(error)}"
+        )
 
 
-def describe(error: ValidationError) -> str:
+def list_problems(error: ValidationError) -> str:
     """Return every problem that a validation found, each with the name of its field."""
     return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())

@@ -1,2 +1,2 @@
 from .job import Calibration as Calibration
-from .rules import check as check
+from .rules import reasons_against as reasons_against

@@ -1,4 +1,4 @@
-"""What a calibration job is told besides `SearchEvent`, and how it ends."""
+"""What a calibration job is told besides events of the node and of the search, and how it ends."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from edgetune_nas.worker import SearchEvent
-from edgetune_node.events import Effect
+from edgetune_node.events import Effect, ModelReady, RecordingSaved
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edgetune_signal import Chunk
 
 
@@ -43,49 +41,12 @@ class Samples:
 
 
 @dataclass(frozen=True, slots=True)
-class TakeSaved:
-    """The recording of the last `SaveRecording` is on disk."""
-
-    path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class SaveFailed:
-    """The recording of the last `SaveRecording` could not be written."""
-
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
 class SearchQueued:
     """Another asset's search is running; this one starts when that has ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Deployed:
-    """The new model is in use."""
-
-    model_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeployFailed:
-    """The new model could not be installed; the old one stays."""
-
-    error: str
-
-
 Input: TypeAlias = (
-    ContinueRequested
-    | CancelRequested
-    | Ticked
-    | Samples
-    | TakeSaved
-    | SaveFailed
-    | SearchQueued
-    | SearchEvent
-    | Deployed
-    | DeployFailed
+    ContinueRequested | CancelRequested | Ticked | Samples | RecordingSaved | SearchQueued | SearchEvent | ModelReady
 )
 
 

@@ -10,17 +10,15 @@ from edgetune_nas.worker import SearchDone, SearchFailed
 from edgetune_node.calibration.inputs import (
     CancelRequested,
     ContinueRequested,
-    Deployed,
-    DeployFailed,
     Finished,
     SearchQueued,
 )
 from edgetune_node.calibration.instructions import Situation, instruction
-from edgetune_node.calibration.rules import check, decide_deployment
+from edgetune_node.calibration.rules import decide_deployment, reasons_against
 from edgetune_node.calibration.takes import GuidedCollection
-from edgetune_node.contract import Recalibrate, Record
+from edgetune_node.contract import CalibrationStatus, Recalibrate, Record
 from edgetune_node.errors import Refused
-from edgetune_node.events import CancelSearch, Install, SaveRecording, StartSearch
+from edgetune_node.events import CancelSearch, Install, ModelReady, SaveRecording, StartSearch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -36,7 +34,6 @@ DEPLOY_S = 2.0
 """What installing a model is expected to take; only the percentage and the ETA use it."""
 COLLECTING = ("waiting", "countdown", "recording", "saving")
 ENDED = ("done", "failed", "cancelled")
-FIGURES = {"candidates", "rejected", "trained", "best_accuracy", "best_arena_bytes"}
 
 
 class Calibration:
@@ -71,6 +68,8 @@ class Calibration:
         So long a take waits for samples.
     collected
         Takes that were stored before a restart interrupted the job; None where it is new.
+    healthy_class
+        Class of which alone a health model is made; None where there is no such model.
     doubt
         Says why a take can hardly be what its label says; None where it can.
     now
@@ -102,6 +101,7 @@ class Calibration:
         take_timeout_s: float = 30.0,
         collected: tuple[Path, ...] | None = None,
         doubt: Callable[[Recording], str | None] = lambda _: None,
+        healthy_class: str | None = None,
         now: float,
     ) -> None:
         self.job = job
@@ -111,7 +111,7 @@ class Calibration:
         self._subject = subject
         self._current_model = current_model
         self._current_classes = tuple(current_classes)
-        self._problems = check(command, stored, spec=spec, window=window)
+        self._problems = reasons_against(command, stored, spec=spec, window=window, healthy_class=healthy_class)
         classes: tuple[str, ...]
         countdown_s: float | None
         if isinstance(command, Record):
@@ -173,26 +173,30 @@ class Calibration:
         elif self.phase in ENDED:
             raise Refused(f"the job has ended ({self.phase})")
 
-    def view(self, now: float) -> dict[str, Any]:
-        """Return the fields of `CalibrationStatus`, except those that every message has.
+    def view(self, now: float) -> CalibrationStatus:
+        """Return where the job stands; what is suggested is not in it.
 
         The ETA is the machine's own time; how long a person takes to get ready is not in it.
         """
-        collection = self._collection
+        collection, search = self._collection, self._progress
+        collects = self.phase in COLLECTING
         eta = self._eta(now)
-        fields: dict[str, Any] = {
-            "job": self.job,
-            "phase": self.phase,
-            "instruction": instruction(self.phase, self._scene(now)),
-            "percent": round(self._percent, 1),
-            "eta_s": None if eta is None else round(eta, 1),
-        }
-        if self.phase in COLLECTING:
-            fields |= {"class_": collection.class_, "take": collection.take + 1, "takes": collection.takes}
-        if self._progress is not None:
-            fields |= self._progress.model_dump(include=FIGURES)
-            fields["search_phase"] = self._progress.phase
-        return fields
+        return CalibrationStatus(
+            job=self.job,
+            phase=self.phase,
+            instruction=instruction(self.phase, self._scene(now)),
+            percent=round(self._percent, 1),
+            eta_s=None if eta is None else round(eta, 1),
+            class_=collection.class_ if collects else None,
+            take=collection.take + 1 if collects else None,
+            takes=collection.takes if collects else None,
+            search_phase=None if search is None else search.phase,
+            candidates=None if search is None else search.candidates,
+            rejected=None if search is None else search.rejected,
+            trained=None if search is None else search.trained,
+            best_accuracy=None if search is None else search.best_accuracy,
+            best_arena_bytes=None if search is None else search.best_arena_bytes,
+        )
 
     # ---- transitions -------------------------------------------------------------------------------------------
 
@@ -229,11 +233,11 @@ class Calibration:
                 outputs += self._searched(input_)
             case (("queued" | "searching"), SearchFailed()):
                 outputs += self._search_failed(input_)
-            case "deploying", Deployed(model_id):
-                self._current_model = model_id
-                outputs += self._finish("done", self._reason, deployed=True, model=model_id)
-            case "deploying", DeployFailed(error):
+            case "deploying", ModelReady(bundle=None, error=error):
                 outputs += self._finish("failed", f"the new model could not be put into use: {error}")
+            case "deploying", ModelReady(bundle=bundle) if bundle is not None:
+                self._current_model = bundle.card.id
+                outputs += self._finish("done", self._reason, deployed=True, model=bundle.card.id)
         return outputs
 
     def _collected(self) -> list[Output]:
@@ -268,6 +272,12 @@ class Calibration:
             "arena_bytes_deployed": card.cost.arena_bytes_deployed,
             "deployed": False,
         }
+        if card.kind == "health":
+            self._detail |= {
+                "kind": card.kind,
+                "false_alarms": card.metrics.false_alarms,
+                "supported_per_month": card.metrics.supported_per_month,
+            }
         if card.id == self._current_model:  # a restart came between putting it into use and saying so
             return self._finish("done", "the new model is in use", deployed=True)
         if not install:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from edgetune_node.calibration.inputs import ContinueRequested, Samples, SaveFailed, TakeSaved, Ticked
+from edgetune_node.calibration.inputs import ContinueRequested, Samples, Ticked
 from edgetune_node.calibration.take import Take
+from edgetune_node.events import RecordingSaved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,10 +171,10 @@ class GuidedCollection:
                 return self._take_in(input_, now)
             case "recording", Ticked():
                 self._watch(now)
-            case "saving", TakeSaved(path):
-                self._saved(path, now)
-            case "saving", SaveFailed(error):
+            case "saving", RecordingSaved(path=None, error=error):
                 self._fail(f"the recording could not be stored: {error}")
+            case "saving", RecordingSaved(path=path) if path is not None:
+                self._saved(path, now)
         return None
 
     def _prepare(self, now: float) -> None:

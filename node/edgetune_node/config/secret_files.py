@@ -25,6 +25,9 @@ def unreadable_secrets(folder: Path) -> list[str]:
         for path in sorted(folder.iterdir()):
             if not path.name.lower().startswith(VARIABLES.lower()):
                 continue
+            if path.is_fifo():
+                found.append(f"{path} is a pipe; write the secret into a file")
+                continue
             secret = read_small_file(path)
             if not secret.strip():
                 found.append(f"{path} is empty; write the secret into it, or remove it")

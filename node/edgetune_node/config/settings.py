@@ -12,7 +12,9 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
     PositiveInt,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     ValidationInfo,
@@ -28,20 +30,22 @@ from pydantic_settings import (
 )
 
 from edgetune_nas.card import Budget
+from edgetune_node.config.alarm_votes import convert_votes, refuse_votes
 from edgetune_node.config.host import read_host, where
 from edgetune_node.config.machine import MachineSection
+from edgetune_node.config.search import SearchSection
 from edgetune_node.config.secret_files import VARIABLES, secret_folders, unreadable_secrets
 from edgetune_node.config.small_files import read_small_file
-from edgetune_node.contract import problems
+from edgetune_node.contract import NODE_LEAVES, Severity, problems
 from edgetune_node.errors import ConfigError
 from edgetune_signal import StreamSpec
 
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-Severity = Literal["none", "warning", "alarm"]
 Insecure = Literal["plaintext", "anonymous"]
 SECRET_WORDS = ("password", "secret", "token", "api_key")
 HIDDEN = "**********"
 LONGEST_WINDOW_S, LONGEST_HOP_S = 60, 3600
+LONGEST_ALARM_S = 7 * 86_400.0
 OTHER_VARIABLES = {
     f"{VARIABLES}{name}"
     for name in (
@@ -58,7 +62,6 @@ OTHER_VARIABLES = {
     )
 }
 """What tests and docker/compose.yaml read, and no node does."""
-LEAVES = {"status", "info", "health", "cmd", "resp"}
 
 
 class _Section(BaseModel):
@@ -149,11 +152,25 @@ class WindowSection(_Section):
     hop: int = Field(512, ge=1, le=1_000_000)
 
 
+class DutySection(_Section):
+    """``[asset.source] duty``: a sensor that measures for ``on_s`` every ``every_s`` seconds, as one with a battery."""
+
+    on_s: float = Field(gt=0, le=86_400)
+    every_s: float = Field(gt=0, le=7 * 86_400)
+
+    @model_validator(mode="after")
+    def _pauses(self) -> DutySection:
+        if self.on_s >= self.every_s:
+            raise ValueError(f"on_s must be less than every_s, not {self.on_s:g} of {self.every_s:g}")
+        return self
+
+
 class SourceSection(BaseModel):
-    """``[asset.source]``: ``type`` and the options of that source; the source checks them itself."""
+    """``[asset.source]``: ``type``, ``duty``, and the options of that source; the source checks those itself."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
     type: str = "mqtt"
+    duty: DutySection | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -162,23 +179,20 @@ class SourceSection(BaseModel):
 
 
 class AlarmSection(_Section):
-    """``[asset.alarm]``: ``votes`` of the last ``window`` windows raise a fault, fewer than ``clear_votes`` end it."""
+    """``[asset.alarm]``: a fault is raised that lasts ``raise_after_s``; it ends when away for ``clear_after_s``."""
 
-    votes: int = Field(8, ge=1)
-    window: int = Field(10, ge=1, le=10_000)
-    clear_votes: int = Field(3, ge=1)
+    raise_after_s: float = Field(10.0, gt=0, le=LONGEST_ALARM_S)
+    clear_after_s: float = Field(60.0, gt=0, le=LONGEST_ALARM_S)
     min_confidence: float = Field(0.5, ge=0, le=1)
     latch: bool = False
     heartbeat_s: float = Field(30.0, ge=1)
     severity: dict[str, Severity] = {}
+    false_alarms_per_month: float = Field(0.1, gt=0, le=1e6)
 
-    @model_validator(mode="after")
-    def _order(self) -> AlarmSection:
-        if not self.clear_votes <= self.votes <= self.window:
-            raise ValueError(
-                f"needs clear_votes <= votes <= window, not {self.clear_votes}, {self.votes}, {self.window}"
-            )
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _votes_of_old(cls, values: Any) -> Any:
+        return refuse_votes(values)
 
 
 class SignSection(_Section):
@@ -223,6 +237,8 @@ class AssetSection(_Section):
     emg_s: float = Field(1.0, ge=0.1, le=60)
     recordings_max_bytes: int = Field(512 * 2**20, gt=0)
     novel_max_bytes: int = Field(32 * 2**20, ge=0)
+    evidence_max_bytes: int = Field(32 * 2**20, ge=0)
+    trend_max_bytes: int = Field(16 * 2**20, ge=0)
     window: WindowSection = WindowSection()
     source: SourceSection = SourceSection()
     machine: MachineSection = MachineSection()
@@ -230,11 +246,21 @@ class AssetSection(_Section):
     sign: SignSection = SignSection()
     budget: BudgetSection = BudgetSection()
     search_max_rss_bytes: int = Field(1024 * 2**20, ge=256 * 2**20)
+    _replaced: str = PrivateAttr("")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _votes_of_old(cls, values: Any, handler: ModelWrapValidatorHandler[AssetSection]) -> AssetSection:
+        values, told = convert_votes(values)
+        asset = handler(values)
+        if told:
+            asset._replaced = told  # noqa: SLF001 - of this class
+        return asset
 
     @field_validator("id")
     @classmethod
     def _not_a_leaf(cls, name: str) -> str:
-        if name in LEAVES:
+        if name in (*NODE_LEAVES, "cmd", "resp"):
             raise ValueError(f"{name!r} is the name of one of the node's own topics; choose another")
         return name
 
@@ -257,6 +283,11 @@ class AssetSection(_Section):
         return StreamSpec(channels=self.channels, rate_hz=self.rate_hz, unit=self.unit)
 
     @property
+    def replaced(self) -> str:
+        """Which settings of an earlier version were converted, and to what; empty if none were."""
+        return self._replaced
+
+    @property
     def personal(self) -> bool:
         """Whether models and recordings are one person's, as those of signs are."""
         return self.task == "sign"
@@ -265,19 +296,6 @@ class AssetSection(_Section):
     def healthy_class(self) -> str:
         """The class that is no fault, or for signs the class that is no sign."""
         return self.rest_class or ("normal" if self.task == "fault" else "rest")
-
-
-class SearchSection(_Section):
-    """``[search]``: who evaluates candidates; this process's child alone, its workers, or those of a Dask cluster."""
-
-    workers: int = Field(1, ge=1, le=64)
-    cluster: str | None = Field(None, pattern=r"^[a-z]+://\S+$")
-
-    @model_validator(mode="after")
-    def _either(self) -> SearchSection:
-        if self.cluster is not None and self.workers != 1:
-            raise ValueError("give workers (of this machine) or cluster (of others), and not both")
-        return self
 
 
 class Settings(BaseSettings):

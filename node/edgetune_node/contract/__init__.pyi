@@ -3,9 +3,11 @@ from .commands import (
     COMMANDS as COMMANDS,
     Acknowledge as Acknowledge,
     Cancel as Cancel,
+    CaptureCommand as CaptureCommand,
     Command as Command,
     Continue as Continue,
     Deploy as Deploy,
+    History as History,
     Label as Label,
     LabelCommand as LabelCommand,
     Ping as Ping,
@@ -18,17 +20,17 @@ from .commands import (
     read_id as read_id,
 )
 from .context import Context as Context, parse_context as parse_context
+from .fault import Fault as Fault
 from .json_input import MAX_PAYLOAD_BYTES as MAX_PAYLOAD_BYTES, problems as problems
+from .message import Message as Message
 from .messages import (
     MESSAGES as MESSAGES,
     CalibrationPhase as CalibrationPhase,
     CalibrationStatus as CalibrationStatus,
     Classification as Classification,
     Emg as Emg,
-    Fault as Fault,
     Health as Health,
     Info as Info,
-    Message as Message,
     Model as Model,
     Phase as Phase,
     Reply as Reply,
@@ -45,22 +47,40 @@ from .parts import (
     AssetHealth as AssetHealth,
     AssetInfo as AssetInfo,
     BrokerInfo as BrokerInfo,
+    Candidate as Candidate,
+    CaptureReason as CaptureReason,
     DefectAmplitude as DefectAmplitude,
     Drift as Drift,
     Evidence as Evidence,
     Figure as Figure,
+    ModeWord as ModeWord,
+    NovelKind as NovelKind,
+    OtherDefect as OtherDefect,
     PhysicsWord as PhysicsWord,
+    Severity as Severity,
+    SeverityWord as SeverityWord,
     Shelf as Shelf,
     SpeedOrigin as SpeedOrigin,
     TimeOrigin as TimeOrigin,
+    TrendFigure as TrendFigure,
+    TrendStep as TrendStep,
     TrendWord as TrendWord,
     iso as iso,
 )
 from .schemas import generate as generate, write_schemas as write_schemas
-from .signatures import PROPERTY as PROPERTY, refusal as refusal, seal as seal, sign as sign, unseal as unseal
+from .signatures import (
+    PROPERTY as PROPERTY,
+    check_signature as check_signature,
+    seal as seal,
+    sign as sign,
+    unseal as unseal,
+)
+from .spectrum import Spectrum as Spectrum
 from .topics import (
     ASSET_COMMANDS as ASSET_COMMANDS,
+    ASSET_LEAVES as ASSET_LEAVES,
     MAX_RESPONSE_TOPIC_BYTES as MAX_RESPONSE_TOPIC_BYTES,
     NODE_COMMANDS as NODE_COMMANDS,
+    NODE_LEAVES as NODE_LEAVES,
     Topics as Topics,
 )

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticSerializationError
+from pydantic import Field
 
-from edgetune_nas.card import TestedOn
+from edgetune_nas.card import Kind, TestedOn
 from edgetune_nas.search import SearchPhase
+from edgetune_node.contract.fault import Fault
+from edgetune_node.contract.message import Message
 from edgetune_node.contract.parts import (
     AssetHealth,
     AssetInfo,
     BrokerInfo,
     DefectAmplitude,
     Drift,
-    Evidence,
-    Shelf,
+    OtherDefect,
     SpeedOrigin,
     TimeOrigin,
     Timestamp,
     TrendWord,
 )
+from edgetune_node.contract.spectrum import Spectrum
 
 Phase = Literal["uncalibrated", "monitoring", "recording", "queued", "searching", "deploying", "failed"]
 CalibrationPhase = Literal[
@@ -39,60 +39,6 @@ CalibrationPhase = Literal[
     "cancelled",
 ]
 Reply = Literal["accepted", "progress", "done", "failed", "rejected"]
-STAMP = ("ts", "boot", "seq")
-"""Fields that the publisher sets: a payload has them, a message that is not yet published has placeholders."""
-
-
-class Message(BaseModel):
-    """Base of every payload.
-
-    ``ts`` is when it happened (UTC), ``boot`` names the process' life, ``seq`` counts per topic within that life.
-    ``clock_synced`` is false while the clock has not been set; ``historical`` marks what could not be sent in time.
-    """
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        populate_by_name=True,
-        ser_json_inf_nan="null",
-        json_schema_serialization_defaults_required=True,
-    )
-    topic: ClassVar[str]
-    retained: ClassVar[bool] = False
-    qos: ClassVar[int] = 1
-    owner: ClassVar[Literal["node", "asset"]] = "asset"
-
-    schema_: str = Field(alias="schema")
-    # Default factories, unlike defaults, are not shown by the schemas: those require these fields of every payload.
-    ts: Timestamp = Field(default_factory=lambda: datetime.min.replace(tzinfo=UTC))
-    boot: str = Field(default_factory=str)
-    seq: int = Field(ge=0, default_factory=int)
-    clock_synced: bool = True
-    historical: bool = False
-
-    @model_validator(mode="before")
-    @classmethod
-    def _needs_stamp(cls, data: Any) -> Any:
-        """Keep a payload, which unlike a new message names its schema, from getting placeholders: null is refused."""
-        return {**dict.fromkeys(STAMP), **data} if isinstance(data, dict) and "schema" in data else data
-
-    def json_bytes(self) -> bytes:
-        """UTF-8 JSON as it goes to the broker, with question marks for what is none, as in the name of some file."""
-        try:
-            return self.model_dump_json(by_alias=True).encode()
-        except PydanticSerializationError:
-            return self.model_validate(_readable(self.model_dump())).model_dump_json(by_alias=True).encode()
-
-
-def _readable(value: Any) -> Any:
-    match value:
-        case str():
-            return value.encode("utf-8", "replace").decode()
-        case dict():
-            return {_readable(name): _readable(each) for name, each in value.items()}
-        case list() | tuple():
-            return [_readable(each) for each in value]
-    return value
 
 
 class Status(Message):
@@ -141,7 +87,7 @@ class Health(Message):
     outbox_set_aside: int = 0
     log_lines_lost: int = 0
     disk_free_bytes: int
-    problems: list[str] = []
+    problems: list[str] = Field([])
     assets: list[AssetHealth]
 
 
@@ -164,7 +110,11 @@ class State(Message):
 
 
 class Classification(Message):
-    """One window's verdict; ``class`` is ``unknown`` where the samples do not allow one."""
+    """One window's verdict; ``class`` is ``unknown`` where the samples do not allow one.
+
+    ``distance`` is how far the window is from what the model knows, over the limit: more than 1 is unlike it. It is
+    null where no distance was computed. A health model gives a distance and no ``probabilities``.
+    """
 
     topic: ClassVar[str] = "classification"
     qos: ClassVar[int] = 0
@@ -175,38 +125,7 @@ class Classification(Message):
     probabilities: dict[str, float]
     model: str
     quality: list[str]
-
-
-class Fault(Message):
-    """The debounced condition of a machine; retained, sent on change and as a heartbeat.
-
-    ``event`` names one occurrence from raise to clear and stays the same over restarts. While ``active`` is false,
-    ``class`` is the healthy class and ``event`` the last occurrence, or null if there was none. ``shelved`` says that
-    it is active and its class is among ``shelves``: nobody shall be alarmed.
-    """
-
-    topic: ClassVar[str] = "fault"
-    retained: ClassVar[bool] = True
-    schema_: Literal["fault/1"] = Field("fault/1", alias="schema")
-    active: bool
-    event: str | None
-    class_: str = Field(alias="class")
-    severity: Literal["none", "warning", "alarm"]
-    first_seen: Timestamp | None
-    last_seen: Timestamp | None
-    cleared: Timestamp | None = None
-    votes: int
-    of: int
-    confidence: float | None
-    model: str | None
-    latched: bool = False
-    acknowledged: bool = False
-    acknowledged_by: str | None = None
-    acknowledged_at: Timestamp | None = None
-    comment: str | None = None
-    shelved: bool = False
-    shelves: list[Shelf] = []
-    evidence: Evidence = Evidence()
+    distance: float | None = None
 
 
 class Sign(Message):
@@ -283,12 +202,17 @@ class Vibration(Message):
     defect_hz: float | None = None
     defect_amplitude: float | None = None
     defect_over_floor: float | None = None
-    defects: dict[str, DefectAmplitude] = {}
+    other_defects: list[OtherDefect] = Field([], description="Defects that it may be instead of `defect`.")
+    defects: dict[str, DefectAmplitude] = Field({})
     quality: list[str]
 
 
 class Model(Message):
     """The model in use; every figure is null while there is none. Never one number called RAM.
+
+    Of ``kind`` ``health`` it was made from healthy data alone: every accuracy is null, ``false_alarms`` is the share of
+    held-out healthy windows over its limit, and ``healthy_seconds`` of health support at most ``supported_per_month``
+    false alarms.
 
     Of signs it is ``subject``'s, and so is ``previous``.
     """
@@ -299,7 +223,7 @@ class Model(Message):
     id: str | None = None
     sha256: str | None = None
     created: Timestamp | None = None
-    classes: list[str] = []
+    classes: list[str] = Field([])
     precision: str | None = None
     arena_bytes: int | None = None
     arena_bytes_deployed: int | None = None
@@ -313,9 +237,13 @@ class Model(Message):
     latency_p50_us: float | None = None
     latency_p99_us: float | None = None
     onnx_bytes: int | None = None
+    kind: Kind | None = None
     accuracy: float | None = None
     accuracy_low: float | None = None
     accuracy_high: float | None = None
+    false_alarms: float | None = None
+    healthy_seconds: float | None = None
+    supported_per_month: float | None = None
     recordings: int | None = None
     tested_on: TestedOn | None = None
     measured_before_refit: bool | None = None
@@ -347,7 +275,7 @@ class CalibrationStatus(Message):
     trained: int | None = None
     best_accuracy: float | None = None
     best_arena_bytes: int | None = None
-    suggested: list[str] = []
+    suggested: list[str] = Field([])
     drift: Drift | None = None
 
 
@@ -360,8 +288,8 @@ class Response(Message):
     command: str
     status: Reply
     reason: str = ""
-    errors: list[str] = []
-    detail: dict[str, Any] = {}
+    errors: list[str] = Field([])
+    detail: dict[str, Any] = Field({})
 
 
 MESSAGES: tuple[type[Message], ...] = (
@@ -374,6 +302,7 @@ MESSAGES: tuple[type[Message], ...] = (
     Sign,
     Emg,
     Vibration,
+    Spectrum,
     Model,
     CalibrationStatus,
     Response,

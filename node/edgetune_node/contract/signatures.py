@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from edgetune_node.contract.json_input import parse_object
-from edgetune_node.errors import PayloadError
+from edgetune_node.errors import PayloadError, Refused
 
 if TYPE_CHECKING:
     from edgetune_node.contract.commands import Command
@@ -48,10 +48,10 @@ def unseal(payload: bytes) -> tuple[bytes, str | None]:
     return inner.encode(), signature
 
 
-def refusal(
+def check_signature(
     key: bytes, topic: str, payload: bytes, signature: str | None, command: Command, now: datetime
-) -> str | None:
-    """Return why a command is not to be carried out; None where its signature and time are right.
+) -> None:
+    """Raise `Refused` where a command's signature or time is wrong.
 
     Parameters
     ----------
@@ -65,16 +65,15 @@ def refusal(
         The node's time.
     """
     if signature is None:
-        return "this node takes only signed commands, and this one has no signature"
+        raise Refused("this node takes only signed commands, and this one has no signature")
     right = sign(key, topic, payload)
     if not hmac.compare_digest(right.encode(), signature.encode("utf-8", "surrogatepass")):
-        return "the signature is wrong: another key, another topic than this node's own, or an altered payload"
+        raise Refused("the signature is wrong: another key, another topic than this node's own, or an altered payload")
     if command.expires is None:
-        return "expires: a signed command must say when it expires"
+        raise Refused("expires: a signed command must say when it expires")
     if command.expires > now + MAX_AHEAD:
         minutes = MAX_AHEAD.total_seconds() / 60
-        return (
+        raise Refused(
             f"expires: more than {minutes:.0f} minutes ahead by this node's clock, which says {now.isoformat()}; "
             "expire sooner, or set the clock"
         )
-    return None

@@ -16,7 +16,23 @@ ASSET_COMMANDS = (
     "label",
     "profile",
     "deploy",
+    "capture",
+    "history",
 )
+NODE_LEAVES = ("status", "info", "health")
+ASSET_LEAVES = (
+    "state",
+    "classification",
+    "fault",
+    "sign",
+    "vibration",
+    "emg",
+    "spectrum",
+    "model",
+    "calibration",
+)
+INPUT_LEAVES = ("samples", "context", "simulator")
+"""Last levels of the topics that a node publishes itself, publishes for each asset, and gets for each."""
 
 MAX_RESPONSE_TOPIC_BYTES = 256
 MAX_RESPONSE_TOPIC_LEVELS = 32
@@ -89,9 +105,20 @@ class Topics:
             return "it has a wildcard"
         if response_topic.startswith("$"):
             return "topics that begin with $ are the broker's own"
-        place = self.split(response_topic)
-        if response_topic == self.base or (place is not None and not place[1].startswith("resp/")):
-            return "it is one of the node's own topics"
         if "cmd" in response_topic.split("/"):
             return "it is a topic for commands"
+        if _is_or_below(response_topic, self.base):
+            match response_topic[len(self.base) + 1 :].split("/"):
+                case ["resp", _, *_] | [_, "resp", _, *_]:
+                    return None
+            return "it is one of the node's own topics"
+        if _is_or_below(response_topic, self.namespace):
+            return f"topics below {self.namespace} are for nodes; choose one outside of it"
+        below = response_topic.split("/")[2:]  # at least a namespace and a node come before
+        if "resp" in below or set(below[-1:]) & {*NODE_LEAVES, *ASSET_LEAVES, *INPUT_LEAVES}:
+            return "it has the form of another node's topic; choose one with another last level, without resp"
         return None
+
+
+def _is_or_below(topic: str, parent: str) -> bool:
+    return topic == parent or topic.startswith(f"{parent}/")

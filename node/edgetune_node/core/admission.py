@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edgetune_node.contract import Command, Ping, Response, parse_command, read_id, refusal, unseal
+from edgetune_node.contract import Command, Ping, Response, check_signature, parse_command, read_id, unseal
 from edgetune_node.errors import CommandError, OutboxError, Refused
 from edgetune_node.events import AckCommand, Durability, KeepCommand
 from edgetune_node.ops import Rate
@@ -154,9 +154,7 @@ class CommandAdmission:
             return
         topics, leaf = self._publisher.topics, f"cmd/{event.name}"
         topic = topics.node(leaf) if event.asset is None else topics.asset(event.asset, leaf)
-        refused = refusal(self._key, topic, event.payload, event.signature, command, now)
-        if refused is not None:
-            raise Refused(refused)
+        check_signature(self._key, topic, event.payload, event.signature, command, now)
 
     def _check_topic(self, event: CommandArrived, command: Command) -> None:
         if event.asset is not None and event.asset not in self._assets:

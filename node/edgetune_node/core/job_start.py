@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from edgetune_node.calibration import Calibration, check
+from edgetune_node.calibration import Calibration, reasons_against
 from edgetune_node.contract import Recalibrate
 from edgetune_node.errors import Refused
 from edgetune_node.monitor import zone_warning
@@ -48,7 +48,10 @@ def begin(
         With every reason why what is stored does not allow it.
     """
     settings = asset.settings
-    reasons = check(command, found.seconds, spec=settings.spec, window=settings.window.length)
+    healthy = None if settings.personal else settings.healthy_class
+    reasons = reasons_against(
+        command, found.seconds, spec=settings.spec, window=settings.window.length, healthy_class=healthy
+    )
     if isinstance(command, Recalibrate) and not command.accept_zone:
         reasons += found.doubts
     if reasons:
@@ -71,5 +74,6 @@ def begin(
         clip_level=settings.clip_level,
         collected=collected,
         doubt=partial(zone_warning, settings=settings),
+        healthy_class=healthy,
         now=now,
     )

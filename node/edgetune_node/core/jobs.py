@@ -87,6 +87,11 @@ class AssetJobs:
         """Command id of the running job."""
         return None if self._origin is None else self._origin.command_id
 
+    @property
+    def condition(self) -> str:
+        """What else is marked on recordings: load, speed, day."""
+        return self._condition
+
     # ---- commands ----------------------------------------------------------------------------------------------
 
     def command(self, command: Command, origin: Origin) -> tuple[Answer, list[Effect]]:
@@ -175,9 +180,8 @@ class AssetJobs:
         if event.job != self.job or self._origin is None:
             return []
         if self._calibration is not None:
-            if event.path is None:
-                return self._feed(cal.SaveFailed(event.error or ""))
-            return [*self._noted(event.path.name), *self._feed(cal.TakeSaved(event.path))]
+            noted = [] if event.path is None else self._noted(event.path.name)
+            return [*noted, *self._feed(event)]
         if event.path is None:
             return self._finish("failed", event.error or "", {})
         return self._finish("done", "", {"recording": event.path.name})
@@ -195,9 +199,7 @@ class AssetJobs:
         if event.subject is not None and event.bundle is None:
             return effects + self._welcome(self._origin, classes)
         if self._calibration is not None:
-            deployed = event.bundle
-            result = cal.DeployFailed(event.error or "") if deployed is None else cal.Deployed(deployed.card.id)
-            return effects + self._feed(result)
+            return effects + self._feed(event)
         if event.bundle is None:
             return effects + self._finish("failed", event.error or "", {})
         return effects + self._finish("done", "", {"model": event.bundle.card.id, **self._marks})
@@ -274,13 +276,9 @@ class AssetJobs:
         return Answer("done", detail={"job": self.job}), self._feed(cal.CancelRequested())
 
     def _about_fault(self, command: Acknowledge | Shelve) -> tuple[Answer, list[Effect]]:
-        asset = self.asset
-        try:
-            if isinstance(command, Shelve):
-                return Answer("done"), list(asset.shelve(command))
-            return Answer("done"), list(asset.acknowledge(command.event, command.by, command.comment))
-        except ValueError as error:
-            return Answer("rejected", str(error)), []
+        if isinstance(command, Shelve):
+            return Answer("done"), list(self.asset.shelve(command))
+        return Answer("done"), list(self.asset.acknowledge(command.event, command.by, command.comment))
 
     def _profile(self, command: Profile, origin: Origin) -> tuple[Answer, list[Effect]]:
         self._check_free()

@@ -9,14 +9,11 @@ from edgetune_node.core.phase import AssetPhase
 from edgetune_node.events import Durability
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from edgetune_node.contract import CalibrationPhase, Drift
     from edgetune_node.events import Origin, Publish, Publisher
     from edgetune_node.monitor import Asset
 
 PROGRESS_S = 0.5
-SHOWN_AT_ONCE = ("phase", "class_", "take", "instruction", "search_phase")
 
 
 class StatusReporter:
@@ -72,21 +69,22 @@ class StatusReporter:
             )
         ]
 
-    def calibration(self, view: Mapping[str, Any] | None, now: float, *, always: bool) -> list[Publish]:
+    def calibration(self, view: CalibrationStatus | None, now: float, *, always: bool) -> list[Publish]:
         """Calibration's standing: at once where it or what is suggested changed, else twice a second while it runs.
 
-        ``view`` has the fields of a running job, None where none runs.
+        ``view`` is that of a running job, None where none runs.
         """
         suggested, drift = self._asset.suggested, self._asset.drift.known
         news = (suggested, drift) != self._suggested
         if view is None:
             if not always and not news:
                 return []
-            view = {"phase": "idle", "instruction": suggested[0] if suggested else "Nothing to do.", "percent": 0.0}
-        key = tuple(view.get(name) for name in SHOWN_AT_ONCE)
+            to_do = suggested[0] if suggested else "Nothing to do."
+            view = CalibrationStatus(phase="idle", instruction=to_do, percent=0.0)
+        key = (view.phase, view.class_, view.take, view.instruction, view.search_phase)
         if not always and not news and key == self._last_view and now - self._last_progress < PROGRESS_S:
             return []
         self._last_view, self._last_progress, self._suggested = key, now, (suggested, drift)
         durability = Durability.RARE if news else Durability.TELEMETRY
-        status = CalibrationStatus(**view, suggested=list(suggested), drift=drift)
+        status = view.model_copy(update={"suggested": list(suggested), "drift": drift})
         return [self._publisher.publish(status, self._asset.settings.id, durability)]

@@ -94,7 +94,7 @@ class Operator:
                         if job.ended or chapter_of(job.calibration, chapter) != chapter:
                             break
                         if job.calibration is not None:
-                            show(job.calibration.percent, sentence(job.calibration))
+                            show(job.calibration.percent, progress_sentence(job.calibration))
             now = time.monotonic()
             seconds[chapter] += now - since
             since, chapter = now, chapter_of(job.calibration, chapter)
@@ -115,7 +115,7 @@ def chapter_of(calibration: CalibrationStatus | None, before: str) -> str:
     return "search" if calibration.phase in SEARCHING else "collect"
 
 
-def sentence(calibration: CalibrationStatus) -> str:
+def progress_sentence(calibration: CalibrationStatus) -> str:
     """Return what to show beside the bar."""
     if calibration.phase != "searching":
         return calibration.instruction

@@ -61,6 +61,7 @@ rate_hz = {spec.rate_hz}
 unit = "{spec.unit}"
 window = {{ length = {window}, hop = {window} }}
 source = {{ type = "mqtt" }}
+alarm = {{ raise_after_s = 0.4, clear_after_s = 0.4 }}  # a machine in a plant is given more time
 """
 
 

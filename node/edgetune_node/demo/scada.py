@@ -25,13 +25,17 @@ LISTEN_S = 0.2
 
 @dataclass(slots=True)
 class SeenFault:
-    """One occurrence, from raised to cleared; ``*_at`` are monotonic seconds of arrival, ``*_ts`` what it says."""
+    """One event, from raised to cleared, with the class it had last.
+
+    ``*_at`` are monotonic seconds of arrival, ``*_ts`` what the message says.
+    """
 
     class_: str
     raised_ts: str
     raised_at: float
     cleared_ts: str | None = None
     cleared_at: float | None = None
+    event: str | None = None
 
 
 @dataclass(slots=True)
@@ -102,14 +106,19 @@ class ScadaView:
     def _see_fault(self, message: Fault, at: float) -> str | None:
         said = None
         opened = self.open_fault
-        if opened is not None and (not message.active or message.class_ != opened.class_):
+        if opened is not None and (not message.active or message.event != opened.event):
             opened.cleared_ts = iso(message.cleared or message.ts)
             opened.cleared_at = at
             opened = None
-            said = f"fault cleared: machine is {message.class_}"
-        if message.active and opened is None:
-            self.faults.append(SeenFault(message.class_, iso(message.ts), at))
-            said = f"FAULT RAISED: {message.class_} ({message.severity}, {message.votes} of {message.of} votes)"
+            said = f"fault cleared: machine is {message.class_ or 'not judged'}"
+        if not message.active or message.class_ is None:
+            return said
+        if opened is None:
+            self.faults.append(SeenFault(message.class_, iso(message.ts), at, event=message.event))
+            return f"FAULT RAISED: {message.class_} ({message.severity}, {message.votes} of {message.of} votes)"
+        if message.class_ != opened.class_:
+            said = f"fault is {message.class_} ({message.severity}), and not {opened.class_}"
+            opened.class_ = message.class_
         return said
 
 

@@ -105,6 +105,10 @@ class RecordingsPlayer:
         self._position[self._label] = 0 if self._seam else start + n
         return part, seam
 
+    def pause_s(self) -> float:
+        """Return 0: recordings have no pauses."""
+        return 0.0
+
     def select(self, name: str) -> None:
         """Play the recording labelled ``name`` from here on."""
         self._label = name

@@ -12,13 +12,16 @@ from edgetune_node.contract import NOVEL, AssetHealth, Classification, Context, 
 from edgetune_node.errors import PayloadError
 from edgetune_node.events import Durability, SourceRefused
 from edgetune_node.monitor.drift import DriftMonitor
+from edgetune_node.monitor.fault_monitor import NO_MODEL
 from edgetune_node.monitor.inference import Verdict, judge
 from edgetune_node.monitor.labelling import UNUSABLE, Recent, novel_recording
 from edgetune_node.monitor.machine_state import NOT_RUNNING
 from edgetune_node.monitor.messages import model_message
 from edgetune_node.monitor.novelty import NoveltyRecorder
+from edgetune_node.monitor.sensor_check import TEXTS as SENSOR_TROUBLES
 from edgetune_node.monitor.stream_health import StreamHealth
 from edgetune_node.monitor.task_monitor import task_monitor
+from edgetune_node.monitor.trend_recorder import TrendRecorder
 from edgetune_signal import Windower
 from edgetune_signal.stream import RATE_OFF
 
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from edgetune_node.monitor.restoring import Restored
     from edgetune_signal import Chunk, Recording, Window
 
-NOT_JUDGED = UNUSABLE | {NOT_RUNNING, RATE_OFF}
+NOT_JUDGED = UNUSABLE | {NOT_RUNNING, RATE_OFF, *SENSOR_TROUBLES}
 """Qualities of windows that the network is not asked about."""
 LATENCIES_KEPT = 512
 MAX_TOLD = 500
@@ -65,6 +68,8 @@ class Asset:
         What is unlike everything known.
     drift
         What slowly leaves the baseline.
+    trend
+        Means of each minute, for the history.
     """
 
     def __init__(
@@ -78,6 +83,7 @@ class Asset:
         self.recent: Final = Recent(settings.rate_hz)
         self.novelty: Final = NoveltyRecorder(settings)
         self.drift: Final = DriftMonitor(settings, None if restored is None else restored.drift)
+        self.trend: Final = TrendRecorder()
         self._publisher = publisher
         self._monitor = task_monitor(settings, publisher, new_id, self.novelty, self.drift, restored)
         self._stream = StreamHealth(settings, publisher.clock)
@@ -122,7 +128,15 @@ class Asset:
     @property
     def trouble(self) -> str:
         """What is wrong with the samples, for longer than a moment; empty if nothing is."""
-        return self._stream.trouble(paused=bool(self.paused))
+        paused = bool(self.paused)
+        return self._stream.trouble(paused=paused) or ("" if paused else self._monitor.sensor[1])
+
+    @property
+    def _unjudged(self) -> str:
+        """Why the asset is not judged; empty while it is."""
+        if self._bundle is None:
+            return NO_MODEL
+        return self.paused or self.trouble
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -172,7 +186,8 @@ class Asset:
                 self._monitor.usable(window)
             if self._bundle is not None:
                 messages += self._classify(window, self._bundle)
-        return messages + self._monitor.push(chunk, self._context, rate_off=self._stream.rate_off)
+        messages += self._monitor.push(chunk, self._context, rate_off=self._stream.rate_off)
+        return messages + self._monitor.judged(self._unjudged)
 
     def recorded(self, chunk: Chunk) -> None:
         """Note that samples are recorded with a label, so that they need not be kept as novel."""
@@ -194,13 +209,16 @@ class Asset:
 
     def _classify(self, window: Window, bundle: Bundle) -> list[Publish]:
         paused = bool(self.paused)
-        quality = [*window.quality, *([NOT_RUNNING] if paused else [])]
+        off, _ = self._monitor.sensor
+        quality = [*window.quality, *([NOT_RUNNING] if paused else []), *([off] if off else [])]
         verdict = Verdict()
         if NOT_JUDGED.isdisjoint(quality):
             distant = self.settings.alarm.severity.get(NOVEL) != "none"
             verdict = judge(window, bundle, rest_class=self._monitor.rest_class, distant=distant)
         if verdict.inference_us is not None:
             self._latencies.append(verdict.inference_us)
+        if verdict.distance is not None:
+            self.trend.distance(verdict.distance, window.time_ns)
         if verdict.novel:
             quality.append(NOVEL)
         class_, confidence = verdict.told
@@ -215,6 +233,7 @@ class Asset:
                 probabilities=dict(verdict.shares),
                 model=bundle.card.id,
                 quality=quality,
+                distance=None if verdict.distance is None else round(verdict.distance, 4),
             )
             messages.append(self._publisher.publish(classification, self.settings.id, Durability.TELEMETRY))
         return messages + self._monitor.classified(window, verdict, paused=paused)
@@ -229,12 +248,13 @@ class Asset:
 
     # ---- what happens besides ----------------------------------------------------------------------------------
 
-    def context_arrived(self, payload: bytes) -> None:
+    def context_arrived(self, payload: bytes) -> list[Publish]:
         """Read what the plant says; what cannot be understood is shown in `problems`, and the last context stays."""
         try:
             self._context, self._misunderstood = parse_context(payload), None
         except PayloadError as error:
             self._misunderstood = f"context refused, what it said before still counts: {error}"[:MAX_TOLD]
+        return self._monitor.judged(self._unjudged)
 
     def source_changed(self, event: SourceChanged | SourceRefused) -> None:
         """Note what the source reports."""
@@ -261,7 +281,7 @@ class Asset:
         model = None if bundle is None else bundle.card.id
         self.drift.swap(model)
         self._monitor.swap(model)
-        return [self._model(Durability.RARE)]
+        return [self._model(Durability.RARE), *self._monitor.judged(self._unjudged)]
 
     def wear(self, subject: str, bundle: Bundle | None, previous: str | None) -> list[Publish]:
         """Monitor another person with their model, and forget the samples of the one before."""
@@ -273,7 +293,7 @@ class Asset:
 
     def tick(self) -> list[Publish]:
         """Return what is due by time."""
-        return self._monitor.tick()
+        return [*self._monitor.judged(self._unjudged), *self._monitor.tick()]
 
     def announce(self) -> list[Publish]:
         """Return what a new subscriber should know."""

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from math import isfinite
 from typing import TYPE_CHECKING, Final
 
 from edgetune_node.clock import from_ns
-from edgetune_node.contract import NOVEL
+from edgetune_node.contract import NOVEL, Context
 from edgetune_node.events import Durability
 from edgetune_node.monitor.alarm import Alarm
 from edgetune_node.monitor.confidence import ConfidenceMonitor
 from edgetune_node.monitor.evidence import EvidenceCollector
 from edgetune_node.monitor.machine_state import MachineState
 from edgetune_node.monitor.messages import fault_message
+from edgetune_node.monitor.modes import ADVICE, UNSEEN, Impulsiveness, ModesHeard
+from edgetune_node.monitor.sensor_check import SensorCheck
+from edgetune_node.monitor.severity import NO_SIGNS, PhysicalSigns
 from edgetune_node.monitor.vibration import VibrationMonitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgetune_node.config import AssetSection
-    from edgetune_node.contract import Context, Shelve
+    from edgetune_node.contract import NovelKind, Shelve
     from edgetune_node.events import Publish, Publisher
-    from edgetune_node.monitor.alarm import AlarmState
+    from edgetune_node.monitor.alarm_state import AlarmState
     from edgetune_node.monitor.drift import DriftMonitor
     from edgetune_node.monitor.inference import Verdict
     from edgetune_node.monitor.novelty import NoveltyRecorder
     from edgetune_signal import Chunk, Window
+    from edgetune_signal.stream import Samples
+
+NO_MODEL: Final = "no model yet: publish recalibrate"
+NOTHING_YET: Final = "no window has been judged yet"
 
 
 class FaultMonitor:
@@ -61,12 +69,20 @@ class FaultMonitor:
         self._clock = publisher.clock
         self._novelty = novelty
         self._drift = drift
-        self._alarm = Alarm(settings.alarm, settings.healthy_class, new_id, alarm)
+        hop_s = settings.window.hop / settings.rate_hz
+        self._alarm = Alarm(settings.alarm, settings.healthy_class, new_id, alarm, hop_s=hop_s)
         self._running = MachineState(settings.machine)
         self._vibration = VibrationMonitor(settings)
         self._evidence = EvidenceCollector(settings, self._vibration)
         self._confidence = ConfidenceMonitor(settings.alarm.min_confidence)
         self._model: str | None = None
+        self._sensor = SensorCheck(settings.unit, settings.rate_hz)
+        self._modes = ModesHeard()
+        self._impulsive = Impulsiveness()
+        self._context = Context()
+        self._signs = NO_SIGNS
+        self._ever_judged = False
+        self._why = NO_MODEL
         self._last_fault = float("-inf")
 
     @property
@@ -85,6 +101,11 @@ class FaultMonitor:
 
     # ---- samples -----------------------------------------------------------------------------------------------
 
+    @property
+    def sensor(self) -> tuple[str, str]:
+        """Quality that the sensor gives every window, and why, for people; both empty while it is sound."""
+        return self._sensor.trouble or "", self._sensor.reason
+
     def usable(self, window: Window) -> None:
         """Note whether the machine runs."""
         self._running.hear(window.samples)
@@ -94,26 +115,38 @@ class FaultMonitor:
         class_, confidence = vote = (NOVEL, 1.0) if verdict.novel else verdict.told
         if not paused:
             self._evidence.hear(class_, window.samples)
-        changes = self._alarm.observe(*vote, from_ns(window.time_ns))
-        messages = [self._fault(state, Durability.RARE) for state in changes]
+        change = self._alarm.observe(*vote, from_ns(window.time_ns), self._signs)
+        self._ever_judged = self._ever_judged or verdict.inference_us is not None
+        messages = [] if change is None else [self._fault(change.state, Durability.RARE)]
         self._novelty.hear(window, verdict.distance, self._alarm.state, self._clock.monotonic())
         if verdict.shares:
             self._confidence.hear(confidence)
-        if verdict.shares and not self._alarm.state.active:
-            self._drift.hear(verdict.shares.get(self._settings.healthy_class, verdict.told[1]), verdict.distance)
+        if verdict.inference_us is not None and not self._alarm.suspected:
+            healthy = verdict.shares.get(self._settings.healthy_class, verdict.told[1]) if verdict.shares else None
+            self._drift.hear(healthy, verdict.distance)
+            if class_ == self._settings.healthy_class:
+                self._modes.hear(self._context)
         return messages
 
     def push(self, chunk: Chunk, context: Context, *, rate_off: bool) -> list[Publish]:
         """Publish how the machine vibrates; repeat the fault if the physical evidence on it has changed."""
+        self._context = context
         if self.paused(context):
             self._vibration.forget()
+            self._impulsive.forget()
+            self._signs = NO_SIGNS
             return []
         self._vibration.push(chunk)
-        found = self._vibration.look(self._clock.monotonic(), context, rate_off=rate_off)
+        healthy = None if self._model is None else self._drift.healthy_lines
+        found = self._vibration.look(self._clock.monotonic(), context, rate_off=rate_off, healthy=healthy)
         if found is None:
             return []
-        if not self._alarm.state.active and not rate_off:
+        if not self._alarm.suspected and not rate_off:
             self._drift.look(found)
+        self._impulsive.look(found.indicators.kurtosis)
+        self._signs = self._severity_signs()
+        if self._vibration.seen is not None and not rate_off:
+            self._look_at_sensor(self._vibration.seen, context)
         message = self._vibration.message(found)
         messages = [self._publisher.publish(message, self._settings.id, Durability.TELEMETRY)]
         if self._evidence.turned(self._alarm.state, heard=self._model is not None):
@@ -130,6 +163,20 @@ class FaultMonitor:
         """Go on with another model."""
         self._model = model
         self._confidence.forget()
+        self._sensor.forget()
+        self._modes.forget()
+        if model is None:
+            self._ever_judged = False
+
+    def judged(self, why_not: str) -> list[Publish]:
+        """Note why the machine is not judged, empty while it is; publish the fault's state where that is news."""
+        if not why_not and not self._ever_judged:
+            why_not = NOTHING_YET
+        if bool(why_not) == bool(self._why):
+            self._why = why_not
+            return []
+        self._why = why_not
+        return self.announce()
 
     def wear(self, subject: str) -> list[Publish]:
         """Do nothing: a machine's models do not depend on its subject."""
@@ -150,12 +197,12 @@ class FaultMonitor:
         return [self._fault(self._alarm.state, Durability.TELEMETRY)]
 
     def acknowledge(self, event: str | None, by: str, comment: str) -> list[Publish]:
-        """Note that a person has seen the fault; raise ``ValueError`` if there is none to acknowledge."""
+        """Note that a person has seen the fault; raise `Refused` if there is none to acknowledge."""
         state = self._alarm.acknowledge(event, by, comment, self._clock.utc())
         return [self._fault(state, Durability.RARE)]
 
     def shelve(self, command: Shelve) -> list[Publish]:
-        """Suppress the alarm of a class of faults for a time; raise ``ValueError`` if that cannot be."""
+        """Suppress the alarm of a class of faults for a time; raise `Refused` if that cannot be."""
         now = self._clock.utc()
         until = now + timedelta(seconds=command.seconds)
         now_s = self._clock.monotonic()
@@ -166,5 +213,37 @@ class FaultMonitor:
         self._last_fault = self._clock.monotonic()
         novel_s = self._novelty.seconds_of(state.event)
         evidence = self._evidence.message(state, heard=self._model is not None, novel_s=novel_s)
-        message = fault_message(state, self._model, evidence)
+        kind = self._kind() if state.active and state.class_ == NOVEL else None
+        mode = self._modes.word(self._context)
+        if kind is not None and evidence.zone != "D":
+            action = (UNSEEN if mode == "unseen" and kind == "changed" else "") + ADVICE[kind]
+            evidence = evidence.model_copy(update={"action": action})
+        message = fault_message(state, self._model, evidence, unjudged=self._why, kind=kind, mode=mode)
         return self._publisher.publish(message, self._settings.id, durability)
+
+    def _look_at_sensor(self, samples: Samples, context: Context) -> None:
+        """Hold some samples against the sensor's baseline."""
+        healthy = not self._why and not self._alarm.suspected
+        rpm = context.shaft_rpm if context.shaft_rpm is not None else self._settings.machine.shaft_rpm
+        self._sensor.look(samples, healthy=healthy, shaft_hz=None if rpm is None else rpm / 60)
+
+    def _kind(self) -> NovelKind:
+        return self._impulsive.kind(self._drift.healthy("kurtosis"))
+
+    def _severity_signs(self) -> PhysicalSigns:
+        physics = self._vibration.physics
+        look = physics.condition
+        velocity = None if look is None or look.velocity_rms_mm_s is None else max(look.velocity_rms_mm_s)
+        rms = None if look is None else max(look.indicators.rms)
+        unseen = self._modes.word(self._context) == "unseen"  # another speed is louder or quieter by itself
+        return PhysicalSigns(
+            zone=physics.zone,
+            velocity_growth=None if unseen else self._growth("velocity", velocity),
+            growth=None if unseen else self._growth("rms", rms),
+            defect=physics.match is not None,
+            unseen_mode=unseen and physics.match is None and self._kind() == "changed",
+        )
+
+    def _growth(self, name: str, value: float | None) -> float | None:
+        healthy = self._drift.healthy(name)
+        return None if not healthy or value is None or not isfinite(value) else value / healthy

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from edgetune_node.contract import UNKNOWN
+from edgetune_node.errors import Refused
 from edgetune_node.events import Durability
 from edgetune_node.monitor.emg import EmgMonitor
 from edgetune_node.monitor.messages import sign_message
@@ -110,6 +111,16 @@ class GestureMonitor:
         self._emg = EmgMonitor(self._settings, self._new_id)
         return ended
 
+    @property
+    def sensor(self) -> tuple[str, str]:
+        """Nothing: a person's electrodes are not an accelerometer."""
+        return "", ""
+
+    def judged(self, why_not: str) -> list[Publish]:
+        """Publish nothing: there is no fault."""
+        del why_not
+        return []
+
     def tick(self) -> list[Publish]:
         """Publish nothing: signs have no state that is repeated."""
         return []
@@ -121,9 +132,9 @@ class GestureMonitor:
     def acknowledge(self, event: str | None, by: str, comment: str) -> list[Publish]:
         """Raise ``ValueError``: there is no fault."""
         del event, by, comment
-        raise ValueError("no fault is active; there is nothing to acknowledge")
+        raise Refused("no fault is active; there is nothing to acknowledge")
 
     def shelve(self, command: Shelve) -> list[Publish]:
         """Raise ``ValueError``: there are no faults."""
         del command
-        raise ValueError(f"{self._settings.id} has task sign: it has no faults to shelve")
+        raise Refused(f"{self._settings.id} has task sign: it has no faults to shelve")

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 from edgetune_nas.bundle import MODEL_FILES
 from edgetune_node.config import insecure
-from edgetune_node.contract import AssetInfo, Fault, Info, Model, Shelf, Sign
+from edgetune_node.contract import AssetInfo, Candidate, Fault, Info, Model, Shelf, Sign
+from edgetune_node.monitor.severity import LEVEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edgetune_nas.bundle import Bundle
     from edgetune_node.config import AssetSection, Settings
-    from edgetune_node.contract import BrokerInfo, Evidence
-    from edgetune_node.monitor.alarm import AlarmState
+    from edgetune_node.contract import BrokerInfo, Evidence, ModeWord, NovelKind
+    from edgetune_node.monitor.alarm_state import AlarmState
     from edgetune_node.monitor.gestures import SignEvent
 
 
@@ -48,13 +49,44 @@ def _asset_info(settings: AssetSection, subject: str) -> AssetInfo:
     )
 
 
-def fault_message(state: AlarmState, model: str | None, evidence: Evidence) -> Fault:
-    """Return the alarm's state as a message; ``model`` is the id of the model in use."""
+def fault_message(
+    state: AlarmState,
+    model: str | None,
+    evidence: Evidence,
+    *,
+    unjudged: str,
+    kind: NovelKind | None,
+    mode: ModeWord | None,
+) -> Fault:
+    """Return the alarm's state as a message.
+
+    Parameters
+    ----------
+    state, evidence
+        What is said.
+    model
+        Id of the model in use.
+    unjudged
+        Why the machine is not judged; empty while it is. Without an event it is not called healthy then.
+    kind
+        Of a novel event, whether it is fault-like.
+    mode
+        Whether the machine was heard healthy at this speed and load.
+    """
+    known = state.active or not unjudged
     return Fault(
+        judged=not unjudged,
+        reason=unjudged,
         active=state.active,
         event=state.event,
-        class_=state.class_,
-        severity=state.severity,
+        class_=state.class_ if known else None,
+        class_since=state.class_since,
+        candidates=[Candidate(class_=name, share=round(share, 3)) for name, share in state.candidates],
+        kind=kind,
+        mode=mode,
+        severity=state.severity if known else "unknown",
+        severity_level=LEVEL[state.severity] if known else None,
+        severity_from=list(state.severity_from),
         first_seen=state.first_seen,
         last_seen=state.last_seen,
         cleared=state.cleared,
@@ -115,9 +147,13 @@ def model_message(bundle: Bundle | None, previous: str | None, subject: str) -> 
         latency_p50_us=measured.latency_p50_us,
         latency_p99_us=measured.latency_p99_us,
         onnx_bytes=measured.onnx_bytes,
+        kind=card.kind,
         accuracy=metrics.accuracy,
         accuracy_low=metrics.accuracy_low,
         accuracy_high=metrics.accuracy_high,
+        false_alarms=metrics.false_alarms,
+        healthy_seconds=metrics.healthy_seconds,
+        supported_per_month=metrics.supported_per_month,
         recordings=metrics.recordings,
         tested_on=card.tested_on,
         measured_before_refit=card.measured_before_refit,

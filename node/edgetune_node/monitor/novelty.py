@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,13 @@ if TYPE_CHECKING:
 
     from edgetune_node.config import AssetSection
     from edgetune_node.events import NovelSegment
-    from edgetune_node.monitor.alarm import AlarmState
+    from edgetune_node.monitor.alarm_state import AlarmState
     from edgetune_signal import Window
 
 STRETCH_S, SHORTEST_S = 5.0, 1.0
 """How long a stretch is, and how long at least where the condition ended before."""
+MOST_RATIOS = 1000
+"""Newest windows of a stretch whose distances are averaged."""
 AT_ONCE, REFILL_S = 6, 1800.0
 """So many stretches may be kept one after the other, then one in so many seconds: SD cards wear."""
 
@@ -90,7 +93,7 @@ class NoveltyRecorder:
     def forget(self) -> None:
         """End the running stretch, and keep nothing of it."""
         self._start_ns = self._end_ns = 0
-        self._ratios: list[float] = []
+        self._ratios: deque[float] = deque(maxlen=MOST_RATIOS)
         self._event: str | None = None
 
     def record(self, time_ns: int) -> None:
@@ -125,6 +128,8 @@ class NoveltyRecorder:
                 self._start_ns = window.time_ns - self._window_ns
             self._end_ns = window.time_ns
             self._ratios.append(ratio)
+            if active is None and self._seconds > STRETCH_S:  # a fault takes its time to be raised; the newest is kept
+                self._start_ns = self._end_ns - round(STRETCH_S * 1e9)
         if active is not None:
             self._event = active
             if self._seconds >= STRETCH_S:

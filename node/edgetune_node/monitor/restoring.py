@@ -9,7 +9,7 @@ import structlog
 from pydantic import ValidationError
 
 from edgetune_node.contract import CalibrationStatus, Fault
-from edgetune_node.monitor.alarm import AlarmState
+from edgetune_node.monitor.alarm_state import AlarmState
 
 if TYPE_CHECKING:
     from collections.abc import Callable

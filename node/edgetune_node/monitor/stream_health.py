@@ -15,6 +15,46 @@ if TYPE_CHECKING:
 STALE_S = 5.0
 """Seconds without usable samples that are no trouble yet; more where three windows take longer."""
 
+SNAPSHOTS_MISSED = 3
+"""Snapshots that may be missing in a row: radio sensors lose one now and then."""
+PAUSE_S = 1.0
+"""Seconds without samples that are a pause; less is jitter of a network."""
+SHORT = 0.5
+"""Part of the time up to which a sensor that sends now and then is one that sends snapshots."""
+
+
+class SnapshotInterval:
+    """Knows how often a sensor sends snapshots, from how its samples come.
+
+    Parameters
+    ----------
+    every_s
+        Seconds from one to the next as configured; 0 where that is not told.
+
+    Attributes
+    ----------
+    every_s
+        Seconds from one to the next: the shorter of the last two. 0 of a sensor that sends all the time.
+    """
+
+    def __init__(self, every_s: float) -> None:
+        self._told_s = self.every_s = every_s
+        self._sending_s = 0.0
+        self._before_s = 0.0
+
+    def hear(self, silence_s: float, samples_s: float) -> None:
+        """Count samples that last ``samples_s`` and came ``silence_s`` after those before."""
+        if silence_s <= max(PAUSE_S, samples_s):
+            self._sending_s += silence_s
+            if self._sending_s > SHORT * self.every_s:
+                self.every_s = self._told_s
+            return
+        interval_s = self._sending_s + silence_s
+        snapshots = self._sending_s <= SHORT * interval_s
+        self.every_s = max(self._told_s, min(self._before_s, interval_s) if snapshots else 0.0)
+        self._before_s = interval_s if snapshots else 0.0
+        self._sending_s = 0.0
+
 
 class StreamHealth:
     """Counts samples, windows and gaps, and says what is wrong with a stream.
@@ -39,14 +79,19 @@ class StreamHealth:
         self.source_error: str | None = None
         self._refused: str | None = None
         self._clock = clock
-        self._longest_s = max(STALE_S, 3 * max(settings.window.length, settings.window.hop) / settings.rate_hz)
+        self._unbroken_s = max(STALE_S, 3 * max(settings.window.length, settings.window.hop) / settings.rate_hz)
+        duty = settings.source.duty
+        self._snapshots = SnapshotInterval(0.0 if duty is None else duty.every_s)
         self._rate = RateCheck(settings)
         self._last_sample = self._last_usable = clock.monotonic()
         self._quality: tuple[str, ...] = ()
 
     def hear(self, chunk: Chunk) -> None:
         """Count samples."""
-        self._last_sample = self._clock.monotonic()
+        now = self._clock.monotonic()
+        if self.samples:
+            self._snapshots.hear(now - self._last_sample, chunk.samples.shape[1] / chunk.rate_hz)
+        self._last_sample = now
         self.samples += chunk.samples.shape[1]
         self.gaps += chunk.gap
         self._rate.hear(chunk)
@@ -67,6 +112,11 @@ class StreamHealth:
     def source_refused(self, reason: str | None) -> None:
         """Note what the source would not take; None where that is past."""
         self._refused = reason
+
+    @property
+    def _longest_s(self) -> float:
+        """Seconds without usable samples that are no trouble yet."""
+        return max(self._unbroken_s, SNAPSHOTS_MISSED * self._snapshots.every_s)
 
     @property
     def rate_off(self) -> bool:

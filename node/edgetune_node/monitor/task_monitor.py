@@ -38,6 +38,11 @@ class TaskMonitor(Protocol):
         """Problem for ``health`` that only this task sees; None if there is none."""
         ...
 
+    @property
+    def sensor(self) -> tuple[str, str]:
+        """Quality that the sensor gives every window, and why, for people; both empty while it is sound."""
+        ...
+
     def paused(self, context: Context) -> str:
         """Return why nothing is classified although samples come; empty if it is."""
         ...
@@ -64,6 +69,10 @@ class TaskMonitor(Protocol):
 
     def wear(self, subject: str) -> list[Publish]:
         """Go on with another person, and forget the one before."""
+        ...
+
+    def judged(self, why_not: str) -> list[Publish]:
+        """Note why nothing is judged; empty while something is."""
         ...
 
     def tick(self) -> list[Publish]:

@@ -28,7 +28,7 @@ from edgetune_node.contract import PROPERTY
 from edgetune_node.mqtt.broker_limits import Limits, limits_of
 from edgetune_node.mqtt.client_id_conflict import MAX_RECONNECT_S, MIN_RECONNECT_S, ClientIdConflicts
 from edgetune_node.mqtt.paho_client import Client
-from edgetune_node.mqtt.property_text import mend
+from edgetune_node.mqtt.property_text import install_reader
 from edgetune_node.mqtt.signals import Down, Incoming, Sent, Signal, Up
 from edgetune_node.mqtt.sockets import ended_by_peer, prepare
 from edgetune_node.mqtt.subscriptions import Subscriptions
@@ -57,7 +57,7 @@ MAYBE_OVER_THE_WILL = frozenset({0x80, 0x83, 0x87, 0x90})
 
 _log = structlog.get_logger(__name__)
 _P = ParamSpec("_P")
-mend()
+install_reader()
 
 
 def _guarded(

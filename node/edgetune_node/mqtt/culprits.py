@@ -134,7 +134,7 @@ class Culprits:
         return [topic for topic, suspect in self._suspects.items() if suspect.guilty]
 
 
-def described(topics: Iterable[str]) -> str:
+def name_topics(topics: Iterable[str]) -> str:
     """Name a few topics."""
     names = [topic[:200] for topic in topics]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""

@@ -6,16 +6,14 @@ import contextlib
 import errno
 import sqlite3
 import threading
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from edgetune_node.errors import OutboxError
+from edgetune_node.mqtt.file_watch import FileWatch, identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-_Identity: TypeAlias = tuple[int, int]
-"""Device and inode."""
 
 FORMAT = 4
 LOCK_TIMEOUT_S = 3.0
@@ -88,7 +86,7 @@ class OutboxDatabase:
         self.path = path
         self.warning: str | None = None
         self._lock = threading.RLock()
-        self._left: dict[_Identity | None, sqlite3.Connection] = {}
+        self._left: dict[tuple[int, int] | None, sqlite3.Connection] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = self._opened(LOCK_TIMEOUT_S, memory=True)
@@ -97,7 +95,8 @@ class OutboxDatabase:
                 raise OutboxError(f"outbox {path}: its folder cannot be made: {error.strerror}") from error
             self._connection = self._in_memory()
         in_memory = not self._connection.execute("PRAGMA database_list").fetchone()[2]
-        self._identity = None if in_memory else _identity(path)
+        self._watch = None if in_memory else FileWatch(path)
+        self._overwritten: sqlite3.Connection | None = None
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -109,6 +108,7 @@ class OutboxDatabase:
             If SQLite cannot do it, for example because the disk is full; nothing has changed then.
         """
         with self._lock:
+            unwatched = self._watch is None or self._watch.changed  # else the change would be taken for this one's
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
@@ -119,6 +119,9 @@ class OutboxDatabase:
             except BaseException:
                 self._roll_back()
                 raise
+            finally:
+                if self._watch is not None and not unwatched:
+                    self._watch.note_write()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -131,8 +134,29 @@ class OutboxDatabase:
 
     @property
     def detached(self) -> bool:
-        """Whether the path no longer leads to the file that is open, so that a restart would not find it."""
-        return self._identity is not None and self._identity != _identity(self.path)
+        """Whether a restart would not find what is kept: the path leads to another file, or this was overwritten."""
+        return self._watch is not None and (self._watch.replaced or self.overwritten)
+
+    @property
+    def overwritten(self) -> bool:
+        """Whether somebody else wrote into the file, which is damaged by that.
+
+        The file is read only where it has changed since the last transaction. What SQLite still holds in memory is
+        used from then on, until `reattach`.
+        """
+        with self._lock:
+            watch = self._watch
+            if self._overwritten is None and watch is not None and (watch.changed or watch.headless):
+                kept = self._copied()
+                try:
+                    self._connection.execute("PRAGMA shrink_memory")  # else the pages in memory are checked
+                    _check(self._connection, self.path)
+                    self._connection.execute("PRAGMA wal_checkpoint")  # what only the log has whole
+                    kept.close()
+                except (sqlite3.Error, OutboxError):
+                    self._overwritten, self._connection = self._connection, kept
+                watch.note_write()
+            return self._overwritten is not None
 
     def reattach(self, carry: Callable[[sqlite3.Connection, sqlite3.Connection], None]) -> None:
         """Open what is at the path now, a new file where there is none, and go on with it.
@@ -148,11 +172,18 @@ class OutboxDatabase:
             If that cannot be done; the old file stays in use.
         """
         with self._lock:
-            database, log = self._identity or (None, None)
-            found_database, found_log = _identity(self.path)
+            database, log = self._watch.identity if self._watch is not None else (None, None)
+            if self._overwritten is not None:
+                self._set_aside()
+                self._overwritten.close()
+                self._overwritten = None
+            found_database, found_log = identity(self.path)
             try:
-                if database == found_database and log != found_log:  # the log alone has gone
+                if (
+                    self._watch is not None and database == found_database and log != found_log
+                ):  # the log alone has gone
                     self._begin_log()
+                    self._watch.note()
                     return
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 new = self._left.pop(found_database, None) or self._opened(REATTACH_TIMEOUT_S, memory=False)
@@ -167,16 +198,37 @@ class OutboxDatabase:
                 raise OutboxError(f"outbox {self.path} cannot be made again: {error}; {_advice(error)}") from error
             except OSError as error:
                 raise OutboxError(f"outbox {self.path}: its folder cannot be made: {error.strerror}") from error
-            old, self._connection, self._identity = self._connection, new, _identity(self.path)
-            if database is not None and self._identity[0] is not None and database[1] == self._identity[0][1]:
+            old, self._connection = self._connection, new
+            watched, self._watch = self._watch, FileWatch(self.path)
+            found_database, _ = self._watch.identity
+            if database is not None and found_database is not None and database[1] == found_database[1]:
                 self._left[database] = old  # SQLite would take the new file for its own, and delete the log of that
             else:
                 old.close()
+            if watched is not None:
+                watched.close()
 
     def close(self) -> None:
         """Close the file; nothing gets lost without it."""
         with self._lock:
             self._connection.close()
+            if self._overwritten is not None:
+                self._overwritten.close()
+            if self._watch is not None:
+                self._watch.close()
+                self._watch = None
+
+    def _copied(self) -> sqlite3.Connection:
+        """Return a copy in memory of what can be read, which is also what SQLite has read before; else an empty one."""
+        copy = _open(None, LOCK_TIMEOUT_S)
+        try:
+            self._connection.backup(copy)
+            _check(copy, None)
+        except (sqlite3.Error, OutboxError):
+            copy.close()
+            copy = _open(None, LOCK_TIMEOUT_S)
+            self.warning = f"outbox {self.path} was overwritten; messages that waited there are lost"
+        return copy
 
     def _begin_log(self) -> None:
         """Write what the deleted log holds into the database, and begin a log that has a name."""
@@ -184,7 +236,6 @@ class OutboxDatabase:
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("BEGIN EXCLUSIVE")
         self._connection.execute("COMMIT")
-        self._identity = _identity(self.path)
 
     def _opened(self, timeout_s: float, *, memory: bool) -> sqlite3.Connection:
         try:
@@ -231,19 +282,6 @@ class OutboxDatabase:
         return aside
 
 
-def _identity(path: Path) -> tuple[_Identity | None, _Identity | None]:
-    """Which files a database and its log are; None for one that is not there."""
-    found: list[_Identity | None] = []
-    for part in (path, path.with_name(path.name + "-wal")):
-        try:
-            status = part.stat()
-        except OSError:
-            found.append(None)
-        else:
-            found.append((status.st_dev, status.st_ino))
-    return found[0], found[1]
-
-
 def _open(path: Path | None, timeout_s: float) -> sqlite3.Connection:
     """Open a file, or memory; writes nothing where the tables are there already."""
     connection = sqlite3.connect(path or ":memory:", timeout=timeout_s, isolation_level=None, check_same_thread=False)
@@ -283,6 +321,13 @@ def _checked(connection: sqlite3.Connection, path: Path | None) -> int:
             f"outbox {path} has format {made_by}, and this version knows {FORMAT}; update, or move the file away"
         )
     return made_by
+
+
+def _check(connection: sqlite3.Connection, path: Path | None) -> None:
+    """Raise `sqlite3.DatabaseError` or `OutboxError` where a file is not one of this version's."""
+    if _checked(connection, path) != FORMAT:
+        raise sqlite3.DatabaseError("it has another format")
+    _check_content(connection)
 
 
 def _check_content(connection: sqlite3.Connection) -> None:

@@ -110,6 +110,11 @@ class Outbox:
             self.expire()
 
     @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return self._file.path
+
+    @property
     def warning(self) -> str | None:
         """What was wrong with the file at open: it was damaged, or there was no room for one."""
         return self._file.warning
@@ -340,6 +345,11 @@ class Outbox:
     def detached(self) -> bool:
         """Whether the file at the path is not the one in use: what is put now would not outlive the process."""
         return self._file.detached
+
+    @property
+    def overwritten(self) -> bool:
+        """Whether the file in use is damaged, since another process wrote into it."""
+        return self._file.overwritten
 
     def reattach(self) -> None:
         """Go on with the file at the path; everything in use is written there, under the same keys.

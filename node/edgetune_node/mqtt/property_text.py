@@ -26,6 +26,6 @@ def read_text(buffer: bytes, maxlen: int) -> tuple[str, int]:
     return bytes(buffer[LENGTH_BYTES:end]).decode(errors="replace"), end
 
 
-def mend() -> None:
+def install_reader() -> None:
     """Put `read_text` in the place of paho's own."""
     properties.readUTF = read_text

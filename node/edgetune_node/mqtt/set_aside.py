@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from edgetune_node.errors import OutboxError
-from edgetune_node.mqtt.culprits import ENDS, RETRY_S, Culprits, described
+from edgetune_node.mqtt.culprits import ENDS, RETRY_S, Culprits, name_topics
 from edgetune_node.mqtt.outbox import Entry
 from edgetune_node.mqtt.outbox_rows import Lane
 from edgetune_node.mqtt.outgoing import Sending, Waiting
@@ -108,7 +108,7 @@ class SecondChance:
             self.problem = None
             return
         problem = (
-            f"the broker ended the connection {ENDS} times in a row over a message on {described(topics)}; {count}"
+            f"the broker ended the connection {ENDS} times in a row over a message on {name_topics(topics)}; {count}"
             " messages are kept and set aside, and tried again every hour: permit the node to publish there"
         )
         if problem != self.problem:

@@ -100,6 +100,8 @@ def _no_passphrase() -> str:
 
 
 def _unreadable(path: Path) -> str | None:
+    if path.exists() and not path.is_file():  # OpenSSL would wait for who writes into a pipe
+        return "is no file but a folder, pipe or device"
     try:
         with path.open("rb"):
             return None

@@ -1,6 +1,6 @@
 from .broker_errors import BrokerError as BrokerError, RefusedError as RefusedError
-from .broker_limits import LastWill as LastWill, Limits as Limits
-from .client import NoReplyError as NoReplyError, OperatorClient as OperatorClient, parse_object as parse_object
+from .broker_limits import BrokerLimits as BrokerLimits, LastWill as LastWill
+from .client import NoReplyError as NoReplyError, OperatorClient as OperatorClient, object_or_none as object_or_none
 from .fleet import (
     Fleet as Fleet,
     Row as Row,
@@ -19,6 +19,12 @@ from .job import (
     FollowedJob as FollowedJob,
     follow as follow,
     summary as summary,
+)
+from .parts import (
+    PartedAnswer as PartedAnswer,
+    recording_of as recording_of,
+    rows_of as rows_of,
+    wait_parts as wait_parts,
 )
 from .target import Target as Target, takes_target as takes_target
 from .topic_trial import TopicTrial as TopicTrial

@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BrokerLimits:
     """The most that a broker takes: whether it keeps retained messages, and which QoS."""
 
     retain: bool = True
@@ -29,9 +29,9 @@ class LastWill:
         return [each for each in tries if self.retain or not each.retain]
 
 
-def read_limits(properties: Any) -> Limits:
+def read_limits(properties: Any) -> BrokerLimits:
     """Read the properties of a CONNACK; what is not said there is unlimited."""
-    return Limits(
+    return BrokerLimits(
         retain=bool(getattr(properties, "RetainAvailable", 1)),
         qos=int(getattr(properties, "MaximumQoS", 2)),
     )

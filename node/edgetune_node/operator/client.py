@@ -19,7 +19,7 @@ from edgetune_node.contract import NODE_COMMANDS, PROPERTY, seal, sign
 from edgetune_node.errors import NodeError
 from edgetune_node.mqtt import prepare, tls_context
 from edgetune_node.operator.broker_errors import BrokerError, RefusedError, ended, unreachable
-from edgetune_node.operator.broker_limits import Limits, read_limits
+from edgetune_node.operator.broker_limits import BrokerLimits, read_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ class NoReplyError(NodeError):
     """A node did not answer a command in time."""
 
 
-def parse_object(payload: bytes) -> dict[str, Any] | None:
+def object_or_none(payload: bytes) -> dict[str, Any] | None:
     """Read a JSON object; None where it is none: a follower must not stop at what others publish."""
     try:
         value = json.loads(payload)
@@ -93,12 +93,12 @@ class OperatorClient:
         asset: str | None = None,
         *,
         will: LastWill | None = None,
-        parse: Callable[[bytes], dict[str, Any] | None] = parse_object,
+        parse: Callable[[bytes], dict[str, Any] | None] = object_or_none,
     ) -> None:
         self.client_id = f"edgetune-operator-{uuid.uuid4().hex[:12]}"
         self.topics = topics
         self.asset = asset
-        self.limits = Limits()
+        self.limits = BrokerLimits()
         self._mqtt = mqtt
         self._five = mqtt.protocol == "5"
         self._inbox: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()

@@ -7,6 +7,8 @@ from typing import Any
 
 from edgetune_nas.bundle import sentence
 from edgetune_node.contract import (
+    ASSET_LEAVES,
+    NODE_LEAVES,
     CalibrationStatus,
     Classification,
     Fault,
@@ -20,8 +22,6 @@ from edgetune_node.contract import (
 )
 from edgetune_node.operator.decode import read_message
 
-NODE_LEAVES = ("status", "info", "health")
-ASSET_LEAVES = ("state", "classification", "fault", "sign", "vibration", "emg", "model", "calibration")
 _READ: dict[str, type[Message]] = {
     "state": State,
     "classification": Classification,
@@ -153,11 +153,12 @@ def fault_text(row: Row) -> str:
         return ""
     mark = f"stale (node {row.status}): " if is_stale(row) else ""
     if not fault.active:
-        return f"{mark}none"
+        return f"{mark}none" if fault.judged else f"{mark}not judged: {fault.reason}"
     since = "" if fault.first_seen is None else f" since {fault.first_seen.astimezone():%H:%M:%S}"
     seen = f"acknowledged by {fault.acknowledged_by}" if fault.acknowledged else "not acknowledged"
     event = "" if fault.event is None else f", event {fault.event}"
-    return f"{mark}{fault.severity.upper()} {fault.class_}{since}{event}, {seen}"
+    away = "" if fault.judged else f", not judged now: {fault.reason}"
+    return f"{mark}{fault.severity.upper()} {fault.class_}{since}{event}, {seen}{away}"
 
 
 def phase_text(row: Row) -> str:
@@ -177,6 +178,8 @@ def model_text(model: Model | None) -> str:
         parts.append(f"arena {model.arena_bytes:,} B")
     if model.accuracy is not None:
         parts.append(model_accuracy(model, model.accuracy))
+    if model.kind == "health":
+        parts.append(f"health model, {model.healthy_seconds or 0:.0f} s heard")
     return ", ".join(parts)
 
 

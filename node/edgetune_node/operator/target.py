@@ -191,5 +191,7 @@ def _secret(option: str, file: Path | None, variable: str) -> str | None:
         return os.environ.get(variable)
     try:
         return read_small_file(file).removeprefix("\ufeff").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise typer.BadParameter(f"{option} {file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
         raise typer.BadParameter(f"{option} {file} cannot be read: {error}") from None

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from edgetune_node.operator.broker_errors import BrokerError, RefusedError
-from edgetune_node.operator.client import HUNG_UP, OperatorClient, parse_object
+from edgetune_node.operator.client import HUNG_UP, OperatorClient, object_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from edgetune_node.config import MqttSection
-    from edgetune_node.operator.broker_limits import Limits
+    from edgetune_node.operator.broker_limits import BrokerLimits
 
 MOST_HANG_UPS = 10
 """Topics that may cost a connection, and so a second or two each, before the others are left untried."""
@@ -60,7 +60,7 @@ class TopicTrial:
         Whether the node has said meanwhile that it is online.
     """
 
-    def __init__(self, mqtt: MqttSection, limits: Limits, status: str, echo_s: float) -> None:
+    def __init__(self, mqtt: MqttSection, limits: BrokerLimits, status: str, echo_s: float) -> None:
         self._mqtt, self._limits, self._status, self._echo_s = mqtt, limits, status, echo_s
         self._confirms = mqtt.protocol == "5" and limits.qos > 0  # else a refusal shows only in what stays away
         self._client: OperatorClient | None = None
@@ -152,7 +152,7 @@ class TopicTrial:
         if payload not in {b"", self._mark}:
             topic.kept = payload
             if name == self._status:
-                self.started = self.started or (parse_object(payload) or {}).get("status") == "online"
+                self.started = self.started or (object_or_none(payload) or {}).get("status") == "online"
 
     def _opened(self) -> OperatorClient:
         if self._client is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgetune_node.operator.broker_errors import EndedError
-from edgetune_node.operator.broker_limits import Limits
+from edgetune_node.operator.broker_limits import BrokerLimits
 from edgetune_node.operator.client import OperatorClient
 
 if TYPE_CHECKING:
@@ -30,6 +30,6 @@ def connect_with_will(will: LastWill, mqtt: MqttSection, *rest: Any, **more: Any
             continue
         if each != will:  # what it hangs up on in a will it would hang up on in a message
             most = client.limits
-            client.limits = Limits(most.retain and each.retain, most.qos if each.qos else 0)
+            client.limits = BrokerLimits(most.retain and each.retain, most.qos if each.qos else 0)
         return client, each
     raise first or AssertionError("there is always a will to try")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 from typing import TYPE_CHECKING, Any
 
 from edgetune_node.contract import Response
-from edgetune_node.events import KeepCommand, Publish
+from edgetune_node.events import Durability, KeepCommand, Publish
 from edgetune_node.ops.rate_limit import Rate
 from edgetune_signal.durable import sync
 
@@ -101,7 +103,12 @@ class AuditLog:
             self._suppressed = 0
 
     def published(self, effect: Publish) -> None:
-        """Note an answer before it is sent; any other message is passed over, so is an answer's copy for its asker."""
+        """Note an answer before it is sent; any other message is passed over, so is an answer's copy for its asker.
+
+        Parts of a long answer are passed over as well: the last answer says how many there were.
+        """
+        if effect.durability is Durability.TELEMETRY:
+            return
         if answer := self._answer(effect):
             self._accepted.append(effect.message.ts, answer)
 
@@ -170,9 +177,13 @@ class _Lines:
         if not new and self._path.stat().st_size + len(lines) > self._file_bytes:
             self._rotate()
             new = True
-        descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+        descriptor = os.open(self._path, flags, 0o640)
         try:
-            size = os.fstat(descriptor).st_size
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):  # a pipe that nobody reads would hold up the node
+                raise OSError(errno.EINVAL, "it is no file but a pipe or device; move it away")
+            size = found.st_size
             if (
                 size and os.pread(descriptor, 1, size - 1) != b"\n"
             ):  # a power cut or a full disk broke the last line off

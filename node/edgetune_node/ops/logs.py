@@ -59,7 +59,14 @@ def log_rare(effect: Publish) -> None:
         return
     match message:
         case Fault():
-            log.info("fault", topic=effect.topic, active=message.active, class_=message.class_, event_id=message.event)
+            log.info(
+                "fault",
+                topic=effect.topic,
+                active=message.active,
+                class_=message.class_,
+                severity=message.severity,
+                event_id=message.event,
+            )
         case Model():
             log.info("model", topic=effect.topic, id=message.id, arena_bytes=message.arena_bytes)
         case Response():

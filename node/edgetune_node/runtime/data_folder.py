@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from stat import S_ISDIR
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -21,8 +22,17 @@ if TYPE_CHECKING:
 
 DELETED = " (deleted)"
 LOST = "recordings, other models, novel signal and the audit log that were in it are not"
+ELSE = "what else was in there is lost"
+NOTHING_ELSE = "nothing else is missing"
 
 log = structlog.get_logger()
+
+
+class _Event(NamedTuple):
+    """What happened to the folder, and what is lost by it."""
+
+    what: str
+    lost: str
 
 
 class DataFolder:
@@ -53,7 +63,7 @@ class DataFolder:
         self._folders = folders
         self._outbox = outbox
         self._profiles = profiles
-        self._happened: str | None = None
+        self._happened: _Event | None = None
         self.problem: str | None = None
         self.notice: str | None = None
         self._take_hold()
@@ -63,23 +73,24 @@ class DataFolder:
         try:
             happened = self._what_happened()
         except OSError as error:
-            happened = f"data_dir {self._path} cannot be reached: {error.strerror}"
+            happened = _Event(f"data_dir {self._path} cannot be reached: {error.strerror}", LOST)
         if happened is None:
             self.problem = self._happened = None
             return False
         if self._happened is None:  # its first name stays: the next look finds half of it made again
             self._happened = happened
-            log.error("data folder lost", reason=happened)
+            log.error("data folder lost", reason=happened.what)
         try:
             models = self._make_again()
         except (NodeError, NasError, OSError) as error:
             self.problem = (
-                f"{self._happened}; it cannot be made again: {error};"
+                f"{self._happened.what}; it cannot be made again: {error};"
                 " messages and commands are in memory only: an end of the process would lose them"
             )
             return False
-        self.notice = f"{self._happened}; it was made again with outbox, commands and {models} models in use; {LOST}"
-        log.warning("data folder made again", reason=self._happened, models=models)
+        what, lost = self._happened.what, self._happened.lost
+        self.notice = f"{what}; it was made again with outbox, commands and {models} models in use; {lost}"
+        log.warning("data folder made again", reason=what, models=models)
         self.problem = self._happened = None
         return True
 
@@ -87,21 +98,28 @@ class DataFolder:
         """Let go of the folder."""
         os.close(self._held)
 
-    def _what_happened(self) -> str | None:
+    def _what_happened(self) -> _Event | None:
+        data, outbox = f"data_dir {self._path}", self._outbox
         try:
             found = self._path.stat()
         except FileNotFoundError:
-            return f"data_dir {self._path} was {self._fate()} while the node ran"
+            if self._path.is_symlink():
+                return _Event(f"{data} is a link to {self._path.readlink()}, which went while the node ran", LOST)
+            return _Event(f"{data} was {self._fate()} while the node ran", LOST)
         if (found.st_dev, found.st_ino) != self._identity:
             if found.st_dev != self._identity[0]:
-                return f"another file system is at data_dir {self._path} since the node started"
-            return f"data_dir {self._path} was {self._fate()} while the node ran, and another folder is there"
+                return _Event(f"another file system is at {data} since the node started", LOST)
+            there = "another folder" if S_ISDIR(found.st_mode) else "something that is no folder"
+            return _Event(f"{data} was {self._fate()} while the node ran, and {there} is there", LOST)
         gone = [each for each in self._folders if not each.is_dir()]
-        if self._outbox.detached:
-            return f"data_dir {self._path} was emptied while the node ran, or its outbox.sqlite removed or replaced"
-        if gone:
-            return f"{gone[0]} was removed while the node ran"
-        return None
+        overwritten, detached = outbox.overwritten, outbox.detached
+        if detached and not overwritten and gone == self._folders:
+            return _Event(f"{data} was emptied while the node ran", LOST)
+        events = [f"{outbox.path} was " + ("overwritten" if overwritten else "removed or replaced")] if detached else []
+        events += [f"{', '.join(map(str, gone))} was removed"] if gone else []
+        if not events:
+            return None
+        return _Event(f"data_dir: {' and '.join(events)} while the node ran", ELSE if gone else NOTHING_ELSE)
 
     def _fate(self) -> str:
         """Name what became of the folder that is held."""

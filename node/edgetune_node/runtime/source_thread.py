@@ -122,7 +122,7 @@ class SourceReader(threading.Thread):
         if self._source is None:
             self._source = open_source(section.source.type, section.spec, section.source.options)
         refused = newest = None
-        refusals = Refusals()
+        refusals = SourceRefusals()
         while not self._stopping.is_set():
             self._asked_s = time.monotonic()
             chunk = self._source.read(READ_S)
@@ -163,7 +163,7 @@ class SourceReader(threading.Thread):
                 log.warning("source did not close", asset=self._section.id, error=str(error))
 
 
-class Refusals:
+class SourceRefusals:
     """What a source would not take although it goes on: told until nothing more has been refused for a while.
 
     While one is told, others take its place once in that while: who sends nothing but garbage fills no log.

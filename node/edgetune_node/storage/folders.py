@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgetune_node.errors import NodeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 INCOMING = "incoming"
 """Bundles laid there can be deployed by name."""
@@ -31,6 +31,11 @@ def prepare_folders(data: Path, folders: Iterable[Path]) -> None:
     try:
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        path = Path(error.filename)
+        there = next(each for each in (*reversed(path.parents), path) if not each.is_dir())
+        kind = f"a link to {there.readlink()}, which is not there" if there.is_symlink() else "no folder"
+        raise NodeError(f"data_dir {data} cannot be used: {there} is {kind}; make it a folder") from None
     except OSError as error:
         raise NodeError(
             f"data_dir {data} cannot be used: {error.strerror}; give a folder that can be written"

@@ -243,4 +243,7 @@ def _files(path: Path, suffix: str) -> list[Path]:
     files = sorted(path.glob(f"*{suffix}")) if path.is_dir() else [path]
     if not files:
         raise RecordingError(f"{path}: holds no {suffix} files")
+    for file in files:
+        if file.exists() and not file.is_file():
+            raise RecordingError(f"{file}: is no file")
     return files

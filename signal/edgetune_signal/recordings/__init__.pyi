@@ -5,6 +5,11 @@ from .recording import (
     read_recording as read_recording,
     write_recording as write_recording,
 )
+from .snapshots import (
+    SnapshotSeries as SnapshotSeries,
+    is_snapshots as is_snapshots,
+    read_snapshots as read_snapshots,
+)
 from .store import (
     FILE_OVERHEAD_BYTES as FILE_OVERHEAD_BYTES,
     BrokenRecording as BrokenRecording,

@@ -45,6 +45,9 @@ class _SimulatorPlayer:
     def play(self, n: int) -> tuple[Samples, bool]:
         return self._simulator.generate(n), False
 
+    def pause_s(self) -> float:
+        return 0.0
+
     def select(self, name: str) -> None:
         self._simulator.select(name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import struct
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ _NAMES = ", ".join(f"{code} ({dtype.name})" for code, dtype in _DTYPES.items())
 # magic, version, dtype, channels, length of the unit, reserved, sequence, time_ns, rate_hz, scale, samples per channel
 _HEADER = struct.Struct("<2sBBHBBQqddI")
 HEADER_BYTES = _HEADER.size
+_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+"""Byte order marks, and the encodings of the texts that they begin."""
+_TEXT_BYTES = 512
+"""Bytes that tell whether a payload is text."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,9 +126,10 @@ def decode_block(payload: bytes) -> Block:
     """
     if len(payload) > MAX_BLOCK_BYTES:
         raise BlockError(f"a block has at most {MAX_BLOCK_BYTES} bytes, this has {len(payload)}: send smaller blocks")
-    if payload.lstrip()[:1] in (b"{", b"["):
+    kind = _kind_of_text(payload)
+    if kind is not None:
         raise BlockError(
-            "offset 0: this looks like JSON; samples are sent as binary blocks, which signal/README.md lays out"
+            f"offset 0: this looks like {kind}; samples are sent as binary blocks, which signal/README.md lays out"
         )
     if len(payload) < _HEADER.size:
         raise BlockError(f"offset {len(payload)}: the block ends inside its header of {_HEADER.size} bytes")
@@ -163,6 +169,20 @@ def block_bytes(beginning: bytes | bytearray) -> int | None:
     if magic != MAGIC or version != BLOCK_VERSION or code not in _DTYPES or reserved or not channels or not n:
         return None
     return int(_HEADER.size + unit_length + channels * n * _DTYPES[code].itemsize)
+
+
+def _kind_of_text(payload: bytes) -> str | None:
+    """Return what kind of text was sent in place of a block; None where it may be a block or other bytes."""
+    if MAGIC.startswith(payload[: len(MAGIC)]):
+        return None
+    encoding = next((name for mark, name in _MARKS.items() if payload.startswith(mark)), "utf-8")
+    decoder = codecs.getincrementaldecoder(encoding)("replace")  # the last letter may be cut
+    text = decoder.decode(payload[:_TEXT_BYTES]).lstrip("\ufeff").strip()
+    if text[:1] in ("{", "["):
+        return "JSON"
+    if text and "\ufffd" not in text and all(letter.isprintable() or letter.isspace() for letter in text):
+        return "text"
+    return None
 
 
 def _is_positive(value: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -23,6 +24,10 @@ class Player(Protocol):
 
     def play(self, n: int) -> tuple[Samples, bool]:
         """Return the next 1 to ``n`` samples and whether samples are missing before them; `SourceEnded` at the end."""
+        ...
+
+    def pause_s(self) -> float:
+        """Return the seconds of signal between the samples played last and the next; 0 without a pause."""
         ...
 
     def select(self, name: str) -> None:
@@ -52,8 +57,10 @@ class SelectFile:
             The file cannot be read.
         """
         try:
-            stat = self._path.stat()
-            seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            found = self._path.stat()
+            if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
+                raise SourceError(f"select_file {self._path} is no file; write the name into one")
+            seen = (found.st_mtime_ns, found.st_size, found.st_ino)
             if seen == self._seen:
                 return None
             self._seen = seen
@@ -135,7 +142,9 @@ class PacedSource:
         if self._start is None or (late := self._due_in(now) < -LATE_S):
             self._start = (now, self._clock.utc_ns())
             self._played = 0
-        due_in = self._due_in(now)
+        with self._lock:
+            pause = round(self._player.pause_s() * self.spec.rate_hz)
+        due_in = self._due_in(now, pause)
         if due_in > timeout_s:
             self._wait(timeout_s)
             return None
@@ -143,6 +152,7 @@ class PacedSource:
             self._wait(due_in)
         with self._lock:
             samples, gap = self._player.play(self._block)
+        self._played += pause
         time_ns = self._start[1] + offset_ns(self._played, self.spec.rate_hz)
         chunk = Chunk(samples, time_ns, self.spec.rate_hz, self._sequence, gap=gap or late)
         self._played += samples.shape[1]
@@ -164,10 +174,10 @@ class PacedSource:
         """End the stream and wake a waiting reader."""
         self._closed.set()
 
-    def _due_in(self, now: float) -> float:
+    def _due_in(self, now: float, pause: int = 0) -> float:
         if self._start is None or self._speed == 0:
             return 0.0
-        return self._start[0] + (self._played + self._block) / (self.spec.rate_hz * self._speed) - now
+        return self._start[0] + (self._played + pause + self._block) / (self.spec.rate_hz * self._speed) - now
 
     def _wait(self, seconds: float) -> None:
         if self._clock.wait(self._closed, seconds):

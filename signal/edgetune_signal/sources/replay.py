@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from edgetune_signal.errors import RecordingError, SourceEnded, SourceError, SourceOptionsError
 from edgetune_signal.files import CHANNEL_KEYS, SUFFIXES, ReadOptions, file_suffix, open_file, whole_recording
 from edgetune_signal.options import OptionReader
+from edgetune_signal.recordings import is_snapshots, read_snapshots
 from edgetune_signal.sources.paced import DEFAULT_BLOCK_S, PacedSource
 from edgetune_signal.stream import StreamSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from edgetune_signal.recordings import Recording
+    from edgetune_signal.recordings import Recording, SnapshotSeries
     from edgetune_signal.sources.base import Source
     from edgetune_signal.stream import Samples
 
@@ -61,11 +62,13 @@ class _Reading:
             return "full_scale", f"is missing: how many {self.spec.unit} is the largest value of {file}?"
         return None
 
-    def read(self, path: Path) -> Recording:
+    def read(self, path: Path) -> _Track:
         """Read a file; `RecordingError` where that fails."""
         lack = self.lack(path)
         if lack is not None:
             raise RecordingError(" ".join(lack))
+        if file_suffix(path) == ".npz" and is_snapshots(path):
+            return _Track.of_snapshots(read_snapshots(path))
         options = ReadOptions(
             columns=self.columns,
             rate_hz=self.rate_hz,
@@ -77,7 +80,44 @@ class _Reading:
         file = open_file(path, options)
         if file.info.rate_hz is None:
             raise _LackError(f"rate_hz is missing: {path} does not say its own")
-        return whole_recording(path, file)
+        return _Track.of_recording(whole_recording(path, file))
+
+
+@dataclass(frozen=True, slots=True)
+class _Track:
+    """What is played: a recording, or a series of snapshots of ``length`` samples with pauses between."""
+
+    rate_hz: float
+    channels: int
+    unit: str
+    length: int
+    count: int
+    samples: Callable[[int], Samples]
+    begins_s: Callable[[int], float]
+
+    @classmethod
+    def of_recording(cls, recording: Recording) -> _Track:
+        channels, length = recording.samples.shape
+        return cls(recording.rate_hz, channels, recording.unit, length, 1, lambda _: recording.samples, lambda _: 0.0)
+
+    @classmethod
+    def of_snapshots(cls, series: SnapshotSeries) -> _Track:
+        count, channels, length = series.samples.shape
+        return cls(
+            series.rate_hz,
+            channels,
+            series.unit,
+            length,
+            count,
+            series.snapshot,
+            lambda number: float(series.time_s[number]),
+        )
+
+    def pause_s(self, number: int) -> float:
+        """Return the seconds before a snapshot, after the one before."""
+        if number == 0:
+            return 0.0
+        return max(0.0, self.begins_s(number) - self.begins_s(number - 1) - self.length / self.rate_hz)
 
 
 class _RecordingPlayer:
@@ -87,24 +127,37 @@ class _RecordingPlayer:
         self._files = files
         self._reading = reading
         self._loop = loop
+        self._track: _Track | None = None
         self._samples: Samples | None = None
         self._playing = ""
+        self._number = 0
         self._position = 0
         self._seam = False
         self._started = False
 
     def play(self, n: int) -> tuple[Samples, bool]:
-        if self._samples is None:
+        track = self._track
+        if track is None:
             raise SourceEnded("no recording is selected")
-        if self._position >= self._samples.shape[1]:
+        if self._number >= track.count:
             if not self._loop:
                 raise SourceEnded("the recording is at its end (loop = true plays it again)")
-            self._position, self._seam = 0, True
+            self._number, self._seam = 0, True
+        if self._samples is None:
+            self._samples = track.samples(self._number)
+            self._seam = self._seam or self._number > 0
         samples = self._samples[:, self._position : self._position + n].copy()
         self._position += samples.shape[1]
+        if self._position >= track.length:
+            self._number, self._position, self._samples = self._number + 1, 0, None
         gap = self._seam and self._started
         self._seam, self._started = False, True
         return samples, gap
+
+    def pause_s(self) -> float:
+        track = self._track
+        begins = track is not None and self._position == 0 and self._number < track.count
+        return track.pause_s(self._number) if track is not None and begins else 0.0
 
     def select(self, name: str) -> None:
         path = self._files.get(name)
@@ -113,25 +166,26 @@ class _RecordingPlayer:
         if name == self._playing and not self._ended:
             return  # a restart would be a gap in what goes on
         try:
-            recording = self._reading.read(path)
+            track = self._reading.read(path)
         except RecordingError as error:
             raise SourceError(f"recording {name!r} cannot be played: {error}") from error
-        self._check_fit(name, recording)
-        self._samples, self._position, self._seam = recording.samples, 0, True
+        self._check_fit(name, track)
+        self._track, self._samples = track, None
+        self._number, self._position, self._seam = 0, 0, True
         self._playing = name
 
     @property
     def _ended(self) -> bool:
-        return not self._loop and self._samples is not None and self._position >= self._samples.shape[1]
+        return not self._loop and self._track is not None and self._number >= self._track.count
 
-    def _check_fit(self, name: str, recording: Recording) -> None:
+    def _check_fit(self, name: str, recording: _Track) -> None:
         spec = self._reading.spec
         differences: list[str] = []
         if recording.rate_hz != spec.rate_hz:
             differences.append(f"{recording.rate_hz:g} Hz where the stream has {spec.rate_hz:g}")
-        if recording.samples.shape[0] != spec.channels:
+        if recording.channels != spec.channels:
             differences.append(
-                f"{recording.samples.shape[0]} channels where the stream has {spec.channels} (columns chooses some)"
+                f"{recording.channels} channels where the stream has {spec.channels} (columns chooses some)"
             )
         if recording.unit and recording.unit != spec.unit:
             differences.append(f"unit {recording.unit!r} where the stream has {spec.unit!r}")
@@ -158,8 +212,9 @@ def open_replay(spec: StreamSpec, options: Mapping[str, object]) -> Source:
     Returns
     -------
     Source
-        After a switch and at a loop's seam a chunk carries ``gap``. Selecting what is playing changes nothing, unless
-        it has ended: then it plays again.
+        After a switch and at a loop's seam a chunk carries ``gap``. So does each snapshot of a series, which is an
+        ``.npz`` with ``samples (snapshots, channels, n)`` and ``interval_s`` or ``time_ns``. Selecting what is playing
+        changes nothing, unless it has ended: then it plays again.
 
     Raises
     ------

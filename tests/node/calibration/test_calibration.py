@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -19,7 +17,9 @@ from calibrating import (
     SPEC,
     Job,
     card,
+    deployed,
     job,
+    saved,
     search_done,
     searching,
     start_search,
@@ -33,7 +33,7 @@ from edgetune_node.calibration import inputs as cal
 from edgetune_node.calibration.job import Calibration
 from edgetune_node.calibration.rules import decide_deployment
 from edgetune_node.contract.commands import Recalibrate, Record
-from edgetune_node.contract.messages import CalibrationPhase, CalibrationStatus
+from edgetune_node.contract.messages import CalibrationPhase
 from edgetune_node.errors import Refused
 from edgetune_node.events.effects import Install, StartSearch
 
@@ -47,27 +47,27 @@ def test_a_search_behind_another_asset_says_so_and_gives_no_eta() -> None:
     running = job(stored_command(), stored={"normal": 10.0, "inner": 10.0})
     running.tell(cal.SearchQueued())
     assert running.phase == "queued"
-    assert "another asset" in running.view["instruction"]
-    assert running.view["eta_s"] is None
+    assert "another asset" in running.view.instruction
+    assert running.view.eta_s is None
     running.tell(PROGRESS)
-    assert running.view["eta_s"] == pytest.approx(27.0)
+    assert running.view.eta_s == pytest.approx(27.0)
 
 
 def test_progress_of_the_search_is_passed_on() -> None:
     running = searching()
     assert running.phase == "searching"
-    assert running.view["search_phase"] == "training"
-    assert (running.view["candidates"], running.view["rejected"], running.view["trained"]) == (7, 2, 3)
-    assert running.view["percent"] == pytest.approx(100 * 30 / 62, abs=0.1)
+    assert running.view.search_phase == "training"
+    assert (running.view.candidates, running.view.rejected, running.view.trained) == (7, 2, 3)
+    assert running.view.percent == pytest.approx(100 * 30 / 62, abs=0.1)
     running.now += 20
-    assert running.view["eta_s"] == pytest.approx(7.0)
+    assert running.view.eta_s == pytest.approx(7.0)
 
 
 def test_the_first_model_is_deployed_and_announced() -> None:
     running = searching()
     assert running.tell(DONE) == [INSTALL]
     assert running.phase == "deploying"
-    running.tell(cal.Deployed("model-new"))
+    running.tell(deployed())
     assert running.finished.status == "done"
     assert running.finished.detail == {
         "recordings": [],
@@ -86,7 +86,7 @@ def test_the_first_model_is_deployed_and_announced() -> None:
         "deployed": True,
         "reason": "the asset had no model, so the new one is in use",
     }
-    assert running.view["percent"] == 100
+    assert running.view.percent == 100
 
 
 def test_a_better_model_replaces_the_current_one() -> None:
@@ -137,7 +137,7 @@ def test_the_command_can_decide_about_deployment(policy: str, installed: bool) -
 
 def test_a_model_that_cannot_be_installed_fails_the_job() -> None:
     running = searching(current_model="model-old")
-    running.tell(BETTER, cal.DeployFailed("hash does not match"))
+    running.tell(BETTER, deployed(error="hash does not match"))
     assert running.finished.status == "failed"
     assert "hash does not match" in running.finished.reason
     assert running.finished.detail["deployed"] is False
@@ -211,7 +211,7 @@ def test_a_job_can_be_cancelled_in_every_phase_before_deployment(make: Any, stop
     assert (CANCEL_SEARCH in outputs) == stops
     assert running.finished.status == "cancelled"
     assert running.finished.reason == "what was recorded stays; there is no model yet"  # the status says the rest
-    assert running.tell(cal.TakeSaved(Path("/r")), DONE, SearchFailed(error="Cancelled"), cal.Ticked()) == []
+    assert running.tell(saved("/r"), DONE, SearchFailed(error="Cancelled"), cal.Ticked()) == []
 
 
 def test_who_cancels_is_told_that_the_old_model_stays() -> None:
@@ -264,7 +264,7 @@ INPUTS = st.one_of(
         [
             cal.ContinueRequested(),
             cal.Ticked(),
-            cal.TakeSaved(Path("/r.npz")),
+            saved(),
             cal.SearchQueued(),
             PROGRESS,
             SearchProgress(phase="training", fraction=0.2, seconds_left=48.0),
@@ -278,10 +278,10 @@ INPUTS = st.one_of(
         [
             DONE,
             BETTER,
-            cal.SaveFailed("disk full"),
+            saved(error="disk full"),
             SearchFailed(error="Killed", message="killed"),
-            cal.Deployed("model-new"),
-            cal.DeployFailed("no"),
+            deployed(),
+            deployed(error="no"),
             cal.CancelRequested(),
         ]
     ),
@@ -321,13 +321,12 @@ def test_whatever_happens_a_job_keeps_its_promises(
         assert not (ended and len(running.wants) > before)
         ended = any(isinstance(output, cal.Finished) for output in running.wants)
         assert ended == (running.phase in {"done", "failed", "cancelled"})
-        view = running.view
-        status = CalibrationStatus(ts=datetime(2026, 1, 1, tzinfo=UTC), boot="b", seq=0, **view)
+        status = running.view
         assert percent <= status.percent <= (100 if running.phase == "done" else 99)
         assert status.eta_s is None or status.eta_s >= 0
         assert running.phase in get_args(CalibrationPhase)
         percent = status.percent
-    running.tell(cal.CancelRequested(), cal.Deployed("model-new"))
+    running.tell(cal.CancelRequested(), deployed())
     assert running.finished.status in {"done", "failed", "cancelled"}
     assert sum(isinstance(output, StartSearch) for output in running.wants) <= 1
     assert sum(isinstance(output, Install) for output in running.wants) <= 1

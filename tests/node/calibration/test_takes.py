@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from calibrating import DONE, LIVE, RECORD, job, start_search, stored_command
+from calibrating import DONE, LIVE, RECORD, deployed, job, saved, start_search, stored_command
 
 from edgetune_nas.card import Budget
 from edgetune_node.calibration import inputs as cal
@@ -14,26 +12,26 @@ from edgetune_node.events.effects import SaveRecording, StartSearch
 
 
 def test_the_first_thing_a_person_reads_is_what_to_do() -> None:
-    assert job().view["instruction"] == (
+    assert job().view.instruction == (
         "Put bearing1 into condition 'normal' and publish cmd/continue (class 1 of 2, take 1 of 1)"
     )
 
 
 def test_a_person_with_an_armband_is_asked_for_a_sign() -> None:
-    assert job(task="sign").view["instruction"].startswith("Make 'normal', hold it and publish cmd/continue")
+    assert job(task="sign").view.instruction.startswith("Make 'normal', hold it and publish cmd/continue")
 
 
 def test_a_live_calibration_goes_from_take_to_take_to_the_search() -> None:
     running = job({**LIVE, "takes": 2})
     seen = []
     for _ in range(4):
-        seen.append((running.phase, running.view["class_"], running.view["take"], running.view["takes"]))
+        seen.append((running.phase, running.view.class_, running.view.take, running.view.takes))
         running.tell(cal.ContinueRequested())
         assert running.phase == "recording"
         (save,) = running.stream(2.0)
         assert isinstance(save, SaveRecording)
         assert running.phase == "saving"
-        last = running.tell(cal.TakeSaved(Path("/r.npz")))
+        last = running.tell(saved())
     assert seen == [
         ("waiting", "normal", 1, 2),
         ("waiting", "normal", 2, 2),
@@ -59,20 +57,20 @@ def test_samples_before_continue_are_not_recorded() -> None:
     running = job()
     assert running.stream(5.0) == []
     assert running.phase == "waiting"
-    assert running.view["percent"] == 0
+    assert running.view.percent == 0
 
 
 def test_a_countdown_starts_each_take_by_itself() -> None:
     running = job({**LIVE, "countdown_s": 3.0})
     assert running.phase == "countdown"
-    assert "recording starts in 3 s" in running.view["instruction"]
+    assert "recording starts in 3 s" in running.view.instruction
     running.wait(2.9)
     assert running.phase == "countdown"
     running.wait(0.1)
     assert running.phase == "recording"
     running.stream(2.0)
-    running.tell(cal.TakeSaved(Path("/r.npz")))
-    assert (running.phase, running.view["class_"]) == ("countdown", "inner")
+    running.tell(saved())
+    assert (running.phase, running.view.class_) == ("countdown", "inner")
 
 
 def test_a_countdown_of_zero_records_at_once() -> None:
@@ -104,13 +102,13 @@ def test_lost_samples_start_the_take_again_and_are_reported() -> None:
     running = job(stored={"x": 1.0})
     running.tell(cal.ContinueRequested())
     running.stream(1.0)
-    percent = running.view["percent"]
+    percent = running.view.percent
     running.tell(cal.Samples(running.chunk(gap=True)))
-    assert running.view["percent"] == percent
+    assert running.view.percent == percent
     running.stream(1.9)
-    running.tell(cal.TakeSaved(Path("/r.npz")))
+    running.tell(saved())
     running.take()
-    running.tell(DONE, cal.Deployed("model-new"))
+    running.tell(DONE, deployed())
     assert running.finished.detail["warnings"] == ["'normal', take 1: started again 1 times, since samples were lost"]
 
 
@@ -119,9 +117,9 @@ def test_a_take_of_a_machine_that_stood_still_is_warned_of() -> None:
     running.tell(cal.ContinueRequested())
     running.tell(cal.Samples(running.chunk(), paused="the machine stands still"))
     running.stream(1.9)
-    running.tell(cal.TakeSaved(Path("/r.npz")))
+    running.tell(saved())
     running.take()
-    running.tell(DONE, cal.Deployed("model-new"))
+    running.tell(DONE, deployed())
     [warning] = running.finished.detail["warnings"]
     assert warning == "'normal', take 1: while it was recorded the machine stands still"
 
@@ -131,10 +129,10 @@ def test_an_unusable_signal_is_asked_for_again() -> None:
     running.tell(cal.ContinueRequested())
     running.stream(2.0, value=0.5)
     assert running.phase == "waiting"
-    assert "could not be used, a channel is constant (flat): check the sensor" in running.view["instruction"]
+    assert "could not be used, a channel is constant (flat): check the sensor" in running.view.instruction
     running.take()
-    assert running.view["class_"] == "inner"
-    assert "could not be used" not in running.view["instruction"]
+    assert running.view.class_ == "inner"
+    assert "could not be used" not in running.view.instruction
 
 
 def test_a_signal_that_stays_unusable_fails_the_job() -> None:
@@ -179,7 +177,7 @@ def test_a_recording_that_cannot_be_stored_fails_the_job() -> None:
     running = job()
     running.tell(cal.ContinueRequested())
     running.stream(2.0)
-    running.tell(cal.SaveFailed("disk full"))
+    running.tell(saved(error="disk full"))
     assert running.finished.status == "failed"
     assert running.finished.reason == "the recording could not be stored: disk full"
 
@@ -188,11 +186,11 @@ def test_record_stores_one_take_and_says_where() -> None:
     running = job(RECORD)
     assert running.phase == "recording"
     running.stream(2.0)
-    running.tell(cal.TakeSaved(Path("/recordings/inner.npz")))
+    running.tell(saved("/recordings/inner.npz"))
     assert running.finished.status == "done"
     assert running.finished.detail["path"] == "/recordings/inner.npz"
     assert not any(isinstance(output, StartSearch) for output in running.wants)
-    assert running.view["percent"] == 100
+    assert running.view.percent == 100
 
 
 def test_record_fails_at_once_where_the_signal_cannot_be_used() -> None:

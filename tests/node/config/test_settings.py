@@ -6,41 +6,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from configuring import SMALL, load, problems_of
 from pydantic import BaseModel
 
-from edgetune_node.config import secret_files
 from edgetune_node.config.settings import AssetSection, Settings, SourceSection, WindowSection, load_settings
 from edgetune_node.errors import ConfigError
 from edgetune_signal.vibration.condition_indicators import IndicatorBuffer
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "config.example.toml"
-SMALL = """
-[node]
-id = "edge1"
-[[asset]]
-id = "bearing1"
-rate_hz = 12000
-"""
-
-
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(secret_files, "SECRETS_DIR", tmp_path / "no-secrets")
-    for name in ("EDGETUNE_NODE__ID", "EDGETUNE_MQTT__HOST", "EDGETUNE_MQTT__PASSWORD", "EDGETUNE_ASSET"):
-        monkeypatch.delenv(name, raising=False)
-
-
-def load(tmp_path: Path, text: str) -> Settings:
-    path = tmp_path / "config.toml"
-    path.write_text(text, encoding="utf-8")
-    return load_settings(path)
-
-
-def problems_of(tmp_path: Path, text: str) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        load(tmp_path, text)
-    assert str(tmp_path) in str(caught.value)
-    return caught.value.problems
 
 
 # ---- the example -------------------------------------------------------------------------------------------------
@@ -88,6 +61,7 @@ def test_the_example_has_every_table() -> None:
         "asset",
         "asset.window",
         "asset.source",
+        "asset.source.duty",
         "asset.machine",
         "asset.alarm",
         "asset.sign",
@@ -241,140 +215,6 @@ def test_a_namespace_that_is_no_topic_is_refused(tmp_path: Path, namespace: str)
     assert problems_of(tmp_path, text)[0].startswith("node.namespace")
 
 
-# ---- from outside ------------------------------------------------------------------------------------------------
-
-
-def secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **files: str) -> None:
-    folder = tmp_path / "secrets"
-    folder.mkdir()
-    for name, content in files.items():
-        (folder / name).write_text(content, encoding="utf-8")
-    monkeypatch.setattr(secret_files, "SECRETS_DIR", folder)
-
-
-def test_a_variable_wins_over_a_secret_file_and_that_over_the_configuration(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = SMALL + '[mqtt]\nhost = "file"\nusername = "file"\npassword = "file"\nport = 1884\n'
-    secrets(monkeypatch, tmp_path, edgetune_mqtt__password="secret\n", edgetune_mqtt__username="secret")
-    monkeypatch.setenv("EDGETUNE_MQTT__USERNAME", "variable")
-    mqtt = load(tmp_path, text).mqtt
-    assert mqtt.password is not None
-    assert (mqtt.host, mqtt.port, mqtt.username) == ("file", 1884, "variable")
-    assert mqtt.password.get_secret_value() == "secret"
-
-
-def test_a_credential_of_systemd_is_a_secret_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    secrets(monkeypatch, tmp_path, edgetune_mqtt__password="other")
-    credentials = tmp_path / "credentials"
-    credentials.mkdir()
-    (credentials / "edgetune_mqtt__password").write_text("credential\n", encoding="utf-8")
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
-    mqtt = load(tmp_path, SMALL + '[mqtt]\nusername = "n1"\n').mqtt
-    assert mqtt.password is not None
-    assert mqtt.password.get_secret_value() == "credential"
-
-
-@pytest.mark.parametrize(
-    ("kind", "told"),
-    [
-        ("folder", "Is a directory"),
-        ("link", "No such file"),
-        ("bytes", "no text"),
-        ("mark", "byte order mark"),
-        ("empty", "is empty"),
-    ],
-)
-def test_a_secret_file_that_cannot_be_read_is_named_and_never_done_without(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, told: str
-) -> None:
-    secrets(monkeypatch, tmp_path)
-    secret = tmp_path / "secrets" / "edgetune_mqtt__password"
-    match kind:
-        case "folder":
-            secret.mkdir()
-        case "link":
-            secret.symlink_to("/nowhere")
-        case "bytes":
-            secret.write_bytes(b"\xff\xfe")
-        case "mark":
-            secret.write_bytes(b"\xef\xbb\xbfhidden")
-        case _:
-            secret.write_bytes(b"\n")
-    [problem] = problems_of(tmp_path, SMALL)
-    assert str(secret) in problem
-    assert told in problem
-
-
-def test_a_whole_configuration_can_come_from_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGETUNE_NODE__ID", "edge2")
-    monkeypatch.setenv("EDGETUNE_MQTT__TLS__CA_FILE", "ca.crt")
-    monkeypatch.setenv("EDGETUNE_ASSET", '[{"id": "a", "rate_hz": 100, "alarm": {"votes": 9}}]')
-    settings = load(tmp_path, "")
-    assert (settings.node.id, settings.asset[0].rate_hz, settings.asset[0].alarm.votes) == ("edge2", 100.0, 9)
-    assert settings.mqtt.tls is not None
-    assert settings.mqtt.tls.ca_file == Path("ca.crt")
-
-
-def test_a_wrong_variable_is_named_like_a_wrong_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGETUNE_MQTT__PORT", "http")
-    monkeypatch.setenv("EDGETUNE_MQTT__HOTS", "x")
-    found = problems_of(tmp_path, SMALL)
-    assert sorted(problem.split(": ")[0] for problem in found) == ["mqtt.hots", "mqtt.port"]
-
-
-def test_a_variable_that_is_no_json_is_a_configuration_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGETUNE_ASSET", "[{")
-    assert "asset" in problems_of(tmp_path, SMALL)[0]
-
-
-def test_a_variable_that_is_no_setting_is_named_beside_everything_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("EDGETUNE_NODE_ID", "edge2")
-    monkeypatch.setenv("EDGETUNE_FOO", "1")
-    assert problems_of(tmp_path, SMALL) == [
-        "EDGETUNE_FOO: is no setting; unset it (environment variable)",
-        "EDGETUNE_NODE_ID: is no setting; is it EDGETUNE_NODE__ID? (environment variable)",
-    ]
-    found = problems_of(tmp_path, SMALL + "[mqtt]\nport = 0\n")
-    assert [problem.split(": ")[0] for problem in found] == ["mqtt.port", "EDGETUNE_FOO", "EDGETUNE_NODE_ID"]
-
-
-def test_variables_that_are_no_settings_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGETUNE_DATA", "/somewhere")
-    assert load(tmp_path, SMALL).node.id == "edge1"
-
-
-# ---- what is told ------------------------------------------------------------------------------------------------
-
-
-def test_no_secret_is_ever_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = SMALL + '[asset.source]\ntype = "plug"\napi_token = "hunter2"\nPassword = "hunter2"\nport = 1\n'
-    secrets(monkeypatch, tmp_path, edgetune_mqtt__password="hunter2", edgetune_mqtt__username="edge1")
-    settings = load(tmp_path, text)
-    told = settings.redacted()
-    for shown in (
-        str(told),
-        repr(settings.mqtt),
-        settings.model_dump_json()[: settings.model_dump_json().index("asset")],
-    ):
-        assert "hunter2" not in shown
-    assert told["mqtt"]["password"] == "**********"
-    assert told["asset"][0]["source"] == {
-        "type": "plug",
-        "api_token": "**********",
-        "Password": "**********",
-        "port": 1,
-    }
-
-
-def test_a_wrong_secret_is_not_told_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGETUNE_MQTT__PASSWORD", '{"hunter2": 1}')
-    monkeypatch.setenv("EDGETUNE_MQTT__PORT", "x")
-    assert "hunter2" not in " ".join(problems_of(tmp_path, SMALL))
-
-
 def test_an_asset_knows_its_healthy_class_and_its_stream() -> None:
     assert AssetSection(id="a", rate_hz=100).healthy_class == "normal"
     assert AssetSection(id="a", rate_hz=100, task="sign").healthy_class == "rest"
@@ -403,8 +243,33 @@ def test_a_device_in_the_place_of_the_configuration_does_not_fill_the_memory() -
         load_settings(Path("/dev/zero"))
 
 
-def test_a_secret_file_that_does_not_end_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "edgetune_mqtt__password").symlink_to("/dev/zero")
-    monkeypatch.setattr(secret_files, "SECRETS_DIR", tmp_path)
-    with pytest.raises(ConfigError, match="cannot be read: File too large"):
-        load(tmp_path, SMALL)
+# ---- settings of before ------------------------------------------------------------------------------------------
+
+
+def test_the_votes_of_0_1_0_become_seconds_and_it_is_told_which(tmp_path: Path) -> None:
+    asset = load(tmp_path, SMALL + "[asset.alarm]\nvotes = 16\nwindow = 20\nlatch = true\n").asset[0]
+    assert (asset.alarm.raise_after_s, asset.alarm.clear_after_s, asset.alarm.latch) == (0.6827, 0.768, True)
+    assert "alarm.votes, window of version 0.1.0" in asset.replaced
+    assert "raise_after_s = 0.6827, clear_after_s = 0.768" in asset.replaced
+    assert load(tmp_path, SMALL).asset[0].replaced == ""
+
+
+def test_the_hop_counts_where_votes_become_seconds(tmp_path: Path) -> None:
+    text = SMALL + "[asset.window]\nhop = 12000\n[asset.alarm]\nclear_votes = 1\n"
+    alarm = load(tmp_path, text).asset[0].alarm
+    assert (alarm.raise_after_s, alarm.clear_after_s) == (8.0, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("alarm", "problem"),
+    [
+        ("votes = 8\nraise_after_s = 3.0", "votes counted windows, and raise_after_s replaces that; leave out votes"),
+        ("votes = 11", "needs clear_votes <= votes <= window, not 3, 11, 10"),
+        ("votes = 2.5", "votes must be a whole number of 1 or more, not 2.5"),
+        ("window = 0", "window must be a whole number of 1 or more, not 0"),
+    ],
+)
+def test_votes_that_contradict_themselves_are_refused(tmp_path: Path, alarm: str, problem: str) -> None:
+    (found,) = problems_of(tmp_path, SMALL + f"[asset.alarm]\n{alarm}\n")
+    assert found.startswith("asset.0.alarm: ")
+    assert problem in found

@@ -3,15 +3,19 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
 from pydantic import ValidationError
 from refusals import refused_fields
 
-from edgetune_node.contract.messages import MESSAGES, Classification, Fault, Message, Response, Status, Vibration
+from edgetune_node.contract.fault import Fault
+from edgetune_node.contract.messages import MESSAGES, Classification, Response, Status, Vibration
 from edgetune_node.contract.parts import iso
+
+if TYPE_CHECKING:
+    from edgetune_node.contract.message import Message
 
 UNTIMED = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TS = datetime(2026, 1, 31, 12, 0, 0, 123_456, tzinfo=UTC)
@@ -51,17 +55,20 @@ def test_nothing_that_a_message_speaks_of_keeps_it_from_being_said() -> None:
     )
 
 
+VERSIONS = {"fault": 2}
+
+
 @pytest.mark.parametrize("model", MESSAGES)
 def test_every_message_names_its_schema_and_its_topic(model: type[Message]) -> None:
     name = model.topic.split("/")[0]
-    assert model.model_fields["schema_"].default == f"{name}/1"
+    assert model.model_fields["schema_"].default == f"{name}/{VERSIONS.get(name, 1)}"
 
 
 def test_what_is_retained_is_what_a_late_subscriber_needs() -> None:
     retained = {model.topic for model in MESSAGES if model.retained}
     assert retained == {"status", "info", "health", "state", "fault", "model", "calibration"}
     at_most_once = {model.topic for model in MESSAGES if model.qos == 0}
-    assert at_most_once == {"health", "classification", "vibration", "emg"}
+    assert at_most_once == {"health", "classification", "vibration", "emg", "spectrum"}
 
 
 def test_a_time_without_a_zone_is_refused() -> None:
@@ -145,3 +152,42 @@ def test_a_payload_without_its_stamp_is_refused(field: str) -> None:
     for read in (lambda: Status.model_validate(payload), lambda: Status.model_validate_json(json.dumps(payload))):
         with pytest.raises(ValidationError, match=rf"\n{field}\n"):
             read()
+
+
+# ---- fault/1 -----------------------------------------------------------------------------------------------------
+
+OLD_FAULT: dict[str, Any] = {
+    "schema": "fault/1",
+    "ts": "2026-01-31T12:00:00.000Z",
+    "boot": "b",
+    "seq": 3,
+    "active": True,
+    "event": "e1",
+    "class": "inner",
+    "severity": "warning",
+    "first_seen": "2026-01-31T12:00:00.000Z",
+    "last_seen": "2026-01-31T12:00:01.000Z",
+    "votes": 8,
+    "of": 10,
+    "confidence": 0.9,
+    "model": "m",
+}
+
+
+def test_a_fault_of_0_1_0_is_read() -> None:
+    fault = Fault.model_validate(OLD_FAULT)
+    assert (fault.judged, fault.class_, fault.severity, fault.severity_level) == (True, "inner", "warning", 2)
+    assert Fault.model_validate_json(json.dumps(OLD_FAULT)) == fault
+
+
+def test_a_node_of_0_1_0_without_a_model_is_not_believed_that_its_machine_is_healthy() -> None:
+    healthy = {**OLD_FAULT, "active": False, "class": "normal", "severity": "none"}
+    assert Fault.model_validate(healthy).class_ == "normal"
+    unjudged = Fault.model_validate({**healthy, "model": None})
+    assert (unjudged.judged, unjudged.class_, unjudged.severity, unjudged.severity_level) == (
+        False,
+        None,
+        "unknown",
+        None,
+    )
+    assert Fault.model_validate({**OLD_FAULT, "model": None}).class_ == "inner"

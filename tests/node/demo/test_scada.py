@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from edgetune_node.contract.messages import Classification, Fault, Model, State, Status
+from edgetune_node.contract.fault import Fault
+from edgetune_node.contract.messages import Classification, Model, State, Status
 from edgetune_node.demo.errors import DemoError
 from edgetune_node.demo.scada import ScadaView
 
@@ -68,11 +69,28 @@ def test_a_fault_is_open_from_raised_to_cleared() -> None:
     assert view.faults[0].raised_ts == view.faults[0].cleared_ts == "2026-01-31T12:00:00.000Z"
 
 
-def test_a_fault_of_another_class_ends_the_one_before() -> None:
+def test_a_fault_that_becomes_another_class_is_the_same_fault() -> None:
     view = ScadaView()
     view.see("fault", fault("inner", active=True), 1.0)
-    view.see("fault", fault("ball", active=True), 2.0)
+    said = view.see("fault", fault("ball", active=True), 2.0)
+    assert said is not None
+    assert "ball" in said
+    assert [(one.class_, one.raised_at, one.cleared_at) for one in view.faults] == [("ball", 1.0, None)]
+
+
+def test_another_event_ends_the_one_before() -> None:
+    view = ScadaView()
+    view.see("fault", fault("inner", active=True), 1.0)
+    view.see("fault", {**fault("ball", active=True), "event": "e2"}, 2.0)
     assert [(one.class_, one.cleared_at) for one in view.faults] == [("inner", 2.0), ("ball", None)]
+
+
+def test_the_faults_of_a_node_of_0_1_0_are_seen() -> None:
+    view = ScadaView()
+    old = {**fault("inner", active=True), "schema": "fault/1"}
+    new = {"judged", "reason", "class_since", "candidates", "kind", "severity_level", "severity_from"}
+    view.see("fault", {name: value for name, value in old.items() if name not in new}, 1.0)
+    assert [one.class_ for one in view.faults] == ["inner"]
 
 
 def test_a_healthy_heartbeat_opens_nothing() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from edgetune_nas.bundle.read import read_card
 from edgetune_node.contract.messages import CalibrationStatus
-from edgetune_node.demo.operator import chapter_of, sentence
+from edgetune_node.demo.operator import chapter_of, progress_sentence
 from edgetune_node.demo.scada import SeenFault
 from edgetune_node.demo.summary import Summary, last_switch
 
@@ -45,7 +45,7 @@ def test_every_phase_belongs_to_a_chapter(phase: str, chapter: str) -> None:
 
 
 def test_the_search_is_told_in_figures() -> None:
-    told = sentence(
+    told = progress_sentence(
         calibration(
             "searching",
             search_phase="closed_form",
@@ -60,7 +60,7 @@ def test_the_search_is_told_in_figures() -> None:
     assert told == (
         "closed form: 30 candidates seen, 4 over budget, 2 trained, best 97.5% with an arena of 976 B, 12 s left"
     )
-    assert sentence(calibration("recording")) == "wait"
+    assert progress_sentence(calibration("recording")) == "wait"
 
 
 def test_a_fault_is_counted_from_the_last_switch_before_it() -> None:

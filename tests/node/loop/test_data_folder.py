@@ -130,11 +130,72 @@ def test_a_file_in_place_of_the_folder_is_named_until_it_goes(node: Callable[...
     moved = loop.data.with_name("moved")
     loop.data.rename(moved)
     loop.data.write_text("")
-    loop.wait("health", lambda health: "cannot be made again" in about_the_folder(health))
+    health = loop.wait("health", lambda health: "cannot be made again" in about_the_folder(health))
+    assert "and something that is no folder is there" in about_the_folder(health)
+    assert f"{loop.data} is no folder; make it a folder" in about_the_folder(health)
     loop.data.unlink()
     loop.forget()
     loop.wait("health", lambda health: "it was made again" in about_the_folder(health))
     assert (loop.data / "outbox.sqlite").is_file()
+
+
+def test_a_link_whose_folder_went_is_named_until_it_is_back(node: Callable[..., Any], bearing: str) -> None:
+    loop = node(bearing)
+    target = loop.data.with_name("elsewhere")
+    target.mkdir()
+    loop.data.symlink_to(target)
+    loop.start()
+    target.rename(target.with_name("moved"))
+    health = loop.wait("health", lambda health: "cannot be made again" in about_the_folder(health))
+    assert f"is a link to {target}, which is not there" in about_the_folder(health)
+    target.mkdir()
+    loop.forget()
+    loop.wait("health", lambda health: "it was made again" in about_the_folder(health))
+    assert (target / "outbox.sqlite").is_file()
+
+
+def remove_recordings(data: Path) -> None:
+    shutil.rmtree(data / "assets" / "bearing" / "recordings")
+
+
+def remove_outbox(data: Path) -> None:
+    (data / "outbox.sqlite").unlink()
+
+
+def overwrite_outbox(data: Path) -> None:
+    for path in data.glob("outbox.sqlite*"):
+        with path.open("r+b") as file:
+            file.write(b"\xa5" * path.stat().st_size)
+
+
+PARTS = {
+    remove_recordings: ("bearing/recordings was removed while", "what else was in there is lost"),
+    remove_outbox: ("outbox.sqlite was removed or replaced while", "nothing else is missing"),
+    overwrite_outbox: ("outbox.sqlite was overwritten while", "nothing else is missing"),
+}
+
+
+@pytest.mark.parametrize("take_away", PARTS)
+def test_a_part_that_is_taken_away_is_named_and_made_again(
+    node: Callable[..., Any], bearing: str, take_away: Callable[[Path], None]
+) -> None:
+    loop = node(bearing)
+    loop.start()
+    job = loop.command("record", label="normal", seconds=1)
+    loop.reply(job, "done")
+    take_away(loop.data)
+    health = loop.wait("health", lambda health: "made again" in about_the_folder(health))
+    what, lost = PARTS[take_away]
+    assert what in about_the_folder(health)
+    assert lost in about_the_folder(health)
+    assert loop.reply(loop.command("record", label="normal", seconds=1))["status"] == "done"
+    loop.send(signal.SIGKILL)
+    loop.ended()
+    loop.forget()
+    loop.start()
+    loop.scada.publish("edgetune/n1/bearing/cmd/record", {"id": job, "label": "normal", "seconds": 1})
+    assert loop.reply(job)["status"] == "done"  # the answer of then
+    assert not about_the_folder(loop.wait("health", lambda found: found["boot"] != health["boot"]))
 
 
 def test_who_wears_the_sensor_is_written_again(node: Callable[..., Any]) -> None:

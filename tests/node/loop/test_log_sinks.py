@@ -12,6 +12,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 
@@ -39,10 +40,19 @@ def two_lines() -> Iterator[int]:
             os.close(writer)
 
 
+def open_pipe(_folder: Path) -> tuple[int, int]:
+    return os.pipe()
+
+
+def open_fifo(folder: Path) -> tuple[int, int]:
+    os.mkfifo(folder / "log")
+    return tuple(os.open(folder / "log", os.O_RDWR) for _ in range(2))  # type: ignore[return-value]
+
+
 @contextlib.contextmanager
-def unread_pipe() -> Iterator[tuple[int, int]]:
+def unread_pipe(ends: tuple[int, int]) -> Iterator[tuple[int, int]]:
     """Both ends of a pipe that takes not one byte more."""
-    reader, writer = os.pipe()
+    reader, writer = ends
     os.set_blocking(writer, False)
     for size in (4096, 1):
         with contextlib.suppress(BlockingIOError):
@@ -100,9 +110,12 @@ def test_lines_lost_are_counted(node: Callable[..., Any], bearing: str) -> None:
     assert f"{health['log_lines_lost']} lines were lost" in about_the_log(health)
 
 
-def test_a_node_whose_log_nobody_reads_goes_on_and_stops(node: Callable[..., Any], bearing: str) -> None:
+@pytest.mark.parametrize("opened_by", [open_pipe, open_fifo])
+def test_a_node_whose_log_nobody_reads_goes_on_and_stops(
+    node: Callable[..., Any], bearing: str, opened_by: Callable[[Path], tuple[int, int]]
+) -> None:
     loop = node(bearing)
-    with unread_pipe() as (_, writer):
+    with unread_pipe(opened_by(loop.folder)) as (_, writer):
         for _ in range(2):
             loop.start(stderr=writer)
             assert lives(loop, "nobody reads the pipe") == 0

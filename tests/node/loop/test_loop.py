@@ -21,6 +21,7 @@ REPLAY = """
 [[asset]]
 id = "bearing"
 rate_hz = 12000
+alarm = {{ raise_after_s = 0.4, clear_after_s = 0.4 }}
 [asset.source]
 type = "replay"
 path = 'RECORDINGS'

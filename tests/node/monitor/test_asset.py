@@ -14,6 +14,7 @@ from edgetune_node.config.settings import AssetSection
 from edgetune_node.contract.commands import Shelve
 from edgetune_node.contract.messages import Classification
 from edgetune_node.contract.topics import Topics
+from edgetune_node.errors import Refused
 from edgetune_node.events.events import NovelChanged, NovelSegment, SourceChanged, SourceRefused
 from edgetune_node.events.publisher import Publisher
 from edgetune_node.monitor.asset import Asset
@@ -103,8 +104,8 @@ def test_what_is_kept_of_somebody_else_is_suggested_for_a_machine_only() -> None
 
 def test_a_person_has_no_fault_to_acknowledge_or_to_shelve() -> None:
     asset = made("sign")
-    with pytest.raises(ValueError, match="no fault is active"):
+    with pytest.raises(Refused, match="no fault is active"):
         asset.acknowledge(None, "me", "")
-    with pytest.raises(ValueError, match="a has task sign: it has no faults to shelve"):
+    with pytest.raises(Refused, match="a has task sign: it has no faults to shelve"):
         asset.shelve(Shelve.model_validate({"id": "s", "class": "inner", "seconds": 5, "by": "me"}))
     assert asset.tick() == []

@@ -19,23 +19,23 @@ def test_what_is_unlike_everything_known_is_unknown_and_raises_novel(healthy_bun
     bench.handle(ModelReady("bearing", "", with_novelty(healthy_bundle), None))
     effects = [effect for _ in range(8) for effect in bench.samples()]
     assert {found["class"] for found in said(effects, "classification")} == {"normal"}
-    assert said(effects, "fault") == []
+    assert [(fault["judged"], fault["class"]) for fault in said(effects, "fault")] == [(True, "normal")]
     bench.loudness = 100.0
-    effects = [effect for _ in range(4) for effect in bench.samples()]
+    effects = [effect for _ in range(5) for effect in bench.samples()]
     told = [(found["class"], found["quality"]) for found in said(effects, "classification")]
-    assert told == [("unknown", ["novel"])] * 4
+    assert told == [("unknown", ["novel"])] * 5
     (fault,) = said(effects, "fault")
     assert (fault["active"], fault["class"], fault["severity"]) == (True, "novel", "warning")
     assert fault["evidence"]["class"] == "novel"
     assert "cmd/label" in fault["evidence"]["action"]
     assert "recalibrate" in fault["evidence"]["action"]
     bench.loudness = 1.0
-    (cleared,) = [fault for _ in range(4) for fault in said(bench.samples(), "fault")]
+    (cleared,) = [fault for _ in range(5) for fault in said(bench.samples(), "fault")]
     assert (cleared["active"], cleared["event"]) == (False, fault["event"])
 
 
 def test_who_does_not_want_to_hear_of_the_novel_need_not(healthy_bundle: Bundle) -> None:
-    bench = Bench(alarm={"votes": 3, "window": 4, "clear_votes": 2, "severity": {"novel": "none"}})
+    bench = Bench(alarm={"raise_after_s": 0.3, "clear_after_s": 0.3, "severity": {"novel": "none"}})
     bench.handle(ModelReady("bearing", "", with_novelty(healthy_bundle), None))
     bench.loudness = 100.0
     told = [found for _ in range(4) for found in said(bench.samples(), "classification")]

@@ -65,6 +65,14 @@ def seconds(span: Span) -> float:
     return (span.end_ns - span.start_ns) / 1e9
 
 
+def test_of_a_condition_that_takes_long_to_be_raised_the_newest_seconds_are_kept() -> None:
+    machine = Machine()
+    assert machine.hear(3.0, QUIET, 600) == []
+    (span,) = machine.hear(5.0, raised())
+    assert seconds(span) == pytest.approx(STRETCH_S, abs=2 * WINDOW_S)
+    assert span.end_ns == round((601 * WINDOW_S - 1 / RATE) * 1e9)
+
+
 def test_a_stretch_begins_with_the_first_novel_window_and_is_long_enough_to_learn_from() -> None:
     machine = Machine()
     machine.hear(0.5, QUIET, 7)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from calibrating import saved
 
 from edgetune_nas.card import Budget
 from edgetune_node.calibration import inputs as cal
@@ -18,6 +18,9 @@ from edgetune_node.events.effects import SaveRecording
 from edgetune_node.monitor.zone_check import zone_warning
 from edgetune_node.storage.recordings import list_recordings
 from edgetune_signal import Chunk, Recording, RecordingStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RATE = 4096.0
 SECTION = AssetSection(id="pump", rate_hz=RATE, machine=MachineSection(group=2))
@@ -67,7 +70,7 @@ def collect(command: Recalibrate | Record) -> list[Any]:
     wants += job.handle(cal.ContinueRequested(), 0.0)
     wants += job.handle(cal.Samples(Chunk(sine(5.0), 0, RATE, 0)), 2.0)
     if any(isinstance(want, SaveRecording) for want in wants):
-        wants += job.handle(cal.TakeSaved(Path("n.npz")), 2.0)
+        wants += job.handle(saved("n.npz"), 2.0)
     return wants
 
 

@@ -10,7 +10,7 @@ import pytest
 from edgetune_node.config.settings import MqttSection, TlsSection
 from edgetune_node.contract.topics import Topics
 from edgetune_node.operator.broker_errors import BrokerError
-from edgetune_node.operator.client import NoReplyError, OperatorClient, parse_object
+from edgetune_node.operator.client import NoReplyError, OperatorClient, object_or_none
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +78,7 @@ def test_what_is_no_json_object_is_passed_over(broker: Any, scripted_node: Any) 
         for payload in (b"\xff", b"[1]", b"", b'{"a": ', b"[" * 100_000, b'{"a": 1}'):
             node.seen.publish(f"{node.base}/x", payload)
         assert next(client.messages(60)) == (f"{node.base}/x", {"a": 1})
-    assert parse_object(b"null") is None
+    assert object_or_none(b"null") is None
 
 
 @pytest.fixture

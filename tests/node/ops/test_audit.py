@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,15 @@ def test_copies_for_the_asker_and_other_messages_leave_no_line(tmp_path: Path) -
     assert not (tmp_path / "audit.jsonl").exists()
 
 
+def test_parts_of_a_long_answer_leave_no_line(tmp_path: Path) -> None:
+    log = audit_log(tmp_path)
+    part = replace(answer("edgetune/n/bearing/resp/capture", "progress"), durability=Durability.TELEMETRY)
+    log.published(part)
+    assert not (tmp_path / "audit.jsonl").exists()
+    log.published(answer("edgetune/n/bearing/resp/capture", "done"))
+    assert len(lines(tmp_path / "audit.jsonl")) == 1
+
+
 def test_a_payload_that_is_no_text_and_too_long_keeps_to_one_short_line(tmp_path: Path) -> None:
     log = audit_log(tmp_path)
     note(log, CommandArrived("a" * 60_000, "b" * 60_000, b"\xff\n" * 8192))
@@ -148,6 +158,20 @@ def test_a_disk_that_works_again_is_no_problem_any_more_though_nobody_commands(t
     assert log.failure is None
     [missing] = lines(folder / "audit.jsonl")
     assert (missing["event"], missing["lines"]) == ("missing", 1)
+
+
+def test_a_pipe_in_the_place_of_the_log_holds_up_nothing_and_is_named(tmp_path: Path) -> None:
+    log = audit_log(tmp_path)
+    os.mkfifo(tmp_path / "audit.jsonl")
+    reader = os.open(tmp_path / "audit.jsonl", os.O_RDONLY | os.O_NONBLOCK)
+    for _ in range(1000):  # more than a pipe takes
+        note(log, CommandArrived("bearing", "cancel", b"x" * 100))
+    os.close(reader)
+    assert "it is no file but a pipe or device; move it away" in str(log.failure)
+    (tmp_path / "audit.jsonl").unlink()
+    log.catch_up(NOW, 0)
+    assert log.failure is None
+    assert lines(tmp_path / "audit.jsonl")[0]["lines"] == 2000
 
 
 def test_every_line_is_synced_before_its_method_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

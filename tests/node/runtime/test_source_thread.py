@@ -14,7 +14,7 @@ from edgetune_node.errors import ConfigError
 from edgetune_node.events.events import ChunkArrived, SourceChanged, SourceRefused
 from edgetune_node.runtime import source_thread as listening
 from edgetune_node.runtime.inbox import Inbox
-from edgetune_node.runtime.source_thread import Refusals, SourceReader, open_sources
+from edgetune_node.runtime.source_thread import SourceReader, SourceRefusals, open_sources
 from edgetune_signal import Block, Chunk, Recording, SourceEnded, StreamSpec, encode_block, write_recording
 from edgetune_signal.sources.mqtt import MqttSource
 
@@ -144,7 +144,7 @@ def test_a_refusal_beside_good_samples_is_told_and_is_no_failure(heard: Any) -> 
 
 
 def test_a_refusal_is_past_when_nothing_more_was_refused_for_a_while_of_good_chunks() -> None:
-    refusals, source = Refusals(), Scripted()
+    refusals, source = SourceRefusals(), Scripted()
     assert refusals.look(source, 0.0, heard=True) is None
     source.last_error, source.refused = "wrong rate", 1
     assert refusals.look(source, 1.0, heard=False) == "wrong rate"
@@ -160,7 +160,7 @@ def test_a_refusal_is_past_when_nothing_more_was_refused_for_a_while_of_good_chu
 
 
 def test_whoever_sends_garbage_alone_fills_no_log() -> None:
-    source, refusals = Scripted(), Refusals()
+    source, refusals = Scripted(), SourceRefusals()
     told, newest = [], []
     for tenth in range(250):
         source.last_error = f"found {tenth}"

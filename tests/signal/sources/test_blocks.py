@@ -162,7 +162,8 @@ def test_a_lost_block_leaves_a_gap() -> None:
         (encode_block(block(1, samples=np.ones((3, 4), np.int8))), "3 channels where the stream has 2"),
         (encode_block(block(1, unit="V")), "unit 'V' where the stream has 'g'"),
         (encode_block(block(0)), "block 0 came twice"),
-        (b"garbage", "inside its header"),
+        (b"\x00garbage", "inside its header"),
+        (b"garbage", "looks like text"),
     ],
 )
 def test_a_block_that_does_not_fit_is_counted_and_the_stream_goes_on(payload: bytes, reason: str) -> None:
@@ -281,7 +282,43 @@ def test_the_readme_shows_the_examples_as_they_are() -> None:
     assert sum(sizes) == 44
 
 
-@pytest.mark.parametrize("payload", [b'{"x": [1, 2]}', b"[0.1, 0.2]", b' \n{"samples": [' + b"0.5, " * 50 + b"0]}"])
+JSON_TEXT = '{"samples": [' + "0.5, " * 300 + "0]}"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"x": [1, 2]}',
+        b"[0.1, 0.2]",
+        b" \n" + JSON_TEXT.encode(),
+        JSON_TEXT.encode("utf-8-sig"),
+        JSON_TEXT.encode("utf-16"),
+        b"\xfe\xff" + JSON_TEXT.encode("utf-16-be"),
+    ],
+)
 def test_samples_that_are_sent_as_json_are_named_so(payload: bytes) -> None:
     with pytest.raises(BlockError, match="looks like JSON; samples are sent as binary blocks"):
+        decode_block(payload)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"0.25",
+        b"0.1,0.2\r\n" * 200,
+        b'"0.1 0.2"',
+        "\u00b5V: 12".encode(),
+        ("\u00e4" * 600).encode(),
+        "0.1;0.2".encode("utf-8-sig"),
+        "1\t2".encode("utf-16"),
+    ],
+)
+def test_samples_that_are_sent_as_text_are_named_so(payload: bytes) -> None:
+    with pytest.raises(BlockError, match="looks like text; samples are sent as binary blocks"):
+        decode_block(payload)
+
+
+@pytest.mark.parametrize("payload", [b"", b"E", b"ET", b"\x00\x01\x02", b"\xff\xfe\x00\xd8", b"\xef\xbb\xbf"])
+def test_other_bytes_are_not_called_text(payload: bytes) -> None:
+    with pytest.raises(BlockError, match="ends inside its header"):
         decode_block(payload)

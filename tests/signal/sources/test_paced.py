@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,9 @@ class Counting:
 
     def play(self, n: int) -> tuple[Samples, bool]:
         return np.zeros((1, n), np.float32), False
+
+    def pause_s(self) -> float:
+        return 0.0
 
     def select(self, name: str) -> None:
         if name not in ("first", "second"):
@@ -113,6 +117,13 @@ def test_a_wrong_name_in_the_select_file_is_noted_and_stops_nothing(clock: Any, 
     source.read(1.0)
     source.read(1.0)
     assert (noted, player.playing, source.last_error) == ("no 'third\ufffd'", "second", None)
+
+
+def test_a_pipe_as_select_file_is_named_and_not_waited_for(clock: Any, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    source, _ = paced(clock, select_file=tmp_path / "pipe")
+    assert source.read(1.0) is not None
+    assert "is no file; write the name into one" in str(source.last_error)
 
 
 def test_a_name_chosen_by_hand_stays_until_the_select_file_changes(clock: Any, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_blocks_of_a_sender_without_a_clock_get_the_time_of_their_arrival(port: 
 
 @pytest.mark.parametrize(
     ("payload", "reason"),
-    [(b"hello", "inside its header"), (datagram(1, unit="V"), "unit 'V'"), (datagram(1, rate_hz=50.0), "50 Hz")],
+    [(b"hello", "looks like text"), (datagram(1, unit="V"), "unit 'V'"), (datagram(1, rate_hz=50.0), "50 Hz")],
 )
 def test_what_does_not_fit_is_refused_and_the_stream_goes_on(
     payload: bytes, reason: str, port: int, send: Callable[..., None]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgetune_node.cli.local.finding import Finding
 from edgetune_node.contract import MESSAGES, Response, Status
-from edgetune_node.operator import BrokerError, LastWill, Limits, OperatorClient, TopicTrial, connect_with_will
+from edgetune_node.operator import BrokerError, BrokerLimits, LastWill, OperatorClient, TopicTrial, connect_with_will
 
 if TYPE_CHECKING:
     from edgetune_node.config import AssetSection, MqttSection, Settings
@@ -18,14 +18,14 @@ OTHER_TASKS = {"fault": {"sign", "emg"}, "sign": {"fault", "vibration"}}
 """Topics that an asset of a task never publishes."""
 
 
-def check_limits(mqtt: MqttSection, topics: Topics) -> tuple[list[Finding], Limits]:
+def check_limits(mqtt: MqttSection, topics: Topics) -> tuple[list[Finding], BrokerLimits]:
     """Whether the broker keeps messages, takes QoS 1 and a last will; return what it can do, too."""
     will = LastWill(f"{topics.base}/{PROBE}", b"")  # where this process is killed, it changes nothing
     try:
         client, _ = connect_with_will(will, mqtt, topics)
     except BrokerError as error:
         seen = f"it takes a connection without a last will, but with one: {error.seen}"
-        return [Finding("broker", "problem", seen, _give(topics))], Limits()
+        return [Finding("broker", "problem", seen, _give(topics))], BrokerLimits()
     with client:
         limits = client.limits
     silent = ": it hangs up on a last will that asks for more" if mqtt.protocol == "3.1.1" else ""
@@ -41,7 +41,7 @@ def check_limits(mqtt: MqttSection, topics: Topics) -> tuple[list[Finding], Limi
     return findings, limits
 
 
-def check_access(settings: Settings, topics: Topics, limits: Limits, *, running: bool) -> list[Finding]:
+def check_access(settings: Settings, topics: Topics, limits: BrokerLimits, *, running: bool) -> list[Finding]:
     """Whether the node's user may subscribe and publish where the node has to.
 
     Parameters

@@ -16,7 +16,7 @@ from rich.text import Text
 from edgetune_node.cli.local.access_checks import check_access, check_limits
 from edgetune_node.cli.local.checks import check_clock, check_disk, check_packages
 from edgetune_node.cli.local.finding import Finding
-from edgetune_node.cli.local.source_check import describe, judge, listen
+from edgetune_node.cli.local.source_check import listen, name_error, source_findings
 from edgetune_node.clock import SystemClock
 from edgetune_node.config import insecure, load_settings
 from edgetune_node.contract import Topics, access_list
@@ -26,7 +26,7 @@ from edgetune_signal import MqttSource, SourceError, open_source
 
 if TYPE_CHECKING:
     from edgetune_node.config import AssetSection, MqttSection, Settings
-    from edgetune_node.operator import Limits
+    from edgetune_node.operator import BrokerLimits
 
 LISTEN_S = 3.0
 RETAINED_S = 2.0
@@ -68,7 +68,8 @@ def doctor(
             findings = examine(settings)
     else:
         findings = examine(settings)
-    _report([Finding("configuration", "ok", f"{config} is right"), *findings], console, as_json=as_json)
+    replaced = [Finding("configuration", "warning", each.replaced) for each in settings.asset if each.replaced]
+    _report([Finding("configuration", "ok", f"{config} is right"), *replaced, *findings], console, as_json=as_json)
     if any(finding.level == "problem" for finding in findings):
         raise typer.Exit(1)
 
@@ -98,7 +99,7 @@ def examine(settings: Settings) -> list[Finding]:
         with ThreadPoolExecutor(max_workers=len(settings.asset)) as pool:
             heard = pool.map(
                 lambda section, known: (
-                    known or check_source(section, settings.mqtt, topics, reachable=broker is not None, running=online)
+                    known or try_source(section, settings.mqtt, topics, reachable=broker is not None, running=online)
                 ),
                 settings.asset,
                 sources,
@@ -114,7 +115,7 @@ def examine(settings: Settings) -> list[Finding]:
     return [*findings, *check_clock(SystemClock()), *packages]
 
 
-def check_source(
+def try_source(
     section: AssetSection, mqtt: MqttSection, topics: Topics, *, reachable: bool, running: bool = False
 ) -> list[Finding]:
     """Open an asset's source, or listen to its samples topic, and measure what comes.
@@ -128,10 +129,10 @@ def check_source(
         except SourceError as error:
             return [Finding(name, "problem", str(error), "correct [asset.source]")]
         except Exception as error:  # noqa: BLE001 - a plug-in may raise anything, and that is what is to be found out
-            seen = f"opening it raised {describe(error)}"
+            seen = f"opening it raised {name_error(error)}"
             return [Finding(name, "problem", seen, "correct the plug-in, or its options in [asset.source]")]
         try:
-            return judge(section, listen(source, LISTEN_S))
+            return source_findings(section, listen(source, LISTEN_S))
         finally:
             source.close()
     if not reachable:
@@ -145,7 +146,7 @@ def check_source(
     try:
         with OperatorClient(mqtt, topics, section.id, parse=feed) as client:
             client.subscribe(topics.asset(section.id, "samples"), qos=0)
-            findings = judge(section, listen(received, LISTEN_S), missed=running)
+            findings = source_findings(section, listen(received, LISTEN_S), missed=running)
     except BrokerError as error:
         return [Finding(name, "problem", str(error), "give the node's user read access")]
     if received.refused:
@@ -155,7 +156,7 @@ def check_source(
     return findings
 
 
-def _broker(mqtt: MqttSection, limits: Limits) -> Finding:
+def _broker(mqtt: MqttSection, limits: BrokerLimits) -> Finding:
     most = ", QoS 1 at most" if limits.qos == 1 else ""
     seen = f"{mqtt.where} takes MQTT {mqtt.protocol}" + (" over TLS" if mqtt.tls else "") + most
     open_to = insecure.unasked(mqtt)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from edgetune_nas.card import Budget
 from edgetune_nas.errors import NasError
-from edgetune_nas.search import Goal, SearchProgress
+from edgetune_nas.search import Goal, SearchProgress, short_time
 from edgetune_nas.worker import DataSource, Job, SearchDone, SearchFailed, SearchJob
 from edgetune_node.cli.local.bundle import accuracy_fields, card_table
 from edgetune_node.config import WindowSection
@@ -75,10 +75,17 @@ def search(
     cluster: Annotated[
         str | None, typer.Option(metavar="URL", help="Dask scheduler whose workers do, such as tcp://HOST:8786.")
     ] = None,
+    false_alarms: Annotated[
+        float,
+        typer.Option(
+            "--false-alarms-per-month", min=1e-6, metavar="NUMBER", help="Of one class alone: most false alarms wanted."
+        ),
+    ] = 0.1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Search the best network for DATA within budgets and write it as a bundle; Ctrl-C keeps the best so far.
 
+    Of one class alone (healthy recordings) it makes a health model, which tells what is unlike health.
     Several DATA are searched one after the other, each into a folder of its name below --out.
     """
     if cluster is not None and workers != 1:
@@ -105,6 +112,7 @@ def search(
             ),
             workers=workers,
             cluster=cluster,
+            false_alarms_per_month=false_alarms,
         )
 
     jobs = [job(path, folder) for path, folder in zip(data, _folders(data, out), strict=True)]
@@ -145,25 +153,29 @@ def _folders(data: Sequence[Path], out: Path) -> list[Path]:
 
 def _run(job: Job, *, shown: bool = True) -> dict[str, Any]:
     """Make one search, and return what ``--json`` prints of it."""
+    if warning := short_time(job.budget.search_seconds):
+        sys.stderr.write(f"edgetune: warning: {warning}\n")
     try:
         running = SearchJob.start(job)
     except OSError as error:
         raise NasError(f"{job.out} cannot be written: {error.strerror}; choose another --out") from error
     with _interruptible(running):
-        done = follow(running, Console(stderr=True))
+        done = show_search(running, Console(stderr=True))
     if shown:
         _show(done)
     return {**result(done.bundle.resolve(), done.card), "workers": done.workers, "speedup": done.speedup}
 
 
 def _show(done: SearchDone) -> None:
+    if done.card.kind == "health":
+        typer.echo(f"only {done.card.classes[0]!r} has windows: this is a health model, which tells what is unlike it")
     Console().print(card_table(done.card))
     if done.speedup is not None:
         typer.echo(f"workers {done.workers}: {done.speedup:.2f} times as fast as one, their start included")
     typer.echo(f"bundle  {done.bundle}\nreport  {(done.bundle / 'report.html').resolve().as_uri()}")
 
 
-def follow(job: SearchJob, console: Console) -> SearchDone:
+def show_search(job: SearchJob, console: Console) -> SearchDone:
     """Show how a search goes; return how it ends.
 
     Raises
@@ -176,14 +188,14 @@ def follow(job: SearchJob, console: Console) -> SearchDone:
     with open_bar(console, "search") as show:
         for event in job.events():  # to its end, so that the child is gone when this returns
             if isinstance(event, SearchProgress):
-                show(100 * event.fraction, figures(event))
+                show(100 * event.fraction, progress_line(event))
     if isinstance(event, SearchFailed):
         raise event.exception()
     assert isinstance(event, SearchDone)  # noqa: S101 - for mypy
     return event
 
 
-def figures(progress: SearchProgress) -> str:
+def progress_line(progress: SearchProgress) -> str:
     """Return how far a search is."""
     best = ""
     if progress.best_accuracy is not None:

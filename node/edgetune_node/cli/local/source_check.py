@@ -63,16 +63,16 @@ def listen(source: Source, seconds: float) -> Heard:
     except SourceError as error:
         return Heard(chunks, last - started, str(error))
     except Exception as error:  # noqa: BLE001 - a plug-in may raise anything, and that is what is to be found out
-        return Heard(chunks, last - started, f"its read() raised {describe(error)}")
+        return Heard(chunks, last - started, f"its read() raised {name_error(error)}")
     return Heard(chunks, last - first)
 
 
-def describe(error: Exception) -> str:
+def name_error(error: Exception) -> str:
     """Name an exception that a plug-in let out: its type and what it says."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def judge(section: AssetSection, heard: Heard, *, missed: bool = True) -> list[Finding]:
+def source_findings(section: AssetSection, heard: Heard, *, missed: bool = True) -> list[Finding]:
     """Hold what was heard against what the configuration promises; silence is a problem where it is ``missed``."""
     name = f"source {section.id}"
     findings = []

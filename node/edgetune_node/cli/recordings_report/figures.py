@@ -33,7 +33,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class RecordingFigures:
     """Figures of one recording; RMS to kurtosis are means over its channels, None where there is none."""
 
     file: str
@@ -86,9 +86,9 @@ def read_found(path: Path) -> Recording:
 
 def look_at(
     found: Iterable[Found], machines: Callable[[str], MachineSection]
-) -> tuple[dict[Found, Figures], dict[Found, str]]:
+) -> tuple[dict[Found, RecordingFigures], dict[Found, str]]:
     """Read one recording after the other; give the figures of each, and why the others cannot be read."""
-    figures: dict[Found, Figures] = {}
+    figures: dict[Found, RecordingFigures] = {}
     broken: dict[Found, str] = {}
     for each in found:
         try:
@@ -108,7 +108,7 @@ def condition_of(recording: Recording, section: MachineSection) -> Condition:
     return diagnose(samples, spec, section.machine, ShaftSpeed(rpm, "config") if rpm else None)
 
 
-def by_class(figures: Iterable[Figures]) -> list[dict[str, Any]]:
+def by_class(figures: Iterable[RecordingFigures]) -> list[dict[str, Any]]:
     """Count recordings and seconds of each class of each asset."""
     counted: dict[tuple[str, str], dict[str, Any]] = {}
     for each in figures:
@@ -128,9 +128,9 @@ def machine_finder(sections: Mapping[str, MachineSection], other: MachineSection
     return lambda asset: sections.get(asset, only if not asset else other)
 
 
-def _figures(found: Found, recording: Recording, condition: Condition) -> Figures:
+def _figures(found: Found, recording: Recording, condition: Condition) -> RecordingFigures:
     basic, velocity, match = condition.indicators, condition.velocity_rms_mm_s, condition.match
-    return Figures(
+    return RecordingFigures(
         file=found.path.name,
         asset=found.asset,
         label=recording.label,

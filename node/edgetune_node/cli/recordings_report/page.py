@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from edgetune_node.cli.recordings_report.figures import Figures, Found
+    from edgetune_node.cli.recordings_report.figures import Found, RecordingFigures
     from edgetune_node.config import MachineSection
 
 MOST_ROWS, MOST_PICTURES, MOST_TRENDS, MOST_REASONS = 200, 24, 20, 50
@@ -37,7 +37,7 @@ COLUMNS = {
 
 def recordings_page(
     folder: Path,
-    figures: Mapping[Found, Figures],
+    figures: Mapping[Found, RecordingFigures],
     broken: Mapping[Found, str],
     machines: Callable[[str], MachineSection],
     track: Callable[[list[Found]], Iterable[Found]],
@@ -68,7 +68,7 @@ def recordings_page(
     return page(f"Recordings in {folder.name}", body)
 
 
-def for_pictures(newest: list[Found], figures: Mapping[Found, Figures]) -> list[Found]:
+def for_pictures(newest: list[Found], figures: Mapping[Found, RecordingFigures]) -> list[Found]:
     """Choose what is drawn: of each class of each asset in turn the newest that is left, up to `MOST_PICTURES`."""
     waiting: defaultdict[tuple[str, str], list[Found]] = defaultdict(list)
     for found in newest:
@@ -81,7 +81,7 @@ def for_pictures(newest: list[Found], figures: Mapping[Found, Figures]) -> list[
     return chosen[:MOST_PICTURES]
 
 
-def _classes(figures: Iterable[Figures]) -> str:
+def _classes(figures: Iterable[RecordingFigures]) -> str:
     rows = by_class(figures)
     total = sum(row["seconds"] for row in rows)
     shares = (f"{row['seconds'] / total:.0%}" if total else "" for row in rows)
@@ -89,8 +89,8 @@ def _classes(figures: Iterable[Figures]) -> str:
     return table([["asset", "class", "recordings", "s", "held out, s", "of the time"], *counts])
 
 
-def _trends(figures: Iterable[Figures]) -> list[str]:
-    assets: defaultdict[str, list[Figures]] = defaultdict(list)
+def _trends(figures: Iterable[RecordingFigures]) -> list[str]:
+    assets: defaultdict[str, list[RecordingFigures]] = defaultdict(list)
     for each in figures:
         assets[each.asset].append(each)
     pictures = {asset: trend_picture(each) for asset, each in sorted(assets.items())[:MOST_TRENDS]}
@@ -102,7 +102,7 @@ def _trends(figures: Iterable[Figures]) -> list[str]:
     return ["<h2>Trends</h2>", *drawn] if drawn else []
 
 
-def _row(figures: Figures) -> list[Any]:
+def _row(figures: RecordingFigures) -> list[Any]:
     fields = figures.fields()
     return ["" if fields[name] is None else fields[name] for name in COLUMNS]
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from edgetune_nas.bundle import TESTED_ON, sentence
+from edgetune_nas.search import short_time
 from edgetune_node.cli.remote.progress import open_progress, request
 from edgetune_node.contract import Command, Recalibrate, Record, problems
 from edgetune_node.errors import NodeError
@@ -92,6 +93,8 @@ def recalibrate(
         "budget": {name: value for name, value in budget.items() if value is not None} or None,
     }
     check(Recalibrate, fields)
+    if time_ is not None and (warning := short_time(time_)):
+        sys.stderr.write(f"edgetune: warning: {warning}\n")
     operate(target, "recalibrate", fields, yes=yes, as_json=as_json, timeout=timeout)
 
 
@@ -301,6 +304,8 @@ def _sentence(job: FollowedJob, result: dict[str, Any]) -> str:
         figures = [f"model {result['model']}"]
         if result["accuracy"] is not None:
             figures.append(f"accuracy {_accuracy(result)}")
+        if result.get("kind") == "health":
+            figures.append(f"health model, {result['false_alarms']:.1%} of held-out health over its limit")
         if result["arena_bytes"] is not None:
             deployed = result["arena_bytes_deployed"]
             as_deployed = "" if deployed is None else f" ({deployed:,} as deployed)"

@@ -27,7 +27,7 @@ from edgetune_node.operator import (
     RefusedError,
     Target,
     connect_with_will,
-    parse_object,
+    object_or_none,
     takes_target,
 )
 from edgetune_node.terminal import InputLines, parse_seconds
@@ -255,7 +255,7 @@ class Runner:
 
 def parse_request(payload: bytes) -> dict[str, Any] | None:
     """Read a JSON object, or plain text as ``{"condition": text}``; None for what is neither."""
-    found = parse_object(payload)
+    found = object_or_none(payload)
     if found is not None:
         return found
     try:

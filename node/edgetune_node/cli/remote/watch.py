@@ -64,7 +64,7 @@ def watch(
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def table(rows: list[Row], now: float, *, width: int) -> Table:
+def asset_table(rows: list[Row], now: float, *, width: int) -> Table:
     """Return the rows as a table that fits ``width`` columns: wide with a column each, narrow with a line each."""
     wide = width >= WIDE_COLUMNS
     names = ["asset", "status", "phase", "heard", "fault", "model", "samples"] if wide else ["asset", "what it says"]
@@ -108,7 +108,7 @@ def _show_table(client: OperatorClient, fleet: Fleet, console: Console, seconds:
         state = "" if client.connected else "connection to the broker lost; trying again"
         if not rows and not state:
             state = "nothing heard yet"
-        parts: list[Any] = [table(rows, time.monotonic(), width=console.width)]
+        parts: list[Any] = [asset_table(rows, time.monotonic(), width=console.width)]
         return Group(*parts, Text(state, style="yellow"))
 
     with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:

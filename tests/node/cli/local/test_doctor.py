@@ -15,11 +15,11 @@ from manual_clock import EPOCH, ManualClock
 
 from edgetune_node.cli.local import access_checks, checks, doctor, source_check as listening
 from edgetune_node.cli.local.checks import check_clock, check_disk, check_packages
-from edgetune_node.cli.local.source_check import Heard, judge
+from edgetune_node.cli.local.source_check import Heard, source_findings
 from edgetune_node.config.settings import AssetSection, MqttSection
 from edgetune_node.contract.messages import Health, Status
 from edgetune_node.contract.topics import Topics
-from edgetune_node.operator.broker_limits import Limits
+from edgetune_node.operator.broker_limits import BrokerLimits
 from edgetune_signal import Chunk
 
 if TYPE_CHECKING:
@@ -74,13 +74,21 @@ def test_a_healthy_node_to_be_has_no_problems(broker: Any, cli: Any, configure: 
     assert of(ended, "models press")[0]["seen"] == "no model in use"
 
 
+def test_settings_of_before_that_were_converted_are_named(broker: Any, cli: Any, configure: Any) -> None:
+    ended = cli("doctor", "--config", configure(broker, f"{SIMULATED}[asset.alarm]\nvotes = 8\n"), "--json")
+    assert ended.code == 0, ended.out
+    right, replaced = of(ended, "configuration")
+    assert (right["level"], replaced["level"]) == ("ok", "warning")
+    assert "alarm.votes of version 0.1.0 became raise_after_s = " in replaced["seen"]
+
+
 def test_a_broker_on_another_machine_is_a_warning_until_it_is_asked_for_by_name() -> None:
-    found = doctor._broker(MqttSection(host="broker", insecure=["anonymous"]), Limits())
+    found = doctor._broker(MqttSection(host="broker", insecure=["anonymous"]), BrokerLimits())
     assert (found.level, found.seen) == ("warning", "broker:1883 takes MQTT 5")
     assert "mqtt: no TLS for broker: " in found.advice
     assert 'mqtt.insecure = ["plaintext"]' in found.advice
 
-    assert doctor._broker(MqttSection(host="broker", insecure=["anonymous", "plaintext"]), Limits()).level == "ok"
+    assert doctor._broker(MqttSection(host="broker", insecure=["anonymous", "plaintext"]), BrokerLimits()).level == "ok"
 
 
 def test_people_get_a_line_and_what_to_do(broker: Any, cli: Any, configure: Any) -> None:
@@ -245,18 +253,18 @@ NOISE = np.random.default_rng(0).standard_normal((1, 1000))
 def test_what_a_source_delivers_is_held_against_the_configuration(
     samples: Any, seconds: float, level: str, named: str
 ) -> None:
-    found = judge(PRESS, Heard(chunks(samples), seconds))
+    found = source_findings(PRESS, Heard(chunks(samples), seconds))
     assert [finding.level for finding in found if named in finding.seen] == [level]
 
 
 def test_lost_samples_are_counted() -> None:
-    found = judge(PRESS, Heard(chunks(NOISE, gap_at=4), 0.9))
+    found = source_findings(PRESS, Heard(chunks(NOISE, gap_at=4), 0.9))
     assert any("1 gaps" in finding.seen for finding in found)
-    assert not any("gaps" in finding.seen for finding in judge(PRESS, Heard(chunks(NOISE, gap_at=0), 0.9)))
+    assert not any("gaps" in finding.seen for finding in source_findings(PRESS, Heard(chunks(NOISE, gap_at=0), 0.9)))
 
 
 def test_a_source_that_breaks_is_reported_with_its_reason() -> None:
-    (found,) = judge(PRESS, Heard(error="/dev/ttyUSB0 is gone"))
+    (found,) = source_findings(PRESS, Heard(error="/dev/ttyUSB0 is gone"))
     assert (found.level, found.seen) == ("problem", "/dev/ttyUSB0 is gone")
 
 
@@ -285,7 +293,7 @@ def test_whatever_a_plug_in_raises_is_a_problem_that_names_it(monkeypatch: pytes
 
     for opened, named in ((lambda *_: Hasty(), "TypeError: Chunk.__init__"), (refuse, "OSError: /dev/hasty0")):
         monkeypatch.setattr(doctor, "open_source", opened)
-        (found,) = doctor.check_source(section, MqttSection(), topics, reachable=True)
+        (found,) = doctor.try_source(section, MqttSection(), topics, reachable=True)
         assert found.level == "problem"
         assert named in found.seen
 

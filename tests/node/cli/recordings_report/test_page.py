@@ -15,10 +15,9 @@ from typer.testing import CliRunner, Result
 
 from edgetune_node.cli import build
 from edgetune_node.cli.recordings_report import page as recordings_page
-from edgetune_node.cli.recordings_report.figures import Figures, Found
+from edgetune_node.cli.recordings_report.figures import Found, RecordingFigures
 from edgetune_node.cli.recordings_report.pictures import (
     COLUMNS,
-    amplitude_spectrum,
     coarser,
     picture,
     time_unit,
@@ -27,6 +26,7 @@ from edgetune_node.cli.recordings_report.pictures import (
 from edgetune_node.config.machine import MachineSection
 from edgetune_node.errors import ConfigError
 from edgetune_signal import BearingSimulator, Recording, RecordingError, read_recording, write_recording
+from edgetune_signal.vibration.spectrum import amplitude_spectrum
 
 DAY_NS = 86_400 * 10**9
 PICTURE = re.compile(r"data:image/svg\+xml;base64,[A-Za-z0-9+/=]+")
@@ -106,6 +106,17 @@ def test_one_asset_or_one_folder_will_do(data: Path, place: str) -> None:
     assert "torn.npz cannot be read" in shown.stderr
 
 
+def test_a_bearing_may_be_given_by_its_geometry_or_its_orders(data: Path) -> None:
+    orders = "bpfo=3.5848,bpfi=5.4152,bsf=2.3567,ftf=0.3983"
+    for bearing in ("6205", "balls=9,ball_diameter=7.94,pitch_diameter=39.04", orders):
+        told = json.loads(run("report", data, "--bearing", bearing, "--shaft-rpm", 1797, "--json").stdout)
+        assert {each["defect"] for each in told["recordings"] if each["label"] == "outer"} == {"bpfo"}
+    for wrong, reason in (("balls=9", "needs balls"), ("balls=nine", "'balls=nine' is no name=number")):
+        refused = run("report", data, "--bearing", wrong)
+        assert isinstance(refused.exception, ConfigError)
+        assert reason in str(refused.exception)
+
+
 def test_what_cannot_be_is_refused_in_words(data: Path, tmp_path: Path) -> None:
     unknown = run("report", data, "--bearing", "9999")
     assert isinstance(unknown.exception, ConfigError)
@@ -146,10 +157,12 @@ def test_the_peak_of_a_sine_reads_its_amplitude_and_no_line_is_lost() -> None:
     assert len(coarser(frequency, amplitude)[1]) <= COLUMNS
 
 
-def figures(number: int, label: str) -> Figures:
+def figures(number: int, label: str) -> RecordingFigures:
     day = f"2026-01-{1 + number % 28:02d}T{number // 28:02d}:00:00.000Z"
     one = (0.1, 0.4, 4.0, 3.0, 1.0)
-    return Figures(f"{number}.npz", "pump", label, day, 1.0, 0.25, 12e3, "g", 1, *one, "A", None, None, None, None)
+    return RecordingFigures(
+        f"{number}.npz", "pump", label, day, 1.0, 0.25, 12e3, "g", 1, *one, "A", None, None, None, None
+    )
 
 
 def test_ten_thousand_recordings_make_no_larger_a_page_than_some(

@@ -3,25 +3,19 @@ from __future__ import annotations
 import json
 import subprocess
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, strategies as st
 from rich.console import Console
 
-from edgetune_node.cli.remote.watch import _cells, line_text, table
-from edgetune_node.contract.messages import (
-    CalibrationStatus,
-    Classification,
-    Fault,
-    Health,
-    Info,
-    Message,
-    Model,
-    State,
-    Status,
-)
+from edgetune_node.cli.remote.watch import _cells, asset_table, line_text
+from edgetune_node.contract.fault import Fault
+from edgetune_node.contract.messages import CalibrationStatus, Classification, Health, Info, Model, State, Status
 from edgetune_node.operator.fleet import Fleet, fault_text, phase_text, sample_age
+
+if TYPE_CHECKING:
+    from edgetune_node.contract.message import Message
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 FAULT: dict[str, Any] = {
@@ -161,7 +155,7 @@ def fleet() -> Fleet:
 def test_the_table_fits_the_terminal_and_loses_nothing(width: int) -> None:
     console = Console(width=width)
     with console.capture() as captured:
-        console.print(table(fleet().rows(), 3.0, width=width))
+        console.print(asset_table(fleet().rows(), 3.0, width=width))
     shown = captured.get()
     assert max(map(len, shown.splitlines())) <= width
     words = " ".join(shown.split())
@@ -181,7 +175,7 @@ def test_a_recalibration_that_is_suggested_is_seen_until_it_is_not() -> None:
 
 def test_offline_nodes_are_greyed() -> None:
     rows = fleet().rows()
-    styles = [row.style for row in table(rows, 0.0, width=120).rows]
+    styles = [row.style for row in asset_table(rows, 0.0, width=120).rows]
     assert [row.status for row in rows] == ["online", "online", "offline", "stopped"]
     assert styles == ["", "", "dim", "dim"]
 
@@ -248,4 +242,4 @@ def test_whatever_others_publish_there_is_survived(leaf: str, good: dict[str, An
     line.take(f"e/n/{leaf}", {**good, **bad}, 0.0)
     console = Console(width=80)
     with console.capture():
-        console.print(table(line.rows(), 1.0, width=80))
+        console.print(asset_table(line.rows(), 1.0, width=80))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edgetune_node.config.settings import MqttSection
-from edgetune_node.contract.messages import Classification, Fault, Health, Response, Sign, State, Status
+from edgetune_node.contract.fault import Fault
+from edgetune_node.contract.messages import Classification, Health, Response, Sign, State, Status
 from edgetune_node.contract.topics import Topics
 from edgetune_node.events.effects import Durability, Publish
 from edgetune_node.events.events import CommandArrived, LinkChanged
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from edgetune_node.contract.messages import Message
+    from edgetune_node.contract.message import Message
     from edgetune_node.events.events import Event
 
 TOPICS = Topics("acme/plant", "n1")

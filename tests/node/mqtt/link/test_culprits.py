@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, settings, strategies as st
 
-from edgetune_node.mqtt.culprits import ENDS, RECENT_S, RETRY_S, SUSPECTED_S, WATCHED, Culprits, described
+from edgetune_node.mqtt.culprits import ENDS, RECENT_S, RETRY_S, SUSPECTED_S, WATCHED, Culprits, name_topics
 
 
 def guilty(topic: str = "x") -> Culprits:
@@ -102,5 +102,5 @@ def test_made_up_response_topics_cost_no_further_ends_once_one_is_to_blame() -> 
 
 
 def test_many_topics_are_named_in_short() -> None:
-    assert described(["a"]) == "a"
-    assert described(map(str, range(7))) == "0, 1, 2, 3, 4 and 2 more"
+    assert name_topics(["a"]) == "a"
+    assert name_topics(map(str, range(7))) == "0, 1, 2, 3, 4 and 2 more"

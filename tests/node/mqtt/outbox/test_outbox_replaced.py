@@ -148,3 +148,101 @@ def test_a_file_that_can_no_longer_be_read_leaves_what_is_in_memory(path: Path) 
     assert (outbox.depth, outbox.current("n/a/fault")) == (0, b"{}")
     assert put(outbox) > last
     outbox.close()
+
+
+def overwrite_all(path: Path) -> None:
+    overwrite(path, path.stat().st_size)
+
+
+def overwrite_header(path: Path) -> None:
+    overwrite(path, 100)
+
+
+def cut(path: Path) -> None:
+    before = path.stat().st_mtime_ns
+    while path.stat().st_mtime_ns == before:  # a file system counts in milliseconds
+        path.write_bytes(b"")
+
+
+def overwrite(path: Path, size: int) -> None:
+    before = path.stat().st_mtime_ns
+    while path.stat().st_mtime_ns == before:
+        with path.open("r+b") as file:
+            file.write(b"\xa5" * size)
+
+
+def hold(path: Path) -> Outbox:
+    """An outbox of four messages and a command that goes on."""
+    outbox = open_outbox(path)
+    for number in range(3):
+        put(outbox, payload=b"%d" % number)
+    put(outbox, "n/a/fault", b"{}", retain=True)
+    outbox.commands.keep("a", "recalibrate", "1", b"payload", b"accepted", b"note")
+    return outbox
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("damage", [overwrite_all, overwrite_header, cut])
+@pytest.mark.parametrize("part", ["outbox.sqlite", "outbox.sqlite-wal"])
+@pytest.mark.parametrize("into_file", [False, True])
+def test_a_file_that_is_overwritten_in_its_place_is_made_again_without_loss(
+    path: Path, damage: Callable[[Path], None], part: str, *, into_file: bool, late: bool
+) -> None:
+    outbox = hold(path)
+    if into_file:  # else all of it is in the log
+        outbox._file._connection.execute("PRAGMA wal_checkpoint").fetchall()
+        outbox.recover()
+    assert not outbox.detached
+    damage(path.with_name(part))
+    last = [b"3"] * late
+    if late:
+        put(outbox, payload=b"3")
+    needed = part == ("outbox.sqlite" if into_file else "outbox.sqlite-wal")  # the other part has all of it
+    assert outbox.detached == outbox.overwritten == needed
+    put(outbox, payload=b"4")
+    if needed:
+        outbox.reattach()
+    assert path.with_name("outbox.sqlite.damaged").is_file() == needed
+    assert not outbox.detached
+    for found in (outbox, after_a_kill(path)):
+        assert payloads(found) == [b"0", b"1", b"2", b"{}", *last, b"4"]
+        assert found.current("n/a/fault") == b"{}"
+        assert [kept.note for kept in found.commands.interrupted()] == [b"note"]
+        assert found.warning is None
+        found.close()
+
+
+def test_a_header_that_is_overwritten_during_a_transaction_is_noticed(path: Path) -> None:
+    outbox = hold(path)
+    outbox._file._connection.execute("PRAGMA wal_checkpoint").fetchall()
+    outbox.recover()
+    assert not outbox.detached
+    overwrite_header(path)
+    outbox._file._watch.note_write()  # as the end of a transaction does
+    assert outbox.overwritten
+    outbox.reattach()
+    assert len(payloads(outbox)) == len(payloads(after_a_kill(path))) == 4
+    outbox.close()
+
+
+def test_a_file_that_was_touched_or_copied_stays_in_use(path: Path) -> None:
+    outbox = hold(path)
+    path.touch()
+    path.with_name("outbox.sqlite-wal").touch()
+    assert not outbox.detached
+    assert not path.with_name("outbox.sqlite.damaged").exists()
+    outbox.close()
+
+
+def test_what_cannot_be_read_from_an_overwritten_file_is_said_to_be_lost(path: Path) -> None:
+    outbox = hold(path)
+    outbox._file._connection.execute("PRAGMA wal_checkpoint").fetchall()
+    outbox.recover()
+    outbox._file._connection.execute("PRAGMA shrink_memory")
+    overwrite_all(path)
+    assert outbox.detached
+    outbox.reattach()
+    assert "was overwritten; messages that waited there are lost" in str(outbox.warning)
+    assert (outbox.depth, outbox.current("n/a/fault")) == (0, b"{}")
+    assert put(outbox) > 4
+    outbox.close()
