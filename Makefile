@@ -10,7 +10,7 @@ QUICK := -m "not slow and not containers"
 export OMP_NUM_THREADS ?= 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo install test test-slow coverage chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-signs bench-tried bench-health exam exam-quick docs screenshots examples release format clean help
+.PHONY: demo install test test-slow coverage chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-signs bench-tried bench-health exam exam-quick ablation sensitivity docs screenshots examples release format clean help
 
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -89,6 +89,12 @@ exam: $(VENV)/.exam-installed  ## The search on foreign machines and people, bes
 
 exam-quick: $(VENV)/.exam-installed  ## The same with one seed and two people of each set, five minutes on two idle cores
 	$(BIN)/python tests/bench/exam.py --quick --out build/exam-quick $(EXAM)
+
+ablation: $(VENV)/.bench-installed  ## What each part of the search earns over the examination, at equal time, fifteen minutes
+	@$(BIN)/python tests/bench/ablation.py --out build/ablation $(BENCH)
+
+sensitivity: $(VENV)/.installed  ## Constants of the closed forms halved and doubled over the examination's machines, two minutes
+	@$(BIN)/python tests/bench/sensitivity.py
 
 docs: $(VENV)/.installed  ## The documentation as pages, strictly: build/site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

@@ -184,6 +184,9 @@ class ModelCard(_Model):
         What kind of windows ``metrics`` come from; None where nobody said.
     measured_before_refit
         Whether ``metrics`` are those of ``model.measured.onnx``, before all data were learned.
+    accuracy_left_out
+        Accuracy in each condition of networks of the same layers that have not learned it (cross-validation); empty
+        where a class was recorded in one alone. Another load or speed may get as much.
     learned
         What the deployed network has learned from.
     library
@@ -220,6 +223,7 @@ class ModelCard(_Model):
     measured_rows: list[NonNegativeInt] | None = None
     tested_on: TestedOn | None = None
     measured_before_refit: bool = False
+    accuracy_left_out: dict[str, float] = {}
     learned: Learned | None = None
     library: LibraryUse | None = None
     self_test_windows: int | None = Field(default=None, ge=1, le=MAX_SELF_TEST_WINDOWS)

@@ -142,19 +142,22 @@ def _trained(data: TrainingSet, layers: tuple[Layer, ...], steps: int, recipe: R
 # ---- our space, searched otherwise -------------------------------------------------------------------------------
 
 
-def random_search(problem: Problem, ram_bytes: int, seed: int) -> Network:
-    """Train networks drawn from our space at random; no closed forms, no seed architectures."""
+def random_search(problem: Problem, ram_bytes: int, seed: int, final: TrainingSet | None = None) -> Network:
+    """Train networks drawn from our space at random; no closed forms, no seed architectures.
+
+    The best learns ``final`` in the end; what it was chosen on if None.
+    """
     rng = np.random.Generator(np.random.PCG64(seed))
 
     def draws() -> Iterator[tuple[Genotype, Callable[[float | None], None]]]:
         while True:
             yield space.sample(rng, problem.input_shape, problem.profile.prior), lambda _score: None
 
-    return _best_of(problem, draws(), ram_bytes, seed)
+    return _best_of(problem, draws(), ram_bytes, seed, final)
 
 
-def tpe_search(problem: Problem, ram_bytes: int, seed: int) -> Network:
-    """Search our space with Optuna's tree-structured Parzen estimator."""
+def tpe_search(problem: Problem, ram_bytes: int, seed: int, final: TrainingSet | None = None) -> Network:
+    """Search our space with Optuna's tree-structured Parzen estimator; ``final`` as for `random_search`."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -169,11 +172,15 @@ def tpe_search(problem: Problem, ram_bytes: int, seed: int) -> Network:
 
             yield _suggested(trial, problem.input_shape), tell
 
-    return _best_of(problem, draws(), ram_bytes, seed)
+    return _best_of(problem, draws(), ram_bytes, seed, final)
 
 
 def _best_of(
-    problem: Problem, draws: Iterator[tuple[Genotype, Callable[[float | None], None]]], ram_bytes: int, seed: int
+    problem: Problem,
+    draws: Iterator[tuple[Genotype, Callable[[float | None], None]]],
+    ram_bytes: int,
+    seed: int,
+    final: TrainingSet | None,
 ) -> Network:
     """Train what fits until `TRAINED` networks are, and the best of them again on all."""
     seen: set[Genotype] = set()
@@ -198,7 +205,8 @@ def _best_of(
     if best is None:
         raise NothingFitsError(f"none of {TRIES} networks fits")
     _, candidate, temperature = best
-    again = refit(problem, candidate, problem.learned, steps=problem.profile.final_steps, stop=lambda: False)
+    steps = problem.profile.final_steps
+    again = refit(problem, candidate, final or problem.learned, steps=steps, stop=lambda: False)
     return with_temperature(again.network, temperature)
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ SEARCH = "edgetune"
 
 @dataclass(frozen=True)
 class Run:
-    """One method on one subject of a protocol."""
+    """One method on one subject of a protocol; with ``ram_bytes``, under another budget than the protocol's."""
 
     protocol: str
     subject: str
@@ -42,6 +42,7 @@ class Run:
     seed: int
     seconds: float
     mains: bool = True
+    ram_bytes: int | None = None
 
 
 def main() -> None:
@@ -50,9 +51,10 @@ def main() -> None:
     folder = Path(sys.argv[2])
     began = time.monotonic()
     protocol = PROTOCOLS[run.protocol]
+    protocol = replace(protocol, ram_bytes=run.ram_bytes or protocol.ram_bytes)
     load = partial(protocol.load, folder, run.subject)
     try:
-        found = (searched if run.method == SEARCH else plainly)(run, protocol, load, began)
+        found = _doing(run.method)(run, protocol, load, began)
     except (NasError, RecordingError) as error:
         found = {"refused": str(error), **usage(began)}
     sys.stdout.write("\n" + json.dumps({**asdict(run), **found}) + "\n")
@@ -60,7 +62,17 @@ def main() -> None:
     os._exit(0)  # everything is written; unloading torch would take another second
 
 
-def searched(run: Run, protocol: Protocol, load: Callable[[], Sheet], began: float) -> dict[str, Any]:
+def _doing(method: str) -> Callable[[Run, Protocol, Callable[[], Sheet], float], dict[str, Any]]:
+    if method == SEARCH:
+        return searched
+    from exam_methods import BY_NAME as METHODS
+
+    return plainly if method in METHODS else ablated
+
+
+def searched(
+    run: Run, protocol: Protocol, load: Callable[[], Sheet], began: float, candidates: int | None = None
+) -> dict[str, Any]:
     """Search as `edgetune search` does, then ask the bundle as it is deployed, through onnxruntime."""
     from edgetune_nas.bundle.evaluation import evaluate
     from edgetune_nas.bundle.read import load_bundle
@@ -79,15 +91,19 @@ def searched(run: Run, protocol: Protocol, load: Callable[[], Sheet], began: flo
             seed=run.seed,
             library=windows.pop(),
             mains_hz=protocol.mains_hz if run.mains else None,
+            candidates=candidates,
             spent_seconds=time.monotonic() - began,
         )
         used = usage(began)
-        bundle = load_bundle(result.bundle)
+        bundle, eight_bits = load_bundle(result.bundle), load_bundle(result.bundle, "int8")
         tests = {}
         for name, test in load().tests.items():
             told = evaluate(bundle, test.x, test.label, test.classes)
             guess = bundle.classifier.probabilities(test.x).argmax(axis=1)
-            tests[name] = scored(guess, tuple(bundle.card.classes), test) | {"unknown": told.unknown_rate}
+            tests[name] = scored(guess, tuple(bundle.card.classes), test) | {
+                "unknown": told.unknown_rate,
+                "int8": evaluate(eight_bits, test.x, test.label, test.classes).accuracy,
+            }
     card = result.card
     said = card.metrics
     return {
@@ -98,6 +114,7 @@ def searched(run: Run, protocol: Protocol, load: Callable[[], Sheet], began: flo
             "low": said.accuracy_low,
             "high": said.accuracy_high,
             "windows": said.windows,
+            "left_out": card.accuracy_left_out,
         },
         "arena_bytes": card.cost.arena_bytes,
         "arena_bytes_deployed": card.cost.arena_bytes_deployed,
@@ -119,6 +136,24 @@ def plainly(run: Run, protocol: Protocol, load: Callable[[], Sheet], began: floa
     used = usage(began)
     tests = {name: scored(predict(test.x), data.classes, test) for name, test in sheet.tests.items()}
     return {**used, "tests": tests, "flash_bytes": 4 * size}
+
+
+def ablated(run: Run, protocol: Protocol, load: Callable[[], Sheet], began: float) -> dict[str, Any]:
+    """Search with parts left out, or otherwise."""
+    import exam_ablation
+
+    if run.method in exam_ablation.PARTS:
+        learn = load().learn
+        seeds = exam_ablation.count_seeds(protocol.task, (learn.channels, learn.length))
+        del learn
+        exam_ablation.adapted(run.method, protocol.task)
+        return searched(run, protocol, load, began, seeds if run.method == exam_ablation.SEEDS else None)
+    sheet = load()
+    found = exam_ablation.searched_otherwise(run.method, sheet, protocol, run.seed)
+    guesses = found.pop("guesses")
+    classes = sheet.learn.classes
+    tests = {name: scored(guesses[name], classes, test) for name, test in sheet.tests.items()}
+    return {**usage(began), **found, "tests": tests}
 
 
 def scored(guess: NDArray[np.integer], classes: tuple[str, ...], test: Dataset) -> dict[str, Any]:

@@ -61,12 +61,15 @@ def _row(runs: Sequence[dict[str, Any]], test: str) -> Row:
         held and run["tests"][test]["accuracy"] <= run["card"]["high"] + 1e-9
         for held, run in zip(above, runs, strict=True)
     ]
+    left_out = [float(np.mean(list(each.values()))) for run in runs if (each := run["card"]["left_out"])]
     return row | {
+        "left_out": float(np.mean(left_out)) if left_out else None,
         "seeds": [float(np.mean([r["tests"][test]["accuracy"] for r in runs if r["seed"] == s])) for s in seeds],
         "card": {name: float(np.mean([run["card"][name] for run in runs])) for name in ("accuracy", "low", "high")},
         "inside": float(np.mean(inside)),
         "above": float(np.mean(above)),
         "unknown": float(np.mean([run["tests"][test]["unknown"] for run in runs])),
+        "int8": float(np.mean([run["tests"][test]["int8"] for run in runs])),
         "arena_bytes": max(run["arena_bytes"] for run in runs),
         "arena_bytes_deployed": max(run["arena_bytes_deployed"] for run in runs),
         "float": sum(run["deployed"] == "float" for run in runs) / len(runs),
@@ -110,7 +113,8 @@ def _accuracies(rows: Sequence[Row]) -> Cells:
 
 def _search(rows: Sequence[Row]) -> Cells:
     head = (
-        "protocol,each seed %,worst %,card said %,inside,unknown %,arena B,as deployed B,float,flash B,CPU s,peak MiB"
+        "protocol,each seed %,worst %,int8 %,card said %,left out %,inside,unknown %,"
+        "arena B,as deployed B,float,flash B,CPU s,peak MiB"
     )
     cells = [head.split(",")]
     for row in rows:
@@ -121,7 +125,9 @@ def _search(rows: Sequence[Row]) -> Cells:
                     row["title"],
                     " ".join(f"{100 * each:.1f}" for each in row["seeds"]),
                     f"{100 * row['worst']:.1f}",
+                    f"{100 * row['int8']:.1f}",
                     f"{card['accuracy']:.1f} ({card['low']:.1f}-{card['high']:.1f})",
+                    "" if row["left_out"] is None else f"{100 * row['left_out']:.1f}",
                     f"{row['inside']:.0%}",
                     f"{100 * row['unknown']:.1f}",
                     str(row["arena_bytes"]),

@@ -169,10 +169,10 @@ def test_the_fingerprint_of_plain_methods_ignores_the_search() -> None:
 
 def run_of(protocol: str, method: str, accuracy: float, *, seed: int = 0, subject: str = "") -> dict[str, object]:
     used = {"flash_bytes": 100, "cpu_seconds": 1.0, "peak_rss_bytes": 2**20}
-    tests = {"test": {"accuracy": accuracy, "worst": accuracy - 0.1, "windows": 100, "unknown": 0.0}}
+    tests = {"test": {"accuracy": accuracy, "worst": accuracy - 0.1, "windows": 100, "unknown": 0.0, "int8": accuracy}}
     found = {"protocol": protocol, "subject": subject, "method": method, "seed": seed, "tests": tests, **used}
     if method == "edgetune":
-        card = {"accuracy": 0.99, "low": 0.95, "high": 1.0, "windows": 50}
+        card = {"accuracy": 0.99, "low": 0.95, "high": 1.0, "windows": 50, "left_out": {"900rpm": 0.5, "600rpm": 0.7}}
         found |= {
             "card": card,
             "arena_bytes": 900,

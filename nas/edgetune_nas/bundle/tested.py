@@ -58,7 +58,15 @@ def card_accuracy(card: ModelCard, digits: int = 2) -> str:
     if card.kind == "health":
         return f"none: a health model, {false_alarms_text(card)}"
     before = " (measured before it learned the test windows too)" if card.measured_before_refit else ""
-    return accuracy_text(card.metrics, card.tested_on, digits) + before
+    return accuracy_text(card.metrics, card.tested_on, digits) + before + _left_out_text(card, digits)
+
+
+def _left_out_text(card: ModelCard, digits: int) -> str:
+    if not (shares := card.accuracy_left_out):
+        return ""
+    worst = min(shares, key=shares.__getitem__)
+    mean = sum(shares.values()) / len(shares)
+    return f"; in conditions left out of training {mean:.{digits}%}, at worst {shares[worst]:.{digits}%} ({worst})"
 
 
 def false_alarms_text(card: ModelCard) -> str:

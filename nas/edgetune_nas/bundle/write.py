@@ -70,6 +70,7 @@ def write_bundle(
     measured_adapt: Adapt | None = None,
     test_recording: NDArray[np.integer] | None = None,
     tested_on: TestedOn | None = None,
+    left_out: Mapping[str, float] | None = None,
     learned: NDArray[np.float32] | None = None,
     learned_recording: NDArray[np.integer] | None = None,
     library: LibraryUse | None = None,
@@ -107,6 +108,8 @@ def write_bundle(
         ``(windows,)``, number of each test window's recording, for the interval; None where they are not known.
     tested_on
         What kind of test the test windows are.
+    left_out
+        Accuracy in each condition when it was left out of training.
     learned, learned_recording
         All windows that ``network`` has learned, and the number of each one's recording, to know them again.
     library
@@ -181,6 +184,7 @@ def write_bundle(
         measured_rows=None if measured is None or measured_rows is None else list(measured_rows),
         tested_on=tested_on,
         measured_before_refit=measured is not None,
+        accuracy_left_out=dict(left_out or {}),
         learned=remembered,
         library=library,
         self_test_windows=len(tried),

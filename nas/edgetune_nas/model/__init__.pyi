@@ -5,6 +5,7 @@ from .closed_form import (
     fill_absent as fill_absent,
     is_closed_form as is_closed_form,
     origins as origins,
+    recordings as recordings,
 )
 from .cost import plan as plan
 from .ensemble import merge as merge, widened as widened

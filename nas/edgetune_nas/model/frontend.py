@@ -20,7 +20,8 @@ Weights: TypeAlias = "dict[str, NDArray[np.float32]]"
 LOG_FLOOR, BANK_LOG_FLOOR = 3e-2, 2e-3
 """Offset of the logarithm behind an envelope and behind a bank, as a share of the mean pooled value.
 
-A higher offset hides quieter frames or bands, and with them their noise.
+A higher offset hides quieter frames or bands, and with them their noise. That behind a bank, halved or doubled, changes
+the examination's machines by 0.1 to 0.2 points.
 """
 LEAST_LEVEL = 0.01
 """Share of the mean level below which a channel of `Gram` is not made louder: it may be a dead electrode."""

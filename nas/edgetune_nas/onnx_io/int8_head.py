@@ -21,6 +21,7 @@ from edgetune_nas.model import (
     is_closed_form,
     origins,
     plan,
+    recordings,
 )
 from edgetune_nas.onnx_io.runtime import INPUT, open_session
 from edgetune_nas.onnx_io.writer import write_onnx
@@ -39,7 +40,9 @@ MIN_WINDOWS, MAX_WINDOWS = 256, 2048
 """Fewest and most windows that are used of the new ones, and of a library's."""
 
 
-def head_for_int8(network: Network, learned: Dataset, kind: Labels | None = None) -> Adapt | None:
+def head_for_int8(
+    network: Network, learned: Dataset, kind: Labels | None = None, *, by_recording: bool = False
+) -> Adapt | None:
     """Return what `quantise` adapts a model of ``network`` with; None unless it is a closed form.
 
     Parameters
@@ -48,6 +51,8 @@ def head_for_int8(network: Network, learned: Dataset, kind: Labels | None = None
         The windows that the discriminant was solved on.
     kind
         ``int64 (windows,)``, their kinds, where the network has a row for each; others may follow.
+    by_recording
+        Whether the discriminant expects the scatter of a further recording.
     """
     if not is_closed_form(network):
         return None
@@ -68,6 +73,7 @@ def head_for_int8(network: Network, learned: Dataset, kind: Labels | None = None
             classes=outputs,
             drift=expected_drift(network.layers, origins(known)),
             origin=origins(known),
+            recording=recordings(known) if by_recording else None,
         )
         if by_kind is not None:
             fill_absent(weight, bias, row, by_kind.kinds)

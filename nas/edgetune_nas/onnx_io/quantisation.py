@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -15,7 +17,7 @@ from edgetune_nas.onnx_io.runtime import INPUT, Classifier, HealthDistance, open
 from edgetune_nas.usage import batches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -39,6 +41,16 @@ VARIANTS: Final[dict[str, dict[str, Any]]] = {
 }
 """In order of preference. The first may saturate the 16-bit sums of processors without VNNI; the others do not."""
 
+CLIP: Final = 0.002
+"""Share of a filter bank's input and output values that int8 clips, before it is tried without.
+
+Impacts are many times louder than what tells most classes apart, and a range that holds them leaves the rest few steps.
+Over seven tests on four bearing rigs, 95.3 % of windows were right in int8 with 0.2 %, 95.4 with 1 %, 91.8 with none,
+and 95.7 in float.
+"""
+
+MAGNITUDES_A_WINDOW: Final = 1000
+
 PRE_PROCESSED: Final = ("onnx.quant.pre_process", "onnxruntime.quant")
 
 
@@ -46,12 +58,13 @@ PRE_PROCESSED: Final = ("onnx.quant.pre_process", "onnxruntime.quant")
 class QuantisationNote:
     """Variant that was chosen, and how often its label is float's on the calibration windows (0 to 1).
 
-    ``adapted``: its last layer was solved for again.
+    ``adapted``: its last layer was solved for again. ``clipped``: the loudest values are clipped (`CLIP`).
     """
 
     variant: str
     agreement: float
     adapted: bool = False
+    clipped: bool = False
 
 
 def quantise(
@@ -64,7 +77,7 @@ def quantise(
     """Quantise weights and activations to eight bits, as QDQ pairs that onnxruntime fuses when it loads the model.
 
     The variants of `VARIANTS` are tried in order until one gives float's label on every calibration window; else the
-    one that agrees most often wins, the earlier one of equals.
+    one that agrees most often wins, the earlier one of equals. Behind a filter bank each is first tried with `CLIP`.
 
     Parameters
     ----------
@@ -79,13 +92,16 @@ def quantise(
         Of a health model: its label is whether a window is farther away than that. None for one of classes.
     """
     labels = _labels(model, calibration, limit)
+    ranges = _clipped_ranges(model, calibration) if limit is None else {}  # how far a fault is shall stay told
     best: tuple[onnx.ModelProto, QuantisationNote] | None = None
-    for variant, options in VARIANTS.items():
-        quantised = _quantise(model, calibration, options)
-        tried = [(quantised, QuantisationNote(variant, _share(quantised, calibration, labels, limit)))]
-        if adapt is not None and tried[0][1].agreement < 1:
-            again = _quantise(adapt(quantised), calibration, options)
-            tried.append((again, QuantisationNote(variant, _share(again, calibration, labels, limit), adapted=True)))
+    for (variant, options), clipped in product(VARIANTS.items(), (True, False) if ranges else (False,)):
+        known = ranges if clipped else {}
+        quantised = _quantise(model, calibration, options, known)
+        note = QuantisationNote(variant, _share(quantised, calibration, labels, limit), clipped=clipped)
+        tried = [(quantised, note)]
+        if adapt is not None and (clipped or note.agreement < 1):
+            again = _quantise(adapt(quantised), calibration, options, known)
+            tried.insert(0, (again, replace(note, agreement=_share(again, calibration, labels, limit), adapted=True)))
         for each in tried:
             if best is None or each[1].agreement > best[1].agreement:
                 best = each
@@ -96,7 +112,36 @@ def quantise(
     return best
 
 
-def _quantise(model: onnx.ModelProto, calibration: NDArray[np.float32], options: dict[str, Any]) -> onnx.ModelProto:
+def _range(largest: float) -> dict[str, NDArray[np.float32]]:
+    return {"rmin": np.array(-largest, np.float32), "rmax": np.array(largest, np.float32)}
+
+
+def _clipped_ranges(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> dict[str, float]:
+    """Return the largest magnitude to keep of a filter bank's input and output; empty where there is no bank."""
+    first, *rest = model.graph.node
+    if first.op_type != "Conv" or rest[0].op_type not in {"LpPool", "GlobalLpPool"}:
+        return {}
+    opened = onnx.ModelProto()
+    opened.CopyFrom(model)
+    opened.graph.output.append(onnx.helper.make_tensor_value_info(first.output[0], onnx.TensorProto.FLOAT, None))
+    session = open_session(opened.SerializeToString())
+    outputs = [_some_magnitudes(session.run(first.output[:1], {INPUT: batch})[0]) for batch in batches(calibration)]
+    values = {INPUT: _some_magnitudes(calibration), first.output[0]: np.concatenate(outputs)}
+    return {name: float(np.quantile(each, 1 - CLIP)) for name, each in values.items()}
+
+
+def _some_magnitudes(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return about `MAGNITUDES_A_WINDOW` magnitudes of each window, evenly spaced: all would fill the memory."""
+    step = max(1, x[0].size // MAGNITUDES_A_WINDOW) | 1  # odd, so that it is no multiple of a row's length
+    return np.abs(x.reshape(len(x), -1)[:, ::step]).reshape(-1)
+
+
+def _quantise(
+    model: onnx.ModelProto,
+    calibration: NDArray[np.float32],
+    options: dict[str, Any],
+    largest: Mapping[str, float] = MappingProxyType({}),
+) -> onnx.ModelProto:
     marked = onnx.ModelProto()
     marked.CopyFrom(model)
     onnx.helper.set_model_props(marked, dict([PRE_PROCESSED]))  # our graph needs no clean-up; said so, it is not asked
@@ -110,6 +155,7 @@ def _quantise(model: onnx.ModelProto, calibration: NDArray[np.float32], options:
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
             nodes_to_exclude=[node.name for node in model.graph.node if node.op_type in FLOAT_OPERATIONS],
+            extra_options={"TensorQuantOverrides": {name: [_range(at)] for name, at in largest.items()}},
             **options,
         )
         quantised = onnx.load(target)

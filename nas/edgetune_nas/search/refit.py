@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_nas.model import with_temperature
+from edgetune_nas.model import recordings, with_temperature
 from edgetune_nas.training import Interrupted, TrainingSet, refit
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ def _everything(problem: Problem, parts: Parts) -> TrainingSet:
     origin = problem.learned.origin
     if origin is not None:
         origin = np.concatenate([origin, np.zeros(len(data) - len(origin), np.int64)])
-    return TrainingSet(data.x, data.label, problem.classes, origin, None if problem.kind is None else parts.kind)
+    kind = None if problem.kind is None else parts.kind
+    recording = None if problem.recording is None else recordings(data)
+    return TrainingSet(data.x, data.label, problem.classes, origin, kind, recording)
 
 
 def _fitted(

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgetune_nas.card import FALSE_ALARMS_PER_MONTH, FrontPoint, SearchSummary
 from edgetune_nas.errors import NasError
-from edgetune_nas.model import origins, search_space as space, with_mains
+from edgetune_nas.model import origins, recordings, search_space as space, with_mains
 from edgetune_nas.search.engine import MOST_MEMBERS, Engine
 from edgetune_nas.search.finalists import first_quick_enough, kept_points, latency_of
 from edgetune_nas.search.goal import Goal
@@ -33,6 +33,7 @@ from edgetune_nas.training import (
     evaluate,
     fewest_takes,
     folds,
+    folds_by_condition,
 )
 from edgetune_nas.usage import give_back, peak_rss_bytes
 from edgetune_signal.stream import HUM_HEARD, hum_share
@@ -149,7 +150,7 @@ def search(
     profile = PROFILES[task]
     parts = divide(dataset, library, seed, profile.find_kinds)
     del dataset, library  # the parts are copies: if the caller keeps no reference, nothing stands in memory twice
-    problem = _problem(parts, profile, seed)
+    problem = _problem(parts, profile, seed, across=goal.floor is None)
     profile, hum = _with_hum(profile, parts.learned, mains_hz)
     torch = find_spec("torch") is not None
     trains = torch and fewest_takes(parts.learned) >= profile.takes_to_train
@@ -165,6 +166,7 @@ def search(
         floor=goal.floor,
         most_members=MOST_MEMBERS if goal.latency_us is None else 1,
         kinds=problem.kinds,
+        recordings=_count_recordings(parts.learned if problem.crossed else parts.validation),
     )
     monitor.follow(engine)
     out.mkdir(parents=True, exist_ok=True)
@@ -197,6 +199,7 @@ def search(
             goal.latency_us,
         )
     found = deployed = evaluated(best)
+    left_out = dict(zip(_folded_conditions(parts), found.left_out, strict=False))
     if stopped_by != "cancelled":
         monitor.reserve = exploration.export_seconds
         monitor.enter("retraining")
@@ -223,11 +226,8 @@ def search(
         **({} if deployed is found else {"measured_before_refit": True}),
         **({"hum": {**hum, "taken_off": best.candidate.genotype.mains > 0}} if hum else {}),
     }
-    if not torch:
-        notes["training"] = "torch is not installed: only closed forms were searched (edgetune[train])"
-    elif not trains:
-        fewer = f"a class has fewer than {profile.takes_to_train} takes to learn from"
-        notes["training"] = f"only closed forms were searched: {fewer}"
+    if not trains:
+        notes["training"] = _why_closed_forms(profile, torch=torch)
     elif stopped_by == "time" and not engine.trained:
         notes["training"] = too_short
     if goal.to_json():
@@ -245,6 +245,7 @@ def search(
         shifted=problem.x_shifted,
         replaced=replaced,
         notes=notes,
+        left_out=left_out,
         kept=() if stopped_by == "cancelled" else kept,
         spare=lambda: monitor.left - exploration.export_seconds / 2,
     )
@@ -264,7 +265,31 @@ def _with_hum(
     return replace(profile, prior=prior), {"mains_hz": mains_hz, "share": round(share, 4), "heard": share >= HUM_HEARD}
 
 
-def _problem(parts: Parts, profile: TaskProfile, seed: int) -> Problem:
+def _why_closed_forms(profile: TaskProfile, *, torch: bool) -> str:
+    if not torch:
+        return "torch is not installed: only closed forms were searched (edgetune[train])"
+    fewer = f"a class has fewer than {profile.takes_to_train} takes to learn from"
+    return f"only closed forms were searched: {fewer}"
+
+
+def _count_recordings(validated: Dataset) -> int:
+    from edgetune_nas.bundle import recordings_of
+
+    recording = recordings_of(validated)
+    return len(validated) if recording is None else len(np.unique(recording))
+
+
+def _folded_conditions(parts: Parts) -> list[str]:
+    """Return the names of the conditions in each fold that `folds_by_condition` makes."""
+    learned = parts.learned
+    fold = folds_by_condition(learned)
+    if fold is None:
+        return []
+    of_fold = [np.unique(learned.condition[fold == each]) for each in np.unique(fold)]
+    return [", ".join(learned.conditions[at] for at in own) for own in of_fold]
+
+
+def _problem(parts: Parts, profile: TaskProfile, seed: int, *, across: bool) -> Problem:
     learned, validation = parts.learned, parts.validation
     problem = Problem(
         profile,
@@ -276,10 +301,14 @@ def _problem(parts: Parts, profile: TaskProfile, seed: int) -> Problem:
         origins(parts.train),
         kind=parts.kind[: len(learned)] if parts.several_kinds else None,
         kinds=parts.kinds if parts.several_kinds else (),
+        recording=recordings(learned) if profile.across_conditions else None,
     )
     takes = fewest_takes(learned)
     few = len(validation) < FEW_WINDOWS or 1 < takes < profile.takes_to_validate
-    if few and len(np.unique(validation.condition)) == 1:
+    conditions = folds_by_condition(learned) if across and profile.across_conditions else None
+    if conditions is not None:
+        problem = replace(problem, fold=conditions, crossed=True)
+    elif few and len(np.unique(validation.condition)) == 1:
         problem = replace(problem, fold=folds(learned, seed=seed))
     if profile.takes_to_train and takes >= profile.takes_to_train:  # they show how one take differs from the next
         return problem

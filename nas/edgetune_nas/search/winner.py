@@ -17,7 +17,7 @@ from edgetune_nas.novelty import NOVELTY
 from edgetune_nas.usage import give_back
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -60,6 +60,7 @@ def export(
     shifted: NDArray[np.float32] | None,
     replaced: Path | None,
     notes: dict[str, Any],
+    left_out: Mapping[str, float],
     kept: Iterable[KeptPoint] = (),
     spare: Callable[[], float] = lambda: math.inf,
 ) -> ModelCard:
@@ -88,7 +89,8 @@ def export(
 
     def adapt(network: Network) -> Adapt | None:
         refitted = network is deployed.network and deployed is not measured
-        return head_for_int8(network, parts.everything if refitted else learned, parts.kind)
+        data = parts.everything if refitted else learned
+        return head_for_int8(network, data, parts.kind, by_recording=profile.across_conditions)
 
     told = learned if deployed is measured else parts.everything
     give_back()
@@ -119,6 +121,7 @@ def export(
         extra=extra if kept_front is None else {**extra, FRONT: kept_front},
         test_recording=recordings_of(test),
         tested_on=kind_of_test(parts.learned, test),
+        left_out=left_out,
         learned=told.x,
         learned_recording=recordings_of(told),
         library=_library_use(deployed.network, told, recordings_of(told)),

@@ -1,5 +1,9 @@
 from .candidate import Candidate as Candidate, Interrupted as Interrupted, Result as Result, Scored as Scored
-from .cross_validation import fewest_takes as fewest_takes, folds as folds
+from .cross_validation import (
+    fewest_takes as fewest_takes,
+    folds as folds,
+    folds_by_condition as folds_by_condition,
+)
 from .dataset_parts import Parts as Parts, divide as divide
 from .estimator import TrainingSet as TrainingSet, never as never
 from .evaluation import (

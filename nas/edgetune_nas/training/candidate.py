@@ -46,6 +46,9 @@ class Result:
         Seconds of the evaluation; of a cross-validated training or an ensemble, of one fit.
     steadiness
         Share of augmented windows that are right (`edgetune_nas.training.augmentation`); 0 where none are.
+    crossed
+        Whether accuracy and score are of conditions left out of the fit. They are then lower than others, and not
+        compared with them.
     """
 
     number: int
@@ -54,6 +57,7 @@ class Result:
     temperature: float
     seconds: float
     steadiness: float = 0.0
+    crossed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,17 @@ def folds(learned: Dataset, *, seed: int) -> NDArray[np.int64]:
     return fold
 
 
+def folds_by_condition(learned: Dataset) -> NDArray[np.int64] | None:
+    """Assign each training and validation window ``(windows,)`` the fold of its condition.
+
+    Return None with a library, and unless every class would be left in every fit.
+    """
+    condition = np.unique(learned.condition, return_inverse=True)[1].reshape(-1)
+    fold: NDArray[np.int64] = condition % FOLDS
+    pairs = np.unique(np.stack([learned.label, fold]), axis=1)
+    return fold if learned.library is None and (np.bincount(pairs[0]) > 1).all() else None
+
+
 def cross_validate(
     estimator: Estimator, data: TrainingSet, fold: NDArray[np.int64], stop: Callable[[], bool]
 ) -> tuple[NDArray[np.float32], list[Fitted]]:

@@ -35,6 +35,8 @@ class TrainingSet:
         ``int64 (windows,)``: 0 for the condition that counts, other numbers for a library's; None without a library.
     kind
         ``int64 (windows,)``, number of each window's kind; None where every class is one.
+    recording
+        ``int64 (windows,)``, number of each window's recording; None where they are not told apart.
     """
 
     x: Floats
@@ -42,6 +44,7 @@ class TrainingSet:
     classes: int
     origin: Labels | None = None
     kind: Labels | None = None
+    recording: Labels | None = None
 
     def select(self, keep: NDArray[np.bool_]) -> TrainingSet:
         """Return the windows that ``keep`` marks; no copy if it marks all."""
@@ -53,6 +56,7 @@ class TrainingSet:
             y=self.y[keep],
             origin=None if self.origin is None else self.origin[keep],
             kind=None if self.kind is None else self.kind[keep],
+            recording=None if self.recording is None else self.recording[keep],
         )
 
 
@@ -101,7 +105,16 @@ class ClosedForm:
         del stop
         y = data.y if data.kind is None else data.kind
         rows = next(layer.outputs for layer in self.layers if isinstance(layer, Dense))
-        return Fitted(closed_form.fit(self.layers, data.x, y, classes=rows, origin=data.origin, drift=self.drift))
+        network = closed_form.fit(
+            self.layers,
+            data.x,
+            y,
+            classes=rows,
+            origin=data.origin,
+            drift=self.drift,
+            recording=data.recording,
+        )
+        return Fitted(network)
 
     def logits(self, network: Network, x: Floats) -> Floats:
         """Compute the logits ``(windows, classes)``."""

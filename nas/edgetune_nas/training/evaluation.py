@@ -55,9 +55,13 @@ class Problem:
     fold
         ``int64 (training and validation windows,)``: fold of the cross-validation, -1 for what is always trained on;
         None where there are validation windows enough.
+    crossed
+        Whether the folds are conditions: networks are then asked about conditions that they have not learned.
     kind, kinds
         ``int64 (training and validation windows,)`` and how many each class has; see `edgetune_nas.training.kinds`.
         None and empty where every class is one.
+    recording
+        ``int64 (training and validation windows,)``; see `edgetune_nas.training.estimator.TrainingSet`.
     x_shifted, y_shifted
         Augmented validation windows; None where steadiness is not asked.
     """
@@ -70,8 +74,10 @@ class Problem:
     condition: NDArray[np.int64]
     origin: NDArray[np.int64] | None = None
     fold: NDArray[np.int64] | None = None
+    crossed: bool = False
     kind: NDArray[np.int64] | None = None
     kinds: tuple[int, ...] = ()
+    recording: NDArray[np.int64] | None = None
     x_shifted: NDArray[np.float32] | None = None
     y_shifted: NDArray[np.int64] | None = None
 
@@ -83,16 +89,21 @@ class Problem:
     @property
     def training(self) -> TrainingSet:
         """Training windows."""
-        kind = None if self.kind is None else self.kind[: self.trained]
+        own = slice(self.trained)
         return TrainingSet(
-            self.x_learned[: self.trained], self.y_learned[: self.trained], self.classes, self.origin, kind
+            self.x_learned[own],
+            self.y_learned[own],
+            self.classes,
+            self.origin,
+            None if self.kind is None else self.kind[own],
+            None if self.recording is None else self.recording[own],
         )
 
     @property
     def learned(self) -> TrainingSet:
         """Training and validation windows; the latter are of the condition that counts."""
         origin = None if self.origin is None else np.concatenate([self.origin, 0 * self.y_validation])
-        return TrainingSet(self.x_learned, self.y_learned, self.classes, origin, self.kind)
+        return TrainingSet(self.x_learned, self.y_learned, self.classes, origin, self.kind, self.recording)
 
     @property
     def x_validation(self) -> NDArray[np.float32]:
@@ -107,11 +118,15 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvaluatedCandidate:
-    """A candidate's result, the network it was measured on, and its training loss by epoch (empty if solved)."""
+    """A candidate's result, the network it was measured on, and its training loss by epoch (empty if solved).
+
+    ``left_out``: accuracy in each fold of conditions when it was left out of the fit; empty where none were.
+    """
 
     result: Result
     network: Network
     curve: tuple[float, ...] = ()
+    left_out: tuple[float, ...] = ()
 
 
 def evaluate(problem: Problem, candidate: Candidate, stop: Callable[[], bool] = never) -> EvaluatedCandidate:
@@ -126,27 +141,35 @@ def evaluate(problem: Problem, candidate: Candidate, stop: Callable[[], bool] = 
     estimator = estimator_of(problem, candidate)
     kept = _affordable(problem, candidate)
     training = problem.training.select(kept[: problem.trained])
+    left_out: tuple[float, ...] = ()
+    crossed = False
     if problem.fold is None or 0 < candidate.steps < THOROUGH_STEPS:
         fits = [estimator.fit(training, stop)]
         scores = estimator.logits(fits[0].network, problem.x_validation)
         y, condition = problem.y_validation, problem.condition
     else:
+        crossed = problem.crossed
         learned, fold = problem.learned.select(kept), problem.fold[kept]
         scores, fits = cross_validate(estimator, learned, fold, stop)
-        if not candidate.steps:  # of a closed form the folds share a frontend; a network of its own costs little
-            fits = [estimator.fit(training)]
-        scores, y = scores[fold >= 0], learned.y[fold >= 0]
+        scores, y, fold = scores[fold >= 0], learned.y[fold >= 0], fold[fold >= 0]
+        if crossed or not candidate.steps:  # a network that has learned all; of a closed form it costs little
+            fits.insert(0, estimator.fit(training, stop))
+        if crossed:
+            right = scores.argmax(axis=1) == y
+            left_out = tuple(float(right[fold == each].mean()) for each in np.unique(fold))
         condition = np.zeros_like(y)
     temperature = best_temperature(scores, y)
     accuracy, score = worst_condition(scores, y, condition, temperature)
+    if crossed:  # a network is less sure of what it has not learned, and not of what it has
+        temperature = best_temperature(estimator.logits(fits[0].network, problem.x_validation), problem.y_validation)
     network = with_temperature(fits[0].network, temperature)
     steadiness = 0.0
     if problem.x_shifted is not None:
         guess = estimator.logits(network, problem.x_shifted).argmax(axis=1)
         steadiness = float((guess == problem.y_shifted).mean())
     seconds = (time.perf_counter() - began) / len(fits) / candidate.members
-    result = Result(candidate.number, accuracy, score, temperature, seconds, steadiness)
-    return EvaluatedCandidate(result, network, fits[0].curve)
+    result = Result(candidate.number, accuracy, score, temperature, seconds, steadiness, crossed)
+    return EvaluatedCandidate(result, network, fits[0].curve, left_out)
 
 
 def refit(

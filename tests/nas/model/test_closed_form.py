@@ -192,6 +192,37 @@ def test_loudness_that_may_drift_says_nothing() -> None:
     assert (louder.argmax(axis=1) == y).mean() > 0.9
 
 
+def test_the_predicted_covariance_is_that_of_a_further_recording() -> None:
+    rng = np.random.default_rng(9)
+    for count in (2, 3, 8):
+        recording = np.repeat(np.arange(400 * count), 10)
+        y = recording // count
+        between, within = np.array([2.0, 0.5]), np.array([0.3, 1.0])
+        z = rng.normal(size=(400 * count, 2))[recording] * between + rng.normal(size=(len(y), 2)) * within
+        expected = (1 + 1 / count) * (between**2 + within**2 / 10) + within**2
+        np.testing.assert_allclose(np.diag(closed_form.predicted_covariance(z, y, recording)), expected, rtol=0.1)
+
+
+def test_one_recording_of_each_class_shows_no_scatter_between_them() -> None:
+    z, y = np.random.default_rng(3).normal(size=(300, 4)), np.arange(300) % 3
+    centred = z - np.stack([z[y == label].mean(axis=0) for label in range(3)])[y]
+    np.testing.assert_allclose(closed_form.predicted_covariance(z, y, y), closed_form.shrunk_covariance(centred))
+
+
+def test_a_level_that_differs_between_recordings_is_trusted_less() -> None:
+    rng = np.random.default_rng(4)
+    recording = np.repeat(np.arange(8), 200)
+    y = recording % 2
+    moved = rng.choice([-1.0, 1.0], 8)[recording]
+    features = np.stack([0.5 * y + 0.3 * moved, 0.5 * y], axis=1) + rng.normal(0, 0.2, (1600, 2))
+    told, plain = (
+        closed_form.discriminant(features.astype(np.float32), y, classes=2, recording=each)[0]
+        for each in (recording, None)
+    )
+    lean = [abs((weight[1] - weight[0])[0] / (weight[1] - weight[0])[1]) for weight in (told, plain)]
+    assert lean[0] < 0.9 * lean[1]
+
+
 def test_a_few_new_windows_move_what_a_library_knows_to_the_new_condition() -> None:
     rng = np.random.default_rng(7)
     means = rng.normal(size=(4, 6)) * 2

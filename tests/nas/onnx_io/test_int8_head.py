@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from onnx import numpy_helper
 
 from edgetune_nas.model import closed_form, search_space as space
-from edgetune_nas.model.search_space import Bank, Genotype
+from edgetune_nas.model.search_space import Bank, Envelope, Genotype
 from edgetune_nas.onnx_io.int8_head import _spread, head_for_int8
 from edgetune_nas.onnx_io.quantisation import quantise
 from edgetune_nas.onnx_io.runtime import Classifier, open_session
@@ -76,14 +77,26 @@ def test_a_discriminant_that_eight_bits_blind_is_solved_again() -> None:
     assert (note.adapted, better.adapted) == (False, True)
 
 
+def test_behind_a_clipped_bank_the_discriminant_is_solved_on_what_it_gives() -> None:
+    learned = loud_machine(0, LEARNED)
+    network = fitted(learned)
+    _, note = quantise(write_onnx(network), learned.x)
+    adapted, again = quantise(write_onnx(network), learned.x, head_for_int8(network, learned))
+    assert (note.adapted, again.adapted, again.clipped) == (False, True, True)
+    assert again.agreement >= note.agreement
+    constants = {each.name: float(numpy_helper.to_array(each).max()) for each in adapted.graph.initializer}
+    loudest = (255 - constants["window_zero_point"]) * constants["window_scale"]
+    assert 0.5 * np.abs(learned.x).max() < loudest < np.abs(learned.x).max()
+
+
 def test_where_int8_says_what_float_says_nothing_is_solved_again() -> None:
     rng = np.random.default_rng(0)
     label = np.arange(64) % 2
-    time = np.arange(256) / 1000.0
-    tone = np.where(label == 0, 60.0, 300.0)[:, None]
-    x = np.sin(2 * np.pi * (tone * time + rng.uniform(size=(64, 1))))[:, None].astype(np.float32)
+    levels = np.where(label == 0, 1.0, 8.0)[:, None, None]
+    x = (levels * rng.normal(size=(64, 1, 256))).astype(np.float32)
     learned = dataset(x, label)
-    network = fitted(learned)
+    layers = space.expand(Genotype(Envelope(32, 32), None, (), "flat"), (1, 256), 2)
+    network = closed_form.fit(layers, x, label, classes=2)
     plain, note = quantise(write_onnx(network), x)
     same, again = quantise(write_onnx(network), x, head_for_int8(network, learned))
     assert note.agreement == 1

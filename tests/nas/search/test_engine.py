@@ -12,9 +12,9 @@ from edgetune_nas.card import Budget
 from edgetune_nas.errors import BudgetError
 from edgetune_nas.model.search_space import Bank, Together
 from edgetune_nas.model.seed_architectures import emg_networks
-from edgetune_nas.search.engine import CHALLENGER_MEMBERS, MANY_BANDS, MOST_MEMBERS, STRONG_MARGIN, Engine
+from edgetune_nas.search.engine import CHALLENGER_MEMBERS, MANY_BANDS, MOST_MEMBERS, TOGETHER_MARGIN, Engine
 from edgetune_nas.training.candidate import Candidate, Result
-from edgetune_nas.training.task_profile import BRACKET_SIZE, FAULT, PROFILES, SIGN
+from edgetune_nas.training.task_profile import BRACKET_SIZE, FAULT, PROFILES, SIGN, standard_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +38,7 @@ def _engine(
     most_members: int = MOST_MEMBERS,
     floor: float | None = None,
     kinds: tuple[int, ...] = (),
+    recordings: int = 1000,
 ) -> Engine:
     return Engine(
         shape,
@@ -51,6 +52,7 @@ def _engine(
         most_members=most_members,
         floor=floor,
         kinds=kinds,
+        recordings=recordings,
     )
 
 
@@ -271,29 +273,54 @@ def test_a_closed_form_of_many_bands_is_asked_first() -> None:
     assert many == sorted(many, reverse=True)
 
 
-@pytest.mark.parametrize("behind", [0.0, STRONG_MARGIN / 2, 2 * STRONG_MARGIN])
-def test_closed_forms_of_many_bands_are_the_best_within_a_margin(behind: float) -> None:
-    engine = _engine()
+@pytest.mark.parametrize("recordings", [4, 10, 1000])
+@pytest.mark.parametrize("times", [0.0, 0.9, 1.1])
+def test_closed_forms_of_many_bands_are_the_best_within_a_margin(times: float, recordings: int) -> None:
+    engine = _engine(recordings=recordings)
+    behind = times * standard_error(recordings)
     asked = _run(engine, lambda candidate: 0.98 - behind * _many_bands(candidate))
     assert engine.best is not None
     best = engine.best.candidate
-    assert _many_bands(best) == (behind < STRONG_MARGIN)
+    assert _many_bands(best) == (times < 1)
     if _many_bands(best):
         assert best.genotype.frontend.bands == max(e.genotype.frontend.bands for e in asked if _many_bands(e))
 
 
-@pytest.mark.parametrize("behind", [0.0, STRONG_MARGIN / 2, 2 * STRONG_MARGIN])
+@pytest.mark.parametrize("behind", [0.0, TOGETHER_MARGIN / 2, 2 * TOGETHER_MARGIN])
 def test_correlations_of_electrodes_are_the_best_within_a_margin(behind: float) -> None:
     engine = _engine((8, 50), task="sign", trains=False)
     asked = _run(engine, lambda candidate: 0.98 - behind * _correlated(candidate))
     assert any(map(_correlated, asked))
     assert engine.best is not None
-    assert _correlated(engine.best.candidate) == (behind < STRONG_MARGIN)
+    assert _correlated(engine.best.candidate) == (behind < TOGETHER_MARGIN)
 
 
 def _correlated(candidate: Candidate) -> bool:
     frontend = candidate.genotype.frontend
     return isinstance(frontend, Together) and frontend.correlate and frontend.differences > 0
+
+
+def test_the_fewer_recordings_tell_the_more_a_candidate_must_lead() -> None:
+    margins = [standard_error(recordings) for recordings in (2, 4, 10, 100, 1000)]
+    assert margins == sorted(margins, reverse=True)
+    assert margins[2] == pytest.approx((12 / 14 * 2 / 14 / 14) ** 0.5)
+
+
+def test_of_as_many_bands_the_rectified_ones_are_the_best_whatever_a_saturated_validation_says() -> None:
+    engine = _engine()
+    _run(engine, lambda each: 0.98 + standard_error(1000) / 2 * (_many_bands(each) and each.genotype.frontend.p == 2))
+    assert engine.best is not None
+    assert engine.best.candidate.genotype.frontend.p == 1
+
+
+def test_results_in_conditions_left_out_are_compared_with_no_others() -> None:
+    engine = _engine()
+    while (candidate := engine.ask()) is not None:
+        crossed = not candidate.steps or candidate.steps >= 120
+        score = 0.6 if crossed else 0.99
+        engine.tell(Result(candidate.number, score, score, 1.0, 0.1, crossed=crossed))
+    chosen = [engine.best, *engine.finalists, *engine.pareto_front]
+    assert all(each is not None and each.result.crossed for each in chosen)
 
 
 def test_a_search_for_the_smallest_trusts_no_bands() -> None:
@@ -335,7 +362,7 @@ def test_a_score_within_the_tolerance_is_equal_and_one_beyond_is_not() -> None:
 
 def test_a_little_score_is_given_up_for_steadiness_and_no_more() -> None:
     for score, expected in ((0.97, "best"), (0.98, "steady")):
-        engine = _engine(trains=False)
+        engine = _engine((8, 400), task="sign", trains=False)
         asked: list[Candidate] = list(iter(engine.ask, None))
         told = {asked[0].number: (0.99, 0.6), asked[1].number: (score, 0.95)}
         for candidate in asked:

@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 
 from edgetune_nas.bundle.read import load_bundle
+from edgetune_nas.bundle.tested import card_accuracy
 from edgetune_nas.card import Budget
 from edgetune_nas.errors import BudgetError, DataError, JournalError, NasError
 from edgetune_nas.model import closed_form
 from edgetune_nas.model.search_space import FILTERS
+from edgetune_nas.search.goal import Goal
 from edgetune_nas.search.run import SearchResult, search
 from edgetune_nas.training.task_profile import FAULT, PROFILES
 from edgetune_signal.datasets.load import INDEPENDENT, Dataset
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgetune_nas.card import Task
     from edgetune_nas.model import Layer, Network
     from edgetune_nas.search.progress import SearchProgress
 
@@ -355,3 +358,28 @@ def test_every_severity_is_learned_and_what_is_deployed_has_learned_the_test_win
     assert "max of each class (1 + 3 kinds)" in card.layers
     probabilities = load_bundle(result.bundle).classifier.probabilities(data.x)
     assert (probabilities.argmax(axis=1) == data.label).mean() > 0.98
+
+
+@pytest.mark.usefixtures("no_torch")
+def test_the_card_says_what_was_right_in_conditions_left_out_of_training(tmp_path: Path) -> None:
+    data = _dataset(conditions=2, each=60)
+    result = search(data, task="fault", budget=Budget(), out=tmp_path)
+    assert set(result.card.accuracy_left_out) == {"load 0", "load 1"}
+    worst = min(result.card.accuracy_left_out.values())
+    assert f"in conditions left out of training {np.mean([*result.card.accuracy_left_out.values()]):.2%}" in (
+        card_accuracy(result.card)
+    )
+    assert f"at worst {worst:.2%} (load" in card_accuracy(result.card)
+
+
+@pytest.mark.usefixtures("no_torch")
+@pytest.mark.parametrize(
+    ("conditions", "task", "goal"),
+    [(1, "fault", Goal()), (2, "sign", Goal()), (2, "fault", Goal(objective="smallest", accuracy=0.8))],
+    ids=["one condition", "signs", "the smallest"],
+)
+def test_otherwise_no_condition_is_left_out(conditions: int, task: Task, goal: Goal, tmp_path: Path) -> None:
+    data = _dataset(conditions=conditions, each=60)
+    card = search(data, task=task, budget=Budget(), out=tmp_path, goal=goal).card
+    assert card.accuracy_left_out == {}
+    assert "left out" not in card_accuracy(card)

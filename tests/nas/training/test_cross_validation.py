@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import given, strategies as st
 
-from edgetune_nas.training.cross_validation import FOLDS, fewest_takes, folds
+from edgetune_nas.training.cross_validation import FOLDS, fewest_takes, folds, folds_by_condition
 from edgetune_signal.datasets.load import INDEPENDENT, Dataset
 
 EACH = 6
@@ -43,6 +43,35 @@ def test_takes_stay_whole_and_each_class_is_in_as_many_parts_as_it_has_takes(
         assert len(np.unique(fold[data.group == group])) == 1
     for label in range(classes):
         assert set(fold[data.label == label]) == set(range(min(takes, FOLDS)))
+
+
+def _in_conditions(takes: int, conditions: int) -> Dataset:
+    data = _data(takes)
+    names = tuple(f"{number} hp" for number in range(conditions))
+    return replace(data, condition=data.group // 2 % conditions, conditions=names)
+
+
+def test_a_condition_is_left_out_whole_and_every_class_stays() -> None:
+    data = _in_conditions(takes=6, conditions=3)
+    fold = folds_by_condition(data)
+    assert fold is not None
+    for each in np.unique(fold):
+        assert len(np.unique(data.condition[fold == each])) == 1
+        assert set(data.label[fold != each]) == {0, 1}
+
+
+def test_more_conditions_than_folds_share_them() -> None:
+    fold = folds_by_condition(_in_conditions(takes=9, conditions=9))
+    assert fold is not None
+    assert set(fold) == set(range(FOLDS))
+
+
+def test_no_condition_is_left_out_where_a_class_would_go_with_it() -> None:
+    assert folds_by_condition(_in_conditions(takes=4, conditions=1)) is None
+    data = _in_conditions(takes=6, conditions=3)
+    alone = np.where(data.label == 0, 0, data.condition)
+    assert folds_by_condition(replace(data, condition=alone)) is None
+    assert folds_by_condition(replace(data, library=data.condition == 0)) is None
 
 
 def test_one_take_is_cut_by_time() -> None:

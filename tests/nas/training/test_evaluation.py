@@ -9,7 +9,7 @@ import pytest
 
 from edgetune_nas.model import search_space as space
 from edgetune_nas.model.cost import plan
-from edgetune_nas.model.search_space import Genotype, Stem
+from edgetune_nas.model.search_space import Bank, Genotype, Stem
 from edgetune_nas.training.candidate import Candidate
 from edgetune_nas.training.evaluation import THOROUGH_STEPS, Problem, estimator_of, evaluate
 from edgetune_nas.training.task_profile import FAULT
@@ -71,3 +71,51 @@ def test_where_no_new_window_is_left_to_train_on_the_library_alone_is_learned() 
 def test_a_library_stays_with_the_windows_that_each_fold_trains_on() -> None:
     found = evaluate(_problem(folds=True), _candidate(THOROUGH_STEPS))
     assert found.result.accuracy > 0.95
+
+
+def _two_speeds() -> Problem:
+    """Three classes in two conditions; what tells them apart in one says something else in the other."""
+    label = np.arange(240) % CLASSES
+    condition = np.arange(240) // 120 % 2
+    tones = _tones((label + condition) % CLASSES, 1.0, 5)
+    order = np.argsort(np.arange(240) % 4 == 3, kind="stable")
+    trained = int((np.arange(240) % 4 != 3).sum())
+    return Problem(
+        profile=FAULT,
+        classes=CLASSES,
+        x_learned=tones[order],
+        y_learned=label[order],
+        trained=trained,
+        condition=condition[order][trained:],
+        fold=condition[order],
+        crossed=True,
+    )
+
+
+@pytest.mark.parametrize("closed_form", [True, False])
+def test_candidates_are_scored_in_conditions_that_they_have_not_learned(closed_form: bool) -> None:  # noqa: FBT001
+    genotype = Genotype(Bank(16, 32, 8), None, (), "flat") if closed_form else STEM
+    candidate = replace(_candidate(0 if closed_form else THOROUGH_STEPS), genotype=genotype)
+    found = evaluate(_two_speeds(), candidate)
+    assert found.result.crossed
+    assert len(found.left_out) == 2
+    assert found.result.accuracy == pytest.approx(np.mean(found.left_out))
+    assert found.result.accuracy < 0.2
+
+
+def test_short_trainings_are_scored_on_the_validation_windows_alone() -> None:
+    found = evaluate(_two_speeds(), _candidate(THOROUGH_STEPS - 1))
+    assert (found.result.crossed, found.left_out) == (False, ())
+
+
+def test_a_network_that_was_left_conditions_out_has_learned_them_all_the_same() -> None:
+    one = _two_speeds()
+    same = replace(one, x_learned=_tones(one.y_learned, 1.0, 6))
+    assert one.fold is not None
+    candidate = replace(_candidate(0), genotype=Genotype(Bank(16, 32, 8), None, (), "flat"))
+    crossed = evaluate(same, candidate)
+    plain = evaluate(replace(same, fold=None, crossed=False), candidate)
+    assert crossed.result.temperature == plain.result.temperature
+    for ours, theirs in zip(crossed.network.weights, plain.network.weights, strict=True):
+        for name, values in ours.items():
+            np.testing.assert_array_equal(values, theirs[name])
