@@ -104,7 +104,7 @@ class TaskProfile:
 
 def _vibration_novelty(parts: Parts) -> Novelty:
     train = parts.train
-    return fit_novelty(train.x, train.label, parts.validation.x)
+    return fit_novelty(train.x, train.label, parts.validation.x, parts.kind[: parts.trained])
 
 
 def _gesture_novelty(parts: Parts) -> Novelty | None:

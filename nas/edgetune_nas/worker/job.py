@@ -15,9 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, model_validator
 
-from edgetune_nas.card import Budget, Task
+from edgetune_nas.card import FALSE_ALARMS_PER_MONTH, Budget, Task
 from edgetune_nas.search import Goal, SearchProgress
 from edgetune_nas.worker.events import MALFORMED, SearchFailed, read_event
 
@@ -74,6 +74,8 @@ class Job(_Model):
         Processes of this machine that evaluate candidates.
     cluster
         Address of a Dask scheduler, whose workers evaluate them instead.
+    false_alarms_per_month
+        False alarms that a health model may raise in a month; counts where there is one class alone.
     max_rss_bytes
         Bound of the child's address space beyond what its libraries reserve without using it; None for no bound.
     """
@@ -90,6 +92,7 @@ class Job(_Model):
     workers: PositiveInt = 1
     cluster: str | None = None
     max_rss_bytes: PositiveInt | None = None
+    false_alarms_per_month: PositiveFloat = FALSE_ALARMS_PER_MONTH
 
 
 class SearchJob:

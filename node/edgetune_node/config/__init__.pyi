@@ -1,4 +1,4 @@
-from .machine import MachineSection as MachineSection
+from .machine import MachineSection as MachineSection, read_bearing as read_bearing
 from .settings import (
     AlarmSection as AlarmSection,
     AssetSection as AssetSection,

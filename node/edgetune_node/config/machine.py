@@ -65,6 +65,29 @@ class MachineSection(BaseModel):
         return BEARINGS[self.bearing].orders() if isinstance(self.bearing, str) else _orders(self.bearing)
 
 
+def read_bearing(text: str) -> str | dict[str, float]:
+    """Read a bearing from a command line: a name, or ``balls=9,ball_diameter=7.94,pitch_diameter=39.04``, or orders.
+
+    Raises
+    ------
+    ValueError
+        A part of a geometry is no ``name=number``.
+    """
+    if "=" not in text:
+        return text
+    given: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        try:
+            given[name.strip()] = float(value)
+        except ValueError:
+            raise ValueError(
+                f"{part.strip()!r} is no name=number; write {', '.join(f'{each}=...' for each in GEOMETRY)}, "
+                f"or {', '.join(f'{each}=...' for each in ORDERS)}"
+            ) from None
+    return given
+
+
 def _orders(given: dict[str, float]) -> DefectOrders:
     """Orders as the bearing's maker gives them, or from its geometry."""
     if set(given) == set(ORDERS):

@@ -34,6 +34,7 @@ from edgetune_node.config.alarm_votes import convert_votes, refuse_votes
 from edgetune_node.config.duty import DutySection
 from edgetune_node.config.host import read_host, where
 from edgetune_node.config.machine import MachineSection
+from edgetune_node.config.search import SearchSection
 from edgetune_node.config.secret_files import VARIABLES, secret_folders, unreadable_secrets
 from edgetune_node.config.small_files import read_small_file
 from edgetune_node.contract import NODE_LEAVES, Severity, problems
@@ -174,6 +175,7 @@ class AlarmSection(_Section):
     latch: bool = False
     heartbeat_s: float = Field(30.0, ge=1)
     severity: dict[str, Severity] = {}
+    false_alarms_per_month: float = Field(0.1, gt=0, le=1e6)
 
     @model_validator(mode="before")
     @classmethod
@@ -223,6 +225,8 @@ class AssetSection(_Section):
     emg_s: float = Field(1.0, ge=0.1, le=60)
     recordings_max_bytes: int = Field(512 * 2**20, gt=0)
     novel_max_bytes: int = Field(32 * 2**20, ge=0)
+    evidence_max_bytes: int = Field(32 * 2**20, ge=0)
+    trend_max_bytes: int = Field(16 * 2**20, ge=0)
     window: WindowSection = WindowSection()
     source: SourceSection = SourceSection()
     machine: MachineSection = MachineSection()
@@ -280,19 +284,6 @@ class AssetSection(_Section):
     def healthy_class(self) -> str:
         """The class that is no fault, or for signs the class that is no sign."""
         return self.rest_class or ("normal" if self.task == "fault" else "rest")
-
-
-class SearchSection(_Section):
-    """``[search]``: who evaluates candidates; this process's child alone, its workers, or those of a Dask cluster."""
-
-    workers: int = Field(1, ge=1, le=64)
-    cluster: str | None = Field(None, pattern=r"^[a-z]+://\S+$")
-
-    @model_validator(mode="after")
-    def _either(self) -> SearchSection:
-        if self.cluster is not None and self.workers != 1:
-            raise ValueError("give workers (of this machine) or cluster (of others), and not both")
-        return self
 
 
 class Settings(BaseSettings):

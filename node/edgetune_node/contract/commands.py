@@ -19,7 +19,7 @@ from pydantic import (
 
 from edgetune_nas.card import Budget
 from edgetune_node.contract.json_input import parse_object, problems
-from edgetune_node.contract.parts import NO_CLASSES
+from edgetune_node.contract.parts import NO_CLASSES, TrendFigure, TrendStep
 from edgetune_node.errors import CommandError, PayloadError
 
 MAX_ID = 64
@@ -168,6 +168,49 @@ class Deploy(Command):
     model: str = Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 
 
+class CaptureCommand(Command):
+    """Send the signal that is kept of a fault's ``event``, or (``now``) keep and send that around this moment.
+
+    Of an event there is the signal of its raise and of each rise of its severity, the newest by default; ``number``
+    asks for another, 0 for the raise. ``samples`` false leaves the waveform out of the answer.
+    """
+
+    event: str | None = Field(None, min_length=1, max_length=64)
+    now: bool = False
+    number: int | None = Field(None, ge=0, le=999)
+    before_s: float = Field(10.0, ge=0, le=10)
+    after_s: float = Field(10.0, ge=0, le=10)
+    samples: bool = True
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> CaptureCommand:
+        if (self.event is not None) == self.now:
+            raise ValueError("event: give either it (what is kept of a fault) or now: true")
+        if self.now and self.number is not None:
+            raise ValueError("number: goes with event")
+        if self.now and self.before_s + self.after_s <= 0:
+            raise ValueError("before_s: and after_s are both 0, which is no signal")
+        return self
+
+
+class History(Command):
+    """Send means of the indicators over time; ``from`` and ``to`` are times with a zone, by default all that is kept.
+
+    Without ``step`` it is the finest that gives at most 2,000 rows. ``figures`` are those wanted, by default all.
+    """
+
+    from_: AwareDatetime | None = Field(None, alias="from", strict=False)
+    to: AwareDatetime | None = Field(None, strict=False)
+    step: TrendStep | None = None
+    figures: list[TrendFigure] = Field(default=[], max_length=16)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> History:
+        if self.from_ is not None and self.to is not None and self.from_ >= self.to:
+            raise ValueError("from: must be before to")
+        return self
+
+
 COMMANDS: dict[str, type[Command]] = {
     "ping": Ping,
     "recalibrate": Recalibrate,
@@ -180,6 +223,8 @@ COMMANDS: dict[str, type[Command]] = {
     "label": LabelCommand,
     "profile": Profile,
     "deploy": Deploy,
+    "capture": CaptureCommand,
+    "history": History,
 }
 
 

@@ -10,6 +10,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerialize
 TrendWord = Literal["rising", "steady", "falling"]
 SpeedOrigin = Literal["context", "config", "estimated"]
 TimeOrigin = Literal["signal", "windows"]
+TrendStep = Literal["minute", "hour", "day"]
+TrendFigure = Literal["rms", "peak", "crest_factor", "kurtosis", "velocity_rms_mm_s", "distance"]
+CaptureReason = Literal["raised", "risen", "asked"]
 PhysicsWord = Literal["agrees", "disagrees", "suggests", "silent", "unavailable"]
 Severity = Literal["none", "watch", "warning", "alarm", "danger"]
 SeverityWord = Literal["none", "watch", "warning", "alarm", "danger", "unknown"]
@@ -66,6 +69,22 @@ class AssetHealth(BaseModel):
     novel_problem: str | None = None
 
 
+class OtherDefect(BaseModel):
+    """A defect that the envelope may show instead of the one that is named, and why that is not sure."""
+
+    model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
+    defect: str = Field(description="`bpfo` outer race, `bpfi` inner race, `bsf2` rolling element.", examples=["bpfo"])
+    frequency_hz: float = Field(description="Frequency of its line, in hertz.", examples=[68.71])
+    shaft_rpm: float | None = Field(
+        None, description="Speed of the shaft at which it would be this one, in rpm.", examples=[1150.0]
+    )
+    because: Literal["speed", "resolution"] = Field(
+        description="`speed`: at another speed the line is this defect's. `resolution`: both lines lie within one "
+        "resolution step.",
+        examples=["speed"],
+    )
+
+
 class Evidence(BaseModel):
     """What speaks for a fault, or against it.
 
@@ -91,6 +110,7 @@ class Evidence(BaseModel):
     defect_hz: float | None = None
     defect_amplitude: float | None = None
     defect_over_floor: float | None = None
+    other_defects: list[OtherDefect] = Field([], description="Defects that it may be instead of `defect`.")
     shaft_rpm: float | None = None
     shaft_rpm_from: SpeedOrigin | None = None
     novel_kept_s: float = 0.0

@@ -16,9 +16,21 @@ ASSET_COMMANDS = (
     "label",
     "profile",
     "deploy",
+    "capture",
+    "history",
 )
 NODE_LEAVES = ("status", "info", "health")
-ASSET_LEAVES = ("state", "classification", "fault", "sign", "vibration", "emg", "model", "calibration")
+ASSET_LEAVES = (
+    "state",
+    "classification",
+    "fault",
+    "sign",
+    "vibration",
+    "emg",
+    "spectrum",
+    "model",
+    "calibration",
+)
 INPUT_LEAVES = ("samples", "context", "simulator")
 """Last levels of the topics that a node publishes itself, publishes for each asset, and gets for each."""
 

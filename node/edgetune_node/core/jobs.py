@@ -87,6 +87,11 @@ class AssetJobs:
         """Command id of the running job."""
         return None if self._origin is None else self._origin.command_id
 
+    @property
+    def condition(self) -> str:
+        """What else is marked on recordings: load, speed, day."""
+        return self._condition
+
     # ---- commands ----------------------------------------------------------------------------------------------
 
     def command(self, command: Command, origin: Origin) -> tuple[Answer, list[Effect]]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 from edgetune_nas.search import SearchProgress
 from edgetune_node.clock import ClockMonitor
 from edgetune_node.config import insecure
-from edgetune_node.contract import Health, Response, Status
+from edgetune_node.contract import CaptureCommand, Health, History, Response, Status
 from edgetune_node.core.admission import NO_ROOM, CommandAdmission
+from edgetune_node.core.evidence import AssetEvidence
 from edgetune_node.core.jobs import AssetJobs
 from edgetune_node.core.resumption import NO_ASSET, InterruptedCommand, resumable
 from edgetune_node.errors import Refused
@@ -25,6 +26,8 @@ from edgetune_node.events import (
     Durability,
     Effect,
     Event,
+    EvidenceKept,
+    EvidenceRead,
     Exit,
     FinishCommand,
     LinkChanged,
@@ -38,6 +41,8 @@ from edgetune_node.events import (
     StartSearch,
     StopRequested,
     Tick,
+    TrendKept,
+    TrendRead,
 )
 from edgetune_node.monitor import Asset, info_message
 
@@ -121,6 +126,9 @@ class Node:
             name: AssetJobs(asset, publisher, lambda name=name: environment.stored(name))  # type: ignore[misc]
             for name, asset in self.assets.items()
         }
+        self._evidence = {
+            name: AssetEvidence(asset, publisher, restored.get(name)) for name, asset in self.assets.items()
+        }
         self._admission = CommandAdmission(
             settings.mqtt.command_key, self.assets, publisher, answer_of=environment.answer_of, first_use=first_use
         )
@@ -143,11 +151,7 @@ class Node:
         self._at_work = None
         match event:
             case ChunkArrived():
-                effects = [
-                    *self.assets[event.asset].listen(event.chunk),
-                    *self._jobs_of(event.asset).samples(event.chunk),
-                ]
-                self._at_work = None
+                effects = self._listen(event)
             case Tick():
                 effects = self._tick()
             case CommandArrived():
@@ -163,14 +167,8 @@ class Node:
             case SourceChanged() | SourceRefused():
                 self.assets[event.asset].source_changed(event)
                 effects = []
-            case SearchReported():
-                effects = self._searched(event)
-            case RecordingSaved() | NovelChanged():
-                effects = self.jobs[event.asset].saved(event)
-            case ModelReady():
-                effects = self._model_ready(event)
-            case StopRequested():
-                effects = self._stop()
+            case _:
+                effects = self._came_of(event)
         return self._settle(effects, event)
 
     def announce(self) -> list[Effect]:
@@ -184,12 +182,20 @@ class Node:
 
     # ---- events ------------------------------------------------------------------------------------------------
 
+    def _listen(self, event: ChunkArrived) -> list[Effect]:
+        told = list[Effect](self.assets[event.asset].listen(event.chunk))
+        jobs = self._jobs_of(event.asset)
+        told += jobs.samples(event.chunk)
+        self._at_work = None
+        return [*told, *self._evidence[event.asset].samples(event.chunk, told, jobs.condition)]
+
     def _tick(self) -> list[Effect]:
         effects: list[Effect] = []
         for name, asset in self.assets.items():
             effects += asset.tick()
             effects += self._jobs_of(name).tick()
             self._at_work = None
+            effects += self._evidence[name].tick()
         due = self._clock.monotonic() - self._last_health >= self._settings.node.health_interval_s
         if self._clock_watch.look() or due:
             again = self._connected and self._broker is not None and not self._broker.retain
@@ -202,6 +208,10 @@ class Node:
             return self._admission.answer(event, command, Answer("done", detail=detail), [], bytes)
         jobs = self._jobs_of(event.asset)
         origin = Origin(event.name, command.id, event.response_topic, event.correlation)
+        if isinstance(command, CaptureCommand | History):
+            evidence = self._evidence[event.asset]
+            answer, effects = evidence.command(command, origin)
+            return self._admission.answer(event, command, answer, effects, lambda: evidence.note(origin))
         answer, effects = jobs.command(command, origin)
         told = self._admission.answer(event, command, answer, effects, lambda: jobs.job_note)
         return told if answer.final else [*told, *jobs.tick()]
@@ -209,6 +219,30 @@ class Node:
     def _context(self, event: ContextArrived) -> list[Effect]:
         asset = self.assets.get(event.asset)
         return [] if asset is None else [*asset.context_arrived(event.payload)]
+
+    def _came_of(
+        self,
+        event: SearchReported
+        | RecordingSaved
+        | NovelChanged
+        | ModelReady
+        | EvidenceKept
+        | EvidenceRead
+        | TrendKept
+        | TrendRead
+        | StopRequested,
+    ) -> list[Effect]:
+        """Go on after what was asked of others, or end."""
+        match event:
+            case SearchReported():
+                return self._searched(event)
+            case RecordingSaved() | NovelChanged():
+                return self.jobs[event.asset].saved(event)
+            case ModelReady():
+                return self._model_ready(event)
+            case StopRequested():
+                return self._stop()
+        return self._evidence[event.asset].handle(event)
 
     def _searched(self, event: SearchReported) -> list[Effect]:
         if not isinstance(event.event, SearchProgress) and self._searching == (event.asset, event.job):
@@ -219,10 +253,10 @@ class Node:
         effects = self.jobs[event.asset].model_ready(event)
         return [*effects, self._info()] if event.subject is not None and self._connected else effects
 
-    @staticmethod
-    def _stop() -> list[Effect]:
+    def _stop(self) -> list[Effect]:
         """End; a search is not asked to finish early, since the next start goes on with it."""
-        return [Exit()]
+        kept = [effect for name, each in self._evidence.items() for effect in each.stop(self.jobs[name].condition)]
+        return [*kept, Exit()]
 
     # ---- inside ------------------------------------------------------------------------------------------------
 
@@ -299,6 +333,10 @@ class Node:
                 return self._admission.turn_away(event, told)
             case ModelReady() | RecordingSaved() | NovelChanged() | SearchReported():
                 return self._settle(self.jobs[event.asset].broke(event.job, told))
+            case EvidenceRead() | TrendRead():
+                return self._evidence[event.asset].broke(event.job, told)
+            case EvidenceKept():
+                return self._evidence[event.asset].broke(event.wanted.job, told)
             case ChunkArrived() | Tick() if job is not None:
                 return self._settle(self.jobs[asset].broke(job, told))
         return []
@@ -312,6 +350,7 @@ class Node:
         self._last_health = self._clock.monotonic()
         figures = self._environment.vitals()
         refused = [f"{name}: {problem}" for name, asset in self.assets.items() for problem in asset.problems]
+        refused += [f"{name}: {problem}" for name, each in self._evidence.items() for problem in each.problems]
         problems = *figures.get("problems", ()), *self._clock_watch.problems, *refused
         figures["problems"] = [*problems, *insecure.unasked(self._settings.mqtt)]
         missed = {name: self._environment.missed(name) for name in self.assets}

@@ -20,6 +20,8 @@ LOST = {
     "label": "what has the label by now keeps it; health says what of a novel event still waits for one",
     "rollback": "look at topic model for the one in use",
     "deploy": "look at topic model for the one in use",
+    "capture": "a signal that was kept stays",
+    "history": "nothing was changed",
     "profile": "look at topic state for who is known to wear the sensor",
 }
 

@@ -20,6 +20,8 @@ from .events import (
     CommandRefused as CommandRefused,
     ContextArrived as ContextArrived,
     Event as Event,
+    EvidenceKept as EvidenceKept,
+    EvidenceRead as EvidenceRead,
     LinkChanged as LinkChanged,
     ModelReady as ModelReady,
     NovelChanged as NovelChanged,
@@ -30,6 +32,17 @@ from .events import (
     SourceRefused as SourceRefused,
     StopRequested as StopRequested,
     Tick as Tick,
+    TrendKept as TrendKept,
+    TrendRead as TrendRead,
+)
+from .evidence import (
+    Capture as Capture,
+    KeepEvidence as KeepEvidence,
+    KeepTrend as KeepTrend,
+    KeptSignal as KeptSignal,
+    ReadEvidence as ReadEvidence,
+    ReadTrend as ReadTrend,
+    TrendRow as TrendRow,
 )
 from .publisher import Publisher as Publisher
 from .records import (

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from edgetune_node.events.evidence import EvidenceEffect
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -155,5 +157,6 @@ Effect: TypeAlias = (
     | StartSearch
     | CancelSearch
     | Install
+    | EvidenceEffect
     | Exit
 )

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
     from edgetune_nas.bundle import Bundle
     from edgetune_nas.worker import SearchEvent
-    from edgetune_node.contract import BrokerInfo
+    from edgetune_node.contract import BrokerInfo, Spectrum, TrendFigure, TrendStep
+    from edgetune_node.events.evidence import Capture, KeptSignal, TrendRow
     from edgetune_signal import Chunk
 
 
@@ -126,6 +127,47 @@ class ModelReady:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceKept:
+    """The signal of ``wanted`` is on disk, with the spectra of one channel, or could not be written (``error``)."""
+
+    asset: str
+    wanted: Capture
+    spectrum: Spectrum | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRead:
+    """What ``job`` asked for of the kept signals, with how many are kept of its event; or why not (``error``)."""
+
+    asset: str
+    job: str
+    signal: KeptSignal | None = None
+    count: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrendKept:
+    """Rows of the trend are on disk, or could not be written (``error``)."""
+
+    asset: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrendRead:
+    """The history that ``job`` asked for: rows of a time and a mean for each figure; or why not (``error``)."""
+
+    asset: str
+    job: str
+    step: TrendStep | None = None
+    figures: tuple[TrendFigure, ...] = ()
+    rows: tuple[TrendRow, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time passes; sent a few times a second."""
 
@@ -149,6 +191,10 @@ Event: TypeAlias = (
     | RecordingSaved
     | NovelChanged
     | ModelReady
+    | EvidenceKept
+    | EvidenceRead
+    | TrendKept
+    | TrendRead
     | Tick
     | StopRequested
 )

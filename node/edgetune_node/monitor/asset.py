@@ -21,6 +21,7 @@ from edgetune_node.monitor.novelty import NoveltyRecorder
 from edgetune_node.monitor.sensor_check import TEXTS as SENSOR_TROUBLES
 from edgetune_node.monitor.stream_health import StreamHealth
 from edgetune_node.monitor.task_monitor import task_monitor
+from edgetune_node.monitor.trend_recorder import TrendRecorder
 from edgetune_signal import Windower
 from edgetune_signal.stream import RATE_OFF
 
@@ -67,6 +68,8 @@ class Asset:
         What is unlike everything known.
     drift
         What slowly leaves the baseline.
+    trend
+        Means of each minute, for the history.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Asset:
         self.recent: Final = Recent(settings.rate_hz)
         self.novelty: Final = NoveltyRecorder(settings)
         self.drift: Final = DriftMonitor(settings, None if restored is None else restored.drift)
+        self.trend: Final = TrendRecorder()
         self._publisher = publisher
         self._monitor = task_monitor(settings, publisher, new_id, self.novelty, self.drift, restored)
         self._stream = StreamHealth(settings, publisher.clock)
@@ -213,6 +217,8 @@ class Asset:
             verdict = judge(window, bundle, rest_class=self._monitor.rest_class, distant=distant)
         if verdict.inference_us is not None:
             self._latencies.append(verdict.inference_us)
+        if verdict.distance is not None:
+            self.trend.distance(verdict.distance, window.time_ns)
         if verdict.novel:
             quality.append(NOVEL)
         class_, confidence = verdict.told
@@ -227,6 +233,7 @@ class Asset:
                 probabilities=dict(verdict.shares),
                 model=bundle.card.id,
                 quality=quality,
+                distance=None if verdict.distance is None else round(verdict.distance, 4),
             )
             messages.append(self._publisher.publish(classification, self.settings.id, Durability.TELEMETRY))
         return messages + self._monitor.classified(window, verdict, paused=paused)

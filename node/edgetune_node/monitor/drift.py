@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from math import exp, isfinite, log
+from math import exp, inf, isfinite, log
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from edgetune_node.config import AssetSection
     from edgetune_signal import Condition
+    from edgetune_signal.vibration import Defect
 
 BLOCK_S: Final = 60.0
 BLOCK_SIGNS: Final = 5
@@ -42,10 +43,15 @@ class _Rule:
 
 
 OF_SIGNS: Final = "look whether the electrodes have moved or the muscles are tired; if it is to stay so, recalibrate"
+LINES: Final[tuple[Defect, ...]] = ("bpfo", "bpfi", "bsf2")
+"""Defects whose lines are part of the baseline; what they say of a fault is for physics to tell, not for drift."""
 RULES: Final[Mapping[str, _Rule]] = {
     "rms": _Rule(True, log(1.2), "both", "the RMS of the acceleration"),
     "kurtosis": _Rule(True, log(1.25), "both", "the kurtosis"),
     "velocity": _Rule(True, log(1.25), "both", "the velocity RMS (mm/s)"),
+    "bpfo": _Rule(True, inf, "up", "the line of the outer race"),
+    "bpfi": _Rule(True, inf, "up", "the line of the inner race"),
+    "bsf2": _Rule(True, inf, "up", "the line of the rolling elements"),
     "confidence": _Rule(False, 0.1, "down", "the probability that the network gives the healthy class"),
     "distance": _Rule(False, 0.15, "up", "the distance to the training data (1 is unknown)"),
     "sign_confidence": _Rule(False, 0.1, "down", "the network's confidence in signs", OF_SIGNS),
@@ -121,6 +127,15 @@ class DriftMonitor:
             good = [value for value in values if isfinite(value) and value > 0]
             if good:
                 self._add(name, log(max(good)))
+        for line in found.lines:
+            if line.defect in RULES and line.amplitude > 0:
+                self._add(line.defect, log(line.amplitude))
+
+    @property
+    def healthy_lines(self) -> dict[Defect, float]:
+        """Amplitude of each defect's line while the machine was healthy, as far as it is known."""
+        amplitudes = {name: self.healthy(name) for name in LINES}
+        return {name: amplitude for name, amplitude in amplitudes.items() if amplitude is not None}
 
     def healthy(self, name: str) -> float | None:
         """Return what a figure was while no fault was active: of the baseline, or what there is of it; None if nothing.

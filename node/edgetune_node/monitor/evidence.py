@@ -13,8 +13,10 @@ from edgetune_node.monitor.vibration_parts import indicator_part
 from edgetune_signal.vibration import defect_of_class, indicators
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edgetune_node.config import AssetSection
-    from edgetune_node.contract import PhysicsWord
+    from edgetune_node.contract import OtherDefect, PhysicsWord
     from edgetune_node.monitor.alarm_state import AlarmState
     from edgetune_node.monitor.vibration import VibrationMonitor
     from edgetune_node.monitor.vibration_parts import WindowsPart
@@ -98,12 +100,20 @@ class EvidenceCollector:
     def _verdict(self, state: AlarmState, *, heard: bool) -> PhysicsVerdict:
         physics = self._vibration.physics
         defect = None if physics.match is None else physics.match.defect
-        word, note = physics_verdict(state, defect, physics.zone, looked=physics.looked, heard=heard)
+        word, note = physics_verdict(
+            state, defect, physics.zone, looked=physics.looked, heard=heard, others=physics.others
+        )
         return PhysicsVerdict(word, note, defect, physics.zone)
 
 
 def physics_verdict(
-    state: AlarmState, defect: Defect | None, zone: Zone | None, *, looked: bool, heard: bool = True
+    state: AlarmState,
+    defect: Defect | None,
+    zone: Zone | None,
+    *,
+    looked: bool,
+    heard: bool = True,
+    others: Sequence[OtherDefect] = (),
 ) -> tuple[PhysicsWord, str]:
     """Hold the network's condition against the lines of the envelope and the velocity's zone.
 
@@ -119,6 +129,8 @@ def physics_verdict(
         Whether bearing and speed are known, so that a missing line means something.
     heard
         Whether there is a network to agree with.
+    others
+        Defects that it may be instead of ``defect``. A network that names one of them is not contradicted.
 
     Returns
     -------
@@ -129,6 +141,7 @@ def physics_verdict(
         For people.
     """
     shown = f"the envelope shows the line of the {PARTS[defect]} ({defect})" if defect else ""
+    shown += "".join(map(_or, others)) if defect else ""
     if defect and not heard:
         return "suggests", f"there is no model; {shown}"
     if not state.active:
@@ -139,7 +152,7 @@ def physics_verdict(
         return ("silent", "") if looked or zone else ("unavailable", "")
     expected = defect_of_class(state.class_)
     if defect and expected:
-        if defect == expected:
+        if defect == expected or any(other.defect == expected for other in others):
             return "agrees", f"{shown}, as the network says"
         return "disagrees", f"the network says {state.class_!r}, but {shown}"
     if defect:
@@ -147,6 +160,15 @@ def physics_verdict(
     if expected and looked:
         return "silent", f"no line of the {PARTS[expected]} stands out of the envelope (yet)"
     return ("silent", "") if looked else ("unavailable", "")
+
+
+def _or(other: OtherDefect) -> str:
+    """Return what else the line may be, as a part of a sentence."""
+    part = f"the {PARTS[other.defect]} ({other.defect})"
+    if other.because == "resolution":
+        return f", or of {part}, which lies too near to be told apart"
+    at = "" if other.shaft_rpm is None else f" at {other.shaft_rpm:g} rpm"
+    return f", or of {part} if the shaft turns{at}"
 
 
 def recommended_action(state: AlarmState, physics: PhysicsWord, defect: Defect | None, zone: Zone | None) -> str:

@@ -137,7 +137,8 @@ class FaultMonitor:
             self._signs = NO_SIGNS
             return []
         self._vibration.push(chunk)
-        found = self._vibration.look(self._clock.monotonic(), context, rate_off=rate_off)
+        healthy = None if self._model is None else self._drift.healthy_lines
+        found = self._vibration.look(self._clock.monotonic(), context, rate_off=rate_off, healthy=healthy)
         if found is None:
             return []
         if not self._alarm.suspected and not rate_off:

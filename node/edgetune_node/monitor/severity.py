@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
     from edgetune_node.contract import Severity
 
-LEVELS: Final[tuple[Severity, ...]] = ("none", "watch", "warning", "alarm", "danger")
+SEVERITIES: Final[tuple[Severity, ...]] = ("none", "watch", "warning", "alarm", "danger")
 """Severities from the least on; the place of one is its ``severity_level``."""
-LEVEL: Final[Mapping[Severity, int]] = {severity: level for level, severity in enumerate(LEVELS)}
+LEVEL: Final[Mapping[Severity, int]] = {severity: level for level, severity in enumerate(SEVERITIES)}
 GROWTH: Final[Mapping[float, Severity]] = {4.0: "alarm", 2.0: "warning"}
 """Times the RMS of the healthy machine from which a fault is at least so severe: 6 and 12 dB. They decide within an
 event. Growth alone is no danger: on a quiet rig (HIT) the smallest defect has more than ten times the healthy RMS."""

@@ -7,22 +7,25 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
-from edgetune_node.contract import DefectAmplitude, Vibration
+from edgetune_node.contract import DefectAmplitude, OtherDefect, Vibration
 from edgetune_node.monitor.stream_checks import UnitCheck
 from edgetune_node.monitor.trend import Trend
 from edgetune_node.monitor.vibration_parts import indicator_part, match_part, shaft_part, slope_part
 from edgetune_signal import Condition, IndicatorBuffer, ShaftSpeed, diagnose
 from edgetune_signal.stream import RATE_OFF
-from edgetune_signal.vibration import estimated_speed, indicators
+from edgetune_signal.vibration import clearer, estimated_speed, indicators
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Literal
+
     from edgetune_node.config import AssetSection
     from edgetune_node.contract import Context
     from edgetune_node.monitor.trend import Slope
     from edgetune_node.monitor.vibration_parts import PhysicsPart
     from edgetune_signal import Chunk, Indicators
     from edgetune_signal.stream import Samples
-    from edgetune_signal.vibration import DefectLine, Zone
+    from edgetune_signal.vibration import Defect, DefectLine, Zone
 
 SHORTEST_S = 1.0
 LOOKED_BACK, AGREEING = 5, 3
@@ -49,12 +52,15 @@ class Physics:
         The zone that most of them give.
     slope
         How the velocity moves.
+    others
+        Defects that it may be instead of ``match``.
     """
 
     condition: Condition | None
     match: DefectLine | None
     zone: Zone | None
     slope: Slope | None
+    others: tuple[OtherDefect, ...] = ()
 
     @property
     def looked(self) -> bool:
@@ -81,6 +87,8 @@ class VibrationMonitor:
         self._machine = settings.machine.machine
         self._buffer = IndicatorBuffer(settings.spec, seconds=max(SHORTEST_S, settings.vibration_s))
         self._looks: deque[Condition] = deque(maxlen=LOOKED_BACK)
+        self._others: deque[tuple[OtherDefect, ...]] = deque(maxlen=LOOKED_BACK)
+        self._healthy: Mapping[Defect, float] = {}
         self._speeds: deque[float] = deque(maxlen=AGREEING)
         self._unsure = 0
         self._unit = UnitCheck(settings.unit)
@@ -97,10 +105,18 @@ class VibrationMonitor:
         """That the samples show gravity in another unit than is configured; None where they do not."""
         return self._unit.problem
 
-    def look(self, now: float, context: Context, *, rate_off: bool = False) -> Condition | None:
+    def look(
+        self,
+        now: float,
+        context: Context,
+        *,
+        rate_off: bool = False,
+        healthy: Mapping[Defect, float] | None = None,
+    ) -> Condition | None:
         """Return the condition when a look is due; None if it is not, or if samples are missing.
 
         With ``rate_off`` samples come at another rate than is configured: there is nothing that has a frequency then.
+        ``healthy`` are the amplitudes of defects' lines in the healthy machine, where they are known.
         """
         if now - self._last < self._settings.vibration_s:
             return None
@@ -113,17 +129,19 @@ class VibrationMonitor:
         if rate_off:
             self.forget()
             found = _without_rate(indicators(samples, self._settings.unit, self._settings.rate_hz))
-            self._looks.append(found)
+            self._remember(found, ())
             return found
+        self._healthy = healthy or {}
         told = self._speed(context)
         if context.shaft_rpm is not None:
             self._speeds.clear()  # they are old when the plant no longer says it
-        found = diagnose(samples, self._settings.spec, self._machine, told)
+        found = self._diagnose(samples, told)
+        others: tuple[OtherDefect, ...] = ()
         if told is None and self._machine.shaft_range_rpm is not None:
             found = self._estimated(found, samples)
         elif told is not None and told.origin == "config" and found.lines:
-            found = self._slipped(found, samples, told.rpm)
-        self._looks.append(found)
+            found, others = self._slipped(found, samples, told.rpm)
+        self._remember(found, others)
         if found.velocity_rms_mm_s is not None:
             self._trend.add(now, max(found.velocity_rms_mm_s))
         return found
@@ -131,6 +149,7 @@ class VibrationMonitor:
     def forget(self) -> None:
         """Begin again: the machine stood still, or was changed."""
         self._looks.clear()
+        self._others.clear()
         self._speeds.clear()
         self._unsure = 0
 
@@ -140,14 +159,19 @@ class VibrationMonitor:
         if not self._looks:
             return Physics(None, None, None, self._trend.slope)
         matches = [look.match for look in self._looks if look.match is not None]
-        match = None
+        match: DefectLine | None = None
+        others: tuple[OtherDefect, ...] = ()
         if matches:
             defect, count = Counter(line.defect for line in reversed(matches)).most_common(1)[0]
             if count >= AGREEING:
-                match = next(line for line in reversed(matches) if line.defect == defect)
+                match, others = next(
+                    (look.match, others)
+                    for look, others in zip(reversed(self._looks), reversed(self._others), strict=True)
+                    if look.match is not None and look.match.defect == defect
+                )
         zones = Counter(look.zone for look in reversed(self._looks) if look.zone is not None)
         slope = None if RATE_OFF in self._looks[-1].quality else self._trend.slope
-        return Physics(self._looks[-1], match, zones.most_common(1)[0][0] if zones else None, slope)
+        return Physics(self._looks[-1], match, zones.most_common(1)[0][0] if zones else None, slope, others)
 
     def message(self, found: Condition) -> Vibration:
         """Return a look as a message."""
@@ -163,6 +187,7 @@ class VibrationMonitor:
             envelope_band_hz=None if found.band_hz is None else [round(edge, 1) for edge in found.band_hz],
             channel=found.channel if found.lines else None,
             **match_part(found.match),
+            other_defects=list(self._others[-1]) if found.match is not None else [],
             defects={
                 line.defect: DefectAmplitude(
                     order=round(line.order, 4),
@@ -187,6 +212,7 @@ class VibrationMonitor:
             "zone": physics.zone,
             **shaft_part(None if found is None else found.shaft),
             **match_part(physics.match),
+            "other_defects": list(physics.others),
             "quality": [] if found is None else [*found.quality, *self._unit.quality],
         }
 
@@ -200,22 +226,42 @@ class VibrationMonitor:
         """Believe an estimated speed only where it stays."""
         rpm = self._believed(found.shaft)
         if found.shaft is None and rpm is not None:
-            return diagnose(samples, self._settings.spec, self._machine, ShaftSpeed(rpm, "estimated"))
+            return self._diagnose(samples, ShaftSpeed(rpm, "estimated"))
         if found.shaft is None or rpm is not None:
             return found
         quality = (*found.quality, "no_shaft_speed")
         return replace(found, shaft=None, band_hz=None, lines=(), match=None, quality=quality)
 
-    def _slipped(self, found: Condition, samples: Samples, configured: float) -> Condition:
-        """Examine the speed that the spectrum shows near the configured one, too; the defect that is clearer counts."""
+    def _slipped(
+        self, found: Condition, samples: Samples, configured: float
+    ) -> tuple[Condition, tuple[OtherDefect, ...]]:
+        """Examine the speed that the spectrum shows near the configured one, too; return what it may be besides.
+
+        Where the two speeds give different defects the one with the larger line is named (`clearer`): to believe the
+        configured speed was wrong as often as to believe the other.
+        """
         spec = self._settings.spec
         rpm = self._believed(estimated_speed(samples, spec, ((1 - SLIP) * configured, (1 + SLIP) * configured)))
         if rpm is None or abs(rpm / configured - 1) < ROUNDED:
-            return found
-        near = diagnose(samples, spec, self._machine, ShaftSpeed(rpm, "estimated"))
-        if near.match is None or (found.match is not None and found.match.score >= near.match.score):
-            return found
-        return near
+            return found, ()
+        near = self._diagnose(samples, ShaftSpeed(rpm, "estimated"))
+        if near.match is None or found.match is None:
+            return (found if near.match is None else near), ()
+        if near.match.defect == found.match.defect:
+            return (found if found.match.score >= near.match.score else near), ()
+        named, other = (near, found) if clearer(near.match, found.match) else (found, near)
+        return named, (_other(other, "speed"),)
+
+    def _diagnose(self, samples: Samples, shaft: ShaftSpeed | None) -> Condition:
+        return diagnose(samples, self._settings.spec, self._machine, shaft, self._healthy)
+
+    def _remember(self, found: Condition, others: tuple[OtherDefect, ...]) -> None:
+        close = (
+            OtherDefect(defect=line.defect, frequency_hz=round(line.frequency_hz, 2), because="resolution")
+            for line in found.ambiguous
+        )
+        self._looks.append(found)
+        self._others.append((*others, *close))
 
     def _believed(self, shaft: ShaftSpeed | None) -> float | None:
         """Return an estimated speed that has stayed; also in the few looks that show none."""
@@ -227,6 +273,16 @@ class VibrationMonitor:
         if len(self._speeds) < AGREEING or max(self._speeds) > (1 + SPEED_SPREAD) * min(self._speeds):
             return None
         return median(self._speeds) if shaft is None else shaft.rpm
+
+
+def _other(look: Condition, because: Literal["speed", "resolution"]) -> OtherDefect:
+    assert look.match is not None  # noqa: S101 - asked before
+    return OtherDefect(
+        defect=look.match.defect,
+        frequency_hz=round(look.match.frequency_hz, 2),
+        shaft_rpm=None if look.shaft is None else round(look.shaft.rpm, 1),
+        because=because,
+    )
 
 
 def _without_rate(basic: Indicators) -> Condition:

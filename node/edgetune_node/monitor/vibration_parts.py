@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from edgetune_node.contract import SpeedOrigin, TrendWord
+    from edgetune_node.contract import OtherDefect, SpeedOrigin, TrendWord
     from edgetune_node.monitor.trend import Slope
     from edgetune_signal import Indicators, ShaftSpeed
     from edgetune_signal.vibration import DefectLine
@@ -52,6 +52,7 @@ class PhysicsPart(SlopePart, ShaftPart, MatchPart):
 
     velocity_rms_mm_s: float | None
     zone: str | None
+    other_defects: list[OtherDefect]
     quality: list[str]
 
 

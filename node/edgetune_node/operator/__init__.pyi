@@ -20,6 +20,12 @@ from .job import (
     follow as follow,
     summary as summary,
 )
+from .parts import (
+    PartedAnswer as PartedAnswer,
+    recording_of as recording_of,
+    rows_of as rows_of,
+    wait_parts as wait_parts,
+)
 from .target import Target as Target, takes_target as takes_target
 from .topic_trial import TopicTrial as TopicTrial
 from .wills import connect_with_will as connect_with_will

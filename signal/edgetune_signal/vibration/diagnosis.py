@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from edgetune_signal.vibration.condition_indicators import indicators
-from edgetune_signal.vibration.defects import HARMONICS, defect_lines, defect_orders, matched
+from edgetune_signal.vibration.defects import HARMONICS, ambiguous, defect_lines, defect_orders, matched
 from edgetune_signal.vibration.envelope import envelope_spectrum, kurtosis_band
 from edgetune_signal.vibration.shaft_speed import estimate_shaft_hz
 from edgetune_signal.vibration.velocity import velocity_problem, velocity_rms, zone
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edgetune_signal.stream import Samples, StreamSpec
     from edgetune_signal.vibration.bearing import DefectOrders
     from edgetune_signal.vibration.condition_indicators import Indicators
@@ -75,6 +77,8 @@ class Condition:
         One for each defect that the signal resolves; empty without a bearing or a speed.
     match
         The line of a defect that stands out, None where none does.
+    ambiguous
+        Lines of other defects that stand out as well, within one resolution step of ``match``: it may be any of them.
     quality
         What is wrong: the flags of the samples, ``velocity_unit``, ``velocity_rate``, ``velocity_length``,
         ``no_shaft_speed``, ``envelope_rate`` (no band is wide enough), ``envelope_band`` (the configured one does not
@@ -90,9 +94,16 @@ class Condition:
     lines: tuple[DefectLine, ...]
     match: DefectLine | None
     quality: tuple[str, ...]
+    ambiguous: tuple[DefectLine, ...] = ()
 
 
-def diagnose(samples: Samples, spec: StreamSpec, machine: Machine, shaft: ShaftSpeed | None = None) -> Condition:
+def diagnose(
+    samples: Samples,
+    spec: StreamSpec,
+    machine: Machine,
+    shaft: ShaftSpeed | None = None,
+    healthy: Mapping[Defect, float] | None = None,
+) -> Condition:
     """Compute a machine's condition; a value that the signal does not allow is left out, and ``quality`` says so.
 
     Parameters
@@ -105,6 +116,9 @@ def diagnose(samples: Samples, spec: StreamSpec, machine: Machine, shaft: ShaftS
         What is known of it.
     shaft
         Its speed where somebody says it; else it is estimated within ``machine.shaft_range_rpm``.
+    healthy
+        Amplitudes of the defects' lines when it was healthy, where they are known: a line that has not grown to
+        `edgetune_signal.vibration.defects.GROWTH` times that is no match.
     """
     basic = indicators(samples, spec.unit, spec.rate_hz)
     quality = list(basic.quality)
@@ -116,14 +130,14 @@ def diagnose(samples: Samples, spec: StreamSpec, machine: Machine, shaft: ShaftS
     elif usable:
         velocity = tuple(velocity_rms(samples, spec.unit, spec.rate_hz).tolist())
     limits = machine.zone_limits_mm_s
-    found = _Found(None, 0, (), None, ())
+    found = _Found(None, 0, (), None, (), ())
     if usable and machine.orders is not None:
         if shaft is None and machine.shaft_range_rpm is not None:
             shaft = estimated_speed(samples, spec, machine.shaft_range_rpm)
         if shaft is None:
             quality.append("no_shaft_speed")
         elif shaft.rpm > 0:
-            found = _defects(samples, spec, machine, machine.orders, shaft)
+            found = _defects(samples, spec, machine.orders, machine.band_hz, shaft, healthy)
             quality += found.problems
     return Condition(
         indicators=basic,
@@ -135,6 +149,7 @@ def diagnose(samples: Samples, spec: StreamSpec, machine: Machine, shaft: ShaftS
         lines=found.lines,
         match=found.match,
         quality=tuple(quality),
+        ambiguous=found.ambiguous,
     )
 
 
@@ -144,6 +159,7 @@ class _Found:
     channel: int
     lines: tuple[DefectLine, ...]
     match: DefectLine | None
+    ambiguous: tuple[DefectLine, ...]
     problems: tuple[str, ...]
 
 
@@ -157,22 +173,31 @@ def estimated_speed(samples: Samples, spec: StreamSpec, between_rpm: tuple[float
     return ShaftSpeed(60 * float(np.median(known)), "estimated") if known else None
 
 
-def _defects(samples: Samples, spec: StreamSpec, machine: Machine, orders: DefectOrders, shaft: ShaftSpeed) -> _Found:
+def _defects(
+    samples: Samples,
+    spec: StreamSpec,
+    orders: DefectOrders,
+    band_hz: Band | None,
+    shaft: ShaftSpeed,
+    healthy: Mapping[Defect, float] | None,
+) -> _Found:
     """Examine every channel; the one whose clearest line is clearest speaks for the machine."""
     shaft_hz = shaft.rpm / 60
     narrowest = HARMONICS * max(defect_orders(orders).values()) * shaft_hz
-    best = _Found(None, 0, (), None, ("envelope_rate",))
+    best = _Found(None, 0, (), None, (), ("envelope_rate",))
     for number, channel in enumerate(samples.astype(np.float64)):
-        band = machine.band_hz or kurtosis_band(channel, spec.rate_hz, narrowest)
+        band = band_hz or kurtosis_band(channel, spec.rate_hz, narrowest)
         if band is None:
             continue
         try:
             spectrum = envelope_spectrum(channel, spec.rate_hz, band)
         except ValueError:  # a band that was configured without a look at rate and length
-            return _Found(None, 0, (), None, ("envelope_band",))
+            return _Found(None, 0, (), None, (), ("envelope_band",))
         lines, unresolved = defect_lines(spectrum, shaft_hz, orders)
         problems = tuple(f"{defect}_unresolved" for defect in unresolved)
-        found = _Found(spectrum.band_hz, number, tuple(lines), matched(lines), problems)
+        match = matched(lines, healthy)
+        others = () if match is None else ambiguous(match, lines, spectrum.step_hz, healthy)
+        found = _Found(spectrum.band_hz, number, tuple(lines), match, others, problems)
         if best.band_hz is None or _clearest(found) > _clearest(best):
             best = found
     return best

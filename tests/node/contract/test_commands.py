@@ -49,6 +49,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "label": {"label": "inner", "seconds": 2.5},
     "profile": {"subject": "person1", "condition": "full_load"},
     "deploy": {"model": "model-20260131-ab12"},
+    "capture": {"event": "0a1b2c", "number": 0},
+    "history": {"from": "2026-01-01T00:00:00+00:00", "step": "hour", "figures": ["rms", "distance"]},
 }
 
 

@@ -68,7 +68,7 @@ def test_what_is_retained_is_what_a_late_subscriber_needs() -> None:
     retained = {model.topic for model in MESSAGES if model.retained}
     assert retained == {"status", "info", "health", "state", "fault", "model", "calibration"}
     at_most_once = {model.topic for model in MESSAGES if model.qos == 0}
-    assert at_most_once == {"health", "classification", "vibration", "emg"}
+    assert at_most_once == {"health", "classification", "vibration", "emg", "spectrum"}
 
 
 def test_a_time_without_a_zone_is_refused() -> None:

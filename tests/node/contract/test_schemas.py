@@ -26,6 +26,7 @@ from edgetune_node.contract.messages import (
 )
 from edgetune_node.contract.parts import AssetHealth, AssetInfo
 from edgetune_node.contract.schemas import generate, write_schemas
+from edgetune_node.contract.spectrum import Spectrum
 from edgetune_node.contract.topics import ASSET_COMMANDS, NODE_COMMANDS
 
 if TYPE_CHECKING:
@@ -53,6 +54,24 @@ ASSET_HEALTH = AssetHealth(
 EXAMPLES: tuple[Message, ...] = (
     Status(**AT, status="offline"),
     Info(**AT, versions={"edgetune": "0.1.0"}, assets=[ASSET], capabilities=[], insecure=[], config={"node": {}}),
+    Spectrum(
+        **AT,
+        event="0a1b2c",
+        reason="risen",
+        class_="inner",
+        severity="alarm",
+        seconds=20.0,
+        rate_hz=12_000.0,
+        unit="g",
+        channel=0,
+        shaft_rpm=1797.0,
+        frequency_hz=[29.95, 162.2],
+        amplitude=[0.0123, 0.2],
+        envelope_band_hz=[2000.0, 3000.0],
+        envelope_hz=[162.2],
+        envelope_amplitude=[0.31],
+        quality=[],
+    ),
     Health(
         **AT,
         uptime_s=1.0,
@@ -115,6 +134,8 @@ COMMAND_EXAMPLES: dict[str, dict[str, Any]] = {
         "budget": {"ram_bytes": 4096, "macs": None, "search_seconds": 45.5},
         "deploy": "always",
     },
+    "capture": {"now": True, "before_s": 5, "after_s": 0.5, "samples": False},
+    "history": {"from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z", "step": "day", "figures": ["distance"]},
     "continue": {},
     "record": {"label": "inner", "seconds": 2.5},
     "cancel": {},

@@ -22,7 +22,13 @@ from edgetune_node.monitor.asset import Asset
 from edgetune_node.monitor.evidence import physics_verdict, recommended_action
 from edgetune_node.monitor.trend import MOST_POINTS, Trend
 from edgetune_node.monitor.vibration import VibrationMonitor
-from edgetune_signal import DEEP_GROOVE_6205, BearingSimulator, Chunk, DefectOrders, read_recording
+from edgetune_signal import (
+    DEEP_GROOVE_6205,
+    BearingSimulator,
+    Chunk,
+    DefectOrders,
+    read_recording,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -290,7 +296,7 @@ def test_a_machine_is_described_by_catalogue_geometry_or_orders() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"bearing": "6205"}, "6205-2RS"),
+        ({"bearing": "6299"}, "6205-2RS"),
         ({"bearing": {"balls": 9.0}}, "pitch_diameter"),
         ({"bearing": {"balls": 2.0, "ball_diameter": 1.0, "pitch_diameter": 5.0}}, "three balls"),
         ({"bearing": {"balls": 9.0, "ball_diameter": 9.0, "pitch_diameter": 5.0}}, "three balls"),

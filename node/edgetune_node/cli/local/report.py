@@ -18,7 +18,7 @@ from edgetune_nas.bundle import CARD, REPORT, read_card, read_verified
 from edgetune_nas.errors import BundleError
 from edgetune_node.cli.local.bundle import card_table
 from edgetune_node.cli.recordings_report.figures import by_class, find_recordings, look_at, machine_finder
-from edgetune_node.config import MachineSection, load_settings
+from edgetune_node.config import MachineSection, load_settings, read_bearing
 from edgetune_node.contract import problems
 from edgetune_node.errors import ConfigError
 from edgetune_node.terminal import json_errors, print_json
@@ -40,7 +40,14 @@ def report(
     *,
     out: Annotated[Path | None, typer.Option(help="Write the report, one page of HTML, to this file.")] = None,
     config: Annotated[Path | None, typer.Option(help="The node's config.toml, for its table asset.machine.")] = None,
-    bearing: Annotated[str | None, typer.Option(help="A bearing of the catalogue, where no --config says it.")] = None,
+    bearing: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|GEOMETRY",
+            help="A bearing of the catalogue, or balls=9,ball_diameter=7.94,pitch_diameter=39.04, or its orders "
+            "(bpfo=...,bpfi=...,bsf=...,ftf=...), where no --config says it.",
+        ),
+    ] = None,
     shaft_rpm: Annotated[float | None, typer.Option(help="Speed, where recordings and --config do not say it.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -82,9 +89,11 @@ def _recordings(
 ) -> tuple[Table, dict[str, Any], Callable[[], bytes]]:
     """Return the table, the JSON object, and what draws the page."""
     try:
-        other = MachineSection(bearing=bearing, shaft_rpm=shaft_rpm)
+        other = MachineSection(bearing=None if bearing is None else read_bearing(bearing), shaft_rpm=shaft_rpm)
     except ValidationError as error:
         raise ConfigError("--bearing, --shaft-rpm", problems(error)) from None
+    except ValueError as error:
+        raise ConfigError("--bearing", [str(error)]) from None
     sections = {} if config is None else {each.id: each.machine for each in load_settings(config).asset}
     machines = machine_finder(sections, other)
     files = find_recordings(folder)

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgetune_nas.bundle import ACCENT, INK, QUIET, figure_of, image, plain_decades
 from edgetune_node.cli.recordings_report.figures import LOOKED_AT_S, condition_of
-from edgetune_signal.vibration import HARMONICS, defect_orders, envelope_spectrum, hann, kurtosis_band
+from edgetune_signal.vibration import HARMONICS, amplitude_spectrum, defect_orders, envelope_spectrum, kurtosis_band
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 COLUMNS = 600
 """Points a line has at most."""
-SEGMENT_S = 1.0
 MOST_POINTS = 500
 COLOURS = {"bpfo": "#b91c1c", "bpfi": "#1d4ed8", "bsf2": "#a16207", "ftf": "#7e22ce"}
 UNITS_S = {"days": 86_400.0, "hours": 3600.0, "minutes": 60.0, "seconds": 1.0}
@@ -86,22 +85,6 @@ def trend_picture(figures: Sequence[RecordingFigures]) -> str | None:
 def time_unit(span_s: float) -> tuple[str, float]:
     """Return the largest unit that a span holds at least twice, with its length in seconds."""
     return next(((name, unit_s) for name, unit_s in UNITS_S.items() if span_s >= 2 * unit_s), ("seconds", 1.0))
-
-
-def amplitude_spectrum(samples: Float64, rate_hz: float) -> tuple[Float64, Float64]:
-    """Frequencies in hertz and amplitudes: the RMS over Hann segments of a second, half overlapping.
-
-    The peak of a sine reads its own amplitude (P. D. Welch, IEEE Trans. Audio Electroacoust. 15 (1967) 70).
-    """
-    n = min(len(samples), max(2, round(SEGMENT_S * rate_hz)))
-    window = hann(n)
-    power = np.zeros(n // 2 + 1)
-    starts = range(0, len(samples) - n + 1, max(1, n // 2))
-    for start in starts:
-        segment = samples[start : start + n]
-        power += np.abs(np.fft.rfft((segment - segment.mean()) * window)) ** 2
-    amplitude = np.sqrt(power / len(starts)) * (2 / max(float(window.sum()), 1.0))
-    return np.arange(len(power), dtype=np.float64) * (rate_hz / n), amplitude
 
 
 def coarser(x: Float64, y: Float64) -> tuple[Float64, Float64]:

@@ -67,7 +67,13 @@ def test_what_the_broker_keeps_of_a_node_that_is_not_running_stays(
     retained = {each.topic.removeprefix("edgetune/n/") for each in plant.messages if each.retain}
     assert retained >= ON_RETAINED
     tried = {each.topic.removeprefix("edgetune/n/") for each in plant.messages if each.topic != "edgetune/last"}
-    assert tried - ON_RETAINED == {"press/classification", "press/vibration", "resp/doctor", "press/resp/doctor"}
+    assert tried - ON_RETAINED == {
+        "press/classification",
+        "press/vibration",
+        "press/spectrum",
+        "resp/doctor",
+        "press/resp/doctor",
+    }
 
 
 @pytest.mark.slow
@@ -77,7 +83,7 @@ def test_the_one_topic_that_is_refused_is_named(
     make_broker: Any, examine: Any, monkeypatch: pytest.MonkeyPatch, protocol: str, topic: str
 ) -> None:
     monkeypatch.setattr(access_checks, "ECHO_S", 3.0)
-    said = [*ON_RETAINED, "press/classification", "press/vibration", "resp/#", "press/resp/#"]
+    said = [*ON_RETAINED, "press/classification", "press/vibration", "press/spectrum", "resp/#", "press/resp/#"]
     rules = [f"topic write edgetune/n/{leaf}" for leaf in said if leaf != topic]
     acl = "\n".join(["user n", "topic read edgetune/n/#", *rules, ""])
     process = make_broker(users={"n": "secret"}, acl=acl).start()

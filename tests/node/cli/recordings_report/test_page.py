@@ -18,7 +18,6 @@ from edgetune_node.cli.recordings_report import page as recordings_page
 from edgetune_node.cli.recordings_report.figures import Found, RecordingFigures
 from edgetune_node.cli.recordings_report.pictures import (
     COLUMNS,
-    amplitude_spectrum,
     coarser,
     picture,
     time_unit,
@@ -27,6 +26,7 @@ from edgetune_node.cli.recordings_report.pictures import (
 from edgetune_node.config.machine import MachineSection
 from edgetune_node.errors import ConfigError
 from edgetune_signal import BearingSimulator, Recording, RecordingError, read_recording, write_recording
+from edgetune_signal.vibration.spectrum import amplitude_spectrum
 
 DAY_NS = 86_400 * 10**9
 PICTURE = re.compile(r"data:image/svg\+xml;base64,[A-Za-z0-9+/=]+")
@@ -104,6 +104,17 @@ def test_one_asset_or_one_folder_will_do(data: Path, place: str) -> None:
     shown = run("report", data / place)
     assert "outer-0" in shown.stdout
     assert "torn.npz cannot be read" in shown.stderr
+
+
+def test_a_bearing_may_be_given_by_its_geometry_or_its_orders(data: Path) -> None:
+    orders = "bpfo=3.5848,bpfi=5.4152,bsf=2.3567,ftf=0.3983"
+    for bearing in ("6205", "balls=9,ball_diameter=7.94,pitch_diameter=39.04", orders):
+        told = json.loads(run("report", data, "--bearing", bearing, "--shaft-rpm", 1797, "--json").stdout)
+        assert {each["defect"] for each in told["recordings"] if each["label"] == "outer"} == {"bpfo"}
+    for wrong, reason in (("balls=9", "needs balls"), ("balls=nine", "'balls=nine' is no name=number")):
+        refused = run("report", data, "--bearing", wrong)
+        assert isinstance(refused.exception, ConfigError)
+        assert reason in str(refused.exception)
 
 
 def test_what_cannot_be_is_refused_in_words(data: Path, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Runs recordings through a node's own monitor, without a broker and as fast as it goes."""

@@ -1,0 +1,191 @@
+"""Reads what is to be played: recordings in order of time, else of name, and series of snapshots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from edgetune_signal import RecordingError, read_recording
+from edgetune_signal.files import ImportOptions, find_files, open_file, plan_labels, whole_recording
+from edgetune_signal.recordings import is_snapshots, open_npz, read_snapshots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgetune_signal import Recording
+    from edgetune_signal.recordings import SnapshotSeries
+    from edgetune_signal.stream import Samples
+
+BLOCK_S: Final = 0.1
+"""Seconds of signal that are handed to the monitor at once."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """Samples ``(channels, n)``, how long after the first of their file they begin, and whether some are missing."""
+
+    start_s: float
+    samples: Samples
+    gap: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cue:
+    """What a person was asked to do at each sample: 0 is rest, k the k-th of ``classes``.
+
+    Of a file that names no ``cue_classes`` everything but rest is the file's label.
+    """
+
+    values: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """One file; its samples are read when they are played.
+
+    Attributes
+    ----------
+    name, label
+        The file's stem, and the class; empty where nobody says it.
+    channels, rate_hz, unit
+        Of the samples.
+    time_ns
+        UTC time of the first sample; 0 where it is not known.
+    seconds, span_s
+        Of signal, and from the first sample to the last with the pauses between.
+    snapshots
+        Whether it is a series of them.
+    """
+
+    path: Path
+    name: str
+    label: str
+    channels: int
+    rate_hz: float
+    unit: str
+    time_ns: int
+    shaft_rpm: float | None
+    seconds: float
+    span_s: float
+    snapshots: bool = False
+
+    def pieces(self) -> Iterator[Piece]:
+        """Return the samples in blocks, or snapshot by snapshot."""
+        if self.snapshots:
+            series = read_snapshots(self.path)
+            for number, start_s in enumerate(series.time_s.tolist()):
+                yield Piece(start_s, series.snapshot(number), gap=number > 0)
+            return
+        recording = _read(self.path, self.label)
+        block = max(1, round(BLOCK_S * recording.rate_hz))
+        for start in range(0, recording.samples.shape[1], block):
+            yield Piece(start / recording.rate_hz, recording.samples[:, start : start + block], gap=False)
+
+    def cue(self) -> Cue | None:
+        """Return what the person was asked for; None where the file does not say.
+
+        Raises
+        ------
+        RecordingError
+            It is of a wrong shape, or names a class that there is not.
+        """
+        if self.snapshots or self.path.suffix != ".npz":
+            return None
+        with open_npz(self.path) as npz:
+            if "cue" not in npz.names:
+                return None
+            values, samples = npz.array("cue"), npz.shape("samples")[1]
+            names: Any = npz.array("cue_classes").tolist() if "cue_classes" in npz.names else None
+        if values.shape != (samples,) or values.dtype.kind not in "iu":
+            raise RecordingError(f"{self.path}: cue must be a whole number for each of {samples} samples")
+        if names is None:
+            return Cue((values != 0).astype(np.int64), (self.label,))
+        classes = tuple(str(name) for name in names)
+        if values.min() < 0 or values.max() > len(classes):
+            raise RecordingError(
+                f"{self.path}: cue goes from {values.min()} to {values.max()}, and cue_classes has {len(classes)} names"
+            )
+        return Cue(values.astype(np.int64), classes)
+
+
+def find_plays(data: Path) -> list[Play]:
+    """Find what is to be played: a file, or the files of a folder.
+
+    Raises
+    ------
+    RecordingError
+        There are none, one cannot be read, or they are not of one kind of signal.
+    """
+    if not data.exists():
+        raise RecordingError(f"{data}: there is no such file or folder")
+    own = sorted(data.glob("*.npz")) if data.is_dir() else [data] if data.suffix == ".npz" else []
+    plays = [_play(path) for path in own] or [_foreign(path, label) for path, label in _labelled(data)]
+    first = plays[0]
+    for play in plays:
+        for name in ("channels", "rate_hz", "unit"):
+            if getattr(play, name) != getattr(first, name):
+                raise RecordingError(
+                    f"{play.path}: {name} is {getattr(play, name)}, that of {first.path.name} {getattr(first, name)}; "
+                    "play them apart"
+                )
+    return sorted(plays, key=lambda play: play.time_ns) if all(play.time_ns > 0 for play in plays) else plays
+
+
+def _play(path: Path) -> Play:
+    return _series(path, read_snapshots(path)) if is_snapshots(path) else _recording(path, read_recording(path))
+
+
+def _labelled(data: Path) -> list[tuple[Path, str | None]]:
+    """Find files of other programs; classes are folders where there are several, else names, as a search has them."""
+    if data.is_file():
+        return [(data, None)]
+    files = find_files([data])
+    options = ImportOptions(label_from="folder" if len({file.parent for file in files}) > 1 else "name")
+    labels = plan_labels([data], options)
+    return [(file, labels[file].label) for file in files]
+
+
+def _foreign(path: Path, label: str | None) -> Play:
+    return _recording(path, _read(path, label))
+
+
+def _read(path: Path, label: str | None) -> Recording:
+    return read_recording(path) if path.suffix == ".npz" else whole_recording(path, open_file(path), label=label)
+
+
+def _series(path: Path, series: SnapshotSeries) -> Play:
+    count, channels, n = series.samples.shape
+    return Play(
+        path,
+        path.stem,
+        series.label,
+        channels,
+        series.rate_hz,
+        series.unit,
+        series.time_ns,
+        series.shaft_rpm,
+        count * n / series.rate_hz,
+        float(series.time_s[-1]) + n / series.rate_hz,
+        snapshots=True,
+    )
+
+
+def _recording(path: Path, recording: Recording) -> Play:
+    return Play(
+        path,
+        path.stem,
+        recording.label,
+        int(recording.samples.shape[0]),
+        recording.rate_hz,
+        recording.unit,
+        recording.time_ns,
+        recording.shaft_rpm,
+        recording.seconds,
+        recording.seconds,
+    )

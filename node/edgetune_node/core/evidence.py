@@ -1,0 +1,188 @@
+"""What an asset keeps to be looked at later: signals around its faults, its trend; and the commands that ask for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgetune_node.contract import CaptureCommand, History
+from edgetune_node.core.parted import PartedReplies, row_parts, signal_detail, signal_parts
+from edgetune_node.core.resumption import JobNote
+from edgetune_node.errors import Refused
+from edgetune_node.events import (
+    Answer,
+    Durability,
+    EvidenceKept,
+    EvidenceRead,
+    KeepEvidence,
+    KeepTrend,
+    ReadEvidence,
+    ReadTrend,
+    TrendKept,
+    TrendRead,
+)
+from edgetune_node.monitor import TREND_FIGURES, CaptureRecorder
+
+if TYPE_CHECKING:
+    from edgetune_node.contract import Command
+    from edgetune_node.events import Effect, Origin, Publisher
+    from edgetune_node.monitor import Asset, Restored
+    from edgetune_signal import Chunk
+
+END_OF_TIME_S = 253_402_300_799.0
+"""The year 9999."""
+
+
+class AssetEvidence:
+    """Keeps and gives away the evidence of one asset.
+
+    Parameters
+    ----------
+    asset
+        What listens.
+    publisher
+        Stamps messages.
+    restored
+        What was said last before the node stopped.
+    """
+
+    def __init__(self, asset: Asset, publisher: Publisher, restored: Restored | None) -> None:
+        self._asset = asset
+        self._id = asset.settings.id
+        self._publisher = publisher
+        alarm = None if restored is None else restored.alarm
+        active = alarm is not None and alarm.active
+        self._captures = (
+            CaptureRecorder(asset.settings, alarm.event, alarm.severity)
+            if active and alarm is not None
+            else CaptureRecorder(asset.settings)
+        )
+        self._replies = PartedReplies(self._id, publisher)
+        self._wanted_samples: dict[str, bool] = {}
+        self._problem: str | None = None
+        self._trend_problem: str | None = None
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What could not be kept, for ``health``."""
+        skipped = self._captures.skipped
+        told = (
+            f"{skipped} signals of faults were not kept: there were too many one after the other" if skipped else None
+        )
+        return tuple(problem for problem in (self._problem, self._trend_problem, told) if problem)
+
+    # ---- samples and time --------------------------------------------------------------------------------------
+
+    def samples(self, chunk: Chunk, published: list[Effect], condition: str) -> list[Effect]:
+        """Count samples, and what was published of them; keep what is complete."""
+        self._captures.push(chunk)
+        self._captures.faults(published, lambda: self._asset.recent.chunks, self._publisher.clock.monotonic())
+        self._asset.trend.hear(published)
+        rows = self._asset.trend.take()
+        return [*self._complete(condition), *([KeepTrend(self._id, rows)] if rows else [])]
+
+    def tick(self) -> list[Effect]:
+        """Send the next parts of the answers that are under way."""
+        return self._replies.tick()
+
+    def stop(self, condition: str) -> list[Effect]:
+        """Keep what there is: the node ends."""
+        self._captures.end()
+        rows = self._asset.trend.take(all_of_them=True)
+        return [*self._complete(condition), *([KeepTrend(self._id, rows, ending=True)] if rows else [])]
+
+    # ---- commands ----------------------------------------------------------------------------------------------
+
+    def command(self, command: Command, origin: Origin) -> tuple[Answer, list[Effect]]:
+        """Begin the answer to ``cmd/capture`` or ``cmd/history``."""
+        try:
+            return self._command(command, origin)
+        except Refused as refused:
+            return Answer("rejected", str(refused)), []
+
+    def _command(self, command: Command, origin: Origin) -> tuple[Answer, list[Effect]]:
+        if isinstance(command, CaptureCommand):
+            self._replies.open(origin)
+            if command.event is not None:
+                read = ReadEvidence(self._id, command.id, command.event, command.number)
+                self._wanted_samples[command.id] = command.samples
+                return Answer("accepted", final=False), [read]
+            try:
+                self._captures.ask(command.id, command.before_s, command.after_s, self._asset.recent.chunks)
+            except Refused:
+                self._replies.withdraw(command.id)
+                raise
+            self._wanted_samples[command.id] = command.samples
+            return Answer("accepted", final=False), self._complete("")
+        if isinstance(command, History):
+            self._replies.open(origin)
+            since_s = 0.0 if command.from_ is None else command.from_.timestamp()
+            until_s = END_OF_TIME_S if command.to is None else command.to.timestamp()
+            figures = tuple(name for name in TREND_FIGURES if not command.figures or name in command.figures)
+            pending = self._asset.trend.pending
+            return Answer("accepted", final=False), [
+                ReadTrend(self._id, command.id, since_s, until_s, command.step, figures, pending)
+            ]
+        raise Refused(f"an asset does not know {origin.name}")
+
+    @staticmethod
+    def note(origin: Origin) -> bytes:
+        """Return what a restart must know of an answer that is under way."""
+        return JobNote(response_topic=origin.response_topic, correlation=origin.correlation).json_bytes()
+
+    # ---- what came of it ---------------------------------------------------------------------------------------
+
+    def handle(self, event: EvidenceKept | EvidenceRead | TrendKept | TrendRead) -> list[Effect]:
+        """Go on after something was written or read, or could not be."""
+        match event:
+            case TrendKept():
+                self._trend_problem = event.error and f"the trend cannot be kept: {event.error}"
+            case EvidenceKept():
+                return self._kept(event)
+            case EvidenceRead():
+                return self._read(event)
+            case TrendRead():
+                return self._history(event)
+        return []
+
+    def broke(self, job: str, reason: str) -> list[Effect]:
+        """End an answer that a defect of ours would else leave under way for ever."""
+        self._wanted_samples.pop(job, None)
+        return self._replies.fail(job, reason)
+
+    def _kept(self, event: EvidenceKept) -> list[Effect]:
+        job = event.wanted.job
+        if event.spectrum is None:
+            self._problem = f"a signal cannot be kept: {event.error}"
+            return self.broke(job, event.error or "")
+        self._problem = None
+        effects: list[Effect] = [self._publisher.publish(event.spectrum, self._id, Durability.TELEMETRY)]
+        if job in self._replies:
+            effects.append(ReadEvidence(self._id, job, event.wanted.event))
+        return effects
+
+    def _read(self, event: EvidenceRead) -> list[Effect]:
+        if event.signal is None:
+            return self.broke(event.job, event.error or "")
+        with_samples = self._wanted_samples.pop(event.job, True)
+        parts, count = signal_parts(event.signal) if with_samples else (iter(()), 0)
+        detail: dict[str, Any] = {**signal_detail(event.signal), "parts": count, "kept": event.count}
+        self._replies.send(event.job, parts, detail)
+        return []
+
+    def _history(self, event: TrendRead) -> list[Effect]:
+        if event.step is None:
+            return self.broke(event.job, event.error or "")
+        columns = ["time", *event.figures]
+        parts, count = row_parts(columns, event.rows)
+        detail = {"step": event.step, "columns": columns, "rows": len(event.rows), "parts": count}
+        self._replies.send(event.job, parts, detail)
+        return []
+
+    def _complete(self, condition: str) -> list[Effect]:
+        asset = self._asset
+        return [
+            KeepEvidence(
+                self._id, each.wanted, each.chunks, each.samples, asset.context.shaft_rpm, asset.subject, condition
+            )
+            for each in self._captures.take()
+        ]
