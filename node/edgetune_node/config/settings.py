@@ -31,6 +31,7 @@ from pydantic_settings import (
 
 from edgetune_nas.card import Budget
 from edgetune_node.config.alarm_votes import convert_votes, refuse_votes
+from edgetune_node.config.duty import DutySection
 from edgetune_node.config.host import read_host, where
 from edgetune_node.config.machine import MachineSection
 from edgetune_node.config.search import SearchSection
@@ -150,19 +151,6 @@ class WindowSection(_Section):
 
     length: int = Field(512, ge=4, le=65_536)
     hop: int = Field(512, ge=1, le=1_000_000)
-
-
-class DutySection(_Section):
-    """``[asset.source] duty``: a sensor that measures for ``on_s`` every ``every_s`` seconds, as one with a battery."""
-
-    on_s: float = Field(gt=0, le=86_400)
-    every_s: float = Field(gt=0, le=7 * 86_400)
-
-    @model_validator(mode="after")
-    def _pauses(self) -> DutySection:
-        if self.on_s >= self.every_s:
-            raise ValueError(f"on_s must be less than every_s, not {self.on_s:g} of {self.every_s:g}")
-        return self
 
 
 class SourceSection(BaseModel):

@@ -172,6 +172,7 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
         (SMALL + SMALL[SMALL.index("[[") :], "asset"),
         (SMALL + '[asset.alarm]\nseverity = {inner = "bad"}\n', "asset.0.alarm.severity.inner"),
         (SMALL + "[asset.alarm]\nvotes = 2\nclear_votes = 3\n", "asset.0.alarm"),
+        (SMALL + "[asset.source]\nduty = { on_s = 10, every_s = 10 }\n", "asset.0.source.duty"),
         (SMALL + "[asset.window]\nlength = 0\n", "asset.0.window.length"),
         (SMALL + "[asset.budget]\nram_bytes = 0\n", "asset.0.budget.ram_bytes"),
         (SMALL + "[mqtt.tls]\nkey_file = 'k'\n", "mqtt.tls"),
