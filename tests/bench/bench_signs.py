@@ -67,8 +67,9 @@ REST = "rest"
 LEARNED = 3
 REACTION_S, LATE_S = 0.1, 0.2
 """A sign counts for a gesture from so long before its cue to so long after its end."""
-VOTES, CONFIDENCE = 5, 0.9
-"""LibEMG's examples: majority of five decisions, decisions under 90 % rejected."""
+VOTES, CONFIDENCE = 15, 0.9
+"""Majority of so many decisions, decisions under 90 % rejected. With five, as in LibEMG's examples, the passage into a
+gesture is told as another sign most of the time."""
 FEATURES = {"HTD": htd, "LS4": ls4}
 TOPICS, ASSET = Topics("bench", "node-1"), "arm"
 
