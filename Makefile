@@ -10,7 +10,7 @@ QUICK := -m "not slow and not containers"
 export OMP_NUM_THREADS ?= 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo install test test-slow coverage chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-tried exam exam-quick docs screenshots examples release format clean help
+.PHONY: demo install test test-slow coverage chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-tried bench-health exam exam-quick docs screenshots examples release format clean help
 
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -77,6 +77,9 @@ bench-people: $(VENV)/.installed  ## Whose model knows whose gestures, ten minut
 
 bench-tried: $(VENV)/.installed  ## What a library, the deployed model and trained filter banks bring, six minutes: BENCH=library
 	@$(BIN)/python tests/bench/bench_tried.py $(BENCH)
+
+bench-health: $(VENV)/.installed  ## Machines of which only health is known: false alarms, faults found, lead, 20 s: BENCH='--out FILE'
+	@$(BIN)/python tests/bench/bench_health.py $(BENCH)
 
 exam: $(VENV)/.exam-installed  ## The search on foreign machines and people, beside plain methods, twenty minutes: EXAM='--only mfpt'
 	$(BIN)/python tests/bench/exam.py --out build/exam $(EXAM)

@@ -33,6 +33,7 @@ port = {port}
 [[asset]]
 id = "bearing1"
 rate_hz = 12000
+alarm = {{ raise_after_s = 1.0, clear_after_s = 2.0 }}
 [asset.source]
 type = "simulated"
 select_file = 'bearing1.txt'
@@ -167,6 +168,8 @@ def scenario(plant: Plant) -> None:
     plant.wait("fault", lambda said: said["active"] and said["evidence"]["physics"] == "agrees", since)
     plant.ask("acknowledge", by="anna", comment="bearing ordered")
     plant.ask("shelve", **{"class": "inner"}, seconds=60.0, by="anna")
+    plant.play("bearing1", "normal")
+    plant.wait("fault", lambda said: not said["active"], len(plant.heard))
     since = len(plant.heard)
     plant.play("bearing1", "ball_severe")
     novel = plant.wait("fault", lambda said: said["active"] and said["class"] == "novel", since)

@@ -10,6 +10,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeInt
 FORMAT: Literal[2] = 2
 """What is written; format 1 is read for ever."""
 MAX_SELF_TEST_WINDOWS: Final = 64
+FALSE_ALARMS_PER_MONTH: Final = 0.1
+"""False alarms a month that are wanted of a health model, unless somebody says otherwise: about one a year."""
 Task = Literal["fault", "sign"]
 Precision = Literal["float", "int8"]
 Kind = Literal["classes", "health"]
@@ -57,19 +59,31 @@ class Measured(_Model):
 class Metrics(_Model):
     """How well the network does on windows that no choice was made on.
 
+    A health model knows no classes: it has ``false_alarms`` in the place of every accuracy, which are null.
+
     ``accuracy_low`` and ``accuracy_high`` bound a 95 % interval (`edgetune_nas.bundle.scores.interval`). ``recordings``
     is the number of recordings it rests on, None where that is not known. ``confusion`` has true classes in rows.
+
+    ``false_alarms`` is the share of healthy windows over the limit that were judged by a model which had not learned
+    them, with the same kind of interval. ``healthy_seconds`` is the healthy time heard, and ``supported_per_month``
+    what it supports: with 95 % confidence there are no more false alarms in a month (3 over the time where it has
+    none).
     """
 
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
-    macro_f1: float
-    calibration_error: float
+    accuracy: float | None
+    accuracy_low: float | None
+    accuracy_high: float | None
+    macro_f1: float | None
+    calibration_error: float | None
     windows: int
     confusion: list[list[int]]
     accuracy_by_condition: dict[str, float] = {}
     recordings: PositiveInt | None = None
+    false_alarms: float | None = Field(default=None, ge=0, le=1)
+    false_alarms_low: float | None = Field(default=None, ge=0, le=1)
+    false_alarms_high: float | None = Field(default=None, ge=0, le=1)
+    healthy_seconds: float | None = Field(default=None, gt=0)
+    supported_per_month: float | None = Field(default=None, gt=0)
 
 
 class Budget(_Model):
@@ -92,7 +106,7 @@ class SearchSummary(_Model):
     cpu_seconds: float
     peak_rss_bytes: int
     stopped_by: Literal["converged", "time", "cancelled", "candidates"]
-    validation_accuracy: float
+    validation_accuracy: float | None
 
 
 class Learned(_Model):
@@ -199,6 +213,8 @@ class ModelCard(_Model):
             raise ValueError("classes names one twice")
         if self.kind == "classes" and len(self.classes) < 2:  # noqa: PLR2004 - one alone is told from nothing
             raise ValueError("classes has one alone; of kind 'classes' a model tells two or more apart")
+        if self.kind == "classes" and self.metrics.accuracy is None:
+            raise ValueError("metrics.accuracy is null; a model of kind 'classes' has one")
         for name, rows in (("rows", self.rows), ("measured_rows", self.measured_rows)):
             if rows is not None and set(rows) != set(range(len(self.classes))):
                 raise ValueError(f"{name} is {rows}; it must name each of the {len(self.classes)} classes")

@@ -8,6 +8,7 @@ from .files import (
     read_verified as read_verified,
     write_folder as write_folder,
 )
+from .health import health_metrics as health_metrics, write_health_bundle as write_health_bundle
 from .html import (
     ACCENT as ACCENT,
     INK as INK,
@@ -32,6 +33,7 @@ from .tested import (
     TESTED_ON as TESTED_ON,
     accuracy_text as accuracy_text,
     card_accuracy as card_accuracy,
+    false_alarms_text as false_alarms_text,
     kind_of_test as kind_of_test,
     recordings_of as recordings_of,
     sentence as sentence,

@@ -44,11 +44,12 @@ class Evaluation:
 
     ``unknown`` has the windows of each class that a node would call unknown, ``unknown_rate`` is their share of all.
     ``seen_windows`` counts those that the bundle has learned, None where it does not know them; ``accuracy_unseen`` is
-    the accuracy on the others, None where there is none or that is not known.
+    the accuracy on the others, None where there is none or that is not known. A health model names no faults, so its
+    accuracies are None, and what counts is ``alarmed``; a window is right where healthy is called so and no other.
     """
 
-    accuracy: float
-    macro_f1: float
+    accuracy: float | None
+    macro_f1: float | None
     windows: int
     unknown_rate: float
     unknown: list[int]
@@ -106,14 +107,18 @@ def evaluate(
     check_indices("label", label, len(x), len(classes))
     names = [*bundle.card.classes, *(name for name in dict.fromkeys(classes) if name not in bundle.card.classes)]
     truth = np.array([names.index(name) for name in classes])[label]
-    guess = bundle.classifier.probabilities(x).argmax(axis=1)
+    health = bundle.card.kind == "health"
+    guess = np.zeros(len(x), np.int64) if health else bundle.classifier.probabilities(x).argmax(axis=1)
     matrix = confusion(truth, guess, len(names))
     unknown = np.zeros(len(x), bool)
     if bundle.novelty is not None:
         unknown = bundle.novelty.unknown(x, guess)
     known = seen(bundle, x)
     alarming = None
-    if healthy in bundle.card.classes:
+    right = guess == truth
+    if health:
+        alarming, right = unknown, unknown == (truth != 0)
+    elif healthy in bundle.card.classes:
         alarming = unknown | (guess != bundle.card.classes.index(healthy))
 
     def figures(name: str, chosen: NDArray[np.bool_]) -> Figures:
@@ -122,16 +127,16 @@ def evaluate(
             name=name,
             label=" ".join(labels),
             windows=int(chosen.sum()),
-            right=int((guess == truth)[chosen].sum()),
+            right=int(right[chosen].sum()),
             unknown=int(unknown[chosen].sum()),
             alarmed=None if alarming is None else int(alarming[chosen].sum()),
         )
 
     numbers = [] if recording is None else dict.fromkeys(recording.tolist())
-    p50, p99 = latency_us(bundle.classifier, x[:MAX_CALIBRATION_WINDOWS])
+    p50, p99 = latency_us(bundle.network, x[:MAX_CALIBRATION_WINDOWS])
     return Evaluation(
-        accuracy=float((guess == truth).mean()),
-        macro_f1=macro_f1(matrix),
+        accuracy=None if health else float(right.mean()),
+        macro_f1=None if health else macro_f1(matrix),
         windows=len(x),
         unknown_rate=float(unknown.mean()),
         unknown=np.bincount(truth[unknown], minlength=len(names)).tolist(),
@@ -146,5 +151,5 @@ def evaluate(
             for number in numbers
         ],
         seen_windows=None if known is None else int(known.sum()),
-        accuracy_unseen=None if known is None or known.all() else float((guess == truth)[~known].mean()),
+        accuracy_unseen=None if health or known is None or known.all() else float(right[~known].mean()),
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from edgetune_nas.bundle.files import read_verified
 from edgetune_nas.card import MAX_SELF_TEST_WINDOWS
 from edgetune_nas.errors import BundleError
+from edgetune_nas.onnx_io import DISTANCE, OUTPUT
 from edgetune_signal.errors import RecordingError
 from edgetune_signal.recordings import open_npz
 
@@ -77,15 +78,18 @@ def pick_self_test(x: NDArray[np.float32]) -> NDArray[np.float32]:
     return picked
 
 
-def pack_self_test(x: NDArray[np.float32], probabilities: NDArray[np.float32]) -> bytes:
-    """Return the contents of ``selftest.npz``: windows, and what the float network says of them."""
+def pack_self_test(x: NDArray[np.float32], said: NDArray[np.floating], output: str = OUTPUT) -> bytes:
+    """Return the contents of ``selftest.npz``: windows, and what the float network says of them ``(windows, rows)``."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, x=x, probabilities=probabilities)
+    arrays: dict[str, Any] = {"x": x, output: said}
+    np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()
 
 
 def self_test(bundle: Bundle) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """Return self-test windows and the probabilities that the float network gave; None where a bundle keeps none.
+    """Return self-test windows and what the float network gave; None where a bundle keeps none.
+
+    That are probabilities ``(windows, classes)``, or a health model's distances ``(windows, 1)``.
 
     Raises
     ------
@@ -97,15 +101,15 @@ def self_test(bundle: Bundle) -> tuple[NDArray[np.float32], NDArray[np.float32]]
         return None
     if SELF_TEST not in card.sha256:
         raise BundleError(f"{bundle.path.name} has no {SELF_TEST}, which its card speaks of; restore the bundle")
-    count = card.self_test_windows
+    count, output = card.self_test_windows, DISTANCE if card.kind == "health" else OUTPUT
     wanted = ((count, card.input.channels, card.input.length), (count, len(card.classes)))
     limit = MAX_SELF_TEST_WINDOWS * 4 * max(card.input.channels * card.input.length, len(card.classes))
     try:
         with open_npz(path, read_verified(bundle.path, {SELF_TEST: card.sha256[SELF_TEST]}, {})[SELF_TEST]) as npz:
-            npz.require("x", "probabilities")
-            x, probabilities = (npz.array(name, max_bytes=limit) for name in ("x", "probabilities"))
+            npz.require("x", output)
+            x, said = (npz.array(name, max_bytes=limit) for name in ("x", output))
     except RecordingError as error:
         raise BundleError(f"{path} holds no self-test ({error}); restore the bundle") from error
-    if (x.shape, probabilities.shape) != wanted or not np.isfinite(x).all():
+    if (x.shape, said.shape) != wanted or not np.isfinite(x).all():
         raise BundleError(f"{path} holds {x.shape} windows where the card says {wanted[0]}; restore the bundle")
-    return x.astype(np.float32), probabilities.astype(np.float32)
+    return x.astype(np.float32), said.astype(np.float32)

@@ -19,7 +19,7 @@ from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.bundle.write import choose_precision, versions
 from edgetune_nas.card import FORMAT, Cost, Metrics, ModelCard, Precision
 from edgetune_nas.errors import BundleError
-from edgetune_nas.novelty import NOVELTY
+from edgetune_nas.novelty import NOVELTY, Novelty
 from edgetune_nas.onnx_io import Classifier, check_network, measure, open_session
 from edgetune_signal.errors import RecordingError
 from edgetune_signal.recordings import open_npz
@@ -201,7 +201,7 @@ def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> Mod
     measured = {precision: measure(data, noise.astype(np.float32)) for precision, data in files.items()}
     deployed, because = choose_precision(point.agreement, point.validation_windows, measured)
     content = {MODEL_FILES[precision]: data for precision, data in files.items()}
-    if whole.novelty is not None:
+    if isinstance(whole.novelty, Novelty):
         content[NOVELTY] = whole.novelty.to_bytes()
     if LEARNED in base.sha256:
         content |= read_verified(bundle, {LEARNED: base.sha256[LEARNED]}, {})

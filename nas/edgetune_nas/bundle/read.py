@@ -10,18 +10,21 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from edgetune_nas.bundle.files import CARD, MEASURED, MODEL_FILES, read_file, read_verified
-from edgetune_nas.card import FORMAT, ModelCard, Precision
+from edgetune_nas.card import FORMAT, Kind, ModelCard, Precision
 from edgetune_nas.errors import BundleError
 from edgetune_nas.novelty import NOVELTY, Novelty
-from edgetune_nas.onnx_io import Classifier, check_network, open_session
+from edgetune_nas.onnx_io import Classifier, HealthDistance, check_network, open_session
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from onnxruntime import InferenceSession
 
 
 MAX_CARD_BYTES: Final = 4 * 2**20
 MAX_CLASS_NAME: Final = 200
 FIRST_YEAR, LAST_YEAR = 1970, 2200
+_OUTPUTS: Final[dict[Kind, str]] = {"classes": "probabilities", "health": "distances"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,18 +38,26 @@ class Bundle:
     path
         Its folder.
     precision
-        Precision that ``classifier`` runs.
-    classifier
-        Class probabilities of raw windows, in the order of ``card.classes``.
+        Precision that ``network`` runs.
+    network
+        What runs: class probabilities, or a health model's distance.
     novelty
-        Tells windows that are unlike everything known; None where the bundle has nothing to tell them by.
+        Tells windows that are unlike everything known; None where the bundle has nothing to tell them by. Of a health
+        model it is the network.
     """
 
     card: ModelCard
     path: Path
     precision: Precision
-    classifier: Classifier
-    novelty: Novelty | None = None
+    network: Classifier | HealthDistance
+    novelty: Novelty | HealthDistance | None = None
+
+    @property
+    def classifier(self) -> Classifier:
+        """Class probabilities of raw windows, in the order of ``card.classes``; `BundleError` of a health model."""
+        if isinstance(self.network, HealthDistance):
+            raise BundleError(f"{self.path.name} is a health model: it gives a distance from health, and no classes")
+        return self.network
 
     def check_fits(self, *, channels: int, length: int, rate_hz: float, unit: str) -> None:
         """Raise `BundleError` naming every way in which windows so shaped do not fit the model."""
@@ -96,6 +107,10 @@ def load_bundle(folder: Path, precision: Precision | Literal["deployed"] = "depl
         does not write, or is not the card's (`edgetune_nas.onnx_io.validate`).
     """
     card = read_card(folder)
+    if card.kind == "health" and (card.outputs, card.distance, card.distance_limit is None) != (1, "graph", False):
+        raise BundleError(
+            f"{folder / CARD} is no card of a health model: it needs one class and a limit of the distance"
+        )
     chosen = card.deployed if precision == "deployed" else precision
     sizes = {MODEL_FILES[each]: measured.onnx_bytes for each, measured in card.measured.items()}
     files = read_verified(folder, card.sha256, sizes)
@@ -105,16 +120,28 @@ def load_bundle(folder: Path, precision: Precision | Literal["deployed"] = "depl
     if model is None:
         raise BundleError(f"{folder.name} has no {chosen} network; it has {', '.join(files) or 'none'}")
     try:
-        classifier = Classifier(open_session(model), card.rows)
-        tried = classifier.probabilities(np.zeros((1, card.input.channels, card.input.length), np.float32))
+        session = open_session(model)
+        network = _network(session, card)
+        silence = np.zeros((1, card.input.channels, card.input.length), np.float32)
+        tried = network.probabilities(silence) if isinstance(network, Classifier) else network.distances(silence)
     except Exception as error:  # onnxruntime's errors have no base of their own
         raise BundleError(f"onnxruntime cannot run {folder / MODEL_FILES[chosen]}: {error}") from error
     if not np.isfinite(tried).all():
-        raise BundleError(f"{folder / MODEL_FILES[chosen]} gives probabilities that are not finite; restore the bundle")
+        raise BundleError(
+            f"{folder / MODEL_FILES[chosen]} gives {_OUTPUTS[card.kind]} that are not finite; restore the bundle"
+        )
+    if isinstance(network, HealthDistance):
+        return Bundle(card, folder, chosen, network, network)
     distance = files.get(NOVELTY)
     shape = (card.input.channels, card.input.length, len(card.classes))
     novelty = None if distance is None else Novelty.from_bytes(distance, *shape)
-    return Bundle(card, folder, chosen, classifier, novelty)
+    return Bundle(card, folder, chosen, network, novelty)
+
+
+def _network(session: InferenceSession, card: ModelCard) -> Classifier | HealthDistance:
+    if card.kind == "classes":
+        return Classifier(session, card.rows)
+    return HealthDistance(session, card.distance_limit or 0.0)
 
 
 def measured_classifier(bundle: Bundle) -> Classifier:

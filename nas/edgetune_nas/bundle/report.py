@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from edgetune_nas.bundle.html import ACCENT, INK, QUIET, figure_of, image, page, table
-from edgetune_nas.bundle.tested import TESTED_ON, card_accuracy
+from edgetune_nas.bundle.tested import TESTED_ON, card_accuracy, false_alarms_text
 from edgetune_nas.card import FrontPoint, ModelCard
 from edgetune_nas.errors import BundleError
 
@@ -23,6 +23,24 @@ if TYPE_CHECKING:
 MAX_ANNOTATED_CLASSES = 30
 ALL, LEAST_SPAN = 100.0, 2.0
 """Per cent: the end of an axis of accuracies, and the least that it shows."""
+CLASS_FIGURES = (
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "macro_f1",
+    "calibration_error",
+    "windows",
+    "recordings",
+)
+HEALTH_FIGURES = (
+    "false_alarms",
+    "false_alarms_low",
+    "false_alarms_high",
+    "healthy_seconds",
+    "supported_per_month",
+    "windows",
+    "recordings",
+)
 FRONT_CAPTION = (
     "Validation accuracy against arena. On the line: candidates that no other beats in both. Faint: candidates that "
     "the search kept because it compares the calibrated certainty on validation windows, a finer measure than accuracy."
@@ -101,9 +119,12 @@ def _cancelled(card: ModelCard) -> bool:
 
 
 def _pictures(card: ModelCard, front: Sequence[FrontPoint], curve: Sequence[float]) -> list[tuple[str, str]]:
-    """Captions and pictures."""
+    """Captions and pictures; none of a health model, which has neither front nor classes to confuse."""
+    winner = card.search.validation_accuracy
+    if winner is None:
+        return []
     pictures = [
-        (FRONT_CAPTION, _front_picture(card, front)),
+        (FRONT_CAPTION, _front_picture(card, front, winner)),
         ("Confusion on the test windows, true classes in rows", _confusion_picture(card.metrics, card.classes)),
     ]
     if len(curve) > 1:
@@ -112,6 +133,11 @@ def _pictures(card: ModelCard, front: Sequence[FrontPoint], curve: Sequence[floa
 
 
 def _summary(card: ModelCard) -> str:
+    if card.kind == "health":
+        return (
+            f"Health model of {card.classes[0]}: {false_alarms_text(card)}. "
+            f"{card.cost.arena_bytes} bytes of memory as int8, made {card.created:%Y-%m-%d %H:%M} UTC."
+        )
     return (
         f"Accuracy {card_accuracy(card)}, "
         f"{card.cost.arena_bytes} bytes of memory as int8 ({card.cost.streamed_bytes} when streamed), "
@@ -144,7 +170,7 @@ def _taken(name: str, measured: Measured) -> Any:
 def _metrics(card: ModelCard) -> str:
     columns = {"this model": card.metrics, **({} if card.replaced is None else {"replaced model": card.replaced})}
     rows: list[list[Any]] = [["", *columns]]
-    figures = ("accuracy", "accuracy_low", "accuracy_high", "macro_f1", "calibration_error", "windows", "recordings")
+    figures = CLASS_FIGURES if card.kind == "classes" else HEALTH_FIGURES
     rows += [[name.replace("_", " "), *(_known(getattr(each, name)) for each in columns.values())] for name in figures]
     for condition in card.metrics.accuracy_by_condition:
         values = [each.accuracy_by_condition.get(condition, "") for each in columns.values()]
@@ -165,7 +191,7 @@ def unbeaten(front: Sequence[FrontPoint]) -> list[FrontPoint]:
     return line
 
 
-def _front_picture(card: ModelCard, front: Sequence[FrontPoint]) -> str:
+def _front_picture(card: ModelCard, front: Sequence[FrontPoint], winner: float) -> str:
     figure, [axes] = figure_of(6.5, 3.4)
     memory = [point.arena_bytes for point in front]
     line = unbeaten(front)
@@ -190,7 +216,6 @@ def _front_picture(card: ModelCard, front: Sequence[FrontPoint]) -> str:
                     color=INK,
                     alpha=opacity,
                 )
-    winner = card.search.validation_accuracy
     axes.scatter(
         [card.cost.arena_bytes],
         [100 * winner],

@@ -41,6 +41,8 @@ def kind_of_test(learned: Dataset, test: Dataset) -> TestedOn:
 
 def accuracy_text(metrics: Metrics, tested_on: TestedOn | None, digits: int = 2) -> str:
     """Write an accuracy with its interval, what the interval rests on, and how it was tested."""
+    if metrics.accuracy is None:
+        return "none of a health model"
     rests = "" if metrics.recordings is None else f" of {metrics.recordings} recording{'s' * (metrics.recordings > 1)}"
     return sentence(
         metrics.accuracy,
@@ -52,9 +54,31 @@ def accuracy_text(metrics: Metrics, tested_on: TestedOn | None, digits: int = 2)
 
 
 def card_accuracy(card: ModelCard, digits: int = 2) -> str:
-    """Write the accuracy that a card promises."""
+    """Write the accuracy that a card promises, or what a health model promises in its place."""
+    if card.kind == "health":
+        return f"none: a health model, {false_alarms_text(card)}"
     before = " (measured before it learned the test windows too)" if card.measured_before_refit else ""
     return accuracy_text(card.metrics, card.tested_on, digits) + before
+
+
+def false_alarms_text(card: ModelCard) -> str:
+    """Write how often a health model calls health unlike itself, and what the health heard supports."""
+    metrics = card.metrics
+    share = accuracy_text(metrics.model_copy(update=_as_share(metrics)), card.tested_on, 1)
+    heard, supported = metrics.healthy_seconds or 0.0, metrics.supported_per_month or 0.0
+    return (
+        f"over its limit at {share}; {heard:.0f} s of health rule out more than {supported:,.0f} false alarms a month "
+        "and no fewer"
+    )
+
+
+def _as_share(metrics: Metrics) -> dict[str, float | None]:
+    """Return the false alarms in the place of the accuracy; both are shares of windows with an interval."""
+    return {
+        "accuracy": metrics.false_alarms,
+        "accuracy_low": metrics.false_alarms_low,
+        "accuracy_high": metrics.false_alarms_high,
+    }
 
 
 def sentence(

@@ -185,6 +185,13 @@ def write_bundle(
         library=library,
         self_test_windows=len(tried),
     )
+    return finish(folder, card, files, report)
+
+
+def finish(
+    folder: Path, card: ModelCard, files: dict[str, bytes], report: Callable[[ModelCard], str] | str
+) -> ModelCard:
+    """Name the card, add report and card to the ``files`` of a bundle, and write them; return the card as written."""
     card = named(card, folder)
     files[REPORT] = (report if isinstance(report, str) else report(card)).encode()
     card = card.model_copy(update={"sha256": {name: digest(data) for name, data in files.items()}})

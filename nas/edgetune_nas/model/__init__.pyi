@@ -30,6 +30,7 @@ from .layers import (
     LpPool as LpPool,
     MaxPool as MaxPool,
     Network as Network,
+    Norm as Norm,
     Shape as Shape,
     Softmax as Softmax,
     describe as describe,

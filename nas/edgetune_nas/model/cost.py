@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from edgetune_nas.card import Cost, Precision
 from edgetune_nas.model.arena import ARENA_RULE, arena_bytes, lifetimes, streamed_lifetimes
-from edgetune_nas.model.layers import ClassMax, Conv, Dense, Gram, LpPool, output_shape
+from edgetune_nas.model.layers import ClassMax, Conv, Dense, Gram, LpPool, Norm, output_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ def plan(input_shape: Shape, layers: Sequence[Layer], *, precision_deployed: Pre
     input_shape
         ``(channels, length)`` of a raw window.
     layers
-        From the raw window to class probabilities.
+        From the raw window to class probabilities, or to a distance.
     precision_deployed
         Precision whose element size ``arena_bytes_deployed`` uses. Nothing else depends on it.
 
@@ -89,4 +89,6 @@ def _count(input_shape: Shape, layers: Sequence[Layer]) -> tuple[int, int, int, 
             macs += channels * (layer.kernel or length) * shape[1]
         elif isinstance(layer, Gram):
             macs += channels * (channels + 1) * length
+        elif isinstance(layer, Norm):
+            macs += channels
     return weights, biases, scales, macs

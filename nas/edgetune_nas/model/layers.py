@@ -112,12 +112,17 @@ class ClassMax:
 
 @dataclass(frozen=True, slots=True)
 class Softmax:
-    """Class probabilities; the last layer of every network, applied to logits divided by ``temperature``."""
+    """Class probabilities; the last layer of a network of classes, applied to logits divided by ``temperature``."""
 
     temperature: float = 1.0
 
 
-Layer: TypeAlias = Conv | LpPool | Log | Gram | MaxPool | GlobalPool | Flatten | Dense | ClassMax | Softmax
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """Euclidean length of a vector; the last layer of a health model, whose output is a distance and no class."""
+
+
+Layer: TypeAlias = Conv | LpPool | Log | Gram | MaxPool | GlobalPool | Flatten | Dense | ClassMax | Softmax | Norm
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +134,7 @@ class Network:
     input_shape
         ``(channels, length)`` of a raw window.
     layers
-        From the raw window to class probabilities.
+        From the raw window to class probabilities, or to a distance.
     weights
         One mapping a layer, batch norm folded, ``float32``; empty for layers without weights.
     """
@@ -155,10 +160,10 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
             return channels * (2 if layer.kind == "both" else 1), 1
         case Flatten():
             return channels * length, 1
-        case Dense():
+        case Dense() | Norm():
             if length != 1:
                 raise ValueError(f"{layer} needs a vector, not {channels} x {length}; flatten or pool first")
-            return layer.outputs, 1
+            return layer.outputs if isinstance(layer, Dense) else 1, 1
         case ClassMax():
             if shape != (sum(layer.kinds), 1) or min(layer.kinds) < 1:
                 raise ValueError(f"{layer} needs a vector of a value a kind, not {channels} x {length}")
@@ -202,6 +207,8 @@ def describe(layer: Layer) -> str:
             return f"max of each class ({' + '.join(map(str, layer.kinds))} kinds)"
         case Softmax():
             return "softmax"
+        case Norm():
+            return "distance"
 
 
 def _kind_of(layer: Conv) -> str:

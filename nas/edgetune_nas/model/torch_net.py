@@ -23,6 +23,7 @@ from edgetune_nas.model.layers import (
     LpPool,
     MaxPool,
     Network,
+    Norm,
     Shape,
     Softmax,
     output_shape,
@@ -202,6 +203,11 @@ class _Flatten(nn.Module):
         return x.transpose(1, 2).flatten(1).unsqueeze(1)  # channel by channel, as ONNX flattens
 
 
+class _Norm(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.square().sum(dim=2, keepdim=True).sqrt()
+
+
 def _module(layer: Layer, shape: Shape) -> nn.Module:
     channels, length = shape
     match layer:
@@ -225,6 +231,8 @@ def _module(layer: Layer, shape: Shape) -> nn.Module:
             return _ClassMax(layer)
         case Softmax():
             return nn.Identity()
+        case Norm():
+            return _Norm()
 
 
 def _array(tensor: Tensor) -> NDArray[np.float32]:

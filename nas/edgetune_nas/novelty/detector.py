@@ -37,16 +37,16 @@ LEAST_LIMIT: Final = 1e-9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classes:
-    """Centres of the known classes, each with its spread.
+    """Centres of the known classes, each with its spread; one for each kind of a class.
 
     Attributes
     ----------
     labels
-        Index of each class among the model's, ``int64 (classes,)``, rising.
+        Index of each centre's class among the model's, ``int64 (centres,)``, in order.
     centres
-        Mean features of each class, ``float32 (classes, features)``.
+        Mean features, ``float32 (centres, features)``.
     whitenings
-        ``float32 (classes, features, features)``; makes the spread of a class one in every direction.
+        ``float32 (centres, features, features)``; makes the spread around a centre one in every direction.
     """
 
     labels: NDArray[np.int64]
@@ -77,14 +77,10 @@ class Classes:
         """Compute the Mahalanobis distance ``(windows,)`` to the class that each is said to be, or to the nearest."""
         if said is None:
             return self._nearest(found)
-        places = np.minimum(np.searchsorted(self.labels, said), len(self.labels) - 1)
-        trained = self.labels[places] == said
         result = np.empty(len(found))
-        for place in set(places[trained].tolist()):
-            mine = trained & (places == place)
-            result[mine] = self._apart(found[mine], place)
-        if not trained.all():
-            result[~trained] = self._nearest(found[~trained])
+        for label in set(said.tolist()):
+            mine = said == label
+            result[mine] = self._nearest(found[mine], np.flatnonzero(self.labels == label))
         return result
 
     def apart_from(self, centre: NDArray[np.float64], found: NDArray[np.float64], place: int) -> NDArray[np.float64]:
@@ -92,8 +88,10 @@ class Classes:
         distance: NDArray[np.float64] = np.linalg.norm((found - centre) @ self.whitenings[place], axis=1)
         return distance
 
-    def _nearest(self, found: NDArray[np.float64]) -> NDArray[np.float64]:
-        apart = np.array([self._apart(found, place) for place in range(len(self.labels))])
+    def _nearest(self, found: NDArray[np.float64], places: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
+        """Distance to the nearest of the centres at ``places``, of all where there is none."""
+        every = range(len(self.labels)) if places is None or not len(places) else places.tolist()
+        apart = np.array([self._apart(found, place) for place in every])
         nearest: NDArray[np.float64] = apart.min(axis=0)
         return nearest
 
@@ -166,7 +164,11 @@ class Novelty:
                 limit = file.number("limit")
         except RecordingError as error:
             raise BundleError(f"{error}; restore the bundle or search again") from error
-        fits = describe.fits(length) and rising(lie.labels, classes - 1) and LEAST_LIMIT < limit < float("inf")
+        fits = (
+            describe.fits(length)
+            and rising(lie.labels, classes - 1, strictly=False)
+            and LEAST_LIMIT < limit < float("inf")
+        )
         size = describe.size(channels) if fits else -1
         fits = (
             fits
@@ -185,6 +187,7 @@ def fit_novelty(
     x: NDArray[np.float32],
     label: NDArray[np.integer],
     validation: NDArray[np.float32],
+    kind: NDArray[np.integer] | None = None,
     origin: NDArray[np.integer] | None = None,
 ) -> Novelty:
     """Fit the novelty detector of vibration.
@@ -195,6 +198,9 @@ def fit_novelty(
         Training windows ``(windows, channels, length)`` and their classes ``(windows,)``.
     validation
         Other windows of the same classes, at least one, which set the limit.
+    kind
+        Kinds of the training windows ``(windows,)``, in the order of their classes. A class that is several clouds, as
+        of severities, has a centre for each: one for all would lie between them, and be wide. None for one a class.
     origin
         ``(windows,)``: 0 for windows of the condition that counts, other numbers for a library's conditions. None
         without a library.
@@ -207,7 +213,11 @@ def fit_novelty(
     """
     describe = Spectra.fit(x)
     known = describe.of(x)
-    classes = Classes.fit(known if origin is None else moved_to_new(known, label, origin), label)
+    cloud = label if kind is None else kind
+    classes = Classes.fit(known if origin is None else moved_to_new(known, cloud, origin), cloud)
+    if kind is not None:
+        _, first = np.unique(kind, return_index=True)
+        classes = replace(classes, labels=label[first].astype(np.int64))
     within = classes.distances(describe.of(validation))
     return Novelty(describe, classes, MARGIN * float(np.quantile(within, QUANTILE)))
 

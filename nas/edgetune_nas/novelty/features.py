@@ -148,9 +148,9 @@ def _powers(wide: NDArray[np.float64], edges: NDArray[np.int64]) -> NDArray[np.f
 _hann = lru_cache(maxsize=8)(hann)
 
 
-def rising(values: NDArray[np.generic], last: int) -> bool:
-    """Return whether an array is a list of rising indices from 0 to ``last``."""
+def rising(values: NDArray[np.generic], last: int, *, strictly: bool = True) -> bool:
+    """Return whether an array is a list of rising indices from 0 to ``last``; some may be equal unless ``strictly``."""
     if values.ndim != 1 or not values.size or values.dtype != np.int64:
         return False
     whole = values.astype(np.int64)
-    return bool(whole[0] >= 0 and whole[-1] <= last and (np.diff(whole) > 0).all())
+    return bool(whole[0] >= 0 and whole[-1] <= last and (np.diff(whole) >= int(strictly)).all())

@@ -1,7 +1,10 @@
-from .int8_head import head_for_int8 as head_for_int8
+from .int8_head import dense_input as dense_input, head_for_int8 as head_for_int8
 from .quantisation import Adapt as Adapt, quantise as quantise
 from .runtime import (
+    DISTANCE as DISTANCE,
+    OUTPUT as OUTPUT,
     Classifier as Classifier,
+    HealthDistance as HealthDistance,
     latency_us as latency_us,
     measure as measure,
     open_session as open_session,

@@ -61,12 +61,7 @@ def head_for_int8(network: Network, learned: Dataset, kind: Labels | None = None
     known, row = learned.select(picked), rows[picked]
 
     def adapt(quantised: onnx.ModelProto) -> onnx.ModelProto:
-        dense = next(node for node in quantised.graph.node if node.op_type == "Gemm")
-        opened = onnx.ModelProto()
-        opened.CopyFrom(quantised)
-        opened.graph.output.append(onnx.helper.make_tensor_value_info(dense.input[0], onnx.TensorProto.FLOAT, None))
-        session = open_session(opened.SerializeToString())
-        features = np.concatenate([session.run(dense.input[:1], {INPUT: batch})[0] for batch in batches(known.x)])
+        features = dense_input(quantised, known.x)
         weight, bias = discriminant(
             features,
             row,
@@ -81,6 +76,16 @@ def head_for_int8(network: Network, learned: Dataset, kind: Labels | None = None
         return write_onnx(replace(network, weights=tuple(weights)))
 
     return adapt
+
+
+def dense_input(quantised: onnx.ModelProto, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Compute what the dense layer of a quantised model is given, ``(windows, features)``."""
+    dense = next(node for node in quantised.graph.node if node.op_type == "Gemm")
+    opened = onnx.ModelProto()
+    opened.CopyFrom(quantised)
+    opened.graph.output.append(onnx.helper.make_tensor_value_info(dense.input[0], onnx.TensorProto.FLOAT, None))
+    session = open_session(opened.SerializeToString())
+    return np.concatenate([session.run(dense.input[:1], {INPUT: batch})[0] for batch in batches(x)])
 
 
 def _spread(learned: Dataset, row: Labels, count: int) -> NDArray[np.int64]:

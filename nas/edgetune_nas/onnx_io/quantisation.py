@@ -7,22 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from edgetune_nas.onnx_io.runtime import INPUT, Classifier, open_session
+from edgetune_nas.onnx_io.runtime import INPUT, Classifier, HealthDistance, open_session
 from edgetune_nas.usage import batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from numpy.typing import NDArray
 
 Adapt: TypeAlias = "Callable[[onnx.ModelProto], onnx.ModelProto]"
 """Returns a float model to quantise in the place of a quantised one."""
 
-FLOAT_OPERATIONS: Final = frozenset({"Add", "Gather", "GlobalLpPool", "Log", "LpPool", "Mul", "Softmax"}) | {
+FLOAT_OPERATIONS: Final = frozenset(
+    {"Add", "Gather", "GlobalLpPool", "Log", "LpPool", "Mul", "ReduceL2", "Softmax"}
+) | {
     *("Atanh", "Div", "MatMul", "ReduceMean", "Sub", "Transpose"),
 }
 """Operations that stay float: int8 kernels do not exist for it, or eight bits would cost the result its meaning.
@@ -53,7 +55,11 @@ class QuantisationNote:
 
 
 def quantise(
-    model: onnx.ModelProto, calibration: NDArray[np.float32], adapt: Adapt | None = None
+    model: onnx.ModelProto,
+    calibration: NDArray[np.float32],
+    adapt: Adapt | None = None,
+    *,
+    limit: float | None = None,
 ) -> tuple[onnx.ModelProto, QuantisationNote]:
     """Quantise weights and activations to eight bits, as QDQ pairs that onnxruntime fuses when it loads the model.
 
@@ -69,15 +75,17 @@ def quantise(
     adapt
         Gives, for a quantised model whose labels differ from float's, a float model to quantise in its place; see
         `edgetune_nas.onnx_io.int8_head`.
+    limit
+        Of a health model: its label is whether a window is farther away than that. None for one of classes.
     """
-    labels = _labels(model, calibration)
+    labels = _labels(model, calibration, limit)
     best: tuple[onnx.ModelProto, QuantisationNote] | None = None
     for variant, options in VARIANTS.items():
         quantised = _quantise(model, calibration, options)
-        tried = [(quantised, QuantisationNote(variant, _share(quantised, calibration, labels)))]
+        tried = [(quantised, QuantisationNote(variant, _share(quantised, calibration, labels, limit)))]
         if adapt is not None and tried[0][1].agreement < 1:
             again = _quantise(adapt(quantised), calibration, options)
-            tried.append((again, QuantisationNote(variant, _share(again, calibration, labels), adapted=True)))
+            tried.append((again, QuantisationNote(variant, _share(again, calibration, labels, limit), adapted=True)))
         for each in tried:
             if best is None or each[1].agreement > best[1].agreement:
                 best = each
@@ -112,13 +120,15 @@ def _quantise(model: onnx.ModelProto, calibration: NDArray[np.float32], options:
     return quantised
 
 
-def _share(model: onnx.ModelProto, x: NDArray[np.float32], labels: NDArray[np.intp]) -> float:
-    return float((_labels(model, x) == labels).mean())
+def _share(model: onnx.ModelProto, x: NDArray[np.float32], labels: NDArray[np.intp], limit: float | None) -> float:
+    return float((_labels(model, x, limit) == labels).mean())
 
 
-def _labels(model: onnx.ModelProto, x: NDArray[np.float32]) -> NDArray[np.intp]:
-    probabilities = Classifier(open_session(model.SerializeToString())).probabilities(x)
-    labels: NDArray[np.intp] = probabilities.argmax(axis=1)
+def _labels(model: onnx.ModelProto, x: NDArray[np.float32], limit: float | None = None) -> NDArray[np.intp]:
+    session = open_session(model.SerializeToString())
+    if limit is not None:
+        return HealthDistance(session, limit).unknown(x).astype(np.intp)
+    labels: NDArray[np.intp] = Classifier(session).probabilities(x).argmax(axis=1)
     return labels
 
 

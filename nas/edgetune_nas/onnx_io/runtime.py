@@ -1,4 +1,4 @@
-"""A network in onnxruntime: sessions as the node runs them, class probabilities, and what they cost here."""
+"""A network in onnxruntime: sessions as the node runs them, probabilities or distances, and what they cost here."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is 
 import onnxruntime
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
 INPUT: Final = "window"
 OUTPUT: Final = "probabilities"
+DISTANCE: Final = "distance"
+"""Output of a health model, in the place of `OUTPUT`."""
 WARM_UP_RUNS: Final = 20
 MAX_RUNS: Final = 2000
 MEASURE_SECONDS: Final = 0.4
@@ -75,7 +77,34 @@ class Classifier:
         return best
 
 
-def measure(model: bytes, windows: NDArray[np.float32]) -> Measured:
+class HealthDistance:
+    """Distance of windows from healthy ones, by the graph of a health model.
+
+    Attributes
+    ----------
+    limit
+        Distance beyond which a window is unlike health.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession, limit: float) -> None:
+        self._session = session
+        self.limit = limit
+
+    def distances(self, x: NDArray[np.floating], said: NDArray[np.integer] | None = None) -> NDArray[np.float64]:
+        """Compute the distance ``(windows,)`` of ``x``, ``(windows, channels, length)``, whatever class is ``said``."""
+        del said
+        return np.concatenate([self._run(batch) for batch in batches(x)])
+
+    def unknown(self, x: NDArray[np.floating], said: NDArray[np.integer] | None = None) -> NDArray[np.bool_]:
+        """Mark the windows ``(windows,)`` that are unlike health."""
+        return self.distances(x, said) > self.limit
+
+    def _run(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
+        found: NDArray[np.float32] = self._session.run([DISTANCE], {INPUT: np.ascontiguousarray(x, np.float32)})[0]
+        return found[:, 0].astype(np.float64)
+
+
+def measure(model: bytes, windows: NDArray[np.float32], *, health: bool = False) -> Measured:
     """Cost of a model file on this machine, one window at a time, in about half a second.
 
     ``session_rss_bytes`` is how much the resident memory of this process grew from opening the session and running one
@@ -86,14 +115,17 @@ def measure(model: bytes, windows: NDArray[np.float32]) -> Measured:
     ----------
     windows
         ``float32 (windows, channels, length)``, at least one; they are taken in turn.
+    health
+        Whether it is a health model's.
     """
     if not len(windows):
         raise ValueError("measuring a model needs at least one window")
     before = _resident_bytes()
-    classifier = Classifier(open_session(model))
-    classifier.probabilities(windows[:1])
+    session = open_session(model)
+    network = HealthDistance(session, float("inf")) if health else Classifier(session)
+    _look(network)(windows[:1])
     grown = max(0, _resident_bytes() - before)
-    p50, p99 = latency_us(classifier, windows)
+    p50, p99 = latency_us(network, windows)
     return Measured(
         ort_peak_bytes=peak_bytes(node_memory(model, windows[:1])),
         session_rss_bytes=grown,
@@ -103,14 +135,15 @@ def measure(model: bytes, windows: NDArray[np.float32]) -> Measured:
     )
 
 
-def latency_us(classifier: Classifier, windows: NDArray[np.float32]) -> tuple[float, float]:
-    """Median and 99th percentile, in microseconds, of classifying one window; windows are taken in turn for 0.4 s."""
+def latency_us(network: Classifier | HealthDistance, windows: NDArray[np.float32]) -> tuple[float, float]:
+    """Median and 99th percentile, in microseconds, of judging one window; windows are taken in turn for 0.4 s."""
+    look = _look(network)
     singles = [windows[index : index + 1] for index in range(len(windows))]
     micros: list[float] = []
     started = time.perf_counter_ns()
     for run, window in enumerate(cycle(singles)):
         begin = time.perf_counter_ns()
-        classifier.probabilities(window)
+        look(window)
         end = time.perf_counter_ns()
         if run >= WARM_UP_RUNS:
             micros.append((end - begin) / 1e3)
@@ -132,7 +165,7 @@ def node_memory(model: bytes, window: NDArray[np.float32]) -> list[dict[str, Any
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder, "ort"))
         session = _open(model, options)
-        session.run([OUTPUT], {INPUT: window})
+        session.run(None, {INPUT: window})
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     return [event["args"] for event in events if event["name"].endswith("_kernel_time")]
 
@@ -143,6 +176,10 @@ def peak_bytes(nodes: list[dict[str, Any]]) -> int:
         int(node.get("mem_bytes_requested_in_use") or int(node["activation_size"]) + int(node["output_size"]))
         for node in nodes
     )
+
+
+def _look(network: Classifier | HealthDistance) -> Callable[[NDArray[np.float32]], object]:
+    return network.probabilities if isinstance(network, Classifier) else network.distances
 
 
 def _options() -> onnxruntime.SessionOptions:

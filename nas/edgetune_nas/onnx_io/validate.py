@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from edgetune_nas.errors import BundleError
 from edgetune_nas.onnx_io.parser import FLOAT, INT8, INT32, MAX_ELEMENTS, UINT8, GraphTensor, read_graph
 from edgetune_nas.onnx_io.protobuf import WireError
-from edgetune_nas.onnx_io.runtime import INPUT, OUTPUT
+from edgetune_nas.onnx_io.runtime import DISTANCE, INPUT, OUTPUT
 
 if TYPE_CHECKING:
     from edgetune_nas.card import ModelCard
@@ -34,6 +34,7 @@ OPERATIONS: Final[dict[str, tuple[tuple[int, ...], tuple[str, ...], tuple[str, .
     "MaxPool": ((1,), ("kernel_shape", "strides"), ()),
     "Mul": ((2,), (), ()),
     "QuantizeLinear": ((3,), (), ("axis",)),
+    "ReduceL2": ((1,), ("axes", "keepdims"), ()),
     "ReduceMean": ((1,), ("axes", "keepdims"), ()),
     "Relu": ((1,), (), ()),
     "Softmax": ((1,), ("axis",), ()),
@@ -54,8 +55,8 @@ def check_network(data: bytes, card: ModelCard, file: str, *, measured: bool = F
     """Check an ONNX file, as it lies in a bundle, against the allow-list and the card, in bounded time and memory.
 
     It has at most the operations of `OPERATIONS`, every one fed with constants and values that were computed before it
-    and that fit it; it takes the card's windows, gives a probability for each of the card's classes, has as many
-    parameters and multiply-accumulates as the card says, and costs at most `MAX_WORK`.
+    and that fit it; it takes the card's windows, gives a probability for each of the card's classes (a health model's a
+    distance), has as many parameters and multiply-accumulates as the card says, and costs at most `MAX_WORK`.
 
     ``measured``: it is the network that was measured before the last fit. Its size is its own, and so are its rows.
 
@@ -74,10 +75,10 @@ def check_network(data: bytes, card: ModelCard, file: str, *, measured: bool = F
 
 def _check(graph: Graph, card: ModelCard, *, measured: bool) -> None:
     rows = card.outputs if not measured or card.measured_rows is None else len(card.measured_rows)
-    takes, gives = (card.input.channels, card.input.length), (rows,)
+    takes, output = (card.input.channels, card.input.length), DISTANCE if card.kind == "health" else OUTPUT
     for what, found, wanted in (
         ("takes", graph.inputs, {INPUT: GraphTensor(takes, FLOAT)}),
-        ("gives", graph.outputs, {OUTPUT: GraphTensor(gives, FLOAT)}),
+        ("gives", graph.outputs, {output: GraphTensor((rows,), FLOAT)}),
     ):
         if found != wanted:
             raise WireError(f"it {what} {_listed(found)}, its card says {_listed(wanted)}")
@@ -161,7 +162,9 @@ class _Walk:
         shape = self._shape(node, data.tensor.shape, [each.tensor.shape for each in rest])
         return None if shape is None else _Value(GraphTensor(shape, FLOAT), constant=False)
 
-    def _shape(self, node: GraphNode, shape: tuple[int, ...], rest: list[tuple[int, ...]]) -> tuple[int, ...] | None:
+    def _shape(  # noqa: C901 - one case per operation
+        self, node: GraphNode, shape: tuple[int, ...], rest: list[tuple[int, ...]]
+    ) -> tuple[int, ...] | None:
         match node.op, shape, rest:
             case "Conv", (channels, length), [(filters, own, kernel), *bias]:
                 return self._conv(node, (channels, length), (filters, own, kernel), bias)
@@ -184,6 +187,10 @@ class _Walk:
                 return (channels + more, length) if (same, node.attributes["axis"]) == (length, 1) else None
             case "Flatten", (channels, length), []:
                 return (channels * length,) if node.attributes["axis"] == 1 else None
+            case "ReduceL2", (features,), []:
+                self.macs += features
+                plain = (node.attributes["axes"], node.attributes["keepdims"]) == ((1,), 1)
+                return (1,) if plain and node.name == DISTANCE else None
             case "Softmax", (_,), []:
                 return shape if node.attributes["axis"] == 1 and node.name == OUTPUT else None
             case ("Add" | "Mul", _, [()]) | ("Atanh" | "Log" | "Relu", _, []):

@@ -19,11 +19,12 @@ from edgetune_nas.model import (
     Log,
     LpPool,
     MaxPool,
+    Norm,
     Softmax,
     shapes,
 )
 from edgetune_nas.onnx_io.parser import BATCH, IR_VERSION, OPSET, PRODUCER
-from edgetune_nas.onnx_io.runtime import INPUT, OUTPUT
+from edgetune_nas.onnx_io.runtime import DISTANCE, INPUT, OUTPUT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 def write_onnx(network: Network) -> onnx.ModelProto:
     """Graph from ``window (windows, channels, length)`` to ``probabilities (windows, classes)``, both ``float32``.
 
+    A health model's gives ``distance (windows, 1)`` in their place.
+
     Nodes and tensors carry the index of their layer, as in ``2_conv``, ``2_weight``. A softmax's temperature is divided
     into the weights of the dense layer before it (a maximum of kinds may stand between), and is a multiplication of its
     own where another layer stands there.
@@ -42,7 +45,7 @@ def write_onnx(network: Network) -> onnx.ModelProto:
     ------
     ValueError
         When a layer does not fit the shape before it, weights do not fit their layer, a weight is not finite, or the
-        last layer is not a softmax over a vector.
+        last layer is neither a softmax nor a norm over a vector.
     """
     layers = network.layers
     sizes = shapes(network.input_shape, layers)
@@ -68,8 +71,6 @@ def write_onnx(network: Network) -> onnx.ModelProto:
                 graph.node("Add", f"{index}_offset", graph.constant(f"{index}_constant", layer.offset))
                 graph.node("Log", f"{index}_log")
             case Gram():
-                if graph.is_vector:
-                    raise ValueError(f"layer {index}, {layer}, stands after a vector; it needs channels over time")
                 _gram(graph, index, layer, before[0])
             case Flatten():
                 graph.vector(f"{index}_flatten")
@@ -77,13 +78,16 @@ def write_onnx(network: Network) -> onnx.ModelProto:
                 behind = [each for each in layers[:index] if not isinstance(each, ClassMax)]
                 folded = bool(behind) and isinstance(behind[-1], Dense)
                 _softmax(graph, index, 1.0 if folded else layer.temperature)
+            case Norm():
+                graph.vector(f"{index}_flatten")
+                graph.node("ReduceL2", DISTANCE, axes=[1], keepdims=1)
     return graph.model(network.input_shape, sizes[-1][0])
 
 
 def _check(network: Network, sizes: tuple[Shape, ...]) -> None:
-    last = [index for index, layer in enumerate(network.layers) if isinstance(layer, Softmax)]
+    last = [index for index, layer in enumerate(network.layers) if isinstance(layer, Softmax | Norm)]
     if last != [len(sizes) - 1] or sizes[-1][1] != 1:
-        raise ValueError("a network ends in its only softmax, over a vector; pool or flatten, then add it")
+        raise ValueError("a network ends in its only softmax or norm, over a vector; pool or flatten, then add it")
     if len(network.weights) != len(sizes):
         raise ValueError(f"{len(sizes)} layers need one mapping of weights each, not {len(network.weights)}")
 
@@ -135,6 +139,8 @@ def _class_max(graph: _Graph, index: int, layer: ClassMax) -> None:
 
 def _gram(graph: _Graph, index: int, layer: Gram, channels: int) -> None:
     """Scale channels less their means to unit length, multiply all by all, and keep the upper triangle."""
+    if graph.is_vector:
+        raise ValueError(f"layer {index}, {layer}, stands after a vector; it needs channels over time")
     before = graph.last
     graph.node("ReduceMean", f"{index}_mean", axes=[2], keepdims=1)
     centred = graph.combine("Sub", f"{index}_centred", before, graph.last)
@@ -237,13 +243,13 @@ class _Graph:
         self._initializers.append(numpy_helper.from_array((values * scale).astype(np.float32), name))
         return name
 
-    def model(self, input_shape: tuple[int, int], classes: int) -> onnx.ModelProto:
+    def model(self, input_shape: tuple[int, int], outputs: int) -> onnx.ModelProto:
         """Wrap the nodes in a checked model."""
         graph = helper.make_graph(
             self._nodes,
             PRODUCER,
             [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [BATCH, *input_shape])],
-            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [BATCH, classes])],
+            [helper.make_tensor_value_info(self.last, TensorProto.FLOAT, [BATCH, outputs])],
             self._initializers,
         )
         model = helper.make_model(

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgetune_nas.card import FrontPoint, SearchSummary
+from edgetune_nas.card import FALSE_ALARMS_PER_MONTH, FrontPoint, SearchSummary
 from edgetune_nas.errors import NasError
 from edgetune_nas.model import origins, search_space as space, with_mains
 from edgetune_nas.search.engine import MOST_MEMBERS, Engine
 from edgetune_nas.search.finalists import first_quick_enough, kept_points, latency_of
 from edgetune_nas.search.goal import Goal
+from edgetune_nas.search.health import is_health, search_health
 from edgetune_nas.search.journal import Journal
 from edgetune_nas.search.loop import Exploration
 from edgetune_nas.search.progress import Monitor, SearchProgress
@@ -76,8 +77,12 @@ def search(
     clock: Callable[[], float] = time.monotonic,
     spent_seconds: float = 0.0,
     spent_cpu_seconds: float = 0.0,
+    false_alarms_per_month: float = FALSE_ALARMS_PER_MONTH,
 ) -> SearchResult:
     """Search a network for ``dataset`` and write it as a bundle into ``out``.
+
+    Of one class alone it makes a health model (`edgetune_nas.search.health`); a library of other machines' health is
+    not used for it.
 
     Closed forms are asked first, so that something can be deployed after a second or two; then networks are trained
     until the time budget is nearly used, nothing better is found, or ``cancelled()``. The winner (most accurate on
@@ -106,6 +111,8 @@ def search(
         Frequency of the mains, whose hum networks may take off; None where none need.
     spent_seconds, spent_cpu_seconds
         What the caller used of the time budget before (reading data), and of the processor.
+    false_alarms_per_month
+        False alarms that a health model may raise in a month; counts where there is one class alone.
 
     Raises
     ------
@@ -126,6 +133,19 @@ def search(
     goal = goal or Goal()
     monitor = Monitor(budget.search_seconds, spent=spent_seconds, on_event=on_event, cancelled=cancelled, clock=clock)
     monitor.enter("loading")
+    if is_health(dataset, library, task):
+        return SearchResult(
+            *search_health(
+                dataset,
+                budget,
+                out,
+                seed=seed,
+                monitor=monitor,
+                cancelled=cancelled,
+                false_alarms_per_month=false_alarms_per_month,
+            ),
+            (),
+        )
     profile = PROFILES[task]
     parts = divide(dataset, library, seed, profile.find_kinds)
     del dataset, library  # the parts are copies: if the caller keeps no reference, nothing stands in memory twice
@@ -202,6 +222,7 @@ def search(
     notes: dict[str, Any] = {
         **({} if deployed is found else {"measured_before_refit": True}),
         **({"hum": {**hum, "taken_off": best.candidate.genotype.mains > 0}} if hum else {}),
+        **({"goal": {**told, "held": best.result.accuracy >= (goal.floor or 0.0)}} if (told := goal.to_json()) else {}),
     }
     if not torch:
         notes["training"] = "torch is not installed: only closed forms were searched (edgetune[train])"
@@ -210,8 +231,6 @@ def search(
         notes["training"] = f"only closed forms were searched: {fewer}"
     elif stopped_by == "time" and not engine.trained:
         notes["training"] = too_short
-    if goal.to_json():
-        notes["goal"] = {**goal.to_json(), "held": best.result.accuracy >= (goal.floor or 0.0)}
     kept = kept_points(engine.pareto_front, best, deployed, found, exploration.found, problem)
     card = export(
         found,

@@ -104,7 +104,8 @@ class TaskProfile:
 
 def _vibration_novelty(parts: Parts) -> Novelty:
     train = parts.train
-    return fit_novelty(train.x, train.label, parts.validation.x, origins(train))
+    kind = parts.kind[: parts.trained]
+    return fit_novelty(train.x, train.label, parts.validation.x, kind, origins(train))
 
 
 def _gesture_novelty(parts: Parts) -> Novelty | None:

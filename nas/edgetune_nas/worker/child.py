@@ -89,15 +89,17 @@ def _run(path: Path, cancelled: _Cancelled, events: TextIO) -> SearchDone:
     _limit(job.max_rss_bytes)
     from edgetune_nas.search import search
 
+    alone = job.task == "fault"  # of health alone there is a model, of one sign alone there is none
+
     def library() -> Dataset | None:
-        found = None if job.library is None else load(job.library, by_person=True)
+        found = None if job.library is None else load(job.library, one_class=alone, by_person=True)
         if cancelled():
             raise NasError("the search was cancelled before it began")
         return found
 
     with evaluators(job.workers, job.cluster, _log) as executor:
         result = search(
-            load(job.data),  # no name here, so that the search can let go of what it has copied
+            load(job.data, one_class=alone),  # no name here, so that the search can let go of what it has copied
             task=job.task,
             budget=job.budget,
             out=job.out,
@@ -112,6 +114,7 @@ def _run(path: Path, cancelled: _Cancelled, events: TextIO) -> SearchDone:
             mains_hz=job.mains_hz,
             spent_seconds=time.monotonic() - began,
             spent_cpu_seconds=time.process_time(),
+            false_alarms_per_month=job.false_alarms_per_month,
         )
         workers, speedup = (1, None) if executor is None else (executor.workers, executor.speedup)
     return SearchDone(
@@ -129,11 +132,13 @@ def _log(line: str) -> None:
     sys.stderr.write(f"edgetune: {line}\n")
 
 
-def load(source: DataSource, *, by_person: bool = False) -> Dataset:
+def load(source: DataSource, *, one_class: bool = False, by_person: bool = False) -> Dataset:
     """Read the windows of a source.
 
     Parameters
     ----------
+    one_class
+        Whether one class alone will do.
     by_person
         Whether recordings of different people are different conditions, as they are in a library.
 
@@ -147,14 +152,19 @@ def load(source: DataSource, *, by_person: bool = False) -> Dataset:
 
     if source.path is not None:
         return load_dataset(
-            source.path, window=source.window, hop=source.hop, unit=source.unit, converter=source.converter
+            source.path,
+            window=source.window,
+            hop=source.hop,
+            unit=source.unit,
+            converter=source.converter,
+            one_class=one_class,
         )
     if source.window is None:
         raise AssertionError("Source has checked that recordings have a window")
     recordings = (read_recording(path) for path in source.recordings)
     if by_person:
         recordings = (replace(one, condition=f"{one.subject} {one.condition}".strip()) for one in recordings)
-    return recordings_dataset(recordings, source.window, source.hop or source.window)
+    return recordings_dataset(recordings, source.window, source.hop or source.window, one_class=one_class)
 
 
 def _is_users_mistake(error: Exception) -> bool:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, model_validator
 
-from edgetune_nas.card import Budget, Task
+from edgetune_nas.card import FALSE_ALARMS_PER_MONTH, Budget, Task
 from edgetune_nas.search import Goal, SearchProgress
 from edgetune_nas.worker.events import MALFORMED, SearchFailed, read_event
 
@@ -76,6 +76,8 @@ class Job(_Model):
         Address of a Dask scheduler, whose workers evaluate them instead.
     mains_hz
         Frequency of the mains, whose hum networks may take off; None where none need.
+    false_alarms_per_month
+        False alarms that a health model may raise in a month; counts where there is one class alone.
     max_rss_bytes
         Bound of the child's address space beyond what its libraries reserve without using it; None for no bound.
     """
@@ -93,6 +95,7 @@ class Job(_Model):
     cluster: str | None = None
     mains_hz: PositiveFloat | None = None
     max_rss_bytes: PositiveInt | None = None
+    false_alarms_per_month: PositiveFloat = FALSE_ALARMS_PER_MONTH
 
 
 class SearchJob:

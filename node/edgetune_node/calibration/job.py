@@ -68,6 +68,8 @@ class Calibration:
         So long a take waits for samples.
     collected
         Takes that were stored before a restart interrupted the job; None where it is new.
+    healthy_class
+        Class of which alone a health model is made; None where there is no such model.
     doubt
         Says why a take can hardly be what its label says; None where it can.
     now
@@ -99,6 +101,7 @@ class Calibration:
         take_timeout_s: float = 30.0,
         collected: tuple[Path, ...] | None = None,
         doubt: Callable[[Recording], str | None] = lambda _: None,
+        healthy_class: str | None = None,
         now: float,
     ) -> None:
         self.job = job
@@ -108,7 +111,7 @@ class Calibration:
         self._subject = subject
         self._current_model = current_model
         self._current_classes = tuple(current_classes)
-        self._problems = reasons_against(command, stored, spec=spec, window=window)
+        self._problems = reasons_against(command, stored, spec=spec, window=window, healthy_class=healthy_class)
         classes: tuple[str, ...]
         countdown_s: float | None
         if isinstance(command, Record):
@@ -271,6 +274,12 @@ class Calibration:
             "arena_bytes_deployed": card.cost.arena_bytes_deployed,
             "deployed": False,
         }
+        if card.kind == "health":
+            self._detail |= {
+                "kind": card.kind,
+                "false_alarms": card.metrics.false_alarms,
+                "supported_per_month": card.metrics.supported_per_month,
+            }
         if card.id == self._current_model:  # a restart came between putting it into use and saying so
             return self._finish("done", "the new model is in use", deployed=True)
         if not install:

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def reasons_against(
-    command: Recalibrate | Record, stored: Mapping[str, float], *, spec: StreamSpec, window: int
+    command: Recalibrate | Record,
+    stored: Mapping[str, float],
+    *,
+    spec: StreamSpec,
+    window: int,
+    healthy_class: str | None = None,
 ) -> list[str]:
     """Find reasons not to accept a command, given what the node has.
 
@@ -29,6 +34,8 @@ def reasons_against(
         The stream that would be recorded.
     window
         Samples per window; a shorter take would hold none.
+    healthy_class
+        Class of which alone a health model is made; None where there is no such model, as of signs.
 
     Returns
     -------
@@ -42,14 +49,14 @@ def reasons_against(
     if command.source == "stored":
         if not known:
             return ["source: there are no stored recordings; use source live, or publish cmd/record for each class"]
-        if len(known) == 1:
-            return [f"source: only {known.pop()!r} is stored; a network needs two classes, so record another first"]
+        if len(known) == 1 and healthy_class not in known:
+            return [f"source: only {known.pop()!r} is stored; {_one_more(healthy_class)}, so record another first"]
         return []
     reasons = _length_problems("seconds_per_take", command.seconds_per_take, spec, window)
-    if len(known | set(command.classes)) == 1:
+    if len(known | set(command.classes)) == 1 and healthy_class not in command.classes:
         reasons.append(
             f"classes: {command.classes[0]!r} alone cannot be told from anything, and no other class is stored; "
-            "collect another one too"
+            f"{_one_more(healthy_class)}, so collect another one too"
         )
     return reasons
 
@@ -61,7 +68,8 @@ def decide_deployment(
 
     ``if_better`` asks for proof: a higher accuracy on the same held-out data. A tie keeps the old model, unless the new
     one knows all of its classes (``current_classes``) and others besides, of which little may be held out. A comparison
-    that could not be made keeps it too.
+    that could not be made keeps it too. A health model names no faults and has no accuracy to compare: it gives way to
+    a newer one and to a model of classes that knows its class, and replaces no model of classes.
     """
     if policy == "always":
         return True, "the new model is in use, as asked (deploy: always)"
@@ -69,16 +77,24 @@ def decide_deployment(
         return False, "the new model is kept and not put into use, as asked (deploy: never)"
     if current_model is None:
         return True, "the asset had no model, so the new one is in use"
+    before, after = {*current_classes}, {*card.classes}
+    if card.kind == "health" and before == after:
+        return True, f"made from all the health that is stored, as {current_model} was from what there was then"
+    if card.kind == "health":
+        return False, (
+            f"a health model names no faults, and {current_model} does; publish cmd/deploy to use it all the same"
+        )
+    if card.replaced is None and len(before) == 1 and before < after:
+        return True, f"it names what {current_model}, a health model, could only tell from health"
     if card.replaced is None:
         return False, (
             f"{current_model} could not be run on the held-out data, so the new model is not proven better; "
             "publish cmd/deploy to use it all the same"
         )
-    new, old = card.metrics.accuracy, card.replaced.accuracy
+    new, old = card.metrics.accuracy or 0.0, card.replaced.accuracy or 0.0
     figures = f"accuracy {new:.4f} against {old:.4f} of {current_model} on the same held-out data"
     if new > old:
         return True, f"better: {figures}"
-    before, after = {*current_classes}, {*card.classes}
     if new == old and before and before < after:
         return True, f"no worse, and it knows {', '.join(sorted(after - before))} besides: {figures}"
     return False, f"no better: {figures}"
@@ -93,3 +109,9 @@ def _length_problems(field: str, seconds: float, spec: StreamSpec, window: int) 
         longest = seconds * MAX_TAKE_BYTES / take_bytes(seconds, spec)
         return [f"{field}: {seconds:g} s do not fit in memory at {spec.rate_hz:g} Hz; take {longest:.0f} s or less"]
     return []
+
+
+def _one_more(healthy_class: str | None) -> str:
+    if healthy_class is None:
+        return "a network needs two classes"
+    return f"a network needs two classes, and a health model {healthy_class!r}"

@@ -187,6 +187,7 @@ class AlarmSection(_Section):
     latch: bool = False
     heartbeat_s: float = Field(30.0, ge=1)
     severity: dict[str, Severity] = {}
+    false_alarms_per_month: float = Field(0.1, gt=0, le=1e6)
 
     @model_validator(mode="before")
     @classmethod

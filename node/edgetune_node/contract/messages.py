@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from edgetune_nas.card import TestedOn
+from edgetune_nas.card import Kind, TestedOn
 from edgetune_nas.search import SearchPhase
 from edgetune_node.contract.fault import Fault
 from edgetune_node.contract.message import Message
@@ -110,7 +110,11 @@ class State(Message):
 
 
 class Classification(Message):
-    """One window's verdict; ``class`` is ``unknown`` where the samples do not allow one."""
+    """One window's verdict; ``class`` is ``unknown`` where the samples do not allow one.
+
+    ``distance`` is how far the window is from what the model knows, over the limit: more than 1 is unlike it. It is
+    null where no distance was computed. A health model gives a distance and no ``probabilities``.
+    """
 
     topic: ClassVar[str] = "classification"
     qos: ClassVar[int] = 0
@@ -121,6 +125,7 @@ class Classification(Message):
     probabilities: dict[str, float]
     model: str
     quality: list[str]
+    distance: float | None = None
 
 
 class Sign(Message):
@@ -205,6 +210,10 @@ class Vibration(Message):
 class Model(Message):
     """The model in use; every figure is null while there is none. Never one number called RAM.
 
+    Of ``kind`` ``health`` it was made from healthy data alone: every accuracy is null, ``false_alarms`` is the share of
+    held-out healthy windows over its limit, and ``healthy_seconds`` of health support at most ``supported_per_month``
+    false alarms.
+
     Of signs it is ``subject``'s, and so is ``previous``.
     """
 
@@ -228,9 +237,13 @@ class Model(Message):
     latency_p50_us: float | None = None
     latency_p99_us: float | None = None
     onnx_bytes: int | None = None
+    kind: Kind | None = None
     accuracy: float | None = None
     accuracy_low: float | None = None
     accuracy_high: float | None = None
+    false_alarms: float | None = None
+    healthy_seconds: float | None = None
+    supported_per_month: float | None = None
     recordings: int | None = None
     tested_on: TestedOn | None = None
     measured_before_refit: bool | None = None

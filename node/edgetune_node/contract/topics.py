@@ -20,7 +20,17 @@ ASSET_COMMANDS = (
     "history",
 )
 NODE_LEAVES = ("status", "info", "health")
-ASSET_LEAVES = ("state", "classification", "fault", "sign", "vibration", "emg", "model", "calibration")
+ASSET_LEAVES = (
+    "state",
+    "classification",
+    "fault",
+    "sign",
+    "vibration",
+    "emg",
+    "spectrum",
+    "model",
+    "calibration",
+)
 INPUT_LEAVES = ("samples", "context", "simulator")
 """Last levels of the topics that a node publishes itself, publishes for each asset, and gets for each."""
 

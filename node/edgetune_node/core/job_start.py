@@ -48,7 +48,10 @@ def begin(
         With every reason why what is stored does not allow it.
     """
     settings = asset.settings
-    reasons = reasons_against(command, found.seconds, spec=settings.spec, window=settings.window.length)
+    healthy = None if settings.personal else settings.healthy_class
+    reasons = reasons_against(
+        command, found.seconds, spec=settings.spec, window=settings.window.length, healthy_class=healthy
+    )
     if isinstance(command, Recalibrate) and not command.accept_zone:
         reasons += found.doubts
     if reasons:
@@ -71,5 +74,6 @@ def begin(
         clip_level=settings.clip_level,
         collected=collected,
         doubt=partial(zone_warning, settings=settings),
+        healthy_class=healthy,
         now=now,
     )

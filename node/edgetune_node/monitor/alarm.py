@@ -54,9 +54,9 @@ class Alarm:
       is the one with most votes (of equals, the one seen last).
     - The event ends, or is latched where ``latch`` is set and nobody has acknowledged it, when it would not have been
       raised again for ``clear_after_s`` and at most `CLEAR_SHARE` of that time votes for faults.
-    - Within the event the class is revised when another one would have been raised by itself, to ``novel`` only when
-      that lasts for ``clear_after_s``. The severity rises at once and falls only after ``clear_after_s``; ``novel``
-      never lowers it.
+    - Within the event the class is revised when at most `CLEAR_SHARE` of the fault votes are for it, to ``novel`` only
+      when that lasts for ``clear_after_s``. The severity rises at once and falls only after ``clear_after_s``;
+      ``novel`` never lowers it.
 
     Parameters
     ----------
@@ -302,9 +302,9 @@ class Alarm:
 
     def _revised(self, state: AlarmState, time: datetime) -> AlarmState:
         rival = self._recent.candidates()[0][0]
-        if rival == state.class_ or self._recent.share(rival) < RAISE_SHARE - ROUNDING:
-            return state
-        if rival == NOVEL and self._long.share(rival) < RAISE_SHARE:  # a known class goes on in doubt
+        windows = [self._recent, self._long] if rival == NOVEL else [self._recent]  # a known class goes on in doubt
+        left = max(dict(window.candidates()).get(state.class_, 0.0) for window in windows)
+        if rival == state.class_ or left > CLEAR_SHARE + ROUNDING:
             return state
         return self._marked(self._counted(replace(state, class_=rival, class_since=time)))
 

@@ -233,6 +233,7 @@ class Asset:
                 probabilities=dict(verdict.shares),
                 model=bundle.card.id,
                 quality=quality,
+                distance=None if verdict.distance is None else round(verdict.distance, 4),
             )
             messages.append(self._publisher.publish(classification, self.settings.id, Durability.TELEMETRY))
         return messages + self._monitor.classified(window, verdict, paused=paused)

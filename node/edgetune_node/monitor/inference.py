@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgetune_nas.onnx_io import HealthDistance
 from edgetune_node.contract import UNKNOWN
 from edgetune_node.monitor.gestures import is_far
 
@@ -25,9 +26,9 @@ class Verdict:
     Attributes
     ----------
     class_, confidence
-        What the network says, and its probability.
+        What the network says, and its probability; of a health model the healthy class, and 1.
     shares
-        Probability of every class.
+        Probability of every class; empty of a health model, which has none.
     distance
         Distance to that class over the limit, so that more than 1 is unlike it; None where it is not known.
     novel
@@ -62,6 +63,8 @@ def judge(window: Window, bundle: Bundle, *, rest_class: str | None, distant: bo
         Whether to compute the distance to the training data.
     """
     started = time.perf_counter_ns()
+    if isinstance(bundle.network, HealthDistance):
+        return _unlike_health(window, bundle.network, bundle.card.classes[0], started)
     probabilities = bundle.classifier.probabilities(window.samples[np.newaxis])[0]
     took_us = (time.perf_counter_ns() - started) / 1000
     best = int(probabilities.argmax())
@@ -73,3 +76,10 @@ def judge(window: Window, bundle: Bundle, *, rest_class: str | None, distant: bo
         distance = float(apart[0]) / bundle.novelty.limit
     novel = is_far(distance, resting=class_ == rest_class)
     return Verdict(class_, float(probabilities[best]), shares, distance, novel, took_us)
+
+
+def _unlike_health(window: Window, health: HealthDistance, healthy: str, started: int) -> Verdict:
+    """Judge a window by a health model: healthy, or unlike health."""
+    distance = float(health.distances(window.samples[np.newaxis])[0]) / health.limit
+    took_us = (time.perf_counter_ns() - started) / 1000
+    return Verdict(healthy, 1.0, {}, distance, distance > 1, took_us)

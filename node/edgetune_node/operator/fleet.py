@@ -178,6 +178,8 @@ def model_text(model: Model | None) -> str:
         parts.append(f"arena {model.arena_bytes:,} B")
     if model.accuracy is not None:
         parts.append(model_accuracy(model, model.accuracy))
+    if model.kind == "health":
+        parts.append(f"health model, {model.healthy_seconds or 0:.0f} s heard")
     return ", ".join(parts)
 
 

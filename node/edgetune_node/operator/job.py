@@ -21,6 +21,8 @@ FIGURES = (
     "arena_bytes",
     "arena_bytes_deployed",
 )
+HEALTH_FIGURES = ("kind", "false_alarms", "supported_per_month")
+"""What a health model has in the place of an accuracy."""
 _ENDS: dict[str, JobStatus] = {"done": "done", "failed": "failed", "cancelled": "cancelled"}
 
 
@@ -139,6 +141,7 @@ def summary(job: FollowedJob, seconds: float) -> dict[str, Any]:
         "warnings": [str(warning) for warning in warnings] if isinstance(warnings, list) else [],
         "model": name,
         **{name: figures.get(name) for name in FIGURES},
+        **{name: figures[name] for name in HEALTH_FIGURES if figures.get(name) is not None},
         "recordings": figures.get("test_recordings", current.get("recordings")),
         "deployed": bool(figures.get("deployed", current)),
         "seconds": round(seconds, 1),

@@ -9,7 +9,7 @@ import stat
 from typing import TYPE_CHECKING, Any
 
 from edgetune_node.contract import Response
-from edgetune_node.events import KeepCommand, Publish
+from edgetune_node.events import Durability, KeepCommand, Publish
 from edgetune_node.ops.rate_limit import Rate
 from edgetune_signal.durable import sync
 
@@ -103,7 +103,12 @@ class AuditLog:
             self._suppressed = 0
 
     def published(self, effect: Publish) -> None:
-        """Note an answer before it is sent; any other message is passed over, so is an answer's copy for its asker."""
+        """Note an answer before it is sent; any other message is passed over, so is an answer's copy for its asker.
+
+        Parts of a long answer are passed over as well: the last answer says how many there were.
+        """
+        if effect.durability is Durability.TELEMETRY:
+            return
         if answer := self._answer(effect):
             self._accepted.append(effect.message.ts, answer)
 

@@ -101,6 +101,7 @@ class SearchRunner:
             cluster=self._search.cluster,
             mains_hz=section.mains_hz,
             max_rss_bytes=section.search_max_rss_bytes,
+            false_alarms_per_month=section.alarm.false_alarms_per_month,
         )
         logged = log.bind(asset=wanted.asset, job=wanted.job)
         # through this process, whose log never blocks: a child that waits for the log's reader would hang

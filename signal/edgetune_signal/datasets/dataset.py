@@ -109,7 +109,7 @@ class Dataset:
         return digest.hexdigest()
 
 
-def recordings_dataset(recordings: Iterable[Recording], window: int, hop: int) -> Dataset:
+def recordings_dataset(recordings: Iterable[Recording], window: int, hop: int, *, one_class: bool = False) -> Dataset:
     """Cut recordings into windows.
 
     Parameters
@@ -118,6 +118,8 @@ def recordings_dataset(recordings: Iterable[Recording], window: int, hop: int) -
         All of one rate, unit and number of channels; classes are their labels, sorted.
     window, hop
         Length of a window and step to the next, in samples.
+    one_class
+        Whether windows of one class alone will do, as for a health model.
 
     Returns
     -------
@@ -132,7 +134,8 @@ def recordings_dataset(recordings: Iterable[Recording], window: int, hop: int) -
         there are none; the message names the recordings by group.
     """
     named = ((one.group or one.label, one) for one in recordings)
-    return require_classes(named_recordings_dataset(named, window, hop), "the recordings")
+    dataset = named_recordings_dataset(named, window, hop)
+    return dataset if one_class else require_classes(dataset, "the recordings")
 
 
 def named_recordings_dataset(recordings: Iterable[tuple[str, Recording]], window: int, hop: int) -> Dataset:

@@ -19,7 +19,7 @@ from edgetune_signal.datasets.dataset import (
 )
 from edgetune_signal.errors import RecordingError
 from edgetune_signal.files import ImportOptions, find_files, open_file, plan_labels, recording_names, whole_recording
-from edgetune_signal.recordings import Npz, Recording, open_npz, read_recording
+from edgetune_signal.recordings import Npz, Recording, is_snapshots, open_npz, read_recording, read_snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["CONVERTERS", "INDEPENDENT", "Dataset", "load_dataset", "merge_library", "recordings_dataset"]
 
 _WINDOWS_NDIM = 3
+HEALTHY = "normal"
+"""Label of a series of snapshots that says none: it is taken for one of a healthy machine."""
 
 
 def load_dataset(
@@ -47,11 +49,12 @@ def load_dataset(
     ----------
     path
         An ``.npz`` with ``x (windows, channels, length)``, ``label`` (indices into ``classes`` or names), ``rate_hz``,
-        and optionally ``classes``, ``group``, ``condition`` and ``unit``; or a folder of recordings; or whatever the
-        converter reads; or a folder of files of other programs, one folder a class, or names that are classes with a
-        number behind.
+        and optionally ``classes``, ``group``, ``condition`` and ``unit``; or a folder of recordings or series of
+        snapshots; or, with ``one_class``, one of these; or whatever the converter reads; or a folder of files of other
+        programs, one folder a class, or names that are classes with a number behind.
     window, hop
-        How recordings are cut, in samples; without ``hop`` windows stand side by side.
+        How recordings are cut, in samples; without ``hop`` windows stand side by side. Without ``window`` each snapshot
+        of a series is one.
     unit
         Unit of the samples where the data do not say.
     converter
@@ -78,7 +81,11 @@ def load_dataset(
         dataset = convert(path, window, hop)
     elif path.is_dir():
         dataset = _load_folder(path, window, hop)
-    elif one_class and window is not None and (path.suffix != ".npz" or is_recording(path)):
+    elif one_class and path.suffix == ".npz" and is_recording(path) and (window is not None or is_snapshots(path)):
+        parts = _parts(path, path.stem)
+        length = window or parts[0][1].samples.shape[1]
+        dataset = named_recordings_dataset(parts, length, hop or length)
+    elif one_class and window is not None and path.suffix != ".npz":
         dataset = named_recordings_dataset([(path.stem, whole_recording(path, open_file(path)))], window, hop or window)
     else:
         dataset = _load_windows(path, window)
@@ -94,10 +101,31 @@ def _load_folder(path: Path, window: int | None, hop: int | None) -> Dataset:
     if window is None:
         raise RecordingError(f"{path}: say how many samples a window has; recordings are cut into windows")
     if files:
-        named = ((str(file), read_recording(file)) for file in files)
+        named = [part for file in files for part in _parts(file, str(file))]
     else:
-        named = ((str(file), one) for file, one in _foreign(path))
+        named = [(str(file), one) for file, one in _foreign(path)]
     return named_recordings_dataset(named, window, hop or window)
+
+
+def _parts(file: Path, name: str) -> list[tuple[str, Recording]]:
+    """Return a recording with its name, or every snapshot of a series, all of one group."""
+    if not is_snapshots(file):
+        return [(name, read_recording(file))]
+    series = read_snapshots(file)
+    return [
+        (
+            name,
+            Recording(
+                samples=series.snapshot(number),
+                rate_hz=series.rate_hz,
+                label=series.label or HEALTHY,
+                unit=series.unit,
+                group=name,
+                shaft_rpm=series.shaft_rpm,
+            ),
+        )
+        for number in range(len(series.samples))
+    ]
 
 
 def _foreign(path: Path) -> Iterator[tuple[Path, Recording]]:
@@ -119,7 +147,10 @@ def is_recording(path: Path) -> bool:
 def _load_windows(path: Path, window: int | None) -> Dataset:
     with open_npz(path) as npz:
         if "samples" in npz.names and "x" not in npz.names:
-            raise RecordingError(f"{path}: is a single recording; give the folder that holds all of them")
+            raise RecordingError(
+                f"{path}: is a single recording; give the folder that holds all of them, or, where there is none but a "
+                "healthy one, say how many samples a window has"
+            )
         fitting = [] if "x" in npz.names else fitting_converters(npz.names)
         if fitting:
             raise RecordingError(

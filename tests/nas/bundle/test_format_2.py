@@ -178,6 +178,8 @@ def test_one_class_is_a_card_of_health_alone(bundle: Path) -> None:
         read_card(bundle)
     edit_card(bundle, kind="health")
     assert read_card(bundle).kind == "health"
+    with pytest.raises(BundleError, match="it needs one class and a limit of the distance"):
+        load_bundle(bundle)
 
 
 def _part(group: list[int], condition: list[int], *, named: bool = True) -> Dataset:

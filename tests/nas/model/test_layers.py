@@ -17,6 +17,7 @@ from edgetune_nas.model.layers import (
     Log,
     LpPool,
     MaxPool,
+    Norm,
     Shape,
     Softmax,
     describe,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         (Dense(10), (136, 1), (10, 1)),
         (Log(0.1), (8, 17), (8, 17)),
         (Softmax(), (10, 1), (10, 1)),
+        (Norm(), (16, 1), (1, 1)),
     ],
 )
 def test_each_layer_gives_the_shape_that_is_worked_out_by_hand(layer: Layer, before: Shape, after: Shape) -> None:

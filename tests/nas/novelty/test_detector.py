@@ -244,3 +244,27 @@ def test_on_real_recordings_other_faults_are_unknown(recordings_dir: Path) -> No
     assert novelty.unknown(test).mean() <= 0.02
     for name in ("inner_021", "outer_centered_007", "outer_orthogonal_007"):
         assert novelty.unknown(own[name]).mean() >= 0.95
+
+
+def test_a_class_of_several_kinds_has_a_centre_for_each_and_what_lies_between_is_farther() -> None:
+    """Two severities of one fault are known, and a third fault, which has the lines of both, is not."""
+    rng = np.random.default_rng(3)
+
+    def tone(frequency: float, count: int) -> NDArray[np.float32]:
+        phase = rng.uniform(0, 6.28, (count, 1))
+        noise = rng.normal(size=(count, 256)) * 0.3
+        return (noise + np.sin(frequency * np.arange(256) + phase))[:, None].astype(np.float32)
+
+    x = np.concatenate([tone(0.3, 200), tone(1.0, 200), tone(2.0, 200)])
+    label, kind = np.repeat([0, 1, 1], 200), np.repeat([0, 1, 2], 200)
+    validation = np.concatenate([tone(0.3, 60), tone(1.0, 60), tone(2.0, 60)])
+    pooled, apart = (fit_novelty(x, label, validation, each) for each in (None, kind))
+    assert apart.classes.labels.tolist() == [0, 1, 1]
+    said = np.ones(40, int)
+    known, mixed = np.concatenate([tone(1.0, 20), tone(2.0, 20)]), (tone(1.0, 40) + tone(2.0, 40)) / 2**0.5
+    far = [np.median(each.distances(mixed, said)) / each.limit for each in (pooled, apart)]
+    assert far[1] > 1.1 * far[0]
+    assert not apart.unknown(known, said).any()
+    again = Novelty.from_bytes(apart.to_bytes(), 1, 256, 2)
+    np.testing.assert_allclose(again.distances(mixed, said), apart.distances(mixed, said))
+    assert (apart.distances(known, said) < apart.distances(known, 0 * said)).all()

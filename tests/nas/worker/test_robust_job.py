@@ -128,10 +128,10 @@ def test_the_time_budget_is_kept_within_two_seconds_of_a_processor_of_its_own(tm
 # ---- data of every shape -------------------------------------------------------------------------------------------
 
 
-def test_one_class_is_refused_saying_that_telling_apart_takes_two(tmp_path: Path) -> None:
+def test_one_sign_alone_is_refused_saying_that_telling_apart_takes_two(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     data = _write(tmp_path / "one.npz", rng.normal(size=(40, 1, 128)), np.zeros(40, int), 1)
-    failed = _ended(_job(data, tmp_path / "out"))
+    failed = _ended(_job(data, tmp_path / "out", task="sign"))
     assert isinstance(failed, SearchFailed)
     assert failed.error == "RecordingError"
     assert "telling apart takes two" in failed.message

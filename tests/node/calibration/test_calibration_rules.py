@@ -4,33 +4,70 @@ from __future__ import annotations
 
 from typing import Any
 
-from calibrating import LIVE, SPEC, job, stored_command
+import pytest
+from calibrating import LIVE, METRICS, SPEC, card_json, job, stored_command
 
-from edgetune_node.calibration.rules import reasons_against
+from edgetune_nas.card import ModelCard
+from edgetune_node.calibration.rules import decide_deployment, reasons_against
 from edgetune_node.contract.commands import Recalibrate, Record
 from edgetune_node.events.effects import SaveRecording, StartSearch
 from edgetune_signal import StreamSpec
 
 
 def reasons(command: dict[str, Any], stored: dict[str, float] | None = None) -> list[str]:
-    return reasons_against(Recalibrate.model_validate(command), stored or {}, spec=SPEC, window=64)
+    return reasons_against(
+        Recalibrate.model_validate(command), stored or {}, spec=SPEC, window=64, healthy_class="normal"
+    )
 
 
-def test_a_healthy_baseline_alone_is_refused() -> None:
-    (reason,) = reasons({**LIVE, "classes": ["normal"]})
-    assert "'normal' alone" in reason
-    assert reason.endswith("collect another one too")
+def test_a_healthy_baseline_alone_will_do_and_a_fault_alone_is_refused() -> None:
+    assert reasons({**LIVE, "classes": ["normal"]}) == []
+    (reason,) = reasons({**LIVE, "classes": ["inner"]})
+    assert "'inner' alone" in reason
+    assert reason.endswith("a network needs two classes, and a health model 'normal', so collect another one too")
+
+
+def test_one_sign_alone_is_refused_for_signs_have_no_health() -> None:
+    command = Recalibrate.model_validate({**LIVE, "classes": ["rest"]})
+    (reason,) = reasons_against(command, {}, spec=SPEC, window=64)
+    assert reason.endswith("a network needs two classes, so collect another one too")
 
 
 def test_a_live_class_may_be_new_where_another_is_stored() -> None:
-    assert reasons({**LIVE, "classes": ["normal"]}, {"inner": 4.0}) == []
-    assert reasons({**LIVE, "classes": ["normal"]}, {"inner": 0.0}) != []
+    assert reasons({**LIVE, "classes": ["outer"]}, {"inner": 4.0}) == []
+    assert reasons({**LIVE, "classes": ["outer"]}, {"inner": 0.0}) != []
 
 
-def test_stored_needs_recordings_of_two_classes() -> None:
+def test_stored_needs_recordings_of_two_classes_or_of_health() -> None:
     assert "no stored recordings" in reasons(stored_command())[0]
-    assert "only 'normal'" in reasons(stored_command(), {"normal": 3.0})[0]
+    assert "only 'inner'" in reasons(stored_command(), {"inner": 3.0})[0]
+    assert reasons(stored_command(), {"normal": 3.0}) == []
     assert reasons(stored_command(), {"normal": 3.0, "inner": 3.0}) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes", "before", "installed"),
+    [
+        ("health", ["normal"], ["normal"], True),
+        ("health", ["normal"], ["inner", "normal"], False),
+        ("classes", ["inner", "normal"], ["normal"], True),
+        ("classes", ["inner", "outer"], ["normal"], False),
+    ],
+)
+def test_a_health_model_gives_way_to_one_that_names_faults_and_never_replaces_it(
+    kind: str,
+    classes: list[str],
+    before: list[str],
+    installed: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    said = {**card_json(), "kind": kind, "classes": classes}
+    if kind == "health":
+        none = dict.fromkeys(("accuracy", "accuracy_low", "accuracy_high", "macro_f1", "calibration_error"))
+        said |= {"distance": "graph", "distance_limit": 2.5, "metrics": {**METRICS, **none, "false_alarms": 0.0}}
+    card = ModelCard.model_validate(said)
+    assert decide_deployment("if_better", card, "model-old", before)[0] is installed
+    assert decide_deployment("if_better", card, None)[0] is True
+    assert decide_deployment("always", card, "model-old", before)[0] is True
 
 
 def test_a_take_must_hold_a_window_and_fit_in_memory() -> None:
@@ -43,6 +80,6 @@ def test_a_take_must_hold_a_window_and_fit_in_memory() -> None:
 
 
 def test_a_job_that_should_not_have_been_accepted_fails_at_once() -> None:
-    running = job({**LIVE, "classes": ["normal"]})
+    running = job({**LIVE, "classes": ["inner"]})
     assert running.finished.status == "failed"
     assert not any(isinstance(output, StartSearch | SaveRecording) for output in running.wants)

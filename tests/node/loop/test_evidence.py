@@ -53,6 +53,8 @@ def test_the_signal_of_a_fault_is_kept_over_a_kill_and_sent_on_request(
         parts[detail["part"]] = detail
     data = b"".join(b64decode(parts[number]["data"]) for number in sorted(parts))
     samples = np.frombuffer(data, "<f4")
+    answered = [each["status"] for each in loop.audit("answered") if each["command"] == "capture"]
+    assert answered == ["accepted", "done"]
     assert samples.size == done["samples"] == round(told["seconds"] * 12_000)
 
     target = ("--broker", f"mqtt://127.0.0.1:{loop.broker.port}", "--node", "n1")

@@ -226,6 +226,12 @@ def test_doubt_between_two_classes_changes_nothing_but_the_candidates() -> None:
     assert {name for name, _ in alarm.state.candidates} == {"ball", "novel"}
 
 
+def test_a_class_that_nothing_speaks_for_any_more_is_given_up_though_no_other_one_prevails() -> None:
+    found = changes(alarm_of(), ["inner"] * 5 + ["ball", "ball", "novel"] * 15)
+    assert [(change.kind, change.state.class_) for change in found[:2]] == [("raised", "inner"), ("revised", "ball")]
+    assert len(found) == 2
+
+
 @pytest.mark.parametrize("clear_after_s", [5, 60])
 def test_a_fault_that_grows_out_of_what_is_known_never_becomes_less_severe(clear_after_s: float) -> None:
     alarm = alarm_of(AlarmSection(raise_after_s=5, clear_after_s=clear_after_s))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +89,15 @@ def test_copies_for_the_asker_and_other_messages_leave_no_line(tmp_path: Path) -
     status = Status(ts=NOW, boot="b", seq=0, clock_synced=True, status="online")
     log.published(Publish("edgetune/n/status", status, Durability.TELEMETRY))
     assert not (tmp_path / "audit.jsonl").exists()
+
+
+def test_parts_of_a_long_answer_leave_no_line(tmp_path: Path) -> None:
+    log = audit_log(tmp_path)
+    part = replace(answer("edgetune/n/bearing/resp/capture", "progress"), durability=Durability.TELEMETRY)
+    log.published(part)
+    assert not (tmp_path / "audit.jsonl").exists()
+    log.published(answer("edgetune/n/bearing/resp/capture", "done"))
+    assert len(lines(tmp_path / "audit.jsonl")) == 1
 
 
 def test_a_payload_that_is_no_text_and_too_long_keeps_to_one_short_line(tmp_path: Path) -> None:

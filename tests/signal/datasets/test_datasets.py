@@ -346,3 +346,22 @@ def test_a_file_of_a_public_data_set_is_told_its_converter(tmp_path: Path, names
     np.savez(tmp_path / "data.npz", **arrays)
     with pytest.raises(RecordingError, match=named):
         load_dataset(tmp_path / "data.npz")
+
+
+def test_snapshots_are_windows_of_one_group_or_are_cut(tmp_path: Path) -> None:
+    samples = np.arange(5 * 2 * 100, dtype=np.int16).reshape(5, 2, 100)
+    np.savez(tmp_path / "series.npz", samples=samples, scale=0.5, rate_hz=100.0, interval_s=10.0, unit="g")
+    whole = load_dataset(tmp_path / "series.npz", one_class=True)
+    np.testing.assert_array_equal(whole.x, samples * 0.5)
+    assert (whole.classes, whole.unit, len(np.unique(whole.group))) == (("normal",), "g", 1)
+    assert (np.diff(whole.start) >= 100).all()
+    cut = load_dataset(tmp_path, window=40, hop=20, one_class=True)
+    assert cut.x.shape == (20, 2, 40)
+    np.testing.assert_array_equal(cut.x[4], samples[1, :, :40] * 0.5)
+    assert (np.diff(cut.start.reshape(5, 4)[:, 0]) > 40 + 60).all()
+
+
+def test_snapshots_alone_are_no_windows_where_two_classes_are_needed(tmp_path: Path) -> None:
+    np.savez(tmp_path / "series.npz", samples=np.zeros((5, 2, 100)), rate_hz=100.0, interval_s=10.0)
+    with pytest.raises(RecordingError, match="is a single recording"):
+        load_dataset(tmp_path / "series.npz")

@@ -16,6 +16,7 @@ from edgetune_nas.bundle import (
     accuracy_text,
     card_accuracy,
     export_bundle,
+    false_alarms_text,
     import_bundle,
     load_bundle,
     pick as pick_from,
@@ -25,6 +26,7 @@ from edgetune_nas.bundle import (
     sentence,
 )
 from edgetune_nas.errors import BundleError
+from edgetune_nas.onnx_io import HealthDistance
 from edgetune_node.config import AssetSection, load_settings
 from edgetune_node.storage import INCOMING
 from edgetune_node.terminal import parse_size
@@ -187,10 +189,11 @@ def card_table(card: ModelCard) -> Table:
         f"{card.input.unit or 'unit not known'}",
     )
     add("layers", "; ".join(card.layers))
-    add(
-        "accuracy",
-        f"{card_accuracy(card)}, macro-F1 {card.metrics.macro_f1:.3f}",
-    )
+    if card.metrics.macro_f1 is None:
+        add("false alarms", false_alarms_text(card))
+        add("limit", f"a distance of {card.distance_limit:.3g}")
+    else:
+        add("accuracy", f"{card_accuracy(card)}, macro-F1 {card.metrics.macro_f1:.3f}")
     if card.replaced is not None:
         add("model before", f"{accuracy_text(card.replaced, card.tested_on)}, the same windows")
     if card.library is not None:
@@ -226,12 +229,27 @@ def card_table(card: ModelCard) -> Table:
 def accuracy_fields(card: ModelCard) -> dict[str, Any]:
     """Return an accuracy and all that qualifies it, as ``--json`` prints it."""
     return {
+        "kind": card.kind,
         "accuracy": card.metrics.accuracy,
         "accuracy_low": card.metrics.accuracy_low,
         "accuracy_high": card.metrics.accuracy_high,
         "recordings": card.metrics.recordings,
         "tested_on": card.tested_on,
         "measured_before_refit": card.measured_before_refit,
+        **({} if card.kind == "classes" else health_fields(card)),
+    }
+
+
+def health_fields(card: ModelCard) -> dict[str, Any]:
+    """Return what a health model has in the place of an accuracy, as ``--json`` prints it."""
+    metrics = card.metrics
+    return {
+        "false_alarms": metrics.false_alarms,
+        "false_alarms_low": metrics.false_alarms_low,
+        "false_alarms_high": metrics.false_alarms_high,
+        "healthy_seconds": metrics.healthy_seconds,
+        "supported_per_month": metrics.supported_per_month,
+        "distance_limit": card.distance_limit,
     }
 
 
@@ -253,7 +271,11 @@ def _self_test(bundle: Bundle) -> int | None:
     kept = self_test(bundle)
     if kept is None:
         return None
-    wrong = int((bundle.classifier.probabilities(kept[0]).argmax(axis=1) != kept[1].argmax(axis=1)).sum())
+    if isinstance(bundle.network, HealthDistance):
+        before = kept[1][:, 0] > bundle.network.limit
+        wrong = int((bundle.network.unknown(kept[0]) != before).sum())
+    else:
+        wrong = int((bundle.classifier.probabilities(kept[0]).argmax(axis=1) != kept[1].argmax(axis=1)).sum())
     if wrong:
         raise BundleError(
             f"{bundle.path.name}: {wrong} of {len(kept[0])} self-test windows get another class here than where it was "
@@ -299,6 +321,10 @@ def _use(folder: Path) -> str:
 def _line(row: dict[str, Any]) -> str:
     if "error" in row:
         return f"{row['path']}  damaged: {row['error']}"
-    said = sentence(row["accuracy"], (row["accuracy_low"], row["accuracy_high"]), row["tested_on"], digits=2)
-    figures = f"{len(row['classes'])} classes, accuracy {said}, arena {row['arena_bytes']} B"
+    if row["kind"] == "health":
+        known = f"health model of {row['classes'][0]}, {row['false_alarms']:.2%} of held-out health over its limit"
+    else:
+        said = sentence(row["accuracy"], (row["accuracy_low"], row["accuracy_high"]), row["tested_on"], digits=2)
+        known = f"{len(row['classes'])} classes, accuracy {said}"
+    figures = f"{known}, arena {row['arena_bytes']} B"
     return f"{row['path']}  {row['use'] or '-':<8}  {row['task']}, {figures}, flash {row['flash_bytes']} B"

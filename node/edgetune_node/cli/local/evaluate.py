@@ -57,12 +57,13 @@ def evaluate(
         )
         check_fits(opened, dataset)
         strangers = [name for name in dataset.classes if name not in opened.card.classes]
-        if len(strangers) == len(dataset.classes):
+        health = opened.card.kind == "health"
+        if len(strangers) == len(dataset.classes) and not health:
             raise DataError(
                 f"{data} has none of the model's classes: the data have {', '.join(strangers)}; "
                 f"the model knows {', '.join(opened.card.classes)}"
             )
-        if strangers:
+        if strangers and not health:
             sys.stderr.write(
                 f"edgetune: the model does not know {', '.join(strangers)}; their windows count as wrong\n"
             )
@@ -97,8 +98,9 @@ def _window(data: Path, length: int, converter: str | None) -> int | None:
 
 def _seen(name: str, seen: int, result: Evaluation) -> str:
     rest = result.windows - seen
+    figure = "false alarms" if result.accuracy is None else "accuracy"
     others = (
-        "its card has the accuracy on held-out ones"
+        f"its card has the {figure} on held-out ones"
         if result.accuracy_unseen is None
         else f"of the other {rest} it gets {result.accuracy_unseen:.2%} right"
     )
@@ -123,13 +125,21 @@ def searched_on(bundle: Bundle, dataset: Dataset) -> bool:
 
 def _show(result: Evaluation, console: Console, *, with_unknown: bool) -> None:
     unknown = f", {result.unknown_rate:.2%} unknown" if with_unknown else ""
+    said = (
+        "health model" if result.accuracy is None else f"accuracy {result.accuracy:.2%}, macro-F1 {result.macro_f1:.3f}"
+    )
     console.print(
-        f"accuracy {result.accuracy:.2%}, macro-F1 {result.macro_f1:.3f}{unknown} on {result.windows} windows "
+        f"{said}{unknown} on {result.windows} windows "
         f"({result.precision_used}); {result.latency_p50_us:.0f} us a window, p99 {result.latency_p99_us:.0f} us",
         highlight=False,
         soft_wrap=True,
     )
-    if len(result.classes) <= MAX_SHOWN_CLASSES:
+    if result.accuracy is None:
+        table = Table("class", "windows", "over the limit", box=None)
+        for each in result.by_class:
+            table.add_row(escape(each.name), str(each.windows), str(each.unknown))
+        console.print(table)
+    elif len(result.classes) <= MAX_SHOWN_CLASSES:
         numbers = [str(number) for number in range(1, len(result.classes) + 1)]
         table = Table("", "is, said to be", *numbers, *(["unknown"] if with_unknown else []), box=None)
         for number, name, row, strange in zip(numbers, result.classes, result.confusion, result.unknown, strict=True):

@@ -79,10 +79,17 @@ def search(
     cluster: Annotated[
         str | None, typer.Option(metavar="URL", help="Dask scheduler whose workers do, such as tcp://HOST:8786.")
     ] = None,
+    false_alarms: Annotated[
+        float,
+        typer.Option(
+            "--false-alarms-per-month", min=1e-6, metavar="NUMBER", help="Of one class alone: most false alarms wanted."
+        ),
+    ] = 0.1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Search the best network for DATA within budgets and write it as a bundle; Ctrl-C keeps the best so far.
 
+    Of one class alone (healthy recordings) it makes a health model, which tells what is unlike health.
     Several DATA are searched one after the other, each into a folder of its name below --out.
     """
     if cluster is not None and workers != 1:
@@ -110,6 +117,7 @@ def search(
             mains_hz=mains_hz,
             workers=workers,
             cluster=cluster,
+            false_alarms_per_month=false_alarms,
         )
 
     jobs = [job(path, folder) for path, folder in zip(data, _folders(data, out), strict=True)]
@@ -164,6 +172,8 @@ def _run(job: Job, *, shown: bool = True) -> dict[str, Any]:
 
 
 def _show(done: SearchDone) -> None:
+    if done.card.kind == "health":
+        typer.echo(f"only {done.card.classes[0]!r} has windows: this is a health model, which tells what is unlike it")
     Console().print(card_table(done.card))
     if done.speedup is not None:
         typer.echo(f"workers {done.workers}: {done.speedup:.2f} times as fast as one, their start included")

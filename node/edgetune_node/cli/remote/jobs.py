@@ -304,6 +304,8 @@ def _sentence(job: FollowedJob, result: dict[str, Any]) -> str:
         figures = [f"model {result['model']}"]
         if result["accuracy"] is not None:
             figures.append(f"accuracy {_accuracy(result)}")
+        if result.get("kind") == "health":
+            figures.append(f"health model, {result['false_alarms']:.1%} of held-out health over its limit")
         if result["arena_bytes"] is not None:
             deployed = result["arena_bytes_deployed"]
             as_deployed = "" if deployed is None else f" ({deployed:,} as deployed)"

@@ -139,7 +139,6 @@ def test_a_budget_that_nothing_fits_names_the_smallest_arena(recordings: Path, t
     ("changes", "named"),
     [
         ({"x": np.full((40, 1, 64), np.nan, np.float32)}, "not a finite number"),
-        ({"label": np.zeros(40, int)}, "only class"),
         ({"x": np.zeros((40, 64), np.float32)}, "(windows, channels, length)"),
         ({"rate_hz": -1.0}, "rate_hz"),
         ({"label": np.arange(40)}, "classes has indices 0 to 1"),

@@ -1,0 +1,15 @@
+from .choice import (
+    Candidate as Candidate,
+    Fitted as Fitted,
+    candidates as candidates,
+    choose as choose,
+    held_out as held_out,
+    imitated as imitated,
+)
+from .detector import Whitening as Whitening, crossed as crossed, health_network as health_network
+from .folds import APART as APART, blocks as blocks
+from .limit import (
+    LimitRule as LimitRule,
+    supported_per_month as supported_per_month,
+)
+from .shapes import HealthShape as HealthShape, health_shapes as health_shapes
