@@ -213,8 +213,8 @@ def fit_novelty(
     """
     describe = Spectra.fit(x)
     known = describe.of(x)
-    moved = known if origin is None else moved_to_new(known, label, origin)
-    classes = Classes.fit(moved, label if kind is None else kind)
+    cloud = label if kind is None else kind
+    classes = Classes.fit(known if origin is None else moved_to_new(known, cloud, origin), cloud)
     if kind is not None:
         _, first = np.unique(kind, return_index=True)
         classes = replace(classes, labels=label[first].astype(np.int64))

@@ -225,13 +225,12 @@ def search(
     notes: dict[str, Any] = {
         **({} if deployed is found else {"measured_before_refit": True}),
         **({"hum": {**hum, "taken_off": best.candidate.genotype.mains > 0}} if hum else {}),
+        **({"goal": {**told, "held": best.result.accuracy >= (goal.floor or 0.0)}} if (told := goal.to_json()) else {}),
     }
     if not trains:
         notes["training"] = _why_closed_forms(profile, torch=torch)
     elif stopped_by == "time" and not engine.trained:
         notes["training"] = too_short
-    if goal.to_json():
-        notes["goal"] = {**goal.to_json(), "held": best.result.accuracy >= (goal.floor or 0.0)}
     kept = kept_points(engine.pareto_front, best, deployed, found, exploration.found, problem)
     card = export(
         found,

@@ -129,7 +129,8 @@ def _same_margin(_recordings: int) -> float:
 
 def _vibration_novelty(parts: Parts) -> Novelty:
     train = parts.train
-    return fit_novelty(train.x, train.label, parts.validation.x, parts.kind[: parts.trained], origins(train))
+    kind = parts.kind[: parts.trained]
+    return fit_novelty(train.x, train.label, parts.validation.x, kind, origins(train))
 
 
 def _gesture_novelty(parts: Parts) -> Novelty | None:
