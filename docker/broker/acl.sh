@@ -15,7 +15,7 @@ topic write $1/info
 topic write $1/health
 topic write $1/resp/#
 END
-  for leaf in state classification fault sign vibration emg model calibration resp/#; do
+  for leaf in state classification fault sign_start sign vibration emg spectrum model calibration resp/#; do
     echo "topic write $1/+/$leaf"
   done
   cat <<END

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 EXAMPLES: Final = Path(__file__).parents[1] / "examples"
 PATIENCE_S: Final = 120.0
+TREND_S: Final = 130.0
 BUDGET: Final = {"ram_bytes": 4096, "search_seconds": 10.0}
 CONFIG: Final = """
 [node]
@@ -156,29 +157,34 @@ class Plant:
 
 def scenario(plant: Plant) -> None:
     """Let everything happen once that a node can say or be told."""
+    began_s = time.monotonic()
     plant.wait("info", bool)
     plant.ask("ping")
     plant.play("bearing1", "normal")
     context = f"{plant.topics.base}/bearing1/context"
     plant._client.publish(context, json.dumps({"shaft_rpm": 1797.0, "load": 0.5}).encode(), retain=True)  # noqa: SLF001
-    first = plant.collect("bearing1", {"normal": "normal", "inner": "inner_severe", "outer": "outer_severe"})
+    first = plant.collect("bearing1", {"normal": "normal", "inner": "inner_severe", "ball": "ball_severe"})
     plant.ask("record", label="normal", seconds=2.0)
     since = len(plant.heard)
     plant.play("bearing1", "inner_severe")
     plant.wait("fault", lambda said: said["active"] and said["evidence"]["physics"] == "agrees", since)
+    plant.wait("spectrum", bool, since)
+    plant.ask("capture", now=True, before_s=0.5, after_s=0.5, samples=False)
     plant.ask("acknowledge", by="anna", comment="bearing ordered")
     plant.ask("shelve", **{"class": "inner"}, seconds=60.0, by="anna")
     plant.play("bearing1", "normal")
     plant.wait("fault", lambda said: not said["active"], len(plant.heard))
     since = len(plant.heard)
-    plant.play("bearing1", "ball_severe")
+    plant.play("bearing1", "outer_severe")
     novel = plant.wait("fault", lambda said: said["active"] and said["class"] == "novel", since)
     plant.wait("health", lambda said: novel["event"] in json.dumps(said), since)
     time.sleep(3.0)  # some seconds of it are kept for the label
     plant.play("bearing1", "normal")
     plant.wait("fault", lambda said: not said["active"], len(plant.heard))
-    plant.ask("label", label="ball", event=novel["event"])
+    plant.ask("label", label="outer", event=novel["event"])
     plant.ask("recalibrate", source="stored", budget=BUDGET, deploy="always")
+    time.sleep(max(0.0, TREND_S - (time.monotonic() - began_s)))  # a minute of trend has to be full
+    plant.ask("history", step="minute", figures=["rms", "kurtosis"])
     plant.ask("rollback")
     plant.ask("deploy", model=first["detail"]["model"])
     plant.send("recalibrate", source="stored", budget={"ram_bytes": 4096, "search_seconds": 60.0})

@@ -214,7 +214,7 @@ def test_quick_is_a_part_of_the_whole(tmp_path: Path) -> None:
     for folder in ("myo_gestures", "foreign/myo41", "foreign/dc22", "foreign/shift21"):
         for person in "abc":
             (tmp_path / folder / person).mkdir(parents=True)
-    options = argparse.Namespace(quick=False, only=None, method="", people=None, seconds=60.0)
+    options = argparse.Namespace(quick=False, only=None, method="", people=None, seconds=60.0, no_mains=False)
     whole = set(exam.plan(tmp_path, options))
     quick = set(exam.plan(tmp_path, argparse.Namespace(**{**vars(options), "quick": True})))
     assert quick < whole

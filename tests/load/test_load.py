@@ -14,7 +14,7 @@ from manual_clock import ManualClock
 
 from edgetune_nas.bundle.read import load_bundle
 from edgetune_node.config.machine import MachineSection
-from edgetune_node.config.settings import AssetSection, WindowSection
+from edgetune_node.config.settings import AlarmSection, AssetSection, WindowSection
 from edgetune_node.contract.messages import Classification, Vibration
 from edgetune_node.contract.topics import Topics
 from edgetune_node.demo.broker import find_mosquitto
@@ -43,6 +43,9 @@ def test_a_fast_stream_loses_no_window_and_grows_no_memory(
         rate_hz=RATE_HZ,
         window=WindowSection(length=LENGTH, hop=LENGTH),
         machine=MachineSection.model_validate({"bearing": "6205-2RS", "shaft_rpm": 1797.0}),
+        alarm=AlarmSection(
+            raise_after_s=2.0, clear_after_s=5.0
+        ),  # whose votes are then all there before it is measured
     )
     asset = Asset(section, Publisher(Topics("load", "n1"), "boot", clock), lambda: f"e{next(numbers)}")
     bundle = load_bundle(write_tiny_bundle(tmp_path, channels=CHANNELS, length=LENGTH, rate_hz=RATE_HZ))

@@ -22,9 +22,9 @@ def test_a_person_with_an_armband_is_asked_for_a_sign() -> None:
 
 
 def test_a_person_is_asked_to_move_slightly_while_resting() -> None:
-    resting = job(task="sign", rest_class="normal").view["instruction"]
+    resting = job(task="sign", rest_class="normal").view.instruction
     assert resting.startswith("Rest ('normal'), and move slightly from time to time without making a sign and publish")
-    assert job(rest_class="normal").view["instruction"].startswith("Put ")
+    assert job(rest_class="normal").view.instruction.startswith("Put ")
 
 
 def test_a_live_calibration_goes_from_take_to_take_to_the_search() -> None:
