@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import subprocess
 import sys
@@ -70,8 +71,10 @@ def test_a_fast_stream_loses_no_window_and_grows_no_memory(
     tracemalloc.start()
     try:
         windows, looks = listen(FILL_S)
+        gc.collect()
         before, _ = tracemalloc.get_traced_memory()
         more_windows, more_looks = listen(STRETCH_S)
+        gc.collect()
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
