@@ -190,8 +190,10 @@ def scenario(plant: Plant) -> None:
     plant.send("recalibrate", source="stored", budget={"ram_bytes": 4096, "search_seconds": 60.0})
     plant.ask("cancel")
     plant.collect("armband1", {"rest": "rest", "fist": "fist", "pinch": "pinch"})
+    plant.play("armband1", "rest")
+    time.sleep(4.0)  # no sign begins before rest was heard
     plant.play("armband1", "fist")
-    time.sleep(1.0)
+    time.sleep(2.0)
     plant.play("armband1", "rest")
     plant.wait("sign", lambda said: said["class"] == "fist")
     plant.ask("profile", "armband1", condition="left_arm")

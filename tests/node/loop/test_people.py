@@ -138,6 +138,7 @@ def test_a_forgotten_person_is_nowhere_in_the_data_folder_over_a_kill(arm: Any) 
     arm.reply(job, "accepted")
     arm.send(signal.SIGKILL)
     arm.ended()
+    arm.forget()  # else it seems online from before
     arm.start()
     arm.reply(job, "done")
     arm.wait("state", lambda found: found["subject"] == "anna" and found["phase"] == "uncalibrated")
