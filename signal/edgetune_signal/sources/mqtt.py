@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from edgetune_signal.stream import StreamSpec
 
-MAX_QUEUED_BYTES = 8 << 20
+QUEUED_S = 5.0
+"""Seconds of signal that may wait to be read, as bytes of float32; a gateway has many sources, and each its queue."""
+LEAST_QUEUED_BYTES = 1 << 18
 MAX_QUEUED_BLOCKS = 1024
 
 
@@ -45,6 +47,7 @@ class MqttSource:
         self._clock = clock or SourceClock()
         self._payloads: deque[bytes] = deque()
         self._queued_bytes = 0
+        self._most_bytes = max(LEAST_QUEUED_BYTES, round(4 * spec.channels * spec.rate_hz * QUEUED_S))
         self._lock = threading.Lock()
         self._arrived = threading.Event()
         self._closed = False
@@ -72,7 +75,9 @@ class MqttSource:
         with self._lock:
             self._payloads.append(bytes(payload))
             self._queued_bytes += len(payload)
-            while len(self._payloads) > MAX_QUEUED_BLOCKS or self._queued_bytes > MAX_QUEUED_BYTES:
+            while len(self._payloads) > MAX_QUEUED_BLOCKS or (
+                self._queued_bytes > self._most_bytes and len(self._payloads) > 1
+            ):
                 self._queued_bytes -= len(self._payloads.popleft())
                 self.dropped += 1
             self._arrived.set()

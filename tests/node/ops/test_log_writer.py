@@ -80,7 +80,12 @@ def test_what_waits_is_bounded_in_bytes(pipe: tuple[int, int], until: Callable[.
     for _ in range(3):
         writer.write("x" * (MAX_BYTES // 2))
     assert writer.lost == 1
-    writer.close(0)
+    with os.fdopen(os.dup(pipe[0]), "rb") as stream:  # else its thread writes on into another pipe
+        thread = threading.Thread(target=stream.read)
+        thread.start()
+        writer.close(60)
+        os.close(pipe[1])
+        thread.join()
 
 
 def test_a_closed_pipe_loses_lines_at_once(pipe: tuple[int, int]) -> None:
