@@ -30,9 +30,12 @@ class Said(NamedTuple):
 
 
 def fault(topic: str, message: dict[str, Any], class_: str = "class") -> Said:
-    """Name a fault change, from a payload or (``class_`` there) a line of the log."""
+    """Name a fault change, from a payload or (``class_`` there) a line of the log.
+
+    Once it has cleared its class is the healthy one, or null while nothing is judged: that is no change.
+    """
     event = message["event"] if class_ == "class" else message["event_id"]
-    return Said(topic, str(event), f"{message[class_]} {'raised' if message['active'] else 'cleared'}")
+    return Said(topic, str(event), f"{message[class_]} raised" if message["active"] else "cleared")
 
 
 def said_by(topic: str, payload: bytes) -> Said | None:

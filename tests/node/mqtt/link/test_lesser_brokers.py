@@ -87,7 +87,7 @@ def test_nothing_is_retained_where_the_configuration_says_so(
     late = recorder(fresh_broker, "acme/#", protocol=protocol)
     node.link.publish(say.state(3))
     late.wait_for(lambda seen: seen.topic == STATE)
-    assert [seen.topic for seen in late.messages] == [STATE]
+    assert not [seen for seen in late.messages if seen.retain]  # what the node says anew may come late, too
 
 
 def test_a_broker_that_was_only_starting_is_asked_for_the_retained_will_again(bench: Any, make_broker: Any) -> None:
