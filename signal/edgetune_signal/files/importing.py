@@ -203,13 +203,17 @@ def import_file(
                 group=stem,
                 shaft_rpm=info.shaft_rpm,
             )
-            first = last = gaps = count = 0
+            first = last = gaps = count = longest = 0
             for count, piece in enumerate(parts):
                 first = piece.start if count == 0 else first
                 last = piece.start + piece.samples.shape[1]
+                longest = max(longest, piece.samples.shape[1])
                 gaps += count > 0 and piece.gap
                 on_progress(float(getattr(file, "fraction", 0.0)))
                 writer.add(piece, base, stem)
+            files = writer.finish()
+            if longest < MIN_SAMPLES:
+                continue
             made.append(
                 Imported(
                     name=stem,
@@ -223,7 +227,7 @@ def import_file(
                     condition=base.condition,
                     gaps=gaps,
                     jitter_s=info.jitter_s,
-                    files=writer.finish(),
+                    files=files,
                     columns=info.columns,
                 )
             )
@@ -231,7 +235,9 @@ def import_file(
         writer.undo()
         raise
     if not made:
-        raise RecordingError(f"{path}: holds no samples: is it the right file?")
+        raise RecordingError(
+            f"{path}: no {MIN_SAMPLES} samples of a class follow one another, which is no signal: is it the right file?"
+        )
     return made
 
 

@@ -72,7 +72,7 @@ def objects(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any] | No
 def breaks(
     old: dict[str, Any], new: dict[str, Any], roots: tuple[dict[str, Any], dict[str, Any]], *, read: bool
 ) -> Iterator[str]:
-    """Tell what keeps those who know ``old`` from going on; ``read`` of what a node reads, else of what it says."""
+    """Return what keeps those who know ``old`` from going on; ``read`` of what a node reads, else of what it says."""
     for name, before in old["properties"].items():
         after = new["properties"].get(name)
         if after is None:

@@ -53,7 +53,7 @@ class Arm:
         self._sequence = 0
 
     def hears(self, samples: NDArray[np.float32], worn: Placement) -> None:
-        """Hear what electrodes would that are worn so: turned back it is as at calibration."""
+        """Return what electrodes record that are worn so; turned back it is as at calibration."""
         samples = samples[np.argsort(worn.order(8))]
         for start in range(0, samples.shape[1], 20):
             part = samples[:, start : start + 20]

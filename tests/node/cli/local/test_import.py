@@ -158,3 +158,13 @@ def test_without_a_rate_or_a_class_the_option_is_named(tmp_path: Path) -> None:
     assert refused["reason"] == "nothing says its class"
     done = edgetune("import", str(tmp_path / "a.asc"), code=1)
     assert "--out is missing" in done.stderr
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_a_file_of_too_few_samples_is_refused_and_not_called_made(dry: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n3,4\n", encoding="ascii")
+    words = (str(tmp_path / "a.csv"), "--label", "normal", "--rate-hz", "100", "--out", str(tmp_path / "out"))
+    said = imported(*words, *(["--dry-run"] if dry else []), code=1)
+    assert said["recordings"] == []
+    assert "no 16 samples of a class follow one another" in said["refused"][0]["reason"]
+    assert not list(tmp_path.glob("out/*"))
