@@ -5,7 +5,6 @@ from .fleet import (
     Fleet as Fleet,
     Row as Row,
     fault_text as fault_text,
-    filters as filters,
     heard_text as heard_text,
     is_stale as is_stale,
     model_accuracy as model_accuracy,
@@ -13,6 +12,7 @@ from .fleet import (
     phase_text as phase_text,
     sample_age as sample_age,
 )
+from .hearing import filters as filters
 from .job import (
     COLLECTING as COLLECTING,
     SEARCHING as SEARCHING,
