@@ -10,8 +10,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from pydantic import BaseModel, SecretStr
-
 from edgetune_node.errors import NodeError
 
 if TYPE_CHECKING:
@@ -19,6 +17,17 @@ if TYPE_CHECKING:
 
 PIPE_BYTES = 60_000
 """What a pipe takes before anybody reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A password or key that no text of an object shows."""
+
+    value: str = field(repr=False)
+
+    def get_secret_value(self) -> str:
+        """Return it."""
+        return self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,8 @@ def hand_over(settings: ServerSettings, listener: int) -> NoReturn:
 
 
 def _plain(value: Any) -> Any:
+    from pydantic import BaseModel, SecretStr  # the server itself does without
+
     if isinstance(value, SecretStr):
         return {"secret": value.get_secret_value()}
     if isinstance(value, BaseModel):
@@ -118,4 +129,4 @@ def _revived(values: dict[str, Any]) -> Any:
 def _value(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
-    return SecretStr(value["secret"]) if set(value) == {"secret"} else _revived(value)
+    return Secret(value["secret"]) if set(value) == {"secret"} else _revived(value)

@@ -10,6 +10,8 @@ from typing import Any
 MOST_TOPICS = 8_000
 """Four hundred assets with all their topics, twice over; about 1 KiB each."""
 MOST_ANSWERS = 200
+QUIET = "/resp/history"
+"""Every open page asks for it again and again."""
 MOST_WAITING = 400
 """Answers that wait for one slow browser; of all else only the newest of each topic waits."""
 
@@ -70,6 +72,8 @@ class Mirror:
     def take(self, topic: str, payload: dict[str, Any], at_ms: int) -> None:
         """Process a message that came at ``at_ms``; an empty one is a retained message that was removed."""
         if "/resp/" in topic:
+            if not payload:
+                return
             self._answer(topic, payload, at_ms)
             return
         if topic not in self._latest and len(self._latest) >= MOST_TOPICS:
@@ -95,7 +99,8 @@ class Mirror:
 
     def _answer(self, topic: str, payload: dict[str, Any], at_ms: int) -> None:
         detail = payload.get("detail")
-        if isinstance(detail, dict) and "part" in detail:  # a waveform or a trend: whoever asked gets it another way
+        part = isinstance(detail, dict) and "part" in detail
+        if part or topic.endswith(QUIET):  # whoever asked gets it another way
             return
         self.tell("answer", {"topic": topic, "at": at_ms, "payload": payload}, keep=True)
 
