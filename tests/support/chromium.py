@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
+import signal
 import subprocess
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -44,34 +47,48 @@ class Browser:
         found = next(filter(None, map(shutil.which, NAMES)), None)
         if found is None:
             pytest.skip("chromium is not installed (apt install chromium)")
-        connect = pytest.importorskip("websockets.sync.client", reason="websockets is not installed").connect
-        self.problems: list[str] = []
+        self._found = found
+        self._connect = pytest.importorskip("websockets.sync.client", reason="websockets is not installed").connect
+        self._folder = folder
+        self._stack = ExitStack()
         self._number = 0
-        profile = folder / "profile"
-        profile.mkdir(parents=True)
-        with (folder / "chromium.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [found, *FLAGS, f"--user-data-dir={profile}", "about:blank"], stdout=log, stderr=log
-            )
-        port = profile / "DevToolsActivePort"
-        wait_until(lambda: port.exists() and "\n" in port.read_text(), what="chromium starts")
-        number, path = port.read_text().split()
-        with connect(f"ws://127.0.0.1:{number}{path}", max_size=None) as whole:
-            self._socket = whole
-            targets = self.call("Target.getTargets")["targetInfos"]
-        page = next(each["targetId"] for each in targets if each["type"] == "page")
-        self._socket = connect(f"ws://127.0.0.1:{number}/devtools/page/{page}", max_size=None, open_timeout=PATIENCE_S)
-        for domain in ("Page", "Runtime", "Log"):
-            self.call(f"{domain}.enable")
-        self.size(DESK)
+        self._socket: Any = None
+        self.problems: list[str] = []
 
     def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            undo.callback(self._stack.close)
+            self._start()
+            undo.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._socket.close()
-        self._process.terminate()
-        self._process.wait(PATIENCE_S)
+        self._stack.close()
+
+    def _start(self) -> None:
+        profile = self._folder / "profile"
+        profile.mkdir(parents=True)
+        with (self._folder / "chromium.log").open("wb") as log:
+            process = subprocess.Popen(
+                [self._found, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._stack.callback(process.wait, PATIENCE_S)
+        self._stack.callback(os.killpg, process.pid, signal.SIGKILL)  # there is nothing worth keeping
+        port = profile / "DevToolsActivePort"
+        wait_until(lambda: port.exists() and "\n" in port.read_text(), what="chromium starts")
+        number, path = port.read_text().split()
+        with self._connect(f"ws://127.0.0.1:{number}{path}", max_size=None) as whole:
+            self._socket = whole
+            targets = self.call("Target.getTargets")["targetInfos"]
+        page = next(each["targetId"] for each in targets if each["type"] == "page")
+        own = self._connect(f"ws://127.0.0.1:{number}/devtools/page/{page}", max_size=None, open_timeout=PATIENCE_S)
+        self._socket = self._stack.enter_context(own)
+        for domain in ("Page", "Runtime", "Log"):
+            self.call(f"{domain}.enable")
+        self.size(DESK)
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Call a method of the protocol; what the page complains of meanwhile goes to ``problems``."""

@@ -7,19 +7,15 @@ import hashlib
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-
-if TYPE_CHECKING:
-    from pytest import Config
 
 WEB = Path(__file__).parents[2] / "node" / "web"
 INSTALL_S = 180.0
 FILES = ("package.json", "package-lock.json")
 
 
-def modules(config: Config) -> Path:
+def modules(config: pytest.Config) -> Path:
     """Return the folder of npm's modules; the test is skipped where they cannot be had."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:

@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { T } from "../texts.js";
-import { Act, Card, Facts, Scroll, Told, useCommand } from "../parts.jsx";
+import { Act, Card, Facts, Scroll, Time, Told, useCommand } from "../parts.jsx";
 import { Plot } from "../charts.jsx";
 import { ms, num, percent } from "../format.js";
 import { className } from "../judge.js";
@@ -69,7 +69,7 @@ export const Spectra = ({ own }) => {
         <>
           <p class="soft">
             {said.reason === "asked" ? T.asset.spectrumAsked : T.asset.spectrumOf(said.reason)}, {className(said.class)},{" "}
-            <time dateTime={said.ts} title={said.ts}>{new Date(ms(said.ts)).toLocaleString()}</time>, {num(said.seconds, "s")}
+            <Time at={ms(said.ts)} />, {num(said.seconds, "s")}
           </p>
           <Plot data={[said.frequency_hz, said.amplitude]} names={[T.asset.spectrum]} unit={said.unit} x="log" label={T.asset.spectrum}
             marks={shaft ? [1, 2, 3].map((k) => ({ at: (k * shaft) / 60, name: k === 1 ? "1×" : "" })) : []} bars />

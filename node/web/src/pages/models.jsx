@@ -1,6 +1,6 @@
 import { T } from "../texts.js";
-import { Ask, Card, Facts, Told, useCommand } from "../parts.jsx";
-import { bytes, num, percent, whole } from "../format.js";
+import { Ask, Card, Facts, Time, Told, useCommand } from "../parts.jsx";
+import { bytes, ms, num, percent, whole } from "../format.js";
 import { className } from "../judge.js";
 import { assets } from "../store.js";
 
@@ -29,7 +29,7 @@ export const ModelCard = ({ own, titled }) => {
         [rows.arena, bytes(model.arena_bytes)], [rows.deployed, `${bytes(model.arena_bytes_deployed)} (${model.precision})`],
         [rows.streamed, bytes(model.streamed_bytes)], [rows.flash, bytes(model.flash_bytes)], [rows.macs, whole(model.macs)],
         [rows.parameters, whole(model.parameters)], [rows.latency, `${num(model.latency_p50_us, "µs")} / ${num(model.latency_p99_us, "µs")}`],
-        [T.models.made, new Date(model.created).toLocaleString()], [rows.id, <code>{model.id}</code>],
+        [T.models.made, <Time at={ms(model.created)} />], [rows.id, <code>{model.id}</code>],
         model.previous && [rows.previous, <code>{model.previous}</code>],
       ]} />
       {model.previous && (
