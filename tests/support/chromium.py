@@ -31,6 +31,7 @@ FLAGS = (
     "--remote-allow-origins=*",
 )
 PHONE, DESK = (360, 740), (1920, 1080)
+PATIENT = {"max_size": None, "open_timeout": PATIENCE_S, "ping_interval": None}
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27}
 
 
@@ -80,11 +81,11 @@ class Browser:
         port = profile / "DevToolsActivePort"
         wait_until(lambda: port.exists() and "\n" in port.read_text(), what="chromium starts")
         number, path = port.read_text().split()
-        with self._connect(f"ws://127.0.0.1:{number}{path}", max_size=None) as whole:
+        with self._connect(f"ws://127.0.0.1:{number}{path}", **PATIENT) as whole:
             self._socket = whole
             targets = self.call("Target.getTargets")["targetInfos"]
         page = next(each["targetId"] for each in targets if each["type"] == "page")
-        own = self._connect(f"ws://127.0.0.1:{number}/devtools/page/{page}", max_size=None, open_timeout=PATIENCE_S)
+        own = self._connect(f"ws://127.0.0.1:{number}/devtools/page/{page}", **PATIENT)
         self._socket = self._stack.enter_context(own)
         for domain in ("Page", "Runtime", "Log"):
             self.call(f"{domain}.enable")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from array import array
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 FORBIDDEN = frozenset({"forget"})
 """Erases a person for good: a command line is asked for that."""
+SIMULATE = "simulate"
+"""No command of a node: puts a simulated machine into a condition, where there is one."""
 WITH_NAME = frozenset({"acknowledge", "shelve"})
 ANSWER_S = 45.0
 READ_S = 3.0
@@ -62,7 +65,7 @@ def read_order(content: Mapping[str, Any], by: str) -> Order:
         Naming what is wrong.
     """
     node, asset, name, fields = (content.get(key) for key in ("node", "asset", "name", "fields"))
-    if not isinstance(name, str) or name not in {*ASSET_COMMANDS, *NODE_COMMANDS} - FORBIDDEN:
+    if not isinstance(name, str) or name not in {*ASSET_COMMANDS, *NODE_COMMANDS, SIMULATE} - FORBIDDEN:
         raise RequestError(f"the page cannot send a command {name!r}")
     if not isinstance(fields, dict):
         raise RequestError("fields: must be an object")
@@ -98,6 +101,9 @@ def check_login(mqtt: Any, namespace: str, *, something_is_there: bool) -> None:
 def send(mqtt: Any, topics: Topics, order: Order) -> str:
     """Send a command and return its id; answers come to all pages by themselves."""
     with OperatorClient(mqtt, topics, order.asset) as client:
+        if order.name == SIMULATE:
+            client.publish(topics.asset(str(order.asset), "simulator"), json.dumps(order.fields).encode())
+            return SIMULATE
         return client.send(order.name, **order.fields)
 
 

@@ -20,7 +20,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocketDisconnect
 
-from edgetune_node.console.acting import RequestError, check_login, fetch, read_order, send
+from edgetune_node.console.acting import SIMULATE, RequestError, check_login, fetch, read_order, send
 from edgetune_node.console.bridge import Bridge, now_ms
 from edgetune_node.console.headers import SecurityHeaders
 from edgetune_node.console.mirror import Mirror
@@ -91,7 +91,7 @@ class Console:
         loop = asyncio.get_running_loop()
         bridge = Bridge(
             self._settings.login(),
-            filters(self._settings.namespace, None, None),
+            [*filters(self._settings.namespace, None, None), f"{self._settings.namespace}/+/+/simulator/state"],
             lambda batch: _in_loop(loop, self._take, batch),
             lambda state: _in_loop(loop, self._say, state),
         )
@@ -200,6 +200,8 @@ class Console:
         if not self._commands.allows(session.csrf, time.monotonic()):
             return _refused(429, "too many commands; wait a minute")
         command_id = await run_in_threadpool(send, login, self._topics(order.node), order)
+        if order.name == SIMULATE:
+            return JSONResponse({"id": command_id})
         sent = {"id": command_id, "by": by, "at": now_ms(), "node": order.node, "asset": order.asset}
         self._mirror.tell("sent", {**sent, "name": order.name, "fields": order.fields}, keep=True)
         return JSONResponse({"id": command_id})

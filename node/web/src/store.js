@@ -150,7 +150,7 @@ const message = (topic, at, payload) => {
   const parts = levels(topic);
   const whose = node(parts[0]);
   whose.at = Math.max(whose.at, at);
-  const leaf = parts[parts.length - 1];
+  const leaf = parts.slice(2).join("/") || parts[1];
   const entry = Object.keys(payload).length ? { at, payload } : undefined;
   if (parts.length === 2) {
     whose.said[leaf] = entry;

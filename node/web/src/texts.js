@@ -70,7 +70,7 @@ export const T = {
     noLevel: "No signal has been heard.",
     oldLevel: "The signal is old.",
     rms: "Vibration (RMS)", velocity: "Velocity (RMS)", peak: "Peak", crest: "Crest factor", kurtosis: "Kurtosis",
-    distance: "Distance from health", distanceWhy: "1 is the limit",
+    distance: "Distance from what is known", distanceWhy: "1 is the limit",
     zone: "ISO 20816-3 zone", speed: "Shaft speed", temperature: "Temperature",
     quality: "Signal quality", good: "good",
     heard: "Heard now",
@@ -108,6 +108,7 @@ export const T = {
     cursor: "Move over the picture to read a line.",
     about: "About this asset",
     aboutRows: { source: "Source", channels: "Channels", rate: "Sampling rate", window: "Window", bearing: "Bearing", node: "Node", id: "Asset" },
+    simulated: "Simulated machine", simulatedWhy: "In place of a real one. Break it, and repair it:",
     sign: "Sign", strength: "Strength", electrodes: "Electrodes", envelopeOf: "Envelope",
   },
 

@@ -30,6 +30,7 @@ export const Asset = ({ node, asset }) => {
           {!sign && <Spectra own={own} />}
           <Trends own={own} key={`${node}/${asset}`} />
           <ModelCard own={own} />
+          <Simulated own={own} />
           <About own={own} />
         </div>
       </div>
@@ -141,6 +142,24 @@ const About = ({ own }) => {
         [T.asset.aboutRows.window, info.window ? `${info.window} (${num((1000 * info.window) / info.rate_hz, "ms")})` : T.none],
         bearing && [T.asset.aboutRows.bearing, typeof bearing === "string" ? bearing : Object.entries(bearing).map((each) => each.join(" ")).join(", ")],
       ]} />
+    </Card>
+  );
+};
+
+/** Where a program stands in for the machine, it can be broken from here. */
+const Simulated = ({ own }) => {
+  const [send, told] = useCommand(own);
+  const said = own.said["simulator/state"]?.payload;
+  if (!said?.sending) return null;
+  return (
+    <Card title={T.asset.simulated} id="simulated">
+      <p>{T.asset.simulatedWhy} <strong>{className(said.condition)}</strong></p>
+      <div class="row">
+        {said.conditions.map((name) => (
+          <Act key={name} id={`simulate-${name}`} cls={name === said.condition ? "main" : ""} onClick={() => send("simulate", { condition: name })}>{className(name)}</Act>
+        ))}
+      </div>
+      <Told state={told?.bad && told.id !== "simulate" ? told : null} />
     </Card>
   );
 };

@@ -14,7 +14,7 @@ export const Evidence = ({ own }) => {
   return (
     <Card title={T.asset.event} id="event">
       {seen.action && <p class="advice"><strong>{T.asset.action}: </strong>{seen.action}</p>}
-      <p>{T.asset.physicsWord[seen.physics] ?? ""} {seen.note}</p>
+      <p>{T.asset.physicsWord[seen.physics] ?? ""} {seen.note && `${seen.note[0].toUpperCase()}${seen.note.slice(1)}.`}</p>
       <Facts rows={[
         fault.candidates?.length > 1 && [T.asset.candidates, fault.candidates.map((each) => `${className(each.class)} ${percent(each.share, 2)}`).join(", ")],
         fault.severity_from?.length > 0 && [T.asset.severityFrom, fault.severity_from.join(", ")],

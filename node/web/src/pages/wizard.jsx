@@ -56,7 +56,8 @@ export const Wizard = ({ node, asset }) => {
 const Prepare = ({ own, start }) => {
   const sign = isSign(own);
   const known = own.said.model?.payload?.classes ?? [];
-  const [classes, setClasses] = useState((known.length ? known : sign ? ["rest", "fist"] : ["normal"]).join(", "));
+  const simulated = [...new Set((own.said["simulator/state"]?.payload.conditions ?? []).map((each) => each.split("_")[0]))];
+  const [classes, setClasses] = useState(() => [known, simulated, sign ? ["rest", "fist"] : ["normal"]].find((each) => each.length).join(", "));
   const [seconds, setSeconds] = useState(5);
   const [takes, setTakes] = useState(1);
   const config = own.node.said.info?.payload.config?.asset?.find((each) => each.id === own.id);
