@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 import psutil
@@ -99,8 +99,10 @@ def test_the_page_shows_the_plant_until_somebody_ends_it(environment: dict[str, 
     ):
         assert wait_until(lambda: "try it yourself" in log.read_text() or demo.poll() is not None, PATIENCE_S)
         url = log.read_text().partition("the page is at ")[2].split()[0]
-        with urllib.request.urlopen(f"{url}api/session", timeout=60) as answer:
-            session = json.loads(answer.read())
+        connection = http.client.HTTPConnection(url.split("/")[2], timeout=60)
+        connection.request("GET", "/api/session")
+        session = json.loads(connection.getresponse().read())
+        connection.close()
         demo.send_signal(signal.SIGINT)
         out, _ = demo.communicate(timeout=PATIENCE_S)
     assert (session["namespace"], session["act"]) == ("demo", True)
