@@ -14,12 +14,14 @@ from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.search.run import search
 from edgetune_node.config.settings import AssetSection
-from edgetune_node.contract.messages import Fault
+from edgetune_node.contract.fault import Fault
+from edgetune_node.contract.messages import Classification
 from edgetune_node.contract.topics import Topics
 from edgetune_node.events.publisher import Publisher
 from edgetune_node.monitor.asset import Asset
 from edgetune_signal import Chunk, Recording, read_recording
 from edgetune_signal.datasets.dataset import named_recordings_dataset
+from edgetune_signal.recordings import read_snapshots
 from edgetune_signal.simulators import BearingSimulator
 
 if TYPE_CHECKING:
@@ -38,13 +40,16 @@ class Machine:
     """An asset that recordings are played to, one after the other as one stream, and the faults it publishes."""
 
     def __init__(self, bundle: Bundle, rate_hz: float, **settings: Any) -> None:
-        section = AssetSection(id="m", rate_hz=rate_hz, window={"length": LENGTH, "hop": LENGTH}, **settings)
+        section = AssetSection(
+            **{"id": "m", "rate_hz": rate_hz, "window": {"length": LENGTH, "hop": LENGTH}, **settings}
+        )
         self.clock = ManualClock()
         numbers = count()
         publisher = Publisher(Topics("edgetune", "n"), "boot", self.clock)
         self.asset = Asset(section, publisher, lambda: f"e{next(numbers)}")
         self.asset.swap(bundle, None)
         self.said: list[Fault] = []
+        self.distances: list[float | None] = []
         self._sequence = count()
 
     def hears(self, *recordings: Recording) -> list[Fault]:
@@ -53,13 +58,23 @@ class Machine:
         for recording in recordings:
             block = round(recording.rate_hz / 10)
             for start in range(0, recording.samples.shape[1], block):
-                samples = recording.samples[:, start : start + block]
-                self.clock.now += samples.shape[1] / recording.rate_hz
-                time_ns = START_NS + round(self.clock.now * 1e9)
-                chunk = Chunk(samples, time_ns, recording.rate_hz, next(self._sequence))
-                published = [*self.asset.listen(chunk), *self.asset.tick()]
-                self.said += [each.message for each in published if isinstance(each.message, Fault)]
+                self._hears(recording.samples[:, start : start + block], recording.rate_hz)
         return self.said[before:]
+
+    def hears_after(self, silence_s: float, snapshot: Recording) -> None:
+        """Play a snapshot that comes after a silence."""
+        self.clock.now += silence_s
+        self._hears(snapshot.samples, snapshot.rate_hz, gap=True)
+
+    def _hears(self, samples: Any, rate_hz: float, *, gap: bool = False) -> None:
+        self.clock.now += samples.shape[1] / rate_hz
+        time_ns = START_NS + round(self.clock.now * 1e9)
+        chunk = Chunk(samples, time_ns, rate_hz, next(self._sequence), gap=gap)
+        for each in (*self.asset.listen(chunk), *self.asset.tick()):
+            if isinstance(each.message, Fault):
+                self.said.append(each.message)
+            elif isinstance(each.message, Classification):
+                self.distances.append(each.message.distance)
 
     @property
     def events(self) -> list[str]:
@@ -131,8 +146,45 @@ def test_a_fault_beyond_the_known_one_is_one_event(tmp_path: Path) -> None:
     assert_one_event_that_grows(machine)
 
 
+EVERY_S: Final = 600.0
+SNAPSHOTS: Final = 400
+"""Nearly three days in which a fault grows from nothing."""
+
+
+@pytest.mark.slow
+def test_a_fault_that_grows_over_days_is_not_learned_as_health(healthy_model: Bundle) -> None:
+    duty = {"on_s": 0.2, "every_s": EVERY_S}
+    settings: dict[str, Any] = {"source": {"duty": duty}, "alarm": {"raise_after_s": 3600, "clear_after_s": 7200}}
+    machine, newcomer = (Machine(healthy_model, RATE, **settings) for _ in range(2))
+    healthy, faulty = simulated("normal", 80, seed=1).samples, simulated("inner_moderate", 80, seed=2).samples
+    size = round(0.2 * RATE)
+    bounds = []
+    for number in range(SNAPSHOTS):
+        own = slice(number * size, (number + 1) * size)
+        strength = (number / SNAPSHOTS) ** 2
+        snapshot = Recording((healthy[:, own] + strength * faulty[:, own]).astype(np.float32), RATE, "", "g")
+        machine.hears_after(EVERY_S - 0.2, snapshot)
+        learned = machine.asset.learned()
+        assert learned is not None
+        bounds.append((learned.seconds, learned.claim(healthy_model.card.metrics)[1]))
+    newcomer.hears_after(0.0, snapshot)
+    assert machine.distances[-4:] == newcomer.distances[-4:]
+    assert machine.events == ["e0"]
+    assert machine.said[-1].active
+    [raised, *_] = [number for number, (seconds, _) in enumerate(bounds[1:]) if seconds == bounds[number][0]]
+    assert 0.1 < raised / SNAPSHOTS < 0.6
+    most = [bound for _, bound in bounds[:raised]]
+    assert most == sorted(most, reverse=True)  # health that is heard tightens what the model promises
+    assert bounds[raised][0] == pytest.approx(raised * EVERY_S, rel=0.1)
+    assert bounds[-1] == bounds[raised + 1]  # what follows the raise is no health
+
+
 # ---- real machines ---------------------------------------------------------------------------------------------
 
+HEALTHY_SNAPSHOTS: Final = 40
+"""Snapshots of a run to failure that are learned, some seven minutes."""
+MOST_EVENTS: Final = 3
+"""Of a run to failure: an early change may pass once or twice."""
 CWRU: Final = "cwru_de_1797rpm"
 CWRU_BEARING: Final = {"bearing": "6205", "shaft_rpm": 1797}
 
@@ -183,3 +235,29 @@ def test_hit_severities_in_turn_are_one_event(recordings_dir: Path, tmp_path: Pa
     assert not any(each.active for each in machine.hears(part(normal, LEARNED, 1)))
     machine.hears(*(real(folder / f"{place}{severity}_{rpm}.npz") for severity in (2, 5, 8)))
     assert_one_event_that_grows(machine)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bearing", ["bearing1_2", "bearing3_1"])
+def test_a_real_run_to_failure_is_not_learned_as_health(recordings_dir: Path, tmp_path: Path, bearing: str) -> None:
+    path = recordings_dir / "foreign" / "femto" / f"{bearing}.npz"
+    if not path.is_file():
+        pytest.skip(f"no run to failure at {path}")
+    series = read_snapshots(path)
+    snapshots = [Recording(series.snapshot(at), series.rate_hz, "normal", "g") for at in range(len(series.time_s))]
+    known = [(str(at), each) for at, each in enumerate(snapshots[:HEALTHY_SNAPSHOTS])]
+    length = snapshots[0].samples.shape[1]
+    done = search(named_recordings_dataset(known, length, length), task="fault", budget=Budget(), out=tmp_path)
+    bundle = load_bundle(done.bundle)
+    settings = {"channels": len(snapshots[0].samples), "window": {"length": length, "hop": length}}
+    machine, newcomer = (Machine(bundle, series.rate_hz, **settings) for _ in range(2))
+    for each in snapshots[HEALTHY_SNAPSHOTS:]:
+        machine.hears_after(10.0, each)
+    for each in snapshots[-5:]:
+        newcomer.hears_after(10.0, each)
+    assert machine.distances[-5:] == newcomer.distances
+    assert machine.said[-1].active
+    assert len(machine.events) <= MOST_EVENTS
+    learned = machine.asset.learned()
+    assert learned is not None
+    assert learned.raised == len(machine.events)
