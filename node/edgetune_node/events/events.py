@@ -157,6 +157,14 @@ class TrendKept:
 
 
 @dataclass(frozen=True, slots=True)
+class HeardKept:
+    """What is learned of a healthy machine is on disk, or could not be written (``error``)."""
+
+    asset: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TrendRead:
     """The history that ``job`` asked for: rows of a time and a mean for each figure; or why not (``error``)."""
 
@@ -217,6 +225,7 @@ Event: TypeAlias = (
     | EvidenceKept
     | EvidenceRead
     | TrendKept
+    | HeardKept
     | TrendRead
     | PersonForgotten
     | Tick
