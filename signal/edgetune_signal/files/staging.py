@@ -119,7 +119,7 @@ class StagedFolder:
 
 
 def _place(staged: Path, target: Path) -> None:
-    """Give a file its place; one that is there stays, and the error says so."""
+    """Link a file into its place; one that is there stays, and the error says so."""
     try:
         os.link(staged, target)
     except FileExistsError:
