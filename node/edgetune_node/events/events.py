@@ -99,6 +99,7 @@ class RecordingSaved:
     job: str
     path: Path | None
     error: str | None = None
+    pause: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,7 @@ class FileWorker:
         asset = work.asset
         match work:
             case SaveRecording():
-                self._later(partial(self._save, work), partial(RecordingSaved, asset, work.job, None))
+                self._later(partial(self._save, work), partial(RecordingSaved, asset, work.job, None, pause=work.pause))
             case KeepNovel():
                 self._later(partial(self._keep_novel, work), partial(self._novel_failed, asset, ""))
             case LabelNovel():
@@ -185,7 +185,8 @@ class FileWorker:
 
     def _save(self, effect: SaveRecording) -> Event:
         self.check_space(effect.recording.samples.nbytes)
-        return RecordingSaved(effect.asset, effect.job, self.recordings[effect.asset].add(effect.recording))
+        path = self.recordings[effect.asset].add(effect.recording)
+        return RecordingSaved(effect.asset, effect.job, path, pause=effect.pause)
 
     def _keep_novel(self, effect: KeepNovel) -> Event:
         self.check_space(effect.recording.samples.nbytes)
