@@ -104,6 +104,7 @@ examples: $(VENV)/.installed  ## Run a plant and write docs/examples anew, four 
 
 screenshots: $(VENV)/.docs-installed  ## Draw docs/pictures anew, two minutes; needs mosquitto and chromium
 	$(BIN)/python docs/tools/pictures.py
+	$(BIN)/python docs/tools/diagrams.py
 	CONSOLE_PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/node/console/test_page.py -k repaired
 
 web: node/web/node_modules/.installed  ## Build the console's page (node/web) into the package; needs npm
