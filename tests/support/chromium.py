@@ -32,6 +32,18 @@ FLAGS = (
 )
 PHONE, DESK = (360, 740), (1920, 1080)
 PATIENT = {"max_size": None, "open_timeout": PATIENCE_S, "ping_interval": None}
+STILL = """(async () => {
+    const place = () => {
+        const element = %s, box = element.getBoundingClientRect();
+        const point = [box.x + box.width / 2, box.y + box.height / 2];
+        return element.contains(document.elementFromPoint(...point)) ? point : null;
+    };
+    const before = place();
+    await new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)));
+    const after = place();
+    return before && after && before.join() === after.join() ? after : null;
+})()"""
+"""The middle of an element, null while it moves or something covers it."""
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27}
 
 
@@ -149,13 +161,13 @@ class Browser:
         self.wait(found, seconds)
 
     def click(self, selector: str) -> None:
-        """Click where an element is, once it can be clicked."""
+        """Click where an element is, once it can be clicked and stands still."""
         found = f"document.querySelector({json.dumps(selector)})"
         self.wait(f"{found} && !{found}.disabled")
-        place = self.run(
-            f"(() => {{ const e = {found}; e.scrollIntoView({{block: 'center'}}); const b = e.getBoundingClientRect();"
-            " return [b.x + b.width / 2, b.y + b.height / 2]; })()"
-        )
+        self.run(f"{found}.scrollIntoView({{block: 'center'}})")
+        deadline = time.monotonic() + PATIENCE_S
+        while (place := self.run(STILL % found)) is None:
+            assert time.monotonic() < deadline, f"{selector} does not stand still"
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
 

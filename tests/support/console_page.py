@@ -62,6 +62,9 @@ class ConsoleServer:
         self._process.terminate()
         self._process.wait(PATIENCE_S)
 
+    def wait(self) -> int:
+        return self._process.wait(PATIENCE_S)
+
     def log(self) -> str:
         return self._log.read_text(encoding="utf-8")
 

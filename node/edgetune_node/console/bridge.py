@@ -81,7 +81,7 @@ class Bridge:
                 self._take(batch)
 
     def _announce(self, *, connected: bool, reason: str = "") -> None:
-        """Say how things stand; what was heard before ``heard_from`` may have changed while nobody listened."""
+        """Report how things stand; what came before ``heard_from`` may have changed while nobody listened."""
         state = {"connected": connected, "reason": reason, "since": now_ms(), "heard_from": self._heard_from}
         self._say(state)
 

@@ -106,7 +106,8 @@ def hand_over(settings: ServerSettings, listener: int) -> NoReturn:
         os.set_inheritable(descriptor, True)
     sys.stdout.flush()
     module = "edgetune_node.console.server"
-    os.execv(sys.executable, [sys.executable, "-m", module, str(reading), str(listener)])  # noqa: S606 - ourselves
+    words = [sys.executable, "-P", "-m", module, str(reading), str(listener)]
+    os.execv(sys.executable, words)  # noqa: S606 - ourselves
 
 
 def _plain(value: Any) -> Any:

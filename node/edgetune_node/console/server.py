@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 
@@ -33,7 +34,8 @@ def main(settings: int, listener: int) -> None:
         ssl_certfile=values.certificate or None,
         ssl_keyfile=values.key or None,
     )
-    uvicorn.Server(config).run(sockets=[socket.socket(fileno=listener)])
+    with contextlib.suppress(KeyboardInterrupt):  # it has ended in good order before this comes
+        uvicorn.Server(config).run(sockets=[socket.socket(fileno=listener)])
 
 
 if __name__ == "__main__":

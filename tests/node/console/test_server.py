@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import signal
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -311,6 +312,16 @@ def test_the_server_is_small(open_console: ConsoleServer) -> None:
         frames(socket, lambda found: any(each[0] == "broker" and each[1]["connected"] for each in found))
         wait_until(lambda: page.command("cancel")[0] in {200, 429})
         assert psutil.Process(open_console.pid).memory_info().rss <= 40 * 2**20
+
+
+def test_ctrl_c_ends_it_without_a_word(broker: Any, tmp_path: Path) -> None:
+    with ConsoleServer(tmp_path, broker) as server:
+        with Page(server.url).live() as socket:
+            frames(socket, lambda found: any(each[0] == "broker" and each[1]["connected"] for each in found))
+            psutil.Process(server.pid).send_signal(signal.SIGINT)
+            assert closed_with(socket) in {1001, 1012}
+        assert server.wait() == 0
+        assert len(server.log().splitlines()) == 1
 
 
 def test_an_address_that_is_taken_is_named(cli: Callable[..., Any], open_console: ConsoleServer) -> None:
