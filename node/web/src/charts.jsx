@@ -94,16 +94,20 @@ export const Plot = ({ data, names, unit = "", x = "time", levels, marks, height
   return <div class="plot" role="img" aria-label={label} ref={place} />;
 };
 
-/** A short line of the last minutes, without axes. */
+/** A short line of the last minutes, without axes, broken where nothing was heard. */
 export const Spark = ({ points, label }) => {
-  if (points.length < 2) return <svg class="spark" viewBox="0 0 100 24" role="img" aria-label={label} />;
-  const from = points[0][0];
-  const wide = points.at(-1)[0] - from || 1;
+  const from = points[0]?.[0];
+  const wide = points.at(-1)?.[0] - from || 1;
   const high = Math.max(...points.map((each) => each[1])) || 1;
-  const path = points.map(([at, value]) => `${((100 * (at - from)) / wide).toFixed(1)},${(23 - (22 * value) / high).toFixed(1)}`).join(" ");
+  const pieces = [[]];
+  for (const [at, value] of points)
+    if (value === null) pieces.push([]);
+    else pieces.at(-1).push(`${((100 * (at - from)) / wide).toFixed(1)},${(23 - (22 * value) / high).toFixed(1)}`);
   return (
     <svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" role="img" aria-label={label}>
-      <polyline points={path} vector-effect="non-scaling-stroke" />
+      {pieces.filter((each) => each.length > 1).map((each, index) => (
+        <polyline key={index} points={each.join(" ")} vector-effect="non-scaling-stroke" />
+      ))}
     </svg>
   );
 };

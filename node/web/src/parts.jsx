@@ -1,5 +1,5 @@
 // Small pieces that several pages are made of.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { T } from "./texts.js";
 import { clock, utc } from "./format.js";
 import { connected, now, post, store } from "./store.js";
@@ -54,7 +54,7 @@ export const Scroll = ({ label, children }) => <div class="scroll" role="region"
 
 export const Dialog = ({ title, onClose, children }) => {
   const self = useRef(null);
-  useEffect(() => { self.current.showModal(); }, []);
+  useLayoutEffect(() => { self.current.showModal(); }, []); // or what is typed at once is lost
   return (
     <dialog ref={self} aria-label={title} onClose={onClose} onClick={(event) => event.target === self.current && onClose()}>
       <div class="inside"><h2>{title}</h2>{children}</div>

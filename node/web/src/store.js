@@ -1,6 +1,7 @@
 // What the page knows: the last message of every topic, and whether all of it is live.
 const BEAT_MS = 6500;
 const SERIES = 180;
+const GAP_MS = 10_000;
 const LOG = 400;
 const LEVEL_MS = 5000;
 
@@ -169,8 +170,10 @@ const mean = (values) => (values?.length ? values.reduce((a, b) => a + b, 0) / v
 
 const push = (series, at, value) => {
   if (value === null || value === undefined) return;
+  const last = series.at(-1);
+  if (last && at - last[0] > GAP_MS) series.push([at - 1, null]); // a line over it would be made up
   series.push([at, value]);
-  if (series.length > SERIES) series.shift();
+  if (series.length > SERIES) series.splice(0, series.length - SERIES);
 };
 
 const answered = ({ topic, at, payload }) => {

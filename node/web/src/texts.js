@@ -155,7 +155,7 @@ export const T = {
     used: "The new model is in use.", kept: "The model in use stays.",
     failed: "The calibration failed", cancelled: "The calibration was stopped", again: "Start again", toAsset: "Back to the asset",
     warnings: "The node says",
-    noPrevious: "no model yet",
+    noPrevious: "There is no model before this one.",
     other: "This calibration was started elsewhere; you can follow it here.",
   },
 

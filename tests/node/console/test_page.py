@@ -50,11 +50,20 @@ ASSET = "#/asset/edge1/bearing1"
 PAGES = ("#/", ASSET, "#/recalibrate/edge1/bearing1", "#/models", "#/people", "#/health", "#/log")
 
 
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with Browser(tmp_path_factory.mktemp("browser")) as browser:
+        yield browser
+
+
 @pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Browser]:
-    with Browser(tmp_path / "browser") as opened:
-        yield opened
-        assert opened.problems == []
+def browser(opened: Browser) -> Iterator[Browser]:
+    opened.size(DESK)
+    opened.dark(wanted=False)
+    yield opened
+    opened.open("about:blank")  # a page whose console has gone would go on asking for it
+    problems, opened.problems = opened.problems, []
+    assert problems == []
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ const Level = ({ own }) => {
       extra={<span class={fresh ? "pill on" : "pill"}>{fresh ? T.link.live : <>{T.link.asOf} <Time at={entry.at} /></>}</span>}>
       {!fresh && <p><strong>{T.asset.oldLevel}</strong></p>}
       {points.length > 1 && (
-        <Plot data={[points.map((each) => each[0]), points.map((each) => each[1])]} names={[sign ? T.asset.envelopeOf : T.asset.rms]} unit={said.unit} height={150}
+        <Plot data={[points.map((each) => each[0]), points.map((each) => each[1])]} names={[sign ? T.asset.envelopeOf : T.asset.rms]} unit={said.unit} height={150} gaps
           label={`${T.asset.level}: ${num(points.at(-1)[1], said.unit)}`} bars />
       )}
       <Facts rows={sign ? [
