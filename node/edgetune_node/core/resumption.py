@@ -35,6 +35,8 @@ class JobNote(BaseModel):
         What its recordings are marked with.
     recordings
         Files of the takes that are stored, in order.
+    pauses
+        Files of what was recorded between takes.
     resumptions
         How many times a restart interrupted it.
     response_topic, correlation
@@ -48,6 +50,7 @@ class JobNote(BaseModel):
     subject: str = ""
     condition: str = ""
     recordings: tuple[str, ...] = ()
+    pauses: tuple[str, ...] = ()
     resumptions: int = 0
     response_topic: str | None = None
     correlation: bytes | None = None
