@@ -239,7 +239,7 @@ class SparkplugEdgeNode:
                 self._fence([told.key])
 
     def _look_at(self, device: str, *, connected: bool) -> None:
-        """Tell of a device that is not connected any more, or is again; its events wait meanwhile."""
+        """Publish the death of a device whose samples fail, or its birth when it is back; its events wait meanwhile."""
         if connected and device not in self._session.alive:
             self._publish(self._session.device_returned(device, _now_ms()))
             self._begin_backlog()
