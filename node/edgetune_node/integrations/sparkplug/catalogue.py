@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -196,6 +197,11 @@ def read_metrics(message: Message, known: Mapping[str, DataType]) -> list[Metric
 def to_ms(time: datetime) -> int:
     """Return milliseconds since 1970, UTC."""
     return round(time.timestamp() * 1000)
+
+
+def now_ms() -> int:
+    """Return milliseconds since 1970, UTC, of now."""
+    return time.time_ns() // 1_000_000
 
 
 def _metrics(kind: type[Message], channels: int) -> dict[str, DataType]:

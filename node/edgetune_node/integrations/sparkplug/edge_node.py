@@ -19,7 +19,7 @@ import structlog
 from edgetune_node.contract import Fault, Sign, State, Status
 from edgetune_node.errors import PayloadError
 from edgetune_node.events import CommandArrived, Durability, Publish
-from edgetune_node.integrations.sparkplug.catalogue import device_metrics, node_metrics, read_metrics
+from edgetune_node.integrations.sparkplug.catalogue import device_metrics, node_metrics, now_ms, read_metrics
 from edgetune_node.integrations.sparkplug.commands import commands_of
 from edgetune_node.integrations.sparkplug.connection import Connection, Down, Fenced, Heard, Signal, Up, client_id
 from edgetune_node.integrations.sparkplug.echo import BirthEcho
@@ -241,10 +241,10 @@ class SparkplugEdgeNode:
     def _look_at(self, device: str, *, connected: bool) -> None:
         """Publish the death of a device whose samples fail, or its birth when it is back; its events wait meanwhile."""
         if connected and device not in self._session.alive:
-            self._publish(self._session.device_returned(device, _now_ms()))
+            self._publish(self._session.device_returned(device, now_ms()))
             self._begin_backlog()
         elif not connected and device in self._session.alive:
-            self._publish(self._session.device_died(device, _now_ms()))
+            self._publish(self._session.device_died(device, now_ms()))
 
     def _signal(self, signal: Signal) -> None:
         match signal:
@@ -320,7 +320,7 @@ class SparkplugEdgeNode:
 
     def _give_birth(self, now_s: float) -> None:
         first = not self._session.born
-        births = self._session.births(_now_ms())
+        births = self._session.births(now_ms())
         self._echo.sent(births[0].payload, now_s)
         self._rebirth_wanted = False
         if not first:
@@ -341,7 +341,7 @@ class SparkplugEdgeNode:
         self._cursor, device, payload = kept
         self._next_event_s = max(self._next_event_s, now_s - STEP_S) + 1 / self._mqtt.replay_per_second
         try:
-            message = self._session.historical(device, payload, _now_ms())
+            message = self._session.historical(device, payload, now_ms())
         except PayloadError as error:  # the file was changed by somebody
             _log.warning("sparkplug event is damaged", reason=str(error))
         else:
@@ -350,7 +350,7 @@ class SparkplugEdgeNode:
 
     def _flush(self) -> None:
         self._flush_s = time.monotonic() + FLUSH_S
-        self._publish(self._session.data(_now_ms()))
+        self._publish(self._session.data(now_ms()))
 
     def _publish(self, messages: Sequence[Outgoing]) -> None:
         for message in messages:
@@ -378,12 +378,12 @@ class SparkplugEdgeNode:
 
     def _will(self) -> tuple[int, Outgoing]:
         bdseq = self._store.next_birth()
-        return bdseq, self._session.will(bdseq, _now_ms())
+        return bdseq, self._session.will(bdseq, now_ms())
 
     def _leave(self) -> None:
         """Die, since the primary host is not there any more, and come back to wait for it."""
         _log.warning("sparkplug", problem=f"the primary host {self._host_id} went away")
-        self._connection.close(self._session.death(_now_ms()), STEP_S)
+        self._connection.close(self._session.death(now_ms()), STEP_S)
         self._up = None
         self._fences.clear()
         self._connection = self._connect()
@@ -393,9 +393,5 @@ class SparkplugEdgeNode:
         death = None
         if self._session.born:
             self._flush()
-            death = self._session.death(_now_ms())
+            death = self._session.death(now_ms())
         self._connection.close(death, max(0.2, by_s - time.monotonic()))
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
