@@ -9,13 +9,15 @@ from edgetune_node.contract.topics import ASSET_COMMANDS, NODE_COMMANDS
 from edgetune_node.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from edgetune_node.contract.topics import Topics
 
 ROLES = ("machine", "scada", "operator")
 _ANSWERS = "resp/#"
 
 
-def access_list(topics: Topics, node_user: str) -> str:
+def access_list(topics: Topics, node_user: str, more: Mapping[str, Sequence[str]] | None = None) -> str:
     """Access list in mosquitto's format for one node and those who deal with it.
 
     What a node says only this node may write, what it obeys only the user ``operator`` may, a sensor's gateway
@@ -27,6 +29,8 @@ def access_list(topics: Topics, node_user: str) -> str:
         The node's.
     node_user
         The user that it logs in as.
+    more
+        Further rules for ``node`` and for roles, such as ``read spBv1.0/#``.
 
     Raises
     ------
@@ -59,6 +63,8 @@ def access_list(topics: Topics, node_user: str) -> str:
             *(f"write {topics.asset('+', leaf)}" for leaf in ("context", "simulator")),
         ],
     }
+    for role, rules in (more or {}).items():
+        sections[node_user if role == "node" else role] += rules
     return "\n".join(
         line for user, rules in sections.items() for line in (f"user {user}", *(f"topic {rule}" for rule in rules), "")
     )

@@ -1,0 +1,3 @@
+from .sparkplug.edge_node import SparkplugEdgeNode as SparkplugEdgeNode
+from .sparkplug.names import SparkplugNames as SparkplugNames, state_topic as state_topic
+from .sparkplug.session import harmless_death as harmless_death
