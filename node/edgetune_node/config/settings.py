@@ -33,6 +33,7 @@ from edgetune_nas.card import Budget
 from edgetune_node.config.alarm_votes import convert_votes, refuse_votes
 from edgetune_node.config.duty import DutySection
 from edgetune_node.config.host import read_host, where
+from edgetune_node.config.integrations import HomeAssistantSection, MetricsSection
 from edgetune_node.config.machine import MachineSection
 from edgetune_node.config.search import SearchSection
 from edgetune_node.config.secret_files import VARIABLES, secret_folders, unreadable_secrets
@@ -290,6 +291,8 @@ class Settings(BaseSettings):
     node: NodeSection
     mqtt: MqttSection = MqttSection()
     search: SearchSection = SearchSection()
+    home_assistant: HomeAssistantSection = HomeAssistantSection()
+    metrics: MetricsSection = MetricsSection()
     asset: list[AssetSection] = Field(min_length=1, max_length=100)
 
     @classmethod

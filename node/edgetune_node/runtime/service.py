@@ -55,6 +55,7 @@ from edgetune_node.runtime.data_folder import DataFolder
 from edgetune_node.runtime.file_worker import FileWorker
 from edgetune_node.runtime.flood import Flood
 from edgetune_node.runtime.inbox import Inbox
+from edgetune_node.runtime.plant_systems import PlantSystems
 from edgetune_node.runtime.search_runner import SearchRunner
 from edgetune_node.runtime.source_thread import open_sources
 from edgetune_node.runtime.sources import SourceReaders
@@ -151,6 +152,7 @@ class Service:
             sample_feeds=self._readers.feeds(),
             will=will.message.json_bytes(),
         )
+        self._plant = PlantSystems(settings, topics, self._link)
         self._searches = SearchRunner(settings, self._folder, self._inbox.put)
         self._watchdog = Watchdog(
             os.environ, health_interval_s=settings.node.health_interval_s, keepalive_s=settings.mqtt.keepalive_s
@@ -168,7 +170,7 @@ class Service:
         folder = self._data_folder
         disk = folder.problem or disk_problem(vitals["disk_free_bytes"], self._settings.node.disk_reserve_bytes)
         wire = link.refusal, link.set_aside, link.willless, link.flapping, link.incident
-        ours = audit.failure, self._inbox.problem, self._log_writer.problem, self._defect
+        ours = audit.failure, self._plant.problem, self._inbox.problem, self._log_writer.problem, self._defect
         told = (folder.notice, *outbox.problems, disk, link.disk_error, *wire, *ours)
         return {
             **vitals,
@@ -252,6 +254,7 @@ class Service:
         """Handle one event; a defect of ours is logged and shown in ``health``, and the next event is handled."""
         if isinstance(event, LinkChanged):
             log.info("broker", connected=event.connected, reason=event.reason)
+            self._plant.linked(connected=event.connected)
         if isinstance(event, StopRequested):
             log.info("stopping", reason=event.reason)
         try:
@@ -276,6 +279,7 @@ class Service:
     def _close(self) -> None:
         """End what runs, each within its time, so that all of it ends in less than five seconds."""
         began = self._clock.monotonic()
+        self._plant.close()
         self._readers.stop()
         self._searches.close()
         self._files.stop()
@@ -295,6 +299,7 @@ class Service:
             match effect:
                 case Publish():
                     self._link.publish(effect)
+                    self._plant.heard(effect)
                     log_rare(effect)
                 case KeepCommand():
                     self._link.keep_command(effect)
