@@ -39,7 +39,8 @@ def test_the_help_names_limits_and_conditions(cli: Any) -> None:
 
 
 def test_a_page_tells_of_every_option() -> None:
-    pages = "".join((ROOT / folder / "README.md").read_text(encoding="utf-8") for folder in (".", "nas", "node"))
+    files = [*(ROOT / folder / "README.md" for folder in (".", "nas", "node")), *(ROOT / "docs").rglob("*.md")]
+    pages = "".join(file.read_text(encoding="utf-8") for file in files)
     every = options(typer.main.get_command(build(list(COMMANDS))))
     assert {"--config", "--ram"} < every
     assert {option for option in every if option not in pages} == set()
