@@ -28,6 +28,9 @@ READ_ONCE = [ROOT / "README.md", ROOT / "docs" / "index.md", *sorted((ROOT / "do
 MAX_WORDS = 30
 MAX_WORDS_OF_A_DOCSTRING = 25
 FENCE = re.compile(r"^( *)```(\w+)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+LOADS_FROM_ELSEWHERE = re.compile(
+    r'class="mermaid"|<(?:script|img)[^>]* src="https?:|<link rel="stylesheet" href="https?:'
+)
 NO_VERB = re.compile(r"(Give|Say|Tell|Take in|Takes in|Hear)s?\b")
 
 
@@ -65,7 +68,19 @@ def test_the_pages_build_without_a_warning(tmp_path: Path) -> None:
     assert (done.returncode, "WARNING" in done.stderr) == (0, False), done.stderr
     drawn = [path.read_text(encoding="utf-8") for path in (tmp_path / "site").rglob("*.svg")]
     assert drawn
+    for page in (tmp_path / "site").rglob("*.html"):
+        assert LOADS_FROM_ELSEWHERE.findall(page.read_text(encoding="utf-8")) == []
     assert not [text for text in drawn if "url(" in text and "https:" in text.split("url(", 1)[1][:40]]
+
+
+@pytest.mark.parametrize(
+    "page", [*ROOT.glob("*.md"), *ROOT.glob("*/README.md")], ids=lambda page: str(page.relative_to(ROOT))
+)
+def test_links_beside_the_pages_lead_somewhere(page: Path) -> None:
+    """Of the pages below docs, mkdocs says so while it builds them."""
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    inside = [link for link in links if "://" not in link]
+    assert [link for link in inside if not (page.parent / link).exists()] == []
 
 
 @pytest.mark.parametrize("code", blocks("python"))

@@ -30,6 +30,7 @@ from edgetune_node.events import (
     Install,
     KeepCommand,
     KeepEvidence,
+    KeepHeard,
     KeepNovel,
     KeepTrend,
     LabelNovel,
@@ -136,8 +137,12 @@ class Service:
             environment=self,
             first_use=self._outbox.commands.first_use,
             restored={
-                asset: restored(asset, lambda leaf, asset=asset: self._outbox.current(topics.asset(asset, leaf)))  # type: ignore[misc]
-                for asset in self._files.profiles
+                asset: restored(
+                    asset,
+                    lambda leaf, asset=asset: self._outbox.current(topics.asset(asset, leaf)),  # type: ignore[misc]
+                    heard.read(),
+                )
+                for asset, heard in self._files.heard.items()
             },
             capabilities=_capabilities(),
         )
@@ -312,7 +317,7 @@ class Service:
                     self._link.ack(effect.ack)
                 case SaveRecording() | KeepNovel() | LabelNovel() | Install() | ForgetPerson():
                     self._files.take(effect)
-                case KeepEvidence() | ReadEvidence() | KeepTrend() | ReadTrend():
+                case KeepEvidence() | ReadEvidence() | KeepTrend() | ReadTrend() | KeepHeard():
                     self._files.take(effect)
                 case StartSearch():
                     self._search(effect)

@@ -185,7 +185,7 @@ def test_recordings_make_a_scene_with_two_faults(tmp_path: Path) -> None:
     scene = recorded(tmp_path)
     assert scene.healthy == "normal"
     assert set(scene.conditions) == {"normal", "outer", "inner", "ball"}
-    assert scene.faults == ("ball", "inner")
+    assert scene.shown == ("ball", "inner")
     assert (scene.source.spec.rate_hz, scene.source.spec.unit) == (12_000.0, "g")
 
 

@@ -20,7 +20,8 @@ from edgetune_node.cli.backtesting.run import Backtest
 from edgetune_node.config import AssetSection, load_settings
 from edgetune_node.errors import NodeError
 from edgetune_node.storage import asset_folder
-from edgetune_node.terminal import json_errors, parse_seconds, print_json
+from edgetune_node.terminal import json_errors, parse_seconds, print_json, takes_reading
+from edgetune_signal.files import ReadOptions  # noqa: TC001 - typer reads it
 
 if TYPE_CHECKING:
     from edgetune_nas.bundle import Bundle
@@ -32,6 +33,7 @@ CURRENT = "current"
 """Link to the model in use; it is only read, since the node may be running."""
 
 
+@takes_reading
 def backtest(
     paths: Annotated[
         list[Path],
@@ -56,6 +58,7 @@ def backtest(
         float | None, typer.Option(parser=parse_seconds, metavar="TIME", help="Instead of the alarm's clear_after_s.")
     ] = None,
     hop: Annotated[int | None, typer.Option(min=1, help="Samples from window to window.")] = None,
+    reading: ReadOptions,
     html: Annotated[Path | None, typer.Option(help="Write a page with what happened over time to this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -67,7 +70,7 @@ def backtest(
     started = time.monotonic()
     with json_errors(wanted=as_json):
         folder, data = _bundle_and_data(paths, config)
-        plays = find_plays(data)
+        plays = find_plays(data, reading)
         section, bundle = _subject(folder, config, asset, plays)
         section = _changed(section, raise_after, clear_after, hop)
         first = plays[0]

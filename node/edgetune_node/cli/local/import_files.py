@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edgetune_node.terminal import json_errors, open_bar, print_json
+from edgetune_node.terminal import json_errors, open_bar, print_json, takes_reading
 from edgetune_signal import RecordingError, read_recording
 from edgetune_signal.files import (
     ANY_LABEL,
@@ -23,6 +23,7 @@ from edgetune_signal.files import (
     Labels,
     ReadOptions,
     Refusal,
+    StagedFolder,
     import_file,
     plan_labels,
     recording_names,
@@ -37,6 +38,7 @@ FAILED = 1
 EXPORT_ROWS = 65_536
 
 
+@takes_reading
 def import_files(
     sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Files, or folders of them.")],
     *,
@@ -55,16 +57,7 @@ def import_files(
         str | None, typer.Option(help="How names are made, as {label}_{condition}_{skip} or {subject}-{label}.")
     ] = None,
     table: Annotated[Path | None, typer.Option(help="Text file with columns file, label, condition, subject.")] = None,
-    columns: Annotated[
-        str | None, typer.Option(help="Channels: names, or numbers from 1, as accX,accY or 2,3.")
-    ] = None,
-    rate_hz: Annotated[float | None, typer.Option(help="Samples per second, where a file does not say it.")] = None,
-    unit: Annotated[str | None, typer.Option(help="Unit of a sample, where a file does not say it.")] = None,
-    variable: Annotated[
-        str | None, typer.Option(help="Which variable, data set, group or stream of a file that holds several.")
-    ] = None,
-    full_scale: Annotated[float | None, typer.Option(help="Value of the largest sample of WAV and FLAC.")] = None,
-    channel_key: Annotated[str, typer.Option(help="Accelerometer of the CWRU data: DE, FE or BA.")] = "DE",
+    reading: ReadOptions,
     condition_from: Annotated[Literal["folder"] | None, typer.Option(help="Where the condition is from.")] = None,
     sensor: Annotated[str, typer.Option(help="What recorded them.")] = "",
     subject: Annotated[str, typer.Option(help="Person or machine.")] = "",
@@ -83,15 +76,7 @@ def import_files(
         if place not in {"", "folder", "name", "column"} or (column and place != "column"):
             raise RecordingError(f"--label-from {label_from}: give folder, name, column or column:NAME")
         options = ImportOptions(
-            read=ReadOptions(
-                columns=tuple(each.strip() for each in columns.split(",") if each.strip()) if columns else (),
-                rate_hz=rate_hz,
-                unit=unit,
-                label_column=(column or ANY_LABEL) if place == "column" else None,
-                variable=variable,
-                full_scale=full_scale,
-                channel_key=channel_key,
-            ),
+            read=replace(reading, label_column=(column or ANY_LABEL) if place == "column" else None),
             label=label,
             label_from="folder" if place == "folder" else "name" if place == "name" else None,
             pattern=pattern,
@@ -101,13 +86,15 @@ def import_files(
             subject=subject,
         )
         planned = plan_labels(sources, options)
-        if out is not None and not dry_run:
-            try:
-                out.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise RecordingError(f"--out {out}: {error.strerror}: choose another folder") from error
         console = Console(stderr=as_json)
-        made, refused = _import_all(planned, None if dry_run else out, options, console)
+        if out is None or dry_run:
+            made, refused = _import_all(planned, None, options, console)
+        else:
+            with StagedFolder(out) as folder:
+                if folder.removed:
+                    typer.echo(f"edgetune: {out}: {_removed(folder.removed)}", err=True)
+                made, refused = _import_all(planned, folder, options, console)
+                folder.commit()
     if label is not None and place:
         typer.echo(f"edgetune: --label {label} wins over --label-from {label_from}", err=True)
     if as_json:
@@ -118,8 +105,13 @@ def import_files(
         raise typer.Exit(FAILED)
 
 
+def _removed(names: Sequence[str]) -> str:
+    """Return what became of the files of an import that was killed."""
+    return f"an import that was interrupted had left {len(names)} files ({names[0]} ...), which are removed"
+
+
 def _import_all(
-    planned: Mapping[Path, Labels], out: Path | None, options: ImportOptions, console: Console
+    planned: Mapping[Path, Labels], out: StagedFolder | None, options: ImportOptions, console: Console
 ) -> tuple[list[Imported], list[Refusal]]:
     """Import one file after the other; a class's takes are counted so that the last of three is held out whole."""
     made: list[Imported] = []

@@ -17,7 +17,16 @@ from edgetune_nas.search import Goal, SearchProgress, short_time
 from edgetune_nas.worker import DataSource, Job, SearchDone, SearchFailed, SearchJob
 from edgetune_node.cli.local.bundle import accuracy_fields, card_table
 from edgetune_node.config import WindowSection
-from edgetune_node.terminal import json_errors, open_bar, parse_count, parse_seconds, parse_size, print_json
+from edgetune_node.terminal import (
+    json_errors,
+    open_bar,
+    parse_count,
+    parse_seconds,
+    parse_size,
+    print_json,
+    takes_reading,
+)
+from edgetune_signal.files import ReadOptions  # noqa: TC001 - typer reads it
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,6 +38,7 @@ SHOWN_NOTES = ("training", "goal", "hum", "int8")
 """Of a card's notes, those that people read beside its figures."""
 
 
+@takes_reading
 def search(
     data: Annotated[
         list[Path],
@@ -67,7 +77,7 @@ def search(
         typer.Option(parser=parse_seconds, metavar="TIME", help="Most time a window on this device, such as 1ms."),
     ] = None,
     task: Annotated[Literal["fault", "sign"], typer.Option(help="Vibration or surface EMG.")] = "fault",
-    unit: Annotated[str | None, typer.Option(help="Unit of the samples where DATA does not say.")] = None,
+    reading: ReadOptions,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     window: Annotated[int | None, typer.Option(min=1, help="Samples per window, for recordings.")] = None,
     hop: Annotated[int | None, typer.Option(min=1, help="Samples from window to window. (default: one window)")] = None,
@@ -101,7 +111,7 @@ def search(
                 f"{path} is a folder of recordings: add how many samples a window has, --window {WINDOW} for example "
                 "(or, for a public data set, --converter)"
             )
-        return DataSource(path=path, window=window, hop=hop, unit=unit, converter=converter)
+        return DataSource(path=path, window=window, hop=hop, unit=reading.unit, converter=converter, reading=reading)
 
     def job(path: Path, folder: Path) -> Job:
         return Job(
