@@ -80,7 +80,7 @@ class ServerSettings:
 
 
 def flat(section: MqttSection) -> dict[str, Any]:
-    """Return a configuration section's fields and properties as JSON; a secret is an object with one key."""
+    """Return a configuration section's fields and properties as JSON; a secret or a path is an object with one key."""
     properties = (name for name in dir(type(section)) if isinstance(getattr(type(section), name), property))
     names = [*type(section).model_fields, *(name for name in properties if not name.startswith(("_", "model_")))]
     return {name: _plain(getattr(section, name)) for name in names}
@@ -118,7 +118,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
     if isinstance(value, Path):
-        return str(value.absolute())
+        return {"path": str(value.absolute())}
     return value
 
 
@@ -130,4 +130,9 @@ def _revived(values: dict[str, Any]) -> Any:
 def _value(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
-    return Secret(value["secret"]) if set(value) == {"secret"} else _revived(value)
+    match value:
+        case {"secret": str(text), **rest} if not rest:
+            return Secret(text)
+        case {"path": str(text), **rest} if not rest:
+            return Path(text)
+    return _revived(value)
