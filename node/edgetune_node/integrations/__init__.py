@@ -1,4 +1,4 @@
-"""Other programs' conventions: what the node publishes, said once more in their words, each off by default."""
+"""What a plant's other systems get of a node besides its own messages, each off by default."""
 
 import lazy_loader
 

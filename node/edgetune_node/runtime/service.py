@@ -56,6 +56,7 @@ from edgetune_node.runtime.data_folder import DataFolder
 from edgetune_node.runtime.file_worker import FileWorker
 from edgetune_node.runtime.flood import Flood
 from edgetune_node.runtime.inbox import Inbox
+from edgetune_node.runtime.plant_systems import PlantSystems
 from edgetune_node.runtime.search_runner import SearchRunner
 from edgetune_node.runtime.source_thread import open_sources
 from edgetune_node.runtime.sources import SourceReaders
@@ -68,7 +69,6 @@ if TYPE_CHECKING:
     from edgetune_node.clock import Clock
     from edgetune_node.config import Settings
     from edgetune_node.events import HealthFigures, Stored
-    from edgetune_node.integrations import SparkplugEdgeNode
     from edgetune_node.ops import LogWriter
 
 TICK_S = 0.25
@@ -157,12 +157,7 @@ class Service:
             sample_feeds=self._readers.feeds(),
             will=will.message.json_bytes(),
         )
-        self._sparkplug: SparkplugEdgeNode | None = None
-        if settings.sparkplug is not None:
-            from edgetune_node.integrations import SparkplugEdgeNode  # it imports protobuf
-
-            path = self._data / "sparkplug.sqlite"
-            self._sparkplug = SparkplugEdgeNode(settings, topics, path, post=self._inbox.put)
+        self._plant = PlantSystems(settings, topics, self._link, post=self._inbox.put)
         self._searches = SearchRunner(settings, self._folder, self._inbox.put)
         self._watchdog = Watchdog(
             os.environ, health_interval_s=settings.node.health_interval_s, keepalive_s=settings.mqtt.keepalive_s
@@ -181,8 +176,7 @@ class Service:
         disk = folder.problem or disk_problem(vitals["disk_free_bytes"], self._settings.node.disk_reserve_bytes)
         wire = link.refusal, link.set_aside, link.willless, link.flapping, link.incident
         ours = audit.failure, self._inbox.problem, self._log_writer.problem, self._defect
-        others = [] if self._sparkplug is None else self._sparkplug.problems
-        told = (folder.notice, *outbox.problems, disk, link.disk_error, *wire, *ours, *others)
+        told = (folder.notice, *outbox.problems, disk, link.disk_error, *wire, *ours, *self._plant.problems)
         return {
             **vitals,
             "queue_depth": len(self._inbox),
@@ -220,8 +214,7 @@ class Service:
         self._open_models()
         self._take_up_jobs()
         self._link.start()
-        if self._sparkplug is not None:
-            self._sparkplug.start()
+        self._plant.start()
         self._readers.start()
         for problem in insecure.unasked(self._settings.mqtt):
             log.warning("insecure", problem=problem)
@@ -267,6 +260,7 @@ class Service:
         """Handle one event; a defect of ours is logged and shown in ``health``, and the next event is handled."""
         if isinstance(event, LinkChanged):
             log.info("broker", connected=event.connected, reason=event.reason)
+            self._plant.linked(connected=event.connected)
         if isinstance(event, StopRequested):
             log.info("stopping", reason=event.reason)
         try:
@@ -292,15 +286,13 @@ class Service:
         """End what runs, each within its time, so that all of it ends in less than five seconds."""
         began = self._clock.monotonic()
         self._readers.stop()
-        if self._sparkplug is not None:
-            self._sparkplug.stop(DRAIN_S)
+        self._plant.stop(DRAIN_S)
         self._searches.close()
         self._files.stop()
         self._readers.join(READERS_S)
         stopped = self._publisher.publish(Status(status="stopped"), None, Durability.TELEMETRY)
         self._link.stop(stopped, DRAIN_S)
-        if self._sparkplug is not None:
-            self._sparkplug.join(max(0.0, began + CLOSED_S - self._clock.monotonic()))
+        self._plant.join(max(0.0, began + CLOSED_S - self._clock.monotonic()))
         self._files.join(max(0.0, began + CLOSED_S - self._clock.monotonic()))
         self._data_folder.close()
         self._outbox.close()
@@ -313,7 +305,9 @@ class Service:
         for effect in effects:
             match effect:
                 case Publish():
-                    self._publish(effect)
+                    self._link.publish(effect)
+                    self._plant.heard(effect)
+                    log_rare(effect)
                 case KeepCommand():
                     self._link.keep_command(effect)
                 case NoteCommand():
@@ -333,12 +327,6 @@ class Service:
                     self._searches.cancel()
                 case Exit():
                     self._exit = effect.code
-
-    def _publish(self, effect: Publish) -> None:
-        self._link.publish(effect)
-        if self._sparkplug is not None:
-            self._sparkplug.published(effect)
-        log_rare(effect)
 
     def _write_down(self, effects: list[Effect], event: Event | None) -> None:
         """Note in the audit log what is asked and answered, before it happens; what was turned away is counted."""

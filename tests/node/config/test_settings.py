@@ -59,6 +59,8 @@ def test_the_example_has_every_table() -> None:
         "mqtt.tls",
         "search",
         "sparkplug",
+        "home_assistant",
+        "metrics",
         "asset",
         "asset.window",
         "asset.source",

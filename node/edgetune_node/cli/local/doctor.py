@@ -22,6 +22,7 @@ from edgetune_node.clock import SystemClock
 from edgetune_node.config import insecure, load_settings
 from edgetune_node.contract import Topics, access_list
 from edgetune_node.errors import ConfigError
+from edgetune_node.integrations import discovery
 from edgetune_node.operator import BrokerError, OperatorClient
 from edgetune_signal import MqttSource, SourceError, open_source
 
@@ -61,7 +62,8 @@ def doctor(
         raise typer.Exit(2) from None
     if acl:
         topics = Topics(settings.node.namespace, settings.node.id)
-        sys.stdout.write(access_list(topics, settings.mqtt.username or settings.node.id, sparkplug_access(settings)))
+        user = settings.mqtt.username or settings.node.id
+        sys.stdout.write(access_list(topics, user, discovery(settings, topics), sparkplug_access(settings)))
         return
     message = f"listening to {len(settings.asset)} source(s) for {LISTEN_S:g} s"
     if console.is_terminal:

@@ -17,7 +17,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edgetune_node.mqtt import Client, ClientIdConflicts, distrust, ended_by_peer, prepare
+from edgetune_node.mqtt import Client, ClientIdConflicts, connect_arguments, distrust, ended_by_peer, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,7 +131,10 @@ class Connection:
             client_id=client_id(names),
             clean_session=None if self._five else True,
             protocol=mqtt.MQTTv5 if self._five else mqtt.MQTTv311,
+            transport=settings.transport,
         )
+        if settings.transport == "websockets":
+            client.ws_set_options(settings.path)
         self._delay(LONGEST_WAIT_S)
         if settings.username is not None:
             password = settings.password
@@ -155,7 +158,7 @@ class Connection:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = 0
             options = {"clean_start": True, "properties": properties}
-        self._client.connect_async(settings.host, settings.port, settings.keepalive_s, **options)
+        self._client.connect_async(*connect_arguments(settings), settings.keepalive_s, **options)
         self._client.loop_start()
 
     @property
