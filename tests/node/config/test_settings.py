@@ -60,6 +60,7 @@ def test_the_example_has_every_table() -> None:
         "search",
         "home_assistant",
         "metrics",
+        "sparkplug",
         "asset",
         "asset.window",
         "asset.source",
