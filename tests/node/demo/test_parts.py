@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, strategies as st
 from rich.console import Console
 
-from edgetune_node.config.settings import MqttSection
+from edgetune_node.config.mqtt import MqttSection
 from edgetune_node.contract.topics import Topics
 from edgetune_node.demo.broker import HOST, DemoBroker, accepts, find_mosquitto, has_iotcore, wait_until
 from edgetune_node.demo.errors import DemoError

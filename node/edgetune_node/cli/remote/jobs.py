@@ -15,7 +15,7 @@ from rich.console import Console
 from edgetune_nas.bundle import TESTED_ON, accuracy_sentence
 from edgetune_nas.search import short_time
 from edgetune_node.cli.remote.progress import open_progress, request
-from edgetune_node.contract import Command, Recalibrate, Record, problems
+from edgetune_node.contract import Command, Context, Recalibrate, Record, problems
 from edgetune_node.errors import NodeError
 from edgetune_node.operator import FollowedJob, NoReplyError, OperatorClient, Target, follow, summary, takes_target
 from edgetune_node.terminal import InputLines, parse_count, parse_seconds, parse_size
@@ -168,11 +168,11 @@ def find_asset(client: OperatorClient, topics: Topics, asset: str | None) -> str
     return asset
 
 
-def check(command: type[Command], fields: dict[str, Any]) -> None:
+def check(model: type[Command | Context], fields: dict[str, Any]) -> None:
     """Find what the node would refuse before anything is sent."""
     given = {name: value for name, value in fields.items() if value is not None}
     try:
-        command.model_validate({"id": "check", **given})
+        model.model_validate({"id": "check", **given})
     except ValidationError as error:
         raise typer.BadParameter("; ".join(problems(error))) from None
 
