@@ -280,7 +280,7 @@ def _seconds(time: TimeColumn, layout: Layout, rows: Sequence[str], path: Path) 
         raise RecordingError(f"{path}: its time column: {error}: mend that line") from None
 
 
-def _clock(file: TextFile) -> tuple[times.Clock | None, int]:
+def _clock(file: TextFile) -> tuple[times.TimeColumn | None, int]:
     """Return what the first rows of a file's time column say, and UTC of the first row."""
     time, layout = file._time, file._layout  # noqa: SLF001 - a part of `open_text`
     if time is None:
