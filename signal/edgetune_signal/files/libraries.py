@@ -151,7 +151,7 @@ def open_table(path: Path, options: ReadOptions) -> WholeFile:
             names.append(str(name))
             values.append(column)
         elif column.dtype.kind in "OU":
-            texts[str(name)] = [str(word) for word in column]
+            texts[str(name)] = ["" if word is None else str(word) for word in column]
     labels = None
     if options.label_column is not None:
         every = (*texts, *names)
