@@ -291,6 +291,12 @@ class Settings(BaseSettings):
     mqtt: MqttSection = MqttSection()
     search: SearchSection = SearchSection()
     asset: list[AssetSection] = Field(min_length=1, max_length=100)
+    _file: Path | None = PrivateAttr(None)
+
+    @property
+    def file(self) -> Path | None:
+        """The file that it was read from; None where it was made otherwise."""
+        return self._file
 
     @classmethod
     def settings_customise_sources(
@@ -354,6 +360,7 @@ def load_settings(path: Path) -> Settings:
         raise ConfigError(str(path), [f"{error} (environment variables or secret files)"]) from None
     if strangers:
         raise ConfigError(str(path), strangers)
+    settings._file = path.absolute()  # noqa: SLF001 - ours
     return settings
 
 
