@@ -32,6 +32,7 @@ from edgetune_node.events import (
     EvidenceRead,
     Exit,
     FinishCommand,
+    HeardKept,
     LinkChanged,
     ModelReady,
     NovelChanged,
@@ -238,6 +239,7 @@ class Node:
         | EvidenceKept
         | EvidenceRead
         | TrendKept
+        | HeardKept
         | TrendRead
         | BackupMade
         | StopRequested,

@@ -15,8 +15,10 @@ from edgetune_node.events import (
     EvidenceKept,
     EvidenceRead,
     ForgetPerson,
+    HeardKept,
     Install,
     KeepEvidence,
+    KeepHeard,
     KeepNovel,
     KeepTrend,
     LabelNovel,
@@ -36,6 +38,7 @@ from edgetune_node.runtime.backing_up import make_backup, wanted_bytes
 from edgetune_node.storage import (
     INCOMING,
     EvidenceStore,
+    HeardFile,
     NoveltyStore,
     Profiles,
     TrendStore,
@@ -61,6 +64,7 @@ Work: TypeAlias = (
     | KeepEvidence
     | ReadEvidence
     | KeepTrend
+    | KeepHeard
     | ReadTrend
     | ForgetPerson
     | MakeBackup
@@ -87,8 +91,8 @@ class FileWorker:
     ----------
     profiles, recordings, novel
         By asset: the people's models, what was recorded, what is kept of the unknown.
-    evidence, trends
-        By asset: signals kept around its faults, and means of each minute.
+    evidence, trends, heard
+        By asset: signals kept around its faults, means of each minute, and what is learned of its health.
     """
 
     def __init__(
@@ -121,6 +125,7 @@ class FileWorker:
         self.trends = {
             section.id: TrendStore(folders[section.id] / "trend", section.trend_max_bytes) for section in settings.asset
         }
+        self.heard = {section.id: HeardFile(folders[section.id]) for section in settings.asset}
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="files")
         self._work: set[Future[None]] = set()
 
@@ -132,7 +137,7 @@ class FileWorker:
         asset = work.asset
         match work:
             case SaveRecording():
-                self._later(partial(self._save, work), partial(RecordingSaved, asset, work.job, None))
+                self._later(partial(self._save, work), partial(RecordingSaved, asset, work.job, None, pause=work.pause))
             case KeepNovel():
                 self._later(partial(self._keep_novel, work), partial(self._novel_failed, asset, ""))
             case LabelNovel():
@@ -146,6 +151,9 @@ class FileWorker:
             case KeepTrend():
                 run = self._at_once if work.ending else self._later
                 run(partial(self._keep_trend, work), partial(TrendKept, asset))
+            case KeepHeard():
+                run = self._at_once if work.ending else self._later
+                run(partial(self._keep_heard, work), partial(HeardKept, asset))
             case ReadTrend():
                 self._later(partial(self._read_trend, work), partial(TrendRead, asset, work.job, None, (), ()))
             case ForgetPerson():
@@ -196,7 +204,8 @@ class FileWorker:
 
     def _save(self, effect: SaveRecording) -> Event:
         self.check_space(effect.recording.samples.nbytes)
-        return RecordingSaved(effect.asset, effect.job, self.recordings[effect.asset].add(effect.recording))
+        path = self.recordings[effect.asset].add(effect.recording)
+        return RecordingSaved(effect.asset, effect.job, path, pause=effect.pause)
 
     def _keep_novel(self, effect: KeepNovel) -> Event:
         self.check_space(effect.recording.samples.nbytes)
@@ -224,6 +233,11 @@ class FileWorker:
         self.check_space(len(effect.rows))
         self.trends[effect.asset].append(effect.rows)
         return TrendKept(effect.asset)
+
+    def _keep_heard(self, effect: KeepHeard) -> Event:
+        self.check_space(len(effect.content))
+        self.heard[effect.asset].write(effect.content)
+        return HeardKept(effect.asset)
 
     def _read_trend(self, effect: ReadTrend) -> Event:
         store = self.trends[effect.asset]
