@@ -2,6 +2,7 @@ from .access import access_list as access_list
 from .commands import (
     COMMANDS as COMMANDS,
     Acknowledge as Acknowledge,
+    BackupCommand as BackupCommand,
     Cancel as Cancel,
     CaptureCommand as CaptureCommand,
     Command as Command,

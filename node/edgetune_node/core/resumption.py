@@ -20,6 +20,7 @@ MAX_RESUMPTIONS = 5
 NEWCOMER_TAKES, NEWCOMER_TAKE_S = 2, 5.0
 """What a person without a model is asked for, of each class (docs/explanation/old-data.md says what that is worth)."""
 NO_ASSET = "interrupted by a restart, and its asset is not configured any more"
+NO_BACKUP = "interrupted by a restart, and no backup was made; send it again"
 LOST = {
     "record": "its recording may be stored, or is lost",
     "label": "what has the label by now keeps it; health says what of a novel event still waits for one",

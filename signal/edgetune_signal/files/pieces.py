@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edgetune_signal.errors import RecordingError
-from edgetune_signal.files.times import gaps
+from edgetune_signal.files.times import NEAR, gaps
 from edgetune_signal.recordings import Recording, check_recording
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class _Open:
 def pieces(file: SignalFile, piece_samples: int = PIECE_SAMPLES) -> Iterator[FilePiece]:
     """Cut a file into pieces without gaps, each of one label.
 
-    A row of which a value is missing is a gap; so is a time that goes on by more than one and a half intervals.
+    A row of which a value is missing is a gap; so is a time that goes on too far; see `times.gaps`.
     """
     row = 0
     open_ = _Open()
@@ -101,14 +101,14 @@ class _Breaks:
     def __init__(self, file: SignalFile) -> None:
         self._rate_hz = file.info.rate_hz
         self._resolution_s = file.resolution_s
-        self._before: float | None = None
+        self._before = np.empty(0)
 
     def __call__(self, block: SignalBlock, missing: NDArray[np.bool_]) -> set[int]:
         rows = {int(index) for index in np.flatnonzero(missing)}
         rows |= {index + 1 for index in rows if index + 1 < len(missing)}
         if block.seconds is not None and self._rate_hz is not None:
             rows |= set(gaps(block.seconds, self._before, self._rate_hz, self._resolution_s))
-            self._before = float(block.seconds[-1])
+            self._before = block.seconds[-NEAR:]
         return rows
 
 
