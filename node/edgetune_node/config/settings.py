@@ -37,6 +37,7 @@ from edgetune_node.config.search import SearchSection
 from edgetune_node.config.secret_files import VARIABLES, secret_folders, unreadable_secrets
 from edgetune_node.config.signs import UNKNOWN_TIMES, SignSection
 from edgetune_node.config.small_files import read_small_file
+from edgetune_node.config.sparkplug import SparkplugSection
 from edgetune_node.contract import NODE_LEAVES, Severity, problems
 from edgetune_node.errors import ConfigError
 from edgetune_signal import StreamSpec
@@ -232,6 +233,7 @@ class Settings(BaseSettings):
     node: NodeSection
     mqtt: MqttSection = MqttSection()
     search: SearchSection = SearchSection()
+    sparkplug: SparkplugSection | None = None
     home_assistant: HomeAssistantSection = HomeAssistantSection()
     metrics: MetricsSection = MetricsSection()
     asset: list[AssetSection] = Field(min_length=1, max_length=100)

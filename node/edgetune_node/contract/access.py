@@ -9,7 +9,7 @@ from edgetune_node.contract.topics import ASSET_COMMANDS, NODE_COMMANDS
 from edgetune_node.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from edgetune_node.contract.topics import Topics
 
@@ -17,7 +17,12 @@ ROLES = ("machine", "scada", "operator", "home_assistant")
 _ANSWERS = "resp/#"
 
 
-def access_list(topics: Topics, node_user: str, announcements: Iterable[str] = ()) -> str:
+def access_list(
+    topics: Topics,
+    node_user: str,
+    announcements: Iterable[str] = (),
+    more: Mapping[str, Sequence[str]] | None = None,
+) -> str:
     """Access list in mosquitto's format for one node and those who deal with it.
 
     What a node says only this node may write, what it obeys only the user ``operator`` may, a sensor's gateway
@@ -31,6 +36,8 @@ def access_list(topics: Topics, node_user: str, announcements: Iterable[str] = (
         The user that it logs in as.
     announcements
         Topics on which it announces its assets to Home Assistant; where there are any, that has a user of its own.
+    more
+        Further rules for ``node`` and for roles, such as ``read spBv1.0/#``.
 
     Raises
     ------
@@ -69,6 +76,8 @@ def access_list(topics: Topics, node_user: str, announcements: Iterable[str] = (
             *(f"read {topic}" for topic in (*said, *announced)),
             *(f"write {topics.asset('+', f'cmd/{name}')}" for name in ("acknowledge", "recalibrate")),
         ]
+    for role, rules in (more or {}).items():
+        sections[node_user if role == "node" else role] += rules
     return "\n".join(
         line for user, rules in sections.items() for line in (f"user {user}", *(f"topic {rule}" for rule in rules), "")
     )

@@ -70,9 +70,7 @@ class AssetEvidence:
     def problems(self) -> tuple[str, ...]:
         """What could not be kept, for ``health``."""
         skipped = self._captures.skipped
-        told = (
-            f"{skipped} signals of faults were not kept: there were too many one after the other" if skipped else None
-        )
+        told = f"{skipped} signals of faults were not kept: too many came one after the other" if skipped else None
         return tuple(problem for problem in (self._problem, self._trend_problem, self._heard_problem, told) if problem)
 
     # ---- samples and time --------------------------------------------------------------------------------------

@@ -148,14 +148,16 @@ class AssetJobs:
         files = {path.name: path for path in self._stored().files}
         gone = [name for name in note.recordings if name not in files]
         if gone:
-            raise Refused(f"interrupted by a restart, and {', '.join(gone)} of it cannot be read any more")
+            raise Refused(
+                f"interrupted by a restart, and {', '.join(gone)} can no longer be read; send it again under a new id"
+            )
         origin = Origin(name, command.id, note.response_topic, note.correlation)
         note = note.model_copy(update={"resumptions": note.resumptions + 1})
         try:
             pauses = tuple(files[name] for name in note.pauses if name in files)
             self._start(command, origin, note, tuple(files[name] for name in note.recordings), pauses)
         except Refused as refused:
-            raise Refused(f"interrupted by a restart, and not to be gone on with: {refused}") from refused
+            raise Refused(f"interrupted by a restart, and it cannot continue: {refused}") from refused
         kept = NoteCommand(self.asset.settings.id, command.id, self.job_note)
         told = self._respond(origin, "progress", RESUMED, {"stored_takes": len(note.recordings)})
         return [kept, *told, *self.tick()]
@@ -225,7 +227,10 @@ class AssetJobs:
             return [*effects, *self._finish("failed", event.error, {})]
         erased = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in event.erased.items() if count)
         detail = {"erased": dict(event.erased), "warnings": list(event.remains)}
-        return [*effects, *self._finish("done", f"erased: {erased or 'nothing was kept of this person'}", detail)]
+        return [
+            *effects,
+            *self._finish("done", f"erased: {erased}" if erased else "nothing was kept of this person", detail),
+        ]
 
     def broke(self, job: str, reason: str) -> list[Effect]:
         """End a job that a defect of ours would else leave running for ever."""
@@ -348,7 +353,9 @@ class AssetJobs:
         """Stop to recognise a person at once, then have them erased."""
         asset = self.asset
         if not asset.settings.personal:
-            raise Refused(f"{asset.settings.id} has task {asset.settings.task}: nothing of it is a person's")
+            raise Refused(
+                f"{asset.settings.id} has task {asset.settings.task}: only assets with task sign belong to a person"
+            )
         self._origin, self._job_note = origin, note
         ended = asset.wear(asset.settings.subject, None, None) if command.subject == asset.subject else []
         return [*ended, ForgetPerson(asset.settings.id, command.id, command.subject)]

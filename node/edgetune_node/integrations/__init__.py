@@ -1,4 +1,4 @@
-"""What a plant's other systems get of a node besides its own messages: Home Assistant's discovery, metrics."""
+"""What a plant's other systems get of a node besides its own messages, each off by default."""
 
 import lazy_loader
 

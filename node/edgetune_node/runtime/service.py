@@ -157,7 +157,7 @@ class Service:
             sample_feeds=self._readers.feeds(),
             will=will.message.json_bytes(),
         )
-        self._plant = PlantSystems(settings, topics, self._link)
+        self._plant = PlantSystems(settings, topics, self._link, post=self._inbox.put)
         self._searches = SearchRunner(settings, self._folder, self._inbox.put)
         self._watchdog = Watchdog(
             os.environ, health_interval_s=settings.node.health_interval_s, keepalive_s=settings.mqtt.keepalive_s
@@ -175,8 +175,8 @@ class Service:
         folder = self._data_folder
         disk = folder.problem or disk_problem(vitals["disk_free_bytes"], self._settings.node.disk_reserve_bytes)
         wire = link.refusal, link.set_aside, link.willless, link.flapping, link.incident
-        ours = audit.failure, self._plant.problem, self._inbox.problem, self._log_writer.problem, self._defect
-        told = (folder.notice, *outbox.problems, disk, link.disk_error, *wire, *ours)
+        ours = audit.failure, self._inbox.problem, self._log_writer.problem, self._defect
+        told = (folder.notice, *outbox.problems, disk, link.disk_error, *wire, *ours, *self._plant.problems)
         return {
             **vitals,
             "queue_depth": len(self._inbox),
@@ -214,6 +214,7 @@ class Service:
         self._open_models()
         self._take_up_jobs()
         self._link.start()
+        self._plant.start()
         self._readers.start()
         for problem in insecure.unasked(self._settings.mqtt):
             log.warning("insecure", problem=problem)
@@ -284,13 +285,14 @@ class Service:
     def _close(self) -> None:
         """End what runs, each within its time, so that all of it ends in less than five seconds."""
         began = self._clock.monotonic()
-        self._plant.close()
         self._readers.stop()
+        self._plant.stop(DRAIN_S)
         self._searches.close()
         self._files.stop()
         self._readers.join(READERS_S)
         stopped = self._publisher.publish(Status(status="stopped"), None, Durability.TELEMETRY)
         self._link.stop(stopped, DRAIN_S)
+        self._plant.join(max(0.0, began + CLOSED_S - self._clock.monotonic()))
         self._files.join(max(0.0, began + CLOSED_S - self._clock.monotonic()))
         self._data_folder.close()
         self._outbox.close()

@@ -65,7 +65,7 @@ def test_the_signal_of_a_fault_is_kept_over_a_kill_and_sent_on_request(
     assert np.array_equal(kept.samples[0], samples)
     assert (kept.label, kept.unit, kept.rate_hz) == ("inner", "g", 12_000)
     refused = cli("capture", *target, "--event", "e-none")
-    assert (refused.code, "nothing is kept of 'e-none'" in refused.err) == (1, True)
+    assert (refused.code, "no signal is kept of 'e-none'" in refused.err) == (1, True)
 
 
 def test_the_history_of_a_machine_is_there_at_once_and_after_a_restart(

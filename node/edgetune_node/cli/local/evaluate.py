@@ -43,7 +43,9 @@ def evaluate(
         int | None, typer.Option(min=1, help="Samples per window. (default: what the model takes)")
     ] = None,
     hop: Annotated[int | None, typer.Option(min=1, help="Samples from window to window. (default: one window)")] = None,
-    converter: Annotated[str | None, typer.Option(help="Reads DATA of another shape: isl, myo, cwru-mat ...")] = None,
+    converter: Annotated[
+        str | None, typer.Option(help="Reader of DATA in another form: isl, myo, cwru-mat ...")
+    ] = None,
     reading: ReadOptions,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

@@ -44,30 +44,28 @@ def import_files(
     *,
     out: Annotated[Path | None, typer.Option(help="Folder for the recordings; needed without --dry-run.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be made of what, and write nothing.")
+        bool, typer.Option("--dry-run", help="Show which recordings would be written, and write nothing.")
     ] = False,
-    label: Annotated[str | None, typer.Option(help="Class of all of them.")] = None,
+    label: Annotated[str | None, typer.Option(help="Class of all recordings.")] = None,
     label_from: Annotated[
         str | None,
-        typer.Option(
-            metavar="folder|name|column[:NAME]", help="Where the class of each is from; a column cuts a file."
-        ),
+        typer.Option(metavar="folder|name|column[:NAME]", help="Where each class comes from; a column cuts a file."),
     ] = None,
     pattern: Annotated[
-        str | None, typer.Option(help="How names are made, as {label}_{condition}_{skip} or {subject}-{label}.")
+        str | None, typer.Option(help="Pattern of the names, such as {label}_{condition}_{skip} or {subject}-{label}.")
     ] = None,
     table: Annotated[Path | None, typer.Option(help="Text file with columns file, label, condition, subject.")] = None,
     reading: ReadOptions,
-    condition_from: Annotated[Literal["folder"] | None, typer.Option(help="Where the condition is from.")] = None,
-    sensor: Annotated[str, typer.Option(help="What recorded them.")] = "",
-    subject: Annotated[str, typer.Option(help="Person or machine.")] = "",
+    condition_from: Annotated[Literal["folder"] | None, typer.Option(help="Where the condition comes from.")] = None,
+    sensor: Annotated[str, typer.Option(help="Sensor that recorded the files.")] = "",
+    subject: Annotated[str, typer.Option(help="Person or machine that was recorded.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Make recordings of files that other programs wrote.
+    """Turn files of other programs into recordings.
 
-    What a file says of itself is used: rate, unit, names, start, classes. A time column gives the rate and is no
-    channel. Where values are missing the signal is cut. A file that cannot be read is named with its reason; the others
-    are imported.
+    Rate, unit, names, start and classes come from the file, if it has them. A time column gives the rate and is no
+    channel. The signal is cut where values are missing. A file that cannot be read is named with the reason; the
+    others are imported.
     """
     with json_errors(wanted=as_json):
         if out is None and not dry_run:
@@ -183,7 +181,7 @@ def export_recording(
     file_format: Annotated[Literal["csv", "wav", "mat"], typer.Option("--format", help="Kind of the file.")] = "csv",
     out: Annotated[Path | None, typer.Option(help="The file. (default: beside the recording)")] = None,
 ) -> None:
-    """Write a recording as a file that other programs read; `edgetune import` reads it back."""
+    """Write a recording as a file for other programs. `edgetune import` reads it back."""
     found = read_recording(recording)
     target = out or recording.with_suffix(f".{file_format}")
     if target.exists():

@@ -50,7 +50,7 @@ def report(
             "(bpfo=...,bpfi=...,bsf=...,ftf=...), where no --config says it.",
         ),
     ] = None,
-    shaft_rpm: Annotated[float | None, typer.Option(help="Speed, where recordings and --config do not say it.")] = None,
+    shaft_rpm: Annotated[float | None, typer.Option(help="Speed, if recordings and --config do not say it.")] = None,
     reading: ReadOptions,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

@@ -67,32 +67,37 @@ def search(
     ] = None,
     objective: Annotated[
         Literal["accuracy", "smallest"],
-        typer.Option(help="The most accurate network, or the smallest arena that is accurate enough."),
+        typer.Option(help="The most accurate network, or the smallest that is accurate enough."),
     ] = "accuracy",
     accuracy: Annotated[
-        float, typer.Option(min=0.01, max=1, help="With --objective smallest: validation accuracy that must hold.")
+        float, typer.Option(min=0.01, max=1, help="With --objective smallest: least validation accuracy.")
     ] = 0.99,
     latency: Annotated[
         float | None,
-        typer.Option(parser=parse_seconds, metavar="TIME", help="Most time a window on this device, such as 1ms."),
+        typer.Option(
+            parser=parse_seconds, metavar="TIME", help="Longest time for a window on this device, such as 1ms."
+        ),
     ] = None,
     task: Annotated[Literal["fault", "sign"], typer.Option(help="Vibration or surface EMG.")] = "fault",
     reading: ReadOptions,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random choices.")] = 0,
     window: Annotated[int | None, typer.Option(min=1, help="Samples per window, for recordings.")] = None,
     hop: Annotated[int | None, typer.Option(min=1, help="Samples from window to window. (default: one window)")] = None,
-    converter: Annotated[str | None, typer.Option(help="Reads DATA of another shape: isl, myo, cwru-mat ...")] = None,
+    converter: Annotated[
+        str | None, typer.Option(help="Reader of DATA in another form: isl, myo, cwru-mat ...")
+    ] = None,
     mains_hz: Annotated[
-        float | None, typer.Option(min=1, help="Mains, whose hum networks may take off: 50 or 60. (default: none)")
+        float | None, typer.Option(min=1, help="Mains, 50 or 60: networks may remove its hum. (default: none)")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes of this machine that evaluate candidates.")] = 1,
     cluster: Annotated[
-        str | None, typer.Option(metavar="URL", help="Dask scheduler whose workers do, such as tcp://HOST:8786.")
+        str | None,
+        typer.Option(metavar="URL", help="Dask scheduler of other machines that evaluate, as tcp://HOST:8786."),
     ] = None,
     false_alarms: Annotated[
         float,
         typer.Option(
-            "--false-alarms-per-month", min=1e-6, metavar="NUMBER", help="Of one class alone: most false alarms wanted."
+            "--false-alarms-per-month", min=1e-6, metavar="NUMBER", help="With one class alone: most false alarms."
         ),
     ] = 0.1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -183,7 +188,7 @@ def _run(job: Job, *, shown: bool = True) -> dict[str, Any]:
 
 def _show(done: SearchDone) -> None:
     if done.card.kind == "health":
-        typer.echo(f"only {done.card.classes[0]!r} has windows: this is a health model, which tells what is unlike it")
+        typer.echo(f"only {done.card.classes[0]!r} has windows: this is a health model, which finds what is unlike it")
     Console().print(card_table(done.card))
     if done.speedup is not None:
         typer.echo(f"workers {done.workers}: {done.speedup:.2f} times as fast as one, their start included")
