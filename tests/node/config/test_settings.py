@@ -61,7 +61,6 @@ def test_the_example_has_every_table() -> None:
         "sparkplug",
         "home_assistant",
         "metrics",
-        "sparkplug",
         "asset",
         "asset.window",
         "asset.source",
