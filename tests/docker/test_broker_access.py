@@ -165,7 +165,7 @@ def test_the_containers_and_doctor_give_nodes_and_machines_the_same_rights() -> 
     ours = rights(written)
     for topics, number in ((TOPICS, ""), (second, "2")):
         of_any_group = SparkplugNames("+", topics.node_id).access(None)
-        printed = rights(access_list(topics, f"node{number}", of_any_group))
+        printed = rights(access_list(topics, f"node{number}", more=of_any_group))
         assert ours[f"node{number}"] == printed[f"node{number}"] != set()
         assert ours[f"machine{number}"] == printed["machine"] != set()
 
