@@ -2,6 +2,7 @@ from .access import access_list as access_list
 from .commands import (
     COMMANDS as COMMANDS,
     Acknowledge as Acknowledge,
+    BackupCommand as BackupCommand,
     Cancel as Cancel,
     CaptureCommand as CaptureCommand,
     Command as Command,
@@ -47,8 +48,8 @@ from .parts import (
     AssetHealth as AssetHealth,
     AssetInfo as AssetInfo,
     BrokerInfo as BrokerInfo,
-    Candidate as Candidate,
     CaptureReason as CaptureReason,
+    ClassShare as ClassShare,
     DefectAmplitude as DefectAmplitude,
     Drift as Drift,
     Evidence as Evidence,

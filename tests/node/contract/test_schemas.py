@@ -124,6 +124,7 @@ EXAMPLES: tuple[Message, ...] = (
 )
 COMMAND_EXAMPLES: dict[str, dict[str, Any]] = {
     "ping": {"expires": "2027-01-01T00:00:00Z"},
+    "backup": {"keep": 5},
     "recalibrate": {
         "source": "live",
         "classes": ["normal", "inner"],
