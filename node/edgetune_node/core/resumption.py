@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgetune_node.clock import EPOCH
 from edgetune_node.contract import Forget, Profile, Recalibrate, parse_command
 from edgetune_node.errors import CommandError, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 MAX_RESUMPTIONS = 5
 """A job that was interrupted more often may be what ends the node."""
@@ -25,6 +30,14 @@ LOST = {
     "history": "nothing was changed",
     "profile": "look at topic state for who is known to wear the sensor",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """Takes that a job has stored, and what it has recorded between them."""
+
+    takes: tuple[Path, ...]
+    pauses: tuple[Path, ...]
 
 
 class JobNote(BaseModel):
@@ -56,6 +69,16 @@ class JobNote(BaseModel):
     response_topic: str | None = None
     correlation: bytes | None = None
     calibrate: tuple[str, ...] = ()
+
+    def also(self, recording: str, *, pause: bool) -> JobNote:
+        """Return the note with one more recording."""
+        kind = "pauses" if pause else "recordings"
+        return self.model_copy(update={kind: (*getattr(self, kind), recording)})
+
+    def collected(self, files: Mapping[str, Path]) -> Collected:
+        """Return what the job has, of stored ``files`` by name; every take must be there."""
+        pauses = tuple(files[name] for name in self.pauses if name in files)
+        return Collected(tuple(files[name] for name in self.recordings), pauses)
 
     def json_bytes(self) -> bytes:
         """UTF-8 JSON as it is kept."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from edgetune_signal.files.pieces import Piece
+    from edgetune_signal.files.pieces import FilePiece
     from edgetune_signal.files.staging import StagedFolder
 
 MAX_TABLE_BYTES: Final = 1 << 26
@@ -326,11 +326,11 @@ def _table(table: Path, places: Sequence[Path]) -> dict[Path, Labels]:
     return found
 
 
-def _by_label(found: Iterator[Piece], fixed: str | None) -> Iterator[tuple[str, Iterator[Piece]]]:
+def _by_label(found: Iterator[FilePiece], fixed: str | None) -> Iterator[tuple[str, Iterator[FilePiece]]]:
     """Return pieces by stretches of one label, empty without one; each must be used up before the next."""
-    pending: list[Piece] = []
+    pending: list[FilePiece] = []
 
-    def stretch(first: Piece) -> Iterator[Piece]:
+    def stretch(first: FilePiece) -> Iterator[FilePiece]:
         yield first
         for piece in found:
             if fixed is None and piece.label != first.label:
@@ -356,7 +356,7 @@ class _Writer:
         self._stretch: list[Path] = []
         self._waiting: tuple[Recording, str] | None = None
 
-    def add(self, piece: Piece, base: Recording, stem: str) -> None:
+    def add(self, piece: FilePiece, base: Recording, stem: str) -> None:
         """Take a piece of the present stretch."""
         n = piece.samples.shape[1]
         if self._out is None or n < MIN_SAMPLES:

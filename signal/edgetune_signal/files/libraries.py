@@ -297,7 +297,7 @@ def _columns(
     return WholeFile(info, as_samples(np.stack([values[index] for index in picked])))
 
 
-def _time_of(name: str, values: NDArray[Any]) -> tuple[times.Clock, int] | None:
+def _time_of(name: str, values: NDArray[Any]) -> tuple[times.RowClock, int] | None:
     """Return what a column of times says, and UTC of its first row; None where it is none."""
     bare = name.casefold().strip()
     if not bare.startswith(("time", "timestamp", "date", "zeit")) and bare not in {"t", "ts"}:

@@ -26,7 +26,7 @@ PIECE_SAMPLES: Final = 1 << 23
 
 
 @dataclass(slots=True)
-class Piece:
+class FilePiece:
     """Consecutive samples of one label.
 
     Attributes
@@ -59,7 +59,7 @@ class _Open:
         return sum(part.shape[1] for part in self.parts)
 
 
-def pieces(file: SignalFile, piece_samples: int = PIECE_SAMPLES) -> Iterator[Piece]:
+def pieces(file: SignalFile, piece_samples: int = PIECE_SAMPLES) -> Iterator[FilePiece]:
     """Cut a file into pieces without gaps, each of one label.
 
     A row of which a value is missing is a gap; so is a time that goes on too far; see `times.gaps`.
@@ -120,8 +120,8 @@ def _changes(labels: list[str] | None, last: str | None) -> set[int]:
     return {index for index, (old, new) in enumerate(zip(before, labels, strict=True)) if old != new}
 
 
-def _closed(open_: _Open) -> Piece:
-    return Piece(np.concatenate(open_.parts, axis=1), open_.start, open_.label, open_.gap)
+def _closed(open_: _Open) -> FilePiece:
+    return FilePiece(np.concatenate(open_.parts, axis=1), open_.start, open_.label, open_.gap)
 
 
 def whole_recording(path: Path, file: SignalFile, *, label: str | None = None) -> Recording:

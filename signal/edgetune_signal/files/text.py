@@ -306,7 +306,7 @@ def _settled(file: TextFile, time: TimeColumn, rate_hz: float | None) -> TimeCol
     return None if rate_hz is None else replace(time, scale=1.0 / (rate_hz * time.step))
 
 
-def _clock(file: TextFile, time: TimeColumn) -> tuple[times.Clock | None, int]:
+def _clock(file: TextFile, time: TimeColumn) -> tuple[times.RowClock | None, int]:
     """Return what the first rows of a file's time column say, and UTC of the first row."""
     layout = file._layout  # noqa: SLF001 - a part of `open_text`
     taken = _first_rows(file)

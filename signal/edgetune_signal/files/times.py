@@ -50,7 +50,7 @@ _UNIX: Final = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3), (1e8, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class RowClock:
     """What a time column says.
 
     Attributes
@@ -98,7 +98,7 @@ class Unwrapped:
         return unwrapped
 
 
-def clock_of(seconds: NDArray[np.float64], resolution_s: float) -> Clock | None:
+def clock_of(seconds: NDArray[np.float64], resolution_s: float) -> RowClock | None:
     """Return what times say of the rate; None where most do not go forward.
 
     The rate is that of the mean interval; intervals that differ from the median by half of it are left out. It is
@@ -116,11 +116,11 @@ def clock_of(seconds: NDArray[np.float64], resolution_s: float) -> Clock | None:
         rows = int(changes[-1] - changes[0])
         interval_s = float(seconds[changes[-1]] - seconds[changes[0]]) / rows
         burst_s = float(np.median(steps[changes - 1]))
-        return Clock(plain(1.0 / interval_s, interval_s / rows), 0.0, max(resolution_s, burst_s))
+        return RowClock(plain(1.0 / interval_s, interval_s / rows), 0.0, max(resolution_s, burst_s))
     near = steps[np.abs(steps - middle) <= (GAP - 1) * middle + resolution_s]
     jitter_s = float(np.std(near))
     within_s = 2 * resolution_s / len(near) + 3 * jitter_s / len(near) ** 0.5
-    return Clock(plain(1.0 / float(np.mean(near)), min(within_s, resolution_s + jitter_s)), jitter_s, resolution_s)
+    return RowClock(plain(1.0 / float(np.mean(near)), min(within_s, resolution_s + jitter_s)), jitter_s, resolution_s)
 
 
 def plain(rate_hz: float, within_s: float) -> float:
@@ -147,7 +147,7 @@ def gaps(
     before
         Times of the rows right before them: as many as there are, or `NEAR`.
     clock_rate_hz, resolution_s
-        As `Clock` has them.
+        As `RowClock` has them.
     """
     interval_s = 1.0 / clock_rate_hz
     coarse = resolution_s > 1.01 * interval_s
