@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from bundles import write_network
 
-from edgetune_nas.bundle.read import load_bundle, read_card
+from edgetune_nas.bundle.read import read_card
 from edgetune_nas.card import InputSpec
 from edgetune_nas.errors import BundleError
 from edgetune_nas.mcu.export import write_library
@@ -169,6 +169,7 @@ def test_a_library_says_what_it_is_and_has_no_heap(
     assert outside <= {"memcpy", "memmove", "memset", "_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail"}
 
 
+@pytest.mark.slow
 def test_two_models_stand_in_one_program(
     write_bundle_of: Callable[..., Path], tmp_path: Path, host_compiler: str
 ) -> None:
@@ -222,10 +223,7 @@ def test_whole_numbers_of_eight_bits_lose_nothing(make_network: Callable[..., Ne
     assert card.notes["int8"]["window_scale"] == 1.0
 
 
-def test_a_softmax_without_a_dense_layer_is_refused(write_bundle_of: Callable[..., Path], tmp_path: Path) -> None:
-    layers = (Conv(3, 9, 4), Dense(3), Softmax())
-    bundle = write_bundle_of((1, 9), layers)
-    assert load_bundle(bundle, "int8").card.outputs == 3
+def test_a_softmax_without_a_dense_layer_is_refused(tmp_path: Path) -> None:
     network = Network(
         (1, 9),
         (Conv(3, 9, 4), Softmax()),
@@ -235,7 +233,7 @@ def test_a_softmax_without_a_dense_layer_is_refused(write_bundle_of: Callable[..
     spec = InputSpec(channels=1, length=9, rate_hz=1000.0, unit="g")
     card = write_network(tmp_path / "other", network, x, classes=["a", "b", "c"], input_spec=spec)
 
-    with pytest.raises(BundleError, match=r"cannot become C: .*softmax"):
+    with pytest.raises(BundleError, match=r"cannot become C: probabilities .Softmax."):
         write_library(tmp_path / "other" / f"model-{card.id}", tmp_path / "c", cores=())
     assert not (tmp_path / "c").exists()
 
