@@ -80,8 +80,6 @@ NETWORKS: dict[str, tuple[Shape, tuple[Layer, ...]]] = {
     "mixed correlations": (FEW, layers_of(Genotype(Together("ring", 1, True), None, (), "flat"), FEW, (1, 2))),
     "mixed levels": (FEW, layers_of(Genotype(Together("ring", 2, False, 2), None, (), "flat"), FEW)),
     "hum off": (ONE, layers_of(Genotype(BANK, None, (), "flat", mains=1 / 20), ONE)),
-    "maximum first": ((2, 40), (MaxPool(4, 4), Flatten(), Dense(3), Softmax())),
-    "dense alone": ((2, 20), (Flatten(), Dense(5), Dense(3), Softmax())),
     "stride beyond the kernel": (ONE, (Conv(5, 4, 7), GlobalPool("max"), Dense(3), Softmax())),
     "strided maxima, kinds": (
         ONE,
@@ -221,6 +219,18 @@ def test_whole_numbers_of_eight_bits_lose_nothing(make_network: Callable[..., Ne
     check(tmp_path / f"model-{card.id}", tmp_path / "c", streaming=True)
 
     assert card.notes["int8"]["window_scale"] == 1.0
+
+
+@pytest.mark.parametrize("first", [MaxPool(4, 4), Flatten()])
+def test_a_first_layer_that_takes_float_samples_is_refused(
+    first: Layer, write_bundle_of: Callable[..., Path], tmp_path: Path
+) -> None:
+    bundle = write_bundle_of(
+        (2, 40), (first, *(() if isinstance(first, Flatten) else (Flatten(),)), Dense(3), Softmax())
+    )
+
+    with pytest.raises(BundleError, match=r"cannot become C: .* takes float samples"):
+        write_library(bundle, tmp_path / "c", cores=())
 
 
 def test_a_softmax_without_a_dense_layer_is_refused(tmp_path: Path) -> None:
