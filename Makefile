@@ -107,6 +107,7 @@ examples: $(VENV)/.installed  ## Run a plant and write docs/examples anew, four 
 
 screenshots: $(VENV)/.docs-installed  ## Draw docs/pictures anew, two minutes; needs mosquitto and chromium
 	$(BIN)/python docs/tools/pictures.py
+	$(BIN)/python docs/tools/diagrams.py
 
 release: $(VENV)/.release-installed  ## Wheel, source, software bill of materials, images (where an engine answers), checksums: dist/
 	sh docker/release.sh $(BIN) dist

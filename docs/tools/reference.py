@@ -25,11 +25,7 @@ A node publishes these. Its base topic is `{namespace}/{node_id}`, that of an as
 `{namespace}/{node_id}/{asset_id}`. Every payload is JSON. Readers ignore fields that they do not know.
 Each example is from a run; `make examples` writes them anew.
 """
-COMMANDS_INTRODUCTION = """
-Publish a JSON object on `{namespace}/{node_id}/{asset_id}/cmd/<name>` with QoS 1, never retained. Commands of the node
-itself have no `{asset_id}`. The answer comes on `resp/<name>` beside `cmd`, and on the response topic of MQTT 5. A
-command that is sent twice with one `id` is carried out once.
-"""
+INTRODUCTIONS = Path(__file__).parent
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -57,10 +53,7 @@ def messages() -> str:
 
 def commands() -> str:
     """Return the page of every command: topic, fields, and one with its answer."""
-    parts = [
-        "# Commands",
-        COMMANDS_INTRODUCTION,
-    ]
+    parts = ["# Commands", (INTRODUCTIONS / "commands-introduction.md").read_text(encoding="utf-8")]
     for name in (*ASSET_COMMANDS, *NODE_COMMANDS):
         model = COMMANDS[name]
         whose = "asset" if name in ASSET_COMMANDS else "node"
@@ -75,7 +68,8 @@ def command_line() -> str:
     """Return the page of every program of the command line, from what `--help` says."""
     group: Any = typer.main.get_command(build(list(PROGRAMS)))
     context = typer.Context(group, info_name="edgetune")
-    return get_docs_for_click(obj=group, ctx=context, name="edgetune")
+    introduction = (INTRODUCTIONS / "command-line-introduction.md").read_text(encoding="utf-8")
+    return f"# Command line\n\n{introduction}\n{get_docs_for_click(obj=group, ctx=context, name='edgetune', indent=1)}"
 
 
 def settings() -> str:

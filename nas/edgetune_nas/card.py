@@ -35,7 +35,7 @@ class InputSpec(_Model):
 
 
 class Cost(_Model):
-    """Planned cost, by formula; README.md of this package defines each."""
+    """Planned cost, by formula; docs/reference/cost.md defines each."""
 
     arena_bytes: int
     arena_bytes_deployed: int

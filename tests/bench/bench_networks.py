@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -142,10 +143,13 @@ def _trained(data: TrainingSet, layers: tuple[Layer, ...], steps: int, recipe: R
 # ---- our space, searched otherwise -------------------------------------------------------------------------------
 
 
-def random_search(problem: Problem, ram_bytes: int, seed: int, final: TrainingSet | None = None) -> Network:
+def random_search(
+    problem: Problem, ram_bytes: int, seed: int, final: TrainingSet | None = None, seconds: float | None = None
+) -> Network:
     """Train networks drawn from our space at random; no closed forms, no seed architectures.
 
-    The best learns ``final`` in the end; what it was chosen on if None.
+    The best learns ``final`` in the end; what it was chosen on if None. With ``seconds`` of processor it draws until
+    the last training would need what is left, without them until `TRAINED` networks are trained.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
 
@@ -153,11 +157,13 @@ def random_search(problem: Problem, ram_bytes: int, seed: int, final: TrainingSe
         while True:
             yield space.sample(rng, problem.input_shape, problem.profile.prior), lambda _score: None
 
-    return _best_of(problem, draws(), ram_bytes, seed, final)
+    return _best_of(problem, draws(), ram_bytes, seed, final, seconds)
 
 
-def tpe_search(problem: Problem, ram_bytes: int, seed: int, final: TrainingSet | None = None) -> Network:
-    """Search our space with Optuna's tree-structured Parzen estimator; ``final`` as for `random_search`."""
+def tpe_search(
+    problem: Problem, ram_bytes: int, seed: int, final: TrainingSet | None = None, seconds: float | None = None
+) -> Network:
+    """Search our space with Optuna's tree-structured Parzen estimator; the rest as for `random_search`."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -172,7 +178,7 @@ def tpe_search(problem: Problem, ram_bytes: int, seed: int, final: TrainingSet |
 
             yield _suggested(trial, problem.input_shape), tell
 
-    return _best_of(problem, draws(), ram_bytes, seed, final)
+    return _best_of(problem, draws(), ram_bytes, seed, final, seconds)
 
 
 def _best_of(
@@ -181,8 +187,9 @@ def _best_of(
     ram_bytes: int,
     seed: int,
     final: TrainingSet | None,
+    seconds: float | None,
 ) -> Network:
-    """Train what fits until `TRAINED` networks are, and the best of them again on all."""
+    """Train what fits until `TRAINED` networks are or ``seconds`` are used, and the best of them again on all."""
     seen: set[Genotype] = set()
     best: tuple[float, Candidate, float] | None = None
     for _ in range(TRIES):
@@ -196,11 +203,14 @@ def _best_of(
             continue
         seen.add(genotype)
         candidate = Candidate(len(seen), genotype, cost, STEPS[problem.profile.task], seed * 100_003 + len(seen))
+        began = time.process_time()
         result = evaluate(problem, candidate).result
+        took = time.process_time() - began
         tell(result.score)
         if best is None or result.score > best[0]:
             best = result.score, candidate, result.temperature
-        if len(seen) == TRAINED:
+        last = took * problem.profile.final_steps / candidate.steps
+        if len(seen) == TRAINED if seconds is None else time.process_time() + took + last > seconds:
             break
     if best is None:
         raise NothingFitsError(f"none of {TRIES} networks fits")

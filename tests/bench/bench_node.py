@@ -23,7 +23,7 @@ from rich.table import Table
 from edgetune_nas.bundle.read import Bundle, load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.search.run import search
-from edgetune_node.config.settings import MqttSection
+from edgetune_node.config.mqtt import MqttSection
 from edgetune_node.contract.messages import Classification
 from edgetune_node.contract.topics import Topics
 from edgetune_node.demo.broker import HOST, DemoBroker, find_mosquitto

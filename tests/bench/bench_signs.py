@@ -33,7 +33,7 @@ from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.search.run import search
 from edgetune_node.clock import from_ns
-from edgetune_node.config.settings import MqttSection
+from edgetune_node.config.mqtt import MqttSection
 from edgetune_node.config.signs import UNKNOWN_TIMES, SignSection
 from edgetune_node.contract.parts import UNKNOWN
 from edgetune_node.contract.topics import Topics

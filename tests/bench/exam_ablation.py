@@ -65,8 +65,8 @@ def adapted(name: str, task: Task) -> None:
     PROFILES[task] = PARTS[name](PROFILES[task])
 
 
-def searched_otherwise(name: str, sheet: Sheet, protocol: Protocol, seed: int) -> dict[str, Any]:
-    """Search networks otherwise, on the same division, and ask the winner's float file.
+def searched_otherwise(name: str, sheet: Sheet, protocol: Protocol, seed: int, seconds: float) -> dict[str, Any]:
+    """Search networks otherwise for as long, on the same division, and ask the winner's float file.
 
     The winner learns all windows in the end, as that of our own search does.
     """
@@ -75,7 +75,7 @@ def searched_otherwise(name: str, sheet: Sheet, protocol: Protocol, seed: int) -
     everything = parts.everything
     final = TrainingSet(everything.x, everything.label, len(everything.classes))
     problem = problem_of(protocol.task, parts.train, parts.validation)
-    network = OTHERS[name](problem, protocol.ram_bytes, seed, final)
+    network = OTHERS[name](problem, protocol.ram_bytes, seed, final, seconds)
     classifier = Classifier(open_session(write_onnx(network).SerializeToString()))
     guesses = {test: classifier.probabilities(each.x).argmax(axis=1) for test, each in sheet.tests.items()}
     cost = plan(network.input_shape, network.layers)

@@ -149,7 +149,7 @@ def ablated(run: Run, protocol: Protocol, load: Callable[[], Sheet], began: floa
         exam_ablation.adapted(run.method, protocol.task)
         return searched(run, protocol, load, began, seeds if run.method == exam_ablation.SEEDS else None)
     sheet = load()
-    found = exam_ablation.searched_otherwise(run.method, sheet, protocol, run.seed)
+    found = exam_ablation.searched_otherwise(run.method, sheet, protocol, run.seed, run.seconds)
     guesses = found.pop("guesses")
     classes = sheet.learn.classes
     tests = {name: scored(guesses[name], classes, test) for name, test in sheet.tests.items()}

@@ -1,6 +1,6 @@
 """What the containers cost: image sizes, start, memory of node and search, stop. Run by ``make container-figures``.
 
-Prints the table of ``docker/README.md``, with a column for each image that is named (both where none is).
+Prints the table of ``docs/reference/figures-node.md``, with a column for each image that is named (both where none is).
 """
 
 from __future__ import annotations

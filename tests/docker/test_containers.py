@@ -20,7 +20,7 @@ from compose_stack import (
 )
 
 from edgetune_nas.card import FORMAT
-from edgetune_node.config.settings import MqttSection
+from edgetune_node.config.mqtt import MqttSection
 from edgetune_node.operator.broker_errors import BrokerError
 from edgetune_node.operator.client import OperatorClient
 

@@ -66,6 +66,7 @@ class Outcome:
     """How one run went."""
 
     speed: float
+    sparkplug: bool
     signal_s: float
     pace: float
     windows: int
@@ -82,14 +83,19 @@ class Outcome:
         return self.lost == 0 and self.pace > 0.97 * self.speed
 
 
-def play(folder: Path, machine: Machine, port: int, *, speed: float, signal_s: float) -> Outcome:
+def play(
+    folder: Path, machine: Machine, port: int, *, speed: float, signal_s: float, sparkplug: bool = False
+) -> Outcome:
     """Run a node until ``signal_s`` seconds of signal were heard, and count."""
     name = f"at-{speed:g}-{time.monotonic_ns()}"
     data = folder / name
     machine.equip(data, "pump")
     vibration_s = max(SHORTEST_VIBRATION_S, 1 / speed)
     config = folder / f"{name}.toml"
-    config.write_text(node_section(name, data, port) + machine.section("pump", speed=speed, vibration_s=vibration_s))
+    more = '[sparkplug]\ngroup = "load"\n' if sparkplug else ""
+    config.write_text(
+        node_section(name, data, port) + more + machine.section("pump", speed=speed, vibration_s=vibration_s)
+    )
     heard = Heard()
     listener = Listener(port, heard.take, (f"load/{name}/health", 0), (f"load/{name}/pump/+", 0))
     with Process.node(config) as node:
@@ -115,6 +121,7 @@ def play(folder: Path, machine: Machine, port: int, *, speed: float, signal_s: f
     p50, p99 = np.percentile(latencies_ms, (50, 99))
     return Outcome(
         speed=speed,
+        sparkplug=sparkplug,
         signal_s=signal(),
         pace=signal() / took_s,
         windows=asset["windows"],
@@ -132,6 +139,7 @@ def show(outcomes: list[Outcome]) -> None:
     table = Table(title=f"one node, {CHANNELS} channels at {RATE_HZ / 1000:g} kHz, windows of {LENGTH}")
     for column in (
         "x real time",
+        "Sparkplug",
         "signal s",
         "kept pace",
         "windows",
@@ -146,6 +154,7 @@ def show(outcomes: list[Outcome]) -> None:
     for each in outcomes:
         table.add_row(
             f"{each.speed:g}",
+            "on" if each.sparkplug else "off",
             f"{each.signal_s:.0f}",
             f"{each.pace:.1f}",
             f"{each.windows:,}",
@@ -176,6 +185,7 @@ def main() -> None:
             show([outcome])
             if not outcome.kept:
                 break
+        outcomes.append(play(folder, machine, port, speed=1, signal_s=arguments.step_s, sparkplug=True))
         if arguments.hour_s:
             steady = arguments.pace or 0.75 * max((each.speed for each in outcomes if each.kept), default=1.0)
             outcomes.append(play(folder, machine, port, speed=steady, signal_s=arguments.hour_s))

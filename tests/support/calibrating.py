@@ -140,9 +140,11 @@ class Job:
             outputs += self.tell(cal.Samples(self.chunk(**changes), shaft_rpm=1797.0))
         return outputs
 
-    def chunk(self, *, value: float | None = None, gap: bool = False, channels: int = 1) -> Chunk:
+    def chunk(
+        self, *, value: float | None = None, gap: bool = False, channels: int = 1, loudness: float = 1.0
+    ) -> Chunk:
         at = self.sequence * 10 % 4000
-        samples = NOISE[:, at : at + 10].repeat(channels, axis=0)
+        samples = loudness * NOISE[:, at : at + 10].repeat(channels, axis=0)
         if value is not None:
             samples = np.full_like(samples, value)
         self.sequence += 1

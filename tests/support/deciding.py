@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from edgetune_nas.bundle.read import Bundle
     from edgetune_nas.worker import SearchEvent
+    from edgetune_node.monitor.heard import Heard
 
 
 RATE = 1000.0
@@ -88,6 +89,7 @@ class Bench:
         assets: tuple[str, ...] = ("bearing",),
         mqtt: dict[str, Any] | None = None,
         last: Mapping[str, bytes] | None = None,
+        kept: tuple[Heard | None, str | None] = (None, None),
         **asset: Any,
     ) -> None:
         self.clock = ManualClock()
@@ -107,7 +109,7 @@ class Bench:
             new_id=lambda: f"e{next(numbers)}",
             environment=self.world,
             first_use=self.world.first_use,
-            restored={name: restored(name, (last or {}).get) for name in assets},
+            restored={name: restored(name, (last or {}).get, kept) for name in assets},
             capabilities=[],
         )
         self.random = np.random.default_rng(0)

@@ -9,6 +9,7 @@ from .choice import (
 from .detector import Whitening as Whitening, crossed as crossed, health_network as health_network
 from .folds import APART as APART, blocks as blocks
 from .limit import (
+    MONTH_S as MONTH_S,
     LimitRule as LimitRule,
     supported_per_month as supported_per_month,
 )

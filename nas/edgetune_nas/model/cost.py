@@ -23,7 +23,7 @@ KIND_BYTES: Final = 1
 
 
 def plan(input_shape: Shape, layers: Sequence[Layer], *, precision_deployed: Precision = "float") -> Cost:
-    """Cost of a layer list; README.md of this package defines each figure.
+    """Cost of a layer list; docs/reference/cost.md defines each figure.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-VERSION = 13
+VERSION = 14
 """Counts changes of the space, its sampling and its training; a journal of another version cannot be resumed."""
 
 FILTERS = (4, 6, 8, 12, 16, 24, 32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +11,7 @@ import numpy as np
 
 from edgetune_nas.errors import BudgetError
 from edgetune_nas.model import plan, search_space as space, seed_architectures, widened
-from edgetune_nas.training import BRACKET_SIZE, Candidate, Result, Scored
+from edgetune_nas.training import BRACKET_SIZE, Candidate, Result, Scored, standard_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,13 @@ if TYPE_CHECKING:
 STEADINESS_WEIGHT = 0.05
 """Score that a point of steadiness is worth: accuracy in the recorded condition is traded for it in others, 1 to 20."""
 MANY_BANDS = 48
-"""Bands of a filter bank from which on its closed form is trusted beyond its score (`TaskProfile.trusted_margin`)."""
+"""Bands of a filter bank from which on its closed form is trusted beyond its score (`_surely_better`)."""
+SURE = 1.645
+"""Standard errors of the difference by which anything must be right more often than a bank of many bands.
+
+One-sided 5 % of a normal distribution. A larger one gives up accuracy in the recorded conditions, a smaller one trusts
+luck.
+"""
 TOGETHER_MARGIN = 0.01
 """Score by which anything else must beat correlations of channels and of their differences in time.
 
@@ -92,7 +99,7 @@ class Engine:
         self._input_shape, self._classes, self._budget, self._profile = input_shape, classes, budget, profile
         self._seed, self._trains, self._limit, self._tolerance = seed, trains, limit, tolerance
         self._floor, self._most_members, self._kinds = floor, most_members, kinds
-        self._trusted_margin = profile.trusted_margin(recordings)
+        self._recordings = recordings
         self._rng = np.random.Generator(np.random.PCG64(seed))
         self._priced: dict[Genotype, Cost] = {}
         self._members: dict[Genotype, int] = {}
@@ -145,26 +152,21 @@ class Engine:
         if sufficient := self._accurate_enough:
             return min(sufficient, key=lambda scored: (scored.candidate.cost.arena_bytes, -scored.result.score))
         compared = self._comparable
-        top = max(map(self._expected_score, compared))
-        strong = [
-            each
-            for each in compared
-            if (margin := self._margin_of(each)) is not None and self._expected_score(each) >= top - margin
-        ]
+        leader = max(compared, key=self._expected_score)
+        strong = [each for each in compared if _trust(each) and not self._beats(leader, each)]
         if strong:
             return max(strong, key=lambda scored: (_trust(scored), self._expected_score(scored)))
-        enough = top - self._tolerance
+        enough = self._expected_score(leader) - self._tolerance
         good = [scored for scored in compared if self._expected_score(scored) >= enough]
         steadiest = max(scored.result.steadiness for scored in good) - EQUALLY_STEADY
         good = [scored for scored in good if scored.result.steadiness >= steadiest]
         return min(good, key=lambda scored: (scored.candidate.cost.arena_bytes, -scored.result.score))
 
-    def _margin_of(self, scored: Scored) -> float | None:
-        """Return the score by which anything must beat a closed form; None for one that is not trusted."""
-        if not _trust(scored):
-            return None
-        together = isinstance(scored.candidate.genotype.frontend, space.Together)
-        return TOGETHER_MARGIN if together else self._trusted_margin
+    def _beats(self, leader: Scored, trusted: Scored) -> bool:
+        """Return whether the leader is so much better than a trusted closed form that it wins all the same."""
+        if isinstance(trusted.candidate.genotype.frontend, space.Together):
+            return self._expected_score(trusted) < self._expected_score(leader) - TOGETHER_MARGIN
+        return _surely_better(leader.result, trusted.result)
 
     @property
     def finalists(self) -> tuple[Scored, ...]:
@@ -244,7 +246,8 @@ class Engine:
                 yield [self._candidate(genotype, steps) for genotype in ranked]
                 genotypes = [scored.candidate.genotype for scored in self.scored[first:]]
             crossed = any(scored.result.crossed for scored in self.scored)
-            enough = max(self._trusted_margin if crossed else self._tolerance, self._profile.selection_margin)
+            margin = standard_error(self._recordings) if crossed else self._tolerance
+            enough = max(margin, self._profile.selection_margin)
             idle = 0 if self._progress() > before + enough else idle + 1
             bracket += 1
         if (challenger := self._challenger()) is not None:
@@ -364,6 +367,17 @@ def _trust(scored: Scored) -> tuple[int, ...]:
     if not isinstance(frontend, space.Bank) or frontend.bands < MANY_BANDS:
         return ()
     return frontend.bands, int(frontend.p == 1)
+
+
+def _surely_better(result: Result, other: Result) -> bool:
+    """Return whether a candidate is right more often than another, in `SURE` standard errors of the difference.
+
+    Both are asked about the same pieces of recordings, so their differences count, piece by piece: McNemar's test for
+    clustered pairs (Durkalski et al., Stat. Med. 22 (2003) 2417). Where both are right everywhere nothing is sure.
+    """
+    pairs = zip(result.right, other.right, strict=True)
+    leads = [mine - its for mine, its in pairs if mine is not None and its is not None]
+    return sum(leads) > SURE * math.sqrt(sum(lead * lead for lead in leads))
 
 
 def _limits(budget: Budget) -> dict[str, int]:

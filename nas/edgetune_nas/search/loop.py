@@ -201,7 +201,8 @@ def _replay(engine: Engine, candidate: Candidate, record: dict[str, Any]) -> Non
     """Pass the journal's result of a candidate to the engine, which asks for it again."""
     try:
         known = record["number"], space.from_json(record["genotype"]), record["steps"]
-        result = Result(*(record[field.name] for field in fields(Result)))
+        values = {field.name: record[field.name] for field in fields(Result)}
+        result = Result(**values | {"right": tuple(values["right"])})
         state = record["rng"]
     except (KeyError, TypeError) as error:
         raise JournalError(f"the journal's record of candidate {candidate.number} is damaged; move it away") from error

@@ -34,6 +34,7 @@ from edgetune_nas.training import (
     fewest_takes,
     folds,
     folds_by_condition,
+    held_out_pieces,
 )
 from edgetune_nas.usage import give_back, peak_rss_bytes
 from edgetune_signal.stream import HUM_HEARD, hum_share
@@ -309,6 +310,7 @@ def _problem(parts: Parts, profile: TaskProfile, seed: int, *, across: bool) -> 
         problem = replace(problem, fold=conditions, crossed=True)
     elif few and len(np.unique(validation.condition)) == 1:
         problem = replace(problem, fold=folds(learned, seed=seed))
+    problem = replace(problem, piece=held_out_pieces(learned, parts.trained, problem.fold))
     if profile.takes_to_train and takes >= profile.takes_to_train:  # they show how one take differs from the next
         return problem
     wanted = max(1, min(SHIFTED_WINDOWS, SHIFTED_BYTES // validation.x[0].nbytes))

@@ -3,6 +3,7 @@ from .cross_validation import (
     fewest_takes as fewest_takes,
     folds as folds,
     folds_by_condition as folds_by_condition,
+    held_out_pieces as held_out_pieces,
 )
 from .dataset_parts import Parts as Parts, divide as divide
 from .estimator import TrainingSet as TrainingSet, never as never
@@ -13,4 +14,9 @@ from .evaluation import (
     evaluate as evaluate,
     refit as refit,
 )
-from .task_profile import BRACKET_SIZE as BRACKET_SIZE, PROFILES as PROFILES, TaskProfile as TaskProfile
+from .task_profile import (
+    BRACKET_SIZE as BRACKET_SIZE,
+    PROFILES as PROFILES,
+    TaskProfile as TaskProfile,
+    standard_error as standard_error,
+)

@@ -49,6 +49,9 @@ class Result:
     crossed
         Whether accuracy and score are of conditions left out of the fit. They are then lower than others, and not
         compared with them.
+    right
+        Share of windows that are right in each piece of a recording (`cross_validation.held_out_pieces`), None in one
+        that was not asked about. Two candidates are compared piece by piece.
     """
 
     number: int
@@ -58,6 +61,7 @@ class Result:
     seconds: float
     steadiness: float = 0.0
     crossed: bool = False
+    right: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 FOLDS = 5
 """Folds at most: more would train on more windows each, and take as much longer."""
+PIECE_WINDOWS = 4
+"""Neighbouring windows of a recording that count as one piece of it: they tend to be right or wrong together."""
+MOST_PIECES = 200
+"""Pieces of recordings at most that results are kept of; beyond it, several count as one."""
 
 
 def fewest_takes(learned: Dataset) -> int:
@@ -55,6 +59,33 @@ def folds_by_condition(learned: Dataset) -> NDArray[np.int64] | None:
     fold: NDArray[np.int64] = condition % FOLDS
     pairs = np.unique(np.stack([learned.label, fold]), axis=1)
     return fold if learned.library is None and (np.bincount(pairs[0]) > 1).all() else None
+
+
+def held_out_pieces(learned: Dataset, trained: int, fold: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """Return the number of the piece of a recording that each training and validation window is held out with.
+
+    A piece is a whole recording if it is held out whole, for its windows resemble each other. Of one that is learned in
+    part it is `PIECE_WINDOWS` neighbours, for what is asked is how the same recording goes on.
+
+    Parameters
+    ----------
+    trained
+        Number of training windows, which come first.
+    fold
+        Folds of the cross-validation; None if validation windows alone are held out.
+    """
+    take = _takes(learned)
+    part = (np.arange(len(learned)) >= trained).astype(np.int64) if fold is None else fold
+    takes, parts = np.unique(np.unique(np.stack([take, part]), axis=1)[0], return_counts=True)
+    order = np.lexsort((learned.start, take))
+    if fold is None:
+        order = order[order >= trained]
+    block = np.zeros(len(learned), np.int64)
+    for each in takes[parts > 1]:
+        own = order[take[order] == each]
+        block[own] = np.arange(len(own)) // PIECE_WINDOWS
+    piece: NDArray[np.int64] = np.unique(np.stack([take, block]), axis=1, return_inverse=True)[1].reshape(-1)
+    return piece % MOST_PIECES
 
 
 def cross_validate(

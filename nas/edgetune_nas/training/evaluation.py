@@ -62,6 +62,9 @@ class Problem:
         None and empty where every class is one.
     recording
         ``int64 (training and validation windows,)``; see `edgetune_nas.training.estimator.TrainingSet`.
+    piece
+        ``int64 (training and validation windows,)``; see `edgetune_nas.training.cross_validation.held_out_pieces`.
+        None where candidates are not compared by pieces.
     x_shifted, y_shifted
         Augmented validation windows; None where steadiness is not asked.
     """
@@ -78,6 +81,7 @@ class Problem:
     kind: NDArray[np.int64] | None = None
     kinds: tuple[int, ...] = ()
     recording: NDArray[np.int64] | None = None
+    piece: NDArray[np.int64] | None = None
     x_shifted: NDArray[np.float32] | None = None
     y_shifted: NDArray[np.int64] | None = None
 
@@ -147,11 +151,13 @@ def evaluate(problem: Problem, candidate: Candidate, stop: Callable[[], bool] = 
         fits = [estimator.fit(training, stop)]
         scores = estimator.logits(fits[0].network, problem.x_validation)
         y, condition = problem.y_validation, problem.condition
+        asked = np.arange(len(kept)) >= problem.trained
     else:
         crossed = problem.crossed
         learned, fold = problem.learned.select(kept), problem.fold[kept]
         scores, fits = cross_validate(estimator, learned, fold, stop)
         scores, y, fold = scores[fold >= 0], learned.y[fold >= 0], fold[fold >= 0]
+        asked = kept & (problem.fold >= 0)
         if crossed or not candidate.steps:  # a network that has learned all; of a closed form it costs little
             fits.insert(0, estimator.fit(training, stop))
         if crossed:
@@ -168,7 +174,8 @@ def evaluate(problem: Problem, candidate: Candidate, stop: Callable[[], bool] = 
         guess = estimator.logits(network, problem.x_shifted).argmax(axis=1)
         steadiness = float((guess == problem.y_shifted).mean())
     seconds = (time.perf_counter() - began) / len(fits) / candidate.members
-    result = Result(candidate.number, accuracy, score, temperature, seconds, steadiness, crossed)
+    right = () if problem.piece is None else _right_by_piece(scores.argmax(axis=1) == y, problem.piece, asked)
+    result = Result(candidate.number, accuracy, score, temperature, seconds, steadiness, crossed, right)
     return EvaluatedCandidate(result, network, fits[0].curve, left_out)
 
 
@@ -224,6 +231,15 @@ def _affordable(problem: Problem, candidate: Candidate) -> NDArray[np.bool_]:
     for label in np.unique(y):
         kept[order[y[order] == label][:share]] = True
     return kept
+
+
+def _right_by_piece(
+    right: NDArray[np.bool_], piece: NDArray[np.int64], asked: NDArray[np.bool_]
+) -> tuple[float | None, ...]:
+    """Return the share of windows that are right in each piece; None in one without windows that were ``asked``."""
+    windows = np.bincount(piece[asked], minlength=piece.max() + 1)
+    good = np.bincount(piece[asked], weights=right, minlength=len(windows))
+    return tuple(float(own / of) if of else None for own, of in zip(good, windows, strict=True))
 
 
 def worst_condition(

@@ -72,8 +72,6 @@ class TaskProfile:
     selection_margin
         Score by which a drawn architecture must beat a seed architecture, and a bracket those before it. The best of
         several architectures leads by about that much by chance.
-    trusted_margin
-        Score by which anything must beat closed forms of many bands, from the number of recordings compared on.
     ensemble_gain
         Score that an ensemble of very many has over one of its networks; one of ``n`` has ``1 - 1/n`` of it.
     takes_to_train
@@ -101,7 +99,6 @@ class TaskProfile:
     rungs: tuple[tuple[int, int], ...]
     final_steps: int
     selection_margin: float
-    trusted_margin: Callable[[int], float]
     ensemble_gain: float
     takes_to_train: int
     takes_to_validate: int
@@ -114,17 +111,11 @@ class TaskProfile:
 def standard_error(recordings: int) -> float:
     """Return the standard error of an accuracy whose ``recordings`` were all right.
 
-    Few recordings are often told apart without a fault, by fragile networks too, and banks of many bands hold best on
-    foreign machines. Two right and two wrong ones are added (Agresti and Coull, Am. Stat. 52 (1998) 119): 0.15 of 4
+    Two right and two wrong ones are added (Agresti and Coull, Am. Stat. 52 (1998) 119): 0.15 of 4
     recordings, 0.09 of 10, 0.01 of 130.
     """
     share = (recordings + 2) / (recordings + 4)
     return math.sqrt(share * (1 - share) / (recordings + 4))
-
-
-def _same_margin(_recordings: int) -> float:
-    """Return the margin of people's gestures: over 24 people of the examination 0 to 0.04 make little difference."""
-    return 0.01
 
 
 def _vibration_novelty(parts: Parts) -> Novelty:
@@ -145,7 +136,6 @@ FAULT = TaskProfile(
     rungs=((BRACKET_SIZE, 90), (3, 270)),
     final_steps=1500,
     selection_margin=0.0,
-    trusted_margin=standard_error,
     ensemble_gain=0.0,
     takes_to_train=0,
     takes_to_validate=0,
@@ -163,7 +153,6 @@ SIGN = TaskProfile(
     rungs=((BRACKET_SIZE, 30), (1, 120)),
     final_steps=240,
     selection_margin=0.01,
-    trusted_margin=_same_margin,
     ensemble_gain=0.013,
     takes_to_train=4,
     takes_to_validate=10,

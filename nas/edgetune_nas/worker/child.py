@@ -158,6 +158,7 @@ def load(source: DataSource, *, one_class: bool = False, by_person: bool = False
             unit=source.unit,
             converter=source.converter,
             one_class=one_class,
+            reading=source.reading,
         )
     if source.window is None:
         raise AssertionError("Source has checked that recordings have a window")

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, model_va
 from edgetune_nas.card import FALSE_ALARMS_PER_MONTH, Budget, Task
 from edgetune_nas.search import Goal, SearchProgress
 from edgetune_nas.worker.events import MALFORMED, SearchFailed, read_event
+from edgetune_signal.files import ReadOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +40,10 @@ class _Model(BaseModel):
 
 
 class DataSource(_Model):
-    """Where labelled windows come from: one ``path`` (see ``edgetune_signal.datasets``), or recordings to be cut."""
+    """Where labelled windows come from: one ``path`` (see ``edgetune_signal.datasets``), or recordings to be cut.
+
+    ``reading`` is what a person says of files of other programs.
+    """
 
     path: Path | None = None
     recordings: tuple[Path, ...] = ()
@@ -47,6 +51,7 @@ class DataSource(_Model):
     hop: PositiveInt | None = None
     unit: str | None = None
     converter: str | None = None
+    reading: ReadOptions = ReadOptions()
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -70,6 +70,8 @@ class Calibration:
         So long a take waits for samples.
     collected
         Takes that were stored before a restart interrupted the job; None where it is new.
+    pauses
+        What was stored of the time between them.
     healthy_class
         Class of which alone a health model is made; None where there is no such model.
     doubt
@@ -103,6 +105,7 @@ class Calibration:
         clip_level: float | None = None,
         take_timeout_s: float = 30.0,
         collected: tuple[Path, ...] | None = None,
+        pauses: tuple[Path, ...] = (),
         doubt: Callable[[Recording], str | None] = lambda _: None,
         healthy_class: str | None = None,
         now: float,
@@ -140,6 +143,8 @@ class Calibration:
             condition=condition,
             sensor=sensor,
             stored=collected,
+            pauses=pauses,
+            rest_class=rest_class if task == "sign" and isinstance(command, Recalibrate) else None,
             doubt=doubt,
             refuse_doubtful=isinstance(command, Recalibrate) and not command.accept_zone,
             timeout_s=take_timeout_s,
@@ -226,6 +231,9 @@ class Calibration:
             recording = self._collection.handle(input_, now)
             if recording is not None:
                 outputs.append(SaveRecording(self._asset, self.job, recording))
+            pause = self._collection.ended_pause()
+            if pause is not None:
+                outputs.append(SaveRecording(self._asset, self.job, pause, pause=True))
             return outputs + self._collected()
         match self._later, input_:
             case "queued", SearchQueued():
@@ -248,6 +256,8 @@ class Calibration:
         """Go on to the search once every take is on disk."""
         collection = self._collection
         self._detail |= {"recordings": [str(path) for path in collection.paths], "warnings": collection.warnings}
+        if collection.pauses:
+            self._detail["pauses"] = [str(path) for path in collection.pauses]
         if collection.phase == "failed":
             return self._finish("failed", collection.failure)
         if collection.phase != "complete":
@@ -256,7 +266,7 @@ class Calibration:
             path = str(collection.paths[0])
             return self._finish("done", f"{self._command.seconds:g} s of {self._command.label!r} are stored", path=path)
         self._later = "queued"
-        collected = tuple(collection.paths)
+        collected = (*collection.paths, *collection.pauses)
         return [StartSearch(self._asset, self.job, self._classes, self._budget, self._subject, collected)]
 
     def _searched(self, result: SearchDone) -> list[Output]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from edgetune_node.calibration.inputs import ContinueRequested, Samples, Ticked
+from edgetune_node.calibration.pause import Pause, level
 from edgetune_node.calibration.take import Take
 from edgetune_node.events import RecordingSaved
 
@@ -46,6 +47,10 @@ class GuidedCollection:
         What recordings are marked with.
     stored
         Takes that are on disk already; None where the collection has not begun before.
+    pauses
+        What is on disk of the time between them.
+    rest_class
+        The class of a person's muscles between two takes, once it was recorded; None where nobody rests.
     doubt, refuse_doubtful
         Says why a take can hardly be what its label says, and whether that ends the collection or is a warning.
     timeout_s
@@ -65,6 +70,8 @@ class GuidedCollection:
         Why the last attempt at this take could not be used.
     paths
         Recordings that are on disk.
+    pauses
+        Recordings of the time between takes that are on disk.
     warnings
         What is doubtful about them.
     """
@@ -83,6 +90,8 @@ class GuidedCollection:
         condition: str,
         sensor: str,
         stored: tuple[Path, ...] | None,
+        pauses: tuple[Path, ...] = (),
+        rest_class: str | None = None,
         doubt: Callable[[Recording], str | None],
         refuse_doubtful: bool,
         timeout_s: float,
@@ -92,6 +101,7 @@ class GuidedCollection:
         self.failure = ""
         self.refusal: str | None = None
         self.paths: list[Path] = list(stored or ())
+        self.pauses: list[Path] = list(pauses)
         self.warnings: list[str] = []
         self._classes = classes
         self.takes = takes
@@ -101,6 +111,10 @@ class GuidedCollection:
         self._spec = spec
         self._clip_level = clip_level
         self._marks = {"subject": subject, "condition": condition, "sensor": sensor}
+        self._rest_class = rest_class
+        self._rest_level: float | None = None
+        self._pause: Pause | None = None
+        self._ended_pause: Recording | None = None
         self._confidence = doubt
         self._refuse_doubtful = refuse_doubtful
         self._timeout_s = timeout_s
@@ -162,11 +176,15 @@ class GuidedCollection:
     def handle(self, input_: Input, now: float) -> Recording | None:
         """Advance by what happened at ``now`` (monotonic seconds); return the recording to write if one is complete."""
         match self.phase, input_:
+            case _, RecordingSaved(pause=True):
+                self._pause_saved(input_)
             case "waiting", ContinueRequested():
                 self._confirm = False
                 self._record(now)
             case "countdown", Ticked() | Samples() if self.left_s(now) <= 0:
                 self._record(now)
+            case "waiting" | "countdown", Samples() if self._pause is not None:
+                self._pause.push(input_.chunk)
             case "recording", Samples():
                 return self._take_in(input_, now)
             case "recording", Ticked():
@@ -177,6 +195,25 @@ class GuidedCollection:
                 self._saved(path, now)
         return None
 
+    def ended_pause(self) -> Recording | None:
+        """Return the rest between two takes that is to be written, once."""
+        ended, self._ended_pause = self._ended_pause, None
+        return ended
+
+    def _rested(self, recording: Recording) -> None:
+        """Note how loud rest is, or expect rest after a louder take."""
+        loud = level(recording.samples)
+        if recording.label == self._rest_class:
+            self._rest_level = loud
+        elif self._rest_class in self._classes and self._rest_level is not None and loud > self._rest_level:
+            self._pause = Pause(self._spec, (self._rest_level * loud) ** 0.5)
+
+    def _pause_saved(self, saved: RecordingSaved) -> None:
+        if saved.path is None:
+            self.warnings.append(f"the rest between two takes could not be stored: {saved.error}")
+        else:
+            self.pauses.append(saved.path)
+
     def _prepare(self, now: float) -> None:
         self.phase = "waiting" if self._countdown_s is None or self._confirm else "countdown"
         self._since = now
@@ -184,6 +221,8 @@ class GuidedCollection:
             self._record(now)
 
     def _record(self, now: float) -> None:
+        if self._pause is not None and self._rest_class is not None:
+            self._ended_pause, self._pause = self._pause.recording(self._rest_class, **self._marks), None
         self.phase = "recording"
         self._since = self._last_samples = now
         self._take = Take(self.class_, self._seconds, self._spec, clip_level=self._clip_level)
@@ -204,6 +243,7 @@ class GuidedCollection:
             self._fail(f"{self.class_!r} is not taken: {doubt}; mend it first, or send accept_zone: true")
             return None
         self.phase = "saving"
+        self._rested(recording)
         if doubt is not None:
             self.warnings.append(f"{self.class_!r}, take {self.take + 1}: {doubt}")
         self.warnings += [f"{self.class_!r}, take {self.take + 1}: {warning}" for warning in take.warnings]

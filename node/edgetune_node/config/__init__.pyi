@@ -1,11 +1,11 @@
+from .broker_url import BrokerUrl as BrokerUrl, read_url as read_url
 from .machine import MachineSection as MachineSection, read_bearing as read_bearing
+from .mqtt import MqttSection as MqttSection, TlsSection as TlsSection
 from .settings import (
     AlarmSection as AlarmSection,
     AssetSection as AssetSection,
-    MqttSection as MqttSection,
     NodeSection as NodeSection,
     Settings as Settings,
-    TlsSection as TlsSection,
     WindowSection as WindowSection,
     load_settings as load_settings,
 )

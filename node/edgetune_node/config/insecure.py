@@ -6,7 +6,7 @@ import ipaddress
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from edgetune_node.config.settings import Insecure, MqttSection
+    from edgetune_node.config.mqtt import Insecure, MqttSection
 
 WORDS: Final[dict[Insecure, str]] = {"plaintext": "no TLS", "anonymous": "no password"}
 _DANGER: Final[dict[Insecure, str]] = {

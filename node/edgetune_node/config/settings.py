@@ -15,9 +15,7 @@ from pydantic import (
     ModelWrapValidatorHandler,
     PositiveInt,
     PrivateAttr,
-    SecretStr,
     ValidationError,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -32,18 +30,19 @@ from pydantic_settings import (
 from edgetune_nas.card import Budget
 from edgetune_node.config.alarm_votes import convert_votes, refuse_votes
 from edgetune_node.config.duty import DutySection
-from edgetune_node.config.host import read_host, where
+from edgetune_node.config.integrations import HomeAssistantSection, MetricsSection
 from edgetune_node.config.machine import MachineSection
+from edgetune_node.config.mqtt import MqttSection
 from edgetune_node.config.search import SearchSection
 from edgetune_node.config.secret_files import VARIABLES, secret_folders, unreadable_secrets
 from edgetune_node.config.signs import UNKNOWN_TIMES, SignSection
 from edgetune_node.config.small_files import read_small_file
+from edgetune_node.config.sparkplug import SparkplugSection
 from edgetune_node.contract import NODE_LEAVES, Severity, problems
 from edgetune_node.errors import ConfigError
 from edgetune_signal import StreamSpec
 
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-Insecure = Literal["plaintext", "anonymous"]
 SECRET_WORDS = ("password", "secret", "token", "api_key")
 HIDDEN = "**********"
 LONGEST_WINDOW_S, LONGEST_HOP_S = 60, 3600
@@ -89,62 +88,6 @@ class NodeSection(_Section):
         if namespace != namespace.strip():
             raise ValueError("begins or ends with a space, which no access list can say")
         return namespace
-
-
-class TlsSection(_Section):
-    """``[mqtt.tls]``: present means TLS; ``ca_file`` defaults to the system's authorities."""
-
-    ca_file: Path | None = None
-    certificate_file: Path | None = None
-    key_file: Path | None = None
-
-    @model_validator(mode="after")
-    def _pair(self) -> TlsSection:
-        if (self.certificate_file is None) != (self.key_file is None):
-            raise ValueError("certificate_file and key_file belong together; give both or neither")
-        return self
-
-
-class MqttSection(_Section):
-    """``[mqtt]``: the broker."""
-
-    host: str = Field("127.0.0.1", min_length=1)
-    port: int = Field(1883, ge=1, le=65535)
-    protocol: Literal["5", "3.1.1"] = "5"
-    client_id: str | None = Field(None, min_length=1, max_length=64)
-    username: str | None = None
-    password: SecretStr | None = None
-    command_key: SecretStr | None = Field(None, min_length=32)
-    retain: Literal["auto", "never"] = "auto"
-    keepalive_s: int = Field(30, ge=5, le=3600)
-    session_expiry_s: int = Field(86_400, ge=0, le=2**32 - 1)
-    tls: TlsSection | None = None
-    insecure: list[Insecure] = []
-    outbox_max_bytes: int = Field(16 * 2**20, ge=64 * 1024)
-    outbox_max_age_s: float = Field(7 * 86_400.0, gt=0)
-    replay_per_second: float = Field(50.0, gt=0)
-
-    @field_validator("host")
-    @classmethod
-    def _host(cls, host: str) -> str:
-        return read_host(host)
-
-    @field_validator("command_key", mode="before")
-    @classmethod
-    def _stripped(cls, key: Any) -> Any:
-        return key.strip() if isinstance(key, str) else key
-
-    @field_validator("password")
-    @classmethod
-    def _whose(cls, password: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if password is not None and "username" in info.data and info.data["username"] is None:
-            raise ValueError("whose is it? give mqtt.username too")
-        return password
-
-    @property
-    def where(self) -> str:
-        """Host and port, as people write them."""
-        return where(self.host, self.port)
 
 
 class WindowSection(_Section):
@@ -290,6 +233,9 @@ class Settings(BaseSettings):
     node: NodeSection
     mqtt: MqttSection = MqttSection()
     search: SearchSection = SearchSection()
+    sparkplug: SparkplugSection | None = None
+    home_assistant: HomeAssistantSection = HomeAssistantSection()
+    metrics: MetricsSection = MetricsSection()
     asset: list[AssetSection] = Field(min_length=1, max_length=100)
 
     @classmethod

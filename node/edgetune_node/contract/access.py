@@ -9,13 +9,20 @@ from edgetune_node.contract.topics import ASSET_COMMANDS, NODE_COMMANDS
 from edgetune_node.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from edgetune_node.contract.topics import Topics
 
-ROLES = ("machine", "scada", "operator")
+ROLES = ("machine", "scada", "operator", "home_assistant")
 _ANSWERS = "resp/#"
 
 
-def access_list(topics: Topics, node_user: str) -> str:
+def access_list(
+    topics: Topics,
+    node_user: str,
+    announcements: Iterable[str] = (),
+    more: Mapping[str, Sequence[str]] | None = None,
+) -> str:
     """Access list in mosquitto's format for one node and those who deal with it.
 
     What a node says only this node may write, what it obeys only the user ``operator`` may, a sensor's gateway
@@ -27,6 +34,10 @@ def access_list(topics: Topics, node_user: str) -> str:
         The node's.
     node_user
         The user that it logs in as.
+    announcements
+        Topics on which it announces its assets to Home Assistant; where there are any, that has a user of its own.
+    more
+        Further rules for ``node`` and for roles, such as ``read spBv1.0/#``.
 
     Raises
     ------
@@ -45,8 +56,9 @@ def access_list(topics: Topics, node_user: str) -> str:
         for owner, leaf in [(kind.owner, _ANSWERS if kind.topic == "resp/+" else kind.topic) for kind in MESSAGES]
     ]
     said.append(topics.node(_ANSWERS))
+    announced = list(announcements)
     sections = {
-        node_user: [f"read {topics.base}/#", *(f"write {topic}" for topic in said)],
+        node_user: [f"read {topics.base}/#", *(f"write {topic}" for topic in said), *_both(announced)],
         "machine": [
             *(f"write {topics.asset('+', leaf)}" for leaf in ("samples", "context", "simulator/state")),
             *(f"read {topics.asset('+', leaf)}" for leaf in ("calibration", "simulator")),
@@ -59,6 +71,17 @@ def access_list(topics: Topics, node_user: str) -> str:
             *(f"write {topics.asset('+', leaf)}" for leaf in ("context", "simulator")),
         ],
     }
+    if announced:
+        sections["home_assistant"] = [
+            *(f"read {topic}" for topic in (*said, *announced)),
+            *(f"write {topics.asset('+', f'cmd/{name}')}" for name in ("acknowledge", "recalibrate")),
+        ]
+    for role, rules in (more or {}).items():
+        sections[node_user if role == "node" else role] += rules
     return "\n".join(
         line for user, rules in sections.items() for line in (f"user {user}", *(f"topic {rule}" for rule in rules), "")
     )
+
+
+def _both(topics: Iterable[str]) -> list[str]:
+    return [f"readwrite {topic}" for topic in topics]

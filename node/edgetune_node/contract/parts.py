@@ -52,6 +52,10 @@ class AssetHealth(BaseModel):
     ``gaps`` counts places where samples are missing, ``lost_blocks`` the blocks, frames or lines that never came, as
     the sender's numbers tell, ``dropped_chunks`` what came and could not be taken in time.
     ``novel_events`` are the ``novel`` faults of which signal is kept for ``cmd/label``, ``novel_kept_s`` in all.
+
+    With ``healthy_seconds`` of health, recorded for the model and heard since, and ``raised`` faults since the model is
+    in use, at most ``supported_per_month`` false alarms a month are possible at 95 % confidence. They are null where no
+    model is in use, or of signs.
     """
 
     id: str
@@ -67,6 +71,9 @@ class AssetHealth(BaseModel):
     novel_kept_s: float = 0.0
     novel_events: list[str] = []
     novel_problem: str | None = None
+    healthy_seconds: float | None = None
+    raised: int | None = None
+    supported_per_month: float | None = None
 
 
 class OtherDefect(BaseModel):

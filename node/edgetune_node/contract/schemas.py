@@ -27,7 +27,7 @@ PARAMETERS = {
     "asset_id": "One of the node's assets.",
     "command": "Last level of the command's topic.",
 }
-SAMPLES = "Sample blocks, for assets whose source is `mqtt`; signal/README.md defines the bytes."
+SAMPLES = "Sample blocks, for assets whose source is `mqtt`; docs/reference/sample-block.md defines the bytes."
 
 
 def generate() -> dict[str, dict[str, Any]]:

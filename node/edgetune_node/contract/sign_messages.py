@@ -61,7 +61,7 @@ class Emg(Message):
     ``electrodes`` names what is wrong with each: ``dead``, ``saturated``, ``hum``, ``offset``; nothing if it is well.
     ``turn`` and ``mirrored`` say how the channels are turned back by the node; 0 and false if they are as they come.
     ``rms``, ``mean_absolute`` and ``envelope`` (its largest value) are in ``unit``, ``waveform_length`` in ``unit`` per
-    second, ``zero_crossings`` per second; signal/README.md defines them.
+    second, ``zero_crossings`` per second; docs/reference/indicators.md defines them.
     """
 
     topic: ClassVar[str] = "emg"

@@ -172,7 +172,9 @@ class CommandAdmission:
         except OutboxError as error:
             raise Refused(f"whether it is a replay cannot be remembered: {error}") from error
         if not first:
-            raise Refused("it came before, and was not accepted or was interrupted; send it anew, under a new id")
+            raise Refused(
+                "this signed command came before, and was not accepted or was interrupted; sign it again under a new id"
+            )
 
     def _repeat(self, event: CommandArrived, answer: bytes) -> list[Effect]:
         """Repeat the answer of a command that came before."""

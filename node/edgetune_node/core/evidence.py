@@ -13,14 +13,16 @@ from edgetune_node.events import (
     Durability,
     EvidenceKept,
     EvidenceRead,
+    HeardKept,
     KeepEvidence,
+    KeepHeard,
     KeepTrend,
     ReadEvidence,
     ReadTrend,
     TrendKept,
     TrendRead,
 )
-from edgetune_node.monitor import TREND_FIGURES, CaptureRecorder
+from edgetune_node.monitor import KEEP_S, TREND_FIGURES, CaptureRecorder
 
 if TYPE_CHECKING:
     from edgetune_node.contract import Command
@@ -60,15 +62,16 @@ class AssetEvidence:
         self._wanted_samples: dict[str, bool] = {}
         self._problem: str | None = None
         self._trend_problem: str | None = None
+        self._heard_problem = None if restored is None else restored.problem
+        self._heard = None if restored is None else restored.heard
+        self._heard_s = publisher.clock.monotonic()
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What could not be kept, for ``health``."""
         skipped = self._captures.skipped
-        told = (
-            f"{skipped} signals of faults were not kept: there were too many one after the other" if skipped else None
-        )
-        return tuple(problem for problem in (self._problem, self._trend_problem, told) if problem)
+        told = f"{skipped} signals of faults were not kept: too many came one after the other" if skipped else None
+        return tuple(problem for problem in (self._problem, self._trend_problem, self._heard_problem, told) if problem)
 
     # ---- samples and time --------------------------------------------------------------------------------------
 
@@ -81,14 +84,15 @@ class AssetEvidence:
         return [*self._complete(condition), *([KeepTrend(self._id, rows)] if rows else [])]
 
     def tick(self) -> list[Effect]:
-        """Send the next parts of the answers that are under way."""
-        return self._replies.tick()
+        """Send the next parts of the answers that are under way; keep what is learned of health now and then."""
+        return [*self._replies.tick(), *self._keep_heard()]
 
     def stop(self, condition: str) -> list[Effect]:
         """Keep what there is: the node ends."""
         self._captures.end()
         rows = self._asset.trend.take(all_of_them=True)
-        return [*self._complete(condition), *([KeepTrend(self._id, rows, ending=True)] if rows else [])]
+        trend = [KeepTrend(self._id, rows, ending=True)] if rows else []
+        return [*self._complete(condition), *trend, *self._keep_heard(ending=True)]
 
     # ---- commands ----------------------------------------------------------------------------------------------
 
@@ -131,11 +135,13 @@ class AssetEvidence:
 
     # ---- what came of it ---------------------------------------------------------------------------------------
 
-    def handle(self, event: EvidenceKept | EvidenceRead | TrendKept | TrendRead) -> list[Effect]:
+    def handle(self, event: EvidenceKept | EvidenceRead | TrendKept | TrendRead | HeardKept) -> list[Effect]:
         """Go on after something was written or read, or could not be."""
         match event:
             case TrendKept():
                 self._trend_problem = event.error and f"the trend cannot be kept: {event.error}"
+            case HeardKept():
+                self._heard_problem = event.error and f"what is learned of health cannot be kept: {event.error}"
             case EvidenceKept():
                 return self._kept(event)
             case EvidenceRead():
@@ -177,6 +183,17 @@ class AssetEvidence:
         detail = {"step": event.step, "columns": columns, "rows": len(event.rows), "parts": count}
         self._replies.send(event.job, parts, detail)
         return []
+
+    def _keep_heard(self, *, ending: bool = False) -> list[Effect]:
+        now_s = self._publisher.clock.monotonic()
+        if not ending and now_s - self._heard_s < KEEP_S:
+            return []
+        self._heard_s = now_s
+        heard = self._asset.learned()
+        if heard is None or heard == self._heard:
+            return []
+        self._heard = heard
+        return [KeepHeard(self._id, heard.model_dump_json().encode(), ending=ending)]
 
     def _complete(self, condition: str) -> list[Effect]:
         asset = self._asset

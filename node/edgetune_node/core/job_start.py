@@ -25,6 +25,7 @@ def begin(
     found: Stored,
     note: JobNote,
     collected: tuple[Path, ...] | None,
+    pauses: tuple[Path, ...],
     now: float,
 ) -> Calibration:
     """Make the job, which its first tick sets going.
@@ -37,8 +38,8 @@ def begin(
         What is stored of the asset.
     note
         What recordings are marked with.
-    collected
-        Takes that the job has already, where it goes on after a restart.
+    collected, pauses
+        Takes, and what was between them, that the job has already, where it goes on after a restart.
     now
         Monotonic seconds.
 
@@ -74,6 +75,7 @@ def begin(
         rest_class=settings.healthy_class,
         clip_level=settings.clip_level,
         collected=collected,
+        pauses=pauses,
         doubt=partial(zone_warning, settings=settings),
         healthy_class=healthy,
         now=now,

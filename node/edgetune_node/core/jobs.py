@@ -148,13 +148,16 @@ class AssetJobs:
         files = {path.name: path for path in self._stored().files}
         gone = [name for name in note.recordings if name not in files]
         if gone:
-            raise Refused(f"interrupted by a restart, and {', '.join(gone)} of it cannot be read any more")
+            raise Refused(
+                f"interrupted by a restart, and {', '.join(gone)} can no longer be read; send it again under a new id"
+            )
         origin = Origin(name, command.id, note.response_topic, note.correlation)
         note = note.model_copy(update={"resumptions": note.resumptions + 1})
         try:
-            self._start(command, origin, note, tuple(files[name] for name in note.recordings))
+            pauses = tuple(files[name] for name in note.pauses if name in files)
+            self._start(command, origin, note, tuple(files[name] for name in note.recordings), pauses)
         except Refused as refused:
-            raise Refused(f"interrupted by a restart, and not to be gone on with: {refused}") from refused
+            raise Refused(f"interrupted by a restart, and it cannot continue: {refused}") from refused
         kept = NoteCommand(self.asset.settings.id, command.id, self.job_note)
         told = self._respond(origin, "progress", RESUMED, {"stored_takes": len(note.recordings)})
         return [kept, *told, *self.tick()]
@@ -189,7 +192,9 @@ class AssetJobs:
         if event.job != self.job or self._origin is None:
             return []
         if self._calibration is not None:
-            noted = [] if event.path is None else self._noted(event.path.name)
+            noted = (
+                [] if event.path is None else self._noted(event.path.name, "pauses" if event.pause else "recordings")
+            )
             return [*noted, *self._feed(event)]
         if event.path is None:
             return self._finish("failed", event.error or "", {})
@@ -222,7 +227,10 @@ class AssetJobs:
             return [*effects, *self._finish("failed", event.error, {})]
         erased = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in event.erased.items() if count)
         detail = {"erased": dict(event.erased), "warnings": list(event.remains)}
-        return [*effects, *self._finish("done", f"erased: {erased or 'nothing was kept of this person'}", detail)]
+        return [
+            *effects,
+            *self._finish("done", f"erased: {erased}" if erased else "nothing was kept of this person", detail),
+        ]
 
     def broke(self, job: str, reason: str) -> list[Effect]:
         """End a job that a defect of ours would else leave running for ever."""
@@ -246,12 +254,19 @@ class AssetJobs:
     # ---- inside ------------------------------------------------------------------------------------------------
 
     def _start(
-        self, command: Recalibrate | Record, origin: Origin, note: JobNote, collected: tuple[Path, ...] | None = None
+        self,
+        command: Recalibrate | Record,
+        origin: Origin,
+        note: JobNote,
+        collected: tuple[Path, ...] | None = None,
+        pauses: tuple[Path, ...] = (),
     ) -> None:
         """Accept a job, or raise `Refused`; its first `tick` sets it going, after the answer has been given."""
         found = self._stored()
         self._passed_over = found.passed_over
-        self._calibration = begin(command, self.asset, found, note, collected, self._publisher.clock.monotonic())
+        self._calibration = begin(
+            command, self.asset, found, note, collected, pauses, self._publisher.clock.monotonic()
+        )
         self._origin, self._job_note = origin, note
         self._last_reported = ""
 
@@ -272,9 +287,10 @@ class AssetJobs:
         self._origin, self._job_note = origin, self._marked(origin)
         return Answer("accepted", final=False), [install]
 
-    def _noted(self, recording: str) -> list[Effect]:
+    def _noted(self, recording: str, among: Literal["recordings", "pauses"]) -> list[Effect]:
         """Keep that a take is stored, so that a restart need not ask for it again."""
-        self._job_note = self._job_note.model_copy(update={"recordings": (*self._job_note.recordings, recording)})
+        names = (*getattr(self._job_note, among), recording)
+        self._job_note = self._job_note.model_copy(update={among: names})
         return [NoteCommand(self.asset.settings.id, self.job or "", self.job_note)]
 
     def _check_free(self) -> None:
@@ -337,7 +353,9 @@ class AssetJobs:
         """Stop to recognise a person at once, then have them erased."""
         asset = self.asset
         if not asset.settings.personal:
-            raise Refused(f"{asset.settings.id} has task {asset.settings.task}: nothing of it is a person's")
+            raise Refused(
+                f"{asset.settings.id} has task {asset.settings.task}: only assets with task sign belong to a person"
+            )
         self._origin, self._job_note = origin, note
         ended = asset.wear(asset.settings.subject, None, None) if command.subject == asset.subject else []
         return [*ended, ForgetPerson(asset.settings.id, command.id, command.subject)]

@@ -30,6 +30,7 @@ from edgetune_node.events import (
     EvidenceRead,
     Exit,
     FinishCommand,
+    HeardKept,
     LinkChanged,
     ModelReady,
     NovelChanged,
@@ -232,6 +233,7 @@ class Node:
         | EvidenceKept
         | EvidenceRead
         | TrendKept
+        | HeardKept
         | TrendRead
         | StopRequested,
     ) -> list[Effect]:

@@ -57,7 +57,9 @@ class PartedReplies:
     def open(self, origin: Origin) -> None:
         """Begin an answer, or raise `Refused` where too many are under way."""
         if len(self._open) >= MOST_OPEN:
-            raise Refused(f"busy: {MOST_OPEN} answers are under way; send it again when they have ended")
+            raise Refused(
+                f"busy: {MOST_OPEN} answers of capture and history are under way; send it again when they have ended"
+            )
         self._open[origin.command_id] = _Open(origin)
 
     def withdraw(self, job: str) -> None:

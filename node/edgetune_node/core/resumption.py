@@ -13,7 +13,7 @@ from edgetune_node.errors import CommandError, Refused
 MAX_RESUMPTIONS = 5
 """A job that was interrupted more often may be what ends the node."""
 NEWCOMER_TAKES, NEWCOMER_TAKE_S = 2, 5.0
-"""What a person without a model is asked for, of each class (nas/README.md, "Whose model", says what that is worth)."""
+"""What a person without a model is asked for, of each class (docs/explanation/old-data.md says what that is worth)."""
 NO_ASSET = "interrupted by a restart, and its asset is not configured any more"
 LOST = {
     "record": "its recording may be stored, or is lost",
@@ -35,6 +35,8 @@ class JobNote(BaseModel):
         What its recordings are marked with.
     recordings
         Files of the takes that are stored, in order.
+    pauses
+        Files of what was recorded between takes.
     resumptions
         How many times a restart interrupted it.
     response_topic, correlation
@@ -48,6 +50,7 @@ class JobNote(BaseModel):
     subject: str = ""
     condition: str = ""
     recordings: tuple[str, ...] = ()
+    pauses: tuple[str, ...] = ()
     resumptions: int = 0
     response_topic: str | None = None
     correlation: bytes | None = None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edgetune_signal import Chunk, Source
 
 READ_S = 0.5
-SHOWN_S = 0.08
+SHOWN_S, FEWEST_SHOWN = 0.08, 72
 SHOWN_WIDTH = 36
 HEADROOM = 4.0
 ASKED_PHASES = frozenset({"waiting", "countdown", "recording"})
@@ -69,6 +69,7 @@ class DemoMachine:
         self._shown: list[NDArray[np.float32]] = []
         self._to_show = 0
         self._full_scale = 0.0
+        self._shown_s = max(SHOWN_S, FEWEST_SHOWN / source.spec.rate_hz)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="machine", daemon=True)
         client.subscribe(topics.asset(asset, "calibration"))
@@ -91,7 +92,7 @@ class DemoMachine:
             self.spans.append((at, class_))
             self._say(f"{why}: {class_}")
             self._shown = []
-            self._to_show = round(SHOWN_S * self._source.spec.rate_hz)
+            self._to_show = round(self._shown_s * self._source.spec.rate_hz)
             return at
 
     def stop(self) -> None:
@@ -126,7 +127,7 @@ class DemoMachine:
     def _follow(self, calibration: Mapping[str, Any]) -> None:
         asked = calibration.get("class")
         if calibration.get("phase") in ASKED_PHASES and asked in self._conditions and asked != self.condition:
-            self.switch(str(asked), "is put into the condition the node asks for")
+            self.switch(str(asked), "does what the node asks for")
 
     def _block(self, chunk: Chunk) -> bytes:
         spec = self._source.spec
@@ -143,4 +144,4 @@ class DemoMachine:
             peak = float(np.abs(together).max())
             self._full_scale = max(self._full_scale or HEADROOM * peak, peak)
             drawn = waveform(together, width=SHOWN_WIDTH, full_scale=self._full_scale or 1.0)
-            self._say(f"{drawn}  {SHOWN_S * 1e3:.0f} ms, peak {peak:.2f} {self._source.spec.unit}")
+            self._say(f"{drawn}  {self._shown_s * 1e3:.0f} ms, peak {peak:.2f} {self._source.spec.unit}")

@@ -1,4 +1,4 @@
-"""The demo's play: a node without a model learns a machine by heart, then two faults come and go."""
+"""The demo's play: a node without a model learns a machine or a person, then two faults or signs come and go."""
 
 from __future__ import annotations
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from edgetune_node.demo.screen import Screen
 
 TOPICS = Topics("demo", "edge-1")
-ASSET = "bearing"
-WINDOW = 512
 RAM_BYTES, FLASH_BYTES, MACS = 4096, 32_768, 1_000_000
 NODE_UP_S = 40.0
 FAULT_S = 20.0
@@ -54,12 +52,12 @@ host = "{host}"
 port = {port}
 
 [[asset]]
-id = "{asset}"
-task = "fault"
+id = "{scene.asset}"
+task = "{scene.task}"
 channels = {spec.channels}
 rate_hz = {spec.rate_hz}
 unit = "{spec.unit}"
-window = {{ length = {window}, hop = {window} }}
+window = {{ length = {scene.window}, hop = {scene.hop} }}
 source = {{ type = "mqtt" }}
 alarm = {{ raise_after_s = 0.4, clear_after_s = 0.4 }}  # a machine in a plant is given more time
 """
@@ -116,11 +114,15 @@ class _Stage:
         self._seconds["start"] = time.monotonic() - started
         self._screen.chapter("2  The operator asks for a network that fits an arena of 4 KiB")
         self._recalibrate(seconds_per_take, search_seconds)
-        self._screen.chapter("3  The machine breaks, twice")
+        signs = self._scene.task == "sign"
+        self._screen.chapter("3  The person makes two signs" if signs else "3  The machine breaks, twice")
         since = time.monotonic()
-        for class_ in self._scene.faults:
-            self._break_and_repair(class_)
-        self._seconds["faults"] = time.monotonic() - since
+        for class_ in self._scene.shown:
+            if signs:
+                self._make_sign(class_)
+            else:
+                self._break_and_repair(class_)
+        self._seconds["signs" if signs else "faults"] = time.monotonic() - since
         self._screen.chapter("4  Everybody goes home")
         view = self._scada.view
         model, announced = self._card(), view.model
@@ -131,6 +133,7 @@ class _Stage:
         self._seconds["total"] = time.monotonic() - started
         return Summary(
             faults=view.faults,
+            signs=view.signs,
             spans=self._machine.spans,
             model=model,
             announced=announced.model_dump(mode="json", by_alias=True) if announced else {},
@@ -147,16 +150,16 @@ class _Stage:
         broker = self._stack.enter_context(DemoBroker(self._folder, mosquitto))
         screen.say("BROKER", f"{broker.name} listens on {HOST}:{broker.port}")
         mqtt = MqttSection(host=HOST, port=broker.port)
-        self._scada = Scada(self._connect(mqtt), TOPICS, ASSET, lambda text: screen.say("SCADA", text))
+        self._scada = Scada(self._connect(mqtt), TOPICS, scene.asset, lambda text: screen.say("SCADA", text))
         self._stack.callback(self._scada.stop)
-        self._operator = Operator(self._connect(mqtt), TOPICS, ASSET, screen)
+        self._operator = Operator(self._connect(mqtt), TOPICS, scene.asset, screen)
         self._machine = DemoMachine(
             scene.source,
             scene.conditions,
             self._connect(mqtt),
             TOPICS,
-            ASSET,
-            say=lambda text: screen.say("MACHINE", text),
+            scene.asset,
+            say=lambda text: screen.say("MACHINE" if scene.task == "fault" else "PERSON", text),
         )
         self._stack.callback(self._machine.stop)
         config = self._folder / "config.toml"
@@ -166,9 +169,8 @@ class _Stage:
                 data_dir=self._folder / "data",
                 host=HOST,
                 port=broker.port,
-                asset=ASSET,
+                scene=scene,
                 spec=scene.source.spec,
-                window=WINDOW,
             ),
             encoding="utf-8",
         )
@@ -186,7 +188,7 @@ class _Stage:
         return broker
 
     def _connect(self, mqtt: MqttSection) -> OperatorClient:
-        return self._stack.enter_context(OperatorClient(mqtt, TOPICS, ASSET))
+        return self._stack.enter_context(OperatorClient(mqtt, TOPICS, self._scene.asset))
 
     def _recalibrate(self, seconds_per_take: float, search_seconds: float) -> None:
         classes = [self._scene.healthy, *(name for name in self._scene.conditions if name != self._scene.healthy)]
@@ -204,7 +206,7 @@ class _Stage:
             patience_s=2 * collecting + 2 * search_seconds + SPARE_S,
             check=self._check,
         )
-        self._machine.switch(self._scene.healthy, "goes back to work")
+        self._machine.switch(self._scene.healthy, "goes back to work" if self._scene.task == "fault" else "rests")
         self._wait("the new model is announced", FAULT_S, lambda view: view.model is not None)
         self._wait("the asset is monitored", FAULT_S, lambda view: view.phase == "monitoring")
 
@@ -224,10 +226,26 @@ class _Stage:
         self._machine.switch(self._scene.healthy, "is repaired")
         self._wait(f"the fault {class_} is cleared", FAULT_S, lambda view: view.open_fault is None)
 
+    def _make_sign(self, class_: str) -> None:
+        """Make a sign out of rest, see it begin, let go, see it told."""
+        before, told = self._scada.view.windows, len(self._scada.view.signs)
+        self._wait(
+            "rest is classified",
+            CALM_S,
+            lambda view: view.windows >= before + SETTLED_WINDOWS and view.open_sign is None,
+        )
+        switched = self._machine.switch(class_, "makes a sign")
+        self._wait(f"the sign {class_} begins", FAULT_S, lambda view: len(view.signs) > told)
+        sign = self._scada.view.signs[-1]
+        self._screen.say("SCADA", f"{sign.started_at - switched:.2f} s after the sign was begun")
+        self._wait_while_it_lasts()
+        self._machine.switch(self._scene.healthy, "lets go")
+        self._wait(f"the sign {class_} is told", FAULT_S, lambda view: view.signs[-1].class_ == class_)
+
     def _wait_while_it_lasts(self) -> None:
-        """Let the audience see the fault for a moment."""
-        enough = self._scada.view.windows + round(SHOW_S * self._scene.source.spec.rate_hz / WINDOW)
-        self._wait("the faulty machine is classified", FAULT_S, lambda view: view.windows >= enough)
+        """Let the audience see the fault or sign for a moment."""
+        enough = self._scada.view.windows + round(SHOW_S * self._scene.source.spec.rate_hz / self._scene.hop)
+        self._wait("its windows are classified", FAULT_S, lambda view: view.windows >= enough)
 
     def _say_goodbye(self) -> None:
         if self._node is not None:

@@ -1,4 +1,4 @@
-"""What a SCADA sees of one asset: faults raised and cleared, the model, and windows counted by their numbers."""
+"""What a SCADA sees of one asset: faults raised and cleared, signs, the model, and windows counted by their numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from edgetune_node.contract import Classification, Fault, Message, Model, State, Status, iso, problems
+from edgetune_node.contract import (
+    Classification,
+    Fault,
+    Message,
+    Model,
+    Sign,
+    SignStart,
+    State,
+    Status,
+    iso,
+    problems,
+)
 from edgetune_node.demo.errors import DemoError
 from edgetune_node.operator import model_accuracy
 
@@ -19,7 +30,9 @@ if TYPE_CHECKING:
     from edgetune_node.contract import Topics
     from edgetune_node.operator import OperatorClient
 
-LEAVES: dict[str, type[Message]] = {kind.topic: kind for kind in (Status, State, Classification, Fault, Model)}
+LEAVES: dict[str, type[Message]] = {
+    kind.topic: kind for kind in (Status, State, Classification, Fault, Sign, SignStart, Model)
+}
 LISTEN_S = 0.2
 
 
@@ -39,6 +52,18 @@ class SeenFault:
 
 
 @dataclass(slots=True)
+class SeenSign:
+    """One sign, with the class at its start and at its end; ``started_at`` is in monotonic seconds of arrival."""
+
+    event: str
+    first_class: str
+    started_ts: str
+    started_at: float
+    class_: str | None = None
+    ended_ts: str | None = None
+
+
+@dataclass(slots=True)
 class ScadaView:
     """Everything seen so far; `see` takes one message and changes it."""
 
@@ -46,6 +71,7 @@ class ScadaView:
     phase: str | None = None
     model: Model | None = None
     faults: list[SeenFault] = field(default_factory=list)
+    signs: list[SeenSign] = field(default_factory=list)
     verdicts: list[tuple[float, str]] = field(default_factory=list)
     _windows: set[int] = field(default_factory=set)
 
@@ -63,6 +89,11 @@ class ScadaView:
     def open_fault(self) -> SeenFault | None:
         """The occurrence that is not cleared yet."""
         return self.faults[-1] if self.faults and self.faults[-1].cleared_ts is None else None
+
+    @property
+    def open_sign(self) -> SeenSign | None:
+        """The sign that has not ended yet."""
+        return self.signs[-1] if self.signs and self.signs[-1].ended_ts is None else None
 
     def see(self, leaf: str, payload: Mapping[str, Any], at: float) -> str | None:
         """Take one message of the topic that ends in ``leaf``; give a sentence where something changed.
@@ -94,6 +125,11 @@ class ScadaView:
                 self.verdicts.append((at, message.class_))
             case Fault():
                 return self._see_fault(message, at)
+            case SignStart():
+                self.signs.append(SeenSign(message.event, message.class_, iso(message.start), at))
+                return f"a sign begins: {message.class_} ({message.confidence:.2f})"
+            case Sign():
+                return self._see_end(message)
         return None
 
     def share_right(self, spans: Iterable[tuple[float, float, str]]) -> float | None:
@@ -102,6 +138,12 @@ class ScadaView:
             verdict == truth for start, end, truth in spans for at, verdict in self.verdicts if start <= at <= end
         ]
         return sum(judged) / len(judged) if judged else None
+
+    def _see_end(self, message: Sign) -> str:
+        for sign in self.signs:
+            if sign.event == message.event:
+                sign.class_, sign.ended_ts = message.class_, iso(message.end)
+        return f"SIGN: {message.class_}, {(message.end - message.start).total_seconds():.1f} s long"
 
     def _see_fault(self, message: Fault, at: float) -> str | None:
         said = None

@@ -1,9 +1,9 @@
-"""What the demo's machine is made of: the simulated bearing, or recordings of a real machine."""
+"""What the demo plays: a simulated bearing, recordings of a real machine, or a person with a simulated armband."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from edgetune_signal import Recording, RecordingError, StreamSpec, open_source, read_recording
 from edgetune_signal.sources import DEFAULT_BLOCK_S, PacedSource
@@ -24,13 +24,16 @@ SIMULATED_CONDITIONS = {
     "ball": "ball_moderate",
 }
 SIMULATED_FAULTS = ("inner", "outer")
+ARMBAND_SPEC = StreamSpec(channels=8, rate_hz=200.0, unit="counts")
+GESTURES = ("rest", "fist", "open_hand", "wrist_flexion", "pinch")
+SHOWN_SIGNS = ("fist", "wrist_flexion")
 MIN_FAULTS = 2
 SHORTEST_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A machine and how it can be.
+    """A machine or a person, and how it can be.
 
     Attributes
     ----------
@@ -39,21 +42,36 @@ class Scene:
     conditions
         What to select in ``source`` for each class.
     healthy
-        The class that is no fault.
-    faults
-        The classes that are shown as faults, in order.
+        The class that is no fault, or no sign.
+    shown
+        The classes that are shown as faults or signs, in order.
+    task, asset
+        What a node makes of it, and what it calls it.
+    window, hop
+        Samples of a window, and from one to the next.
     """
 
     source: Source
     conditions: Mapping[str, str]
     healthy: str
-    faults: tuple[str, ...]
+    shown: tuple[str, ...]
+    task: Literal["fault", "sign"] = "fault"
+    asset: str = "bearing"
+    window: int = 512
+    hop: int = 512
 
 
 def simulated(seed: int) -> Scene:
     """Return the simulated bearing in four conditions; ``seed`` picks one of many."""
     source = open_source("simulated", SIMULATED_SPEC, {"machine": "bearing", "seed": seed, "block_s": DEFAULT_BLOCK_S})
     return Scene(source, SIMULATED_CONDITIONS, HEALTHY, SIMULATED_FAULTS)
+
+
+def armband(seed: int) -> Scene:
+    """Return a person with a simulated armband; ``seed`` picks one of many takes."""
+    source = open_source("simulated", ARMBAND_SPEC, {"machine": "armband", "seed": seed, "block_s": DEFAULT_BLOCK_S})
+    gestures = {name: name for name in GESTURES}
+    return Scene(source, gestures, GESTURES[0], SHOWN_SIGNS, task="sign", asset="arm", window=50, hop=10)
 
 
 def recorded(folder: Path) -> Scene:

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
-Speaker = Literal["DEMO", "BROKER", "MACHINE", "NODE", "OPERATOR", "SCADA"]
+Speaker = Literal["DEMO", "BROKER", "MACHINE", "PERSON", "NODE", "OPERATOR", "SCADA"]
 _COLOURS: dict[str, str] = {
     "DEMO": "bold",
     "BROKER": "dim",
     "MACHINE": "yellow",
+    "PERSON": "yellow",
     "NODE": "cyan",
     "OPERATOR": "magenta",
     "SCADA": "green",

@@ -1,4 +1,4 @@
-"""What the demo prints at its end: faults and how soon they were seen, the model, windows, seconds."""
+"""What the demo prints at its end: faults or signs and how soon they were seen, the model, windows, seconds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgetune_nas.card import ModelCard
-    from edgetune_node.demo.scada import SeenFault
+    from edgetune_node.demo.scada import SeenFault, SeenSign
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,7 @@ class Summary:
     """What happened; `as_json` gives what ``--json`` prints."""
 
     faults: list[SeenFault]
+    signs: list[SeenSign]
     spans: list[tuple[float, str]]
     model: ModelCard
     announced: dict[str, Any]
@@ -29,8 +30,8 @@ class Summary:
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON values.
 
-        Every fault that the SCADA saw is there; ``latency_s`` runs from the machine's last switch to the SCADA's sight
-        of the fault, and ``machine`` is the condition it was in.
+        Every fault and sign that the SCADA saw is there; ``latency_s`` runs from the machine's last switch to the
+        SCADA's sight of it, and ``machine`` or ``made`` is the condition it was in.
         """
         return {
             "faults": [
@@ -43,6 +44,18 @@ class Summary:
                 }
                 for fault in self.faults
                 for switched, condition in [last_switch(self.spans, fault.raised_at)]
+            ],
+            "signs": [
+                {
+                    "class": sign.class_,
+                    "first_class": sign.first_class,
+                    "started_ts": sign.started_ts,
+                    "ended_ts": sign.ended_ts,
+                    "latency_s": round(sign.started_at - switched, 3),
+                    "made": condition,
+                }
+                for sign in self.signs
+                for switched, condition in [last_switch(self.spans, sign.started_at)]
             ],
             "model": self.model.model_dump(mode="json"),
             "announced": self.announced,

@@ -23,6 +23,7 @@ from .events import (
     Event as Event,
     EvidenceKept as EvidenceKept,
     EvidenceRead as EvidenceRead,
+    HeardKept as HeardKept,
     LinkChanged as LinkChanged,
     ModelReady as ModelReady,
     NovelChanged as NovelChanged,
@@ -40,6 +41,7 @@ from .events import (
 from .evidence import (
     Capture as Capture,
     KeepEvidence as KeepEvidence,
+    KeepHeard as KeepHeard,
     KeepTrend as KeepTrend,
     KeptSignal as KeptSignal,
     ReadEvidence as ReadEvidence,

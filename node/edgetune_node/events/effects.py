@@ -82,11 +82,12 @@ class FinishCommand:
 
 @dataclass(frozen=True, slots=True)
 class SaveRecording:
-    """Write a recording; answered by `RecordingSaved`."""
+    """Write a recording; answered by `RecordingSaved`. One that is a ``pause`` is no take that a job waits for."""
 
     asset: str
     job: str
     recording: Recording
+    pause: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,7 @@ class RecordingSaved:
     job: str
     path: Path | None
     error: str | None = None
+    pause: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,14 @@ class EvidenceRead:
 @dataclass(frozen=True, slots=True)
 class TrendKept:
     """Rows of the trend are on disk, or could not be written (``error``)."""
+
+    asset: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeardKept:
+    """What is learned of a healthy machine is on disk, or could not be written (``error``)."""
 
     asset: str
     error: str | None = None
@@ -217,6 +226,7 @@ Event: TypeAlias = (
     | EvidenceKept
     | EvidenceRead
     | TrendKept
+    | HeardKept
     | TrendRead
     | PersonForgotten
     | Tick

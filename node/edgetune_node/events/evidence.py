@@ -89,6 +89,18 @@ class KeepTrend:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepHeard:
+    """Keep what is learned of a healthy machine, the JSON of a `edgetune_node.monitor.Heard`; answered by `HeardKept`.
+
+    With ``ending`` the node is about to end, and it is done at once.
+    """
+
+    asset: str
+    content: bytes
+    ending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ReadTrend:
     """Read the history between two times, seconds since the epoch; answered by `TrendRead`.
 
@@ -104,4 +116,4 @@ class ReadTrend:
     pending: bytes
 
 
-EvidenceEffect: TypeAlias = KeepEvidence | ReadEvidence | KeepTrend | ReadTrend
+EvidenceEffect: TypeAlias = KeepEvidence | ReadEvidence | KeepTrend | ReadTrend | KeepHeard

@@ -2,6 +2,7 @@ from .asset import Asset as Asset
 from .captures import Captured as Captured, CaptureRecorder as CaptureRecorder
 from .effort import power as power
 from .gestures import SignDetector as SignDetector, SignEvent as SignEvent, SignStart as SignStart
+from .heard import KEEP_S as KEEP_S, Heard as Heard
 from .inference import judge as judge
 from .labelling import labelled as labelled
 from .messages import info_message as info_message

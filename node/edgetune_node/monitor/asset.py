@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from edgetune_node.config import AssetSection
     from edgetune_node.contract import Shelve
     from edgetune_node.events import LostSamples, NovelChanged, Publish, Publisher, SourceChanged
+    from edgetune_node.monitor.heard import Heard
     from edgetune_node.monitor.restoring import Restored
     from edgetune_signal import Chunk, Recording, Window
 
@@ -154,8 +155,16 @@ class Asset:
         novel = self.novelty.suggestion(self._subject if self.settings.personal else None)
         return (*([] if novel is None else [novel]), *self._monitor.suggestions, *self.drift.reasons)
 
+    def learned(self) -> Heard | None:
+        """Return what is learned of the healthy machine, to be kept over a restart; None where nothing is."""
+        return self._monitor.heard()
+
     def health(self, missed: LostSamples) -> AssetHealth:
         """Return the asset's part of ``health``."""
+        heard = self.learned()
+        seconds, supported = None, None
+        if heard is not None and self._bundle is not None:
+            seconds, supported = heard.claim(self._bundle.card.metrics)
         p50, p99 = np.percentile(self._latencies, (50, 99)) if self._latencies else (None, None)
         return AssetHealth(
             id=self.settings.id,
@@ -171,6 +180,9 @@ class Asset:
             novel_kept_s=round(sum(each.seconds for each in self.novelty.kept), 3),
             novel_events=list(dict.fromkeys(each.event for each in self.novelty.kept)),
             novel_problem=self.novelty.problem,
+            healthy_seconds=None if seconds is None else round(seconds, 1),
+            raised=None if heard is None else heard.raised,
+            supported_per_month=None if supported is None else float(f"{supported:.3g}"),
         )
 
     # ---- samples -----------------------------------------------------------------------------------------------

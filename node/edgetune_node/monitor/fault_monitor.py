@@ -13,6 +13,7 @@ from edgetune_node.monitor.alarm import Alarm
 from edgetune_node.monitor.confidence import ConfidenceMonitor
 from edgetune_node.monitor.effort import Following
 from edgetune_node.monitor.evidence import EvidenceCollector
+from edgetune_node.monitor.heard import HealthyTime, Heard
 from edgetune_node.monitor.machine_state import MachineState
 from edgetune_node.monitor.messages import fault_message
 from edgetune_node.monitor.modes import ADVICE, UNSEEN, Impulsiveness, ModesHeard
@@ -53,6 +54,8 @@ class FaultMonitor:
         The asset's, which windows without a known fault are reported to.
     alarm
         State of the alarm when the node stopped, so that a fault keeps its event id.
+    heard
+        What was learned of the healthy machine when the node stopped.
     """
 
     rest_class: Final = None
@@ -65,6 +68,7 @@ class FaultMonitor:
         novelty: NoveltyRecorder,
         drift: DriftMonitor,
         alarm: AlarmState | None,
+        heard: Heard | None = None,
     ) -> None:
         self._settings = settings
         self._publisher = publisher
@@ -78,8 +82,12 @@ class FaultMonitor:
         self._evidence = EvidenceCollector(settings, self._vibration)
         self._confidence = ConfidenceMonitor(settings.alarm.min_confidence)
         self._model: str | None = None
-        self._sensor = SensorCheck(settings.unit, settings.rate_hz)
-        self._modes = ModesHeard()
+        kept = heard or Heard(model="")
+        self._heard_by: str | None = kept.model
+        self._sensor = SensorCheck(settings.unit, settings.rate_hz, kept.looks(settings.channels))
+        self._modes = ModesHeard(kept.modes)
+        duty = settings.source.duty
+        self._time = HealthyTime(hop_s if duty is None else max(hop_s, duty.every_s), kept.seconds, kept.raised)
         self._impulsive = Impulsiveness()
         self._context = Context()
         self._signs = NO_SIGNS
@@ -120,6 +128,9 @@ class FaultMonitor:
         change = self._alarm.observe(*vote, from_ns(window.time_ns), self._signs)
         self._ever_judged = self._ever_judged or verdict.inference_us is not None
         messages = [] if change is None else [self._fault(change.state, Durability.RARE)]
+        if verdict.inference_us is not None:
+            raised = change is not None and change.kind == "raised"
+            self._time.hear(window.time_ns / 1e9, active=self._alarm.state.active, raised=raised)
         self._novelty.hear(window, verdict.distance, self._alarm.state, self._clock.monotonic())
         if verdict.shares:
             self._confidence.hear(confidence)
@@ -176,10 +187,25 @@ class FaultMonitor:
         """Go on with another model."""
         self._model = None if bundle is None else bundle.card.id
         self._confidence.forget()
-        self._sensor.forget()
-        self._modes.forget()
+        if self._model != self._heard_by:
+            self._heard_by = self._model
+            self._sensor.forget()
+            self._modes.forget()
+            self._time.forget()
         if bundle is None:
             self._ever_judged = False
+
+    def heard(self) -> Heard | None:
+        """Return what is learned of the healthy machine, to be kept; None without a model."""
+        if self._model is None:
+            return None
+        return Heard(
+            model=self._model,
+            seconds=self._time.seconds,
+            raised=self._time.raised,
+            modes=self._modes.kept(),
+            sensor=self._sensor.kept(),
+        )
 
     def judged(self, why_not: str) -> list[Publish]:
         """Note why the machine is not judged, empty while it is; publish the fault's state where that is news."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edgetune_node.events import Publish, Publisher
     from edgetune_node.monitor.drift import DriftMonitor
     from edgetune_node.monitor.gestures import Told
+    from edgetune_node.monitor.heard import Heard
     from edgetune_node.monitor.inference import Verdict
     from edgetune_node.monitor.novelty import NoveltyRecorder
     from edgetune_signal import Chunk, Window
@@ -194,6 +195,10 @@ class GestureMonitor:
     def sensor(self) -> tuple[str, str]:
         """Nothing: a person's electrodes are not an accelerometer."""
         return "", ""
+
+    def heard(self) -> Heard | None:
+        """Return nothing: what is learned of a person is in the model."""
+        return None
 
     def judged(self, why_not: str) -> list[Publish]:
         """Publish nothing: there is no fault."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from math import isfinite, log
+from math import exp, isfinite, log
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from edgetune_node.monitor.heard import ModeWindows
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from edgetune_node.contract import Context, ModeWord, NovelKind
 
@@ -41,10 +43,25 @@ UNSEEN: Final = "the machine runs at a speed or load at which it has not been he
 
 
 class ModesHeard:
-    """Remembers at which speeds and loads a machine was heard healthy since the model is in use."""
+    """Remembers at which speeds and loads a machine was heard healthy since the model is in use.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    kept
+        What was remembered when the node stopped.
+    """
+
+    def __init__(self, kept: Iterable[ModeWindows] = ()) -> None:
         self._heard: Counter[_Mode] = Counter()
+        for each in kept:
+            self._heard[_step(each.shaft_rpm, SPEED_STEP), _step(each.load, LOAD_STEP)] += each.windows
+
+    def kept(self) -> tuple[ModeWindows, ...]:
+        """Return what is remembered."""
+        return tuple(
+            ModeWindows(shaft_rpm=_value(speed, SPEED_STEP), load=_value(load, LOAD_STEP), windows=windows)
+            for (speed, load), windows in self._heard.items()
+        )
 
     def forget(self) -> None:
         """Begin anew with another model."""
@@ -96,6 +113,11 @@ def _step(value: float | None, step: float) -> int | None:
     if value is None:
         return None
     return 0 if value == 0 else round(log(abs(value)) / log(step))
+
+
+def _value(step: int | None, ratio: float) -> float | None:
+    """Return the middle of a step, 0 of what stands still."""
+    return None if step is None else 0.0 if step == 0 else exp(step * log(ratio))
 
 
 def _near(step: int | None, other: int | None) -> bool:

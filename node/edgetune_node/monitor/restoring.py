@@ -15,20 +15,41 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgetune_node.contract import Drift
+    from edgetune_node.monitor.heard import Heard
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """An asset's alarm and drift as they were; None where nothing was said of them."""
+    """An asset's alarm and drift as they were, and what was learned of its health; None where nothing is known.
+
+    ``problem`` is why something that was kept cannot be used.
+    """
 
     alarm: AlarmState | None = None
     drift: Drift | None = None
+    heard: Heard | None = None
+    problem: str | None = None
 
 
-def restored(asset: str, last: Callable[[str], bytes | None]) -> Restored:
-    """Read what was said of ``asset``; ``last`` gives the payload said last on one of its topics."""
+def restored(
+    asset: str, last: Callable[[str], bytes | None], kept: tuple[Heard | None, str | None] = (None, None)
+) -> Restored:
+    """Read what was said of ``asset``.
+
+    Parameters
+    ----------
+    asset
+        Its id.
+    last
+        Gives the payload said last on one of its topics.
+    kept
+        What was learned of its health, and what is wrong with the file.
+    """
+    heard, problem = kept
+    if problem is not None:
+        log.warning("what was learned of health is lost", asset=asset, reason=problem)
     fault, calibration = last(Fault.topic), last(CalibrationStatus.topic)
     alarm = drift = None
     try:
@@ -38,4 +59,4 @@ def restored(asset: str, last: Callable[[str], bytes | None]) -> Restored:
             drift = CalibrationStatus.model_validate_json(calibration).drift
     except ValidationError as error:  # written by another version
         log.warning("what was said last is not understood", asset=asset, reason=str(error))
-    return Restored(alarm, drift)
+    return Restored(alarm, drift, heard, problem)

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
+from edgetune_node.monitor.heard import SensorLook
 from edgetune_node.monitor.stream_checks import GRAVITY
 from edgetune_signal import window_quality
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from edgetune_signal.stream import Samples
@@ -152,6 +155,8 @@ class SensorCheck:
     ----------
     unit, rate_hz
         Of the stream. The mean tells of gravity in ``g`` and ``m/s2`` only.
+    kept
+        The baseline when the node stopped.
 
     Attributes
     ----------
@@ -159,11 +164,13 @@ class SensorCheck:
         What is wrong; None if nothing is.
     """
 
-    def __init__(self, unit: str, rate_hz: float) -> None:
+    def __init__(self, unit: str, rate_hz: float, kept: Iterable[SensorLook] = ()) -> None:
         self._gravity = GRAVITY.get(unit)
         self._rate_hz = rate_hz
         self.trouble: SensorTrouble | None = None
         self.forget()
+        for each in kept:
+            self._learn(_figures(each))
 
     @property
     def reason(self) -> str:
@@ -194,8 +201,7 @@ class SensorCheck:
         figures = sensor_figures(samples, self._rate_hz)
         found = self._found(figures, shaft_hz)
         if found is None and healthy and len(self._baseline) < BASELINE_LOOKS:
-            self._baseline.append(figures)
-            self._normal = _typical(self._baseline) if len(self._baseline) >= FIRST_LOOKS else None
+            self._learn(figures)
         if found == self.trouble:
             self._looks, self._suspect = 0, None
             return
@@ -203,6 +209,24 @@ class SensorCheck:
         self._suspect = found
         if self._looks >= LOOKS:
             self.trouble, self._looks = found, 0
+
+    def kept(self) -> tuple[SensorLook, ...]:
+        """Return the baseline."""
+        return tuple(
+            SensorLook(
+                level=tuple(each.level.tolist()),
+                mean=tuple(each.mean.tolist()),
+                mean_error=tuple(each.mean_error.tolist()),
+                at_extreme=each.at_extreme,
+                mains=each.mains,
+                together=each.together,
+            )
+            for each in self._baseline
+        )
+
+    def _learn(self, figures: SensorFigures) -> None:
+        self._baseline.append(figures)
+        self._normal = _typical(self._baseline) if len(self._baseline) >= FIRST_LOOKS else None
 
     def _found(self, figures: SensorFigures, shaft_hz: float | None) -> SensorTrouble | None:
         if figures.at_extreme >= AT_EXTREME:
@@ -224,6 +248,17 @@ class SensorCheck:
             if weighs and tilted > max(TILTED_G, 3 * wanders, 6 * chance):
                 return "sensor_loose"
         return None
+
+
+def _figures(kept: SensorLook) -> SensorFigures:
+    return SensorFigures(
+        np.array(kept.level),
+        np.array(kept.mean),
+        np.array(kept.mean_error),
+        kept.at_extreme,
+        kept.mains,
+        kept.together,
+    )
 
 
 def _typical(looks: list[SensorFigures]) -> SensorFigures:

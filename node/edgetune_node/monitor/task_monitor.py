@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from edgetune_node.monitor.fault_monitor import FaultMonitor
 from edgetune_node.monitor.gesture_monitor import GestureMonitor
+from edgetune_node.monitor.restoring import Restored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
     from edgetune_node.events import Publish, Publisher
     from edgetune_node.monitor.drift import DriftMonitor
     from edgetune_node.monitor.effort import Following
+    from edgetune_node.monitor.heard import Heard
     from edgetune_node.monitor.inference import Verdict
     from edgetune_node.monitor.novelty import NoveltyRecorder
-    from edgetune_node.monitor.restoring import Restored
     from edgetune_signal import Chunk, Window
 
 
@@ -88,6 +89,10 @@ class TaskMonitor(Protocol):
         """Go on with another person, and forget the one before."""
         ...
 
+    def heard(self) -> Heard | None:
+        """Return what is learned while it is monitored, to be kept over a restart; None where nothing is."""
+        ...
+
     def judged(self, why_not: str) -> list[Publish]:
         """Note why nothing is judged; empty while something is."""
         ...
@@ -120,4 +125,5 @@ def task_monitor(
     """Make the monitor of an asset's task. This is the one place that tells the tasks apart."""
     if settings.task == "sign":
         return GestureMonitor(settings, publisher, new_id, novelty, drift)
-    return FaultMonitor(settings, publisher, new_id, novelty, drift, None if restored is None else restored.alarm)
+    known = restored or Restored()
+    return FaultMonitor(settings, publisher, new_id, novelty, drift, known.alarm, known.heard)

@@ -30,7 +30,7 @@ from edgetune_node.mqtt.client_id_conflict import MAX_RECONNECT_S, MIN_RECONNECT
 from edgetune_node.mqtt.paho_client import Client
 from edgetune_node.mqtt.property_text import install_reader
 from edgetune_node.mqtt.signals import Down, Incoming, Sent, Signal, Up
-from edgetune_node.mqtt.sockets import ended_by_peer, prepare
+from edgetune_node.mqtt.sockets import connect_arguments, ended_by_peer, plain_socket, prepare
 from edgetune_node.mqtt.subscriptions import Subscriptions
 from edgetune_node.mqtt.tls import distrust, own_certificate
 from edgetune_node.mqtt.wills import Wills
@@ -133,8 +133,11 @@ class Connection:
             client_id=self._client_id,
             clean_session=None if self._five else False,
             protocol=mqtt.MQTTv5 if self._five else mqtt.MQTTv311,
+            transport=settings.transport,
             manual_ack=True,
         )
+        if settings.transport == "websockets":
+            client.ws_set_options(settings.path)
         client.on_socket_open = prepare
         client.on_socket_close = self._on_socket_close
         client.max_inflight_messages_set(MAX_INFLIGHT)
@@ -163,10 +166,10 @@ class Connection:
             properties.MaximumPacketSize = MAX_INCOMING_BYTES
             properties.ReceiveMaximum = MAX_INFLIGHT
             self._client.connect_async(
-                settings.host, settings.port, settings.keepalive_s, clean_start=False, properties=properties
+                *connect_arguments(settings), settings.keepalive_s, clean_start=False, properties=properties
             )
         else:
-            self._client.connect_async(settings.host, settings.port, settings.keepalive_s)
+            self._client.connect_async(*connect_arguments(settings), settings.keepalive_s)
         self._client.loop_start()
 
     @property
@@ -235,7 +238,7 @@ class Connection:
 
     def abandon(self) -> None:
         """Cut the connection as it is; the broker publishes the will."""
-        connection = self._client.socket()
+        connection = plain_socket(self._client.socket())
         if isinstance(connection, socket.socket):
             with contextlib.suppress(OSError):  # it may be cut already
                 connection.shutdown(socket.SHUT_RDWR)

@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from edgetune_node.mqtt.broker_limits import Limits
     from edgetune_node.mqtt.outbox import Outbox
 
-MAX_WAITING = 1000
-MAX_TELEMETRY = 1000
+MAX_WAITING = MAX_TELEMETRY = 1000
 MAX_UNWRITTEN = 100
 """QoS 0 messages handed to paho that have not left: its queue of those has no bound."""
 
@@ -306,6 +305,7 @@ class Delivery:
         if refused is None:
             self._finish(sending)
             self._refusals.taken(sending.topic)
+            sending.acknowledged()
         else:
             self.refuse(sending, refused)
 

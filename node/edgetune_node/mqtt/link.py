@@ -152,6 +152,10 @@ class Link:
                     work = KeptEntry(effect.topic)
             self._sender.take(work)
 
+    def announce(self, topic: str, payload: bytes, arrived: Callable[[], None] | None = None) -> None:
+        """Publish a retained message that is none of the contract's; it is not kept while the broker is away."""
+        self._sender.take(Telemetry(topic, payload, 1, True, None, arrived))
+
     def keep_command(self, effect: KeepCommand) -> None:
         """Put a command on disk, then acknowledge it.
 

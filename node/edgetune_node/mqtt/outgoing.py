@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from edgetune_node.mqtt.history import mark_historical
 from edgetune_node.mqtt.outbox import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +23,17 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """A message that is not worth a disk; of a retained topic only the newest counts."""
+    """A message that is not worth a disk; of a retained topic only the newest counts.
+
+    ``arrived`` is called when the broker has acknowledged it, and must not wait.
+    """
 
     topic: str
     payload: bytes
     qos: int
     retain: bool
     correlation: bytes | None
+    arrived: Callable[[], None] | None = None
 
 
 Item: TypeAlias = Entry | Waiting | Telemetry
@@ -52,6 +59,11 @@ class Sending:
         payload = mark_historical(entry.payload) if historical else entry.payload
         retain = entry.retain and not historical
         return cls(entry.topic, payload, entry.qos, retain, entry.correlation, item)
+
+    def acknowledged(self) -> None:
+        """Call whoever waits until the broker has it."""
+        if isinstance(self.item, Telemetry) and self.item.arrived is not None:
+            self.item.arrived()
 
     @property
     def size(self) -> int:

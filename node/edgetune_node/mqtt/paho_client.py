@@ -10,6 +10,7 @@ bound, in front of what the node has to say.
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections import deque
 from typing import Any, Final
 
@@ -59,6 +60,16 @@ class Client(mqtt.Client):
         while result is MQTTErrorCode.MQTT_ERR_SUCCESS and self._at < len(self._ahead):
             result = super().loop_read(max_packets)
         return result
+
+    def _create_unix_socket_connection(self) -> socket.socket:
+        """Connect to a unix socket, and close it where nobody listens: paho leaves it open."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(self._host)
+        except OSError:
+            connection.close()
+            raise
+        return connection
 
     def _sock_recv(self, bufsize: int) -> bytes:
         if self._at >= len(self._ahead):

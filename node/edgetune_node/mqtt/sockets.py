@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
 
+    from edgetune_node.config import MqttSection
+
 UNHEARD_S = 5.0
 """Where nothing that was sent is acknowledged for so long, the network is cut: a connection half open would else be
 waited for, minutes if need be, when the network has long come back."""
@@ -18,11 +20,24 @@ CLOSE_WAIT = 8
 """Of Linux's ``tcp_info``: the other side has ended the connection in good order, this one has not."""
 
 
+def plain_socket(connection: Any) -> Any:
+    """Return the socket beneath a connection by websockets; any other connection is one itself."""
+    return getattr(connection, "_socket", connection)
+
+
+def connect_arguments(mqtt: MqttSection) -> tuple[str, int]:
+    """Return the host and port that paho connects to; of a unix socket it takes the file for the host."""
+    return (mqtt.path if mqtt.transport == "unix" else mqtt.host), mqtt.port
+
+
 def prepare(_client: Client, _userdata: Any, connection: Any) -> None:
     """Turn Nagle's algorithm off (with it a message may wait 40 ms), and bound two waits.
 
     They are for what is not read yet, and for a network that is cut.
     """
+    connection = plain_socket(connection)
+    if connection.family == socket.AF_UNIX:
+        return  # neither algorithm nor network
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNREAD_BYTES)
     if sys.platform == "linux":
@@ -31,7 +46,8 @@ def prepare(_client: Client, _userdata: Any, connection: Any) -> None:
 
 def ended_by_peer(connection: Any) -> bool:
     """Whether the other side hung up: no reset, no silence; true as well where that cannot be told."""
-    if sys.platform != "linux":
+    connection = plain_socket(connection)
+    if sys.platform != "linux" or connection.family == socket.AF_UNIX:
         return True
     if connection.fileno() < 0:
         return False  # closed here already

@@ -4,6 +4,7 @@ from .client import NoReplyError as NoReplyError, OperatorClient as OperatorClie
 from .fleet import (
     Fleet as Fleet,
     Row as Row,
+    cause_text as cause_text,
     fault_text as fault_text,
     filters as filters,
     heard_text as heard_text,

@@ -17,7 +17,7 @@ from paho.mqtt.properties import Properties
 
 from edgetune_node.contract import NODE_COMMANDS, PROPERTY, seal, sign
 from edgetune_node.errors import NodeError
-from edgetune_node.mqtt import prepare, tls_context
+from edgetune_node.mqtt import connect_arguments, prepare, tls_context
 from edgetune_node.operator.broker_errors import BrokerError, RefusedError, ended, unreachable
 from edgetune_node.operator.broker_limits import BrokerLimits, read_limits
 
@@ -267,7 +267,10 @@ class OperatorClient:
             CallbackAPIVersion.VERSION2,
             client_id=self.client_id,
             protocol=paho.MQTTv5 if self._five else paho.MQTTv311,
+            transport=self._mqtt.transport,
         )
+        if self._mqtt.transport == "websockets":
+            client.ws_set_options(self._mqtt.path)
         client.connect_timeout = CONNECT_S
         client.reconnect_delay_set(1, 5)
         if self._mqtt.username is not None:
@@ -287,7 +290,7 @@ class OperatorClient:
 
     def _connect(self) -> None:
         try:
-            self._client.connect(self._mqtt.host, self._mqtt.port, keepalive=self._mqtt.keepalive_s)
+            self._client.connect(*connect_arguments(self._mqtt), keepalive=self._mqtt.keepalive_s)
         except OSError as error:
             self._client._reset_sockets()  # noqa: SLF001 - else a pair of its own stays open
             raise unreachable(self._where, error, tls=self._mqtt.tls is not None) from None

@@ -161,6 +161,17 @@ def fault_text(row: Row) -> str:
     return f"{mark}{fault.severity.upper()} {fault.class_}{since}{event}, {seen}{away}"
 
 
+def cause_text(row: Row) -> str:
+    """Return what physics says of an active fault, and what to do; empty where there is neither."""
+    fault = row.fault
+    if fault is None or not fault.active:
+        return ""
+    found = fault.evidence
+    line = "" if found.defect_hz is None else f"; line at {found.defect_hz:.1f} Hz"
+    parts = (f"{found.note}{line}" if found.note else "", "" if found.action in {"", "none"} else f"Do: {found.action}")
+    return ". ".join(part for part in parts if part)
+
+
 def phase_text(row: Row) -> str:
     """Return what an asset is doing, and whether it should be recalibrated."""
     phase = row.state.phase if row.state else ""

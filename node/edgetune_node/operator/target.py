@@ -8,12 +8,19 @@ import os
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit
 
 import typer
 from pydantic import SecretStr, ValidationError
 
-from edgetune_node.config import MqttSection, NodeSection, Settings, TlsSection, load_settings, read_small_file
+from edgetune_node.config import (
+    MqttSection,
+    NodeSection,
+    Settings,
+    TlsSection,
+    load_settings,
+    read_small_file,
+    read_url,
+)
 from edgetune_node.contract import Topics, problems
 
 if TYPE_CHECKING:
@@ -21,7 +28,6 @@ if TYPE_CHECKING:
 
 PASSWORD_VARIABLE = "EDGETUNE_MQTT__PASSWORD"  # noqa: S105 - the variable's name, not a password
 KEY_VARIABLE = "EDGETUNE_MQTT__COMMAND_KEY"
-PLAIN_PORT, TLS_PORT = 1883, 8883
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +71,14 @@ class Target:
 def read_target(
     *,
     broker: Annotated[
-        str | None, typer.Option(help="Broker, as mqtt://user@host:1883 or mqtts://host:8883 (default 127.0.0.1).")
+        str | None,
+        typer.Option(
+            help="Broker, as mqtt://user@host:1883, mqtts://, ws://, wss:// or unix:///path (default 127.0.0.1)."
+        ),
     ] = None,
-    ca: Annotated[Path | None, typer.Option(help="Certificate authority of the broker (with mqtts://).")] = None,
+    ca: Annotated[
+        Path | None, typer.Option(help="Authority of the broker's certificate (with mqtts:// or wss://).")
+    ] = None,
     password_file: Annotated[
         Path | None, typer.Option(help=f"File with the broker's password; or set {PASSWORD_VARIABLE}.")
     ] = None,
@@ -132,37 +143,31 @@ def takes_target(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def parse_broker(text: str) -> dict[str, Any]:
-    """Host, port, user name and whether TLS is wanted of ``mqtt://user@host:port``; `typer.BadParameter` if it is not.
+    """Return what ``--broker`` says of a broker; `typer.BadParameter` if it is no URL of one or holds a password.
 
     Of a user name, ``%40`` stands for ``@`` and so on, as in every URL.
 
     Returns
     -------
     dict
-        Fields of `MqttSection`: ``host``, ``port``, ``username`` and, with ``mqtts://``, ``tls``.
+        Fields of `MqttSection`: ``url``, ``host``, ``port``, ``username`` and ``tls``.
     """
-    parts = urlsplit(text if "://" in text else f"mqtt://{text}")
     try:
-        port = parts.port
-    except ValueError:
-        raise typer.BadParameter(f"--broker {text!r}: the port must be a number from 1 to 65535") from None
-    if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise typer.BadParameter(f"--broker {text!r} must look like mqtt://user@host:1883 or mqtts://host:8883")
-    if parts.password is not None:
+        url = read_url(text if "://" in text else f"mqtt://{text}")
+    except ValueError as error:
+        shown = text.rpartition("@")[2]  # a password must not be shown
+        raise typer.BadParameter(f"--broker ...{shown!r}: {error}") from None
+    if url.password is not None:
         raise typer.BadParameter(
             f"--broker holds a password, which every user of this machine can see; use {PASSWORD_VARIABLE} "
             "or --password-file"
         )
-    try:
-        username = None if parts.username is None else unquote(parts.username, errors="strict")
-    except UnicodeDecodeError:
-        raise typer.BadParameter(f"--broker {text!r}: the user name is not UTF-8 behind its % signs") from None
-    tls = parts.scheme == "mqtts"
     return {
-        "host": parts.hostname,
-        "port": port if port is not None else TLS_PORT if tls else PLAIN_PORT,
-        "username": username,
-        "tls": TlsSection() if tls else None,
+        "url": url.shown,
+        "host": url.host,
+        "port": url.port,
+        "username": url.username,
+        "tls": TlsSection() if url.tls else None,
     }
 
 
@@ -178,7 +183,7 @@ def _broker(
     if ca:
         tls = changes.get("tls", mqtt.tls)
         if tls is None:
-            raise typer.BadParameter("--ca is for TLS; write --broker mqtts://... too")
+            raise typer.BadParameter("--ca is for TLS; write --broker mqtts://... or wss://... too")
         changes["tls"] = tls.model_copy(update={"ca_file": ca})
     try:
         return MqttSection.model_validate({**dict(mqtt), **changes})

@@ -14,8 +14,10 @@ from edgetune_node.events import (
     EvidenceKept,
     EvidenceRead,
     ForgetPerson,
+    HeardKept,
     Install,
     KeepEvidence,
+    KeepHeard,
     KeepNovel,
     KeepTrend,
     LabelNovel,
@@ -33,6 +35,7 @@ from edgetune_node.ops import free_bytes
 from edgetune_node.storage import (
     INCOMING,
     EvidenceStore,
+    HeardFile,
     NoveltyStore,
     Profiles,
     TrendStore,
@@ -58,6 +61,7 @@ Work: TypeAlias = (
     | KeepEvidence
     | ReadEvidence
     | KeepTrend
+    | KeepHeard
     | ReadTrend
     | ForgetPerson
 )
@@ -81,8 +85,8 @@ class FileWorker:
     ----------
     profiles, recordings, novel
         By asset: the people's models, what was recorded, what is kept of the unknown.
-    evidence, trends
-        By asset: signals kept around its faults, and means of each minute.
+    evidence, trends, heard
+        By asset: signals kept around its faults, means of each minute, and what is learned of its health.
     """
 
     def __init__(
@@ -109,6 +113,7 @@ class FileWorker:
         self.trends = {
             section.id: TrendStore(folders[section.id] / "trend", section.trend_max_bytes) for section in settings.asset
         }
+        self.heard = {section.id: HeardFile(folders[section.id]) for section in settings.asset}
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="files")
         self._work: set[Future[None]] = set()
 
@@ -117,7 +122,7 @@ class FileWorker:
         asset = work.asset
         match work:
             case SaveRecording():
-                self._later(partial(self._save, work), partial(RecordingSaved, asset, work.job, None))
+                self._later(partial(self._save, work), partial(RecordingSaved, asset, work.job, None, pause=work.pause))
             case KeepNovel():
                 self._later(partial(self._keep_novel, work), partial(self._novel_failed, asset, ""))
             case LabelNovel():
@@ -131,6 +136,9 @@ class FileWorker:
             case KeepTrend():
                 run = self._at_once if work.ending else self._later
                 run(partial(self._keep_trend, work), partial(TrendKept, asset))
+            case KeepHeard():
+                run = self._at_once if work.ending else self._later
+                run(partial(self._keep_heard, work), partial(HeardKept, asset))
             case ReadTrend():
                 self._later(partial(self._read_trend, work), partial(TrendRead, asset, work.job, None, (), ()))
             case ForgetPerson():
@@ -177,7 +185,8 @@ class FileWorker:
 
     def _save(self, effect: SaveRecording) -> Event:
         self.check_space(effect.recording.samples.nbytes)
-        return RecordingSaved(effect.asset, effect.job, self.recordings[effect.asset].add(effect.recording))
+        path = self.recordings[effect.asset].add(effect.recording)
+        return RecordingSaved(effect.asset, effect.job, path, pause=effect.pause)
 
     def _keep_novel(self, effect: KeepNovel) -> Event:
         self.check_space(effect.recording.samples.nbytes)
@@ -205,6 +214,11 @@ class FileWorker:
         self.check_space(len(effect.rows))
         self.trends[effect.asset].append(effect.rows)
         return TrendKept(effect.asset)
+
+    def _keep_heard(self, effect: KeepHeard) -> Event:
+        self.check_space(len(effect.content))
+        self.heard[effect.asset].write(effect.content)
+        return HeardKept(effect.asset)
 
     def _read_trend(self, effect: ReadTrend) -> Event:
         store = self.trends[effect.asset]

@@ -30,6 +30,7 @@ from edgetune_node.events import (
     Install,
     KeepCommand,
     KeepEvidence,
+    KeepHeard,
     KeepNovel,
     KeepTrend,
     LabelNovel,
@@ -55,6 +56,7 @@ from edgetune_node.runtime.data_folder import DataFolder
 from edgetune_node.runtime.file_worker import FileWorker
 from edgetune_node.runtime.flood import Flood
 from edgetune_node.runtime.inbox import Inbox
+from edgetune_node.runtime.plant_systems import PlantSystems
 from edgetune_node.runtime.search_runner import SearchRunner
 from edgetune_node.runtime.source_thread import open_sources
 from edgetune_node.runtime.sources import SourceReaders
@@ -135,8 +137,12 @@ class Service:
             environment=self,
             first_use=self._outbox.commands.first_use,
             restored={
-                asset: restored(asset, lambda leaf, asset=asset: self._outbox.current(topics.asset(asset, leaf)))  # type: ignore[misc]
-                for asset in self._files.profiles
+                asset: restored(
+                    asset,
+                    lambda leaf, asset=asset: self._outbox.current(topics.asset(asset, leaf)),  # type: ignore[misc]
+                    heard.read(),
+                )
+                for asset, heard in self._files.heard.items()
             },
             capabilities=_capabilities(),
         )
@@ -151,6 +157,7 @@ class Service:
             sample_feeds=self._readers.feeds(),
             will=will.message.json_bytes(),
         )
+        self._plant = PlantSystems(settings, topics, self._link, post=self._inbox.put)
         self._searches = SearchRunner(settings, self._folder, self._inbox.put)
         self._watchdog = Watchdog(
             os.environ, health_interval_s=settings.node.health_interval_s, keepalive_s=settings.mqtt.keepalive_s
@@ -169,7 +176,7 @@ class Service:
         disk = folder.problem or disk_problem(vitals["disk_free_bytes"], self._settings.node.disk_reserve_bytes)
         wire = link.refusal, link.set_aside, link.willless, link.flapping, link.incident
         ours = audit.failure, self._inbox.problem, self._log_writer.problem, self._defect
-        told = (folder.notice, *outbox.problems, disk, link.disk_error, *wire, *ours)
+        told = (folder.notice, *outbox.problems, disk, link.disk_error, *wire, *ours, *self._plant.problems)
         return {
             **vitals,
             "queue_depth": len(self._inbox),
@@ -207,6 +214,7 @@ class Service:
         self._open_models()
         self._take_up_jobs()
         self._link.start()
+        self._plant.start()
         self._readers.start()
         for problem in insecure.unasked(self._settings.mqtt):
             log.warning("insecure", problem=problem)
@@ -252,6 +260,7 @@ class Service:
         """Handle one event; a defect of ours is logged and shown in ``health``, and the next event is handled."""
         if isinstance(event, LinkChanged):
             log.info("broker", connected=event.connected, reason=event.reason)
+            self._plant.linked(connected=event.connected)
         if isinstance(event, StopRequested):
             log.info("stopping", reason=event.reason)
         try:
@@ -277,11 +286,13 @@ class Service:
         """End what runs, each within its time, so that all of it ends in less than five seconds."""
         began = self._clock.monotonic()
         self._readers.stop()
+        self._plant.stop(DRAIN_S)
         self._searches.close()
         self._files.stop()
         self._readers.join(READERS_S)
         stopped = self._publisher.publish(Status(status="stopped"), None, Durability.TELEMETRY)
         self._link.stop(stopped, DRAIN_S)
+        self._plant.join(max(0.0, began + CLOSED_S - self._clock.monotonic()))
         self._files.join(max(0.0, began + CLOSED_S - self._clock.monotonic()))
         self._data_folder.close()
         self._outbox.close()
@@ -295,6 +306,7 @@ class Service:
             match effect:
                 case Publish():
                     self._link.publish(effect)
+                    self._plant.heard(effect)
                     log_rare(effect)
                 case KeepCommand():
                     self._link.keep_command(effect)
@@ -307,7 +319,7 @@ class Service:
                     self._link.ack(effect.ack)
                 case SaveRecording() | KeepNovel() | LabelNovel() | Install() | ForgetPerson():
                     self._files.take(effect)
-                case KeepEvidence() | ReadEvidence() | KeepTrend() | ReadTrend():
+                case KeepEvidence() | ReadEvidence() | KeepTrend() | ReadTrend() | KeepHeard():
                     self._files.take(effect)
                 case StartSearch():
                     self._search(effect)

@@ -1,6 +1,7 @@
 from .evidence import EvidenceStore as EvidenceStore
 from .folders import INCOMING as INCOMING, asset_folder as asset_folder, prepare_folders as prepare_folders
 from .forgetting import erase_person as erase_person
+from .heard import HeardFile as HeardFile
 from .models import ModelStore as ModelStore
 from .people import Profiles as Profiles, model_folders as model_folders, worn as worn
 from .recordings import is_of as is_of, list_recordings as list_recordings, misfit as misfit

@@ -114,7 +114,7 @@ class EvidenceStore:
         capture, recording, quality = wanted.wanted, _recording(wanted, self._section), _quality(wanted)
         needed = recording.samples.nbytes + FILE_OVERHEAD_BYTES + SPECTRA_BYTES
         if needed > self._quota:
-            raise NodeError(f"{needed} bytes of a signal are more than evidence_max_bytes, {self._quota}; raise it")
+            raise NodeError(f"a signal needs {needed} bytes, and evidence_max_bytes is {self._quota}: raise it")
         kept = self._kept()
         place = max(recording.time_ns, max((each.place for each in kept), default=0) + 1)
         number = max((each.number for each in kept if each.event == capture.event), default=-1) + 1
@@ -138,11 +138,11 @@ class EvidenceStore:
         of_event = {each.number: each for each in kept if each.event == event}
         if not of_event:
             events = list(dict.fromkeys(each.event for each in kept))
-            there = f"there is something of {', '.join(events[-8:])}" if events else "nothing is kept at all"
-            raise NodeError(f"event: nothing is kept of {event!r}; {there}")
+            there = f"signals are kept of {', '.join(events[-8:])}" if events else "no signal is kept of any event"
+            raise NodeError(f"event: no signal is kept of {event!r}; {there}")
         found = of_event.get(max(of_event) if number is None else number)
         if found is None:
-            raise NodeError(f"number: of event {event!r} there is {', '.join(map(str, of_event))}, not {number}")
+            raise NodeError(f"number: event {event!r} has no signal {number}; it has {', '.join(map(str, of_event))}")
         return KeptSignal(found.number, found.reason, _severity(found.level), read_recording(found.info.path)), len(
             of_event
         )

@@ -46,7 +46,7 @@ def erase_person(
     theirs = [info.path for info in recordings.list() if is_of(info, section, subject)]
     for path in theirs:
         recordings.remove(path)
-    remains = [f"whose {each.name} is cannot be told, since it cannot be read; look" for each in recordings.broken]
+    remains = [f"{each.name} cannot be read, so it may be this person's; look at it" for each in recordings.broken]
     if subject == section.subject:
         remains.append(f"the configuration of {section.id} names this person (subject); change it")
     others = [folder for folder in profiles.models_of_others(subject) if any(folder.glob("model-*"))]

@@ -105,7 +105,7 @@ class TrendStore:
             if len(steps) <= (GOOD_ROWS if step is None and name != "day" else MOST_ROWS):
                 return name, _means(place, found["means"][:, wanted].astype(np.float64), steps, seconds)
         raise NodeError(
-            f"from: {len(steps)} rows of a {name} are more than {MOST_ROWS}; ask for less time or a longer step"
+            f"from: {len(steps)} rows, one a {name}, are more than {MOST_ROWS}; ask for less time or a longer step"
         )
 
     def _files(self) -> list[Path]:

@@ -82,7 +82,7 @@ class NoveltyStore:
         """
         needed = recording.samples.nbytes + FILE_OVERHEAD_BYTES
         if needed > self._quota:
-            raise NodeError(f"{needed} bytes of a novel signal are more than novel_max_bytes, {self._quota}; raise it")
+            raise NodeError(f"a novel signal needs {needed} bytes, and novel_max_bytes is {self._quota}: raise it")
         newest = max((each.place for each in self._stretches()), default=0)
         place = max(recording.time_ns, newest + 1)  # the newest, also where the clock was set back
         path = self._folder / f"{NOVEL}-{place}-{min(round(1000 * distance), 10**9)}.npz"

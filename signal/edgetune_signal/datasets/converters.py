@@ -151,6 +151,7 @@ def read_myo(path: Path) -> list[MyoTake]:
 
 
 CONVERTERS: Mapping[str, Converter] = {
+    "3dc": published.convert_3dc,
     "cwru-mat": convert_cwru_mat,
     "femto": published.convert_femto,
     "hit": published.convert_hit,

@@ -18,8 +18,16 @@ from edgetune_signal.datasets.dataset import (
     require_classes,
 )
 from edgetune_signal.errors import RecordingError
-from edgetune_signal.files import ImportOptions, find_files, open_file, plan_labels, recording_names, whole_recording
-from edgetune_signal.recordings import Npz, Recording, is_snapshots, open_npz, read_recording, read_snapshots
+from edgetune_signal.files import (
+    ImportOptions,
+    ReadOptions,
+    find_files,
+    plan_labels,
+    read_file,
+    read_series,
+    recording_names,
+)
+from edgetune_signal.recordings import Npz, Recording, is_snapshots, open_npz
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +50,7 @@ def load_dataset(
     unit: str | None = None,
     converter: str | None = None,
     one_class: bool = False,
+    reading: ReadOptions | None = None,
 ) -> Dataset:
     """Load labelled windows.
 
@@ -62,6 +71,8 @@ def load_dataset(
 
     one_class
         Whether windows of one class alone will do, as for a test.
+    reading
+        What a person says of recordings and of files of other programs; ``unit`` wins over its unit.
 
     Raises
     ------
@@ -74,19 +85,23 @@ def load_dataset(
     for name, value in (("window", window), ("hop", hop)):
         if value is not None and value < 1:
             raise RecordingError(f"{name} must be at least 1 sample, not {value}")
+    reading = replace(reading or ReadOptions(), unit=unit)
+    if replace(reading, unit=None) != ReadOptions() and (converter is not None or _has_windows(path)):
+        what = f"converter {converter}" if converter is not None else "a file of windows"
+        raise RecordingError(f"{path}: {what} says all of its samples: leave out columns, rate and what else was said")
     if converter is not None:
         convert = CONVERTERS.get(converter)
         if convert is None:
             raise RecordingError(f"there is no converter {converter!r}; there are {', '.join(sorted(CONVERTERS))}")
         dataset = convert(path, window, hop)
     elif path.is_dir():
-        dataset = _load_folder(path, window, hop)
+        dataset = _load_folder(path, window, hop, reading)
     elif one_class and path.suffix == ".npz" and is_recording(path) and (window is not None or is_snapshots(path)):
-        parts = _parts(path, path.stem)
+        parts = _parts(path, path.stem, reading)
         length = window or parts[0][1].samples.shape[1]
         dataset = named_recordings_dataset(parts, length, hop or length)
     elif one_class and window is not None and path.suffix != ".npz":
-        dataset = named_recordings_dataset([(path.stem, whole_recording(path, open_file(path)))], window, hop or window)
+        dataset = named_recordings_dataset([(path.stem, read_file(path, reading))], window, hop or window)
     else:
         dataset = _load_windows(path, window)
     if unit and dataset.unit and unit != dataset.unit:
@@ -96,22 +111,22 @@ def load_dataset(
     return replace(dataset, unit=dataset.unit or unit or "")
 
 
-def _load_folder(path: Path, window: int | None, hop: int | None) -> Dataset:
+def _load_folder(path: Path, window: int | None, hop: int | None, reading: ReadOptions) -> Dataset:
     files = sorted(path.glob("*.npz"))
     if window is None:
         raise RecordingError(f"{path}: say how many samples a window has; recordings are cut into windows")
     if files:
-        named = [part for file in files for part in _parts(file, str(file))]
+        named = [part for file in files for part in _parts(file, str(file), reading)]
     else:
-        named = [(str(file), one) for file, one in _foreign(path)]
+        named = [(str(file), one) for file, one in _foreign(path, reading)]
     return named_recordings_dataset(named, window, hop or window)
 
 
-def _parts(file: Path, name: str) -> list[tuple[str, Recording]]:
+def _parts(file: Path, name: str, reading: ReadOptions) -> list[tuple[str, Recording]]:
     """Return a recording with its name, or every snapshot of a series, all of one group."""
     if not is_snapshots(file):
-        return [(name, read_recording(file))]
-    series = read_snapshots(file)
+        return [(name, read_file(file, reading))]
+    series = read_series(file, reading)
     return [
         (
             name,
@@ -128,20 +143,28 @@ def _parts(file: Path, name: str) -> list[tuple[str, Recording]]:
     ]
 
 
-def _foreign(path: Path) -> Iterator[tuple[Path, Recording]]:
+def _foreign(path: Path, reading: ReadOptions) -> Iterator[tuple[Path, Recording]]:
     """Read the files of other programs in a folder: classes are folders where there are several, else names."""
     files = find_files([path])
     folders = {file.parent for file in files}
     options = ImportOptions(label_from="folder" if len(folders) > 1 else "name")
     labels = plan_labels([path], options)
     for file, group in recording_names(files).items():
-        yield file, replace(whole_recording(file, open_file(file), label=labels[file].label), group=group)
+        yield file, replace(read_file(file, reading, label=labels[file].label), group=group)
 
 
 def is_recording(path: Path) -> bool:
     """Whether a file is one recording, which has to be cut into windows; `RecordingError` where it cannot be read."""
     with open_npz(path) as npz:
         return "samples" in npz.names and "x" not in npz.names
+
+
+def _has_windows(path: Path) -> bool:
+    """Whether a file holds windows that are cut already."""
+    if path.suffix != ".npz" or not path.is_file():
+        return False
+    with open_npz(path) as npz:
+        return "x" in npz.names
 
 
 def _load_windows(path: Path, window: int | None) -> Dataset:

@@ -33,6 +33,13 @@ NINAPRO_RATES_HZ: Final = {10: 100.0, 12: 2000.0, 16: 200.0}
 """Samples a second by number of electrodes: databases 1, 2 and 5."""
 MYO_CLASSES: Final = ("neutral", "radial", "flexion", "ulnar", "extension", "closed", "open")
 MYO_CHANNELS: Final = 8
+ARMBAND_3DC_CLASSES: Final = (
+    *("neutral", "radial", "flexion", "ulnar", "extension", "supination", "pronation", "power", "open"),
+    *("chuck", "pinch"),
+)
+ARMBAND_3DC_CHANNELS: Final = 10
+ARMBAND_3DC_RATE_HZ: Final = 1000.0
+ARMBAND_3DC_WINDOW: Final = 260
 CUES: Final = 9
 """Columns of the armband readings: eight electrodes, and the cue."""
 _LETTERS: Final = {"N": "normal", "B": "ball", "I": "inner", "O": "outer"}
@@ -187,6 +194,32 @@ def convert_myo_dat(path: Path, window: int | None = None, hop: int | None = Non
         return _gesture(samples, label, person, f"{person}/{file.parent.name}/{number}")
 
     return _cut(path, ".dat", read, window or ARMBAND_WINDOW, hop, name="classe_*")
+
+
+def convert_3dc(path: Path, window: int | None = None, hop: int | None = None) -> Dataset:
+    """Load LibEMG/3DCDataset: ``Participant1/train/EMG_gesture_0_3.txt`` is the first take of gesture 3.
+
+    Returns
+    -------
+    Dataset
+        In counts at 1 kHz, ten electrodes; a group is a file, a condition ``train``, or ``test`` after a break.
+    """
+
+    def read(file: Path) -> Recording:
+        _, gesture = _parts(file, r"(?:\w+_)?EMG_gesture_(\d+)_(\d+)")
+        if int(gesture) >= len(ARMBAND_3DC_CLASSES):
+            raise RecordingError(f"{file}: gesture {gesture} is none of 0 to {len(ARMBAND_3DC_CLASSES) - 1}")
+        options = ReadOptions(
+            rate_hz=ARMBAND_3DC_RATE_HZ, columns=tuple(str(number) for number in range(1, ARMBAND_3DC_CHANNELS + 1))
+        )
+        one = whole_recording(file, open_file(file, options), label=ARMBAND_3DC_CLASSES[int(gesture)])
+        parts = file.parts[-4:-1]
+        taken = next((part for part in parts if part in {"train", "test"}), "")
+        person = next((part for part in parts if part.casefold().startswith("participant")), file.parent.name)
+        group = f"{person}/{taken}/{file.stem}"
+        return replace(one, unit="counts", sensor="3dc", subject=person, condition=taken, group=group)
+
+    return _cut(path, ".txt", read, window or ARMBAND_3DC_WINDOW, hop, name="*EMG_gesture_*")
 
 
 def convert_ninapro(path: Path, window: int | None = None, hop: int | None = None) -> Dataset:

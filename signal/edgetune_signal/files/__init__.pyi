@@ -15,6 +15,8 @@ from .registry import (
     find_files as find_files,
     is_readable as is_readable,
     open_file as open_file,
+    read_file as read_file,
+    read_series as read_series,
 )
 from .signal_file import (
     ANY_LABEL as ANY_LABEL,
@@ -24,3 +26,4 @@ from .signal_file import (
     SignalFile as SignalFile,
     SignalInfo as SignalInfo,
 )
+from .staging import StagedFolder as StagedFolder

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES: Final = 1 << 31
 MAX_OBJECTS: Final = 10_000
+MAX_WORD: Final = 64
+"""Characters of a label at most."""
 
 
 def open_hdf5(path: Path, options: ReadOptions) -> WholeFile:
@@ -59,7 +61,19 @@ def _leaves(path: Path, h5py: Any, file: Any) -> list[Leaf]:
             if total > MAX_BYTES:
                 raise RecordingError(f"{path}: holds more than {MAX_BYTES} bytes of numbers: cut it")
             leaves.append(Leaf(name, _text(node, np.asarray(node[()]))))
+        elif isinstance(node, h5py.Dataset) and _is_words(h5py, node):
+            total += MAX_WORD * int(node.size)
+            if total > MAX_BYTES:
+                raise RecordingError(f"{path}: holds more than {MAX_BYTES} bytes of labels: cut it")
+            words = [str(word)[:MAX_WORD] for word in np.ravel(node.asstr(errors="replace")[()])]
+            leaves.append(Leaf(name, np.array(words, dtype=str)))
     raise RecordingError(f"{path}: holds more than {MAX_OBJECTS} objects: cut it")
+
+
+def _is_words(h5py: Any, node: Any) -> bool:
+    """Whether a data set holds texts, such as labels of the rows."""
+    stored = not node.external and not node.is_virtual
+    return stored and node.size > 0 and h5py.check_string_dtype(node.dtype) is not None
 
 
 def _text(node: Any, value: Any) -> Any:

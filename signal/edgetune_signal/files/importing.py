@@ -1,4 +1,4 @@
-"""Turns files of other programs into recordings; a file is imported whole or not at all."""
+"""Turns files of other programs into recordings; a file is imported whole or not at all, and so are all of them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgetune_signal.files.pieces import Piece
+    from edgetune_signal.files.staging import StagedFolder
 
 MAX_TABLE_BYTES: Final = 1 << 26
 SECOND_NS: Final = 10**9
@@ -141,7 +142,7 @@ def plan_labels(places: Sequence[Path], options: ImportOptions) -> dict[Path, La
 def import_file(
     path: Path,
     labels: Labels,
-    out: Path | None,
+    out: StagedFolder | None,
     options: ImportOptions,
     *,
     name: str,
@@ -158,7 +159,7 @@ def import_file(
     labels
         What is known of it, as `plan_labels` returns it.
     out
-        Folder for the recordings; None makes none.
+        Folder for the recordings, to be committed when all files are imported; None makes none.
     options
         How it is read.
     name
@@ -340,7 +341,7 @@ def _by_label(found: Iterator[Piece], fixed: str | None) -> Iterator[tuple[str, 
 class _Writer:
     """Write the pieces of a file's stretches; the first waits for a second, which decides on its name."""
 
-    def __init__(self, source: Path, out: Path | None, take: tuple[int, int], time_ns: int) -> None:
+    def __init__(self, source: Path, out: StagedFolder | None, take: tuple[int, int], time_ns: int) -> None:
         self._source = source
         self._out = out
         self._take = take
@@ -378,9 +379,10 @@ class _Writer:
     def _put(self, recording: Recording, stem: str) -> None:
         if self._out is None:
             return
-        path = self._out / f"{stem}.npz"
-        if path.exists():
-            raise RecordingError(f"{self._source}: {path} is there already: choose another folder, or remove it")
+        try:
+            path = self._out.path(f"{stem}.npz")
+        except RecordingError as error:
+            raise RecordingError(f"{self._source}: {error}") from None
         write_recording(path, recording)
         self._all.append(path)
         self._stretch.append(path)

@@ -23,7 +23,7 @@ from edgetune_signal.files.signal_file import (
     chosen,
     label_index,
 )
-from edgetune_signal.files.tree import Leaf, find_signal
+from edgetune_signal.files.tree import Leaf, find_signal, words_of_labels
 from edgetune_signal.files.units_written import known_unit
 from edgetune_signal.recordings import open_npz
 
@@ -156,7 +156,7 @@ def open_table(path: Path, options: ReadOptions) -> WholeFile:
     if options.label_column is not None:
         every = (*texts, *names)
         name = every[label_index(path, options.label_column, every, list(range(len(texts))))]
-        labels = texts.get(name) or [f"{value:g}" for value in values[names.index(name)]]
+        labels = texts.get(name) or words_of_labels(values[names.index(name)])
         if name in names:
             del values[names.index(name)]
             names.remove(name)

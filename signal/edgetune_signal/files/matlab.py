@@ -10,7 +10,7 @@ import numpy as np
 from edgetune_signal.errors import RecordingError
 from edgetune_signal.files.hdf5 import open_hdf5
 from edgetune_signal.files.signal_file import ReadOptions, SignalInfo, WholeFile, agreed_unit, chosen
-from edgetune_signal.files.tree import Leaf, find_signal
+from edgetune_signal.files.tree import MIN_SAMPLES, Leaf, find_signal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +22,8 @@ CHANNEL_KEYS: Final = ("DE", "FE", "BA")
 CWRU_RATE_HZ: Final = 12000.0
 CWRU_UNIT: Final = "g"
 MAX_DEPTH: Final = 6
+MAX_WORD: Final = 64
+"""Characters of a label at most."""
 _HDF5: Final = b"\x89HDF"
 
 
@@ -63,11 +65,18 @@ def _walk(name: str, value: Any, leaves: list[Leaf], depth: int) -> None:
             at = name if value.size == 1 else f"{name}({index + 1})"
             for field in value.dtype.names:
                 _walk(f"{at}.{field}", element[field], leaves, depth - 1)
+    elif value.dtype == object and value.size >= MIN_SAMPLES and all(_is_word(element) for element in value.ravel()):
+        leaves.append(Leaf(name, np.array([str(np.ravel(each)[0])[:MAX_WORD] for each in value.ravel()])))
     elif value.dtype == object:
         for index, element in enumerate(value.ravel()[:256]):
             _walk(name if value.size == 1 else f"{name}{{{index + 1}}}", element, leaves, depth - 1)
     elif value.dtype.kind in "iufU":
         leaves.append(Leaf(name, value))
+
+
+def _is_word(element: Any) -> bool:
+    """Whether an element of a cell array is one text."""
+    return isinstance(element, np.ndarray) and element.dtype.kind == "U" and element.size == 1
 
 
 def _cwru(path: Path, content: dict[str, Any], options: ReadOptions) -> WholeFile:

@@ -134,7 +134,7 @@ def whole_recording(path: Path, file: SignalFile, *, label: str | None = None) -
     """
     info = file.info
     if info.rate_hz is None:
-        raise RecordingError(f"{path}: does not say its rate: give it (rate_hz)")
+        raise RecordingError(f"{path}: does not say its rate: give it (--rate-hz, or rate_hz of a source)")
     try:
         found = list(pieces(file, piece_samples=1 << 62))
     except RecordingError as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from edgetune_signal.errors import RecordingError
 from edgetune_signal.files.hdf5 import open_hdf5
@@ -17,10 +18,11 @@ from edgetune_signal.files.libraries import (
     open_xdf,
 )
 from edgetune_signal.files.matlab import open_mat
+from edgetune_signal.files.pieces import whole_recording
 from edgetune_signal.files.signal_file import ReadOptions, SignalInfo, WholeFile, agreed_rate, agreed_unit, chosen
 from edgetune_signal.files.text import open_text
 from edgetune_signal.files.wav import open_flac, open_wav
-from edgetune_signal.recordings import open_npz, read_recording
+from edgetune_signal.recordings import Recording, SnapshotSeries, open_npz, read_recording, read_snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from edgetune_signal.files.signal_file import SignalFile
 
 MAX_FILES: Final = 100_000
+Kept = TypeVar("Kept", Recording, SnapshotSeries)
 
 
 def open_recording(path: Path, options: ReadOptions) -> SignalFile:
@@ -123,8 +126,44 @@ def open_file(path: Path, options: ReadOptions | None = None) -> SignalFile:
     return reader(path, options or ReadOptions())
 
 
+def read_file(path: Path, options: ReadOptions | None = None, *, label: str | None = None) -> Recording:
+    """Return a recording of ours with all that it says, or a file of another program as one.
+
+    Raises
+    ------
+    RecordingError
+        It cannot be read, contradicts an option, or is no single recording.
+    """
+    options = options or ReadOptions()
+    if file_suffix(path) != ".npz":
+        return whole_recording(path, open_file(path, options), label=label)
+    return _agreed(path, read_recording(path), options)
+
+
+def read_series(path: Path, options: ReadOptions | None = None) -> SnapshotSeries:
+    """Return a series of snapshots, with the channels that are asked for; errors as `read_file`."""
+    return _agreed(path, read_snapshots(path), options or ReadOptions())
+
+
+def _agreed(path: Path, found: Kept, options: ReadOptions) -> Kept:
+    """Return what a person chose of a recording or a series."""
+    agreed_rate(path, found.rate_hz, options.rate_hz)
+    unit = agreed_unit(path, found.unit, options.unit)
+    names = tuple(str(number + 1) for number in range(found.samples.shape[-2]))
+    indices = chosen(path, options.columns, names)
+    samples = found.samples[..., indices, :] if options.columns else found.samples
+    return replace(found, unit=unit, samples=samples)
+
+
+def _shown(place: Path, path: Path) -> bool:
+    """Whether neither a file below ``place`` nor a folder that it is in is hidden, as what an import has not done."""
+    return not any(part.startswith(".") for part in path.relative_to(place).parts)
+
+
 def find_files(places: Sequence[Path]) -> list[Path]:
     """Return files that can be read: those that are named, and those in folders and folders inside them, by name.
+
+    Hidden files and folders inside are left out.
 
     Raises
     ------
@@ -138,7 +177,9 @@ def find_files(places: Sequence[Path]) -> list[Path]:
         if not place.is_dir():
             found.append(place)
             continue
-        inside = sorted(path for path in place.rglob("*") if path.is_file() and is_readable(path))
+        inside = sorted(
+            path for path in place.rglob("*") if path.is_file() and is_readable(path) and _shown(place, path)
+        )
         if not inside:
             raise RecordingError(f"{place}: holds no file that can be read ({' '.join(SUFFIXES)})")
         found += inside

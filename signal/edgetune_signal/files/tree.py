@@ -10,6 +10,7 @@ import numpy as np
 
 from edgetune_signal.errors import RecordingError
 from edgetune_signal.files.signal_file import (
+    ColumnUse,
     ReadOptions,
     SignalInfo,
     WholeFile,
@@ -17,6 +18,7 @@ from edgetune_signal.files.signal_file import (
     agreed_unit,
     as_samples,
     chosen,
+    label_index,
 )
 from edgetune_signal.files.times import clock_of
 from edgetune_signal.files.units_written import known_unit
@@ -56,12 +58,26 @@ def find_signal(path: Path, leaves: Sequence[Leaf], options: ReadOptions) -> Who
     RecordingError
         None, or several, may be meant; the message lists them with their sizes.
     """
-    signals = [leaf for leaf in leaves if _is_signal(leaf.value)]
+    label, column = _labels(path, leaves, options.label_column)
+    signals = [leaf for leaf in leaves if leaf is not label and _is_signal(leaf.value)]
     times = [leaf for leaf in signals if _TIME.search(leaf.name) and _clock(leaf.value) is not None]
     candidates = [leaf for leaf in signals if leaf not in times]
     leaf = _asked(path, options.variable, signals) if options.variable is not None else _only(path, candidates)
     rows = _channels_first(leaf.value)
     names = tuple(str(number + 1) for number in range(len(rows))) if len(rows) > 1 else (leaf.name,)
+    labels = None if label is None else words_of_labels(label.value)
+    uses: tuple[ColumnUse, ...] = () if label is None else (ColumnUse(label.name, "label", "asked for"),)
+    if column is not None:
+        index = chosen(path, (column,), names)[0]
+        labels, uses = words_of_labels(rows[index]), (ColumnUse(column, "label", "asked for"),)
+        rows, names = np.delete(rows, index, axis=0), names[:index] + names[index + 1 :]
+        if not names:
+            raise RecordingError(f"{path}: has no other column than that of labels, {column}")
+    if labels is not None and len(labels) != rows.shape[1]:
+        where = uses[0].name
+        raise RecordingError(
+            f"{path}: {where} labels {len(labels)} rows, and {leaf.name} has {rows.shape[1]}: name another"
+        )
     indices = chosen(path, options.columns, names)
     near = _near(leaf.name, times)
     clock = _clock(near.value) if near is not None and near.value.size == rows.shape[1] else None
@@ -77,8 +93,37 @@ def find_signal(path: Path, leaves: Sequence[Leaf], options: ReadOptions) -> Who
         unit=agreed_unit(path, known_unit(written), options.unit),
         jitter_s=clock[1] if clock else None,
         shaft_rpm=_number(_near(leaf.name, [each for each in leaves if _SPEED.search(each.name)])),
+        columns=uses,
     )
-    return WholeFile(info, as_samples(rows[indices]))
+    return WholeFile(info, as_samples(rows[indices]), labels=labels)
+
+
+def words_of_labels(values: NDArray[Any]) -> list[str]:
+    """Return labels as text, whether they are names or numbers."""
+    flat = np.ravel(values)
+    return [str(word) for word in flat] if flat.dtype.kind == "U" else [f"{value:g}" for value in flat]
+
+
+def _labels(path: Path, leaves: Sequence[Leaf], wanted: str | None) -> tuple[Leaf | None, str | None]:
+    """Return the array that labels the rows, or else the number of the signal's column that does."""
+    if wanted is None:
+        return None, None
+    columns = [leaf for leaf in leaves if _is_column(leaf.value)]
+    names = tuple(leaf.name for leaf in columns)
+    last = tuple(re.split(r"[./]", name)[-1] for name in names)
+    if wanted.isdecimal() and wanted not in (*names, *last):
+        return None, wanted
+    texts = [index for index, leaf in enumerate(columns) if leaf.value.dtype.kind == "U"]
+    return columns[label_index(path, wanted, names if wanted in names else last, texts)], None
+
+
+def _is_column(value: Any) -> bool:
+    return (
+        isinstance(value, np.ndarray)
+        and value.dtype.kind in "iufU"
+        and value.size >= MIN_SAMPLES
+        and max(value.shape) == value.size
+    )
 
 
 def _is_signal(value: Any) -> bool:

@@ -79,7 +79,7 @@ class Block:
 
 
 def encode_block(block: Block) -> bytes:
-    """Write a block as ``signal/README.md`` lays it out.
+    """Write a block as ``docs/reference/sample-block.md`` lays it out.
 
     Raises
     ------
@@ -129,7 +129,8 @@ def decode_block(payload: bytes) -> Block:
     kind = _kind_of_text(payload)
     if kind is not None:
         raise BlockError(
-            f"offset 0: this looks like {kind}; samples are sent as binary blocks, which signal/README.md lays out"
+            f"offset 0: this looks like {kind}; samples are sent as binary blocks; "
+            "docs/reference/sample-block.md has their layout"
         )
     if len(payload) < _HEADER.size:
         raise BlockError(f"offset {len(payload)}: the block ends inside its header of {_HEADER.size} bytes")

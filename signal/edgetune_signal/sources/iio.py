@@ -253,8 +253,8 @@ def _scan_format(elements: Attributes, name: str) -> ScanFormat:
 
 def _cannot_open(path: Path, error: OSError) -> str:
     advice = {
-        errno.EACCES: "let the node's user read it: signal/README.md has the udev rule",
-        errno.EPERM: "let the node's user read it: signal/README.md has the udev rule",
+        errno.EACCES: "let the node's user read it: docs/reference/sources.md has the udev rule",
+        errno.EPERM: "let the node's user read it: docs/reference/sources.md has the udev rule",
         errno.EBUSY: "another program reads it: stop it",
         errno.ENOENT: "in a container, hand it in (devices:)",
     }.get(error.errno or 0, "is the device still there?")

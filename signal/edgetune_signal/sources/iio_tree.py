@@ -60,7 +60,7 @@ class Attributes:
 def _explained(path: Path, what: str, error: OSError | UnicodeDecodeError) -> str:
     advice = "is the device still there?"
     if isinstance(error, PermissionError):
-        advice = "let the node's user write there: signal/README.md has the udev rule"
+        advice = "let the node's user write there: docs/reference/sources.md has the udev rule"
     elif isinstance(error, OSError) and error.errno == errno.EBUSY:
         advice = "another program uses the device: stop it"
     elif isinstance(error, OSError) and error.errno == errno.EINVAL:

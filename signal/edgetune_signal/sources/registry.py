@@ -35,7 +35,7 @@ def open_source(kind: str, spec: StreamSpec, options: Mapping[str, object]) -> S
     spec
         What the source has to deliver.
     options
-        The kind's own options, which ``signal/README.md`` lists for the built-in kinds; and for any kind
+        The kind's own options, which ``docs/reference/sources.md`` lists for the built-in kinds; and for any kind
         ``sensor_rate_hz``, ``sensor_unit``, ``sensitivity`` and ``zero``, where the sensor gives another rate or unit.
 
     Raises

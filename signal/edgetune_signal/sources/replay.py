@@ -7,9 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgetune_signal.errors import RecordingError, SourceEnded, SourceError, SourceOptionsError
-from edgetune_signal.files import CHANNEL_KEYS, SUFFIXES, ReadOptions, file_suffix, open_file, whole_recording
+from edgetune_signal.files import (
+    CHANNEL_KEYS,
+    SUFFIXES,
+    ReadOptions,
+    file_suffix,
+    open_file,
+    read_series,
+    whole_recording,
+)
 from edgetune_signal.options import OptionReader
-from edgetune_signal.recordings import is_snapshots, read_snapshots
+from edgetune_signal.recordings import is_snapshots
 from edgetune_signal.sources.paced import DEFAULT_BLOCK_S, PacedSource
 from edgetune_signal.stream import StreamSpec
 
@@ -47,6 +55,8 @@ class _Reading:
         Which channels; empty for all.
     full_scale
         For files whose samples are fractions of it, in the stream's unit; None where it was not given.
+    unit
+        Unit, for files that do not say it; by default the stream's.
     """
 
     spec: StreamSpec
@@ -55,6 +65,7 @@ class _Reading:
     variable: str | None
     columns: tuple[str, ...]
     full_scale: float | None
+    unit: str | None
 
     def lack(self, file: Path) -> tuple[str, str] | None:
         """Return the option that has to be given before ``file`` can be read, and why; None where none is missing."""
@@ -67,16 +78,16 @@ class _Reading:
         lack = self.lack(path)
         if lack is not None:
             raise RecordingError(" ".join(lack))
-        if file_suffix(path) == ".npz" and is_snapshots(path):
-            return _Track.of_snapshots(read_snapshots(path))
         options = ReadOptions(
             columns=self.columns,
             rate_hz=self.rate_hz,
-            unit=self.spec.unit if file_suffix(path) in FRACTIONS else None,
+            unit=self.unit or (self.spec.unit if file_suffix(path) in FRACTIONS else None),
             variable=self.variable,
             full_scale=self.full_scale,
             channel_key=self.channel_key,
         )
+        if file_suffix(path) == ".npz" and is_snapshots(path):
+            return _Track.of_snapshots(read_series(path, options))
         file = open_file(path, options)
         if file.info.rate_hz is None:
             raise _LackError(f"rate_hz is missing: {path} does not say its own")
@@ -206,8 +217,9 @@ def open_replay(spec: StreamSpec, options: Mapping[str, object]) -> Source:
     options
         ``path`` (a file of a kind in `SUFFIXES`, or a folder of them), ``select`` (stem of the one
         to begin with; by default the first by name), ``loop``, ``speed`` (1 = real time, 0 = as fast as consumed),
-        ``block_s`` (duration of a chunk), ``select_file``; and what files do not say: ``rate_hz``, ``columns``,
-        ``variable``, ``full_scale`` (WAV and FLAC), ``channel_key`` (``DE`` | ``FE`` | ``BA``, of the CWRU data).
+        ``block_s`` (duration of a chunk), ``select_file``; and what files do not say: ``rate_hz``, ``unit``,
+        ``columns``, ``variable``, ``full_scale`` (WAV and FLAC), ``channel_key`` (``DE``, ``FE`` or ``BA``,
+        of the CWRU data).
 
     Returns
     -------
@@ -237,6 +249,7 @@ def open_replay(spec: StreamSpec, options: Mapping[str, object]) -> Source:
         variable=reader.text("variable", None),
         columns=reader.texts("columns", ()),
         full_scale=reader.optional_number("full_scale", minimum=1e-12, maximum=1e12),
+        unit=reader.text("unit", None),
     )
     found = played_files(path) if path else []
     files = {file.stem: file for file in found}
@@ -275,11 +288,11 @@ def played_files(path: str) -> list[Path]:
     return [file for file in candidates if file_suffix(file) in SUFFIXES and file_suffix(file) not in NOTES]
 
 
-def recorded_spec(path: str, default: StreamSpec) -> StreamSpec:
-    """Return what the first recording at ``path`` says of itself; ``default`` where it does not."""
+def recorded_spec(path: str, default: StreamSpec, options: ReadOptions | None = None) -> StreamSpec:
+    """Return what the first recording at ``path`` and a person say of it; ``default`` where neither does."""
     for file in played_files(path):
         try:
-            info = open_file(file).info
+            info = open_file(file, options).info
         except RecordingError:
             continue
         return StreamSpec(len(info.names), info.rate_hz or default.rate_hz, info.unit or default.unit)

@@ -40,7 +40,9 @@ def _problem() -> Problem:
 def _stub(_problem: Problem, candidate: Candidate, _stop: Callable[[], bool]) -> EvaluatedCandidate:
     """A stand-in for training: depends on the candidate and its seed alone."""
     score = float(np.random.default_rng(candidate.seed).normal(candidate.cost.parameters / 1e4, 0.05))
-    return EvaluatedCandidate(Result(candidate.number, round(score, 2), score, 1.0, 0.01), NOTHING)
+    return EvaluatedCandidate(
+        Result(candidate.number, round(score, 2), score, 1.0, 0.01, right=(round(score, 2), None)), NOTHING
+    )
 
 
 def _search(path: Path, *, cut_after: int | None = None) -> tuple[Scored | None, list[Scored]]:

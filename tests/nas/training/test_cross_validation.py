@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, strategies as st
 
-from edgetune_nas.training.cross_validation import FOLDS, fewest_takes, folds, folds_by_condition
+from edgetune_nas.training.cross_validation import (
+    FOLDS,
+    MOST_PIECES,
+    PIECE_WINDOWS,
+    fewest_takes,
+    folds,
+    folds_by_condition,
+    held_out_pieces,
+)
 from edgetune_signal.datasets.load import INDEPENDENT, Dataset
 
 EACH = 6
@@ -102,3 +111,32 @@ def test_a_librarys_windows_are_in_no_part_and_its_takes_do_not_count() -> None:
     only_library = replace(data, library=np.ones(len(data), np.bool_))
     assert fewest_takes(only_library) == 0
     assert (folds(only_library, seed=0) == -1).all()
+
+
+def test_a_recording_that_is_held_out_whole_is_one_piece() -> None:
+    data = _data(takes=4)
+    for fold in (folds(data, seed=0), folds_by_condition(_in_conditions(takes=4, conditions=2))):
+        piece = held_out_pieces(data, trained=30, fold=fold)
+        for take in range(8):
+            assert len(np.unique(piece[data.group == take])) == 1
+        assert len(np.unique(piece)) == 8
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_a_recording_that_is_learned_in_part_is_held_out_in_pieces_of_neighbours(*, folded: bool) -> None:
+    windows, trained = 60, 30
+    label = np.arange(windows) % 2
+    data = replace(_data(takes=1), x=np.zeros((windows, 1, 8), np.float32), label=label, group=label)
+    data = replace(data, start=np.arange(windows) * 8, condition=np.zeros(windows, np.int64))
+    piece = held_out_pieces(data, trained, folds(data, seed=0) if folded else None)
+    held_out = np.arange(windows) >= (0 if folded else trained)
+    for each in np.unique(piece[held_out]):
+        own = np.flatnonzero((piece == each) & held_out)
+        assert len(np.unique(label[own])) == 1
+        assert len(own) <= PIECE_WINDOWS
+        assert own.max() - own.min() < 2 * PIECE_WINDOWS
+
+
+def test_pieces_of_very_many_recordings_are_put_together() -> None:
+    data = _data(takes=300)
+    assert held_out_pieces(data, trained=0, fold=None).max() == MOST_PIECES - 1

@@ -73,6 +73,23 @@ def test_a_library_stays_with_the_windows_that_each_fold_trains_on() -> None:
     assert found.result.accuracy > 0.95
 
 
+@pytest.mark.parametrize("folds", [False, True])
+def test_the_windows_that_are_right_are_counted_piece_by_piece(*, folds: bool) -> None:
+    problem = _problem(folds=folds)
+    piece = np.arange(len(problem.y_learned)) % 4
+    found = evaluate(replace(problem, piece=piece), _candidate(THOROUGH_STEPS)).result
+    asked = np.bincount(piece[problem.fold >= 0 if problem.fold is not None else slice(problem.trained, None)])
+    shares = [0.0 if share is None else share for share in found.right]
+    assert np.average(shares, weights=asked) == pytest.approx(found.accuracy)
+
+
+def test_a_piece_that_was_not_asked_about_has_no_share() -> None:
+    problem = _problem()
+    piece = np.where(np.arange(len(problem.y_learned)) < problem.trained, 0, 1)
+    found = evaluate(replace(problem, piece=piece), _candidate(THOROUGH_STEPS)).result
+    assert found.right == (None, pytest.approx(found.accuracy))
+
+
 def _two_speeds() -> Problem:
     """Three classes in two conditions; what tells them apart in one says something else in the other."""
     label = np.arange(240) % CLASSES

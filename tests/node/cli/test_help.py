@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,9 @@ def test_the_help_names_limits_and_conditions(cli: Any) -> None:
         assert condition in shown
 
 
-def test_a_page_tells_of_every_option() -> None:
-    pages = "".join((ROOT / folder / "README.md").read_text(encoding="utf-8") for folder in (".", "nas", "node"))
+def test_the_generated_page_explains_every_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "tools"))
+    pages = importlib.import_module("reference").command_line()
     every = options(typer.main.get_command(build(list(COMMANDS))))
     assert {"--config", "--ram"} < every
     assert {option for option in every if option not in pages} == set()

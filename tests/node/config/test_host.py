@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from edgetune_node.config.settings import MqttSection
+from edgetune_node.config.mqtt import MqttSection
 from edgetune_node.contract.json_input import problems
 
 

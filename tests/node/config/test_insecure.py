@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from edgetune_node.config import insecure
-from edgetune_node.config.settings import MqttSection, TlsSection
+from edgetune_node.config.mqtt import MqttSection, TlsSection
 
 CERTIFIED = TlsSection(certificate_file=Path("a.crt"), key_file=Path("a.key"))
 

@@ -58,6 +58,8 @@ def test_the_example_has_every_table() -> None:
         "mqtt",
         "mqtt.tls",
         "search",
+        "home_assistant",
+        "metrics",
         "asset",
         "asset.window",
         "asset.source",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgetune_node.config import small_files
-from edgetune_node.config.settings import TlsSection
+from edgetune_node.config.mqtt import TlsSection
 from edgetune_node.config.small_files import MAX_FILE_BYTES, read_small_file
 from edgetune_node.errors import ConfigError
 from edgetune_node.mqtt.tls import tls_context

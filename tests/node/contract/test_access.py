@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgetune_node.config.settings import MqttSection
+from edgetune_node.config.mqtt import MqttSection
 from edgetune_node.contract.access import access_list
 from edgetune_node.contract.messages import MESSAGES
 from edgetune_node.contract.topics import ASSET_COMMANDS, NODE_COMMANDS, Topics

@@ -55,7 +55,7 @@ def test_another_person_goes_without_disturbing_the_wearer(bench: Bench) -> None
     assert not said(effects, "model")
     assert said(bench.samples(64), "classification")
     answer = said(bench.handle(PersonForgotten("bearing", "f", dict.fromkeys(ERASED, 0))), "resp/forget")[-1]
-    assert answer["reason"] == "erased: nothing was kept of this person"
+    assert answer["reason"] == "nothing was kept of this person"
 
 
 def test_what_could_not_be_erased_is_said(bench: Bench) -> None:
@@ -75,4 +75,7 @@ def test_a_restart_goes_on_with_it(bench: Bench) -> None:
 
 def test_a_machine_is_no_person() -> None:
     answer = said(Bench().command("forget", id="f", subject="ben"), "resp/forget")[0]
-    assert (answer["status"], answer["reason"]) == ("rejected", "bearing has task fault: nothing of it is a person's")
+    assert (answer["status"], answer["reason"]) == (
+        "rejected",
+        "bearing has task fault: only assets with task sign belong to a person",
+    )

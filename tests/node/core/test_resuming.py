@@ -70,6 +70,39 @@ def test_a_collection_goes_on_with_the_take_that_was_not_stored_yet() -> None:
     assert only(effects, StartSearch).classes == ("inner", "normal")
 
 
+def taken(bench: Bench, loudness: float) -> list[Effect]:
+    """Continue, and record one take of a person's muscles that are so loud; what continuing brought."""
+    begun = effects = bench.command("continue", id=f"c{bench.sequence}")
+    bench.loudness = loudness
+    while not [effect for effect in effects if isinstance(effect, SaveRecording) and not effect.pause]:
+        effects = bench.samples()
+    return begun
+
+
+def test_rest_between_takes_that_was_stored_before_a_restart_is_learned_after_it() -> None:
+    signs = {"id": "old", "source": "live", "classes": ["rest", "fist", "open"], "seconds_per_take": 0.5}
+    bench = Bench(task="sign")
+    bench.command("recalibrate", **signs)
+    for loudness, path in ((0.1, "rest.npz"), (1.0, "fist.npz")):
+        taken(bench, loudness)
+        bench.handle(RecordingSaved("bearing", "old", path=Path(path)))
+    bench.loudness = 0.1
+    for _ in range(60):
+        bench.samples()
+    pause = only(taken(bench, 1.0), SaveRecording)
+    assert (pause.pause, pause.recording.label) == (True, "rest")
+    noted = only(bench.handle(RecordingSaved("bearing", "old", path=Path("pause.npz"), pause=True)), NoteCommand)
+    note = JobNote.model_validate_json(noted.note)
+    assert (note.recordings, note.pauses) == (("rest.npz", "fist.npz"), ("pause.npz",))
+
+    again = Bench(task="sign")
+    again.world.files = tuple(map(Path, ("rest.npz", "fist.npz", "pause.npz")))
+    again.node.start([InterruptedCommand("bearing", "recalibrate", "old", json.dumps(signs).encode(), noted.note)])
+    taken(again, 1.0)
+    search = only(again.handle(RecordingSaved("bearing", "old", path=Path("open.npz"))), StartSearch)
+    assert [path.name for path in search.collected] == ["rest.npz", "fist.npz", "open.npz", "pause.npz"]
+
+
 def test_after_a_restart_a_countdown_waits_for_a_person_once() -> None:
     bench = Bench()
     effects = bench.node.start([interrupted({**LIVE, "countdown_s": 1})])

@@ -70,6 +70,26 @@ def test_two_faults_come_and_go(environment: dict[str, str], broker_choice: str)
     assert left_behind(environment) == []
 
 
+def test_a_person_makes_two_signs(environment: dict[str, str]) -> None:
+    command = [*DEMO, "--task", "sign"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False, env=environment)
+    assert ended.returncode == 0, ended.stderr
+    summary = json.loads(ended.stdout)
+    assert [sign["class"] for sign in summary["signs"]] == [sign["made"] for sign in summary["signs"]]
+    assert [sign["class"] for sign in summary["signs"]] == ["fist", "wrist_flexion"]
+    assert summary["faults"] == []
+    assert (summary["model"]["task"], summary["model"]["classes"][0]) == ("sign", "fist")
+    assert "PERSON" in ended.stderr
+    assert left_behind(environment) == []
+
+
+def test_recordings_are_played_as_a_machine(environment: dict[str, str], tmp_path: Path) -> None:
+    command = [*DEMO, "--task", "sign", "--data", str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False, env=environment)
+    assert ended.returncode == 2
+    assert "recordings are played as a machine: leave out --data" in ended.stderr
+
+
 @pytest.mark.parametrize("moment", ["starts as process", "OPERATOR", "searching"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_leaves_nothing_behind(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, strategies as st
 from rich.console import Console
 
-from edgetune_node.config.settings import MqttSection
+from edgetune_node.config.mqtt import MqttSection
 from edgetune_node.contract.topics import Topics
 from edgetune_node.demo.broker import HOST, DemoBroker, accepts, find_mosquitto, has_iotcore, wait_until
 from edgetune_node.demo.errors import DemoError
@@ -185,7 +185,7 @@ def test_recordings_make_a_scene_with_two_faults(tmp_path: Path) -> None:
     scene = recorded(tmp_path)
     assert scene.healthy == "normal"
     assert set(scene.conditions) == {"normal", "outer", "inner", "ball"}
-    assert scene.faults == ("ball", "inner")
+    assert scene.shown == ("ball", "inner")
     assert (scene.source.spec.rate_hz, scene.source.spec.unit) == (12_000.0, "g")
 
 

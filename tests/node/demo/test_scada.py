@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from hypothesis import given, strategies as st
 
 from edgetune_node.contract.fault import Fault
 from edgetune_node.contract.messages import Classification, Model, State, Status
+from edgetune_node.contract.sign_messages import Sign, SignStart
 from edgetune_node.demo.errors import DemoError
 from edgetune_node.demo.scada import ScadaView
 
@@ -135,3 +136,15 @@ def test_the_share_that_is_right_looks_only_into_the_spans() -> None:
         view.see("classification", classification(int(at), class_), at)
     assert view.share_right([(0.5, 1.5, "normal"), (1.6, 2.5, "normal"), (2.6, 3.5, "inner")]) == pytest.approx(2 / 3)
     assert view.share_right([(20.0, 30.0, "normal")]) is None
+
+
+def test_a_sign_has_the_class_of_its_end() -> None:
+    view = ScadaView()
+    told: dict[str, Any] = {**STAMP, "event": "e1", "confidence": 0.9, "start": TS, "model": "m-1"}
+    began = SignStart(**told, class_="unknown").model_dump(mode="json", by_alias=True)
+    assert "unknown" in str(view.see("sign_start", began, 4.0))
+    assert view.open_sign is view.signs[0]
+    end = Sign(**told, class_="fist", end=TS + timedelta(seconds=2), windows=9).model_dump(mode="json", by_alias=True)
+    assert "SIGN: fist, 2.0 s long" in str(view.see("sign", end, 6.0))
+    assert view.open_sign is None
+    assert [(one.first_class, one.class_, one.started_at) for one in view.signs] == [("unknown", "fist", 4.0)]

@@ -11,7 +11,7 @@ import pytest
 from edgetune_nas.bundle.read import read_card
 from edgetune_node.contract.messages import CalibrationStatus
 from edgetune_node.demo.operator import chapter_of, progress_sentence
-from edgetune_node.demo.scada import SeenFault
+from edgetune_node.demo.scada import SeenFault, SeenSign
 from edgetune_node.demo.summary import Summary, last_switch
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def test_the_summary_keeps_the_contracts_keys(tmp_path: Path, write_tiny_bundle:
     card = read_card(write_tiny_bundle(tmp_path))
     summary = Summary(
         faults=[SeenFault("inner", "2026-01-31T12:00:00.000Z", 5.25, "2026-01-31T12:00:04.000Z", 9.5)],
+        signs=[SeenSign("e1", "unknown", "2026-01-31T12:00:01.000Z", 5.5, "fist", "2026-01-31T12:00:03.000Z")],
         spans=[(1.0, "normal"), (5.0, "inner"), (9.0, "normal")],
         model=card,
         announced={},
@@ -83,6 +84,16 @@ def test_the_summary_keeps_the_contracts_keys(tmp_path: Path, write_tiny_bundle:
         broker="mosquitto",
     ).as_json()
     assert set(summary) >= {"faults", "model", "accuracy", "seconds", "windows", "lost_windows"}
+    assert summary["signs"] == [
+        {
+            "class": "fist",
+            "first_class": "unknown",
+            "started_ts": "2026-01-31T12:00:01.000Z",
+            "ended_ts": "2026-01-31T12:00:03.000Z",
+            "latency_s": 0.5,
+            "made": "inner",
+        }
+    ]
     assert summary["faults"] == [
         {
             "class": "inner",

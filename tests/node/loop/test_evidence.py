@@ -65,7 +65,7 @@ def test_the_signal_of_a_fault_is_kept_over_a_kill_and_sent_on_request(
     assert np.array_equal(kept.samples[0], samples)
     assert (kept.label, kept.unit, kept.rate_hz) == ("inner", "g", 12_000)
     refused = cli("capture", *target, "--event", "e-none")
-    assert (refused.code, "nothing is kept of 'e-none'" in refused.err) == (1, True)
+    assert (refused.code, "no signal is kept of 'e-none'" in refused.err) == (1, True)
 
 
 def test_the_history_of_a_machine_is_there_at_once_and_after_a_restart(
@@ -76,10 +76,14 @@ def test_the_history_of_a_machine_is_there_at_once_and_after_a_restart(
     loop.wait("vibration", lambda found: found["rms"][0] is not None)
     answer = loop.reply(loop.command("history"))
     assert (answer["status"], answer["detail"]["step"], answer["detail"]["rows"] >= 1) == ("done", "minute", True)
+    before = loop.wait("health", lambda found: found["assets"][0]["healthy_seconds"])["assets"][0]
     loop.send(signal.SIGTERM)
     loop.ended()
     loop.forget()
     loop.start()
+    after = loop.wait("health", lambda found: found["assets"][0]["healthy_seconds"])["assets"][0]
+    assert after["healthy_seconds"] >= before["healthy_seconds"]
+    assert (loop.data / "assets" / "bearing" / "heard.json").is_file()
     out = tmp_path / "trend.csv"
     target = ("--broker", f"mqtt://127.0.0.1:{loop.broker.port}", "--node", "n1")
     outcome = cli("history", *target, "--figures", "rms,kurtosis", "--out", str(out))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgetune_node.config.settings import MqttSection
+from edgetune_node.config.mqtt import MqttSection
 from edgetune_node.contract.topics import Topics
 from edgetune_node.operator.client import OperatorClient
 
@@ -66,7 +66,7 @@ def test_only_who_has_the_key_commands_the_node_and_each_command_only_once(
     loop.ended()
     loop.forget()
     loop.start()
-    assert "it came before" in replay(loop, overheard["continue"])["reason"]
+    assert "came before" in replay(loop, overheard["continue"])["reason"]
     assert replay(loop, profile)["status"] == "done"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgetune_node.config.settings import MqttSection, TlsSection
+from edgetune_node.config.mqtt import MqttSection, TlsSection
 from edgetune_node.contract.topics import Topics
 from edgetune_node.operator.broker_errors import BrokerError
 from edgetune_node.operator.client import NoReplyError, OperatorClient, object_or_none

@@ -90,9 +90,9 @@ def test_signals_of_an_event_are_numbered_and_what_is_not_there_is_named(tmp_pat
     for _ in range(3):
         store.keep(keep("e1"))
     assert [store.read("e1", number)[0].number for number in (0, 1, 2, None)] == [0, 1, 2, 2]
-    with pytest.raises(NodeError, match="of event 'e1' there is 0, 1, 2, not 3"):
+    with pytest.raises(NodeError, match="event 'e1' has no signal 3; it has 0, 1, 2"):
         store.read("e1", 3)
-    with pytest.raises(NodeError, match="nothing is kept of 'e9'; there is something of e1"):
+    with pytest.raises(NodeError, match="no signal is kept of 'e9'; signals are kept of e1"):
         store.read("e9", None)
 
 

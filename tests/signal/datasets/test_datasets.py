@@ -200,7 +200,7 @@ def test_malformed_windows_are_refused_with_file_and_reason(
 def test_other_mistakes_about_windows_are_explained(windows: Callable[..., Path], folder: Path) -> None:
     with pytest.raises(RecordingError, match="have 16 samples, not 8"):
         load_dataset(windows(), window=8)
-    with pytest.raises(RecordingError, match="in 'g', not in 'V'"):
+    with pytest.raises(RecordingError, match="is in 'g' where the option says 'V'"):
         load_dataset(folder, window=100, unit="V")
     with pytest.raises(RecordingError, match="is a single recording; give the folder"):
         load_dataset(folder / "inner_1.npz", window=100)

@@ -81,6 +81,15 @@ def ninapro(folder: Path) -> None:
     savemat(folder / "S1_E1_A1.mat", content)
 
 
+def armband_3dc(folder: Path) -> None:
+    for taken in ("train", "test"):
+        place = folder / "Participant1" / taken
+        place.mkdir(parents=True)
+        for gesture in (0, 10):
+            table = RANDOM.integers(-500, 500, (600, 10))
+            np.savetxt(place / f"EMG_gesture_0_{gesture}.txt", table, fmt="%d", delimiter=",")
+
+
 SETS: dict[str, tuple[Callable[[Path], None], tuple[str, ...], float, int, tuple[str, ...]]] = {
     "mfpt": (mfpt, ("inner", "normal", "outer"), 48_828.0, 1, ("load270", "load2", "load3")),
     "uestc": (uestc, ("ball", "inner", "normal", "outer"), 20_000.0, 1, ("800rpm", "1000rpm")),
@@ -95,6 +104,7 @@ SETS: dict[str, tuple[Callable[[Path], None], tuple[str, ...], float, int, tuple
         8,
         ("Male0",),
     ),
+    "3dc": (armband_3dc, ("neutral", "pinch"), 1000.0, 10, ("train", "test")),
     "ninapro": (ninapro, ("m01", "m02", "rest"), 200.0, 16, ("S1",)),
 }
 

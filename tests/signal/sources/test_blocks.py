@@ -281,12 +281,12 @@ def wait_for_port(port: int) -> None:
     pytest.fail(f"no broker at port {port}")
 
 
-def test_the_readme_shows_the_examples_as_they_are() -> None:
-    readme = (EXAMPLES.parent / "README.md").read_text()
+def test_the_page_shows_the_examples_as_they_are() -> None:
+    page = (EXAMPLES.parents[1] / "docs" / "reference" / "sample-block.md").read_text()
     python = (EXAMPLES / "send_block.py").read_text().replace("  # noqa: INP001", "")
-    assert python in readme
-    assert "examples/send_block.c" in readme
-    sizes = [int(size) for size in re.findall(r"^\| \d+ \| (\d+) \|", readme, flags=re.MULTILINE)]
+    assert python in page
+    assert "examples/send_block.c" in page
+    sizes = [int(size) for size in re.findall(r"^\| \d+ \| (\d+) \|", page, flags=re.MULTILINE)]
     assert sum(sizes) == 44
 
 

@@ -1,4 +1,4 @@
-"""config.example.toml shows every kind of source with every option it has, and signal/README.md tells them."""
+"""The example configuration shows every kind of source with every option, and the page of sources explains them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_example_shows_how_any_source_is_converted() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_readme_has_a_paragraph_with_every_option_of_a_source(kind: str) -> None:
-    page = (ROOT / "signal" / "README.md").read_text(encoding="utf-8")
-    (paragraph,) = re.findall(rf"(?ms)^### `{kind}`\n(.*?)(?=^##)", page)
-    assert {option for option in known(kind) if f"`{option}`" not in paragraph} == set()
+def test_the_page_has_a_section_with_every_option_of_a_source(kind: str) -> None:
+    page = (ROOT / "docs" / "reference" / "sources.md").read_text(encoding="utf-8")
+    (section,) = re.findall(rf"(?ms)^## `{kind}`\n(.*?)(?=^##)", page)
+    assert {option for option in known(kind) if f"`{option}`" not in section} == set()

@@ -76,8 +76,8 @@ def test_every_source_keeps_the_contract(
     check(makers(machine_folder)[source])
 
 
-def test_the_plug_in_of_the_readme_keeps_the_contract() -> None:
-    page = (Path(__file__).parents[3] / "signal" / "README.md").read_text()
+def test_the_plug_in_of_the_page_keeps_the_contract() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "sources.md").read_text()
     (example,) = (block for block in page.split("```python\n")[1:] if "class Silence" in block)
     names: dict[str, Any] = {}
     exec(example.partition("```")[0], names)  # noqa: S102 - our own page

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from edgetune_signal import RecordingError, read_recording
-from edgetune_signal.files import ImportOptions, find_files, open_file, plan_labels, whole_recording
-from edgetune_signal.recordings import is_snapshots, open_npz, read_snapshots
+from edgetune_signal import RecordingError
+from edgetune_signal.files import ImportOptions, ReadOptions, find_files, plan_labels, read_file, read_series
+from edgetune_signal.recordings import is_snapshots, open_npz
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +61,8 @@ class Play:
         Of signal, and from the first sample to the last with the pauses between.
     snapshots
         Whether it is a series of them.
+    reading
+        What a person says of the file.
     """
 
     path: Path
@@ -74,15 +76,16 @@ class Play:
     seconds: float
     span_s: float
     snapshots: bool = False
+    reading: ReadOptions = field(default_factory=ReadOptions)
 
     def pieces(self) -> Iterator[Piece]:
         """Return the samples in blocks, or snapshot by snapshot."""
         if self.snapshots:
-            series = read_snapshots(self.path)
+            series = read_series(self.path, self.reading)
             for number, start_s in enumerate(series.time_s.tolist()):
                 yield Piece(start_s, series.snapshot(number), gap=number > 0)
             return
-        recording = _read(self.path, self.label)
+        recording = read_file(self.path, self.reading, label=self.label)
         block = max(1, round(BLOCK_S * recording.rate_hz))
         for start in range(0, recording.samples.shape[1], block):
             yield Piece(start / recording.rate_hz, recording.samples[:, start : start + block], gap=False)
@@ -114,8 +117,8 @@ class Play:
         return Cue(values.astype(np.int64), classes)
 
 
-def find_plays(data: Path) -> list[Play]:
-    """Find what is to be played: a file, or the files of a folder.
+def find_plays(data: Path, reading: ReadOptions | None = None) -> list[Play]:
+    """Find what is to be played: a file, or the files of a folder, read as a person says.
 
     Raises
     ------
@@ -125,7 +128,9 @@ def find_plays(data: Path) -> list[Play]:
     if not data.exists():
         raise RecordingError(f"{data}: there is no such file or folder")
     own = sorted(data.glob("*.npz")) if data.is_dir() else [data] if data.suffix == ".npz" else []
-    plays = [_play(path) for path in own] or [_foreign(path, label) for path, label in _labelled(data)]
+    reading = reading or ReadOptions()
+    found = [(path, None) for path in own] or _labelled(data)
+    plays = [_play(path, label, reading) for path, label in found]
     first = plays[0]
     for play in plays:
         for name in ("channels", "rate_hz", "unit"):
@@ -137,8 +142,10 @@ def find_plays(data: Path) -> list[Play]:
     return sorted(plays, key=lambda play: play.time_ns) if all(play.time_ns > 0 for play in plays) else plays
 
 
-def _play(path: Path) -> Play:
-    return _series(path, read_snapshots(path)) if is_snapshots(path) else _recording(path, read_recording(path))
+def _play(path: Path, label: str | None, reading: ReadOptions) -> Play:
+    if path.suffix == ".npz" and is_snapshots(path):
+        return _series(path, read_series(path, reading), reading)
+    return _recording(path, read_file(path, reading, label=label), reading)
 
 
 def _labelled(data: Path) -> list[tuple[Path, str | None]]:
@@ -151,15 +158,7 @@ def _labelled(data: Path) -> list[tuple[Path, str | None]]:
     return [(file, labels[file].label) for file in files]
 
 
-def _foreign(path: Path, label: str | None) -> Play:
-    return _recording(path, _read(path, label))
-
-
-def _read(path: Path, label: str | None) -> Recording:
-    return read_recording(path) if path.suffix == ".npz" else whole_recording(path, open_file(path), label=label)
-
-
-def _series(path: Path, series: SnapshotSeries) -> Play:
+def _series(path: Path, series: SnapshotSeries, reading: ReadOptions) -> Play:
     count, channels, n = series.samples.shape
     return Play(
         path,
@@ -173,10 +172,11 @@ def _series(path: Path, series: SnapshotSeries) -> Play:
         count * n / series.rate_hz,
         float(series.time_s[-1]) + n / series.rate_hz,
         snapshots=True,
+        reading=reading,
     )
 
 
-def _recording(path: Path, recording: Recording) -> Play:
+def _recording(path: Path, recording: Recording, reading: ReadOptions) -> Play:
     return Play(
         path,
         path.stem,
@@ -188,4 +188,5 @@ def _recording(path: Path, recording: Recording) -> Play:
         recording.shaft_rpm,
         recording.seconds,
         recording.seconds,
+        reading=reading,
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgetune_node.cli.local.finding import Finding
 from edgetune_node.contract import MESSAGES, Response, Status
+from edgetune_node.integrations import discovery
 from edgetune_node.operator import BrokerError, BrokerLimits, LastWill, OperatorClient, TopicTrial, connect_with_will
 
 if TYPE_CHECKING:
@@ -52,9 +53,11 @@ def check_access(settings: Settings, topics: Topics, limits: BrokerLimits, *, ru
         Whether the node is there; then only its ``resp/doctor`` topics are published on.
     """
     findings = _subscriptions(settings, topics)
+    announced = dict.fromkeys(discovery(settings, topics), True)
     with TopicTrial(settings.mqtt, limits, topics.node(Status.topic), ECHO_S) as trial:
         for base, asset in [(topics.base, None), *((f"{topics.base}/{each.id}", each) for each in settings.asset)]:
-            trial.run(f"{base}/{PROBE}", {} if running else _published(base, asset))
+            published = _published(base, asset) | ({} if asset else announced)
+            trial.run(f"{base}/{PROBE}", {} if running else published)
     findings += _refusals(trial, settings.mqtt, topics)
     if findings:
         return findings

@@ -20,7 +20,8 @@ from edgetune_node.cli.backtesting.run import Backtest
 from edgetune_node.config import AssetSection, load_settings
 from edgetune_node.errors import NodeError
 from edgetune_node.storage import asset_folder
-from edgetune_node.terminal import json_errors, parse_seconds, print_json
+from edgetune_node.terminal import json_errors, parse_seconds, print_json, takes_reading
+from edgetune_signal.files import ReadOptions  # noqa: TC001 - typer reads it
 
 if TYPE_CHECKING:
     from edgetune_nas.bundle import Bundle
@@ -32,12 +33,13 @@ CURRENT = "current"
 """Link to the model in use; it is only read, since the node may be running."""
 
 
+@takes_reading
 def backtest(
     paths: Annotated[
         list[Path],
         typer.Argument(
             metavar="[BUNDLE] DATA",
-            help="A bundle's folder, left out with --config for the node's own model; then a recording, a series of "
+            help="A bundle's folder, or --config in its place for the node's own model. Then a recording, a series of "
             "snapshots, or a folder of them.",
         ),
     ],
@@ -45,29 +47,30 @@ def backtest(
     config: Annotated[
         Path | None, typer.Option(help="The node's config.toml: its asset, its alarm, its model.")
     ] = None,
-    asset: Annotated[
-        str | None, typer.Option(metavar="ID", help="Which asset of --config, where it has several.")
-    ] = None,
-    each: Annotated[bool, typer.Option("--each", help="Begin anew with each recording.")] = False,
+    asset: Annotated[str | None, typer.Option(metavar="ID", help="Which asset of --config, if it has several.")] = None,
+    each: Annotated[bool, typer.Option("--each", help="Start again with each recording.")] = False,
     raise_after: Annotated[
-        float | None, typer.Option(parser=parse_seconds, metavar="TIME", help="Instead of the alarm's raise_after_s.")
+        float | None, typer.Option(parser=parse_seconds, metavar="TIME", help="In place of the alarm's raise_after_s.")
     ] = None,
     clear_after: Annotated[
-        float | None, typer.Option(parser=parse_seconds, metavar="TIME", help="Instead of the alarm's clear_after_s.")
+        float | None, typer.Option(parser=parse_seconds, metavar="TIME", help="In place of the alarm's clear_after_s.")
     ] = None,
     hop: Annotated[int | None, typer.Option(min=1, help="Samples from window to window.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a page with what happened over time to this file.")] = None,
+    reading: ReadOptions,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page to this file that shows what happened over time.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Play recordings through a node's own monitor, without a broker and as fast as it goes.
+    """Play recordings through a node's own monitor, without a broker, as fast as possible.
 
-    They are played in order of their time, else of their names, as one stream with gaps between them. What is raised in
-    recordings of the healthy class is a false alarm.
+    They are played in order of time, or of names if they have no time, as one stream with gaps between them. A fault
+    raised in a recording of the healthy class is a false alarm.
     """
     started = time.monotonic()
     with json_errors(wanted=as_json):
         folder, data = _bundle_and_data(paths, config)
-        plays = find_plays(data)
+        plays = find_plays(data, reading)
         section, bundle = _subject(folder, config, asset, plays)
         section = _changed(section, raise_after, clear_after, hop)
         first = plays[0]
@@ -188,7 +191,7 @@ def _show(figures: dict[str, Any]) -> None:
     told = f"{len(figures['events'])} events in {figures['signal_seconds']:.0f} s of signal"
     if rate is not None:
         low, high = figures["false_alarms_per_month_low"], figures["false_alarms_per_month_high"]
-        told += f"; on health {rate:g} false alarms a month (95 % interval {low:g} to {high:g})"
+        told += f"; in healthy recordings {rate:g} false alarms a month (95 % interval {low:g} to {high:g})"
     typer.echo(told)
 
 

@@ -33,6 +33,10 @@ def demo(
     search_time: Annotated[
         float, typer.Option("--time", parser=parse_seconds, metavar="TIME", help="The search's time budget.")
     ] = "30s",  # type: ignore[assignment] # the parser gives the number
+    task: Annotated[
+        Literal["fault", "sign"],
+        typer.Option(help="A machine that breaks, or a person with an armband who makes signs."),
+    ] = "fault",
     broker: Annotated[
         Literal["mosquitto", "iotcore"] | None,
         typer.Option(help="Which broker to start. (default: mosquitto where it is installed, else iotcore)"),
@@ -43,11 +47,14 @@ def demo(
     """Play the whole loop: a machine, a node that learns it, two faults; needs no broker and no sensor."""
     from edgetune_node.demo import Screen, choose_broker, perform, scenes
 
+    if data is not None and task == "sign":
+        raise typer.BadParameter("recordings are played as a machine: leave out --data or --task sign")
+
     console = Console(stderr=as_json)
     screen = Screen(console, time.monotonic)
     with json_errors(wanted=as_json), _interrupted_once():
         summary = perform(
-            scenes.recorded(data) if data else scenes.simulated(seed),
+            scenes.recorded(data) if data else scenes.armband(seed) if task == "sign" else scenes.simulated(seed),
             seconds_per_take=seconds_per_take,
             search_seconds=search_time,
             screen=screen,
@@ -67,6 +74,11 @@ def _show(summary: Summary, console: Console) -> None:
             f"fault {fault['class']}",
             f"raised {fault['latency_s']:.2f} s after the machine broke ({fault['raised_ts']}), "
             f"cleared {fault['cleared_ts']}",
+        )
+    for sign in summary.as_json()["signs"]:
+        table.add_row(
+            f"sign {sign['class']}",
+            f"begun {sign['latency_s']:.2f} s after the hand moved, as {sign['first_class']}; ended {sign['ended_ts']}",
         )
     table.add_row("model", f"{summary.model.id}, {summary.model.deployed}: {'; '.join(summary.model.layers)}")
     table.add_row(

@@ -17,10 +17,12 @@ from edgetune_node.cli.local.access_checks import check_access, check_limits
 from edgetune_node.cli.local.checks import check_clock, check_disk, check_packages
 from edgetune_node.cli.local.finding import Finding
 from edgetune_node.cli.local.source_check import listen, name_error, source_findings
+from edgetune_node.cli.local.sparkplug_checks import check_sparkplug, sparkplug_access
 from edgetune_node.clock import SystemClock
 from edgetune_node.config import insecure, load_settings
 from edgetune_node.contract import Topics, access_list
 from edgetune_node.errors import ConfigError
+from edgetune_node.integrations import discovery
 from edgetune_node.operator import BrokerError, OperatorClient
 from edgetune_signal import MqttSource, SourceError, open_source
 
@@ -60,7 +62,8 @@ def doctor(
         raise typer.Exit(2) from None
     if acl:
         topics = Topics(settings.node.namespace, settings.node.id)
-        sys.stdout.write(access_list(topics, settings.mqtt.username or settings.node.id))
+        user = settings.mqtt.username or settings.node.id
+        sys.stdout.write(access_list(topics, user, discovery(settings, topics), sparkplug_access(settings)))
         return
     message = f"listening to {len(settings.asset)} source(s) for {LISTEN_S:g} s"
     if console.is_terminal:
@@ -92,6 +95,7 @@ def examine(settings: Settings) -> list[Finding]:
             node, online, health = _node(broker, topics)
             findings += [_broker(settings.mqtt, limits), *lacks, node]
             findings += check_access(settings, topics, limits, running=online)
+            findings += check_sparkplug(settings)
         sources = [
             _known(section, health) if online and section.source.type not in SHAREABLE else None
             for section in settings.asset

@@ -14,9 +14,10 @@ from rich.table import Table
 
 from edgetune_nas.bundle import evaluate as score, load_bundle, recordings_of
 from edgetune_nas.errors import DataError
-from edgetune_node.terminal import json_errors, print_json
+from edgetune_node.terminal import json_errors, print_json, takes_reading
 from edgetune_signal import load_dataset
 from edgetune_signal.datasets import is_recording
+from edgetune_signal.files import ReadOptions  # noqa: TC001 - typer reads it
 
 if TYPE_CHECKING:
     from edgetune_nas.bundle import Bundle, Evaluation
@@ -28,6 +29,7 @@ HEALTHY = "normal"
 """Class of fault models that alarms nobody, as a node's configuration has it by default."""
 
 
+@takes_reading
 def evaluate(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, model-<id>.")],
     data: Annotated[
@@ -41,7 +43,10 @@ def evaluate(
         int | None, typer.Option(min=1, help="Samples per window. (default: what the model takes)")
     ] = None,
     hop: Annotated[int | None, typer.Option(min=1, help="Samples from window to window. (default: one window)")] = None,
-    converter: Annotated[str | None, typer.Option(help="Reads DATA of another shape: isl, myo, cwru-mat ...")] = None,
+    converter: Annotated[
+        str | None, typer.Option(help="Reader of DATA in another form: isl, myo, cwru-mat ...")
+    ] = None,
+    reading: ReadOptions,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Score a bundle on labelled windows: argmax over all of them, classes matched by name.
@@ -53,7 +58,13 @@ def evaluate(
         opened = load_bundle(bundle, precision)
         takes = opened.card.input
         dataset = load_dataset(
-            data, window=window or _window(data, takes.length, converter), hop=hop, converter=converter, one_class=True
+            data,
+            window=window or _window(data, takes.length, converter),
+            hop=hop,
+            unit=reading.unit,
+            converter=converter,
+            one_class=True,
+            reading=reading,
         )
         check_fits(opened, dataset)
         strangers = [name for name in dataset.classes if name not in opened.card.classes]
@@ -92,7 +103,9 @@ def evaluate(
 
 def _window(data: Path, length: int, converter: str | None) -> int | None:
     """Return the model's length where ``data`` are recordings to be cut; windows are not cut again."""
-    recordings = converter is not None or data.is_dir() or (data.is_file() and is_recording(data))
+    recordings = (
+        converter is not None or data.is_dir() or (data.is_file() and (data.suffix != ".npz" or is_recording(data)))
+    )
     return length if recordings else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edgetune_node.terminal import json_errors, open_bar, print_json
+from edgetune_node.terminal import json_errors, open_bar, print_json, takes_reading
 from edgetune_signal import RecordingError, read_recording
 from edgetune_signal.files import (
     ANY_LABEL,
@@ -23,6 +23,7 @@ from edgetune_signal.files import (
     Labels,
     ReadOptions,
     Refusal,
+    StagedFolder,
     import_file,
     plan_labels,
     recording_names,
@@ -37,44 +38,34 @@ FAILED = 1
 EXPORT_ROWS = 65_536
 
 
+@takes_reading
 def import_files(
     sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Files, or folders of them.")],
     *,
     out: Annotated[Path | None, typer.Option(help="Folder for the recordings; needed without --dry-run.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be made of what, and write nothing.")
+        bool, typer.Option("--dry-run", help="Show which recordings would be written, and write nothing.")
     ] = False,
-    label: Annotated[str | None, typer.Option(help="Class of all of them.")] = None,
+    label: Annotated[str | None, typer.Option(help="Class of all recordings.")] = None,
     label_from: Annotated[
         str | None,
-        typer.Option(
-            metavar="folder|name|column[:NAME]", help="Where the class of each is from; a column cuts a file."
-        ),
+        typer.Option(metavar="folder|name|column[:NAME]", help="Where each class comes from; a column cuts a file."),
     ] = None,
     pattern: Annotated[
-        str | None, typer.Option(help="How names are made, as {label}_{condition}_{skip} or {subject}-{label}.")
+        str | None, typer.Option(help="Pattern of the names, such as {label}_{condition}_{skip} or {subject}-{label}.")
     ] = None,
     table: Annotated[Path | None, typer.Option(help="Text file with columns file, label, condition, subject.")] = None,
-    columns: Annotated[
-        str | None, typer.Option(help="Channels: names, or numbers from 1, as accX,accY or 2,3.")
-    ] = None,
-    rate_hz: Annotated[float | None, typer.Option(help="Samples per second, where a file does not say it.")] = None,
-    unit: Annotated[str | None, typer.Option(help="Unit of a sample, where a file does not say it.")] = None,
-    variable: Annotated[
-        str | None, typer.Option(help="Which variable, data set, group or stream of a file that holds several.")
-    ] = None,
-    full_scale: Annotated[float | None, typer.Option(help="Value of the largest sample of WAV and FLAC.")] = None,
-    channel_key: Annotated[str, typer.Option(help="Accelerometer of the CWRU data: DE, FE or BA.")] = "DE",
-    condition_from: Annotated[Literal["folder"] | None, typer.Option(help="Where the condition is from.")] = None,
-    sensor: Annotated[str, typer.Option(help="What recorded them.")] = "",
-    subject: Annotated[str, typer.Option(help="Person or machine.")] = "",
+    reading: ReadOptions,
+    condition_from: Annotated[Literal["folder"] | None, typer.Option(help="Where the condition comes from.")] = None,
+    sensor: Annotated[str, typer.Option(help="Sensor that recorded the files.")] = "",
+    subject: Annotated[str, typer.Option(help="Person or machine that was recorded.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Make recordings of files that other programs wrote.
+    """Turn files of other programs into recordings.
 
-    What a file says of itself is used: rate, unit, names, start, classes. A time column gives the rate and is no
-    channel. Where values are missing the signal is cut. A file that cannot be read is named with its reason; the others
-    are imported.
+    Rate, unit, names, start and classes come from the file, if it has them. A time column gives the rate and is no
+    channel. The signal is cut where values are missing. A file that cannot be read is named with the reason; the
+    others are imported.
     """
     with json_errors(wanted=as_json):
         if out is None and not dry_run:
@@ -83,15 +74,7 @@ def import_files(
         if place not in {"", "folder", "name", "column"} or (column and place != "column"):
             raise RecordingError(f"--label-from {label_from}: give folder, name, column or column:NAME")
         options = ImportOptions(
-            read=ReadOptions(
-                columns=tuple(each.strip() for each in columns.split(",") if each.strip()) if columns else (),
-                rate_hz=rate_hz,
-                unit=unit,
-                label_column=(column or ANY_LABEL) if place == "column" else None,
-                variable=variable,
-                full_scale=full_scale,
-                channel_key=channel_key,
-            ),
+            read=replace(reading, label_column=(column or ANY_LABEL) if place == "column" else None),
             label=label,
             label_from="folder" if place == "folder" else "name" if place == "name" else None,
             pattern=pattern,
@@ -101,13 +84,15 @@ def import_files(
             subject=subject,
         )
         planned = plan_labels(sources, options)
-        if out is not None and not dry_run:
-            try:
-                out.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise RecordingError(f"--out {out}: {error.strerror}: choose another folder") from error
         console = Console(stderr=as_json)
-        made, refused = _import_all(planned, None if dry_run else out, options, console)
+        if out is None or dry_run:
+            made, refused = _import_all(planned, None, options, console)
+        else:
+            with StagedFolder(out) as folder:
+                if folder.removed:
+                    typer.echo(f"edgetune: {out}: {_removed(folder.removed)}", err=True)
+                made, refused = _import_all(planned, folder, options, console)
+                folder.commit()
     if label is not None and place:
         typer.echo(f"edgetune: --label {label} wins over --label-from {label_from}", err=True)
     if as_json:
@@ -118,8 +103,13 @@ def import_files(
         raise typer.Exit(FAILED)
 
 
+def _removed(names: Sequence[str]) -> str:
+    """Return what became of the files of an import that was killed."""
+    return f"an import that was interrupted had left {len(names)} files ({names[0]} ...), which are removed"
+
+
 def _import_all(
-    planned: Mapping[Path, Labels], out: Path | None, options: ImportOptions, console: Console
+    planned: Mapping[Path, Labels], out: StagedFolder | None, options: ImportOptions, console: Console
 ) -> tuple[list[Imported], list[Refusal]]:
     """Import one file after the other; a class's takes are counted so that the last of three is held out whole."""
     made: list[Imported] = []
@@ -191,7 +181,7 @@ def export_recording(
     file_format: Annotated[Literal["csv", "wav", "mat"], typer.Option("--format", help="Kind of the file.")] = "csv",
     out: Annotated[Path | None, typer.Option(help="The file. (default: beside the recording)")] = None,
 ) -> None:
-    """Write a recording as a file that other programs read; `edgetune import` reads it back."""
+    """Write a recording as a file for other programs. `edgetune import` reads it back."""
     found = read_recording(recording)
     target = out or recording.with_suffix(f".{file_format}")
     if target.exists():

@@ -21,8 +21,9 @@ from edgetune_node.cli.recordings_report.figures import by_class, find_recording
 from edgetune_node.config import MachineSection, load_settings, read_bearing
 from edgetune_node.contract import problems
 from edgetune_node.errors import ConfigError
-from edgetune_node.terminal import json_errors, print_json
+from edgetune_node.terminal import json_errors, print_json, takes_reading
 from edgetune_signal import RecordingError
+from edgetune_signal.files import ReadOptions  # noqa: TC001 - typer reads it
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,6 +34,7 @@ INDICATORS = ("rms", "peak", "crest_factor", "kurtosis")
 MOST_LINES = 200
 
 
+@takes_reading
 def report(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="A bundle, a node's data_dir, or a folder of recordings.")
@@ -48,7 +50,8 @@ def report(
             "(bpfo=...,bpfi=...,bsf=...,ftf=...), where no --config says it.",
         ),
     ] = None,
-    shaft_rpm: Annotated[float | None, typer.Option(help="Speed, where recordings and --config do not say it.")] = None,
+    shaft_rpm: Annotated[float | None, typer.Option(help="Speed, if recordings and --config do not say it.")] = None,
+    reading: ReadOptions,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show what a bundle's report says and where it is; or what a node's or a folder's recordings hold."""
@@ -61,7 +64,7 @@ def report(
             where = folder / REPORT
             written = _written(out, page)
         else:
-            table, content, page_of = _recordings(folder, config, bearing, shaft_rpm, quiet=as_json)
+            table, content, page_of = _recordings(folder, config, bearing, shaft_rpm, reading, quiet=as_json)
             where = None
             written = None if out is None else _written(out, page_of())
         where = written or where
@@ -85,7 +88,13 @@ def _written(out: Path | None, page: bytes) -> Path | None:
 
 
 def _recordings(
-    folder: Path, config: Path | None, bearing: str | None, shaft_rpm: float | None, *, quiet: bool
+    folder: Path,
+    config: Path | None,
+    bearing: str | None,
+    shaft_rpm: float | None,
+    reading: ReadOptions,
+    *,
+    quiet: bool,
 ) -> tuple[Table, dict[str, Any], Callable[[], bytes]]:
     """Return the table, the JSON object, and what draws the page."""
     try:
@@ -104,7 +113,7 @@ def _recordings(
         )
     console = Console(stderr=True)
     shown = partial(track, console=console, transient=True, disable=quiet or not console.is_terminal)
-    figures, broken = look_at(shown(files, description="reading"), machines)
+    figures, broken = look_at(shown(files, description="reading"), machines, reading)
     if not figures:
         reasons = "; ".join(f"{found.path.name}: {reason}" for found, reason in list(broken.items())[:3])
         raise RecordingError(f"{folder}: none of {len(broken)} recordings can be read: {reasons}")
@@ -117,7 +126,8 @@ def _recordings(
     def page() -> bytes:
         from edgetune_node.cli.recordings_report.page import recordings_page
 
-        return recordings_page(folder, figures, broken, machines, partial(shown, description="drawing")).encode()
+        drawn = partial(shown, description="drawing")
+        return recordings_page(folder, figures, broken, machines, drawn, reading).encode()
 
     return _overview(folder, list(figures.values())), content, page
 

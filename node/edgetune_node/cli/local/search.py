@@ -17,7 +17,16 @@ from edgetune_nas.search import Goal, SearchProgress, short_time
 from edgetune_nas.worker import DataSource, Job, SearchDone, SearchFailed, SearchJob
 from edgetune_node.cli.local.bundle import accuracy_fields, card_table
 from edgetune_node.config import WindowSection
-from edgetune_node.terminal import json_errors, open_bar, parse_count, parse_seconds, parse_size, print_json
+from edgetune_node.terminal import (
+    json_errors,
+    open_bar,
+    parse_count,
+    parse_seconds,
+    parse_size,
+    print_json,
+    takes_reading,
+)
+from edgetune_signal.files import ReadOptions  # noqa: TC001 - typer reads it
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,6 +38,7 @@ SHOWN_NOTES = ("training", "goal", "hum", "int8")
 """Of a card's notes, those that people read beside its figures."""
 
 
+@takes_reading
 def search(
     data: Annotated[
         list[Path],
@@ -57,32 +67,37 @@ def search(
     ] = None,
     objective: Annotated[
         Literal["accuracy", "smallest"],
-        typer.Option(help="The most accurate network, or the smallest arena that is accurate enough."),
+        typer.Option(help="The most accurate network, or the smallest that is accurate enough."),
     ] = "accuracy",
     accuracy: Annotated[
-        float, typer.Option(min=0.01, max=1, help="With --objective smallest: validation accuracy that must hold.")
+        float, typer.Option(min=0.01, max=1, help="With --objective smallest: least validation accuracy.")
     ] = 0.99,
     latency: Annotated[
         float | None,
-        typer.Option(parser=parse_seconds, metavar="TIME", help="Most time a window on this device, such as 1ms."),
+        typer.Option(
+            parser=parse_seconds, metavar="TIME", help="Longest time for a window on this device, such as 1ms."
+        ),
     ] = None,
     task: Annotated[Literal["fault", "sign"], typer.Option(help="Vibration or surface EMG.")] = "fault",
-    unit: Annotated[str | None, typer.Option(help="Unit of the samples where DATA does not say.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    reading: ReadOptions,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random choices.")] = 0,
     window: Annotated[int | None, typer.Option(min=1, help="Samples per window, for recordings.")] = None,
     hop: Annotated[int | None, typer.Option(min=1, help="Samples from window to window. (default: one window)")] = None,
-    converter: Annotated[str | None, typer.Option(help="Reads DATA of another shape: isl, myo, cwru-mat ...")] = None,
+    converter: Annotated[
+        str | None, typer.Option(help="Reader of DATA in another form: isl, myo, cwru-mat ...")
+    ] = None,
     mains_hz: Annotated[
-        float | None, typer.Option(min=1, help="Mains, whose hum networks may take off: 50 or 60. (default: none)")
+        float | None, typer.Option(min=1, help="Mains, 50 or 60: networks may remove its hum. (default: none)")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes of this machine that evaluate candidates.")] = 1,
     cluster: Annotated[
-        str | None, typer.Option(metavar="URL", help="Dask scheduler whose workers do, such as tcp://HOST:8786.")
+        str | None,
+        typer.Option(metavar="URL", help="Dask scheduler of other machines that evaluate, as tcp://HOST:8786."),
     ] = None,
     false_alarms: Annotated[
         float,
         typer.Option(
-            "--false-alarms-per-month", min=1e-6, metavar="NUMBER", help="Of one class alone: most false alarms wanted."
+            "--false-alarms-per-month", min=1e-6, metavar="NUMBER", help="With one class alone: most false alarms."
         ),
     ] = 0.1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -101,7 +116,7 @@ def search(
                 f"{path} is a folder of recordings: add how many samples a window has, --window {WINDOW} for example "
                 "(or, for a public data set, --converter)"
             )
-        return DataSource(path=path, window=window, hop=hop, unit=unit, converter=converter)
+        return DataSource(path=path, window=window, hop=hop, unit=reading.unit, converter=converter, reading=reading)
 
     def job(path: Path, folder: Path) -> Job:
         return Job(
@@ -173,7 +188,7 @@ def _run(job: Job, *, shown: bool = True) -> dict[str, Any]:
 
 def _show(done: SearchDone) -> None:
     if done.card.kind == "health":
-        typer.echo(f"only {done.card.classes[0]!r} has windows: this is a health model, which tells what is unlike it")
+        typer.echo(f"only {done.card.classes[0]!r} has windows: this is a health model, which finds what is unlike it")
     Console().print(card_table(done.card))
     if done.speedup is not None:
         typer.echo(f"workers {done.workers}: {done.speedup:.2f} times as fast as one, their start included")

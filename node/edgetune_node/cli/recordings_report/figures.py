@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgetune_node.clock import from_ns
 from edgetune_node.contract import iso
-from edgetune_signal import RecordingError, ShaftSpeed, StreamSpec, diagnose, read_recording
-from edgetune_signal.files import find_files, open_file, whole_recording
+from edgetune_signal import RecordingError, ShaftSpeed, StreamSpec, diagnose
+from edgetune_signal.files import find_files, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from edgetune_node.config import MachineSection
     from edgetune_signal import Condition, Recording
+    from edgetune_signal.files import ReadOptions
 
 LOOKED_AT_S = 10.0
 """So much of a recording is looked at for velocity and defects: its first seconds."""
@@ -79,20 +80,15 @@ def find_recordings(folder: Path) -> list[Found]:
     )
 
 
-def read_found(path: Path) -> Recording:
-    """Read a recording, or a file of another program as one."""
-    return read_recording(path) if path.suffix == ".npz" else whole_recording(path, open_file(path))
-
-
 def look_at(
-    found: Iterable[Found], machines: Callable[[str], MachineSection]
+    found: Iterable[Found], machines: Callable[[str], MachineSection], reading: ReadOptions
 ) -> tuple[dict[Found, RecordingFigures], dict[Found, str]]:
     """Read one recording after the other; give the figures of each, and why the others cannot be read."""
     figures: dict[Found, RecordingFigures] = {}
     broken: dict[Found, str] = {}
     for each in found:
         try:
-            recording = read_found(each.path)
+            recording = read_file(each.path, reading)
         except RecordingError as error:
             broken[each] = str(error).removeprefix(f"{each.path}: ")
             continue

@@ -7,8 +7,9 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from edgetune_nas.bundle import page, table
-from edgetune_node.cli.recordings_report.figures import by_class, read_found
+from edgetune_node.cli.recordings_report.figures import by_class
 from edgetune_node.cli.recordings_report.pictures import picture, trend_picture
+from edgetune_signal.files import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from edgetune_node.cli.recordings_report.figures import Found, RecordingFigures
     from edgetune_node.config import MachineSection
+    from edgetune_signal.files import ReadOptions
 
 MOST_ROWS, MOST_PICTURES, MOST_TRENDS, MOST_REASONS = 200, 24, 20, 50
 COLUMNS = {
@@ -41,6 +43,7 @@ def recordings_page(
     broken: Mapping[Found, str],
     machines: Callable[[str], MachineSection],
     track: Callable[[list[Found]], Iterable[Found]],
+    reading: ReadOptions,
 ) -> str:
     """Write the page: class counts, trends, pictures of the newest of each class, a table of the newest.
 
@@ -48,6 +51,8 @@ def recordings_page(
     ----------
     track
         Shows how far the drawing is.
+    reading
+        What a person says of the files.
     """
     newest = sorted(figures, key=lambda found: (figures[found].time or "", found.path.name), reverse=True)
     body = [f"<h1>Recordings</h1><p class='lead'>{escape(str(folder))}: {len(figures)} recordings</p>"]
@@ -56,7 +61,7 @@ def recordings_page(
     chosen = for_pictures(newest, figures)
     body.append(f"<h2>Signals</h2><p>{_some(len(chosen), len(newest), 'drawn, the newest of each class')}</p>")
     for found in track(chosen):
-        drawing, caption = picture(read_found(found.path), machines(found.asset))
+        drawing, caption = picture(read_file(found.path, reading), machines(found.asset))
         title = " / ".join(each for each in (found.asset, figures[found].label, found.path.name) if each)
         body.append(f"<h3>{escape(title)}</h3><figure>{drawing}<figcaption>{escape(caption)}</figcaption></figure>")
     rows = newest[:MOST_ROWS]

@@ -20,18 +20,20 @@ TIMEOUT_S = 60.0
 def label(
     target: Target,
     *,
-    label: Annotated[str, typer.Option(help="What it is: the class of the recordings that are made.")],
+    label: Annotated[str, typer.Option(help="Class of the recordings: what the machine or person does.")],
     event: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="All that is kept of a novel fault or an unknown sign; its `event`."),
+        typer.Option(metavar="ID", help="A novel fault or an unknown sign: all that is kept of it."),
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(parser=parse_seconds, metavar="TIME", help="The last seconds of the stream, 10s at most."),
+        typer.Option(
+            parser=parse_seconds, metavar="TIME", help="Instead: the last seconds of the stream, at most 10s."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Make labelled recordings of what a node has just heard, or has kept of the unknown."""
+    """Give a name to a novel event, or to the last seconds: they become labelled recordings."""
     fields = {"label": label, "event": event, "seconds": seconds}
     check(LabelCommand, fields)
     operate(target, "label", fields, yes=False, as_json=as_json, timeout=TIMEOUT_S)
@@ -43,12 +45,12 @@ def acknowledge(
     *,
     by: Annotated[str, typer.Option(metavar="NAME", help="Who has seen the fault.")],
     event: Annotated[
-        str | None, typer.Option(metavar="ID", help="The fault that is meant; by default the present one.")
+        str | None, typer.Option(metavar="ID", help="Event id of the fault. (default: the present one)")
     ] = None,
-    comment: Annotated[str | None, typer.Option(metavar="TEXT", help="What is to be known of it.")] = None,
+    comment: Annotated[str | None, typer.Option(metavar="TEXT", help="Note for others.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Acknowledge a fault; a latched one that has gone ends."""
+    """Acknowledge a fault. A latched fault that has gone ends."""
     fields: dict[str, Any] = {"by": by, "event": event, "comment": comment}
     check(Acknowledge, fields)
     operate(target, "acknowledge", fields, yes=False, as_json=as_json, timeout=TIMEOUT_S)
@@ -58,14 +60,14 @@ def acknowledge(
 def forget(
     target: Target,
     *,
-    subject: Annotated[str, typer.Option(metavar="NAME", help="Who is forgotten.")],
+    subject: Annotated[str, typer.Option(metavar="NAME", help="Person to erase.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before erasing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Erase a person from a node: recordings, models, kept unknown signs, waiting messages, names in logs of commands.
 
-    What was erased is said. It cannot be undone. Backups, what brokers and others stored, and the machine's own log
-    are not the node's to erase.
+    It cannot be undone. The answer says what was erased. Backups, the machine's own log, and what brokers and other
+    programs have stored stay: erase those yourself.
     """
     fields = {"subject": subject}
     check(Forget, fields)

@@ -29,21 +29,25 @@ MOST_SHOWN = 48
 def capture(
     target: Target,
     *,
-    event: Annotated[str | None, typer.Option(metavar="ID", help="A fault's `event`: what is kept of it.")] = None,
-    now: Annotated[bool, typer.Option("--now", help="Keep the signal around this moment instead.")] = False,
+    event: Annotated[
+        str | None, typer.Option(metavar="ID", help="The fault's event id, as `edgetune watch` shows it.")
+    ] = None,
+    now: Annotated[bool, typer.Option("--now", help="Record the signal around this moment instead.")] = False,
     number: Annotated[
-        int | None, typer.Option(min=0, help="Which signal of the event: 0 is that of its raise. (default: the newest)")
+        int | None, typer.Option(min=0, help="Which signal of the event; 0 is from its raise. (default: the newest)")
     ] = None,
     before: Annotated[
-        float | None, typer.Option(parser=parse_seconds, metavar="TIME", help="With --now: 10s at most, the default.")
+        float | None,
+        typer.Option(parser=parse_seconds, metavar="TIME", help="With --now: time before, at most 10s (default)."),
     ] = None,
     after: Annotated[
-        float | None, typer.Option(parser=parse_seconds, metavar="TIME", help="With --now: 10s at most, the default.")
+        float | None,
+        typer.Option(parser=parse_seconds, metavar="TIME", help="With --now: time after, at most 10s (default)."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the signal to this file, a recording (.npz).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Get the signal that a node keeps of a fault, or of this moment."""
+    """Get the signal that a node has kept of a fault, or record it around this moment."""
     fields = {
         "event": event,
         "now": now or None,
@@ -65,7 +69,9 @@ def capture(
     stream = f"{detail['channels']} channels at {detail['rate_hz']:g} Hz in {detail['unit']}"
     when = f"{seconds:.1f} s from {detail['start']}"
     typer.echo(f"{detail['class']} ({detail['reason']}): {when}, {stream}; {detail['kept']} kept of this event")
-    typer.echo("give --out FILE to have it" if out is None else f"written to {out}; look at it with edgetune report")
+    typer.echo(
+        "add --out FILE to save the signal" if out is None else f"written to {out}; look at it with edgetune report"
+    )
 
 
 @takes_target
@@ -73,11 +79,13 @@ def history(
     target: Target,
     *,
     since: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="From then on, as 2026-01-31T12:00Z.")
+        str | None, typer.Option("--from", metavar="TIME", help="Start, such as 2026-01-31T12:00Z.")
     ] = None,
-    to: Annotated[str | None, typer.Option(metavar="TIME", help="Until then.")] = None,
-    step: Annotated[Literal["minute", "hour", "day"] | None, typer.Option(help="What is averaged over.")] = None,
-    figures: Annotated[str, typer.Option(help="Only these, as rms,distance.")] = "",
+    to: Annotated[str | None, typer.Option(metavar="TIME", help="End. (default: now)")] = None,
+    step: Annotated[
+        Literal["minute", "hour", "day"] | None, typer.Option(help="Time that each row is the mean of.")
+    ] = None,
+    figures: Annotated[str, typer.Option(help="Only these columns, such as rms,distance.")] = "",
     out: Annotated[Path | None, typer.Option(help="Write all rows to this file (.csv).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -93,6 +101,8 @@ def history(
     if as_json:
         print_json({"step": answer.detail["step"], "columns": columns, "rows": rows})
         return
+    if not rows:
+        typer.echo("nothing is kept of that time: a node keeps means of each minute in which it judges the machine")
     if out is not None:
         typer.echo(f"{len(rows)} rows, one a {answer.detail['step']}, written to {out}")
         return

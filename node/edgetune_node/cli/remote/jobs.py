@@ -15,7 +15,7 @@ from rich.console import Console
 from edgetune_nas.bundle import TESTED_ON, sentence
 from edgetune_nas.search import short_time
 from edgetune_node.cli.remote.progress import open_progress, request
-from edgetune_node.contract import Command, Recalibrate, Record, problems
+from edgetune_node.contract import Command, Context, Recalibrate, Record, problems
 from edgetune_node.errors import NodeError
 from edgetune_node.operator import FollowedJob, NoReplyError, OperatorClient, Target, follow, summary, takes_target
 from edgetune_node.terminal import InputLines, parse_count, parse_seconds, parse_size
@@ -44,12 +44,12 @@ def recalibrate(
     *,
     source: Annotated[
         Literal["live", "stored"] | None,
-        typer.Option(help="Collect now, or use what is on the node (default live with --classes)."),
+        typer.Option(help="Collect now, or use the node's recordings. (default: live with --classes)"),
     ] = None,
-    classes: Annotated[str, typer.Option(help="Classes to collect, as normal,inner,outer.")] = "",
+    classes: Annotated[str, typer.Option(help="Classes to collect, such as normal,inner,outer.")] = "",
     takes: Annotated[int, typer.Option(help="Recordings of each class.")] = 1,
     seconds_per_take: Annotated[
-        float | None, typer.Option(parser=parse_seconds, metavar="TIME", help="How long each is (default 5s).")
+        float | None, typer.Option(parser=parse_seconds, metavar="TIME", help="Length of each. (default: 5s)")
     ] = None,
     pace: Annotated[
         Literal["continue", "countdown"], typer.Option(help="Each take waits for you, or starts by itself.")
@@ -57,9 +57,13 @@ def recalibrate(
     countdown: Annotated[
         float | None, typer.Option(parser=parse_seconds, metavar="TIME", help="Time before each take.")
     ] = None,
-    ram: Annotated[int | None, typer.Option(parser=parse_size, metavar="SIZE", help="Most arena bytes.")] = None,
-    flash: Annotated[int | None, typer.Option(parser=parse_size, metavar="SIZE", help="Most weight bytes.")] = None,
-    macs: Annotated[int | None, typer.Option(parser=parse_count, metavar="COUNT", help="Most operations.")] = None,
+    ram: Annotated[
+        int | None, typer.Option(parser=parse_size, metavar="SIZE", help="Most bytes of arena, such as 4KiB.")
+    ] = None,
+    flash: Annotated[int | None, typer.Option(parser=parse_size, metavar="SIZE", help="Most bytes of weights.")] = None,
+    macs: Annotated[
+        int | None, typer.Option(parser=parse_count, metavar="COUNT", help="Most operations a window.")
+    ] = None,
     time_: Annotated[
         float | None, typer.Option("--time", parser=parse_seconds, metavar="TIME", help="Longest search.")
     ] = None,
@@ -102,7 +106,7 @@ def recalibrate(
 def record(
     target: Target,
     *,
-    label: Annotated[str, typer.Option(help="The class that is heard now.")],
+    label: Annotated[str, typer.Option(help="Class of what happens now.")],
     seconds: Annotated[float, typer.Option(parser=parse_seconds, metavar="TIME", help="How long to record.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     timeout: Annotated[
@@ -164,11 +168,11 @@ def find_asset(client: OperatorClient, topics: Topics, asset: str | None) -> str
     return asset
 
 
-def check(command: type[Command], fields: dict[str, Any]) -> None:
+def check(model: type[Command | Context], fields: dict[str, Any]) -> None:
     """Find what the node would refuse before anything is sent."""
     given = {name: value for name, value in fields.items() if value is not None}
     try:
-        command.model_validate({"id": "check", **given})
+        model.model_validate({"id": "check", **given})
     except ValidationError as error:
         raise typer.BadParameter("; ".join(problems(error))) from None
 

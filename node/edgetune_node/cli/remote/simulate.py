@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -30,8 +30,9 @@ from edgetune_node.operator import (
     object_or_none,
     takes_target,
 )
-from edgetune_node.terminal import InputLines, parse_seconds
+from edgetune_node.terminal import InputLines, parse_seconds, takes_reading
 from edgetune_signal import SourceError, StreamSpec, open_source
+from edgetune_signal.files import ReadOptions
 from edgetune_signal.simulators import (
     ARMBAND_CHANNELS,
     ARMBAND_GESTURES,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from edgetune_signal import Chunk, Source
 
 READ_S = 0.1
+REPLAY_OPTIONS = ("rate_hz", "unit", "columns", "variable", "full_scale", "channel_key")
 RETRY_S = 1.0
 SPECS = {
     "bearing": StreamSpec(channels=1, rate_hz=12_000.0, unit="g"),
@@ -66,15 +68,15 @@ class SimulatedMachine:
 
 
 @takes_target
+@takes_reading
 def simulate(
     target: Target,
     *,
     machine: Annotated[Literal["bearing", "armband"], typer.Option(help="What is simulated.")] = "bearing",
     replay: Annotated[Path | None, typer.Option(help="Play a recording, or a folder of them, instead.")] = None,
     condition: Annotated[str | None, typer.Option(help=CONDITIONS_HELP)] = None,
-    rate_hz: Annotated[float | None, typer.Option(help="Samples per second and channel.")] = None,
+    reading: ReadOptions,
     channels: Annotated[int | None, typer.Option(help="Number of channels.")] = None,
-    unit: Annotated[str | None, typer.Option(help="Unit of a sample.")] = None,
     speed: Annotated[float, typer.Option(min=0.01, max=100, help="1 is real time.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Another seed is another take of the same machine.")] = 0,
     subject: Annotated[str | None, typer.Option(help="The person who wears the armband.")] = None,
@@ -91,11 +93,15 @@ def simulate(
     """
     if operate and not follow:
         raise typer.BadParameter("--operate answers a calibration that --follow follows; give both")
+    if replay is None and replace(reading, rate_hz=None, unit=None) != ReadOptions():
+        raise typer.BadParameter("--columns, --variable, --full-scale and --channel-key are for --replay; give it too")
     topics = target.topics
-    spec = _spec(target, machine, replay, rate_hz, channels, unit)
+    spec = _spec(target, machine, replay, channels, reading)
     options: dict[str, Any] = {"speed": speed}
     if replay is None:
         options |= {"machine": machine, "seed": seed} | ({} if subject is None else {"subject": subject})
+    else:
+        options |= _replay_options(reading)
     opened = _open(spec, machine, replay, condition, options)
     signal.signal(signal.SIGTERM, _interrupt)
     lines = InputLines() if stdin or sys.stdin.isatty() else None
@@ -292,18 +298,24 @@ def _spec(
     target: Target,
     machine: str,
     replay: Path | None,
-    rate_hz: float | None,
     channels: int | None,
-    unit: str | None,
+    reading: ReadOptions,
 ) -> StreamSpec:
     """Options first, then the asset in the configuration, then what the machine or the recording is by nature."""
     base = SPECS[machine]
     if replay is not None:
-        base = recorded_spec(str(replay), base)
+        base = recorded_spec(str(replay), base, reading)
     for section in target.settings.asset if target.settings else []:
         if section.id == target.asset:
             base = section.spec
-    return StreamSpec(channels or base.channels, rate_hz or base.rate_hz, unit or base.unit)
+    return StreamSpec(channels or base.channels, reading.rate_hz or base.rate_hz, reading.unit or base.unit)
+
+
+def _replay_options(reading: ReadOptions) -> dict[str, Any]:
+    """Return what was said of the files, as options of source ``replay``; what was not said is left out."""
+    default = ReadOptions()
+    said = {name: getattr(reading, name) for name in REPLAY_OPTIONS}
+    return {name: value for name, value in said.items() if value != getattr(default, name)}
 
 
 def _open(

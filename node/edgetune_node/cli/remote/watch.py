@@ -19,6 +19,7 @@ from edgetune_node.operator import (
     OperatorClient,
     Row,
     Target,
+    cause_text,
     fault_text,
     filters,
     heard_text,
@@ -72,6 +73,8 @@ def asset_table(rows: list[Row], now: float, *, width: int) -> Table:
     for row in rows:
         cells = _cells(row, now)
         if wide:
+            why = cells.pop("why")
+            cells["fault"] = Text("\n").join(text for text in (cells["fault"], why) if text.plain)
             shown.add_row(*cells.values(), style="dim" if row.status != "online" else "")
             continue
         shown.add_row(
@@ -94,6 +97,7 @@ def _cells(row: Row, now: float) -> dict[str, Text]:
         "phase": Text(phase_text(row)),
         "heard": Text(heard_text(row.heard)),
         "fault": Text(fault_text(row), style=fault_style),
+        "why": Text(cause_text(row)),
         "model": Text(model_text(row.model)),
         "samples": Text(
             "" if age is None else f"{max(0.0, age):.0f} s ago",
@@ -149,6 +153,7 @@ def line_text(row: Row) -> str:
         "": state.phase + (f" ({state.reason})" if state.reason else "") if state else "",
         "hears ": row.heard.class_ if row.heard else "",
         "fault ": fault_text(row),
+        "why: ": cause_text(row),
         "model ": model_text(row.model),
         "suggested: ": " / ".join(row.suggested),
     }

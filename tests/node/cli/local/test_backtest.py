@@ -169,7 +169,7 @@ def test_a_page_shows_what_happened(cli: Callable[..., Any], bundle: Bundle, tmp
     assert text.count("<img") == 2  # over time, and the evidence of the event
     assert "a &lt;b&gt;" in text
     assert "<b>" not in text
-    assert "1 events in 6 s of signal; on health" in outcome.out
+    assert "1 events in 6 s of signal; in healthy recordings" in outcome.out
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import shutil
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from killing import killer
 
-from edgetune_signal import load_dataset, read_recording
+from edgetune_signal import RecordingError, load_dataset, read_recording
+from edgetune_signal.files import StagedFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -168,3 +173,44 @@ def test_a_file_of_too_few_samples_is_refused_and_not_called_made(dry: bool, tmp
     assert said["recordings"] == []
     assert "no 16 samples of a class follow one another" in said["refused"][0]["reason"]
     assert not list(tmp_path.glob("out/*"))
+
+
+@pytest.mark.slow
+def test_an_import_that_is_killed_at_any_step_leaves_nothing_that_hinders_the_next(tmp_path: Path) -> None:
+    for number in range(3):
+        write(tmp_path / "files" / f"normal{number}.csv", 40)
+    out = tmp_path / "out"
+    words = ("import", str(tmp_path / "files"), "--label-from", "name", "--out", str(out))
+    names = [f"normal{number}.npz" for number in range(3)]
+    killed = 0
+    with killer() as run:
+        for step in itertools.count(1):
+            shutil.rmtree(out, ignore_errors=True)
+            code = run.run(step, *words)
+            if code == 0:
+                break
+            assert code == -signal.SIGKILL
+            killed += 1
+            whole = sorted(path.name for path in out.glob("*.npz"))
+            made = whole == names and not list(out.glob(".import-*/placing"))
+            assert all(read_recording(out / name).samples.shape == (1, 40) for name in whole)
+            assert run.run(0, *words) == (1 if made else 0)  # what is made is not overwritten
+            assert sorted(path.name for path in out.iterdir()) == names
+    assert killed > 20
+
+
+def test_two_imports_into_one_folder_do_not_meet(tmp_path: Path) -> None:
+    write(tmp_path / "a.csv")
+    with StagedFolder(tmp_path / "out") as folder:
+        folder.path("b.npz").write_bytes(b"not yet")
+        assert not list((tmp_path / "out").glob("*.npz"))
+        done = edgetune("import", str(tmp_path / "a.csv"), "--label", "x", "--out", str(tmp_path / "out"), code=1)
+        assert "another import is writing into it: wait until it ends" in done.stderr
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_what_an_import_has_not_done_is_no_data(tmp_path: Path) -> None:
+    with StagedFolder(tmp_path) as folder:
+        write(folder.path("a.csv"))
+        with pytest.raises(RecordingError, match="holds no file that can be read"):
+            load_dataset(tmp_path, window=50)

@@ -26,6 +26,7 @@ from edgetune_node.cli.recordings_report.pictures import (
 from edgetune_node.config.machine import MachineSection
 from edgetune_node.errors import ConfigError
 from edgetune_signal import BearingSimulator, Recording, RecordingError, read_recording, write_recording
+from edgetune_signal.files import ReadOptions
 from edgetune_signal.vibration.spectrum import amplitude_spectrum
 
 DAY_NS = 86_400 * 10**9
@@ -170,13 +171,15 @@ def test_ten_thousand_recordings_make_no_larger_a_page_than_some(
 ) -> None:
     some = recording("a", seconds=1)
     drawn: list[Path] = []
-    monkeypatch.setattr(recordings_page, "read_found", lambda path: drawn.append(path) or some)
+    monkeypatch.setattr(recordings_page, "read_file", lambda path, _: drawn.append(path) or some)
     monkeypatch.setattr(recordings_page, "picture", lambda *_: ("", ""))
     sizes = []
     for count in (600, 10_000):
         known = {Found(tmp_path / f"{n}.npz", "pump"): figures(n % 600, f"c{n % 7}") for n in range(count)}
         broken = {Found(tmp_path / f"x{n}.npz"): "torn" for n in range(count)}
-        page = recordings_page.recordings_page(tmp_path, known, broken, lambda _: MachineSection(), lambda each: each)
+        page = recordings_page.recordings_page(
+            tmp_path, known, broken, lambda _: MachineSection(), lambda each: each, ReadOptions()
+        )
         sizes.append(len(page))
     assert max(sizes) < 400_000
     assert len(drawn) == 2 * recordings_page.MOST_PICTURES

@@ -107,6 +107,16 @@ def test_a_command_says_where_it_wants_its_answer(broker: Any, scripted_node: An
         (("label", "--label", "outer", "--event", "e7"), {"label": "outer", "event": "e7"}),
         (("label", "--label", "outer", "--seconds", "8s"), {"label": "outer", "seconds": 8.0}),
         (("acknowledge", "--by", "anna"), {"by": "anna"}),
+        (("shelve", "--seconds", "1h", "--by", "anna"), {"seconds": 3600.0, "by": "anna"}),
+        (
+            ("shelve", "--seconds", "0", "--by", "anna", "--class", "inner", "--comment", "repaired"),
+            {"seconds": 0.0, "by": "anna", "class": "inner", "comment": "repaired"},
+        ),
+        (("deploy", "--model", "m-1"), {"model": "m-1"}),
+        (("rollback",), {}),
+        (("continue",), {}),
+        (("cancel",), {}),
+        (("profile", "--subject", "anna", "--condition", "left_arm"), {"subject": "anna", "condition": "left_arm"}),
         (
             ("acknowledge", "--by", "anna", "--event", "e7", "--comment", "seen on site"),
             {"by": "anna", "event": "e7", "comment": "seen on site"},

@@ -12,7 +12,7 @@ from rich.console import Console
 from edgetune_node.cli.remote.watch import _cells, asset_table, line_text
 from edgetune_node.contract.fault import Fault
 from edgetune_node.contract.messages import CalibrationStatus, Classification, Health, Info, Model, State, Status
-from edgetune_node.operator.fleet import Fleet, fault_text, phase_text, sample_age
+from edgetune_node.operator.fleet import Fleet, cause_text, fault_text, phase_text, sample_age
 
 if TYPE_CHECKING:
     from edgetune_node.contract.message import Message
@@ -220,6 +220,31 @@ def test_an_acknowledged_fault_says_by_whom() -> None:
     row = line.take("e/n/press/fault", seen, 0.0)
     assert row is not None
     assert fault_text(row).endswith("acknowledged by jo")
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_fault_is_shown_with_what_physics_says_and_what_to_do(width: int) -> None:
+    line = Fleet("e")
+    found = {
+        "unit": "g",
+        "seconds": 1.0,
+        "defect": "bpfi",
+        "defect_hz": 162.19,
+        "physics": "agrees",
+        "note": "the envelope shows the line of the inner race (bpfi)",
+        "action": "inspect the bearing",
+    }
+    row = line.take("e/n/press/fault", payload(Fault, **FAULT, evidence=found), 0.0)
+    assert row is not None
+    console = Console(width=width)
+    with console.capture() as captured:
+        console.print(asset_table([row], 0.0, width=width))
+    for text in (" ".join(captured.get().split()), line_text(row)):
+        for part in ("inner race", "line at 162.2 Hz", "Do: inspect"):
+            assert part in text
+    row = line.take("e/n/press/fault", payload(Fault, **{**FAULT, "active": False}, evidence=found), 1.0)
+    assert row is not None
+    assert cause_text(row) == ""
 
 
 def test_a_field_that_a_newer_node_adds_is_left_out() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgetune_node.config.settings import MqttSection
+from edgetune_node.config.mqtt import MqttSection
 from edgetune_node.contract.fault import Fault
 from edgetune_node.contract.messages import Classification, Health, Response, State, Status
 from edgetune_node.contract.sign_messages import Sign

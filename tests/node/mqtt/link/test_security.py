@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
-from edgetune_node.config.settings import TlsSection
+from edgetune_node.config.mqtt import TlsSection
 from edgetune_node.contract.topics import Topics
 from edgetune_node.errors import ConfigError
 from edgetune_node.mqtt import client_id_conflict as takeover

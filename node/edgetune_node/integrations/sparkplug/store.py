@@ -1,0 +1,174 @@
+"""What an edge node must know after a restart: the number of its last birth, and events that no host has yet."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+NUMBERS: Final = 256
+SCHEMA: Final = (
+    "CREATE TABLE IF NOT EXISTS birth (number INTEGER NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS event
+    (key INTEGER PRIMARY KEY AUTOINCREMENT, kept_s REAL NOT NULL, device TEXT NOT NULL, payload BLOB NOT NULL)""",
+)
+
+_T = TypeVar("_T")
+_log = structlog.get_logger(__name__)
+
+
+class EventStore:
+    """A small SQLite file; where the disk fails, memory takes its place and `problem` says so.
+
+    Parameters
+    ----------
+    path
+        The file, made where it does not exist. A damaged one is renamed to ``<name>.damaged``.
+    max_bytes, max_age_s
+        Bounds of what is kept; the oldest events go first.
+    now_s
+        Seconds since 1970.
+
+    Attributes
+    ----------
+    problem
+        Why events are in memory only; None while they are on disk.
+    dropped
+        Events given up for the bounds, since the start.
+    """
+
+    def __init__(self, path: Path, *, max_bytes: int, max_age_s: float, now_s: Callable[[], float]) -> None:
+        self._path, self._max_bytes, self._max_age_s, self._now_s = path, max_bytes, max_age_s, now_s
+        self._lock = threading.Lock()
+        self.problem: str | None = None
+        self.dropped = 0
+        try:
+            self._connection = _open(path)
+        except sqlite3.OperationalError as error:
+            self._connection = self._in_memory(error)
+        except sqlite3.DatabaseError as error:
+            _log.warning("sparkplug file is damaged", file=str(path), reason=str(error))
+            self._connection = self._begun_again()
+
+    def next_birth(self) -> int:
+        """Return the number of the next connection, 0 at first, one more each time, and 0 again after 255."""
+
+        def count(connection: sqlite3.Connection) -> int:
+            last = connection.execute("SELECT number FROM birth").fetchone()
+            number = 0 if last is None else (int(last[0]) + 1) % NUMBERS
+            connection.execute("DELETE FROM birth")
+            connection.execute("INSERT INTO birth VALUES (?)", (number,))
+            return number
+
+        return self._write(count)
+
+    def keep(self, device: str, payload: bytes) -> int:
+        """Keep an event; return its key, which grows."""
+
+        def insert(connection: sqlite3.Connection) -> int:
+            row = (self._now_s(), device, payload)
+            key = connection.execute("INSERT INTO event (kept_s, device, payload) VALUES (?, ?, ?)", row).lastrowid
+            self._bound(connection)
+            return key or 0
+
+        return self._write(insert)
+
+    def after(self, key: int, devices: Sequence[str]) -> tuple[int, str, bytes] | None:
+        """Return the oldest event after a key of one of the devices: its key, device and payload."""
+        marks = ", ".join("?" * len(devices))
+        query = f"SELECT key, device, payload FROM event WHERE key > ? AND device IN ({marks}) ORDER BY key LIMIT 1"  # noqa: S608 - marks alone
+        with self._lock:
+            row: tuple[int, str, bytes] | None = self._connection.execute(query, (key, *devices)).fetchone()
+        return row
+
+    def newest(self) -> int:
+        """Return the key of the newest event, 0 where there is none."""
+        with self._lock:
+            return int(self._connection.execute("SELECT COALESCE(MAX(key), 0) FROM event").fetchone()[0])
+
+    def drop(self, keys: Sequence[int]) -> None:
+        """Forget events that have been sent."""
+        self._write(lambda connection: connection.executemany("DELETE FROM event WHERE key = ?", [(k,) for k in keys]))
+
+    def __len__(self) -> int:
+        """Events that are kept."""
+        with self._lock:
+            return int(self._connection.execute("SELECT COUNT(*) FROM event").fetchone()[0])
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def _bound(self, connection: sqlite3.Connection) -> None:
+        gone = connection.execute("DELETE FROM event WHERE kept_s < ?", (self._now_s() - self._max_age_s,)).rowcount
+        while True:
+            size, oldest = connection.execute("SELECT SUM(LENGTH(payload)), MIN(key) FROM event").fetchone()
+            if (size or 0) <= self._max_bytes:
+                break
+            gone += connection.execute("DELETE FROM event WHERE key = ?", (oldest,)).rowcount
+        self.dropped += gone
+
+    def _write(self, change: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Make one change; where the disk fails, what is kept moves to memory and it is made there."""
+        with self._lock:
+            try:
+                return _transaction(self._connection, change)
+            except sqlite3.Error as error:
+                memory = self._in_memory(error)
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.backup(memory)
+                self._connection.close()
+                self._connection = memory
+                return _transaction(memory, change)
+
+    def _in_memory(self, error: sqlite3.Error) -> sqlite3.Connection:
+        self.problem = (
+            f"sparkplug: {self._path} cannot be used ({error}): events wait in memory only;"
+            " check the disk and restart the node"
+        )
+        return _open(None)
+
+    def _begun_again(self) -> sqlite3.Connection:
+        try:
+            for ending in ("", "-wal", "-shm"):
+                part = self._path.with_name(self._path.name + ending)
+                if part.exists():
+                    part.replace(part.with_name(f"{self._path.name}.damaged{ending}"))
+            return _open(self._path)
+        except (OSError, sqlite3.Error) as error:
+            return self._in_memory(sqlite3.OperationalError(str(error)))
+
+
+def _transaction(connection: sqlite3.Connection, change: Callable[[sqlite3.Connection], _T]) -> _T:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        result = change(connection)
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        with contextlib.suppress(sqlite3.Error):  # a full disk has rolled it back by itself
+            connection.execute("ROLLBACK")
+        raise
+    return result
+
+
+def _open(path: Path | None) -> sqlite3.Connection:
+    connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        for statement in SCHEMA:
+            connection.execute(statement)
+        connection.execute("SELECT number FROM birth").fetchall()
+        connection.execute("SELECT key, kept_s, device, payload FROM event LIMIT 1").fetchall()
+    except BaseException:
+        connection.close()
+        raise
+    return connection

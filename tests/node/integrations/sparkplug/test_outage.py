@@ -1,0 +1,162 @@
+"""Store and forward: no fault is lost while a broker, the network or this process is away."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from brokers import wait_until
+
+from edgetune_node.contract.sign_messages import Sign
+from edgetune_node.events.effects import Durability
+from edgetune_node.integrations.sparkplug.catalogue import to_ms
+from edgetune_node.integrations.sparkplug.store import EventStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from brokers import Broker
+    from mqtt_proxy import MqttProxy
+
+WAITS = 'primary_host = "scada1"'
+NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+
+
+def historical(at: Any) -> list[Any]:
+    return [
+        each
+        for each in at.host.said("DDATA")
+        if each.payload.metrics and all(metric.historical for metric in each.payload.metrics)
+    ]
+
+
+@pytest.mark.slow
+def test_faults_of_an_outage_arrive_later_in_order_with_their_own_times(
+    fresh_broker: Broker, plant: Callable[..., Any]
+) -> None:
+    at = plant(fresh_broker, sparkplug=WAITS).start()
+    at.host.state(online=True)
+    at.host.wait("DBIRTH", 2)
+    fresh_broker.kill()
+    wait_until(lambda: at.edge.problems)
+    times = [NOW + timedelta(seconds=number) for number in range(20)]
+    for number, time in enumerate(times):
+        at.fault(f"e{number}", ts=time)
+    sign = {"class_": "fist", "confidence": 1.0, "start": NOW, "end": NOW, "windows": 3, "model": "m", "ts": NOW}
+    at.say(Sign(event="s1", **sign), "arm", Durability.SIGN)
+    fresh_broker.start()
+    wait_until(at.host.recorder.subscribed)
+    at.host.state(online=True)
+    wait_until(lambda: len(historical(at)) >= 21)
+    kept = [each for each in historical(at) if each.device == "pump"]
+    assert [each.values["fault/event"] for each in kept] == [f"e{number}" for number in range(20)]
+    assert [{metric.time_ms for metric in each.payload.metrics} for each in kept] == [{to_ms(time)} for time in times]
+    assert all(each.payload.time_ms > to_ms(times[-1]) for each in kept)
+    assert [each.values["sign/class"] for each in historical(at) if each.device == "arm"] == ["fist"]
+    wait_until(lambda: len(at.edge._store) == 0)
+    order = [each.verb for each in at.host.said()]
+    assert order.index("DDATA", order.index("NBIRTH", 1)) > max(i for i, verb in enumerate(order) if verb == "DBIRTH")
+    at.fault("now")
+    now = at.host.wait_value("fault/event", "now", "pump")
+    assert not now.metric("fault/event").historical
+
+
+@pytest.mark.slow
+def test_faults_that_nobody_got_arrive_after_a_restart(fresh_broker: Broker, plant: Callable[..., Any]) -> None:
+    at = plant(fresh_broker, sparkplug=WAITS)
+    fresh_broker.stop()
+    at.start()
+    for number in range(5):
+        at.fault(f"e{number}")
+    at.stop()
+    fresh_broker.start()
+    at.start()
+    wait_until(at.host.recorder.subscribed)
+    at.host.state(online=True)
+    wait_until(lambda: [each.values["fault/event"] for each in historical(at)] == [f"e{n}" for n in range(5)])
+
+
+@pytest.mark.slow
+def test_a_fault_that_was_on_its_way_when_the_network_went_comes_again(
+    proxy: MqttProxy, plant: Callable[..., Any]
+) -> None:
+    at = plant(proxy).start()
+    at.host.wait("DBIRTH", 2)
+    at.edge._connection.fence = lambda: None  # the broker never confirms
+    at.fault("on its way")
+    at.host.wait_value("fault/event", "on its way", "pump")
+    del at.edge._connection.fence
+    proxy.cut()
+    at.host.wait("NBIRTH", 2)
+    wait_until(lambda: [each.values["fault/event"] for each in historical(at)] == ["on its way"])
+    wait_until(lambda: len(at.edge._store) == 0)
+
+
+@pytest.mark.slow
+def test_the_rest_of_a_backlog_comes_after_another_outage(fresh_broker: Broker, plant: Callable[..., Any]) -> None:
+    at = plant(fresh_broker, sparkplug=WAITS, mqtt="replay_per_second = 5").start()
+    for number in range(12):
+        at.fault(f"e{number}")
+    for _ in range(2):
+        at.host.state(online=True)
+        seen = len(historical(at))
+        wait_until(lambda seen=seen: len(historical(at)) >= seen + 2)
+        at.host.state(online=False)
+        wait_until(lambda: any("waits for the primary host" in problem for problem in at.edge.problems))
+        assert len(at.edge._store) > 0
+    at.host.state(online=True)
+    wait_until(lambda: len(at.edge._store) == 0)
+    events = [each.values["fault/event"] for each in historical(at)]
+    assert list(dict.fromkeys(events)) == [f"e{n}" for n in range(12)]
+    at.host.check_sequence()
+
+
+def test_a_store_is_bounded_and_the_oldest_go_first(tmp_path: Path) -> None:
+    now = [1000.0]
+    store = EventStore(tmp_path / "s.sqlite", max_bytes=100, max_age_s=50, now_s=lambda: now[0])
+    for number in range(15):
+        store.keep("pump", bytes([number]) * 10)
+    assert (len(store), store.dropped) == (10, 5)
+    kept = store.after(0, ["pump"])
+    assert kept is not None
+    assert kept[2] == bytes([5]) * 10
+    assert store.after(0, ["arm"]) is None
+    now[0] += 60
+    store.keep("pump", b"new")
+    assert len(store) == 1
+    store.close()
+
+
+def test_a_damaged_store_is_set_aside_and_a_new_one_begun(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    path.write_bytes(b"no database at all, but long enough for one" * 100)
+    store = EventStore(path, max_bytes=100, max_age_s=50, now_s=lambda: 0.0)
+    assert store.problem is None
+    assert store.next_birth() == 0
+    assert (tmp_path / "s.sqlite.damaged").exists()
+    store.close()
+
+
+def test_a_store_on_a_full_disk_goes_on_in_memory(small_disk: Any) -> None:
+    store = EventStore(small_disk.folder / "s.sqlite", max_bytes=2**30, max_age_s=50, now_s=lambda: 0.0)
+    store.keep("pump", b"first")
+    small_disk.fill()
+    for _ in range(30):
+        store.keep("pump", bytes(100_000))
+    assert len(store) == 31
+    assert store.problem is not None
+    assert "memory only" in store.problem
+    assert store.next_birth() == 0
+    store.close()
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    store = EventStore(tmp_path / "folder", max_bytes=100, max_age_s=50, now_s=lambda: 0.0)
+    assert store.problem is not None
+    assert isinstance(store._connection, sqlite3.Connection)
+    assert store.keep("pump", b"x") == 1
+    store.close()

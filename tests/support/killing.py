@@ -1,0 +1,95 @@
+"""Runs a command of the command line and kills it at a chosen step: the n-th time it is about to change a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+STEPS = ("link", "mkdir", "rename", "replace", "rmdir", "symlink", "truncate", "unlink", "fsync")
+"""Functions of `os` that change what is on the disk, or make it last."""
+
+
+class Killer:
+    """A process that forks for each run, so that a run costs no start of Python."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def run(self, step: int, *words: str) -> int:
+        """Run ``edgetune WORDS`` and kill it at its ``step``-th step, counted from 1; return its exit code or -9."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([step, *words]) + "\n")
+        self._process.stdin.flush()
+        code = self._process.stdout.readline()
+        assert code, "the process that forks has ended"
+        return int(code)
+
+
+@contextmanager
+def killer() -> Iterator[Killer]:
+    """Start the process that forks."""
+    with subprocess.Popen(
+        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield Killer(process)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def _main() -> None:
+    from edgetune_node.cli import COMMANDS, _load
+
+    loaded: dict[str, Any] = {}
+    for line in sys.stdin:
+        step, command, *words = json.loads(line)
+        loaded.setdefault(command, _load(COMMANDS[command]))  # before the fork, so that the child need not
+        child = os.fork()
+        if child == 0:
+            _run(step, [command, *words])
+        _, status = os.waitpid(child, 0)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
+
+
+def _run(step: int, words: list[str]) -> None:
+    from edgetune_node.cli import main
+
+    count = 0
+
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any, **named: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*given, **named)
+
+        return call
+
+    for name in STEPS:
+        setattr(os, name, counted(getattr(os, name)))
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    sys.argv = ["edgetune", *words]
+    code = 0
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    sys.path.remove(str(Path(__file__).parent))
+    _main()
