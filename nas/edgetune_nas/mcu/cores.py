@@ -143,14 +143,15 @@ def _emulated(core: Core, model: Model, work: Path, x: NDArray[np.float32], memo
     for name in ("figures.bin", "results.bin"):
         (work / name).unlink()
     per_tick = LOOP / calibration
+    answers = parse(model, results)
     return Figures(
         memory.bss_bytes,
         memory.text_bytes,
         memory.model_text_bytes,
         stack,
-        round(ticks * per_tick / len(x)),
+        round(ticks * per_tick / len(answers.answer)),
         round(worst * per_tick),
-        parse(model, results),
+        answers,
     )
 
 

@@ -13,7 +13,7 @@ from edgetune_nas.bundle import MODEL_FILES, load_bundle, read_verified, self_te
 from edgetune_nas.errors import BundleError
 from edgetune_nas.mcu.cores import CORES, run_on
 from edgetune_nas.mcu.host import KERNELS, check_model, run_here
-from edgetune_nas.mcu.layout import streamed, whole
+from edgetune_nas.mcu.layout import overlapped, streamed, whole
 from edgetune_nas.mcu.library_model import Model
 from edgetune_nas.mcu.program import UINT8_ZERO, Scale, UnsupportedError, read_program
 from edgetune_nas.mcu.reference import as_the_sensor_gives, reference
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from edgetune_nas.bundle import Bundle
     from edgetune_nas.mcu.cores import Core
+    from edgetune_nas.mcu.layout import Layout
+    from edgetune_nas.mcu.program import Program
     from edgetune_nas.mcu.reference import Answers
 
 SEEDED: Final = 1000
@@ -46,6 +48,7 @@ def write_library(
     out: Path,
     *,
     streaming: bool = False,
+    hop: int | None = None,
     x: NDArray[np.float32] | None = None,
     name: str | None = None,
     cores: Sequence[Core] = CORES,
@@ -56,6 +59,8 @@ def write_library(
     ----------
     streaming
         Whether samples are pushed one by one; else whole windows are stored.
+    hop
+        Samples from window to window of a stream whose windows overlap.
     x
         Windows ``(windows, channels, length)`` to compare on; without, the self-test's and a thousand seeded ones.
     name
@@ -71,6 +76,7 @@ def write_library(
     """
     bundle = load_bundle(folder, "int8")
     card = bundle.card
+    hop = None if hop == card.input.length else hop
     name = name or f"model_{card.id}".replace("-", "_")
     if not NAME.fullmatch(name):
         raise BundleError(f"{name!r} is no prefix of names in C; use lower-case letters, digits and _")
@@ -87,12 +93,14 @@ def write_library(
         samples = _sample_scale(bundle, given)
     try:
         program = read_program(data, samples)
-        layout = (streamed if streaming else whole)(program.input_shape, program.layers)
-        model = Model(name, card, program, layout, samples or Scale(np.float32(1), 0), card.input.scale)
+        layout = _layout(program, streaming=streaming, hop=hop)
+        model = Model(name, card, program, layout, samples or Scale(np.float32(1), 0), card.input.scale, hop)
         _check(model, streaming=streaming)
     except UnsupportedError as error:
         raise BundleError(f"{folder.name} cannot become C: {error}") from error
-    compared = _compared(model, given)
+    fed = compared = as_the_sensor_gives(given, model.window, rounded=program.window is None)
+    if hop is not None:
+        compared = _overlapping(fed, hop)
     wanted = reference(data, program, card, compared)
     files = _files(model, compared, wanted, streaming=streaming)
     with tempfile.TemporaryDirectory(prefix="edgetune-c-") as temporary:
@@ -101,8 +109,8 @@ def write_library(
         work.mkdir()
         for each in (f"{name}.h", f"{name}.c", f"{name}_selftest.c", "edgetune_kernels.h", "edgetune_kernels.c"):
             (library / each).write_bytes(files[each])
-        here = run_here(model, library, work, compared, streaming=streaming)
-        some = compared[:EMULATED]
+        here = run_here(model, library, work, fed, streaming=streaming)
+        some = fed[:EMULATED]
         emulated = {}
         for core in cores:
             figures = run_on(core, model, library, work, some, streaming=streaming)
@@ -137,7 +145,7 @@ def _check(model: Model, *, streaming: bool) -> None:
     """Raise `UnsupportedError` where a size is beyond the library's 16 bits, or the plan is not the card's."""
     cost = model.card.cost
     planned = cost.streamed_bytes if streaming else cost.arena_bytes
-    if cost.arena_rule == ARENA_RULE and planned != model.layout.bytes:
+    if model.hop is None and cost.arena_rule == ARENA_RULE and planned != model.layout.bytes:
         raise UnsupportedError(f"its arena has {model.layout.bytes} bytes, its card says {planned}")
     largest = max(max(*before, *after) for before, after in model.sizes())
     if largest > LARGEST or len(model.card.classes) > UINT8_ZERO:
@@ -165,5 +173,17 @@ def _own_windows(bundle: Bundle) -> NDArray[np.float32]:
     return np.concatenate([known, noise.astype(np.float32)])
 
 
-def _compared(model: Model, x: NDArray[np.float32]) -> NDArray[np.float32]:
-    return as_the_sensor_gives(x, model.window, rounded=model.program.window is None)
+def _layout(program: Program, *, streaming: bool, hop: int | None) -> Layout:
+    length = program.input_shape[1]
+    if hop is None:
+        return (streamed if streaming else whole)(program.input_shape, program.layers)
+    if not streaming or not 0 < hop < length:
+        raise UnsupportedError(f"a hop of {hop} samples needs a stream, and windows of {length} that are longer")
+    return overlapped(program.input_shape, program.layers, hop)
+
+
+def _overlapping(x: NDArray[np.float32], hop: int) -> NDArray[np.float32]:
+    """Return all windows that begin every ``hop`` samples of windows one after another."""
+    whole_signal = x.transpose(1, 0, 2).reshape(x.shape[1], -1)
+    cut = np.lib.stride_tricks.sliding_window_view(whole_signal, x.shape[2], axis=1)[:, ::hop]
+    return np.ascontiguousarray(cut.transpose(1, 0, 2))

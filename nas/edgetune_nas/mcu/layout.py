@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Literal
 
 from edgetune_nas.model import (
     ClassMax,
+    Conv,
     Flatten,
     GlobalPool,
     Gram,
     LpPool,
+    MaxPool,
     Tensor,
     arena_bytes,
     lifetimes,
@@ -84,6 +86,27 @@ def streamed(input_shape: Shape, layers: Sequence[Layer]) -> Layout:
     else:
         places = _places(layers, offsets)
     return Layout(size, way, places, _gap(best, offsets, size))
+
+
+def overlapped(input_shape: Shape, layers: Sequence[Layer], hop: int) -> Layout:
+    """Lay out the smallest arena of windows that begin every ``hop`` samples, which arrive one by one.
+
+    Kept from window to window are the samples, or the output of the first operation with the samples that it still
+    needs. The latter needs a hop of whole strides and no padding, for the first frames of a window are then those of
+    the window before.
+    """
+    tensors = lifetimes(input_shape, layers)
+    end = tensors[-1].last
+    found: list[tuple[Way, list[Tensor]]] = [("window", [tensors[0]._replace(last=end), *tensors[1:]])]
+    first, (channels, length) = layers[0], input_shape
+    if isinstance(first, Conv | LpPool | MaxPool) and 0 < first.kernel < length and not getattr(first, "padding", 0):
+        frames = output_shape(first, input_shape)[1]
+        if not hop % first.stride and hop // first.stride <= frames:
+            held = Tensor(channels * first.kernel, 0, end)
+            found.append(("held", [held, tensors[1]._replace(first=0, last=end), *tensors[2:]]))
+    way, best = min(found, key=lambda each: arena_bytes(each[1]))
+    offsets, size = place(best), arena_bytes(best)
+    return Layout(size, way, _places(layers, offsets), _gap(best, offsets, size))
 
 
 def _places(layers: Sequence[Layer], offsets: Sequence[int]) -> tuple[Place, ...]:

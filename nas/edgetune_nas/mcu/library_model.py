@@ -19,6 +19,7 @@ class Model:
     """A program, where its tensors lie, and what its card says.
 
     ``raw_step`` is the value of one step of the sensor's integers in the card's unit; None where it is not known.
+    ``hop`` is the number of samples from window to window of a stream whose windows overlap; None where they do not.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Model:
     layout: Layout
     window: Scale
     raw_step: float | None
+    hop: int | None = None
 
     @property
     def rows(self) -> int:

@@ -93,6 +93,7 @@ class Report:
             "name": self.model.name,
             "model": self.model.card.id,
             "streaming": self.streaming,
+            "hop": self.model.hop,
             "arena_bytes": self.model.layout.bytes,
             **{key: first[key] for key in ("bss_bytes", "text_bytes", "stack_bytes", "instructions")},
             "windows": 0 if here is None else here.windows,
@@ -147,7 +148,7 @@ int8_t *window = {name}_window(); /* [{upper}_LENGTH][{upper}_CHANNELS] */
 int32_t answer = {name}_run(window);"""
     )
     kind = "1 is unlike health" if card.kind == "health" else f"`{name}_classes[answer]` is its name"
-    way = "sample by sample" if report.streaming else "a window at a time"
+    way = _way(model) if report.streaming else "a window at a time"
     return f"""# {name}
 
 Model `{card.id}` as C99: {channels} x {length} samples at {card.input.rate_hz:g} Hz, {way}.
@@ -171,6 +172,10 @@ Planned: {model.layout.bytes} B of arena, {card.cost.flash_bytes} B of flash by 
 multiply-accumulates.
 {_apart(report)}
 """
+
+
+def _way(model: Model) -> str:
+    return "sample by sample" + ("" if model.hop is None else f", a window every {model.hop} samples")
 
 
 def _apart(report: Report) -> str:

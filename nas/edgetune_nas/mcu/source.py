@@ -25,7 +25,8 @@ def header(model: Model, *, streaming: bool) -> str:
     channels, length = model.program.input_shape
     gives = model.program.output[1]
     run = (
-        f"/* Take one sample of every channel. Returns {_answer(health=health)} when a window is full, else -1. */\n"
+        f"/* Take one sample of every channel. Returns {_answer(health=health)} when a window is full, else -1.\n"
+        f" * {_overlap(model)} */\n"
         f"int32_t {name}_push(const int8_t *sample);"
         if streaming
         else f"/* Classify a window, sample by sample, the channels of a sample together; it may be {name}_window().\n"
@@ -94,6 +95,12 @@ uint32_t {name}_selftest(void);
 
 #endif
 """
+
+
+def _overlap(model: Model) -> str:
+    if model.hop is None:
+        return "The next sample then begins the next window."
+    return f"The first window is full after {model.program.input_shape[1]} samples, the next ones every {model.hop}."
 
 
 def _answer(*, health: bool) -> str:

@@ -47,7 +47,7 @@ def stream(model: Model) -> Stream:
         feed, *_ = on_frame(0, first, place, "sample", "at")
         ends = at_end(0, first, place, model.sizes()[0][1])
         return Stream(1, frames=False, end=tuple(ends), text=_functions(model, [feed], 0))
-    if isinstance(first, Pooled) and sums_first(first.layer, channels):
+    if model.hop is None and isinstance(first, Pooled) and sums_first(first.layer, channels):
         feed = f"edgetune_pool_push(&layer0, sample, at, {word(place.x)}, {byte(place.y)});"
         return Stream(1, frames=False, end=(), text=_functions(model, [feed], 0))
     return _framed(model)
@@ -92,6 +92,21 @@ static void feed(uint32_t fed, const int8_t *sample)
     return Stream(2 if sums else 1, frames=True, end=tuple(ends), text=text)
 
 
+def _next(model: Model) -> str:
+    """Write what begins the next window, which keeps what it has in common with this one."""
+    if model.hop is None:
+        return "        at = 0U;\n"
+    channels, length = model.program.input_shape
+    place = model.layout.places[0]
+    at, size, kept = byte(place.x), model.hop * channels, (length - model.hop) * channels
+    if model.layout.way == "held":
+        filters, frames = model.sizes()[0][1]
+        gone = model.hop // int(getattr(model.program.layers[0], "stride", 1))
+        at, size, kept = byte(place.y), gone * filters, (frames - gone) * filters
+    moved = f"        (void)memmove({at}, &{at}[{size}U], {kept}U);\n" if kept else ""
+    return f"{moved}        at = {length - model.hop}U;\n"
+
+
 def _functions(model: Model, feed: list[str], padding: int) -> str:
     name, (channels, length), zero = model.name, model.program.input_shape, model.window.zero
     before = after = ""
@@ -125,8 +140,7 @@ int32_t {name}_push(const int8_t *sample)
 {before}{inner}    at++;
     if (at == {length}U) {{
 {after}        answer = judge();
-        at = 0U;
-    }}
+{_next(model)}    }}
     (void)memcpy({where}, &at, sizeof at);
     return answer;
 }}

@@ -123,6 +123,40 @@ def test_every_layer_gives_what_onnxruntime_gives_stored_and_streamed(
 
 @pytest.mark.usefixtures("host_compiler")
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("network", "hop", "way"),
+    [
+        ("stem, maximum, both", 64, "window"),  # it is padded
+        ("closed form with kinds", 64, "held"),
+        ("overlapping envelope, linear block", 30, "held"),
+        ("overlapping envelope, linear block", 31, "window"),  # no whole number of strides
+        ("mixed correlations", 20, "window"),
+    ],
+)
+@pytest.mark.usefixtures("host_compiler")
+def test_windows_overlap(
+    network: str, hop: int, way: str, write_bundle_of: Callable[..., Path], tmp_path: Path
+) -> None:
+    shape, layers = NETWORKS[network]
+    x = np.random.default_rng(1).normal(size=(20, *shape)).astype(np.float32)
+
+    report = write_library(write_bundle_of(shape, layers), tmp_path / "c", streaming=True, hop=hop, x=x, cores=())
+
+    fields = report.fields()
+    assert (report.model.layout.way, fields["hop"]) == (way, hop)
+    assert fields["windows"] == (20 * shape[1] - shape[1]) // hop + 1
+    assert fields["equal"]
+
+
+@pytest.mark.parametrize(("streaming", "hop"), [(False, 30), (True, 61)])
+def test_a_hop_that_is_none_is_refused(
+    *, streaming: bool, hop: int, write_bundle_of: Callable[..., Path], tmp_path: Path
+) -> None:
+    with pytest.raises(BundleError, match=rf"a hop of {hop} samples needs a stream, and windows of 60"):
+        write_library(write_bundle_of(*NETWORKS["envelope"]), tmp_path / "c", streaming=streaming, hop=hop, cores=())
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_what_the_search_draws_gives_what_onnxruntime_gives(
     seed: int, write_bundle_of: Callable[..., Path], tmp_path: Path

@@ -7,48 +7,49 @@
 
 static float samples[MODEL_CHANNELS];
 
+static void tell(int32_t answer)
+{
+    float distance = 0.0f;
+#ifdef MODEL_HEALTH
+    distance = MODEL(distance)();
+#endif
+    check_write(&answer, sizeof answer);
+    check_write(&distance, sizeof distance);
+    check_write(MODEL(output)(), MODEL_ROWS);
+}
+
 int check(void)
 {
-    int32_t answer = 0;
-    float distance = 0.0f;
+    uint32_t at = 0U;
     check_begin();
     MODEL(init)();
     while (check_read(samples, sizeof samples) != 0) {
-        uint32_t at;
-        for (at = 0U;;) {
-            uint32_t channel;
+        int32_t answer = -1;
+        uint32_t channel;
 #ifdef MODEL_STREAMS
-            int8_t sample[MODEL_CHANNELS];
+        int8_t sample[MODEL_CHANNELS];
 #else
-            int8_t *sample = &MODEL(window)()[at * MODEL_CHANNELS];
+        int8_t *sample = &MODEL(window)()[at * MODEL_CHANNELS];
 #endif
-            for (channel = 0U; channel < MODEL_CHANNELS; channel++) {
-                sample[channel] = MODEL(sample)(samples[channel]);
-            }
-#ifdef MODEL_STREAMS
-            check_start();
-            answer = MODEL(push)(sample);
-            check_stop();
-#endif
-            at++;
-            if (at == MODEL_LENGTH) {
-                break;
-            }
-            if (check_read(samples, sizeof samples) == 0) {
-                return 1;
-            }
+        for (channel = 0U; channel < MODEL_CHANNELS; channel++) {
+            sample[channel] = MODEL(sample)(samples[channel]);
         }
-#ifndef MODEL_STREAMS
+        at++;
+#ifdef MODEL_STREAMS
         check_start();
-        answer = MODEL(run)(MODEL(window)());
+        answer = MODEL(push)(sample);
         check_stop();
+#else
+        if (at == MODEL_LENGTH) {
+            check_start();
+            answer = MODEL(run)(MODEL(window)());
+            check_stop();
+            at = 0U;
+        }
 #endif
-#ifdef MODEL_HEALTH
-        distance = MODEL(distance)();
-#endif
-        check_write(&answer, sizeof answer);
-        check_write(&distance, sizeof distance);
-        check_write(MODEL(output)(), MODEL_ROWS);
+        if (answer >= 0) {
+            tell(answer);
+        }
     }
     check_end();
     return (MODEL(selftest)() == 0U) ? 0 : 2;

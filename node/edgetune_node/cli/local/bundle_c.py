@@ -30,6 +30,9 @@ def write_c(
     streaming: Annotated[
         bool, typer.Option("--streaming", help="Take samples one by one, without storing the window.")
     ] = False,
+    hop: Annotated[
+        int | None, typer.Option(min=1, help="Samples from window to window of a stream. (default: a window's length)")
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(help="Windows or recordings to compare on. (default: the bundle's self-test and seeded noise)"),
@@ -44,7 +47,7 @@ def write_c(
     """
     with json_errors(wanted=as_json):
         x = None if data is None else _windows(bundle, data)
-        report = write_library(bundle, out, streaming=streaming, x=x, name=name)
+        report = write_library(bundle, out, streaming=streaming, hop=hop, x=x, name=name)
     fields = {"out": str(out.resolve()), **report.fields()}
     if as_json:
         print_json(fields)
