@@ -14,12 +14,15 @@ from edgetune_nas.bundle.read import read_card
 from edgetune_nas.card import InputSpec
 from edgetune_nas.errors import BundleError
 from edgetune_nas.mcu.export import write_library
+from edgetune_nas.mcu.reference import Answers
+from edgetune_nas.mcu.report import Difference
 from edgetune_nas.model.layers import (
     ClassMax,
     Conv,
     Dense,
     Flatten,
     GlobalPool,
+    Gram,
     Layer,
     Log,
     LpPool,
@@ -89,13 +92,30 @@ NETWORKS: dict[str, tuple[Shape, tuple[Layer, ...]]] = {
 QUICK = {"padded stem, average": True, "bank of several channels": False, "mixed correlations": True}
 
 
+def test_a_gram_layer_may_differ_by_two_steps_and_no_other() -> None:
+    wanted = Answers(np.zeros((2, 3), np.int8), np.zeros(2, np.int32), np.zeros(2, np.float32))
+    close, far = (Answers(wanted.output + np.int8(step), wanted.answer, wanted.distance) for step in (2, 3))
+
+    steps = [Difference.of(each, wanted).steps for each in (wanted, close, far)]
+
+    assert steps == [0, 2, 3]
+    assert [Difference.of(each, wanted).acceptable(gram=True) for each in (wanted, close, far)] == [True, True, False]
+    assert [Difference.of(each, wanted).acceptable(gram=False) for each in (wanted, close)] == [True, False]
+
+
 def check(bundle: Path, out: Path, *, streaming: bool, x: Any = None) -> dict[str, Any]:
     report = write_library(bundle, out, streaming=streaming, x=x, cores=())
 
     cost = read_card(bundle).cost
     assert report.model.layout.bytes == (cost.streamed_bytes if streaming else cost.arena_bytes)
     fields = report.fields()
-    assert (fields["outputs_differ"], fields["answers_differ"], fields["equal"]) == (0, 0, True)
+    assert report.acceptable
+    if any(
+        isinstance(layer, Gram) for layer in report.model.program.layers
+    ):  # its float sums have an order of their own
+        assert fields["outputs_differ"] <= 0.05 * fields["windows"]
+    else:
+        assert (fields["outputs_differ"], fields["answers_differ"], fields["equal"]) == (0, 0, True)
     return fields
 
 
@@ -145,7 +165,7 @@ def test_windows_overlap(
     fields = report.fields()
     assert (report.model.layout.way, fields["hop"]) == (way, hop)
     assert fields["windows"] == (20 * shape[1] - shape[1]) // hop + 1
-    assert fields["equal"]
+    assert report.acceptable
 
 
 @pytest.mark.parametrize(("streaming", "hop"), [(False, 30), (True, 61)])
