@@ -101,7 +101,6 @@ def describe_operation(index: int, operation: Operation, before: Shape) -> Writt
                 "out_scale": number(operation.gives.scale),
                 "length": f"{length}U",
                 "channels": f"{channels}U",
-                "zero": str(operation.takes.zero),
                 "out_zero": str(operation.gives.zero),
             }
             return Written(_struct("edgetune_gram_t", name, fields), name)

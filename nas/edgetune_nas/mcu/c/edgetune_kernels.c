@@ -466,12 +466,14 @@ void edgetune_gram_push(const edgetune_gram_t *layer, const int8_t *x, uint32_t 
     if (at == 0U) {
         memset(sums, 0, (channels * (channels + 3U) / 2U) * sizeof *sums);
     }
-    for (row = 0U; row < channels; row++) {
-        const int32_t value = (int32_t)x[row] - layer->zero;
+    for (row = 0U; row < channels; row++) { /* a zero point would change no spread */
+        const int32_t value = x[row];
+        const int8_t *other = &x[row];
         sums[row].i += value;
-        for (column = row; column < channels; column++) {
-            product->i += value * ((int32_t)x[column] - layer->zero);
+        for (column = channels - row; column > 0U; column--) {
+            product->i += value * *other;
             product++;
+            other++;
         }
     }
 }

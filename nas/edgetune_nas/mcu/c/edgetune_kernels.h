@@ -71,7 +71,6 @@ typedef struct {
     float out_scale;
     uint16_t length;
     uint16_t channels;
-    int8_t zero;
     int8_t out_zero;
 } edgetune_gram_t;
 
