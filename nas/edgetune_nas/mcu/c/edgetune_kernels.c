@@ -338,22 +338,54 @@ static int8_t pooled(const edgetune_pool_t *layer, float sum)
     return edgetune_quantise(value, layer->out_scale, layer->out_zero);
 }
 
+#if defined(EDGETUNE_MVE) && ((__ARM_FEATURE_MVE & 2) != 0)
+#define TOGETHER 4U
+
+/* Sums over the frames of a kernel of up to four channels at once; each is added up in order. */
+static void frame_sums(const edgetune_pool_t *layer, const int8_t *x, uint32_t channels, float sums[TOGETHER])
+{
+    const mve_pred16_t some = vctp32q(channels);
+    float32x4_t sum = vdupq_n_f32(0.0f);
+    uint32_t left;
+    for (left = layer->kernel; left > 0U; left--) {
+        const int32x4_t steps = vsubq_n_s32(vldrbq_z_s32(x, some), layer->zero);
+        const float32x4_t value = vabsq_f32(vmulq_n_f32(vcvtq_f32_s32(steps), layer->scale));
+        sum = vaddq_f32(sum, (layer->squares != 0U) ? vmulq_f32(value, value) : value);
+        x += layer->channels;
+    }
+    vst1q_f32(sums, sum);
+}
+#else
+#define TOGETHER 1U
+
+static void frame_sums(const edgetune_pool_t *layer, const int8_t *x, uint32_t channels, float sums[TOGETHER])
+{
+    float sum = 0.0f;
+    uint32_t left;
+    (void)channels;
+    for (left = layer->kernel; left > 0U; left--) {
+        sum += magnitude(layer, *x);
+        x += layer->channels;
+    }
+    sums[0] = sum;
+}
+#endif
+
 void edgetune_pool(const edgetune_pool_t *layer, const int8_t *x, int8_t *y)
 {
     const uint32_t channels = layer->channels;
     uint32_t at;
     for (at = 0U; (at + layer->kernel) <= layer->length; at += layer->stride) {
         uint32_t channel;
-        for (channel = 0U; channel < channels; channel++) {
-            const int8_t *from = &x[at * channels + channel];
-            float sum = 0.0f;
-            uint32_t left;
-            for (left = layer->kernel; left > 0U; left--) {
-                sum += magnitude(layer, *from);
-                from += channels;
+        for (channel = 0U; channel < channels; channel += TOGETHER) {
+            const uint32_t count = ((channels - channel) < TOGETHER) ? (channels - channel) : TOGETHER;
+            float sums[TOGETHER];
+            uint32_t each;
+            frame_sums(layer, &x[at * channels + channel], count, sums);
+            for (each = 0U; each < count; each++) {
+                *y = pooled(layer, sums[each]);
+                y++;
             }
-            *y = pooled(layer, sum);
-            y++;
         }
     }
 }
