@@ -40,7 +40,9 @@ EMULATED: Final = 100
 STORED: Final = 4
 """Windows of the library's own self-test."""
 LARGEST: Final = 2**16 - 1
-NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,40}")
+NAME: Final = re.compile(r"(?!edgetune)[a-z][a-z0-9_]{0,40}")
+TAKEN: Final = frozenset({"check", "check_arm", "check_host", "example", "stdint", "stdio", "string"})
+"""Names of files that stand beside the library's, or are the compiler's."""
 
 
 def write_library(
@@ -78,8 +80,11 @@ def write_library(
     card = bundle.card
     hop = None if hop == card.input.length else hop
     name = name or f"model_{card.id}".replace("-", "_")
-    if not NAME.fullmatch(name):
-        raise BundleError(f"{name!r} is no prefix of names in C; use lower-case letters, digits and _")
+    if not NAME.fullmatch(name) or name in TAKEN:
+        raise BundleError(
+            f"{name!r} can be no prefix of names in C; use lower-case letters, digits and _, "
+            "and no name that edgetune or C has already"
+        )
     if out.exists():
         raise BundleError(f"{out} exists already; name a folder that does not")
     file = MODEL_FILES["int8"]
@@ -127,7 +132,7 @@ def _files(model: Model, x: NDArray[np.float32], wanted: Answers, *, streaming: 
     stored = np.clip(np.rint(x[:STORED] / model.window.scale) + model.window.zero, -UINT8_ZERO, UINT8_ZERO - 1)
     own = selftest(model, stored.astype(np.int8).transpose(0, 2, 1), wanted.output[:STORED], streaming=streaming)
     sources = f"{name}.c {name}_selftest.c edgetune_kernels.c"
-    scale = f"#define MODEL_SAMPLE_SCALE {name.upper()}_SAMPLE_SCALE\n"
+    scale = f"#define EDGETUNE_SAMPLE_SCALE {name.upper()}_SAMPLE_SCALE\n"
     written = {
         f"{name}.h": header(model, streaming=streaming),
         f"{name}.c": source(model, streaming=streaming),

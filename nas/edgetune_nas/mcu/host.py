@@ -33,11 +33,11 @@ def compiler() -> str | None:
 def check_model(model: Model, *, streaming: bool) -> str:
     """Write ``check_model.h``, which names the model to the check."""
     name, upper = model.name, model.name.upper()
-    sizes = "".join(f"#define MODEL_{each} {upper}_{each}\n" for each in ("CHANNELS", "LENGTH", "ROWS"))
-    kinds = ("#define MODEL_STREAMS\n" if streaming else "") + (
-        "#define MODEL_HEALTH\n" if model.card.kind == "health" else ""
+    sizes = "".join(f"#define EDGETUNE_{each} {upper}_{each}\n" for each in ("CHANNELS", "LENGTH", "ROWS"))
+    kinds = ("#define EDGETUNE_STREAMS\n" if streaming else "") + (
+        "#define EDGETUNE_HEALTH\n" if model.card.kind == "health" else ""
     )
-    return f'#include "{name}.h"\n\n#define MODEL(part) {name}_##part\n{sizes}{kinds}'
+    return f'#include "{name}.h"\n\n#define EDGETUNE_MODEL(part) {name}_##part\n{sizes}{kinds}'
 
 
 def run_here(model: Model, library: Path, work: Path, x: NDArray[np.float32], *, streaming: bool) -> Answers | None:

@@ -204,14 +204,14 @@ def test_a_library_says_what_it_is_and_has_no_heap(
     write_bundle_of: Callable[..., Path], tmp_path: Path, host_compiler: str
 ) -> None:
     bundle = write_bundle_of(*NETWORKS["envelope"])
-    write_library(bundle, tmp_path / "c", name="armband", cores=())
+    write_library(bundle, tmp_path / "c", name="model", cores=())
 
-    header = (tmp_path / "c" / "armband.h").read_text()
+    header = (tmp_path / "c" / "model.h").read_text()
     readme = (tmp_path / "c" / "README.md").read_text()
-    assert "int32_t armband_run(const int8_t *window);" in header
-    assert "#define ARMBAND_CLASSES 3U" in header
+    assert "int32_t model_run(const int8_t *window);" in header
+    assert "#define MODEL_CLASSES 3U" in header
     assert "equal onnxruntime's, bit by bit" in readme
-    objects = [tmp_path / f"{each}.o" for each in ("armband", "edgetune_kernels")]
+    objects = [tmp_path / f"{each}.o" for each in ("model", "edgetune_kernels")]
     for each in objects:
         source = tmp_path / "c" / f"{each.stem}.c"
         strict = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-ffreestanding"]
@@ -321,6 +321,7 @@ def test_a_folder_that_is_there_is_not_written_over(write_bundle_of: Callable[..
         write_library(write_bundle_of(*NETWORKS["envelope"]), tmp_path / "c", cores=())
 
 
-def test_a_prefix_that_is_no_name_is_refused(write_bundle_of: Callable[..., Path], tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="no prefix of names in C"):
-        write_library(write_bundle_of(*NETWORKS["envelope"]), tmp_path / "c", name="2-fast", cores=())
+@pytest.mark.parametrize("name", ["2-fast", "Pump", "string", "edgetune_kernels"])
+def test_a_prefix_that_is_no_name_is_refused(name: str, write_tiny_bundle: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="can be no prefix of names in C"):
+        write_library(write_tiny_bundle(tmp_path), tmp_path / "c", name=name, cores=())

@@ -5,44 +5,44 @@
  */
 #include "check.h"
 
-static float samples[MODEL_CHANNELS];
+static float samples[EDGETUNE_CHANNELS];
 
 static void tell(int32_t answer)
 {
     float distance = 0.0f;
-#ifdef MODEL_HEALTH
-    distance = MODEL(distance)();
+#ifdef EDGETUNE_HEALTH
+    distance = EDGETUNE_MODEL(distance)();
 #endif
     check_write(&answer, sizeof answer);
     check_write(&distance, sizeof distance);
-    check_write(MODEL(output)(), MODEL_ROWS);
+    check_write(EDGETUNE_MODEL(output)(), EDGETUNE_ROWS);
 }
 
 int check(void)
 {
     uint32_t at = 0U;
     check_begin();
-    MODEL(init)();
+    EDGETUNE_MODEL(init)();
     while (check_read(samples, sizeof samples) != 0) {
         int32_t answer = -1;
         uint32_t channel;
-#ifdef MODEL_STREAMS
-        int8_t sample[MODEL_CHANNELS];
+#ifdef EDGETUNE_STREAMS
+        int8_t sample[EDGETUNE_CHANNELS];
 #else
-        int8_t *sample = &MODEL(window)()[at * MODEL_CHANNELS];
+        int8_t *sample = &EDGETUNE_MODEL(window)()[at * EDGETUNE_CHANNELS];
 #endif
-        for (channel = 0U; channel < MODEL_CHANNELS; channel++) {
-            sample[channel] = MODEL(sample)(samples[channel]);
+        for (channel = 0U; channel < EDGETUNE_CHANNELS; channel++) {
+            sample[channel] = EDGETUNE_MODEL(sample)(samples[channel]);
         }
         at++;
-#ifdef MODEL_STREAMS
+#ifdef EDGETUNE_STREAMS
         check_start();
-        answer = MODEL(push)(sample);
+        answer = EDGETUNE_MODEL(push)(sample);
         check_stop();
 #else
-        if (at == MODEL_LENGTH) {
+        if (at == EDGETUNE_LENGTH) {
             check_start();
-            answer = MODEL(run)(MODEL(window)());
+            answer = EDGETUNE_MODEL(run)(EDGETUNE_MODEL(window)());
             check_stop();
             at = 0U;
         }
@@ -52,5 +52,5 @@ int check(void)
         }
     }
     check_end();
-    return (MODEL(selftest)() == 0U) ? 0 : 2;
+    return (EDGETUNE_MODEL(selftest)() == 0U) ? 0 : 2;
 }

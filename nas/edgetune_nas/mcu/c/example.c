@@ -35,15 +35,15 @@ static void put(const char *text)
 static float next_sample(uint32_t at, uint32_t channel)
 {
     const uint32_t phase = (at * (17U + channel)) % 1000U;
-    return ((float)phase - 500.0f) * 100.0f * MODEL_SAMPLE_SCALE / 500.0f;
+    return ((float)phase - 500.0f) * 100.0f * EDGETUNE_SAMPLE_SCALE / 500.0f;
 }
 
 static void say(int32_t answer)
 {
-#ifdef MODEL_HEALTH
+#ifdef EDGETUNE_HEALTH
     put((answer != 0) ? "unlike health\n" : "healthy\n");
 #else
-    put(MODEL(classes)[answer]);
+    put(EDGETUNE_MODEL(classes)[answer]);
     put("\n");
 #endif
 }
@@ -54,30 +54,30 @@ int main(void)
     uint32_t at = 0U;
     UART_BAUDDIV = 16U;
     UART_CTRL = 1U;
-    MODEL(init)();
-    put((MODEL(selftest)() == 0U) ? "self-test passed\n" : "self-test failed\n");
-    MODEL(init)();
+    EDGETUNE_MODEL(init)();
+    put((EDGETUNE_MODEL(selftest)() == 0U) ? "self-test passed\n" : "self-test failed\n");
+    EDGETUNE_MODEL(init)();
     while (windows < WINDOWS) {
         uint32_t channel;
-#ifdef MODEL_STREAMS
-        int8_t sample[MODEL_CHANNELS];
+#ifdef EDGETUNE_STREAMS
+        int8_t sample[EDGETUNE_CHANNELS];
         int32_t answer;
-        for (channel = 0U; channel < MODEL_CHANNELS; channel++) {
-            sample[channel] = MODEL(sample)(next_sample(at, channel));
+        for (channel = 0U; channel < EDGETUNE_CHANNELS; channel++) {
+            sample[channel] = EDGETUNE_MODEL(sample)(next_sample(at, channel));
         }
-        answer = MODEL(push)(sample);
+        answer = EDGETUNE_MODEL(push)(sample);
         if (answer >= 0) {
             say(answer);
             windows++;
         }
 #else
-        int8_t *window = MODEL(window)();
-        const uint32_t place = at % MODEL_LENGTH;
-        for (channel = 0U; channel < MODEL_CHANNELS; channel++) {
-            window[place * MODEL_CHANNELS + channel] = MODEL(sample)(next_sample(at, channel));
+        int8_t *window = EDGETUNE_MODEL(window)();
+        const uint32_t place = at % EDGETUNE_LENGTH;
+        for (channel = 0U; channel < EDGETUNE_CHANNELS; channel++) {
+            window[place * EDGETUNE_CHANNELS + channel] = EDGETUNE_MODEL(sample)(next_sample(at, channel));
         }
-        if ((place + 1U) == MODEL_LENGTH) {
-            say(MODEL(run)(window));
+        if ((place + 1U) == EDGETUNE_LENGTH) {
+            say(EDGETUNE_MODEL(run)(window));
             windows++;
         }
 #endif
