@@ -10,7 +10,7 @@ QUICK := -m "not slow and not containers"
 export OMP_NUM_THREADS ?= 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo install test test-slow coverage chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-signs bench-tried bench-health bench-mcu exam exam-quick ablation sensitivity docs screenshots examples release format clean help
+.PHONY: demo install test test-slow coverage chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-signs bench-tried bench-once bench-health bench-mcu exam exam-quick ablation sensitivity docs screenshots examples release format clean help
 
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -77,6 +77,9 @@ bench-people: $(VENV)/.installed  ## Whose model knows whose gestures, ten minut
 
 bench-signs: $(VENV)/.installed  ## Whole sessions of signs beside LibEMG's way, ten minutes: BENCH='--people 3', BENCH=--latency
 	$(BIN)/python tests/bench/bench_signs.py $(BENCH)
+
+bench-once: $(VENV)/.installed  ## Simulated machines whose classes were recorded once, as in the demo, three minutes
+	@$(BIN)/python tests/bench/bench_once.py $(BENCH)
 
 bench-tried: $(VENV)/.installed  ## What a library, the deployed model and trained filter banks bring, six minutes: BENCH=library
 	@$(BIN)/python tests/bench/bench_tried.py $(BENCH)
