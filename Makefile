@@ -10,7 +10,7 @@ QUICK := -m "not slow and not containers"
 export OMP_NUM_THREADS ?= 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo install test test-slow coverage chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-signs bench-tried bench-health exam exam-quick ablation sensitivity docs web screenshots examples release format clean help
+.PHONY: demo install test test-slow coverage chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-signs bench-tried bench-once bench-health bench-mcu exam exam-quick ablation sensitivity docs web screenshots examples release format clean help
 
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -78,11 +78,17 @@ bench-people: $(VENV)/.installed  ## Whose model knows whose gestures, ten minut
 bench-signs: $(VENV)/.installed  ## Whole sessions of signs beside LibEMG's way, ten minutes: BENCH='--people 3', BENCH=--latency
 	$(BIN)/python tests/bench/bench_signs.py $(BENCH)
 
+bench-once: $(VENV)/.installed  ## Simulated machines whose classes were recorded once, as in the demo, three minutes
+	@$(BIN)/python tests/bench/bench_once.py $(BENCH)
+
 bench-tried: $(VENV)/.installed  ## What a library, the deployed model and trained filter banks bring, six minutes: BENCH=library
 	@$(BIN)/python tests/bench/bench_tried.py $(BENCH)
 
 bench-health: $(VENV)/.installed  ## Machines of which only health is known: false alarms, faults found, lead, 20 s: BENCH='--out FILE'
 	@$(BIN)/python tests/bench/bench_health.py $(BENCH)
+
+bench-mcu: $(VENV)/.installed  ## Models as C on emulated M4, M33 and M55, a minute: BENCH=--quick, BENCH='BUNDLE ...'
+	@PYTHONPATH=tests/support $(BIN)/python tests/bench/bench_mcu.py $(BENCH)
 
 exam: $(VENV)/.exam-installed  ## The search on foreign machines and people, beside plain methods, twenty minutes: EXAM='--only mfpt'
 	$(BIN)/python tests/bench/exam.py --out build/exam $(EXAM)

@@ -198,6 +198,7 @@ def scenario(plant: Plant) -> None:
     plant.wait("sign", lambda said: said["class"] == "fist")
     plant.ask("profile", "armband1", condition="left_arm")
     plant.ask("forget", "armband1", subject="anna")
+    plant.ask("backup")
 
 
 BEST: Final[dict[str, Callable[[dict[str, Any]], bool]]] = {

@@ -11,7 +11,7 @@ from mkdocs.structure.files import File
 from typer.cli import get_docs_for_click
 
 from edgetune_node.cli import COMMANDS as PROGRAMS, build
-from edgetune_node.contract import ASSET_COMMANDS, COMMANDS, MESSAGES, NODE_COMMANDS, Context
+from edgetune_node.contract import ASSET_COMMANDS, COMMANDS, MESSAGES, NODE_COMMANDS, Context, described
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -85,7 +85,7 @@ def sentence(model: type[BaseModel]) -> str:
 
 def fields(model: type[BaseModel], mode: Any) -> str:
     """Return a table of a model's fields: name, kind, whether it may be missing, meaning."""
-    schema = model.model_json_schema(by_alias=True, mode=mode)
+    schema = described(model, mode)
     required = set(schema.get("required", ()))
     rows = ["| field | kind | | meaning |", "|---|---|---|---|"]
     for name, found in schema.get("properties", {}).items():

@@ -6,6 +6,7 @@ NodeError
 ├── Refused          what was asked for cannot be done now
 ├── PayloadError     a payload is not what its topic takes
 ├── StoreError       the model store cannot do what was asked
+├── BackupError      a backup cannot be made or restored
 └── OutboxError      the outbox file cannot be used
 """
 
@@ -61,6 +62,10 @@ class PayloadError(NodeError):
 
 class StoreError(NodeError):
     """The model store cannot do what was asked."""
+
+
+class BackupError(NodeError):
+    """A backup cannot be made or restored; the message says why."""
 
 
 class OutboxError(NodeError):

@@ -14,7 +14,7 @@ from edgetune_nas.model.layers import Conv, Dense, GlobalPool, Layer, MaxPool, N
 from edgetune_nas.model.temperature import best_temperature, true_probability, with_temperature
 from edgetune_nas.training import trainer as training
 from edgetune_nas.training.candidate import Candidate
-from edgetune_nas.training.evaluation import Problem, evaluate, refit
+from edgetune_nas.training.evaluation import Problem, evaluate_candidate, refit
 from edgetune_nas.training.task_profile import PROFILES
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def _best_of(
         seen.add(genotype)
         candidate = Candidate(len(seen), genotype, cost, STEPS[problem.profile.task], seed * 100_003 + len(seen))
         began = time.process_time()
-        result = evaluate(problem, candidate).result
+        result = evaluate_candidate(problem, candidate).result
         took = time.process_time() - began
         tell(result.score)
         if best is None or result.score > best[0]:

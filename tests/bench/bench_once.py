@@ -53,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--machines", type=int, default=5)
     parser.add_argument("--take-seconds", type=float, default=5.0, help="how long each class is recorded")
-    parser.add_argument("--seconds", type=float, default=60.0, help="each search has")
+    parser.add_argument("--seconds", type=float, default=30.0, help="each search has, 30 as in the demo")
     options = parser.parse_args()
     table = Table(title=f"each class recorded once for {options.take_seconds:g} s")
     for name in ("machine", "right later %", "card said %", "arena B", "layers"):

@@ -15,31 +15,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE = Path(__file__).parent
-NAMES = (
-    "command",
-    "context",
-    "recording",
-    "card",
-    "network",
-    "novelty",
-    "front",
-    "archive",
-    "journal",
-    "block",
-    "text",
-    "wav",
-)
 DAMAGED = 60
+
+
+def beside(name: str) -> Any:
+    """Import a script of this folder, which is on nobody's path."""
+    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+NAMES = beside("fuzz").NAMES
 
 
 @pytest.fixture(scope="module")
 def targets() -> Iterator[Any]:
-    spec = importlib.util.spec_from_file_location("targets", HERE / "targets.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["targets"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
+    module = beside("targets")
     yield module
     shutil.rmtree(module.folder(), ignore_errors=True)
 

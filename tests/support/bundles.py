@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgetune_nas.bundle.write import write_bundle
-from edgetune_nas.card import Budget, InputSpec, ModelCard, SearchSummary
-from edgetune_nas.model.layers import Dense, Flatten, LpPool, Network, Softmax
+from edgetune_nas.card import Budget, InputSpec, Metrics, ModelCard, SearchSummary
+from edgetune_nas.model.cost import plan
+from edgetune_nas.model.layers import Dense, Flatten, LpPool, Network, Softmax, shapes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +32,42 @@ def search_summary(**changes: Any) -> SearchSummary:
         "validation_accuracy": 1.0,
     }
     return SearchSummary(**{**values, **changes})
+
+
+def card_of(network: Network) -> ModelCard:
+    """Return a card that a network is checked against; its figures are made up."""
+    channels, length = network.input_shape
+    classes = shapes(network.input_shape, network.layers)[-1][0]
+    measured = {"ort_peak_bytes": 1, "session_rss_bytes": 1, "latency_p50_us": 1, "latency_p99_us": 1, "onnx_bytes": 1}
+    metrics = Metrics(
+        accuracy=1,
+        accuracy_low=1,
+        accuracy_high=1,
+        macro_f1=1,
+        calibration_error=0,
+        windows=1,
+        confusion=[[1]],
+    )
+    return ModelCard.model_validate(
+        {
+            "id": "20260301t101500-0000",
+            "created": "2026-03-01T10:15:00Z",
+            "task": "fault",
+            "classes": [f"class {index}" for index in range(classes)],
+            "input": InputSpec(channels=channels, length=length, rate_hz=1, unit="g"),
+            "layers": [],
+            "cost": plan(network.input_shape, network.layers),
+            "measured": {"float": measured},
+            "deployed": "float",
+            "deployed_because": "test",
+            "metrics": metrics,
+            "budget": Budget(),
+            "search": search_summary(),
+            "data_fingerprint": "",
+            "sha256": {},
+            "versions": {},
+        }
+    )
 
 
 def write_network(folder: Path, network: Network, windows: NDArray[np.float32], **changes: Any) -> ModelCard:

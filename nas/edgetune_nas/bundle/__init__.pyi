@@ -31,11 +31,11 @@ from .report import render_apart as render_apart
 from .scores import metrics as metrics
 from .tested import (
     TESTED_ON as TESTED_ON,
+    accuracy_sentence as accuracy_sentence,
     accuracy_text as accuracy_text,
     card_accuracy as card_accuracy,
     false_alarms_text as false_alarms_text,
     kind_of_test as kind_of_test,
     recordings_of as recordings_of,
-    sentence as sentence,
 )
 from .write import write_bundle as write_bundle

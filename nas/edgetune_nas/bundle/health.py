@@ -8,19 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgetune_nas.bundle.files import MODEL_FILES, UNNAMED, digest
-from edgetune_nas.bundle.learned import (
-    LEARNED,
-    SELF_TEST,
-    fingerprints,
-    pack_learned,
-    pack_self_test,
-    pick_self_test,
-    recording_fingerprints,
-)
+from edgetune_nas.bundle.learned import LEARNED, SELF_TEST, pack_learned, pack_self_test, pick_self_test
 from edgetune_nas.bundle.report import render
 from edgetune_nas.bundle.scores import interval
 from edgetune_nas.bundle.write import MAX_CALIBRATION_WINDOWS, finish, versions
-from edgetune_nas.card import Learned, Metrics, ModelCard
+from edgetune_nas.card import Metrics, ModelCard
 from edgetune_nas.model import describe, plan
 from edgetune_nas.onnx_io import DISTANCE, HealthDistance, measure, open_session
 
@@ -86,12 +78,11 @@ def write_health_bundle(
     models: dict[Precision, bytes] = {"float": model.SerializeToString(), "int8": quantised.SerializeToString()}
     tried = pick_self_test(known.x)
     said = HealthDistance(open_session(models["float"]), limit).distances(tried)
-    prints = fingerprints(known.x)
+    learned, remembered = pack_learned(known.x, recording)
     files = {MODEL_FILES[precision]: data for precision, data in models.items()} | {
         SELF_TEST: pack_self_test(tried, said[:, None].astype(np.float32), DISTANCE),
-        LEARNED: pack_learned(prints),
+        LEARNED: learned,
     }
-    of = [] if recording is None else recording_fingerprints(prints, recording)
     card = ModelCard(
         id=UNNAMED,
         created=created,
@@ -117,7 +108,7 @@ def write_health_bundle(
         distance="graph",
         distance_limit=limit,
         tested_on=tested_on,
-        learned=Learned(windows=len(prints), recordings=of),
+        learned=remembered,
         self_test_windows=len(tried),
     )
     return finish(folder, card, files, lambda card: render(card, (), ()))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from edgetune_nas.bundle.files import read_verified
-from edgetune_nas.card import MAX_SELF_TEST_WINDOWS
+from edgetune_nas.card import MAX_SELF_TEST_WINDOWS, Learned
 from edgetune_nas.errors import BundleError
 from edgetune_nas.onnx_io import DISTANCE, OUTPUT
 from edgetune_signal.errors import RecordingError
@@ -47,9 +47,11 @@ def recording_fingerprints(prints: NDArray[np.uint64], recording: NDArray[np.int
     return [hashlib.blake2b(content, digest_size=PRINT_BYTES).hexdigest() for content in each]
 
 
-def pack_learned(prints: NDArray[np.uint64]) -> bytes:
-    """Return the contents of a bundle's ``learned.bin``: sorted fingerprints, little-endian."""
-    return np.unique(prints).astype("<u8").tobytes()
+def pack_learned(x: NDArray[np.float32], recording: NDArray[np.integer] | None) -> tuple[bytes, Learned]:
+    """Return the contents of ``learned.bin`` (sorted fingerprints, little-endian), and what the card says of them."""
+    prints = fingerprints(x)
+    of = [] if recording is None else recording_fingerprints(prints, recording)
+    return np.unique(prints).astype("<u8").tobytes(), Learned(windows=len(prints), recordings=of)
 
 
 def seen(bundle: Bundle, x: NDArray[np.float32]) -> NDArray[np.bool_] | None:

@@ -44,7 +44,7 @@ def accuracy_text(metrics: Metrics, tested_on: TestedOn | None, digits: int = 2)
     if metrics.accuracy is None:
         return "none of a health model"
     rests = "" if metrics.recordings is None else f" of {metrics.recordings} recording{'s' * (metrics.recordings > 1)}"
-    return sentence(
+    return accuracy_sentence(
         metrics.accuracy,
         (metrics.accuracy_low, metrics.accuracy_high),
         tested_on,
@@ -89,7 +89,7 @@ def _as_share(metrics: Metrics) -> dict[str, float | None]:
     }
 
 
-def sentence(
+def accuracy_sentence(
     accuracy: float,
     bounds: tuple[float | None, float | None],
     tested_on: TestedOn | None,

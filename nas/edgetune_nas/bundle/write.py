@@ -11,17 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from edgetune_nas.bundle.files import CARD, MEASURED, MODEL_FILES, REPORT, UNNAMED, digest, named, write_folder
-from edgetune_nas.bundle.learned import (
-    LEARNED,
-    SELF_TEST,
-    fingerprints,
-    pack_learned,
-    pack_self_test,
-    pick_self_test,
-    recording_fingerprints,
-)
+from edgetune_nas.bundle.learned import LEARNED, SELF_TEST, pack_learned, pack_self_test, pick_self_test
 from edgetune_nas.bundle.scores import metrics
-from edgetune_nas.card import Learned, LibraryUse, Measured, ModelCard, Precision
+from edgetune_nas.card import LibraryUse, Measured, ModelCard, Precision
 from edgetune_nas.errors import BundleError
 from edgetune_nas.model import describe, plan, shapes
 from edgetune_nas.novelty import NOVELTY, Novelty
@@ -155,10 +147,7 @@ def write_bundle(
         tested = Classifier(open_session(files[MEASURED]), measured_rows)
     remembered = None
     if learned is not None:
-        prints = fingerprints(learned)
-        files[LEARNED] = pack_learned(prints)
-        of = [] if learned_recording is None else recording_fingerprints(prints, learned_recording)
-        remembered = Learned(windows=len(prints), recordings=of)
+        files[LEARNED], remembered = pack_learned(learned, learned_recording)
     card = ModelCard(
         id=UNNAMED,
         created=created,

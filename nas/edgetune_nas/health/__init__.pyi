@@ -1,6 +1,6 @@
 from .choice import (
-    Candidate as Candidate,
-    Fitted as Fitted,
+    FittedHealth as FittedHealth,
+    HealthCandidate as HealthCandidate,
     candidates as candidates,
     choose as choose,
     held_out as held_out,

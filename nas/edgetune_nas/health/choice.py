@@ -33,7 +33,7 @@ TWO: Final = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Candidate:
+class HealthCandidate:
     """A shape on the healthy windows: its features, and those of imitated changes, ``(windows, features)``."""
 
     shape: HealthShape
@@ -43,13 +43,13 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fitted:
+class FittedHealth:
     """A candidate with its centre and limit.
 
     ``over`` is the share of cross-fitted healthy windows over the limit, ``heard`` that of imitated changes.
     """
 
-    candidate: Candidate
+    candidate: HealthCandidate
     whitening: Whitening
     limit: float
     over: float
@@ -62,17 +62,17 @@ def imitated(x: Floats, seed: int) -> Floats:
     return imitations(x[picked], np.random.default_rng(seed))
 
 
-def candidates(shapes: Sequence[HealthShape], x: Floats, seed: int) -> list[Candidate]:
+def candidates(shapes: Sequence[HealthShape], x: Floats, seed: int) -> list[HealthCandidate]:
     """Compute the features of every shape."""
     changed = imitated(x, seed)
     found = []
     for shape in shapes:
         frontend, healthy = fitted_levels(shape, x)
-        found.append(Candidate(shape, frontend, healthy, features(frontend, changed)))
+        found.append(HealthCandidate(shape, frontend, healthy, features(frontend, changed)))
     return found
 
 
-def choose(tried: Sequence[Candidate], block: NDArray[np.int64], rule: LimitRule) -> Fitted:
+def choose(tried: Sequence[HealthCandidate], block: NDArray[np.int64], rule: LimitRule) -> FittedHealth:
     """Fit every candidate and return the best.
 
     The first one stands unless another finds `CLEARLY` more imitated changes, and calls no more of health unlike it.
@@ -86,7 +86,7 @@ def choose(tried: Sequence[Candidate], block: NDArray[np.int64], rule: LimitRule
 
 
 def held_out(
-    tried: Sequence[Candidate], block: NDArray[np.int64], rule: LimitRule
+    tried: Sequence[HealthCandidate], block: NDArray[np.int64], rule: LimitRule
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Judge every block by a model that was chosen, fitted and limited on the other blocks alone.
 
@@ -107,12 +107,12 @@ def held_out(
     return np.concatenate(ratios), np.concatenate(indices)
 
 
-def _fitted(candidate: Candidate, block: NDArray[np.int64], rule: LimitRule) -> Fitted:
+def _fitted(candidate: HealthCandidate, block: NDArray[np.int64], rule: LimitRule) -> FittedHealth:
     """Fit to the windows of all blocks, with the limit that follows from how they judge one another."""
     distances, index = crossed(candidate.healthy, block, candidate.shape.rank)
     limit = rule.limit(distances, index)
     whitening = Whitening.fit(candidate.healthy[block != APART], candidate.shape.rank)
-    return Fitted(
+    return FittedHealth(
         candidate,
         whitening,
         limit,

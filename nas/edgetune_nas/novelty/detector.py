@@ -11,7 +11,7 @@ import numpy as np
 
 from edgetune_nas.errors import BundleError
 from edgetune_nas.library import moved_to_new
-from edgetune_nas.novelty.features import Levels, Spectra, rising
+from edgetune_nas.novelty.features import BandLevels, Levels, rising
 from edgetune_signal.errors import RecordingError
 from edgetune_signal.recordings import open_npz
 
@@ -113,7 +113,7 @@ class Novelty:
         Distance from which on a window of vibration is novel, or a gesture by the median of its windows.
     """
 
-    describe: Spectra | Levels
+    describe: BandLevels | Levels
     classes: Classes
     limit: float
 
@@ -139,7 +139,7 @@ class Novelty:
         known = self.classes
         arrays: dict[str, Any] = {
             **{name: getattr(self.describe, name) for name in self.describe.NAMES},
-            **({"floor": np.float64(self.describe.floor)} if isinstance(self.describe, Spectra) else {}),
+            **({"floor": np.float64(self.describe.floor)} if isinstance(self.describe, BandLevels) else {}),
             "labels": known.labels,
             "centres": known.centres,
             "whitenings": known.whitenings,
@@ -154,11 +154,11 @@ class Novelty:
         known = ("labels", "centres", "whitenings")
         try:
             with open_npz(Path(NOVELTY), data) as file:
-                kind = Levels if "quiet" in file.names else Spectra
+                kind = Levels if "quiet" in file.names else BandLevels
                 file.require(*kind.NAMES, *known, "limit")
                 figures: Iterator[Any] = (file.array(name, max_bytes=len(data)) for name in kind.NAMES)
                 describe = kind(*figures)
-                if isinstance(describe, Spectra) and "floor" in file.names:
+                if isinstance(describe, BandLevels) and "floor" in file.names:
                     describe = replace(describe, floor=file.number("floor"))
                 lie = Classes(*(file.array(name, max_bytes=len(data)) for name in known))
                 limit = file.number("limit")
@@ -211,7 +211,7 @@ def fit_novelty(
     out-of-distribution samples"), here of figures of the signal and not of a network's features. A library shows how a
     class spreads, not where it is: pooled with the new windows it would make one wide class of two conditions.
     """
-    describe = Spectra.fit(x)
+    describe = BandLevels.fit(x)
     known = describe.of(x)
     cloud = label if kind is None else kind
     classes = Classes.fit(known if origin is None else moved_to_new(known, cloud, origin), cloud)

@@ -31,7 +31,7 @@ QUIET_QUANTILE, QUIET_SHARE = 0.05, 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Spectra:
+class BandLevels:
     """Of vibration, per channel: levels in bands of the spectrum and of the envelope's, kurtosis and crest factor.
 
     Attributes
@@ -48,7 +48,7 @@ class Spectra:
     floor: float = 0.0
 
     @classmethod
-    def fit(cls, x: NDArray[np.float32]) -> Spectra:
+    def fit(cls, x: NDArray[np.float32]) -> BandLevels:
         """Choose bands for windows ``(windows, channels, length)``."""
         bins, channels = x.shape[2] // 2 + 1, x.shape[1]
         share = min(1.0, MOST_FEATURES / (channels * (BANDS + RHYTHMS + SHAPES)))

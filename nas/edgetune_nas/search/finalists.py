@@ -76,13 +76,13 @@ def kept_points(
         Evaluations of this process by candidate number; a point that a journal brought back is evaluated again.
     """
     from edgetune_nas.bundle import KeptPoint
-    from edgetune_nas.training import evaluate
+    from edgetune_nas.training import evaluate_candidate
 
     others = [scored for scored in front if scored.candidate.genotype != best.candidate.genotype]
     places = np.linspace(0, len(others) - 1, min(len(others), MAX_KEPT - 1)).round().astype(int)
     for scored in (best, *(others[place] for place in places)):
         evaluation = winner if scored is best else found.get(scored.candidate.number)
         if evaluation is None:
-            evaluation = evaluate(problem, scored.candidate)
+            evaluation = evaluate_candidate(problem, scored.candidate)
         before = measured.network if scored is best and measured is not winner else None
         yield KeptPoint(evaluation.network, scored.result.accuracy, bool(scored.candidate.steps), measured=before)

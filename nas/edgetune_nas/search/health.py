@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgetune_nas.card import Budget, Cost, ModelCard, Task
-    from edgetune_nas.health import Candidate, Fitted, HealthShape
+    from edgetune_nas.health import FittedHealth, HealthCandidate, HealthShape
     from edgetune_nas.model import Network
     from edgetune_nas.onnx_io import Adapt
     from edgetune_nas.search.progress import Monitor
@@ -153,11 +153,11 @@ def search_health(
     return out / f"model-{card.id}", card
 
 
-def _network(best: Fitted, whitening: Whitening, input_shape: tuple[int, int]) -> Network:
+def _network(best: FittedHealth, whitening: Whitening, input_shape: tuple[int, int]) -> Network:
     return health_network(input_shape, best.candidate.shape, best.candidate.frontend, whitening)
 
 
-def _adapt(best: Fitted, dataset: Dataset, block: NDArray[np.int64], rule: LimitRule) -> Adapt:
+def _adapt(best: FittedHealth, dataset: Dataset, block: NDArray[np.int64], rule: LimitRule) -> Adapt:
     """Return how a quantised model is fitted again to its own levels, so that the limit stays the same number.
 
     Eight bits of a loud band leave a quiet one little but rounding noise, which has another spread.
@@ -201,7 +201,7 @@ def _whole(dataset: Dataset, block: NDArray[np.int64]) -> bool:
     return all(len(np.unique(block[(dataset.group == group)])) == 1 for group in np.unique(dataset.group))
 
 
-def _notes(best: Fitted, tried: list[Candidate], costs: dict[str, Cost], rule: LimitRule) -> dict[str, Any]:
+def _notes(best: FittedHealth, tried: list[HealthCandidate], costs: dict[str, Cost], rule: LimitRule) -> dict[str, Any]:
     return {
         "health": {
             "false_alarms_per_month": rule.per_month,

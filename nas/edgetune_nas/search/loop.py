@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgetune_nas.errors import JournalError
 from edgetune_nas.model import search_space as space
-from edgetune_nas.training import Candidate, EvaluatedCandidate, Interrupted, Problem, Result, evaluate, never
+from edgetune_nas.training import Candidate, EvaluatedCandidate, Interrupted, Problem, Result, evaluate_candidate, never
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -67,7 +67,7 @@ class Exploration:
         journal: Journal,
         monitor: Monitor,
         executor: Executor | None = None,
-        evaluate: Callable[..., EvaluatedCandidate] = evaluate,
+        evaluate: Callable[..., EvaluatedCandidate] = evaluate_candidate,
         load: Callable[[Callable[[], bool]], None] = load_libraries,
     ) -> None:
         self._engine, self._problem, self._journal = engine, problem, journal

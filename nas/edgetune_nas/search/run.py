@@ -30,7 +30,7 @@ from edgetune_nas.training import (
     Scored,
     TaskProfile,
     divide,
-    evaluate,
+    evaluate_candidate,
     fewest_takes,
     folds,
     folds_by_condition,
@@ -191,7 +191,7 @@ def search(
         raise NasError(f"the search was stopped ({stopped_by}) before its first network was done; allow it more time")
 
     def evaluated(scored: Scored) -> EvaluatedCandidate:
-        return exploration.found.get(scored.candidate.number) or evaluate(problem, scored.candidate)
+        return exploration.found.get(scored.candidate.number) or evaluate_candidate(problem, scored.candidate)
 
     if goal.latency_us is not None:
         best, _ = first_quick_enough(

@@ -11,7 +11,7 @@ from .evaluation import (
     FEW_WINDOWS as FEW_WINDOWS,
     EvaluatedCandidate as EvaluatedCandidate,
     Problem as Problem,
-    evaluate as evaluate,
+    evaluate_candidate as evaluate_candidate,
     refit as refit,
 )
 from .task_profile import (

@@ -133,7 +133,7 @@ class EvaluatedCandidate:
     left_out: tuple[float, ...] = ()
 
 
-def evaluate(problem: Problem, candidate: Candidate, stop: Callable[[], bool] = never) -> EvaluatedCandidate:
+def evaluate_candidate(problem: Problem, candidate: Candidate, stop: Callable[[], bool] = never) -> EvaluatedCandidate:
     """Evaluate ``candidate`` on ``problem``.
 
     Raises

@@ -33,6 +33,8 @@ COMMANDS = {
     "report": "edgetune_node.cli.local.report:report",
     "import": "edgetune_node.cli.local.import_files:import_files",
     "export": "edgetune_node.cli.local.import_files:export_recording",
+    "backup": "edgetune_node.cli.local.backup:backup",
+    "restore": "edgetune_node.cli.local.backup:restore_backup",
     "bundle": "edgetune_node.cli.local.bundle:app",
     "recalibrate": "edgetune_node.cli.remote.jobs:recalibrate",
     "record": "edgetune_node.cli.remote.jobs:record",

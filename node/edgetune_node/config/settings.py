@@ -237,6 +237,12 @@ class Settings(BaseSettings):
     home_assistant: HomeAssistantSection = HomeAssistantSection()
     metrics: MetricsSection = MetricsSection()
     asset: list[AssetSection] = Field(min_length=1, max_length=100)
+    _file: Path | None = PrivateAttr(None)
+
+    @property
+    def file(self) -> Path | None:
+        """The file that it was read from; None where it was made otherwise."""
+        return self._file
 
     @classmethod
     def settings_customise_sources(
@@ -300,6 +306,7 @@ def load_settings(path: Path) -> Settings:
         raise ConfigError(str(path), [f"{error} (environment variables or secret files)"]) from None
     if strangers:
         raise ConfigError(str(path), strangers)
+    settings._file = path.absolute()  # noqa: SLF001 - ours
     return settings
 
 

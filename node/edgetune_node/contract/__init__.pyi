@@ -2,6 +2,7 @@ from .access import access_list as access_list
 from .commands import (
     COMMANDS as COMMANDS,
     Acknowledge as Acknowledge,
+    BackupCommand as BackupCommand,
     Cancel as Cancel,
     CaptureCommand as CaptureCommand,
     Command as Command,
@@ -47,8 +48,8 @@ from .parts import (
     AssetHealth as AssetHealth,
     AssetInfo as AssetInfo,
     BrokerInfo as BrokerInfo,
-    Candidate as Candidate,
     CaptureReason as CaptureReason,
+    ClassShare as ClassShare,
     DefectAmplitude as DefectAmplitude,
     Drift as Drift,
     Evidence as Evidence,
@@ -67,7 +68,7 @@ from .parts import (
     TrendWord as TrendWord,
     iso as iso,
 )
-from .schemas import generate as generate, write_schemas as write_schemas
+from .schemas import described as described, generate as generate, write_schemas as write_schemas
 from .sign_messages import Emg as Emg, Sign as Sign, SignStart as SignStart
 from .signatures import (
     PROPERTY as PROPERTY,

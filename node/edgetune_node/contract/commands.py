@@ -54,6 +54,14 @@ class Ping(Command):
     """Answered at once with the node's version and time."""
 
 
+class BackupCommand(Command):
+    """Write all that makes this node itself into a file in ``data_dir/backups``; of older ones ``keep`` stay in all."""
+
+    keep: int = Field(
+        3, ge=1, le=100, description="Backups that stay in the data folder, this one included.", examples=[3]
+    )
+
+
 class Recalibrate(Command):
     """Collect data, search a network within ``budget`` and swap it in.
 
@@ -219,6 +227,7 @@ class History(Command):
 
 COMMANDS: dict[str, type[Command]] = {
     "ping": Ping,
+    "backup": BackupCommand,
     "recalibrate": Recalibrate,
     "continue": Continue,
     "record": Record,

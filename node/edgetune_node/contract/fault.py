@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from edgetune_node.contract.message import Message
-from edgetune_node.contract.parts import Candidate, Evidence, ModeWord, NovelKind, SeverityWord, Shelf, Timestamp
+from edgetune_node.contract.parts import ClassShare, Evidence, ModeWord, NovelKind, SeverityWord, Shelf, Timestamp
 
 OLD_SCHEMA = "fault/1"
 OLD_LEVELS = {"none": 0, "warning": 2, "alarm": 3}
@@ -49,7 +49,7 @@ class Fault(Message):
     class_since: Timestamp | None = Field(
         None, description="Since when the event has its class.", examples=["2026-01-31T12:00:00.000Z"]
     )
-    candidates: list[Candidate] = Field(
+    candidates: list[ClassShare] = Field(
         [], description="Classes that the last windows named, with their shares, the largest first."
     )
     kind: NovelKind | None = Field(

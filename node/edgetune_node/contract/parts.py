@@ -153,7 +153,7 @@ class Shelf(BaseModel):
     seconds: float | None = None
 
 
-class Candidate(BaseModel):
+class ClassShare(BaseModel):
     """A class that the windows of the last seconds named, and its share of those that named a fault, 0 to 1."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)

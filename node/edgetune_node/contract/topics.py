@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-NODE_COMMANDS = ("ping",)
+NODE_COMMANDS = ("ping", "backup")
 ASSET_COMMANDS = (
     "recalibrate",
     "continue",

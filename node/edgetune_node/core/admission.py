@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edgetune_node.contract import Command, Ping, Response, check_signature, parse_command, read_id, unseal
+from edgetune_node.contract import (
+    BackupCommand,
+    Command,
+    Ping,
+    Response,
+    check_signature,
+    parse_command,
+    read_id,
+    unseal,
+)
 from edgetune_node.errors import CommandError, OutboxError, Refused
 from edgetune_node.events import AckCommand, Durability, KeepCommand
 from edgetune_node.ops import Rate
@@ -159,7 +168,7 @@ class CommandAdmission:
     def _check_topic(self, event: CommandArrived, command: Command) -> None:
         if event.asset is not None and event.asset not in self._assets:
             raise Refused(f"no asset is called {event.asset!r}; there are: {', '.join(self._assets)}")
-        if isinstance(command, Ping) != (event.asset is None):
+        if isinstance(command, Ping | BackupCommand) != (event.asset is None):
             place = "its asset" if event.asset is None else "the node"
             raise Refused(f"{event.name} is a command to {place}, not to this topic")
 

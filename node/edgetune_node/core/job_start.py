@@ -11,10 +11,8 @@ from edgetune_node.errors import Refused
 from edgetune_node.monitor import zone_warning
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edgetune_node.contract import Record
-    from edgetune_node.core.resumption import JobNote
+    from edgetune_node.core.resumption import Collected, JobNote
     from edgetune_node.events import Stored
     from edgetune_node.monitor import Asset
 
@@ -24,8 +22,7 @@ def begin(
     asset: Asset,
     found: Stored,
     note: JobNote,
-    collected: tuple[Path, ...] | None,
-    pauses: tuple[Path, ...],
+    collected: Collected | None,
     now: float,
 ) -> Calibration:
     """Make the job, which its first tick sets going.
@@ -38,8 +35,8 @@ def begin(
         What is stored of the asset.
     note
         What recordings are marked with.
-    collected, pauses
-        Takes, and what was between them, that the job has already, where it goes on after a restart.
+    collected
+        What the job has already, where it goes on after a restart.
     now
         Monotonic seconds.
 
@@ -74,8 +71,8 @@ def begin(
         sensor=settings.sensor,
         rest_class=settings.healthy_class,
         clip_level=settings.clip_level,
-        collected=collected,
-        pauses=pauses,
+        collected=None if collected is None else collected.takes,
+        pauses=() if collected is None else collected.pauses,
         doubt=partial(zone_warning, settings=settings),
         healthy_class=healthy,
         now=now,

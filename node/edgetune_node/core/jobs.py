@@ -22,7 +22,7 @@ from edgetune_node.contract import (
 )
 from edgetune_node.core.job_start import begin
 from edgetune_node.core.phase import WHILE_CALIBRATING
-from edgetune_node.core.resumption import JobNote, newcomer
+from edgetune_node.core.resumption import Collected, JobNote, newcomer
 from edgetune_node.core.status import StatusReporter
 from edgetune_node.errors import Refused
 from edgetune_node.events import (
@@ -45,7 +45,6 @@ from edgetune_node.monitor import labelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from edgetune_nas.worker import SearchEvent
     from edgetune_node.calibration import Calibration
@@ -154,8 +153,7 @@ class AssetJobs:
         origin = Origin(name, command.id, note.response_topic, note.correlation)
         note = note.model_copy(update={"resumptions": note.resumptions + 1})
         try:
-            pauses = tuple(files[name] for name in note.pauses if name in files)
-            self._start(command, origin, note, tuple(files[name] for name in note.recordings), pauses)
+            self._start(command, origin, note, note.collected(files))
         except Refused as refused:
             raise Refused(f"interrupted by a restart, and it cannot continue: {refused}") from refused
         kept = NoteCommand(self.asset.settings.id, command.id, self.job_note)
@@ -192,9 +190,7 @@ class AssetJobs:
         if event.job != self.job or self._origin is None:
             return []
         if self._calibration is not None:
-            noted = (
-                [] if event.path is None else self._noted(event.path.name, "pauses" if event.pause else "recordings")
-            )
+            noted = [] if event.path is None else self._noted(event.path.name, pause=event.pause)
             return [*noted, *self._feed(event)]
         if event.path is None:
             return self._finish("failed", event.error or "", {})
@@ -227,10 +223,8 @@ class AssetJobs:
             return [*effects, *self._finish("failed", event.error, {})]
         erased = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in event.erased.items() if count)
         detail = {"erased": dict(event.erased), "warnings": list(event.remains)}
-        return [
-            *effects,
-            *self._finish("done", f"erased: {erased}" if erased else "nothing was kept of this person", detail),
-        ]
+        reason = f"erased: {erased}" if erased else "nothing was kept of this person"
+        return [*effects, *self._finish("done", reason, detail)]
 
     def broke(self, job: str, reason: str) -> list[Effect]:
         """End a job that a defect of ours would else leave running for ever."""
@@ -254,19 +248,12 @@ class AssetJobs:
     # ---- inside ------------------------------------------------------------------------------------------------
 
     def _start(
-        self,
-        command: Recalibrate | Record,
-        origin: Origin,
-        note: JobNote,
-        collected: tuple[Path, ...] | None = None,
-        pauses: tuple[Path, ...] = (),
+        self, command: Recalibrate | Record, origin: Origin, note: JobNote, collected: Collected | None = None
     ) -> None:
         """Accept a job, or raise `Refused`; its first `tick` sets it going, after the answer has been given."""
         found = self._stored()
         self._passed_over = found.passed_over
-        self._calibration = begin(
-            command, self.asset, found, note, collected, pauses, self._publisher.clock.monotonic()
-        )
+        self._calibration = begin(command, self.asset, found, note, collected, self._publisher.clock.monotonic())
         self._origin, self._job_note = origin, note
         self._last_reported = ""
 
@@ -287,10 +274,9 @@ class AssetJobs:
         self._origin, self._job_note = origin, self._marked(origin)
         return Answer("accepted", final=False), [install]
 
-    def _noted(self, recording: str, among: Literal["recordings", "pauses"]) -> list[Effect]:
+    def _noted(self, recording: str, *, pause: bool) -> list[Effect]:
         """Keep that a take is stored, so that a restart need not ask for it again."""
-        names = (*getattr(self._job_note, among), recording)
-        self._job_note = self._job_note.model_copy(update={among: names})
+        self._job_note = self._job_note.also(recording, pause=pause)
         return [NoteCommand(self.asset.settings.id, self.job or "", self.job_note)]
 
     def _check_free(self) -> None:
@@ -353,9 +339,7 @@ class AssetJobs:
         """Stop to recognise a person at once, then have them erased."""
         asset = self.asset
         if not asset.settings.personal:
-            raise Refused(
-                f"{asset.settings.id} has task {asset.settings.task}: only assets with task sign belong to a person"
-            )
+            raise Refused(f"{asset.settings.id} has task {asset.settings.task}: only signs are a person's")
         self._origin, self._job_note = origin, note
         ended = asset.wear(asset.settings.subject, None, None) if command.subject == asset.subject else []
         return [*ended, ForgetPerson(asset.settings.id, command.id, command.subject)]

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Protocol
 from edgetune_nas.search import SearchProgress
 from edgetune_node.clock import ClockMonitor
 from edgetune_node.config import insecure
-from edgetune_node.contract import CaptureCommand, Health, History, Response, Status
+from edgetune_node.contract import BackupCommand, CaptureCommand, Health, History, Response, Status
 from edgetune_node.core.admission import NO_ROOM, CommandAdmission
+from edgetune_node.core.backup import NodeBackup
 from edgetune_node.core.evidence import AssetEvidence
 from edgetune_node.core.jobs import AssetJobs
-from edgetune_node.core.resumption import NO_ASSET, InterruptedCommand, resumable
+from edgetune_node.core.resumption import NO_ASSET, NO_BACKUP, InterruptedCommand, resumable
 from edgetune_node.errors import Refused
 from edgetune_node.events import (
     AckCommand,
     Answer,
+    BackupMade,
     CancelSearch,
     ChunkArrived,
     CommandArrived,
@@ -134,6 +136,7 @@ class Node:
         self._admission = CommandAdmission(
             settings.mqtt.command_key, self.assets, publisher, answer_of=environment.answer_of, first_use=first_use
         )
+        self._backup = NodeBackup(publisher)
         self._at_work: tuple[str, str | None] | None = None
         self._searching: tuple[str, str] | None = None
         self._waiting: deque[StartSearch] = deque()
@@ -206,11 +209,14 @@ class Node:
         return effects
 
     def _command(self, event: CommandArrived, command: Command) -> list[Effect]:
+        origin = Origin(event.name, command.id, event.response_topic, event.correlation)
+        if isinstance(command, BackupCommand):
+            answer, effects = self._backup.command(command, origin)
+            return self._admission.answer(event, command, answer, effects, lambda: self._backup.note)
         if event.asset is None:
             detail = {"version": version("edgetune"), "uptime_s": round(self._clock.monotonic() - self._started, 1)}
             return self._admission.answer(event, command, Answer("done", detail=detail), [], bytes)
         jobs = self._jobs_of(event.asset)
-        origin = Origin(event.name, command.id, event.response_topic, event.correlation)
         if isinstance(command, CaptureCommand | History):
             evidence = self._evidence[event.asset]
             answer, effects = evidence.command(command, origin)
@@ -235,6 +241,7 @@ class Node:
         | TrendKept
         | HeardKept
         | TrendRead
+        | BackupMade
         | StopRequested,
     ) -> list[Effect]:
         """Go on after what was asked of others, or end."""
@@ -245,6 +252,8 @@ class Node:
                 return self.jobs[event.asset].saved(event)
             case ModelReady() | PersonForgotten():
                 return self._model_ready(event)
+            case BackupMade():
+                return self._backup.made(event)
             case StopRequested():
                 return self._stop()
         return self._evidence[event.asset].handle(event)
@@ -271,7 +280,7 @@ class Node:
     def _resume(self, job: InterruptedCommand) -> list[Effect]:
         jobs = None if job.asset is None else self.jobs.get(job.asset)
         if jobs is None:
-            raise Refused(NO_ASSET)
+            raise Refused(NO_BACKUP if job.asset is None else NO_ASSET)
         return jobs.take_up(job.name, *resumable(job))
 
     def _not_resumed(self, job: InterruptedCommand, reason: str) -> list[Effect]:
@@ -341,6 +350,8 @@ class Node:
                 return self._admission.turn_away(event, told)
             case ModelReady() | PersonForgotten() | RecordingSaved() | NovelChanged() | SearchReported():
                 return self._settle(self.jobs[event.asset].broke(event.job, told))
+            case BackupMade():
+                return self._backup.made(BackupMade(event.job, error=told))
             case EvidenceRead() | TrendRead():
                 return self._evidence[event.asset].broke(event.job, told)
             case EvidenceKept():

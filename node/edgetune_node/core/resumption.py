@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -10,11 +11,16 @@ from edgetune_node.clock import EPOCH
 from edgetune_node.contract import Forget, Profile, Recalibrate, parse_command
 from edgetune_node.errors import CommandError, Refused
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
 MAX_RESUMPTIONS = 5
 """A job that was interrupted more often may be what ends the node."""
 NEWCOMER_TAKES, NEWCOMER_TAKE_S = 2, 5.0
 """What a person without a model is asked for, of each class (docs/explanation/old-data.md says what that is worth)."""
 NO_ASSET = "interrupted by a restart, and its asset is not configured any more"
+NO_BACKUP = "interrupted by a restart, and no backup was made; send it again"
 LOST = {
     "record": "its recording may be stored, or is lost",
     "label": "what has the label by now keeps it; health says what of a novel event still waits for one",
@@ -24,6 +30,14 @@ LOST = {
     "history": "nothing was changed",
     "profile": "look at topic state for who is known to wear the sensor",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """Takes that a job has stored, and what it has recorded between them."""
+
+    takes: tuple[Path, ...]
+    pauses: tuple[Path, ...]
 
 
 class JobNote(BaseModel):
@@ -55,6 +69,16 @@ class JobNote(BaseModel):
     response_topic: str | None = None
     correlation: bytes | None = None
     calibrate: tuple[str, ...] = ()
+
+    def also(self, recording: str, *, pause: bool) -> JobNote:
+        """Return the note with one more recording."""
+        kind = "pauses" if pause else "recordings"
+        return self.model_copy(update={kind: (*getattr(self, kind), recording)})
+
+    def collected(self, files: Mapping[str, Path]) -> Collected:
+        """Return what the job has, of stored ``files`` by name; every take must be there."""
+        pauses = tuple(files[name] for name in self.pauses if name in files)
+        return Collected(tuple(files[name] for name in self.recordings), pauses)
 
     def json_bytes(self) -> bytes:
         """UTF-8 JSON as it is kept."""

@@ -10,12 +10,14 @@ from .effects import (
     KeepCommand as KeepCommand,
     KeepNovel as KeepNovel,
     LabelNovel as LabelNovel,
+    MakeBackup as MakeBackup,
     NoteCommand as NoteCommand,
     Publish as Publish,
     SaveRecording as SaveRecording,
     StartSearch as StartSearch,
 )
 from .events import (
+    BackupMade as BackupMade,
     ChunkArrived as ChunkArrived,
     CommandArrived as CommandArrived,
     CommandRefused as CommandRefused,

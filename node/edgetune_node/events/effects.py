@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from edgetune_node.events.evidence import EvidenceEffect
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from edgetune_nas.card import Budget
@@ -153,6 +154,15 @@ class ForgetPerson:
 
 
 @dataclass(frozen=True, slots=True)
+class MakeBackup:
+    """Write a backup of the node and keep so many in all; answered by `BackupMade`."""
+
+    job: str
+    keep: int
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Exit:
     """End the process after the outbox has drained."""
 
@@ -173,5 +183,6 @@ Effect: TypeAlias = (
     | Install
     | EvidenceEffect
     | ForgetPerson
+    | MakeBackup
     | Exit
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -211,6 +211,15 @@ class StopRequested:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class BackupMade:
+    """A backup of the node is there, or could not be made."""
+
+    job: str
+    detail: dict[str, Any] | None = None
+    error: str = ""
+
+
 Event: TypeAlias = (
     ChunkArrived
     | SourceChanged
@@ -229,6 +238,7 @@ Event: TypeAlias = (
     | HeardKept
     | TrendRead
     | PersonForgotten
+    | BackupMade
     | Tick
     | StopRequested
 )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from edgetune_nas.bundle import MODEL_FILES
 from edgetune_node.config import insecure
-from edgetune_node.contract import AssetInfo, Candidate, Fault, Info, Model, Shelf, Sign, SignStart
+from edgetune_node.contract import AssetInfo, ClassShare, Fault, Info, Model, Shelf, Sign, SignStart
 from edgetune_node.monitor.severity import LEVEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from edgetune_nas.bundle import Bundle
     from edgetune_node.config import AssetSection, Settings
@@ -81,7 +82,7 @@ def fault_message(
         event=state.event,
         class_=state.class_ if known else None,
         class_since=state.class_since,
-        candidates=[Candidate(class_=name, share=round(share, 3)) for name, share in state.candidates],
+        candidates=[ClassShare(class_=name, share=round(share, 3)) for name, share in state.candidates],
         kind=kind,
         mode=mode,
         severity=state.severity if known else "unknown",
@@ -107,34 +108,17 @@ def fault_message(
 
 def sign_start_message(sign: gestures.SignStart, model: str, subject: str) -> SignStart:
     """Return the beginning of a sign as a message; see `sign_message`."""
-    return SignStart(
-        event=sign.event,
-        class_=sign.class_,
-        confidence=sign.confidence,
-        start=sign.start,
-        start_from=sign.start_from,
-        distance=sign.distance,
-        model=model,
-        subject=subject,
-    )
+    return SignStart(**_fields(sign), model=model, subject=subject)
 
 
 def sign_message(sign: gestures.SignEvent, model: str, subject: str) -> Sign:
     """Return a sign as a message; ``model`` is the id of the model that recognised it, ``subject`` who made it."""
-    return Sign(
-        event=sign.event,
-        class_=sign.class_,
-        confidence=sign.confidence,
-        start=sign.start,
-        start_from=sign.start_from,
-        end=sign.end,
-        end_from=sign.end_from,
-        windows=sign.windows,
-        of=sign.of,
-        distance=sign.distance,
-        model=model,
-        subject=subject,
-    )
+    return Sign(**_fields(sign), model=model, subject=subject)
+
+
+def _fields(sign: gestures.SignStart | gestures.SignEvent) -> dict[str, Any]:
+    """Return the fields of a sign, which its message has under the same names."""
+    return {each.name: getattr(sign, each.name) for each in fields(sign)}
 
 
 def model_message(bundle: Bundle | None, previous: str | None, subject: str) -> Model:

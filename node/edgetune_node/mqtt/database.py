@@ -132,6 +132,12 @@ class OutboxDatabase:
             except sqlite3.Error as error:
                 raise OutboxError(f"outbox {self.path} cannot be read: {error}; {_advice(error)}") from error
 
+    def copy_to(self, path: Path) -> None:
+        """Write all of it, as it is at one moment, into a file of its own; `OutboxError` if it cannot be read."""
+        with self.reading() as connection, contextlib.closing(sqlite3.connect(path)) as copy:
+            connection.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")
+
     @property
     def detached(self) -> bool:
         """Whether a restart would not find what is kept: the path leads to another file, or this was overwritten."""

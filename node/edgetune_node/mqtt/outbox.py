@@ -74,8 +74,8 @@ class Outbox:
 
     Attributes
     ----------
-    commands
-        The accepted commands, in the same file.
+    commands, copy_to
+        The accepted commands, in the same file; what writes all of it, as it is at one moment, to another path.
 
     Raises
     ------
@@ -94,6 +94,7 @@ class Outbox:
         machine_boot: str = "",
     ) -> None:
         self._file = OutboxDatabase(path)
+        self.copy_to = self._file.copy_to
         self._max_bytes = max_bytes
         self._max_age_ns = round(max_age_s * 1e9)
         self._clock = OutboxClock(clock, steady or clock, machine_boot)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from edgetune_nas.bundle import sentence
+from edgetune_nas.bundle import accuracy_sentence
 from edgetune_node.contract import (
     ASSET_LEAVES,
     NODE_LEAVES,
@@ -187,7 +187,7 @@ def model_text(model: Model | None) -> str:
 def model_accuracy(model: Model, accuracy: float) -> str:
     """Write the accuracy of a model with its interval and how it was tested."""
     count = model.recordings
-    return sentence(
+    return accuracy_sentence(
         accuracy,
         (model.accuracy_low, model.accuracy_high),
         model.tested_on,

@@ -11,6 +11,7 @@ import structlog
 from edgetune_nas.errors import NasError
 from edgetune_node.errors import NodeError
 from edgetune_node.events import (
+    BackupMade,
     EvidenceKept,
     EvidenceRead,
     ForgetPerson,
@@ -21,6 +22,7 @@ from edgetune_node.events import (
     KeepNovel,
     KeepTrend,
     LabelNovel,
+    MakeBackup,
     ModelReady,
     NovelChanged,
     PersonForgotten,
@@ -32,6 +34,7 @@ from edgetune_node.events import (
     TrendRead,
 )
 from edgetune_node.ops import free_bytes
+from edgetune_node.runtime.backing_up import make_backup, wanted_bytes
 from edgetune_node.storage import (
     INCOMING,
     EvidenceStore,
@@ -64,6 +67,7 @@ Work: TypeAlias = (
     | KeepHeard
     | ReadTrend
     | ForgetPerson
+    | MakeBackup
 )
 
 log = structlog.get_logger()
@@ -80,6 +84,8 @@ class FileWorker:
         Takes what came of the work, from that thread.
     erase_name
         Erases a person of an asset from messages and logs; returns what was erased, by kind.
+    copy_outbox
+        Writes a copy of the outbox to a path.
 
     Attributes
     ----------
@@ -90,10 +96,16 @@ class FileWorker:
     """
 
     def __init__(
-        self, settings: Settings, post: Callable[[Event], object], erase_name: Callable[[str, str], dict[str, int]]
+        self,
+        settings: Settings,
+        post: Callable[[Event], object],
+        erase_name: Callable[[str, str], dict[str, int]],
+        copy_outbox: Callable[[Path], None],
     ) -> None:
         self._erase_name = erase_name
+        self._copy_outbox = copy_outbox
         self._sections = {section.id: section for section in settings.asset}
+        self._settings = settings
         self._data = settings.node.data_dir
         self._reserve = settings.node.disk_reserve_bytes
         self._post = post
@@ -119,6 +131,9 @@ class FileWorker:
 
     def take(self, work: Work) -> None:
         """Do it later; what came of it, whatever it is, is posted."""
+        if isinstance(work, MakeBackup):  # nothing else is written meanwhile
+            self._later(partial(self._back_up, work), partial(BackupMade, work.job, None))
+            return
         asset = work.asset
         match work:
             case SaveRecording():
@@ -182,6 +197,10 @@ class FileWorker:
             log.exception("file work failed")
             event = failed(repr(error))
         self._post(event)
+
+    def _back_up(self, effect: MakeBackup) -> Event:
+        self.check_space(wanted_bytes(self._data))
+        return BackupMade(effect.job, make_backup(self._settings, self._copy_outbox, effect.now, effect.keep))
 
     def _save(self, effect: SaveRecording) -> Event:
         self.check_space(effect.recording.samples.nbytes)

@@ -36,6 +36,7 @@ from edgetune_node.events import (
     LabelNovel,
     LinkChanged,
     LostSamples,
+    MakeBackup,
     ModelReady,
     NoteCommand,
     NovelChanged,
@@ -60,7 +61,7 @@ from edgetune_node.runtime.plant_systems import PlantSystems
 from edgetune_node.runtime.search_runner import SearchRunner
 from edgetune_node.runtime.source_thread import open_sources
 from edgetune_node.runtime.sources import SourceReaders
-from edgetune_node.storage import INCOMING, asset_folder, list_recordings, prepare_folders
+from edgetune_node.storage import INCOMING, asset_folder, finish_restore, list_recordings, prepare_folders
 from edgetune_signal import SignalError
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ class Service:
         kinds = ("models", "recordings", "novel", "evidence")
         folders = [self._folder(section.id, kind) for section in settings.asset for kind in kinds]
         folders.insert(0, self._data / INCOMING)
+        if finish_restore(self._data):
+            log.warning("restore finished", data_dir=str(self._data))
         prepare_folders(self._data, folders)
         self._outbox = Outbox(  # first of all files: it is locked, so a second node on this folder ends here
             self._data / "outbox.sqlite",
@@ -127,7 +130,7 @@ class Service:
         self._flood = Flood()
         topics = Topics(settings.node.namespace, settings.node.id)
         self._audit = AuditLog(self._data, topics, self._boot, monotonic=clock.monotonic)
-        self._files = FileWorker(settings, self._inbox.put, self._erase_name)
+        self._files = FileWorker(settings, self._inbox.put, self._erase_name, self._outbox.copy_to)
         self._data_folder = DataFolder(self._data, folders, self._outbox, self._files.profiles)
         self._publisher = Publisher(topics, self._boot, clock)
         self._node = Node(
@@ -317,7 +320,7 @@ class Service:
                     self._searches.forget(effect.asset, effect.command_id)
                 case AckCommand():
                     self._link.ack(effect.ack)
-                case SaveRecording() | KeepNovel() | LabelNovel() | Install() | ForgetPerson():
+                case SaveRecording() | KeepNovel() | LabelNovel() | Install() | ForgetPerson() | MakeBackup():
                     self._files.take(effect)
                 case KeepEvidence() | ReadEvidence() | KeepTrend() | ReadTrend() | KeepHeard():
                     self._files.take(effect)

@@ -1,3 +1,13 @@
+from .backup import (
+    BACKUPS as BACKUPS,
+    RunningError as RunningError,
+    copy_backup as copy_backup,
+    copy_database as copy_database,
+    held_outbox as held_outbox,
+    told as told,
+    write_backup as write_backup,
+)
+from .backup_restore import Archive as Archive, finish_restore as finish_restore, restore as restore
 from .evidence import EvidenceStore as EvidenceStore
 from .folders import INCOMING as INCOMING, asset_folder as asset_folder, prepare_folders as prepare_folders
 from .forgetting import erase_person as erase_person

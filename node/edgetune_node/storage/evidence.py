@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -13,10 +12,9 @@ from edgetune_node.contract import Spectrum
 from edgetune_node.errors import NodeError
 from edgetune_node.events import KeptSignal
 from edgetune_node.monitor import SEVERITIES
-from edgetune_node.storage.unknowns import leaving
+from edgetune_node.storage.bounded import BoundedFolder, KeptFile
 from edgetune_signal import (
     Recording,
-    RecordingStore,
     ShaftSpeed,
     diagnose,
     read_recording,
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
     from edgetune_node.config import AssetSection
     from edgetune_node.contract import CaptureReason
     from edgetune_node.events import Capture, KeepEvidence
-    from edgetune_signal import Condition, RecordingInfo
+    from edgetune_signal import Condition
 
 PREFIX: Final = "evidence"
 SPECTRA_BYTES: Final = 8192
@@ -46,11 +44,8 @@ REASONS: Final[tuple[CaptureReason, ...]] = ("raised", "risen", "asked")
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(KeptFile):
     """A file; its name says its place in their order, its number in its event, the severity's level, and the reason."""
-
-    info: RecordingInfo
-    bytes: int
 
     @property
     def _parts(self) -> list[str]:
@@ -69,7 +64,7 @@ class _Kept:
         return _number(self._parts[2:3])
 
     @property
-    def level(self) -> int:
+    def rank(self) -> int:
         return _number(self._parts[3:4])
 
     @property
@@ -98,8 +93,7 @@ class EvidenceStore:
         self._folder = folder
         self._section = section
         self._quota = section.evidence_max_bytes
-        self._store = RecordingStore(folder, self._quota)
-        self._trim()
+        self._kept = BoundedFolder(folder, self._quota, _Kept)
 
     def keep(self, wanted: KeepEvidence) -> Spectrum:
         """Store a signal; return its spectra as a message.
@@ -115,13 +109,13 @@ class EvidenceStore:
         needed = recording.samples.nbytes + FILE_OVERHEAD_BYTES + SPECTRA_BYTES
         if needed > self._quota:
             raise NodeError(f"a signal needs {needed} bytes, and evidence_max_bytes is {self._quota}: raise it")
-        kept = self._kept()
+        kept = self._kept.files()
         place = max(recording.time_ns, max((each.place for each in kept), default=0) + 1)
         number = max((each.number for each in kept if each.event == capture.event), default=-1) + 1
         message = spectrum_message(recording, self._section, capture, number, quality)
         path = self._folder / f"{PREFIX}-{place}-{number}-{capture.level}-{capture.reason}.npz"
         write_recording(path, recording, _arrays(message))
-        self._trim()
+        self._kept.trim()
         return message
 
     def read(self, event: str, number: int | None) -> tuple[KeptSignal, int]:
@@ -134,7 +128,7 @@ class EvidenceStore:
         edgetune_signal.RecordingError
             It cannot be read.
         """
-        kept = self._kept()
+        kept = self._kept.files()
         of_event = {each.number: each for each in kept if each.event == event}
         if not of_event:
             events = list(dict.fromkeys(each.event for each in kept))
@@ -143,21 +137,9 @@ class EvidenceStore:
         found = of_event.get(max(of_event) if number is None else number)
         if found is None:
             raise NodeError(f"number: event {event!r} has no signal {number}; it has {', '.join(map(str, of_event))}")
-        return KeptSignal(found.number, found.reason, _severity(found.level), read_recording(found.info.path)), len(
+        return KeptSignal(found.number, found.reason, _severity(found.rank), read_recording(found.info.path)), len(
             of_event
         )
-
-    def _kept(self) -> list[_Kept]:
-        found = []
-        for info in self._store.list():
-            with suppress(FileNotFoundError):  # somebody has just deleted it
-                found.append(_Kept(info, info.path.stat().st_size))
-        return sorted(found, key=lambda each: each.place)
-
-    def _trim(self) -> None:
-        kept = self._kept()
-        for each in leaving([(one.bytes, one.level) for one in kept], self._quota):
-            self._store.remove(kept[each].info.path)
 
 
 def spectrum_message(

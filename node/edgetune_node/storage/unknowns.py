@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edgetune_node.contract import NOVEL
 from edgetune_node.errors import NodeError
 from edgetune_node.events import NovelSegment
-from edgetune_signal import RecordingStore, read_recording, write_recording
+from edgetune_node.storage.bounded import BoundedFolder, KeptFile
+from edgetune_signal import read_recording, write_recording
 from edgetune_signal.recordings import FILE_OVERHEAD_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    from edgetune_signal import Recording, RecordingInfo
+    from edgetune_signal import Recording, RecordingStore
 
 
 @dataclass(frozen=True, slots=True)
-class _Stretch:
+class _Stretch(KeptFile):
     """A file of the folder; its name ends in its place in their order and its distance, thousandths of the limit."""
 
-    info: RecordingInfo
-    bytes: int
-
     @property
-    def distance(self) -> float:
+    def rank(self) -> float:
         thousandths = self.info.path.stem.rpartition("-")[2]
         return int(thousandths) / 1000 if thousandths.isdigit() else 0.0
 
@@ -57,18 +53,17 @@ class NoveltyStore:
     def __init__(self, folder: Path, quota_bytes: int) -> None:
         self._folder = folder
         self._quota = quota_bytes
-        self._store = RecordingStore(folder, quota_bytes)
-        self._trim()
+        self._kept = BoundedFolder(folder, quota_bytes, _Stretch)
 
     def kept(self) -> tuple[NovelSegment, ...]:
         """Return what is kept, oldest first."""
         return tuple(
-            NovelSegment(each.event, each.info.seconds, each.distance, each.info.subject) for each in self._stretches()
+            NovelSegment(each.event, each.info.seconds, each.rank, each.info.subject) for each in self._kept.files()
         )
 
     def largest_bytes(self) -> int:
         """Return the size of the largest stretch: room that labelling needs."""
-        return max((each.bytes for each in self._stretches()), default=0)
+        return max((each.bytes for each in self._kept.files()), default=0)
 
     def keep(self, recording: Recording, distance: float) -> None:
         """Store a stretch, and let others go where they take too much together.
@@ -83,11 +78,11 @@ class NoveltyStore:
         needed = recording.samples.nbytes + FILE_OVERHEAD_BYTES
         if needed > self._quota:
             raise NodeError(f"a novel signal needs {needed} bytes, and novel_max_bytes is {self._quota}: raise it")
-        newest = max((each.place for each in self._stretches()), default=0)
+        newest = max((each.place for each in self._kept.files()), default=0)
         place = max(recording.time_ns, newest + 1)  # the newest, also where the clock was set back
         path = self._folder / f"{NOVEL}-{place}-{min(round(1000 * distance), 10**9)}.npz"
         write_recording(path, recording)
-        self._trim()
+        self._kept.trim()
 
     def label(self, event: str, label: str, into: RecordingStore) -> tuple[Path, ...]:
         """Make every stretch of an event a recording of ``label``, and keep it here no longer.
@@ -102,14 +97,14 @@ class NoveltyStore:
         """
         labelled = []
         there = {(info.label, info.group, info.time_ns): info.path for info in into.list()}
-        for stretch in self._stretches():
+        for stretch in self._kept.files():
             if stretch.event != event:
                 continue
             info = stretch.info
             path = there.get((label, info.group, info.time_ns))
             if path is None:
                 path = into.add(replace(read_recording(info.path), label=label))
-            self._store.remove(info.path)
+            self._kept.remove(stretch)
             labelled.append(path)
         return tuple(labelled)
 
@@ -121,44 +116,7 @@ class NoveltyStore:
         edgetune_signal.RecordingError
             One cannot be deleted.
         """
-        theirs = [each for each in self._stretches() if each.info.subject == subject]
+        theirs = [each for each in self._kept.files() if each.info.subject == subject]
         for stretch in theirs:
-            self._store.remove(stretch.info.path)
+            self._kept.remove(stretch)
         return len(theirs)
-
-    def _stretches(self) -> list[_Stretch]:
-        found = []
-        for info in self._store.list():
-            with suppress(FileNotFoundError):  # somebody has just deleted it
-                found.append(_Stretch(info, info.path.stat().st_size))
-        return sorted(found, key=lambda each: each.place)
-
-    def _trim(self) -> None:
-        stretches = self._stretches()
-        for each in leaving([(stretch.bytes, stretch.distance) for stretch in stretches], self._quota):
-            self._store.remove(stretches[each].info.path)
-
-
-def leaving(kept: Sequence[tuple[int, float]], quota_bytes: int) -> list[int]:
-    """Choose which stretches go so that the others fit.
-
-    Parameters
-    ----------
-    kept
-        Bytes and distance of each, oldest first.
-    quota_bytes
-        What they may take together.
-
-    Returns
-    -------
-    list of int
-        Positions in ``kept``, in the order in which they go.
-    """
-    left = list(range(len(kept)))
-    gone: list[int] = []
-    while left and sum(kept[at][0] for at in left) > quota_bytes:
-        older = left[: max(1, len(left) // 2)]
-        victim = min(older, key=lambda at: kept[at][1])
-        left.remove(victim)
-        gone.append(victim)
-    return gone

@@ -8,7 +8,7 @@ from .importing import (
     recording_names as recording_names,
 )
 from .matlab import CHANNEL_KEYS as CHANNEL_KEYS, CWRU_RATE_HZ as CWRU_RATE_HZ
-from .pieces import Piece as Piece, pieces as pieces, whole_recording as whole_recording
+from .pieces import FilePiece as FilePiece, pieces as pieces, whole_recording as whole_recording
 from .registry import (
     SUFFIXES as SUFFIXES,
     file_suffix as file_suffix,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from edgetune_signal.files.pieces import Piece
+    from edgetune_signal.files.pieces import FilePiece
     from edgetune_signal.files.staging import StagedFolder
 
 MAX_TABLE_BYTES: Final = 1 << 26
@@ -189,10 +189,16 @@ def import_file(
     if fixed is None and not by_column:
         raise RecordingError(f"{path}: nothing says its class: give --label, --label-from or --table")
     made: list[Imported] = []
+    stretches = 0
     writer = _Writer(path, out, (take, takes), info.time_ns)
     try:
-        for number, (label, parts) in enumerate(_by_label(pieces(file), fixed)):
-            stem = f"{name}-{number:03d}" if by_column else name
+        for label, parts in _by_label(pieces(file), fixed):
+            if not label:  # rows that nobody labelled
+                for _ in parts:
+                    on_progress(float(getattr(file, "fraction", 0.0)))
+                continue
+            stem = f"{name}-{stretches:03d}" if by_column else name
+            stretches += 1
             base = Recording(
                 np.zeros((1, 1), np.float32),
                 info.rate_hz,
@@ -320,11 +326,11 @@ def _table(table: Path, places: Sequence[Path]) -> dict[Path, Labels]:
     return found
 
 
-def _by_label(found: Iterator[Piece], fixed: str | None) -> Iterator[tuple[str, Iterator[Piece]]]:
-    """Return pieces by stretches of one label; each must be used up before the next is asked for."""
-    pending: list[Piece] = []
+def _by_label(found: Iterator[FilePiece], fixed: str | None) -> Iterator[tuple[str, Iterator[FilePiece]]]:
+    """Return pieces by stretches of one label, empty without one; each must be used up before the next."""
+    pending: list[FilePiece] = []
 
-    def stretch(first: Piece) -> Iterator[Piece]:
+    def stretch(first: FilePiece) -> Iterator[FilePiece]:
         yield first
         for piece in found:
             if fixed is None and piece.label != first.label:
@@ -334,7 +340,7 @@ def _by_label(found: Iterator[Piece], fixed: str | None) -> Iterator[tuple[str, 
 
     start = next(found, None)
     while start is not None:
-        yield fixed or start.label or "unlabelled", stretch(start)
+        yield fixed or start.label or "", stretch(start)
         start = pending.pop() if pending else next(found, None)
 
 
@@ -350,7 +356,7 @@ class _Writer:
         self._stretch: list[Path] = []
         self._waiting: tuple[Recording, str] | None = None
 
-    def add(self, piece: Piece, base: Recording, stem: str) -> None:
+    def add(self, piece: FilePiece, base: Recording, stem: str) -> None:
         """Take a piece of the present stretch."""
         n = piece.samples.shape[1]
         if self._out is None or n < MIN_SAMPLES:

@@ -151,7 +151,7 @@ def open_table(path: Path, options: ReadOptions) -> WholeFile:
             names.append(str(name))
             values.append(column)
         elif column.dtype.kind in "OU":
-            texts[str(name)] = [str(word) for word in column]
+            texts[str(name)] = ["" if word is None else str(word) for word in column]
     labels = None
     if options.label_column is not None:
         every = (*texts, *names)
@@ -297,7 +297,7 @@ def _columns(
     return WholeFile(info, as_samples(np.stack([values[index] for index in picked])))
 
 
-def _time_of(name: str, values: NDArray[Any]) -> tuple[times.Clock, int] | None:
+def _time_of(name: str, values: NDArray[Any]) -> tuple[times.RowClock, int] | None:
     """Return what a column of times says, and UTC of its first row; None where it is none."""
     bare = name.casefold().strip()
     if not bare.startswith(("time", "timestamp", "date", "zeit")) and bare not in {"t", "ts"}:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edgetune_signal.errors import RecordingError
-from edgetune_signal.files.times import gaps
+from edgetune_signal.files.times import NEAR, gaps
 from edgetune_signal.recordings import Recording, check_recording
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ PIECE_SAMPLES: Final = 1 << 23
 
 
 @dataclass(slots=True)
-class Piece:
+class FilePiece:
     """Consecutive samples of one label.
 
     Attributes
@@ -59,10 +59,10 @@ class _Open:
         return sum(part.shape[1] for part in self.parts)
 
 
-def pieces(file: SignalFile, piece_samples: int = PIECE_SAMPLES) -> Iterator[Piece]:
+def pieces(file: SignalFile, piece_samples: int = PIECE_SAMPLES) -> Iterator[FilePiece]:
     """Cut a file into pieces without gaps, each of one label.
 
-    A row of which a value is missing is a gap; so is a time that goes on by more than one and a half intervals.
+    A row of which a value is missing is a gap; so is a time that goes on too far; see `times.gaps`.
     """
     row = 0
     open_ = _Open()
@@ -101,14 +101,14 @@ class _Breaks:
     def __init__(self, file: SignalFile) -> None:
         self._rate_hz = file.info.rate_hz
         self._resolution_s = file.resolution_s
-        self._before: float | None = None
+        self._before = np.empty(0)
 
     def __call__(self, block: SignalBlock, missing: NDArray[np.bool_]) -> set[int]:
         rows = {int(index) for index in np.flatnonzero(missing)}
         rows |= {index + 1 for index in rows if index + 1 < len(missing)}
         if block.seconds is not None and self._rate_hz is not None:
             rows |= set(gaps(block.seconds, self._before, self._rate_hz, self._resolution_s))
-            self._before = float(block.seconds[-1])
+            self._before = block.seconds[-NEAR:]
         return rows
 
 
@@ -120,8 +120,8 @@ def _changes(labels: list[str] | None, last: str | None) -> set[int]:
     return {index for index, (old, new) in enumerate(zip(before, labels, strict=True)) if old != new}
 
 
-def _closed(open_: _Open) -> Piece:
-    return Piece(np.concatenate(open_.parts, axis=1), open_.start, open_.label, open_.gap)
+def _closed(open_: _Open) -> FilePiece:
+    return FilePiece(np.concatenate(open_.parts, axis=1), open_.start, open_.label, open_.gap)
 
 
 def whole_recording(path: Path, file: SignalFile, *, label: str | None = None) -> Recording:

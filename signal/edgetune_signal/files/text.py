@@ -77,8 +77,8 @@ class TextFile:
                 if rows:
                     samples = self._samples(rows, block, number)
                     seconds = None if self._time is None else _seconds(self._time, self._layout, rows, self.path)
-                    if seconds is not None:
-                        seconds = unwrapped(seconds, self.resolution_s)
+                    if self._time is not None and seconds is not None:
+                        seconds = unwrapped(seconds, self.resolution_s) if self._time.words else seconds
                         first_s = seconds[0] if first_s is None else first_s
                         seconds = seconds - first_s
                     labels = None if self._label is None else [self._word(row, self._label) for row in rows]
@@ -161,8 +161,13 @@ def open_text(path: Path, options: ReadOptions) -> TextFile:
     found = [known_unit(layout.units[index]) for index in channels]
     unit = found[0] if found and len(set(found)) == 1 else ""
     bare = TextFile(path, SignalInfo((), None), encoding, layout, channels, time, label)
-    clock, time_ns = _clock(bare) if time is not None else (None, 0)
-    said = layout.rate_hz if layout.rate_hz is not None else (clock.rate_hz if clock else None)
+    clock, time_ns = None, 0
+    tells = time is not None and (time.words or time.scale is not None)
+    if time is not None:
+        time = _settled(bare, time, layout.rate_hz or options.rate_hz)
+        bare = replace(bare, _time=time)
+        clock, time_ns = _clock(bare, time) if time is not None else (None, 0)
+    said = layout.rate_hz if layout.rate_hz is not None else (clock.rate_hz if clock and tells else None)
     if layout.rate_hz is not None and clock is not None and abs(clock.rate_hz - layout.rate_hz) > 0.02 * layout.rate_hz:
         raise RecordingError(
             f"{path}: says {layout.rate_hz:g} Hz, and its time column {clock.rate_hz:g} Hz: correct one of them"
@@ -270,8 +275,8 @@ def _seconds(time: TimeColumn, layout: Layout, rows: Sequence[str], path: Path) 
                 numbers = [layout.number(word) for word in words]
             except ValueError as error:
                 raise RecordingError(f"{path}: its time column: {error}: mend that line") from None
-            return np.array([np.nan if number is None else number for number in numbers]) * time.scale
-        return values[:, 0] * time.scale
+            return np.array([np.nan if number is None else number for number in numbers]) * (time.scale or 1.0)
+        return values[:, 0] * (time.scale or 1.0)
     split = [layout.words(row.strip("\r\n")) for row in rows]
     joined = [" ".join(each[column] for column in time.columns if column < len(each)) for each in split]
     try:
@@ -280,21 +285,38 @@ def _seconds(time: TimeColumn, layout: Layout, rows: Sequence[str], path: Path) 
         raise RecordingError(f"{path}: its time column: {error}: mend that line") from None
 
 
-def _clock(file: TextFile) -> tuple[times.Clock | None, int]:
+def _first_rows(file: TextFile) -> list[str]:
+    with _open(file.path, file._encoding) as lines:  # noqa: SLF001 - a part of `open_text`
+        _take(lines, file._layout.skipped, file.path)  # noqa: SLF001
+        return [line for line in _take(lines, CLOCK_ROWS, file.path) if file._layout.is_row(line)]  # noqa: SLF001
+
+
+def _settled(file: TextFile, time: TimeColumn, rate_hz: float | None) -> TimeColumn | None:
+    """Return a time column with what its first rows settle: the order of day and month, the unit of whole numbers.
+
+    The unit follows from the rate that is said elsewhere; without one such a column is of no use, and None.
+    """
+    if time.words:
+        date = time.columns[0]
+        split = (file._layout.words(row.strip("\r\n")) for row in _first_rows(file))  # noqa: SLF001
+        leads = times.day_first([words[date] for words in split if date < len(words)])
+        return replace(time, day_leads=leads is not False, undated=leads is None)
+    if time.scale is not None:
+        return time
+    return None if rate_hz is None else replace(time, scale=1.0 / (rate_hz * time.step))
+
+
+def _clock(file: TextFile, time: TimeColumn) -> tuple[times.RowClock | None, int]:
     """Return what the first rows of a file's time column say, and UTC of the first row."""
-    time, layout = file._time, file._layout  # noqa: SLF001 - a part of `open_text`
-    if time is None:
-        return None, 0
-    with _open(file.path, file._encoding) as lines:  # noqa: SLF001
-        _take(lines, layout.skipped, file.path)
-        taken = [line for line in _take(lines, CLOCK_ROWS, file.path) if layout.is_row(line)]
+    layout = file._layout  # noqa: SLF001 - a part of `open_text`
+    taken = _first_rows(file)
     if not time.words:
         seconds = _seconds(time, layout, taken, file.path)
         seconds = seconds[np.isfinite(seconds)]
         words = [row[time.columns[0]] for row in layout.rows]
         points = [word.replace(",", ".") for word in words] if layout.comma else words
         resolution_s = max(
-            10.0 ** -times.decimals(points) * time.scale, 4 * float(np.spacing(abs(seconds).max(initial=1.0)))
+            10.0 ** -times.decimals(points) * (time.scale or 1.0), 4 * float(np.spacing(abs(seconds).max(initial=1.0)))
         )
         time_ns = round(float(seconds[0]) * 1e9) if time.epoch and len(seconds) else 0
         return times.clock_of(seconds, resolution_s), time_ns
@@ -305,7 +327,8 @@ def _clock(file: TextFile) -> tuple[times.Clock | None, int]:
     except ValueError as error:
         raise RecordingError(f"{file.path}: its time column: {error}: mend that line") from None
     resolution_s = max(resolution_s, 4 * float(np.spacing(abs(seconds).max(initial=1.0))))
-    return times.clock_of(times.Unwrapped()(seconds, resolution_s), resolution_s), time_ns
+    found = times.clock_of(times.Unwrapped()(seconds, resolution_s), resolution_s)
+    return found, 0 if time.undated else time_ns
 
 
 def _table(layout: Layout, rows: Sequence[str], columns: list[int]) -> NDArray[np.float64] | None:

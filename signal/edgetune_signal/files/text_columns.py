@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +12,7 @@ from edgetune_signal.errors import RecordingError
 from edgetune_signal.files import times
 from edgetune_signal.files.signal_file import ColumnUse, ReadOptions, label_index
 from edgetune_signal.files.text_layout import MISSING, Layout, is_number
-from edgetune_signal.files.units_written import seconds_of
+from edgetune_signal.files.units_written import seconds_named, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,13 +37,31 @@ EVEN_STEPS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class TimeColumn:
-    """A time column, or a date and a clock beside each other."""
+    """A time column, or a date and a clock beside each other.
+
+    Attributes
+    ----------
+    columns
+        One, or two.
+    words
+        Whether they are dates or clocks; else numbers.
+    scale
+        Seconds of one unit of the numbers; None where nobody says the unit of whole numbers.
+    step
+        Median step of the numbers.
+    epoch
+        Whether the numbers count from 1970.
+    day_leads, undated
+        Whether the day is the first number of a date; whether nothing tells that, and the dates stay unused.
+    """
 
     columns: tuple[int, ...]
     words: bool
-    scale: float = 1.0
+    scale: float | None = 1.0
+    step: float = 1.0
     epoch: bool = False
     day_leads: bool = False
+    undated: bool = False
 
 
 def column_uses(path: Path, layout: Layout, options: ReadOptions) -> list[ColumnUse]:
@@ -83,11 +102,11 @@ def _texts(layout: Layout) -> list[int]:
 
 def _number_use(name: str, layout: Layout, index: int, words: Sequence[str]) -> ColumnUse:
     values = np.array([layout.number(word) for word in words], dtype=np.float64)
-    bare = name.casefold().strip().replace(" ", "_")
+    bare = re.sub(r"\.\d+$", "", name.casefold().strip().replace(" ", "_"))  # a name that comes twice has a number
     first_word = bare.split("_")[0] if layout.named else ""
     steps = np.diff(values)
     rises = len(steps) > 0 and bool((steps >= 0).all()) and bool(steps.any())
-    timed = seconds_of(layout.units[index]) is not None
+    timed = seconds_of(layout.units[index]) is not None or seconds_named(bare.split("_")[0]) is not None
     if layout.named and (bare in _TIME_NAMES or first_word in _TIME_NAMES or timed) and rises:
         return ColumnUse(name, "time", f"named {name!r}")
     whole = bool((values == np.round(values)).all())
@@ -123,20 +142,25 @@ def time_column(path: Path, layout: Layout, uses: list[ColumnUse]) -> TimeColumn
                 uses[other] = ColumnUse(uses[other].name, "unused", f"{uses[index].name} has the time")
         words = [row[index] for row in layout.rows if row[index].strip().casefold() not in MISSING]
         values = np.array([layout.number(word) for word in words], dtype=np.float64)
-        scale, epoch = times.numeric_scale(values, seconds_of(layout.units[index]))
-        return TimeColumn((index,), words=False, scale=scale, epoch=epoch)
+        written = seconds_of(layout.units[index]) or seconds_named(uses[index].name)
+        scale, epoch = times.numeric_scale(values, written)
+        step = float(np.median(np.diff(values))) if len(values) > 1 else 0.0
+        if written is None and not epoch and step >= 1 and bool((values == np.round(values)).all()):
+            uses[index] = ColumnUse(uses[index].name, "time", "whole numbers, and nobody says of what unit")
+            return TimeColumn((index,), words=False, scale=None, step=step)
+        return TimeColumn((index,), words=False, scale=scale, step=step, epoch=epoch)
     pair = texts[:1]
     first = [row[texts[0]] for row in layout.rows]
-    if len(texts) > 1 and all(":" not in word for word in first):
+    if len(texts) > 1 and not any(times.has_clock(word) for word in first):
         pair = texts[:2]  # a date, and a clock beside it
-    elif len(texts) > 1 and all(":" not in row[texts[1]] for row in layout.rows):
+    elif len(texts) > 1 and not any(times.has_clock(row[texts[1]]) for row in layout.rows):
         pair = [texts[1], texts[0]]
     for other in texts:
         if other not in pair:
             uses[other] = ColumnUse(uses[other].name, "unused", f"{uses[pair[0]].name} has the time")
-    if all(":" not in row[pair[-1]] for row in layout.rows):
+    if not any(times.has_clock(row[pair[-1]]) for row in layout.rows):
         raise RecordingError(f"{path}: column {uses[pair[0]].name} has dates without a time of day: remove that column")
-    return TimeColumn(tuple(pair), words=True, day_leads=times.day_first([row[pair[0]] for row in layout.rows]))
+    return TimeColumn(tuple(pair), words=True)
 
 
 def refuse_words(path: Path, layout: Layout, channels: Sequence[int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SNIFFED_LINES: Final = 400
+TABBED: Final = 0.4
+"""What a row of numbers between spaces counts for where most lines have tabs: the first column may be empty."""
 LONE_COMMA: Final = 0.8
 """What a row of one number with a comma counts for beside a row of two numbers with a comma between them."""
 SEPARATORS: Final = ("\t", ";", ",", "|", None)
 """None is any run of spaces."""
 COMMENTS: Final = ("#", "%", "//")
 MISSING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "--", "---", "?", "missing", "#n/a"})
+_BEGINS: Final = frozenset("0123456789.+-")
+"""Characters that a row of numbers begins with; any other line may be the heading again."""
 _NUMBER: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?", re.IGNORECASE)
 _COMMA: Final = re.compile(r"[-+]?(\d+,\d*|,\d+|\d+)([eE][-+]?\d+)?")
 _RATE: Final = re.compile(
@@ -71,7 +76,14 @@ class Layout:
     def is_row(self, line: str) -> bool:
         """Whether a line after the heading is a row: not empty, no comment, and no heading again."""
         bare = line.strip()
-        return bool(bare) and not bare.startswith(COMMENTS) and bare not in self.before
+        if not bare or bare.startswith(COMMENTS):
+            return False
+        return bare not in self.before and (bare[0] in _BEGINS or _spaceless(bare) not in self.spaceless)
+
+    @property
+    def spaceless(self) -> frozenset[str]:
+        """Lines before the rows, without spaces and quotes."""
+        return _all_spaceless(self.before)
 
     def words(self, line: str) -> list[str]:
         """Return a row's words."""
@@ -94,6 +106,15 @@ def words_of(line: str, separator: str | None) -> list[str]:
     return [word.strip() for word in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
 
 
+def _spaceless(line: str) -> str:
+    return re.sub(r"[\s\"]+", "", line)
+
+
+@functools.lru_cache(maxsize=4)
+def _all_spaceless(lines: frozenset[str]) -> frozenset[str]:
+    return frozenset(map(_spaceless, lines))
+
+
 def find_layout(path: Path, lines: Sequence[str]) -> Layout:
     """Return the layout of a file, from its first lines.
 
@@ -103,6 +124,7 @@ def find_layout(path: Path, lines: Sequence[str]) -> Layout:
         No line looks like a row of numbers.
     """
     best: tuple[tuple[float, int], str | None, bool, int] | None = None
+    tabbed = 2 * sum("\t" in line for line in lines) > len(lines)
     for separator in SEPARATORS:
         split = [_split(line, separator) for line in lines]
         for comma in (False, True):
@@ -111,6 +133,8 @@ def find_layout(path: Path, lines: Sequence[str]) -> Layout:
             start, width, numbers = _rows(split, comma=comma)
             if comma and width == 1:
                 numbers *= LONE_COMMA
+            if separator is None and tabbed:
+                numbers *= TABBED
             if numbers and (best is None or (numbers, width) > best[0]):
                 best = (numbers, width), separator, comma, start
     if best is None:
@@ -239,7 +263,7 @@ def _padded(lines: Sequence[str], separator: str | None, width: int) -> list[str
         return None
     line = lines[-1].lstrip("#%/ ") if lines[-1].startswith(COMMENTS) else lines[-1]
     words = words_of(line, separator)
-    while len(words) > width and not words[-1]:
+    while len(words) > width and words[-1].casefold() in {"", "comment"}:  # LabVIEW's, which no row need have
         words.pop()
     if len(words) < width and len(words) >= max(1, width - 1) and lines[-1].startswith(COMMENTS):
         return None

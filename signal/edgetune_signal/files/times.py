@@ -17,12 +17,29 @@ if TYPE_CHECKING:
 
 GAP: Final = 1.5
 """Median intervals after which a sample is missing; a clock's resolution is added."""
+NEAR: Final = 16
+"""Rows on both sides of a long step that are compared; more make a gap sure, fewer find two that are close."""
+MOVED: Final = 0.6
+MOVED_BY_RESOLUTION: Final = 0.35
+"""Intervals, and resolutions of the clock, by which the rows after a gap are late at least."""
 DIGITS: Final = 7
 MOST: Final = 0.9
 """Share of the steps of a clock that go forward; the others are places where samples are missing."""
 _SPANS: Final = (1.0, 60.0, 3600.0, 43_200.0, 86_400.0)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_CLOCK: Final = re.compile(r"^(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})((?:[.,]\d+)?)\s*(am|pm)?$", re.IGNORECASE)
+_CLOCK: Final = re.compile(
+    r"^(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})((?:[.,]\d+|:\d{3}(?:\d{3})?)?)\s*(am|pm)?$", re.IGNORECASE
+)
+_PACKED: Final = re.compile(r"^((?:19|20)\d\d)([01]\d)([0-3]\d)[T _-]?([0-2]\d)([0-5]\d)([0-5]\d)((?:[.,]\d+)?)(Z?)$")
+_NAMED: Final = re.compile(r"^(\d{1,2})[-/. ]+([a-zä]{3})[a-z]*[-/., ]+(\d{4}|\d\d)(?=$|[T :,])", re.IGNORECASE)
+_MONTHS: Final = {
+    name: number
+    for number, names in enumerate(
+        ["jan", "feb", "mar/mär/mrz", "apr", "may/mai", "jun", "jul", "aug", "sep", "oct/okt", "nov", "dec/dez"],
+        start=1,
+    )
+    for name in names.split("/")
+}
 _SEPARATED: Final = re.compile(r"^(\d{1,4})[-/.](\d{1,2})[-/.](\d{1,4})$")
 _WHOLE: Final = re.compile(
     r"^(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4})(?:[T ]+|\s*,\s*)([\d:.,]+\s*(?:am|pm)?)\s*(Z|UTC|[+-]\d\d:?\d\d)?$",
@@ -33,7 +50,7 @@ _UNIX: Final = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3), (1e8, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class RowClock:
     """What a time column says.
 
     Attributes
@@ -81,7 +98,7 @@ class Unwrapped:
         return unwrapped
 
 
-def clock_of(seconds: NDArray[np.float64], resolution_s: float) -> Clock | None:
+def clock_of(seconds: NDArray[np.float64], resolution_s: float) -> RowClock | None:
     """Return what times say of the rate; None where most do not go forward.
 
     The rate is that of the mean interval; intervals that differ from the median by half of it are left out. It is
@@ -98,11 +115,12 @@ def clock_of(seconds: NDArray[np.float64], resolution_s: float) -> Clock | None:
             return None
         rows = int(changes[-1] - changes[0])
         interval_s = float(seconds[changes[-1]] - seconds[changes[0]]) / rows
-        return Clock(plain(1.0 / interval_s, interval_s / rows), 0.0, resolution_s)
+        burst_s = float(np.median(steps[changes - 1]))
+        return RowClock(plain(1.0 / interval_s, interval_s / rows), 0.0, max(resolution_s, burst_s))
     near = steps[np.abs(steps - middle) <= (GAP - 1) * middle + resolution_s]
     jitter_s = float(np.std(near))
     within_s = 2 * resolution_s / len(near) + 3 * jitter_s / len(near) ** 0.5
-    return Clock(plain(1.0 / float(np.mean(near)), min(within_s, resolution_s + jitter_s)), jitter_s, resolution_s)
+    return RowClock(plain(1.0 / float(np.mean(near)), min(within_s, resolution_s + jitter_s)), jitter_s, resolution_s)
 
 
 def plain(rate_hz: float, within_s: float) -> float:
@@ -114,12 +132,53 @@ def plain(rate_hz: float, within_s: float) -> float:
     return rate_hz
 
 
-def gaps(seconds: NDArray[np.float64], before: float | None, clock_rate_hz: float, resolution_s: float) -> list[int]:
-    """Return the rows before which samples are missing; ``before`` is the time of the row before the first."""
-    first = seconds[:1] if before is None else np.array([before])
-    steps = np.diff(seconds, prepend=first)
-    limit = GAP / clock_rate_hz + resolution_s
-    return [int(index) for index in np.flatnonzero((steps > limit) | (steps < -resolution_s))]
+def gaps(
+    seconds: NDArray[np.float64], before: NDArray[np.float64], clock_rate_hz: float, resolution_s: float
+) -> list[int]:
+    """Return the rows before which samples are missing.
+
+    A step that is too long, or backward, may be jitter of the clock. Samples are missing where the rows that follow are
+    later than those before let expect: the medians of `NEAR` rows on both sides are compared.
+
+    Parameters
+    ----------
+    seconds
+        Times of rows.
+    before
+        Times of the rows right before them: as many as there are, or `NEAR`.
+    clock_rate_hz, resolution_s
+        As `RowClock` has them.
+    """
+    interval_s = 1.0 / clock_rate_hz
+    coarse = resolution_s > 1.01 * interval_s
+    every = np.concatenate([before, seconds])
+    steps = np.diff(every)
+    far = (steps > GAP * interval_s + (resolution_s if coarse else 0.0)) | (steps < -resolution_s)
+    at = np.flatnonzero(far) + 1
+    at = at[at >= len(before)]
+    if not len(at):
+        return []
+    least = MOVED * interval_s + (0.0 if coarse else MOVED_BY_RESOLUTION * resolution_s)
+    late = every - interval_s * np.arange(len(every))
+    rows = np.clip(at[:, None] + np.arange(-NEAR, NEAR), 0, len(every) - 1)
+    sure = np.abs(_moved(late[rows])) > least
+    at, rows = at[sure], rows[sure]
+    found: dict[int, float] = {}
+    for each in np.argsort(-np.abs(steps[at - 1]), kind="stable").tolist():  # a long step may only be near a gap
+        window = late[rows[each]]
+        for row in range(int(at[each]) - NEAR, int(at[each]) + NEAR):
+            if row in found:
+                window = np.where(rows[each] >= row, window - found[row], window)
+        by = float(_moved(window[None])[0])
+        if abs(by) > least:
+            found[int(at[each])] = by
+    return sorted(row - len(before) for row in found)
+
+
+def _moved(windows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return by how much the second half of each row is later than the first."""
+    moved: NDArray[np.float64] = np.nanmedian(windows[:, NEAR:], axis=1) - np.nanmedian(windows[:, :NEAR], axis=1)
+    return moved
 
 
 def numeric_scale(values: NDArray[np.float64], written: float | None) -> tuple[float, bool]:
@@ -138,20 +197,45 @@ def decimals(words: Sequence[str]) -> int:
 
 def is_clock(word: str) -> bool:
     """Whether a word is a time of day, a date, or both."""
-    bare = word.strip()
+    bare = _plain_date(word.strip())
     return bool(_CLOCK.match(bare) or _SEPARATED.match(bare) or _WHOLE.match(bare))
 
 
-def day_first(words: Sequence[str]) -> bool:
-    """Whether dates begin with the day: one has a first number over 12, or points divide them."""
-    for word in words:
-        found = _SEPARATED.match(word.strip().split(" ")[0].split("T")[0])
-        if found and len(found[1]) <= 2:  # noqa: PLR2004
-            if int(found[1]) > 12:  # noqa: PLR2004 - months
-                return True
-            if "." in found[0]:
-                return True
-    return False
+def has_clock(word: str) -> bool:
+    """Whether a date or a clock has a time of day."""
+    return ":" in _plain_date(word.strip())
+
+
+def _plain_date(word: str) -> str:
+    """Return a date with a month's name, or without anything between its parts, in numbers with something between."""
+    packed = _PACKED.match(word)
+    if packed:
+        year, month, day, hours, minutes, whole, fraction, zone = packed.groups()
+        return f"{year}-{month}-{day} {hours}:{minutes}:{whole}{fraction}{zone}"
+    named = _NAMED.match(word)
+    month_number = _MONTHS.get(named[2].casefold()) if named else None
+    if named is None or month_number is None:
+        return word
+    clock = word[named.end() :].lstrip(" T:,")
+    return f"{int(named[1])}.{month_number}.{named[3]} {clock}".rstrip()
+
+
+def day_first(words: Sequence[str]) -> bool | None:
+    """Return whether dates begin with the day; None where they may begin with either.
+
+    A number over 12 is the day, points stand behind a day, am and pm are written where the month leads. Where one of
+    the two goes on alone, that is the day.
+    """
+    dates = list(dict.fromkeys(_plain_date(word.strip()).split(" ")[0].split("T")[0] for word in words))
+    found = [match for match in map(_SEPARATED.match, dates) if match and len(match[1]) <= 2]  # noqa: PLR2004
+    if not found:
+        return False
+    if any("." in match[0] or int(match[1]) > 12 for match in found):  # noqa: PLR2004 - months
+        return True
+    if any(int(match[2]) > 12 for match in found) or words[0].strip()[-1:] in "mM":  # noqa: PLR2004
+        return False
+    firsts, seconds = ({int(match[number]) for match in found} for number in (1, 2))
+    return None if (len(firsts) > 1) == (len(seconds) > 1) else len(firsts) > 1
 
 
 def clock_seconds(words: Sequence[str], *, day_leads: bool) -> tuple[NDArray[np.float64], int, float]:
@@ -169,7 +253,7 @@ def clock_seconds(words: Sequence[str], *, day_leads: bool) -> tuple[NDArray[np.
             warnings.simplefilter("error")  # numpy warns of a zone that it leaves out
             stamps = np.array([word.strip().removesuffix("Z").replace(",", ".") for word in words], "datetime64[ns]")
         digits = max(len(word.strip().removesuffix("Z").replace(",", ".").partition(".")[2]) for word in words[:100])
-        if not np.isnat(stamps).any() and all("-" in word for word in words[:1]):
+        if not np.isnat(stamps).any() and all(word.strip()[4:5] == "-" for word in words[:1]):
             counts = stamps.astype(np.int64)
             return (counts - counts[0]) / 1e9 + float(counts[0] // 10**9), int(counts[0]), 10.0**-digits
     except (ValueError, UserWarning, DeprecationWarning):
@@ -178,7 +262,7 @@ def clock_seconds(words: Sequence[str], *, day_leads: bool) -> tuple[NDArray[np.
     dated = False
     digits = 0
     for index, word in enumerate(words):
-        date, clock, zone_s = _parts(word.strip(), day_leads=day_leads)
+        date, clock, zone_s = _parts(_plain_date(word.strip()), day_leads=day_leads)
         dated = dated or date is not None
         digits = max(digits, clock[1])
         days = 0.0 if date is None else (date - _EPOCH).total_seconds()
@@ -222,7 +306,7 @@ def _clock(word: str) -> tuple[float, int]:
     if found is None:
         raise ValueError(f"{word!r} is no time")
     hours, minutes, whole = int(found[1] or 0), int(found[2]), int(found[3])
-    fraction = found[4].replace(",", ".")
+    fraction = found[4].replace(",", ".").replace(":", ".")
     if found[1] is None and not fraction and not found[5]:  # 14:11 with nothing behind it is hours and minutes
         hours, minutes, whole = minutes, whole, 0
     if found[5]:

@@ -101,7 +101,11 @@ def find_signal(path: Path, leaves: Sequence[Leaf], options: ReadOptions) -> Who
 def words_of_labels(values: NDArray[Any]) -> list[str]:
     """Return labels as text, whether they are names or numbers."""
     flat = np.ravel(values)
-    return [str(word) for word in flat] if flat.dtype.kind == "U" else [f"{value:g}" for value in flat]
+    return (
+        [str(word) for word in flat]
+        if flat.dtype.kind == "U"
+        else ["" if np.isnan(value) else f"{value:g}" for value in flat]
+    )
 
 
 def _labels(path: Path, leaves: Sequence[Leaf], wanted: str | None) -> tuple[Leaf | None, str | None]:

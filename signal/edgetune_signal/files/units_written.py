@@ -29,11 +29,17 @@ _TIMES = {
     "µs": 1e-6,
     "μs": 1e-6,
     "microseconds": 1e-6,
+    "micros": 1e-6,
+    "usec": 1e-6,
     "ns": 1e-9,
     "nanoseconds": 1e-9,
+    "nanos": 1e-9,
+    "nsec": 1e-9,
     "min": 60.0,
     "h": 3600.0,
 }
+_SHORT = ("s", "h", "min")
+"""Units that are other things where they are a column's whole name."""
 _RATES = {"hz": 1.0, "sps": 1.0, "s/s": 1.0, "khz": 1e3, "ksps": 1e3, "mhz": 1e6}
 _BRACKETS = re.compile(r"[\[(]\s*([^\[\]()]*?)\s*[\])]\s*$")
 
@@ -60,6 +66,12 @@ def is_written_unit(written: str) -> bool:
 def seconds_of(written: str) -> float | None:
     """Return how many seconds a unit of time has; None where it is none."""
     return _TIMES.get(written.strip().strip("[]()").casefold())
+
+
+def seconds_named(name: str) -> float | None:
+    """Return how many seconds the unit in a column's name has, as in ``time_ms`` or ``millis``; None without one."""
+    words = re.split(r"[_. -]+", name.strip().casefold())
+    return _TIMES.get(words[-1]) if len(words) > 1 or words[0] not in _SHORT else None
 
 
 def hertz_of(written: str) -> float | None:

@@ -17,7 +17,7 @@ from scipy.signal import resample_poly
 
 from edgetune_nas.errors import BundleError
 from edgetune_nas.novelty.detector import Novelty, fit_novelty
-from edgetune_nas.novelty.features import Spectra
+from edgetune_nas.novelty.features import BandLevels
 from edgetune_signal import (
     BearingSimulator,
     SourceEnded,
@@ -56,7 +56,7 @@ def test_the_known_is_known_and_the_unknown_is_not(novelty: Novelty) -> None:
 
 def reference_features(window: NDArray[np.float64], novelty: Novelty) -> list[float]:
     """One channel, figure by figure."""
-    assert isinstance(novelty.describe, Spectra)
+    assert isinstance(novelty.describe, BandLevels)
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(LENGTH) / LENGTH)
     swing = window - window.mean()
     beat = np.abs(swing) / np.abs(swing).mean()
@@ -120,7 +120,7 @@ def test_another_anti_alias_filter_makes_nothing_unknown() -> None:
     )
     novelty = fit_novelty(x, np.repeat([0, 1], 80), validation)
     assert novelty.unknown(sensed("normal", 100, 5, down_db=80)).mean() <= 0.02
-    assert isinstance(novelty.describe, Spectra)
+    assert isinstance(novelty.describe, BandLevels)
     without = replace(novelty, describe=replace(novelty.describe, floor=0.0))
     assert without.unknown(sensed("normal", 100, 5, down_db=80)).all()
 
@@ -152,7 +152,7 @@ def test_a_bundle_that_says_no_floor_has_none(novelty: Novelty) -> None:
     with np.load(io.BytesIO(novelty.to_bytes())) as arrays:
         np.savez(file, **{name: arrays[name] for name in arrays.files if name != "floor"})
     before = Novelty.from_bytes(file.getvalue(), 1, LENGTH, 2)
-    assert isinstance(before.describe, Spectra)
+    assert isinstance(before.describe, BandLevels)
     assert before.describe.floor == 0
 
 

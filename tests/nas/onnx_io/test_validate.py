@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import pytest
-from bundles import search_summary
+from bundles import card_of
 from hypothesis import given, settings, strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from edgetune_nas.card import Budget, InputSpec, Metrics, ModelCard
 from edgetune_nas.errors import BundleError
-from edgetune_nas.model.cost import plan
 from edgetune_nas.model.layers import ClassMax, Conv, Dense, Flatten, Gram, Softmax, shapes
 from edgetune_nas.onnx_io.parser import read_graph
 from edgetune_nas.onnx_io.quantisation import VARIANTS, _quantise
@@ -26,44 +24,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgetune_nas.card import ModelCard
     from edgetune_nas.model.layers import Network
 
 FILE = "model-x/model.onnx"
-
-
-def card_of(network: Network) -> ModelCard:
-    channels, length = network.input_shape
-    classes = shapes(network.input_shape, network.layers)[-1][0]
-    measured = {"ort_peak_bytes": 1, "session_rss_bytes": 1, "latency_p50_us": 1, "latency_p99_us": 1, "onnx_bytes": 1}
-    metrics = Metrics(
-        accuracy=1,
-        accuracy_low=1,
-        accuracy_high=1,
-        macro_f1=1,
-        calibration_error=0,
-        windows=1,
-        confusion=[[1]],
-    )
-    return ModelCard.model_validate(
-        {
-            "id": "20260301t101500-0000",
-            "created": "2026-03-01T10:15:00Z",
-            "task": "fault",
-            "classes": [f"class {index}" for index in range(classes)],
-            "input": InputSpec(channels=channels, length=length, rate_hz=1, unit="g"),
-            "layers": [],
-            "cost": plan(network.input_shape, network.layers),
-            "measured": {"float": measured},
-            "deployed": "float",
-            "deployed_because": "test",
-            "metrics": metrics,
-            "budget": Budget(),
-            "search": search_summary(),
-            "data_fingerprint": "",
-            "sha256": {},
-            "versions": {},
-        }
-    )
 
 
 def has_classes(network: Network) -> bool:

@@ -11,7 +11,7 @@ from edgetune_nas.model import search_space as space
 from edgetune_nas.model.cost import plan
 from edgetune_nas.model.search_space import Bank, Genotype, Stem
 from edgetune_nas.training.candidate import Candidate
-from edgetune_nas.training.evaluation import THOROUGH_STEPS, Problem, estimator_of, evaluate
+from edgetune_nas.training.evaluation import THOROUGH_STEPS, Problem, estimator_of, evaluate_candidate
 from edgetune_nas.training.task_profile import FAULT
 
 pytest.importorskip("torch")
@@ -69,7 +69,7 @@ def test_where_no_new_window_is_left_to_train_on_the_library_alone_is_learned() 
 
 
 def test_a_library_stays_with_the_windows_that_each_fold_trains_on() -> None:
-    found = evaluate(_problem(folds=True), _candidate(THOROUGH_STEPS))
+    found = evaluate_candidate(_problem(folds=True), _candidate(THOROUGH_STEPS))
     assert found.result.accuracy > 0.95
 
 
@@ -77,7 +77,7 @@ def test_a_library_stays_with_the_windows_that_each_fold_trains_on() -> None:
 def test_the_windows_that_are_right_are_counted_piece_by_piece(*, folds: bool) -> None:
     problem = _problem(folds=folds)
     piece = np.arange(len(problem.y_learned)) % 4
-    found = evaluate(replace(problem, piece=piece), _candidate(THOROUGH_STEPS)).result
+    found = evaluate_candidate(replace(problem, piece=piece), _candidate(THOROUGH_STEPS)).result
     asked = np.bincount(piece[problem.fold >= 0 if problem.fold is not None else slice(problem.trained, None)])
     shares = [0.0 if share is None else share for share in found.right]
     assert np.average(shares, weights=asked) == pytest.approx(found.accuracy)
@@ -86,7 +86,7 @@ def test_the_windows_that_are_right_are_counted_piece_by_piece(*, folds: bool) -
 def test_a_piece_that_was_not_asked_about_has_no_share() -> None:
     problem = _problem()
     piece = np.where(np.arange(len(problem.y_learned)) < problem.trained, 0, 1)
-    found = evaluate(replace(problem, piece=piece), _candidate(THOROUGH_STEPS)).result
+    found = evaluate_candidate(replace(problem, piece=piece), _candidate(THOROUGH_STEPS)).result
     assert found.right == (None, pytest.approx(found.accuracy))
 
 
@@ -113,7 +113,7 @@ def _two_speeds() -> Problem:
 def test_candidates_are_scored_in_conditions_that_they_have_not_learned(closed_form: bool) -> None:  # noqa: FBT001
     genotype = Genotype(Bank(16, 32, 8), None, (), "flat") if closed_form else STEM
     candidate = replace(_candidate(0 if closed_form else THOROUGH_STEPS), genotype=genotype)
-    found = evaluate(_two_speeds(), candidate)
+    found = evaluate_candidate(_two_speeds(), candidate)
     assert found.result.crossed
     assert len(found.left_out) == 2
     assert found.result.accuracy == pytest.approx(np.mean(found.left_out))
@@ -121,7 +121,7 @@ def test_candidates_are_scored_in_conditions_that_they_have_not_learned(closed_f
 
 
 def test_short_trainings_are_scored_on_the_validation_windows_alone() -> None:
-    found = evaluate(_two_speeds(), _candidate(THOROUGH_STEPS - 1))
+    found = evaluate_candidate(_two_speeds(), _candidate(THOROUGH_STEPS - 1))
     assert (found.result.crossed, found.left_out) == (False, ())
 
 
@@ -130,8 +130,8 @@ def test_a_network_that_was_left_conditions_out_has_learned_them_all_the_same() 
     same = replace(one, x_learned=_tones(one.y_learned, 1.0, 6))
     assert one.fold is not None
     candidate = replace(_candidate(0), genotype=Genotype(Bank(16, 32, 8), None, (), "flat"))
-    crossed = evaluate(same, candidate)
-    plain = evaluate(replace(same, fold=None, crossed=False), candidate)
+    crossed = evaluate_candidate(same, candidate)
+    plain = evaluate_candidate(replace(same, fold=None, crossed=False), candidate)
     assert crossed.result.temperature == plain.result.temperature
     for ours, theirs in zip(crossed.network.weights, plain.network.weights, strict=True):
         for name, values in ours.items():

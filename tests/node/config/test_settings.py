@@ -58,6 +58,7 @@ def test_the_example_has_every_table() -> None:
         "mqtt",
         "mqtt.tls",
         "search",
+        "sparkplug",
         "home_assistant",
         "metrics",
         "asset",

@@ -39,6 +39,7 @@ def refusal(name: str, data: Any, **options: Any) -> CommandError:
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "ping": {},
+    "backup": {"keep": 2},
     "recalibrate": {"source": "stored"},
     "continue": {},
     "record": {"label": "inner", "seconds": 2},

@@ -124,6 +124,7 @@ EXAMPLES: tuple[Message, ...] = (
 )
 COMMAND_EXAMPLES: dict[str, dict[str, Any]] = {
     "ping": {"expires": "2027-01-01T00:00:00Z"},
+    "backup": {"keep": 5},
     "recalibrate": {
         "source": "live",
         "classes": ["normal", "inner"],
@@ -219,7 +220,7 @@ def resolve(document: dict[str, Any], reference: str) -> Any:
 
 def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
     document = generate()["asyncapi.json"]
-    assert document["asyncapi"] == "3.0.0"
+    assert document["asyncapi"] == "3.1.0"
     found = set(references(document))
     assert len(found) > 2 * len(MESSAGES)
     for reference in found:

@@ -77,5 +77,5 @@ def test_a_machine_is_no_person() -> None:
     answer = said(Bench().command("forget", id="f", subject="ben"), "resp/forget")[0]
     assert (answer["status"], answer["reason"]) == (
         "rejected",
-        "bearing has task fault: only assets with task sign belong to a person",
+        "bearing has task fault: only signs are a person's",
     )

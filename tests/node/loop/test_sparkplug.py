@@ -50,12 +50,13 @@ def test_a_fault_of_an_outage_arrives_and_is_acknowledged_over_sparkplug(
     assert active.device == "bearing"
     host.check_sequence()
 
+    births, deaths = len(host.said("DBIRTH")), len(host.said("NDEATH"))
     loop.send(signal.SIGKILL)
     loop.ended()
-    host.wait("NDEATH", len(host.said("NDEATH")) + 1)
+    host.wait("NDEATH", deaths + 1)
     loop.start()
+    host.wait("DBIRTH", births + 1)
     deaths = len(host.said("NDEATH"))
-    host.wait("DBIRTH", len(host.said("DBIRTH")))
     loop.send(signal.SIGTERM)
     assert loop.ended() == 0
     host.wait("NDEATH", deaths + 1)

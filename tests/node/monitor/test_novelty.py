@@ -16,7 +16,8 @@ from edgetune_node.events.events import NovelSegment
 from edgetune_node.monitor.alarm import AlarmState
 from edgetune_node.monitor.labelling import novel_recording
 from edgetune_node.monitor.novelty import AT_ONCE, REFILL_S, SHORTEST_S, STRETCH_S, NoveltyRecorder, Span
-from edgetune_node.storage.unknowns import NoveltyStore, leaving
+from edgetune_node.storage.bounded import leaving
+from edgetune_node.storage.unknowns import NoveltyStore
 from edgetune_signal import (
     Chunk,
     QuotaExceededError,

@@ -26,7 +26,7 @@ BLOCK_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Piece:
+class PlayedPiece:
     """Samples ``(channels, n)``, how long after the first of their file they begin, and whether some are missing."""
 
     start_s: float
@@ -78,17 +78,17 @@ class Play:
     snapshots: bool = False
     reading: ReadOptions = field(default_factory=ReadOptions)
 
-    def pieces(self) -> Iterator[Piece]:
+    def pieces(self) -> Iterator[PlayedPiece]:
         """Return the samples in blocks, or snapshot by snapshot."""
         if self.snapshots:
             series = read_series(self.path, self.reading)
             for number, start_s in enumerate(series.time_s.tolist()):
-                yield Piece(start_s, series.snapshot(number), gap=number > 0)
+                yield PlayedPiece(start_s, series.snapshot(number), gap=number > 0)
             return
         recording = read_file(self.path, self.reading, label=self.label)
         block = max(1, round(BLOCK_S * recording.rate_hz))
         for start in range(0, recording.samples.shape[1], block):
-            yield Piece(start / recording.rate_hz, recording.samples[:, start : start + block], gap=False)
+            yield PlayedPiece(start / recording.rate_hz, recording.samples[:, start : start + block], gap=False)
 
     def cue(self) -> Cue | None:
         """Return what the person was asked for; None where the file does not say.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from edgetune_nas.bundle import Bundle
-    from edgetune_node.cli.backtesting.plays import Piece, Play
+    from edgetune_node.cli.backtesting.plays import Play, PlayedPiece
     from edgetune_node.config import AssetSection
     from edgetune_node.events import Publish
     from edgetune_node.monitor import Captured
@@ -164,7 +164,7 @@ class Backtest:
         self.signs.start(play, start_s)
         apart = self._sequence > 0 and abs(start_s - self._end_s) * play.rate_hz > ADJOINING
         between = self._sequence > 0 and play.time_ns == 0
-        point: list[Piece] = []
+        point: list[PlayedPiece] = []
         for piece in play.pieces():
             at_s = start_s + piece.start_s
             gap = piece.gap or (piece.start_s == 0 and (apart or between or play.snapshots) and self._sequence > 0)
@@ -177,7 +177,7 @@ class Backtest:
             self._point(point, start_s)
         self.signs.end()
 
-    def _listen(self, piece: Piece, at_s: float, play: Play, recording: PlayedRecording, *, gap: bool) -> None:
+    def _listen(self, piece: PlayedPiece, at_s: float, play: Play, recording: PlayedRecording, *, gap: bool) -> None:
         origin_ns = round(self._clock.origin.timestamp() * 1e9)
         time_ns = origin_ns + round(at_s * 1e9)
         chunk = Chunk(piece.samples, time_ns, play.rate_hz, self._sequence, gap=gap)
@@ -229,7 +229,7 @@ class Backtest:
         self._captures.end()
         self._captured()
 
-    def _point(self, pieces: list[Piece], start_s: float) -> None:
+    def _point(self, pieces: list[PlayedPiece], start_s: float) -> None:
         samples = np.concatenate([piece.samples for piece in pieces], axis=1)
         found = indicators(samples, self._section.unit, self._section.rate_hz)
         distances = self._asset.trend.take_distances()

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgetune_nas.bundle import (
+    accuracy_sentence,
     accuracy_text,
     card_accuracy,
     export_bundle,
@@ -23,10 +24,10 @@ from edgetune_nas.bundle import (
     read_card,
     read_key,
     self_test,
-    sentence,
 )
 from edgetune_nas.errors import BundleError
 from edgetune_nas.onnx_io import HealthDistance
+from edgetune_node.cli.local.bundle_c import write_c
 from edgetune_node.config import AssetSection, load_settings
 from edgetune_node.storage import INCOMING
 from edgetune_node.terminal import parse_size
@@ -40,6 +41,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+app.command(name="c")(write_c)
 
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, model-<id>.")]
 KeyFile = Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Key that both nodes have.")]
@@ -324,7 +327,8 @@ def _line(row: dict[str, Any]) -> str:
     if row["kind"] == "health":
         known = f"health model of {row['classes'][0]}, {row['false_alarms']:.2%} of held-out health over its limit"
     else:
-        said = sentence(row["accuracy"], (row["accuracy_low"], row["accuracy_high"]), row["tested_on"], digits=2)
+        interval = (row["accuracy_low"], row["accuracy_high"])
+        said = accuracy_sentence(row["accuracy"], interval, row["tested_on"], digits=2)
         known = f"{len(row['classes'])} classes, accuracy {said}"
     figures = f"{known}, arena {row['arena_bytes']} B"
     return f"{row['path']}  {row['use'] or '-':<8}  {row['task']}, {figures}, flash {row['flash_bytes']} B"

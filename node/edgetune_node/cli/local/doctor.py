@@ -82,6 +82,7 @@ def examine(settings: Settings) -> list[Finding]:
     findings = []
     online = False
     topics = Topics(settings.node.namespace, settings.node.id)
+    health: dict[str, Any] = {}
     broker: OperatorClient | None = None
     with ExitStack() as stack:
         try:
@@ -109,6 +110,7 @@ def examine(settings: Settings) -> list[Finding]:
                 sources,
             )
             findings += [finding for of_asset in heard for finding in of_asset]
+    findings += _promised(health) if online else []
     packages = check_packages()
     if all(finding.level != "problem" for finding in packages):
         from edgetune_node.cli.local.model_checks import check_models  # it imports onnxruntime
@@ -199,6 +201,20 @@ def _known(section: AssetSection, health: dict[str, Any]) -> list[Finding]:
             seen = f"in use by the running node, which had samples {age:g} s ago; its rate was not measured"
             return [Finding(name, "ok", seen)]
     return [Finding(name, "warning", "in use by the running node, which says nothing of it", "stop it and try again")]
+
+
+def _promised(health: dict[str, Any]) -> list[Finding]:
+    """Return how often each model in use may raise a false alarm, by the health recorded for it and heard since."""
+    found = []
+    for item in health.get("assets") or []:
+        most, seconds, raised = (item.get(name) for name in ("supported_per_month", "healthy_seconds", "raised"))
+        if most is not None and seconds is not None:
+            seen = (
+                f"at most {most:,g} false alarms a month at 95 % confidence, by {seconds / 3600:,.3g} h of health; "
+                f"faults raised since the model is in use: {raised}"
+            )
+            found.append(Finding(f"alarms {item.get('id')}", "ok", seen))
+    return found
 
 
 def _report(findings: list[Finding], console: Console, *, as_json: bool) -> None:

@@ -44,7 +44,7 @@ def check_sparkplug(settings: Settings) -> list[Finding]:
 
     names = SparkplugNames(section.group, settings.node.id)
     devices = [asset.id for asset in settings.asset]
-    wanted = names.subscriptions(devices, section.primary_host)
+    wanted = [*names.subscriptions(devices, section.primary_host), (names.topic("NBIRTH"), 0)]
     findings = _subscriptions(settings, wanted) + _death(settings, names.topic("NDEATH"))
     if section.primary_host is not None:
         findings += _host(settings, section.primary_host)

@@ -33,7 +33,7 @@ def label(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Give a name to a novel event, or to the last seconds: they become labelled recordings."""
+    """Name a novel event, or the last seconds: they become labelled recordings."""
     fields = {"label": label, "event": event, "seconds": seconds}
     check(LabelCommand, fields)
     operate(target, "label", fields, yes=False, as_json=as_json, timeout=TIMEOUT_S)

@@ -12,7 +12,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from edgetune_nas.bundle import TESTED_ON, sentence
+from edgetune_nas.bundle import TESTED_ON, accuracy_sentence
 from edgetune_nas.search import short_time
 from edgetune_node.cli.remote.progress import open_progress, request
 from edgetune_node.contract import Command, Context, Recalibrate, Record, problems
@@ -292,7 +292,7 @@ class Follower:
 
 def _accuracy(result: dict[str, Any]) -> str:
     count, known = result["recordings"], result["tested_on"]
-    return sentence(
+    return accuracy_sentence(
         result["accuracy"],
         (result["accuracy_low"], result["accuracy_high"]),
         known if known in TESTED_ON else None,  # a newer node may know other tests

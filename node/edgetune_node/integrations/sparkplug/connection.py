@@ -42,10 +42,14 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Up:
-    """Connected and subscribed, with this ``bdSeq``; ``refused`` are the filters that the broker refuses."""
+    """Connected and subscribed, with this ``bdSeq``; ``refused`` are the filters that the broker refuses.
+
+    With ``echo`` the edge node's own births come back.
+    """
 
     bdseq: int
     refused: tuple[str, ...]
+    echo: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,8 @@ class Connection:
         Topics of the edge node.
     filters
         What to subscribe to, with QoS.
+    echo
+        One filter more, of the own births. A broker that ends the connection over it is not asked again.
     will
         Called for each CONNECT: gives ``bdSeq`` and the will.
     tls
@@ -103,6 +109,7 @@ class Connection:
         names: SparkplugNames,
         filters: list[tuple[str, int]],
         *,
+        echo: str,
         will: Callable[[], tuple[int, Outgoing]],
         tls: ssl.SSLContext | None,
         jitter_s: float,
@@ -112,6 +119,7 @@ class Connection:
         self._settings, self._filters, self._next_will = settings, filters, will
         self._five = settings.protocol == "5"
         self._tell, self._jitter_s, self._conflicts = tell, jitter_s, conflicts
+        self._echo, self._echo_permitted = echo, True
         self._fence = names.topic("NCMD", "fence")
         self._waits_s: tuple[float, float] | None = None
         self._refused: list[str] = []
@@ -205,17 +213,30 @@ class Connection:
         self._refused.clear()
         self._by_mid.clear()
         for first in range(0, len(self._filters), FILTERS):
-            some = self._filters[first : first + FILTERS]
-            _, mid = client.subscribe(some)
-            self._by_mid[mid or 0] = [name for name, _ in some]
+            self._ask(client, self._filters[first : first + FILTERS])
 
-    def _on_subscribe(self, _client: Any, _userdata: Any, mid: int, reasons: list[Any], _properties: Any) -> None:
+    def _ask(self, client: mqtt.Client, filters: list[tuple[str, int]]) -> None:
+        _, mid = client.subscribe(filters)
+        self._by_mid[mid or 0] = [name for name, _ in filters]
+
+    def _on_subscribe(
+        self, client: mqtt.Client, _userdata: Any, mid: int, reasons: list[Any], _properties: Any
+    ) -> None:
         names = self._by_mid.pop(mid, [])
-        self._refused += [name for name, reason in zip(names, reasons, strict=False) if reason.value >= REFUSED]
-        if not self._by_mid and not self._up:
-            self._up = True
-            self._conflicts.up(time.monotonic())
-            self._tell(Up(self._bdseq, tuple(self._refused)))
+        refused = [name for name, reason in zip(names, reasons, strict=False) if reason.value >= REFUSED]
+        asked_echo = names == [self._echo]
+        if asked_echo:
+            self._echo_permitted = not refused
+        else:
+            self._refused += refused
+        if self._by_mid or self._up:
+            return
+        if self._echo_permitted and not asked_echo:
+            self._ask(client, [(self._echo, 0)])
+            return
+        self._up = True
+        self._conflicts.up(time.monotonic())
+        self._tell(Up(self._bdseq, tuple(self._refused), echo=self._echo_permitted))
 
     def _on_connect_fail(self, *_: Any) -> None:
         error = sys.exc_info()[1]  # paho calls this while it handles the error, and does not pass it on
@@ -226,6 +247,8 @@ class Connection:
 
     def _on_disconnect(self, _client: Any, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         self._conflicts.down(time.monotonic(), hung_up=self._hung_up)
+        if [self._echo] in self._by_mid.values():
+            self._echo_permitted = False
         if self._up:
             self._delay(LONGEST_WAIT_S)
         if not self._turned_away:  # else this only repeats the refusal

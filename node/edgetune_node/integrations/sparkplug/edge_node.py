@@ -46,6 +46,7 @@ KNOWN_S: Final = 5.0
 TOLD_S: Final = 600.0
 """How long a command that could not be read is a problem."""
 STEP_S: Final = 0.5
+BUSY_S: Final = 0.05
 MOST_WAITING: Final = 1000
 """Messages that wait for this thread; telemetry beyond is left out, since newer follows."""
 
@@ -200,30 +201,26 @@ class SparkplugEdgeNode:
     def _run(self) -> None:
         while True:
             try:
-                work = self._next_work()
-                if isinstance(work, _Stop):
-                    self._close(work.by_s)
-                    return
-                if work is not None:
-                    self._take(work)
+                match self._next_work():
+                    case _Told() as told:
+                        self._told(told)
+                    case _From(number, signal) if number == self._number:
+                        self._signal(signal)
+                    case _Stop(by_s):
+                        self._close(by_s)
+                        return
                 self._advance(time.monotonic())
             except Exception:  # noqa: BLE001 - a mistake over one message must not silence the edge node
                 _log.exception("sparkplug failed")
 
     def _next_work(self) -> _Work | None:
         backlog = self._session.born and self._cursor < self._backlog_end
-        wait_s = min(STEP_S, max(0.0, self._next_event_s - time.monotonic())) if backlog else STEP_S
+        shortest_s = BUSY_S if self._connection.busy else 0.0
+        wait_s = min(STEP_S, max(shortest_s, self._next_event_s - time.monotonic())) if backlog else STEP_S
         try:
             return self._work.get(timeout=wait_s) if wait_s > 0 else self._work.get_nowait()
         except queue.Empty:
             return None
-
-    def _take(self, work: _Told | _From) -> None:
-        match work:
-            case _Told():
-                self._told(work)
-            case _From(number, signal) if number == self._number:
-                self._signal(signal)
 
     def _told(self, told: _Told) -> None:
         message, (device, _) = told.effect.message, self._topics.split(told.effect.topic) or (None, "")
@@ -250,17 +247,13 @@ class SparkplugEdgeNode:
         match signal:
             case Up():
                 self._up, self._down = signal, None
-                self._host.connected()
                 self._session.connected(signal.bdseq)
-                self._fences.clear()
                 _log.info("sparkplug connected", bdseq=signal.bdseq)
             case Down(reason):
-                if self._up is not None or self._down is None:
+                if reason != self._down:
                     _log.warning("sparkplug", problem=reason)
                 self._up, self._down = None, reason
-                self._session.born = False
-                self._echo.lost()
-                self._fences.clear()
+                self._lost()
             case Fenced(fence):
                 self._store.drop(self._fences.pop(fence, []))
             case Heard(topic, payload, retained):
@@ -321,7 +314,8 @@ class SparkplugEdgeNode:
     def _give_birth(self, now_s: float) -> None:
         first = not self._session.born
         births = self._session.births(now_ms())
-        self._echo.sent(births[0].payload, now_s)
+        if self._up is not None and self._up.echo:
+            self._echo.sent(births[0].payload, now_s)
         self._rebirth_wanted = False
         if not first:
             self._born_s = now_s
@@ -369,6 +363,7 @@ class SparkplugEdgeNode:
             self._mqtt,
             self._names,
             self._filters,
+            echo=self._names.topic("NBIRTH"),
             will=self._will,
             tls=self._tls,
             jitter_s=self._jitter_s,
@@ -385,9 +380,16 @@ class SparkplugEdgeNode:
         _log.warning("sparkplug", problem=f"the primary host {self._host_id} went away")
         self._connection.close(self._session.death(now_ms()), STEP_S)
         self._up = None
-        self._fences.clear()
+        self._lost()
         self._connection = self._connect()
         self._connection.start()
+
+    def _lost(self) -> None:
+        """Forget what holds for one connection; a host may tell that it is there before the next one is up."""
+        self._session.born = False
+        self._echo.lost()
+        self._host.lost()
+        self._fences.clear()
 
     def _close(self, by_s: float) -> None:
         death = None

@@ -19,8 +19,8 @@ class PrimaryHost:
         self.online = False
         self._newest_ms = -1
 
-    def connected(self) -> None:
-        """Begin a connection: what the broker keeps of the host is still to come."""
+    def lost(self) -> None:
+        """Forget whether it is there: the connection has gone, and the next one tells anew."""
         self.online = False
 
     def heard(self, payload: bytes) -> None:

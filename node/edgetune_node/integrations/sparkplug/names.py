@@ -28,16 +28,11 @@ class SparkplugNames:
         return own if device is None else f"{own}/{device}"
 
     def subscriptions(self, devices: Iterable[str], host: str | None) -> list[tuple[str, int]]:
-        """Return the filters that the edge node subscribes to, with QoS.
-
-        Its own births are among them: they come back where the broker passes them on, and those of another edge node
-        of the same name come as well.
-        """
+        """Return the filters that the edge node must subscribe to, with QoS."""
         return [
             *([] if host is None else [(state_topic(host), 1)]),
             (self.topic("NCMD"), 1),
             *((self.topic("DCMD", device), 1) for device in devices),
-            (self.topic("NBIRTH"), 0),
         ]
 
     def access(self, host: str | None) -> dict[str, list[str]]:

@@ -212,11 +212,15 @@ def test_a_running_node_keeps_its_connection_and_its_sensor(
     press = {"id": "press", **figures, "inference_p50_us": None, "inference_p99_us": None, "source_error": None}
     vitals = dict.fromkeys(("uptime_s", "rss_bytes", "cpu_percent", "queue_depth", "dropped_chunks", "reconnects"), 0)
     vitals |= {"temperature_c": None, "outbox_depth": 0, "outbox_dropped": 0, "disk_free_bytes": 0}
-    node.say(Health, **vitals, assets=[{**press, "sample_age_s": 0.2}])
+    promised = {"healthy_seconds": 90_000.0, "raised": 1, "supported_per_month": 175.0}
+    node.say(Health, **vitals, assets=[{**press, **promised, "sample_age_s": 0.2}])
     sensor = ASSET + '[asset.source]\ntype = "serial"\nport = "/dev/ttyUSB0"\n'
     ended = cli("doctor", "--config", configure(broker, sensor, node.id), "--json")
     assert ended.code == 0, ended.out
     assert "in use by the running node" in of(ended, "source press")[0]["seen"]
+    [told] = of(ended, "alarms press")
+    assert told["level"] == "ok"
+    assert "at most 175 false alarms a month at 95 % confidence, by 25 h of health" in told["seen"]
     watcher.publish(f"{node.base}/last", b"")
     watcher.wait_for(lambda message: message.topic.endswith("/last"))
     published = {message.topic.removeprefix(node.base) for message in watcher.messages} - {"/last"}

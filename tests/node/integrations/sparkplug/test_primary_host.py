@@ -103,7 +103,7 @@ def test_only_a_state_that_is_not_older_counts() -> None:
     host.heard(b'{"online": false, "timestamp": 5}')
     assert not host.online
     host.heard(b'{"online": true, "timestamp": 5}')
-    host.connected()
+    host.lost()
     assert not host.online
     host.heard(b'{"online": true, "timestamp": 5}')
     assert host.online

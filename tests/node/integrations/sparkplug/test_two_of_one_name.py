@@ -6,6 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aedes import HangingUp, install
 from brokers import wait_until
 
 from edgetune_node.integrations.sparkplug import echo
@@ -64,9 +65,24 @@ def test_a_broker_that_swallows_the_births_is_told(
 def test_subscriptions_that_the_broker_refuses_are_told(broker: Broker, plant: Callable[..., Any]) -> None:
     at = plant(broker).start()
     at.host.wait("NBIRTH")
-    refused = Up(0, ("spBv1.0/Plant1/NCMD/x",))  # mosquitto grants what it will not deliver
+    refused = Up(0, ("spBv1.0/Plant1/NCMD/x",), echo=True)  # mosquitto grants what it will not deliver
     at.edge._work.put(_From(at.edge._number, refused))
     wait_until(lambda: any("refuses the subscriptions spBv1.0/Plant1/NCMD/x" in told for told in at.edge.problems))
+
+
+@pytest.mark.slow
+def test_a_broker_that_hangs_up_on_the_own_births_is_not_asked_for_them_again(
+    plant: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = install(tmp_path_factory.mktemp("aedes"))
+    with HangingUp(folder, unreadable=["spBv1.0/Plant1/NBIRTH/shy"]) as broker:
+        at = plant(broker, node="shy", protocol="3.1.1").start()
+        at.host.wait("DBIRTH", 2)
+        at.phase("monitoring")
+        at.host.wait_value("state/phase", "monitoring")
+        assert len(at.host.said("NBIRTH")) == 1
+        assert at.host.said("NBIRTH")[0].values["bdSeq"] == 1
+        assert at.edge.problems == []
 
 
 def test_a_wrong_password_is_told_and_asked_again(
