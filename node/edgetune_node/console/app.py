@@ -91,7 +91,8 @@ class Console:
         loop = asyncio.get_running_loop()
         bridge = Bridge(
             self._settings.login(),
-            [*filters(self._settings.namespace, None, None), f"{self._settings.namespace}/+/+/simulator/state"],
+            filters(self._settings.namespace, None, None),
+            [f"{self._settings.namespace}/+/+/simulator/state"],
             lambda batch: _in_loop(loop, self._take, batch),
             lambda state: _in_loop(loop, self._say, state),
         )

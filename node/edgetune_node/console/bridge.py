@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from edgetune_node.errors import NodeError
-from edgetune_node.operator import OperatorClient, object_or_none
+from edgetune_node.operator import OperatorClient, RefusedError, object_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,8 @@ class Bridge:
         The broker, with the console's own login.
     filters
         What to listen to.
+    welcome
+        The same, where the broker permits it.
     take
         Called in the bridge's thread with messages as ``(topic, payload, milliseconds since 1970)``, in order.
     say
@@ -38,10 +40,11 @@ class Bridge:
         self,
         mqtt: Any,
         filters: list[str],
+        welcome: list[str],
         take: Callable[[Batch], None],
         say: Callable[[dict[str, Any]], None],
     ) -> None:
-        self._mqtt, self._filters, self._take, self._say = mqtt, filters, take, say
+        self._mqtt, self._filters, self._welcome, self._take, self._say = mqtt, filters, welcome, take, say
         self._stopping = threading.Event()
         self._heard_from = now_ms()
         self._thread = threading.Thread(target=self._run, name="bridge", daemon=True)
@@ -60,10 +63,21 @@ class Bridge:
             try:
                 with OperatorClient(self._mqtt, parse=parse) as client:
                     client.subscribe(*self._filters)
+                    self._subscribe_welcome(client)
                     self._listen(client)
             except NodeError as error:
                 self._announce(connected=False, reason=getattr(error, "seen", str(error)))
                 self._stopping.wait(AGAIN_S)
+
+    def _subscribe_welcome(self, client: OperatorClient) -> None:
+        if not self._welcome:
+            return
+        try:
+            client.subscribe(*self._welcome)
+        except RefusedError as error:
+            self._welcome = []
+            if error.hung_up:  # it would again, each time this client comes back
+                raise
 
     def _listen(self, client: OperatorClient) -> None:
         connected, connections = True, client.connections

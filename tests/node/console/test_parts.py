@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from array import array
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
 from edgetune_node.config import MqttSection
 from edgetune_node.console.acting import RequestError, drawn, read_order
+from edgetune_node.console.bridge import Bridge
 from edgetune_node.console.handover import ServerSettings, flat
 from edgetune_node.console.listening import parse_listen
 from edgetune_node.console.mirror import MOST_TOPICS, MOST_WAITING, Mirror
 from edgetune_node.console.sessions import IDLE_S, MOST_SESSIONS, RateLimit, Sessions, as_label
 from edgetune_node.errors import NodeError
-from edgetune_node.operator import PartedAnswer
+from edgetune_node.operator import PartedAnswer, RefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -137,3 +140,39 @@ def test_an_address_is_read() -> None:
     for wrong in ("", "a:b", "http://x", "a/b"):
         with pytest.raises(NodeError, match="--listen"):
             parse_listen(wrong)
+
+
+@pytest.mark.parametrize("hung_up", [True, False])
+def test_a_broker_that_lets_nobody_hear_simulators_is_served(monkeypatch: pytest.MonkeyPatch, *, hung_up: bool) -> None:
+    class Client:
+        """A broker's refusal, as `OperatorClient` tells it."""
+
+        connected, connections = True, 1
+
+        def __init__(self, *_: object, **__: object) -> None:
+            asked.append([])
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def subscribe(self, *filters: str) -> None:
+            asked[-1].extend(filters)
+            if "simulator" in filters:
+                raise RefusedError("refused", "read", hung_up=hung_up)
+
+        def messages(self, timeout: float) -> Iterator[tuple[str, dict[str, Any]]]:
+            threading.Event().wait(timeout)
+            yield "n/status", {"status": "online"}
+
+    asked: list[list[str]] = []
+    heard = threading.Event()
+    monkeypatch.setattr("edgetune_node.console.bridge.OperatorClient", Client)
+    monkeypatch.setattr("edgetune_node.console.bridge.AGAIN_S", 0.01)
+    bridge = Bridge(MqttSection(), ["all"], ["simulator"], lambda _batch: heard.set(), lambda _state: None)
+    bridge.start()
+    assert heard.wait(60)
+    bridge.stop()
+    assert asked == [["all", "simulator"], *([["all"]] if hung_up else [])]
