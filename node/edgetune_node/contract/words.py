@@ -59,6 +59,9 @@ COMMAND_WORDS: Final[dict[str, Words]] = {
         "by": ("Who has seen it.", "anna"),
         "comment": ("What is to be known of it.", "bearing ordered"),
     },
+    "BackupCommand": {
+        "keep": ("Number of backups that stay in all, this one included.", 3),
+    },
     "Shelve": {
         "seconds": ("For how long; a week at most, 0 ends it.", 3600.0),
         "by": ("Who wants it.", "anna"),
@@ -132,7 +135,8 @@ def example_of(document: dict[str, Any]) -> dict[str, Any]:
     """Return an example of a described schema's object, put together from those of its properties."""
     left_out = LEFT_OUT.get(str(document.get("title", "")), set())
     properties = document.get("properties", {})
-    return {name: schema["examples"][0] for name, schema in properties.items() if name not in left_out}
+    shown = {name: each for name, each in properties.items() if "examples" in each and name not in left_out}
+    return {name: each["examples"][0] for name, each in shown.items()}
 
 
 def _described(model: str, schema: dict[str, Any]) -> dict[str, Any]:
