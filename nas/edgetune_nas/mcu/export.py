@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -41,8 +42,12 @@ STORED: Final = 4
 """Windows of the library's own self-test."""
 LARGEST: Final = 2**16 - 1
 NAME: Final = re.compile(r"(?!edgetune)[a-z][a-z0-9_]{0,40}")
-TAKEN: Final = frozenset({"check", "check_arm", "check_host", "example", "stdint", "stdio", "string"})
-"""Names of files that stand beside the library's, or are the compiler's."""
+TAKEN: Final = frozenset(
+    "assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic "
+    "stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar wctype "
+    "features newlib unistd check check_arm check_host check_model example".split()
+)
+"""Names whose header would stand in the place of one of C's, which includes it, or of a file beside the library."""
 
 
 def write_library(
@@ -85,7 +90,7 @@ def write_library(
             f"{name!r} can be no prefix of names in C; use lower-case letters, digits and _, "
             "and no name that edgetune or C has already"
         )
-    if out.exists():
+    if os.path.lexists(out):
         raise BundleError(f"{out} exists already; name a folder that does not")
     file = MODEL_FILES["int8"]
     data = read_verified(folder, {file: card.sha256[file]}, {})[file]

@@ -35,6 +35,12 @@ class Model:
         """Number of values of the last int8 tensor."""
         return self._shapes()[-2][0]
 
+    @property
+    def unit(self) -> str:
+        """What samples are in, without anything that would end a comment in C."""
+        plain = (each for each in self.card.input.unit if each.isprintable() and each not in "*\\")
+        return "".join(plain) or "the unit of the data"
+
     def _shapes(self) -> tuple[Shape, ...]:
         return shapes(self.program.input_shape, self.program.layers)
 

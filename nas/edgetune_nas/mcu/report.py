@@ -137,16 +137,20 @@ def readme(report: Report) -> str:
         f"""{name}_init();
 for (;;) {{
     int8_t sample[{upper}_CHANNELS];
-    /* for each channel: sample[channel] = {name}_sample(value in {card.input.unit or "the unit of the data"}); */
+    /* for each channel: sample[channel] = {name}_sample(value in {model.unit}); */
     int32_t answer = {name}_push(sample); /* -1 until a window is full */
 }}"""
         if report.streaming
         else f"""{name}_init();
 int8_t *window = {name}_window(); /* [{upper}_LENGTH][{upper}_CHANNELS] */
-/* for each sample: window[...] = {name}_sample(value in {card.input.unit or "the unit of the data"}); */
+/* for each sample: window[...] = {name}_sample(value in {model.unit}); */
 int32_t answer = {name}_run(window);"""
     )
-    kind = "1 is unlike health" if card.kind == "health" else f"`{name}_classes[answer]` is its name"
+    kind = (
+        "1 where it is unlike health, else 0"
+        if card.kind == "health"
+        else f"the index of the class; `{name}_classes[answer]` is its name"
+    )
     way = _way(model) if report.streaming else "a window at a time"
     return f"""# {name}
 
@@ -157,7 +161,7 @@ Layers: {"; ".join(describe(each) for each in model.program.layers)}. Classes: {
 {use}
 ```
 
-The answer is the index of the class; {kind}. Compile `{name}.c`, `edgetune_kernels.c` and, for `{name}_selftest()`,
+The answer is {kind}. Compile `{name}.c`, `edgetune_kernels.c` and, for `{name}_selftest()`,
 `{name}_selftest.c` with `-ffp-contract=off` and without `-ffast-math`. Several models share one copy of the kernels.
 `CMakeLists.txt` builds them and an example firmware.
 

@@ -25,7 +25,7 @@ def header(model: Model, *, streaming: bool) -> str:
     channels, length = model.program.input_shape
     gives = model.program.output[1]
     run = (
-        f"/* Take one sample of every channel. Returns {_answer(health=health)} when a window is full, else -1.\n"
+        f"/* Take one sample of every channel. When a window is full, returns {_answer(health=health)}; before that -1.\n"
         f" * {_overlap(model)} */\n"
         f"int32_t {name}_push(const int8_t *sample);"
         if streaming
@@ -36,7 +36,7 @@ def header(model: Model, *, streaming: bool) -> str:
         f"int8_t *{name}_window(void);"
     )
     raw = (
-        f"\n/* Round a sample of the sensor's integers, of {model.raw_step:g} {card.input.unit} a step. */\n"
+        f"\n/* Round a sample of the sensor's integers, of {model.raw_step:g} {model.unit} a step. */\n"
         f"int8_t {name}_raw(int32_t sample);\n"
         if model.raw_step is not None
         else ""
@@ -78,7 +78,7 @@ extern const char *const {name}_classes[{upper}_CLASSES];
 /* Begin with an empty window. */
 void {name}_init(void);
 
-/* Round a sample in {card.input.unit or "the unit of the data"}. */
+/* Round a sample in {model.unit}. */
 int8_t {name}_sample(float value);
 {raw}
 {run}
@@ -104,7 +104,7 @@ def _overlap(model: Model) -> str:
 
 
 def _answer(*, health: bool) -> str:
-    return "1 where it is unlike health, else 0," if health else "the index of the class"
+    return "1 where it is unlike health, else 0" if health else "the index of the class"
 
 
 def source(model: Model, *, streaming: bool) -> str:

@@ -212,10 +212,12 @@ def test_a_library_says_what_it_is_and_has_no_heap(
     assert "#define MODEL_CLASSES 3U" in header
     assert "equal onnxruntime's, bit by bit" in readme
     objects = [tmp_path / f"{each}.o" for each in ("model", "edgetune_kernels")]
-    for each in objects:
+    for each in (*objects, tmp_path / "model_selftest.o", tmp_path / "example.o"):
         source = tmp_path / "c" / f"{each.stem}.c"
         strict = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-ffreestanding"]
-        subprocess.run([host_compiler, *strict, "-Os", "-c", source, "-o", each], check=True)
+        subprocess.run(
+            [host_compiler, *strict, "-Os", "-S" if each.stem == "example" else "-c", source, "-o", each], check=True
+        )
     wanted = subprocess.run(["nm", "-u", *objects], check=True, capture_output=True, text=True).stdout.split()
     outside = {each for each in wanted if each != "U" and not each.endswith(":") and "edgetune_" not in each}
     assert outside <= {"memcpy", "memmove", "memset", "_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail"}
@@ -314,14 +316,32 @@ def test_a_bundle_without_an_int8_network_is_refused(write_bundle_of: Callable[.
         write_library(bundle, tmp_path / "c", cores=())
 
 
-def test_a_folder_that_is_there_is_not_written_over(write_bundle_of: Callable[..., Path], tmp_path: Path) -> None:
-    (tmp_path / "c").mkdir()
+@pytest.mark.slow
+def test_no_unit_of_a_card_becomes_code(
+    write_tiny_bundle: Callable[..., Path], tmp_path: Path, host_compiler: str
+) -> None:
+    bundle = write_tiny_bundle(tmp_path, unit="*/ int x; /*\n\\")
+
+    assert write_library(bundle, tmp_path / "c", cores=()).acceptable
+
+    assert host_compiler
+    assert "/* Round a sample in / int x; /. */" in next((tmp_path / "c").glob("model_*.h")).read_text()
+
+
+@pytest.mark.parametrize("dangling", [False, True])
+def test_a_folder_that_is_there_is_not_written_over(
+    *, dangling: bool, write_bundle_of: Callable[..., Path], tmp_path: Path
+) -> None:
+    if dangling:
+        (tmp_path / "c").symlink_to(tmp_path / "nowhere")
+    else:
+        (tmp_path / "c").mkdir()
 
     with pytest.raises(BundleError, match="exists already"):
         write_library(write_bundle_of(*NETWORKS["envelope"]), tmp_path / "c", cores=())
 
 
-@pytest.mark.parametrize("name", ["2-fast", "Pump", "string", "edgetune_kernels"])
+@pytest.mark.parametrize("name", ["2-fast", "Pump", "string", "stddef", "limits", "edgetune_kernels"])
 def test_a_prefix_that_is_no_name_is_refused(name: str, write_tiny_bundle: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="can be no prefix of names in C"):
         write_library(write_tiny_bundle(tmp_path), tmp_path / "c", name=name, cores=())

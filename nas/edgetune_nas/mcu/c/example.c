@@ -104,4 +104,9 @@ void reset(void)
     (void)main();
 }
 
-__attribute__((section(".vectors"), used)) static const void *const vectors[] = {stack_top, (const void *)reset};
+typedef struct {
+    const uint32_t *stack;
+    void (*reset)(void);
+} vectors_t;
+
+__attribute__((section(".vectors"), used)) static const vectors_t vectors = {stack_top, reset};
