@@ -79,23 +79,17 @@ def read_order(content: Mapping[str, Any], by: str) -> Order:
     return Order(str(node), None if whole else str(asset), name, given)
 
 
-def check_login(mqtt: Any, namespace: str, *, something_is_there: bool) -> None:
-    """Connect with a person's login, and see whether it may read the namespace.
-
-    Parameters
-    ----------
-    something_is_there
-        A node's retained status is there to be read.
+def check_login(mqtt: Any, namespace: str) -> bool:
+    """Connect with a person's login, and return whether it was given any node's retained status.
 
     Raises
     ------
     NodeError
-        The broker does not take the login, or does not let it read.
+        The broker does not take the login, or refuses the subscription.
     """
     with OperatorClient(mqtt) as client:
         client.subscribe(f"{namespace}/+/status")
-        if something_is_there and next(client.messages(READ_S), None) is None:
-            raise NodeError(f"the broker lets {mqtt.username} in, but not read {namespace}")
+        return next(client.messages(READ_S), None) is not None
 
 
 def send(mqtt: Any, topics: Topics, order: Order) -> str:

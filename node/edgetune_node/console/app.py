@@ -116,7 +116,14 @@ class Console:
         return self._sessions.find(connection.cookies.get(COOKIE), time.monotonic())
 
     def _may_read(self, session: Session | None) -> bool:
-        return not self._settings.guarded or (session is not None and session.login is not None)
+        if not self._settings.guarded:
+            return True
+        if session is None or session.login is None:
+            return False
+        return session.reads or not self._something_is_there()
+
+    def _something_is_there(self) -> bool:
+        return self._mirror.knows("/status")
 
     def _view(self, session: Session) -> dict[str, Any]:
         return {
@@ -156,10 +163,11 @@ class Console:
                     return _refused(413, f"more than {MOST_BODY_BYTES} bytes")
             try:
                 content = json.loads(bytes(body) or b"{}")
+                json.dumps(content, ensure_ascii=False, allow_nan=False).encode()  # half a character, or no number
             except (ValueError, RecursionError):
                 content = None
             if not isinstance(content, dict):
-                return _refused(400, "a JSON object is expected")
+                return _refused(400, "a JSON object of whole characters and finite numbers is expected")
             try:
                 answer: JSONResponse = await handler(request, session, content)
             except RequestError as error:
@@ -177,14 +185,15 @@ class Console:
         if not self._logins.allows(request.client.host if request.client else "", time.monotonic()):
             return _refused(429, "too many attempts; wait a minute")
         login = self._settings.login(user, password)
-        there = self._mirror.broker["connected"] and self._mirror.knows("/status")
         try:
-            await run_in_threadpool(check_login, login, self._settings.namespace, something_is_there=there)
+            reads = await run_in_threadpool(check_login, login, self._settings.namespace)
         except NodeError as error:
             return _refused(401, getattr(error, "seen", str(error)))
+        if not reads and self._something_is_there():
+            return _refused(401, f"the broker lets {user} in, but not read {self._settings.namespace}")
         self._sessions.end(request.cookies.get(COOKIE))  # a cookie that somebody knew before is worth nothing now
         cookie, session = self._sessions.new(time.monotonic())
-        session.user, session.login = user, login
+        session.user, session.login, session.reads = user, login, reads
         return self._with_cookie(JSONResponse(self._view(session)), cookie)
 
     async def _logout(self, request: Request, _session: Session, _content: dict[str, Any]) -> JSONResponse:

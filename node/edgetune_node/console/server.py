@@ -9,6 +9,7 @@ import sys
 import uvicorn
 
 from edgetune_node.console.app import Console
+from edgetune_node.console.connections import PromptProtocol
 from edgetune_node.console.handover import ServerSettings
 
 MOST_CONNECTIONS = 200
@@ -22,7 +23,7 @@ def main(settings: int, listener: int) -> None:
     config = uvicorn.Config(
         Console(values).app(),
         loop="asyncio",
-        http="h11",
+        http=PromptProtocol,
         ws="websockets-sansio",
         ws_max_size=MOST_MESSAGE_BYTES,
         ws_per_message_deflate=False,

@@ -26,11 +26,14 @@ class Session:
         Name for the log and for ``by``; empty before a login.
     login
         The broker's settings with that user's password; None before a login.
+    reads
+        The broker has let that user read. Where nothing was there to be read, this is asked again once something is.
     """
 
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     user: str = ""
     login: Any = field(default=None, repr=False)
+    reads: bool = False
     seen: float = 0.0
 
 

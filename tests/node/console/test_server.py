@@ -5,13 +5,17 @@ from __future__ import annotations
 import http.client
 import json
 import signal
+import socket
 import time
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 from brokers import wait_until
 from console_page import ConsoleServer, example, play
+
+from edgetune_node.console.server import MOST_CONNECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -261,6 +265,25 @@ def test_without_a_login_nobody_reads_and_with_one_only_the_operator_acts(guarde
     assert "password" not in server.log()
 
 
+@pytest.mark.slow
+def test_who_signs_in_before_there_is_anything_reads_only_what_the_broker_lets_it(
+    make_broker: Any, tmp_path: Path, recorder: Any
+) -> None:
+    broker = make_broker(users=USERS, acl=ACL).start()
+    (tmp_path / "password").write_text("r")
+    options = ("--namespace", "plant", "--behind-proxy", "--password-file", str(tmp_path / "password"))
+    server = ConsoleServer(tmp_path, broker, *options)
+    server._command[5] = f"mqtt://reader@{broker.host}:{broker.port}"
+    with server:
+        page = Page(server.url)
+        assert page.sign_in("machine")[1]["read"]  # an empty plant
+        with page.live() as socket:
+            play(recorder(broker, "plant/#", username="node", password="n"), "plant")
+            assert closed_with(socket) == 4401
+        assert page.sign_in("machine")[0] == 401
+        assert page.sign_in("reader")[1]["read"]
+
+
 def test_a_page_that_is_open_ends_when_its_session_does(guarded: Any) -> None:
     page = Page(guarded[0].url)
     page.sign_in("operator")
@@ -340,3 +363,31 @@ def test_the_extra_that_is_missing_is_named(cli: Callable[..., Any], monkeypatch
     assert outcome.code == 1
     assert "uvicorn" in outcome.err
     assert "edgetune[console]" in outcome.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "begun", [b"GET / HTTP/1.1\r\nHost: ", b"POST /api/login HTTP/1.1\r\nContent-Length: 9\r\n\r\n"]
+)
+def test_connections_that_ask_for_nothing_make_room(open_console: ConsoleServer, begun: bytes) -> None:
+    host, _, port = open_console.url.removeprefix("http://").rstrip("/").rpartition(":")
+    with ExitStack() as stack:
+        for _ in range(MOST_CONNECTIONS):
+            idle = stack.enter_context(socket.create_connection((host, int(port)), timeout=60))
+            idle.sendall(begun)
+
+        def served() -> bool:
+            connection = http.client.HTTPConnection(host, int(port), timeout=60)
+            with closing(connection):
+                connection.request("GET", "/")
+                return connection.getresponse().status == http.client.OK
+
+        wait_until(served, what="the page is served again")
+
+
+@pytest.mark.parametrize(
+    "text", [b'{"user":"\\ud800","password":"x"}', b'{"user":"x","password":"\\udfff"}', b'{"a":1e999}']
+)
+def test_half_a_character_is_refused(open_console: ConsoleServer, text: bytes) -> None:
+    status, answer = Page(open_console.url).post("/api/login", text)
+    assert (status, answer["error"]) == (400, "a JSON object of whole characters and finite numbers is expected")
