@@ -43,9 +43,12 @@ STORED: Final = 4
 LARGEST: Final = 2**16 - 1
 NAME: Final = re.compile(r"(?!edgetune)[a-z][a-z0-9_]{0,40}")
 TAKEN: Final = frozenset(
-    "assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic "
-    "stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar wctype "
-    "features newlib unistd check check_arm check_host check_model example".split()
+    {
+        *("assert", "complex", "ctype", "errno", "fenv", "float", "inttypes", "iso646", "limits", "locale", "math"),
+        *("setjmp", "signal", "stdalign", "stdarg", "stdatomic", "stdbool", "stddef", "stdint", "stdio", "stdlib"),
+        *("stdnoreturn", "string", "tgmath", "threads", "time", "uchar", "wchar", "wctype"),
+        *("features", "newlib", "unistd", "check", "check_arm", "check_host", "check_model", "example"),
+    }
 )
 """Names whose header would stand in the place of one of C's, which includes it, or of a file beside the library."""
 

@@ -25,7 +25,8 @@ def header(model: Model, *, streaming: bool) -> str:
     channels, length = model.program.input_shape
     gives = model.program.output[1]
     run = (
-        f"/* Take one sample of every channel. When a window is full, returns {_answer(health=health)}; before that -1.\n"
+        "/* Take one sample of every channel.\n"
+        f" * When a window is full, returns {_answer(health=health)}; before that -1.\n"
         f" * {_overlap(model)} */\n"
         f"int32_t {name}_push(const int8_t *sample);"
         if streaming
