@@ -3,7 +3,7 @@ import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import "./app.css";
 import { T } from "./texts.js";
-import { Dialog, onLogin } from "./parts.jsx";
+import { Dialog, onLogin, Safe } from "./parts.jsx";
 import { now, open, refresh, signIn, signOut, store, subscribe } from "./store.js";
 import { clock } from "./format.js";
 import { Overview } from "./pages/overview.jsx";
@@ -16,7 +16,14 @@ import { Log } from "./pages/log.jsx";
 
 const PAGES = { "": Overview, models: Models, people: People, health: Health, log: Log };
 
-const route = () => location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+const decoded = (text) => {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+};
+const route = () => location.hash.replace(/^#\/?/, "").split("/").map(decoded);
 
 const Page = ({ at }) => {
   const [name, node, asset] = at;
@@ -65,7 +72,7 @@ const App = () => {
       </header>
       <Banner />
       <main id="main" tabIndex={-1}>
-        {store.link === "login" ? <div class="card narrow"><p>{T.link.login}</p><Login /></div> : <Page at={at} />}
+        {store.link === "login" ? <div class="card narrow"><p>{T.link.login}</p><Login /></div> : <Safe key={at.join("/")}><Page at={at} /></Safe>}
       </main>
       <footer class="soft small">{session && <>{session.namespace} · {clock(now(), now())}</>}</footer>
       {asked && <Dialog title={T.login.title} onClose={() => setAsked(false)}><Login done={() => setAsked(false)} /></Dialog>}

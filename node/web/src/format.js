@@ -35,4 +35,7 @@ export const clock = (ms, now) => {
 
 export const utc = (ms) => `${new Date(ms).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 
+/** Address of an asset's page; whoever may publish in the plant may use any characters in names. */
+export const address = (page, node, asset) => `#/${page}/${[node, asset].map(encodeURIComponent).join("/")}`;
+
 export const ms = (iso) => (iso ? Date.parse(iso) : null);

@@ -1,4 +1,5 @@
 // Small pieces that several pages are made of.
+import { Component } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { T } from "./texts.js";
 import { clock, utc } from "./format.js";
@@ -33,6 +34,21 @@ export const Card = ({ title, children, extra, cls = "", id }) => (
     {children}
   </section>
 );
+
+/** Says so where what a node said cannot be drawn, so that nothing old stays there; each drawing tries again. */
+export class Safe extends Component {
+  componentDidCatch(error) {
+    if (!this.said) console.warn(error);
+    this.said = true;
+    this.setState({ failed: true });
+  }
+  componentWillReceiveProps() {
+    this.setState({ failed: false });
+  }
+  render() {
+    return this.state.failed ? <section class="card stale" role="status">{T.undrawable}</section> : this.props.children;
+  }
+}
 
 export const Facts = ({ rows }) => (
   <dl class="facts">
@@ -82,7 +98,7 @@ const told = (state) => {
     const silent = now() - state.at > 10000;
     return { ...state, text: silent ? T.command.silent : T.command.sent, bad: silent, waits: !silent };
   }
-  const why = payload.reason || (payload.errors ?? []).join("; ");
+  const why = payload.reason || [payload.errors ?? []].flat().join("; ");
   const ended = ["done", "failed", "rejected"].includes(payload.status);
   return {
     ...state, payload, waits: !ended, done: payload.status === "done", bad: ended && payload.status !== "done",

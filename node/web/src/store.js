@@ -126,13 +126,22 @@ const take = (frames) => {
     store.link = "live";
   }
   for (const frame of frames) {
-    if (frame.length === 3) message(...frame);
+    if (frame.length === 3) attempt(message, frame);
     else if (frame[0] === "beat") behind = frame[1].now - Date.now();
     else if (frame[0] === "broker") store.broker = frame[1];
-    else if (frame[0] === "answer") answered(frame[1]);
+    else if (frame[0] === "answer") attempt(answered, [frame[1]]);
     else if (frame[0] === "sent") sent(frame[1]);
   }
   changed();
+};
+
+/** What one message says must not keep the others from being shown. */
+const attempt = (call, frame) => {
+  try {
+    call(...frame);
+  } catch (error) {
+    console.warn(error);
+  }
 };
 
 const node = (id) => {
@@ -155,7 +164,7 @@ const message = (topic, at, payload) => {
   const entry = Object.keys(payload).length ? { at, payload } : undefined;
   if (parts.length === 2) {
     whose.said[leaf] = entry;
-    if (leaf === "info" && entry) for (const each of payload.assets ?? []) asset(whose, each.id).info = each;
+    if (leaf === "info" && entry) for (const each of payload.assets ?? []) if (typeof each.id === "string") asset(whose, each.id).info = each;
     return;
   }
   const own = asset(whose, parts[1]);

@@ -10,6 +10,7 @@ export const T = {
   cancel: "Cancel",
   back: "Back",
   unknownPage: "There is no such page.",
+  undrawable: "A message of this node is not as it should be, so nothing is shown here.",
 
   link: {
     live: "Live",

@@ -220,6 +220,58 @@ def test_the_worst_comes_first_and_is_found_by_its_name(told: tuple[ConsoleServe
     browser.wait("!document.querySelector('.tile .t-danger')")
 
 
+HOSTILE = "<img src=x onerror=hacked=1>" + "A" * 300 + "\u202e"
+SENSELESS: dict[str, list[bytes]] = {
+    "info": [b'{"assets":5}', b'{"assets":[null,{"id":{}}]}'],
+    "health": [b'{"problems":{"length":1},"assets":[null]}'],
+    "evil/fault": [b'{"active":true,"class":{},"severity":"constructor","shelves":7,"evidence":{"note":5}}'],
+    "evil/state": [b'{"phase":5,"since":{}}'],
+    "evil/vibration": [b'{"rms":3,"quality":null}'],
+    "evil/spectrum": [b'{"frequency_hz":1,"amplitude":{}}'],
+    "evil/model": [b'{"id":"x","classes":3}'],
+    "evil/classification": [b'{"smoothed":{},"distance":[]}'],
+    "person/emg": [b'{"envelope":{"length":2},"quality":3}'],
+    "evil/calibration": [b'{"suggested":{"length":1}}'],
+    "evil/resp/capture": [b'{"command":{},"id":[],"status":"x","errors":5}'],
+}
+
+
+@pytest.mark.parametrize("senseless", [False, True])
+def test_what_anybody_publishes_neither_runs_nor_stops_the_page(
+    *, senseless: bool, told: tuple[ConsoleServer, Any], browser: Browser
+) -> None:
+    server, node = told
+    fault = {**example("fault")[1], "class": HOSTILE, "acknowledged": True, "acknowledged_by": HOSTILE}
+    names = {"info": example("info")[1], "evil/fault": {**fault, "comment": HOSTILE, "evidence": {"action": HOSTILE}}}
+    names["evil/state"] = {**example("state")[1], "reason": HOSTILE}
+    names[f"{HOSTILE[:40].replace('/', '')}%/fault"] = fault
+    messages = SENSELESS if senseless else {key: [json.dumps(each).encode()] for key, each in names.items()}
+    browser.open(server.url)
+    browser.wait_text("bearing1", ".tile")
+    for leaf, payloads in messages.items():
+        for payload in payloads:
+            node.publish(f"plant/edge1/{leaf}", payload, retain=True)
+    node.publish("plant/edge1/last/fault", json.dumps(fault).encode(), retain=True)
+    browser.size(PHONE)
+    for page in (*PAGES, "#/asset/edge1/evil", "#/asset/edge1/person", "#/recalibrate/edge1/evil", "#/%"):
+        browser.run(f"location.hash = {json.dumps(page)}")
+        browser.wait(f"location.hash === {json.dumps(page)}")
+        second = browser.text("footer")
+        browser.wait(f"document.querySelector('footer').innerText !== {json.dumps(second)}")  # it is drawn once more
+        wide = browser.run("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"{page} is too wide by {wide} px"
+        assert not browser.run("'hacked' in window || document.querySelector('main img')")
+        assert browser.text("main").strip(), page
+    browser.run("location.hash = '#/'")
+    browser.wait("[...document.querySelectorAll('.tile strong')].some((each) => each.textContent === 'last')")
+    browser.wait_text("bearing1")
+    node.publish("plant/edge1/last/fault", json.dumps({**fault, "active": False, "judged": True}).encode(), retain=True)
+    browser.wait(
+        "[...document.querySelectorAll('.tile')].find((each) => each.innerText.includes('last'))"
+        ".innerText.includes('Healthy')"
+    )
+
+
 def test_who_acts_signs_in_first(make_broker: Any, tmp_path: Path, recorder: Any, browser: Browser) -> None:
     broker = make_broker(users={"anna": "secret", "node": "n"}, acl="user anna\ntopic readwrite #\nuser node\ntopic #")
     node = recorder(broker.start(), "plant/#", username="node", password="n")

@@ -1,7 +1,7 @@
 import { T } from "../texts.js";
-import { Act, Ask, Card, Facts, Shape, Time, Told, useCommand } from "../parts.jsx";
+import { Act, Ask, Card, Facts, Safe, Shape, Time, Told, useCommand } from "../parts.jsx";
 import { Plot } from "../charts.jsx";
-import { ms, num, percent, span, whole } from "../format.js";
+import { address, ms, num, percent, span, whole } from "../format.js";
 import { className, judge } from "../judge.js";
 import { find, isFresh, isSign, now, store } from "../store.js";
 import { Evidence, Spectra } from "./evidence.jsx";
@@ -17,21 +17,21 @@ export const Asset = ({ node, asset }) => {
     <>
       <div class="title">
         <h1>{own.id} <span class="soft">{own.node.id}</span></h1>
-        <a class="button main" id="recalibrate" href={`#/recalibrate/${node}/${asset}`}>{T.asset.recalibrate}</a>
+        <a class="button main" id="recalibrate" href={address("recalibrate", node, asset)}>{T.asset.recalibrate}</a>
       </div>
       <div class="columns">
         <div>
-          <State own={own} />
-          {!sign && <Evidence own={own} />}
-          <Level own={own} />
-          {sign && <Card title={T.asset.electrodes}><Electrodes own={own} /></Card>}
+          <Safe><State own={own} /></Safe>
+          {!sign && <Safe><Evidence own={own} /></Safe>}
+          <Safe><Level own={own} /></Safe>
+          {sign && <Safe><Card title={T.asset.electrodes}><Electrodes own={own} /></Card></Safe>}
         </div>
         <div>
-          {!sign && <Spectra own={own} />}
-          <Trends own={own} key={`${node}/${asset}`} />
-          <ModelCard own={own} />
-          <Simulated own={own} />
-          <About own={own} />
+          {!sign && <Safe><Spectra own={own} /></Safe>}
+          <Safe><Trends own={own} key={`${node}/${asset}`} /></Safe>
+          <Safe><ModelCard own={own} /></Safe>
+          <Safe><Simulated own={own} /></Safe>
+          <Safe><About own={own} /></Safe>
         </div>
       </div>
     </>
@@ -64,7 +64,7 @@ const State = ({ own }) => {
       )}
       {(fault?.shelves ?? []).map((each) => <p key={each.class}>{className(each.class)}: {T.asset.shelved} <Time at={ms(each.until)} /></p>)}
       {state.kind === "none" && <p>{T.asset.noModel}</p>}
-      {state.kind === "busy" && <p><a href={`#/recalibrate/${own.node.id}/${own.id}`}>{T.asset.running}</a>: {calibration?.instruction}</p>}
+      {state.kind === "busy" && <p><a href={address("recalibrate", own.node.id, own.id)}>{T.asset.running}</a>: {calibration?.instruction}</p>}
       {calibration?.suggested?.length > 0 && <p>{T.asset.suggested}: {calibration.suggested.join("; ")}</p>}
       <div class="row">
         {fault?.active && !fault.acknowledged && (

@@ -1,6 +1,6 @@
 import { T } from "../texts.js";
-import { Card, Facts, Scroll, Time } from "../parts.jsx";
-import { bytes, num, span, whole } from "../format.js";
+import { Card, Facts, Safe, Scroll, Time } from "../parts.jsx";
+import { address, bytes, num, span, whole } from "../format.js";
 import { isLive, nodeWord, now, store } from "../store.js";
 
 export const Health = () => {
@@ -9,7 +9,7 @@ export const Health = () => {
     <>
       <div class="title"><h1>{T.health.title}</h1></div>
       {nodes.length === 0 && <p>{T.health.empty}</p>}
-      <div class="cards">{nodes.map((each) => <Node key={each.id} own={each} />)}</div>
+      <div class="cards">{nodes.map((each) => <Safe key={each.id}><Node own={each} /></Safe>)}</div>
     </>
   );
 };
@@ -42,7 +42,7 @@ const Node = ({ own }) => {
             <tbody>
               {said.assets.map((each) => (
                 <tr key={each.id}>
-                  <th scope="row"><a href={`#/asset/${own.id}/${each.id}`}>{each.id}</a></th>
+                  <th scope="row"><a href={address("asset", own.id, each.id)}>{each.id}</a></th>
                   <td>{each.sample_age_s === null ? T.none : T.health.ago(span(each.sample_age_s + (now() - entry.at) / 1000))}</td>
                   <td>{whole(each.windows)}</td><td>{whole(each.gaps)}</td>
                   <td>{num(each.inference_p50_us, "µs")} / {num(each.inference_p99_us, "µs")}</td><td>{each.source_error ?? each.novel_problem ?? T.none}</td>

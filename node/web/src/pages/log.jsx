@@ -25,6 +25,6 @@ export const Log = () => (
 const answer = (line) => {
   const said = line.answer?.payload;
   if (!said) return T.log.waiting;
-  const why = said.reason || (said.errors ?? []).join("; ");
+  const why = said.reason || [said.errors ?? []].flat().join("; ");
   return `${T.log.status[said.status] ?? said.status}${why ? `: ${why}` : ""}`;
 };

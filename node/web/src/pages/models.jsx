@@ -1,5 +1,5 @@
 import { T } from "../texts.js";
-import { Ask, Card, Facts, Time, Told, useCommand } from "../parts.jsx";
+import { Ask, Card, Facts, Safe, Time, Told, useCommand } from "../parts.jsx";
 import { bytes, ms, num, percent, whole } from "../format.js";
 import { className } from "../judge.js";
 import { assets } from "../store.js";
@@ -8,7 +8,7 @@ export const Models = () => (
   <>
     <div class="title"><h1>{T.models.title}</h1></div>
     <div class="cards">
-      {assets().map((own) => <ModelCard key={`${own.node.id}/${own.id}`} own={own} titled />)}
+      {assets().map((own) => <Safe key={`${own.node.id}/${own.id}`}><ModelCard own={own} titled /></Safe>)}
     </div>
   </>
 );

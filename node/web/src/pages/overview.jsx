@@ -1,8 +1,8 @@
 import { useState } from "preact/hooks";
 import { T } from "../texts.js";
-import { Shape, Time } from "../parts.jsx";
+import { Safe, Shape, Time } from "../parts.jsx";
 import { Spark } from "../charts.jsx";
-import { num } from "../format.js";
+import { address, num } from "../format.js";
 import { judge } from "../judge.js";
 import { assets, isFresh, isSign, nodeWord, store } from "../store.js";
 
@@ -29,7 +29,7 @@ export const Overview = () => {
       )}
       {all.length > 0 && shown.length === 0 && <p>{T.overview.nothingFound}</p>}
       <ul class="tiles" aria-label={T.overview.title}>
-        {shown.map(({ own, state }) => <Tile key={`${own.node.id}/${own.id}`} own={own} state={state} />)}
+        {shown.map(({ own, state }) => <Safe key={`${own.node.id}/${own.id}`}><Tile own={own} state={state} /></Safe>)}
         {bare.filter((each) => each.id.toLowerCase().includes(text)).map((each) => (
           <li key={each.id} class="tile"><strong>{each.id}</strong><span>{T.health.word[nodeWord(each)]}, {T.overview.noAsset}</span></li>
         ))}
@@ -40,7 +40,7 @@ export const Overview = () => {
 
 const Tile = ({ own, state }) => (
   <li class={`tile k-${state.kind}${state.stale ? " stale" : ""}`}>
-    <a href={`#/asset/${own.node.id}/${own.id}`}>
+    <a href={address("asset", own.node.id, own.id)}>
       <Shape kind={state.kind} />
       <span class="names"><strong>{own.id}</strong><span class="soft">{own.node.id}</span></span>
       <span class="state"><b class={`t-${state.kind}`}>{state.word}</b>{state.text && <span>{state.text}</span>}</span>

@@ -1,6 +1,6 @@
 import { T } from "../texts.js";
-import { Ask, Bar, Card, Time, Told, useCommand } from "../parts.jsx";
-import { num, percent } from "../format.js";
+import { Ask, Bar, Card, Safe, Time, Told, useCommand } from "../parts.jsx";
+import { address, num, percent } from "../format.js";
 import { className } from "../judge.js";
 import { assets, isFresh, isSign } from "../store.js";
 
@@ -10,7 +10,7 @@ export const People = () => {
     <>
       <div class="title"><h1>{T.people.title}</h1></div>
       {worn.length === 0 && <p>{T.people.empty}</p>}
-      <div class="cards">{worn.map((own) => <Person key={`${own.node.id}/${own.id}`} own={own} />)}</div>
+      <div class="cards">{worn.map((own) => <Safe key={`${own.node.id}/${own.id}`}><Person own={own} /></Safe>)}</div>
     </>
   );
 };
@@ -19,7 +19,7 @@ const Person = ({ own }) => {
   const [send, told] = useCommand(own);
   const subject = own.said.state?.payload.subject || own.info?.subject;
   return (
-    <Card title={`${own.node.id} / ${own.id}`} extra={<a href={`#/asset/${own.node.id}/${own.id}`}>{T.asset.about}</a>}>
+    <Card title={`${own.node.id} / ${own.id}`} extra={<a href={address("asset", own.node.id, own.id)}>{T.asset.about}</a>}>
       <p>{T.people.subject} <strong>{subject || T.people.nobody}</strong></p>
       <Electrodes own={own} />
       <div class="row">
@@ -27,7 +27,7 @@ const Person = ({ own }) => {
           <label>{T.people.name}<input name="subject" required pattern="[A-Za-z0-9][A-Za-z0-9_.+\-]*" maxLength={64} /></label>
           <p class="soft">{T.people.changeHint}</p>
         </Ask>
-        <a class="button" href={`#/recalibrate/${own.node.id}/${own.id}`}>{T.asset.recalibrate}</a>
+        <a class="button" href={address("recalibrate", own.node.id, own.id)}>{T.asset.recalibrate}</a>
       </div>
       <Told state={told} />
     </Card>

@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import { T } from "../texts.js";
 import { Act, Bar, Card, Facts, Scroll, Told, useCommand } from "../parts.jsx";
 import { Spark } from "../charts.jsx";
-import { bytes, num, percent, span, whole } from "../format.js";
+import { address, bytes, num, percent, span, whole } from "../format.js";
 import { className } from "../judge.js";
 import { find, isFresh, isSign, store } from "../store.js";
 import { headline } from "./models.jsx";
@@ -36,7 +36,7 @@ export const Wizard = ({ node, asset }) => {
   if (running && !begun.has(place)) begun.set(place, { id: calibration.job, before: own.said.model?.payload, other: true });
   return (
     <>
-      <div class="title"><h1>{W.title(asset)} <span class="soft">{node}</span></h1><a class="button" href={`#/asset/${node}/${asset}`}>{W.toAsset}</a></div>
+      <div class="title"><h1>{W.title(asset)} <span class="soft">{node}</span></h1><a class="button" href={address("asset", node, asset)}>{W.toAsset}</a></div>
       <ol class="steps">
         {W.steps.map((name, index) => (
           <li key={name} class={index < step ? "past" : index === step ? "now" : ""} aria-current={index === step ? "step" : undefined}>{name}</li>
@@ -194,7 +194,7 @@ const Decide = ({ own, result, begun, send, told, restart }) => {
         </div>
       )}
       {(used || choice === "keep") && (
-        <div class="row"><a class="button main" href={`#/asset/${own.node.id}/${own.id}`}>{W.toAsset}</a><button type="button" onClick={restart}>{W.again}</button></div>
+        <div class="row"><a class="button main" href={address("asset", own.node.id, own.id)}>{W.toAsset}</a><button type="button" onClick={restart}>{W.again}</button></div>
       )}
       <Told state={choice === "use" && !used ? told : null} />
     </Card>
