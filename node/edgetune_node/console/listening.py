@@ -5,10 +5,15 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import socket
+import ssl
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from edgetune_node.errors import NodeError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PORT = 8088
 WAITING = 128
@@ -51,6 +56,24 @@ def parse_listen(text: str) -> tuple[str, int]:
     if not text or parts.path or parts.query or parts.username is not None:
         raise NodeError(f"--listen {text!r} must look like 127.0.0.1:8088")
     return host, PORT if port is None else port
+
+
+def check_certificate(certificate: Path, key: Path) -> None:
+    """See whether https can be served with these files.
+
+    Raises
+    ------
+    NodeError
+        It cannot; says why.
+    """
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise NodeError(
+            f"{certificate} and {key} cannot serve https: {why}; "
+            "both must be PEM files, the key without a password and that of the certificate"
+        ) from None
 
 
 def listen(text: str) -> Listening:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import Annotated
 
 import typer
 
-from edgetune_node.console import LOOPBACK_NAMES, ServerSettings, flat, hand_over, listen
+from edgetune_node.console import LOOPBACK_NAMES, ServerSettings, check_certificate, flat, hand_over, listen
 from edgetune_node.errors import NodeError
 from edgetune_node.operator import Target, takes_target
 
 NEEDED = ("starlette", "uvicorn", "websockets")
+ALL_ACT = "whoever reaches this address reads and acts without a login; leave --shared out, or let nobody else reach it"
+UNENCRYPTED = "passwords come over the network unencrypted; give --tls-certificate and --tls-key, or use --behind-proxy"
 
 
 @takes_target
@@ -50,7 +53,11 @@ def console(
         if file is not None and not file.is_file():
             raise typer.BadParameter(f"{file} is no file")
     tls = tls_certificate is not None
+    if tls_certificate is not None and tls_key is not None:
+        check_certificate(tls_certificate, tls_key)
     listening = listen(address)
+    if not listening.loopback and (shared or not (tls or behind_proxy)):
+        sys.stderr.write(f"edgetune: {ALL_ACT if shared else UNENCRYPTED}\n")
     settings = ServerSettings(
         namespace=target.seen_namespace,
         prefix=target.prefix,
