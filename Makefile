@@ -10,7 +10,7 @@ QUICK := -m "not slow and not containers"
 export OMP_NUM_THREADS ?= 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo install test test-slow coverage chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-signs bench-tried bench-once bench-health exam exam-quick ablation sensitivity docs screenshots examples release format clean help
+.PHONY: demo install test test-slow coverage chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-signs bench-tried bench-once bench-health bench-mcu exam exam-quick ablation sensitivity docs web screenshots examples release format clean help
 
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -87,6 +87,9 @@ bench-tried: $(VENV)/.installed  ## What a library, the deployed model and train
 bench-health: $(VENV)/.installed  ## Machines of which only health is known: false alarms, faults found, lead, 20 s: BENCH='--out FILE'
 	@$(BIN)/python tests/bench/bench_health.py $(BENCH)
 
+bench-mcu: $(VENV)/.installed  ## Models as C on emulated M4, M33 and M55, a minute: BENCH=--quick, BENCH='BUNDLE ...'
+	@PYTHONPATH=tests/support $(BIN)/python tests/bench/bench_mcu.py $(BENCH)
+
 exam: $(VENV)/.exam-installed  ## The search on foreign machines and people, beside plain methods, twenty minutes: EXAM='--only mfpt'
 	$(BIN)/python tests/bench/exam.py --out build/exam $(EXAM)
 
@@ -108,6 +111,10 @@ examples: $(VENV)/.installed  ## Run a plant and write docs/examples anew, four 
 screenshots: $(VENV)/.docs-installed  ## Draw docs/pictures anew, two minutes; needs mosquitto and chromium
 	$(BIN)/python docs/tools/pictures.py
 	$(BIN)/python docs/tools/diagrams.py
+	CONSOLE_PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/node/console/test_page.py -k repaired
+
+web: node/web/node_modules/.installed  ## Build the console's page (node/web) into the package; needs npm
+	cd node/web && npm run --silent build
 
 release: $(VENV)/.release-installed  ## Wheel, source, software bill of materials, images (where an engine answers), checksums: dist/
 	sh docker/release.sh $(BIN) dist
@@ -126,6 +133,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "Python's venv module is missing; on Debian: apt install python3-venv"; exit 1; }
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,cluster]'
+	@touch $@
+
+node/web/node_modules/.installed: node/web/package.json node/web/package-lock.json
+	@command -v npm > /dev/null || { echo "npm is missing; on Debian: apt install npm"; exit 1; }
+	cd node/web && npm ci --no-audit --no-fund
 	@touch $@
 
 $(VENV)/.fuzz-installed: $(VENV)/.installed

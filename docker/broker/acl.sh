@@ -18,7 +18,17 @@ END
   for leaf in state classification fault sign_start sign vibration emg spectrum model calibration resp/#; do
     echo "topic write $1/+/$leaf"
   done
+  for kind in NBIRTH NDATA NDEATH; do
+    echo "topic write spBv1.0/+/$kind/${1##*/}"
+  done
+  for kind in DBIRTH DDATA DDEATH; do
+    echo "topic write spBv1.0/+/$kind/${1##*/}/+"
+  done
+  for own in NCMD/${1##*/} DCMD/${1##*/}/+ NBIRTH/${1##*/} NDEATH/${1##*/}; do
+    echo "topic read spBv1.0/+/$own"
+  done
   cat <<END
+topic read spBv1.0/STATE/+
 
 # A sensor's gateway or a simulated machine.
 user $3
@@ -42,6 +52,10 @@ topic write $namespace/+/cmd/+
 topic write $namespace/+/+/cmd/+
 topic write $namespace/+/+/context
 topic write $namespace/+/+/simulator
+topic read spBv1.0/#
+topic write spBv1.0/+/NCMD/+
+topic write spBv1.0/+/DCMD/+/+
+topic write spBv1.0/STATE/+
 
 user health
 topic read \$SYS/broker/uptime

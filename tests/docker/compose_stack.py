@@ -55,9 +55,11 @@ class Stack:
     """
 
     def __init__(self, target: str | None = None, *, tls: bool = False, **environment: str) -> None:
-        with socket.socket() as listener:
+        with socket.socket() as listener, socket.socket() as another:
             listener.bind(("127.0.0.1", 0))
+            another.bind(("127.0.0.1", 0))
             self.port: int = listener.getsockname()[1]
+            self.page_port: int = another.getsockname()[1]
         self.target = target or default_target()
         self.tls = tls
         self.project = f"edgetune-test-{uuid.uuid4().hex[:8]}"
@@ -67,6 +69,7 @@ class Stack:
             "EDGETUNE_TARGET": self.target,
             "EDGETUNE_IMAGE": f"edgetune:test-{self.target}",
             "EDGETUNE_MQTTS_BIND" if tls else "EDGETUNE_MQTT_BIND": f"127.0.0.1:{self.port}",
+            "EDGETUNE_CONSOLE_BIND": f"127.0.0.1:{self.page_port}",
             "EDGETUNE_NAMESPACE": TOPICS.namespace,
             "EDGETUNE_NODE_ID": TOPICS.node_id,
             "EDGETUNE_NODE2_ID": SECOND.node_id,

@@ -17,6 +17,7 @@ from edgetune_node.config.mqtt import MqttSection
 from edgetune_node.contract.access import access_list
 from edgetune_node.contract.messages import MESSAGES, Response
 from edgetune_node.contract.topics import ASSET_COMMANDS, NODE_COMMANDS, Topics
+from edgetune_node.integrations.sparkplug.names import SparkplugNames, state_topic
 from edgetune_node.operator.broker_errors import BrokerError
 from edgetune_node.operator.client import OperatorClient
 
@@ -44,14 +45,18 @@ COMMANDS = [
 DELIVERED = [TOPICS.asset("press", "samples"), TOPICS.asset("press", "simulator/state")]
 CONTEXT = TOPICS.asset("press", "context")
 REQUESTED = TOPICS.asset("press", "simulator")
-EVERYTHING = [*SAID, *ANSWERS, *COMMANDS, *DELIVERED, CONTEXT, REQUESTED]
+SPARKPLUG = SparkplugNames("Plant1", TOPICS.node_id)
+LIVES = [SPARKPLUG.topic(verb) for verb in ("NBIRTH", "NDATA", "NDEATH")]
+LIVES += [SPARKPLUG.topic(verb, "press") for verb in ("DBIRTH", "DDATA", "DDEATH")]
+ORDERS = [SPARKPLUG.topic("NCMD"), SPARKPLUG.topic("DCMD", "press"), state_topic("scada1")]
+EVERYTHING = [*SAID, *ANSWERS, *COMMANDS, *DELIVERED, CONTEXT, REQUESTED, *LIVES, *ORDERS]
 MAY_WRITE = {
-    "node": {*SAID, *ANSWERS},
+    "node": {*SAID, *ANSWERS, *LIVES},
     "machine": {*DELIVERED, CONTEXT},
-    "operator": {*COMMANDS, CONTEXT, REQUESTED},
+    "operator": {*COMMANDS, CONTEXT, REQUESTED, *ORDERS},
 }
 MAY_READ = {
-    "node": set(EVERYTHING),
+    "node": set(EVERYTHING) - {*LIVES} | {SPARKPLUG.topic("NBIRTH"), SPARKPLUG.topic("NDEATH")},
     "machine": {TOPICS.asset("press", "calibration"), REQUESTED},
     "operator": set(EVERYTHING),
 }
@@ -120,6 +125,7 @@ def test_a_user_may_write_what_is_its_part_and_nothing_else(
     user: str, connect: Callable[[str], OperatorClient]
 ) -> None:
     foreign = ["acme/line3/edge1", "acme/line4/edge2/press/fault", "acme/line4/edge2/press/cmd/record", "$SYS/x", "x"]
+    foreign += ["spBv1.0/Plant1/NBIRTH/edge2", "spBv1.0/Plant1/DDATA/edge2/press"]
     assert accepted(connect(user), [*EVERYTHING, *foreign]) == MAY_WRITE[user]
 
 
@@ -158,7 +164,8 @@ def test_the_containers_and_doctor_give_nodes_and_machines_the_same_rights() -> 
     ).stdout
     ours = rights(written)
     for topics, number in ((TOPICS, ""), (second, "2")):
-        printed = rights(access_list(topics, f"node{number}"))
+        of_any_group = SparkplugNames("+", topics.node_id).access(None)
+        printed = rights(access_list(topics, f"node{number}", more=of_any_group))
         assert ours[f"node{number}"] == printed[f"node{number}"] != set()
         assert ours[f"machine{number}"] == printed["machine"] != set()
 

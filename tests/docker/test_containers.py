@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
@@ -155,10 +156,16 @@ def test_adding_the_second_line_leaves_the_containers_of_the_first_as_they_are(s
         stack.compose("--profile", "*", "rm", "--stop", "--force", "node2", "machine2")
 
 
-def test_what_starts_and_watch_fit_a_raspberry_pi_of_1_gib(stack: Stack) -> None:
-    shown = json.loads(stack.compose("--profile", "watch", "config", "--format", "json").stdout)
+def test_the_page_may_act(stack: Stack) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{stack.page_port}/api/session", timeout=30) as answer:
+        session = json.loads(answer.read())
+    assert (session["read"], session["act"], session["namespace"]) == (True, True, TOPICS.namespace)
+
+
+def test_what_starts_fits_a_raspberry_pi_of_1_gib(stack: Stack) -> None:
+    shown = json.loads(stack.compose("config", "--format", "json").stdout)
     limits = {name: int(service["mem_limit"]) for name, service in shown["services"].items()}
-    assert set(limits) == {"setup", "broker", "node", "machine", "watch"}
+    assert set(limits) == {"setup", "broker", "node", "machine", "console"}
     assert sum(limits.values()) - limits["setup"] <= PI_BYTES  # it has ended when the others start
 
 

@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 WANTED = [
-    Requirement(line) for line in (*PROJECT["dependencies"], *EXTRAS["serial"], *EXTRAS["files"], *EXTRAS["train"])
+    Requirement(line)
+    for line in (*PROJECT["dependencies"], *EXTRAS["console"], *EXTRAS["files"], *EXTRAS["serial"], *EXTRAS["train"])
 ]
 PLATFORMS = ["manylinux_2_17_aarch64", "manylinux2014_aarch64", "manylinux_2_28_aarch64"]  # glibc of Debian 11 to 13
 OFFLINE = ("NewConnectionError", "ConnectTimeoutError", "Could not fetch URL", "MaxRetryError", "--no-index")

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import threading
 import time
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +22,7 @@ from rich.table import Table
 from rig import LENGTH, Listener, Machine, Process, bench, node_section, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 CHANNELS, RATE_HZ = 3, 25_600.0
@@ -27,6 +31,13 @@ BLOCK = 512
 SPEEDS = (1, 2, 4, 8, 12, 16, 24, 32)
 SHORTEST_VIBRATION_S = 0.1
 MIB = 2**20
+METRICS_PORT = 19_464
+SYSTEMS = {
+    "none": "",
+    "Sparkplug": '[sparkplug]\ngroup = "load"\n',
+    "metrics": f'[metrics]\nlisten = "127.0.0.1:{METRICS_PORT}"\n[home_assistant]\nprefix = "homeassistant"\n',
+}
+"""Settings of what else a node may have to serve; metrics are scraped once a second, and Home Assistant is on."""
 
 
 @dataclass
@@ -66,7 +77,7 @@ class Outcome:
     """How one run went."""
 
     speed: float
-    sparkplug: bool
+    system: str
     signal_s: float
     pace: float
     windows: int
@@ -83,22 +94,42 @@ class Outcome:
         return self.lost == 0 and self.pace > 0.97 * self.speed
 
 
-def play(
-    folder: Path, machine: Machine, port: int, *, speed: float, signal_s: float, sparkplug: bool = False
-) -> Outcome:
+@contextmanager
+def scraping() -> Iterator[None]:
+    """Read the metrics once a second, as Prometheus does at most."""
+    over = threading.Event()
+
+    def scrape() -> None:
+        while not over.wait(1.0):
+            with suppress(OSError, HTTPException):  # it has not begun yet, or has ended
+                connection = HTTPConnection("127.0.0.1", METRICS_PORT, timeout=5)
+                connection.request("GET", "/metrics")
+                connection.getresponse().read()
+                connection.close()
+
+    thread = threading.Thread(target=scrape, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def play(folder: Path, machine: Machine, port: int, *, speed: float, signal_s: float, system: str = "none") -> Outcome:
     """Run a node until ``signal_s`` seconds of signal were heard, and count."""
     name = f"at-{speed:g}-{time.monotonic_ns()}"
     data = folder / name
     machine.equip(data, "pump")
     vibration_s = max(SHORTEST_VIBRATION_S, 1 / speed)
     config = folder / f"{name}.toml"
-    more = '[sparkplug]\ngroup = "load"\n' if sparkplug else ""
+    more, scraped = SYSTEMS[system], scraping if system == "metrics" else nullcontext
     config.write_text(
         node_section(name, data, port) + more + machine.section("pump", speed=speed, vibration_s=vibration_s)
     )
     heard = Heard()
     listener = Listener(port, heard.take, (f"load/{name}/health", 0), (f"load/{name}/pump/+", 0))
-    with Process.node(config) as node:
+    with Process.node(config) as node, scraped():
         wait_until(lambda: len(heard.windows) > 10 * speed, "the node classifies")
         rss, cpu_s, began_s = [node.rss_bytes], node.cpu_s, time.monotonic()
         first = heard.health[-1]["assets"][0]["samples"]
@@ -121,7 +152,7 @@ def play(
     p50, p99 = np.percentile(latencies_ms, (50, 99))
     return Outcome(
         speed=speed,
-        sparkplug=sparkplug,
+        system=system,
         signal_s=signal(),
         pace=signal() / took_s,
         windows=asset["windows"],
@@ -139,7 +170,7 @@ def show(outcomes: list[Outcome]) -> None:
     table = Table(title=f"one node, {CHANNELS} channels at {RATE_HZ / 1000:g} kHz, windows of {LENGTH}")
     for column in (
         "x real time",
-        "Sparkplug",
+        "also on",
         "signal s",
         "kept pace",
         "windows",
@@ -154,7 +185,7 @@ def show(outcomes: list[Outcome]) -> None:
     for each in outcomes:
         table.add_row(
             f"{each.speed:g}",
-            "on" if each.sparkplug else "off",
+            each.system,
             f"{each.signal_s:.0f}",
             f"{each.pace:.1f}",
             f"{each.windows:,}",
@@ -185,7 +216,10 @@ def main() -> None:
             show([outcome])
             if not outcome.kept:
                 break
-        outcomes.append(play(folder, machine, port, speed=1, signal_s=arguments.step_s, sparkplug=True))
+        outcomes += [
+            play(folder, machine, port, speed=1, signal_s=arguments.step_s, system=system)
+            for system in ("Sparkplug", "metrics")
+        ]
         if arguments.hour_s:
             steady = arguments.pace or 0.75 * max((each.speed for each in outcomes if each.kept), default=1.0)
             outcomes.append(play(folder, machine, port, speed=steady, signal_s=arguments.hour_s))

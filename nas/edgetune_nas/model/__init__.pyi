@@ -1,3 +1,11 @@
+from .arena import (
+    ARENA_RULE as ARENA_RULE,
+    Tensor as Tensor,
+    arena_bytes as arena_bytes,
+    lifetimes as lifetimes,
+    place as place,
+    streamed_lifetimes as streamed_lifetimes,
+)
 from .closed_form import (
     ExpectedDrift as ExpectedDrift,
     discriminant as discriminant,
@@ -35,6 +43,7 @@ from .layers import (
     Shape as Shape,
     Softmax as Softmax,
     describe as describe,
+    output_shape as output_shape,
     shapes as shapes,
 )
 from .search_space import Genotype as Genotype, Prior as Prior, expand as expand

@@ -1,5 +1,5 @@
 from .int8_head import dense_input as dense_input, head_for_int8 as head_for_int8
-from .quantisation import Adapt as Adapt, quantise as quantise
+from .quantisation import Adapt as Adapt, quantise as quantise, window_scale as window_scale
 from .runtime import (
     DISTANCE as DISTANCE,
     OUTPUT as OUTPUT,

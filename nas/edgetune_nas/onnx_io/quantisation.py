@@ -50,6 +50,7 @@ and 95.7 in float.
 """
 
 MAGNITUDES_A_WINDOW: Final = 1000
+INT8_LARGEST: Final = 127
 
 PRE_PROCESSED: Final = ("onnx.quant.pre_process", "onnxruntime.quant")
 
@@ -59,12 +60,14 @@ class QuantisationNote:
     """Variant that was chosen, and how often its label is float's on the calibration windows (0 to 1).
 
     ``adapted``: its last layer was solved for again. ``clipped``: the loudest values are clipped (`CLIP`).
+    ``window_scale``: a step of int8 samples on a microcontroller, where the network takes the window in float.
     """
 
     variant: str
     agreement: float
     adapted: bool = False
     clipped: bool = False
+    window_scale: float | None = None
 
 
 def quantise(
@@ -109,7 +112,17 @@ def quantise(
             break
     if best is None:
         raise AssertionError("there is no variant to try")
-    return best
+    if model.graph.node[0].op_type == "Conv":
+        return best
+    return best[0], replace(best[1], window_scale=window_scale(calibration))
+
+
+def window_scale(x: NDArray[np.float32]) -> float:
+    """Return the step of int8 samples that holds the loudest of ``x``; 1 of a sensor's integers of eight bits."""
+    largest = float(np.abs(x).max(initial=0.0))
+    if largest <= INT8_LARGEST and not np.any(x != np.rint(x)):
+        return 1.0
+    return largest / INT8_LARGEST
 
 
 def _range(largest: float) -> dict[str, NDArray[np.float32]]:

@@ -34,8 +34,10 @@ MEASURE_SECONDS: Final = 0.4
 LOG_ERRORS_ONLY: Final = 3
 
 
-def open_session(model: bytes | Path) -> onnxruntime.InferenceSession:
+def open_session(model: bytes | Path, *, exact: bool = False) -> onnxruntime.InferenceSession:
     """Session of one thread that never spins; what serves one window at a time best at this size.
+
+    ``exact``: int8 sums are never saturated, as they may be on processors without VNNI; this takes longer.
 
     Raises
     ------
@@ -43,7 +45,10 @@ def open_session(model: bytes | Path) -> onnxruntime.InferenceSession:
         Whatever onnxruntime raises for a file that is no ONNX model or that it cannot run; its classes have no
         common base below `Exception`.
     """
-    return _open(model, _options())
+    options = _options()
+    if exact:
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    return _open(model, options)
 
 
 class Classifier:
@@ -69,7 +74,10 @@ class Classifier:
         return self._run(x)
 
     def _run(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
-        result: NDArray[np.float32] = self._session.run([OUTPUT], {INPUT: np.ascontiguousarray(x, np.float32)})[0]
+        return self.together(self._session.run([OUTPUT], {INPUT: np.ascontiguousarray(x, np.float32)})[0])
+
+    def together(self, result: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the probabilities of classes, of those of rows ``(windows, rows)``."""
         if self._of_class is None:
             return result
         best: NDArray[np.float32] = np.stack([result[:, rows].max(axis=1) for rows in self._of_class], axis=1)

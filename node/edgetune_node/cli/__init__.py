@@ -52,6 +52,7 @@ COMMANDS = {
     "history": "edgetune_node.cli.remote.evidence:history",
     "forget": "edgetune_node.cli.remote.answers:forget",
     "watch": "edgetune_node.cli.remote.watch:watch",
+    "console": "edgetune_node.cli.remote.console:console",
     "doctor": "edgetune_node.cli.local.doctor:doctor",
     "schema": "edgetune_node.cli.local.schema:schema",
 }

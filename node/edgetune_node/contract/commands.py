@@ -57,7 +57,9 @@ class Ping(Command):
 class BackupCommand(Command):
     """Write all that makes this node itself into a file in ``data_dir/backups``; of older ones ``keep`` stay in all."""
 
-    keep: int = Field(3, ge=1, le=100)
+    keep: int = Field(
+        3, ge=1, le=100, description="Backups that stay in the data folder, this one included.", examples=[3]
+    )
 
 
 class Recalibrate(Command):

@@ -72,7 +72,7 @@ _EVIDENCE: Final[dict[str, tuple[str, Any]]] = {
 MESSAGE_WORDS: Final[dict[str, dict[str, tuple[str, Any]]]] = {
     "Status": {"status": ("`online`, `stopped` (on purpose) or `offline` (said by the broker).", "online")},
     "Info": {
-        "versions": ("Versions of the node and of what it is built on.", {"edgetune": "0.1.0"}),
+        "versions": ("Versions of the node and of what it is built on.", {"edgetune": "0.2.0"}),
         "assets": ("The node's assets.", []),
         "capabilities": ("What the node can do.", ["search:closed-form", "search:trained"]),
         "insecure": ("Insecure ways in which the node talks to the broker.", ["mqtt: no TLS"]),

@@ -59,6 +59,9 @@ COMMAND_WORDS: Final[dict[str, Words]] = {
         "by": ("Who has seen it.", "anna"),
         "comment": ("What is to be known of it.", "bearing ordered"),
     },
+    "BackupCommand": {
+        "keep": ("Number of backups that stay in all, this one included.", 3),
+    },
     "Shelve": {
         "seconds": ("For how long; a week at most, 0 ends it.", 3600.0),
         "by": ("Who wants it.", "anna"),

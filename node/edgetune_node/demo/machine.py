@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,8 @@ ASKED_PHASES = frozenset({"waiting", "countdown", "recording"})
 class DemoMachine:
     """A source whose samples go to the broker, in a thread of its own.
 
-    It follows the node's calibration topic: asked for a class, it puts itself into the condition of that class.
+    It follows the node's calibration topic: asked for a class, it puts itself into the condition of that class. The
+    console's page may ask it as well.
 
     Parameters
     ----------
@@ -63,6 +65,7 @@ class DemoMachine:
         self._conditions = conditions
         self._client = client
         self._samples_topic = topics.asset(asset, "samples")
+        self._request = topics.asset(asset, "simulator")
         self._sequence = 0
         self._say = say
         self._lock = threading.Lock()
@@ -72,7 +75,7 @@ class DemoMachine:
         self._shown_s = max(SHOWN_S, FEWEST_SHOWN / source.spec.rate_hz)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="machine", daemon=True)
-        client.subscribe(topics.asset(asset, "calibration"))
+        client.subscribe(topics.asset(asset, "calibration"), self._request)
 
     @property
     def condition(self) -> str | None:
@@ -93,6 +96,8 @@ class DemoMachine:
             self._say(f"{why}: {class_}")
             self._shown = []
             self._to_show = round(self._shown_s * self._source.spec.rate_hz)
+            state = {"condition": class_, "conditions": list(self._conditions), "sending": True}
+            self._client.publish(f"{self._request}/state", json.dumps(state).encode(), qos=0, retain=True)
             return at
 
     def stop(self) -> None:
@@ -119,8 +124,11 @@ class DemoMachine:
                     self._client.publish(self._samples_topic, self._block(chunk), qos=0)
                     with self._lock:
                         self._show(chunk.samples[0])
-                for _, payload in self._client.messages(0.0):
-                    self._follow(payload)
+                for topic, payload in self._client.messages(0.0):
+                    if topic == self._request:
+                        self._obey(payload)
+                    else:
+                        self._follow(payload)
         except (SignalError, NodeError) as error:
             self.error = error
 
@@ -128,6 +136,11 @@ class DemoMachine:
         asked = calibration.get("class")
         if calibration.get("phase") in ASKED_PHASES and asked in self._conditions and asked != self.condition:
             self.switch(str(asked), "does what the node asks for")
+
+    def _obey(self, request: Mapping[str, Any]) -> None:
+        asked = request.get("condition")
+        if asked in self._conditions:
+            self.switch(str(asked), "is put into the condition that the page asks for")
 
     def _block(self, chunk: Chunk) -> bytes:
         spec = self._source.spec

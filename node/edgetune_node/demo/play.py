@@ -14,7 +14,7 @@ from edgetune_nas.bundle import read_card
 from edgetune_nas.card import Budget
 from edgetune_node.config import MqttSection
 from edgetune_node.contract import Topics
-from edgetune_node.demo.broker import HOST, DemoBroker
+from edgetune_node.demo.broker import HOST, DemoBroker, wait_until
 from edgetune_node.demo.errors import DemoError
 from edgetune_node.demo.machine import DemoMachine
 from edgetune_node.demo.operator import COUNTDOWN_S, Operator
@@ -64,7 +64,13 @@ alarm = {{ raise_after_s = 0.4, clear_after_s = 0.4 }}  # a machine in a plant i
 
 
 def perform(
-    scene: Scene, *, seconds_per_take: float, search_seconds: float, screen: Screen, mosquitto: str | None
+    scene: Scene,
+    *,
+    seconds_per_take: float,
+    search_seconds: float,
+    screen: Screen,
+    mosquitto: str | None,
+    page: str | None = None,
 ) -> Summary:
     """Play the whole demo; whatever happens, no process and no file of it is left.
 
@@ -80,6 +86,8 @@ def perform(
         Where it is told.
     mosquitto
         Path of mosquitto; None takes the broker of a package.
+    page
+        Address at which the console shows it; once it is told, all goes on until Ctrl-C. None does without.
 
     Raises
     ------
@@ -90,7 +98,7 @@ def perform(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgetune-demo-")))
         stage = _Stage(scene, folder, screen, stack)
         try:
-            return stage.play(mosquitto, seconds_per_take, search_seconds)
+            return stage.play(mosquitto, seconds_per_take, search_seconds, page)
         except DemoError as error:
             raise DemoError(error.step, error.reason, error.log_tail or stage.node_log()) from error
 
@@ -107,10 +115,12 @@ class _Stage:
     def node_log(self) -> str:
         return self._node.log_tail() if self._node else ""
 
-    def play(self, mosquitto: str | None, seconds_per_take: float, search_seconds: float) -> Summary:
+    def play(self, mosquitto: str | None, seconds_per_take: float, search_seconds: float, page: str | None) -> Summary:
         started = time.monotonic()
         self._screen.chapter("1  A node without a model")
         broker = self._open(mosquitto)
+        if page is not None:
+            self._show_page(broker, page)
         self._seconds["start"] = time.monotonic() - started
         self._screen.chapter("2  The operator asks for a network that fits an arena of 4 KiB")
         self._recalibrate(seconds_per_take, search_seconds)
@@ -123,6 +133,8 @@ class _Stage:
             else:
                 self._break_and_repair(class_)
         self._seconds["signs" if signs else "faults"] = time.monotonic() - since
+        if page is not None:
+            self._wait_for_the_audience()
         self._screen.chapter("4  Everybody goes home")
         view = self._scada.view
         model, announced = self._card(), view.model
@@ -174,11 +186,10 @@ class _Stage:
             ),
             encoding="utf-8",
         )
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("EDGETUNE_")}
         node = self._node = ChildProcess(
             [sys.executable, "-m", "edgetune_node", "run", "--config", str(config)],
             self._folder / "node.log",
-            environment,
+            _own_environment(),
         )
         self._stack.callback(node.stop)
         screen.say("NODE", f"starts as process {node.pid}")
@@ -186,6 +197,28 @@ class _Stage:
         self._wait("the node comes online", NODE_UP_S, lambda view: view.status == "online")
         self._wait("the node reports uncalibrated", NODE_UP_S, lambda view: view.phase == "uncalibrated")
         return broker
+
+    def _show_page(self, broker: DemoBroker, listen: str) -> None:
+        url, namespace = f"mqtt://{HOST}:{broker.port}", TOPICS.namespace
+        command = [sys.executable, "-m", "edgetune_node", "console", "--broker", url, "--namespace", namespace]
+        log = self._folder / "console.log"
+        console = ChildProcess([*command, "--shared", "--listen", listen], log, _own_environment())
+        self._stack.callback(console.stop)
+        if not wait_until(lambda: console.code is not None or "the page is at" in console.log_tail(), NODE_UP_S):
+            raise DemoError("the page opens", f"the console does not start within {NODE_UP_S:g} s", console.log_tail())
+        if console.code is not None:
+            raise DemoError("the page opens", "the console does not start", console.log_tail())
+        self._screen.say("PAGE", console.log_tail())
+
+    def _wait_for_the_audience(self) -> None:
+        """Go on until Ctrl-C; the page recalibrates the machine, breaks it and repairs it."""
+        self._screen.say("PAGE", "the plant goes on; try it yourself at the page, and end it with Ctrl-C")
+        try:
+            while True:
+                self._check()
+                time.sleep(WAIT_SLICE_S)
+        except KeyboardInterrupt:
+            return
 
     def _connect(self, mqtt: MqttSection) -> OperatorClient:
         return self._stack.enter_context(OperatorClient(mqtt, TOPICS, self._scene.asset))
@@ -273,6 +306,10 @@ class _Stage:
         if not found:
             raise DemoError("the node keeps its model", f"there is no current model under {self._folder / 'data'}")
         return read_card(found[0].parent)
+
+
+def _own_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("EDGETUNE_")}
 
 
 def _is_open(view: ScadaView, class_: str) -> bool:

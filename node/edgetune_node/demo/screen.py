@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
-Speaker = Literal["DEMO", "BROKER", "MACHINE", "PERSON", "NODE", "OPERATOR", "SCADA"]
+Speaker = Literal["DEMO", "BROKER", "MACHINE", "PERSON", "NODE", "OPERATOR", "SCADA", "PAGE"]
 _COLOURS: dict[str, str] = {
     "DEMO": "bold",
     "BROKER": "dim",
@@ -26,6 +26,7 @@ _COLOURS: dict[str, str] = {
     "NODE": "cyan",
     "OPERATOR": "magenta",
     "SCADA": "green",
+    "PAGE": "bold blue",
 }
 TIME_WIDTH = 7
 SPEAKER_WIDTH = 8

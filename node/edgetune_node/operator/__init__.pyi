@@ -6,7 +6,6 @@ from .fleet import (
     Row as Row,
     cause_text as cause_text,
     fault_text as fault_text,
-    filters as filters,
     heard_text as heard_text,
     is_stale as is_stale,
     model_accuracy as model_accuracy,
@@ -14,6 +13,7 @@ from .fleet import (
     phase_text as phase_text,
     sample_age as sample_age,
 )
+from .hearing import filters as filters
 from .job import (
     COLLECTING as COLLECTING,
     SEARCHING as SEARCHING,

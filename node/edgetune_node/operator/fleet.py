@@ -123,16 +123,6 @@ class Fleet:
                 self._rows[node, figures.id] = replace(row, sample_age_s=figures.sample_age_s, heard_at=now)
 
 
-def filters(namespace: str, node: str | None, asset: str | None) -> list[str]:
-    """Topic filters of everything nodes say, without the samples that are sent to them."""
-    base = f"{namespace}/{node or '+'}"
-    return [
-        *(f"{base}/{leaf}" for leaf in NODE_LEAVES),
-        *(f"{base}/{asset or '+'}/{leaf}" for leaf in ASSET_LEAVES),
-        f"{base}/{asset or '+'}/resp/+",
-    ]
-
-
 def sample_age(row: Row, now: float) -> float | None:
     """Seconds since the asset's last samples, as far as it can be told from outside."""
     heard = None if row.sample_age_s is None else row.sample_age_s + now - row.heard_at

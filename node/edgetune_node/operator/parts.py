@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from edgetune_node.errors import NodeError
 from edgetune_node.operator.client import FINAL, NoReplyError
-from edgetune_signal import Recording
 
 if TYPE_CHECKING:
     from edgetune_node.operator.client import OperatorClient
+    from edgetune_signal import Recording
 
 LATE_S = 5.0
 """Parts may come so long after the last answer, which goes another way through the node."""
@@ -68,6 +66,10 @@ def wait_parts(client: OperatorClient, command_id: str, *, timeout: float) -> Pa
 
 def recording_of(answer: PartedAnswer) -> Recording:
     """Return the signal of an answer to ``capture`` as a recording."""
+    import numpy as np  # a server that only reads rows stays small
+
+    from edgetune_signal import Recording
+
     detail = answer.detail
     channels = int(detail["channels"])
     pieces = [

@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 import zipfile
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 1
 MANIFEST, SIGNATURE, CONFIG, DATA = "backup.json", "backup.hmac", "config.toml", "data/"
-OUTBOX: Final = "outbox.sqlite"
+OUTBOX, DATABASE = "outbox.sqlite", ".sqlite"
 BACKUPS: Final = "backups"
 """Folder in the data folder for the files that `cmd/backup` makes; no part of a backup."""
 RESTORING: Final = ".restoring"
@@ -107,10 +108,10 @@ def write_backup(
             files: dict[str, tuple[str, int]] = {}
             if config is not None:
                 files[CONFIG] = _add(archive, CONFIG, config)
-            if snapshot is not None:
+            for name, copied in _databases(data, snapshot).items():
                 copy.unlink(missing_ok=True)
-                snapshot(copy)
-                files[DATA + OUTBOX] = _add(archive, DATA + OUTBOX, copy)
+                copied(copy)
+                files[DATA + name] = _add(archive, DATA + name, copy)
             links, folders = _add_all(archive, data, files, {out, copy})
             manifest = Manifest(
                 node=node,
@@ -195,6 +196,18 @@ def copy_database(connection: sqlite3.Connection, target: Path) -> None:
         copy.execute("PRAGMA journal_mode=DELETE")
 
 
+def _databases(data: Path, snapshot: Callable[[Path], object] | None) -> dict[str, Callable[[Path], object]]:
+    """Return what copies each database of a data folder; others than the outbox are not locked by the node."""
+    others = [path for path in sorted(data.glob(f"*{DATABASE}")) if path.name != OUTBOX]
+    found: dict[str, Callable[[Path], object]] = {path.name: partial(_copy, path) for path in others}
+    return found if snapshot is None else {OUTBOX: snapshot, **found}
+
+
+def _copy(path: Path, target: Path) -> None:
+    with closing(sqlite3.connect(path, timeout=LOCK_TIMEOUT_S)) as connection:
+        copy_database(connection, target)
+
+
 def _add_all(
     archive: zipfile.ZipFile, data: Path, files: dict[str, tuple[str, int]], without: set[Path]
 ) -> tuple[dict[str, str], list[str]]:
@@ -224,7 +237,7 @@ def _add_all(
 def _is_left_out(data: Path, path: Path) -> bool:
     if path.name.startswith(".") or path.name.endswith(".part"):
         return True
-    return path.parent == data and (path.name == BACKUPS or path.name.startswith((OUTBOX, REPLACED)))
+    return path.parent == data and (path.name == BACKUPS or DATABASE in path.name or path.name.startswith(REPLACED))
 
 
 def _add(archive: zipfile.ZipFile, name: str, path: Path) -> tuple[str, int]:

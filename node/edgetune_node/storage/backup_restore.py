@@ -27,6 +27,7 @@ from edgetune_node.storage.backup import (
     CHUNK,
     CONFIG,
     DATA,
+    DATABASE,
     FORMAT,
     MANIFEST,
     MODE,
@@ -221,8 +222,7 @@ def restore(
         (staging / "data").mkdir(parents=True)
         archive.unpack(staging / "data")
         before = f"{archive.manifest.namespace}/{archive.manifest.node}"
-        if (staging / "data" / OUTBOX).exists():
-            _settle_outbox(staging / "data" / OUTBOX, before, base)
+        _settle(staging / "data", before, base)
         ready = Ready(
             old=tuple(kept),
             aside=f"{REPLACED}{now:%Y%m%dT%H%M%SZ}",
@@ -278,8 +278,15 @@ def _is_there(path: Path) -> bool:
     return path.exists() or path.is_symlink()
 
 
-def _settle_outbox(path: Path, before: str, base: str) -> None:
-    """Take out of an outbox what the node that it belongs to now may not do."""
+def _settle(data: Path, before: str, base: str) -> None:
+    """Take out of a data folder's databases what the node that they belong to now may not do."""
+    path = data / OUTBOX
+    if before != base:
+        for other in data.glob(f"*{DATABASE}"):
+            if other != path:
+                other.unlink()  # what another node has to tell in its own name
+    if not path.exists():
+        return
     try:
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("DELETE FROM command WHERE name = 'backup' AND finished = 0")

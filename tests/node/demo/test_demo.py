@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -105,4 +106,26 @@ def test_an_interrupted_demo_leaves_nothing_behind(
         demo.send_signal(number)
         assert demo.wait(60) not in {0, None}
     assert "Traceback" not in log.read_text()
+    assert left_behind(environment) == []
+
+
+def test_the_page_shows_the_plant_until_somebody_ends_it(environment: dict[str, str], tmp_path: Path) -> None:
+    pytest.importorskip("uvicorn", reason="edgetune[console] is not installed")
+    log = tmp_path / "stderr"
+    command = [*DEMO, "--seconds-per-take", "2s", "--time", "4s", "--page", "--listen", "127.0.0.1:0"]
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, env=environment) as demo,
+    ):
+        assert wait_until(lambda: "try it yourself" in log.read_text() or demo.poll() is not None, PATIENCE_S)
+        url = log.read_text().partition("the page is at ")[2].split()[0]
+        connection = http.client.HTTPConnection(url.split("/")[2], timeout=60)
+        connection.request("GET", "/api/session")
+        session = json.loads(connection.getresponse().read())
+        connection.close()
+        demo.send_signal(signal.SIGINT)
+        out, _ = demo.communicate(timeout=PATIENCE_S)
+    assert (session["namespace"], session["act"]) == ("demo", True)
+    assert demo.returncode == 0, log.read_text()
+    assert len(json.loads(out)["faults"]) == 2
     assert left_behind(environment) == []

@@ -48,6 +48,9 @@ def test_a_signature_beyond_a_bridge_is_over_the_nodes_own_topic_and_its_online_
         done = subprocess.run(ours, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         assert json.loads(done.stdout.splitlines()[-1])["status"] == "done"
+    ping = [*command[:3], "ping", "--json", *command[command.index("--broker") :], "--bridge-prefix", "plant1"]
+    answered = subprocess.run(ping, capture_output=True, text=True, check=False)
+    assert json.loads(answered.stdout)["status"] == "done", answered.stderr
     theirs = [*command, "--namespace", "plant1/edgetune", "--protocol", "3.1.1"]
     refused = subprocess.run(theirs, capture_output=True, text=True, check=False)
     assert refused.returncode == 1

@@ -56,6 +56,10 @@ def make_node(folder: Path) -> Path:
         (data / name).write_bytes(FILES.get(name, b"not for keeping"))
     (data / "assets/press/novel").mkdir()
     (data / "assets/press/models/current").symlink_to("model-1")
+    with closing(sqlite3.connect(data / "sparkplug.sqlite", isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("CREATE TABLE birth (number INTEGER)")
+        db.execute("INSERT INTO birth VALUES (7)")
     kept = outbox(data / "outbox.sqlite")
     kept.put("plant/n1/press/fault", b'{"class": "inner"}', qos=1, retain=True, boot="b", correlation=None)
     kept.commands.keep(None, "backup", "b1", b"{}", b"{}")
@@ -67,19 +71,19 @@ def make_node(folder: Path) -> Path:
 
 
 def content(data: Path) -> dict[str, bytes | str]:
-    """Everything below a folder but the outbox: the bytes of files, and where links lead."""
+    """Everything below a folder but databases: the bytes of files, and where links lead."""
     return {
         path.relative_to(data).as_posix(): str(path.readlink()) if path.is_symlink() else path.read_bytes()
         for path in data.rglob("*")
-        if (path.is_symlink() or path.is_file()) and not path.name.startswith("outbox.sqlite")
+        if (path.is_symlink() or path.is_file()) and ".sqlite" not in path.name
     }
 
 
 WHOLE = {**FILES, "assets/press/models/current": "model-1"}
 
 
-def rows(data: Path, query: str) -> list[Any]:
-    with closing(sqlite3.connect(data / "outbox.sqlite")) as db:
+def rows(data: Path, query: str, name: str = "outbox.sqlite") -> list[Any]:
+    with closing(sqlite3.connect(data / name)) as db:
         return db.execute(query).fetchall()
 
 
@@ -93,7 +97,7 @@ def key(tmp_path: Path) -> Path:
 def test_a_node_is_restored_as_it_was(tmp_path: Path, key: Path, cli: Callable[..., Any]) -> None:
     config, out = make_node(tmp_path / "a"), tmp_path / "n1.zip"
     told = json.loads(cli("backup", "--config", config, "--out", out, "--key", key, "--json").out)
-    assert (told["node"], told["files"], told["signed"]) == ("n1", len(FILES) + 2, True)
+    assert (told["node"], told["files"], told["signed"]) == ("n1", len(FILES) + 3, True)
     assert out.stat().st_mode & 0o777 == 0o600
     data, text = tmp_path / "a" / "data", config.read_text(encoding="utf-8")
     shutil.rmtree(tmp_path / "a")
@@ -106,6 +110,7 @@ def test_a_node_is_restored_as_it_was(tmp_path: Path, key: Path, cli: Callable[.
     assert not (data / "backups").exists()
     assert rows(data, "SELECT topic FROM entry") == [("plant/n1/press/fault",)]
     assert rows(data, "SELECT id FROM command") == [("r1",)]  # the backup itself is no interrupted command
+    assert rows(data, "SELECT number FROM birth", "sparkplug.sqlite") == [(7,)]
     outbox(data / "outbox.sqlite").close()
 
 
@@ -125,6 +130,7 @@ def test_another_id_takes_what_was_learned_and_sends_nothing_of_the_other_node(
     data = tmp_path / "b" / "data"
     assert content(data) == WHOLE
     assert rows(data, "SELECT topic FROM current") == [("plant/n2/press/fault",)]
+    assert not (data / "sparkplug.sqlite").exists()
     assert rows(data, "SELECT * FROM entry") == rows(data, "SELECT * FROM command") == []
 
 

@@ -27,6 +27,7 @@ from edgetune_nas.bundle import (
 )
 from edgetune_nas.errors import BundleError
 from edgetune_nas.onnx_io import HealthDistance
+from edgetune_node.cli.local.bundle_c import write_c
 from edgetune_node.config import AssetSection, load_settings
 from edgetune_node.storage import INCOMING
 from edgetune_node.terminal import parse_size
@@ -40,6 +41,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+app.command(name="c")(write_c)
 
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, model-<id>.")]
 KeyFile = Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Key that both nodes have.")]

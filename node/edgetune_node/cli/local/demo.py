@@ -41,6 +41,12 @@ def demo(
         Literal["mosquitto", "iotcore"] | None,
         typer.Option(help="Which broker to start. (default: mosquitto where it is installed, else iotcore)"),
     ] = None,
+    page: Annotated[
+        bool, typer.Option("--page", help="Show it on the console's page too; it goes on until Ctrl-C.")
+    ] = False,
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="With --page: where browsers reach it.")
+    ] = "127.0.0.1:8088",
     seed: Annotated[int, typer.Option(min=0, help="Another seed is another simulated bearing.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print only a summary, as one JSON object.")] = False,
 ) -> None:
@@ -59,6 +65,7 @@ def demo(
             search_seconds=search_time,
             screen=screen,
             mosquitto=choose_broker(broker),
+            page=listen if page else None,
         )
     if as_json:
         print_json(summary.as_json())

@@ -69,7 +69,7 @@ class Session:
         for metric in metrics:
             before = values.get(metric.name)
             values[metric.name] = metric
-            if whole or before is None or before.value != metric.value:
+            if whole or (None if before is None else before.value) != metric.value:
                 changed[metric.name] = metric
 
     def births(self, now_ms: int) -> list[Outgoing]:

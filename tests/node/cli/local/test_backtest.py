@@ -70,6 +70,7 @@ def test_each_begins_anew(cli: Callable[..., Any], bundle: Bundle, tmp_path: Pat
     assert [each["raised_s"] for each in found["events"]] == [pytest.approx(2, abs=0.3)] * 2
 
 
+@pytest.mark.slow
 def test_the_page_has_the_evidence_of_each_recording(cli: Callable[..., Any], bundle: Bundle, tmp_path: Path) -> None:
     for name in ("a", "b"):
         record(tmp_path / "data", name)

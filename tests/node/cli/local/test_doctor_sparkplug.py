@@ -69,6 +69,7 @@ def test_an_edge_node_that_may_do_everything_is_well_and_no_host_is_told_a_death
     assert [metric.value for metric in published["spBv1.0/Plant1/NDEATH/edge1"].metrics] == [256]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("topic", "payload", "level", "seen"),
     [

@@ -11,7 +11,7 @@ def test_all_documents_are_printed_as_one_object(cli: Any) -> None:
     ended = cli("schema")
     assert ended.code == 0
     documents = json.loads(ended.out)
-    assert documents["asyncapi.json"]["asyncapi"] == "3.0.0"
+    assert documents["asyncapi.json"]["asyncapi"] == "3.1.0"
     assert "fault.json" in documents
     assert "cmd-recalibrate.json" in documents
 

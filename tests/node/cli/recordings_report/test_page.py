@@ -166,6 +166,7 @@ def figures(number: int, label: str) -> RecordingFigures:
     )
 
 
+@pytest.mark.slow
 def test_ten_thousand_recordings_make_no_larger_a_page_than_some(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

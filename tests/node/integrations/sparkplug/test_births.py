@@ -102,7 +102,7 @@ def test_only_what_has_changed_is_said_and_lists_are_flat(broker: Broker, plant:
     assert first.values["vibration/rms/1"] == 0.5
     assert first.values["vibration/rms/2"] == 0.25
     assert first.values["vibration/quality"] == "clipped; gap"
-    assert "vibration/crest_factor/2" not in first.values or first.values["vibration/crest_factor/2"] is None
+    assert "vibration/crest_factor/2" not in first.values  # null in the birth, and null now
     at.say(Vibration(**VIBRATION | {"rms": [0.5, 0.75]}))
     second = at.host.wait("DDATA", 2)
     assert second.values == {"vibration/rms/2": 0.75}
@@ -118,7 +118,7 @@ def test_health_of_the_node_is_its_own_data(broker: Broker, plant: Callable[...,
     said = at.host.wait_value("health/rss_bytes", 2**33)
     assert (said.verb, said.values["health/problems"]) == ("NDATA", "a; b")
     assert said.metric("health/disk_free_bytes").type == DataType.INT64
-    assert said.values["health/temperature_c"] is None
+    assert "health/temperature_c" not in said.values
 
 
 def test_a_rebirth_begins_at_zero_again_and_keeps_its_number(broker: Broker, plant: Callable[..., Any]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from brokers import Broker, wait_until
 from mqtt_proxy import CONNECT, DISCONNECT, PUBLISH, SUBSCRIBE
 
+from edgetune_node.integrations.sparkplug import connection
 from edgetune_node.integrations.sparkplug.payload import DataType, decode
 
 if TYPE_CHECKING:
@@ -110,3 +111,34 @@ def test_no_number_is_used_up_while_no_broker_is_there(fresh_broker: Broker, pla
     wait_until(at.host.recorder.subscribed)
     at.host.rebirth()
     assert at.host.wait("NBIRTH").values["bdSeq"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_it_ends_at_a_broker_that_is_frozen(fresh_broker: Broker, plant: Callable[..., Any], protocol: str) -> None:
+    at = plant(fresh_broker, protocol=protocol).start()
+    at.host.wait("DBIRTH", 2)
+    thread = at.edge._thread
+    fresh_broker.freeze()
+    at.edge.stop(1.0)
+    at.edge.join(60)
+    assert not thread.is_alive()
+    fresh_broker.thaw()
+    at.host.wait("NDEATH")
+    at._running = None
+
+
+@pytest.mark.slow
+def test_it_comes_back_from_a_broker_that_was_frozen(
+    fresh_broker: Broker, plant: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "MOST_WAITING", 0)
+    at = plant(fresh_broker).start()
+    at.host.wait("DBIRTH", 2)
+    fresh_broker.freeze()
+    for number in range(50):
+        at.fault(f"e{number}")
+    fresh_broker.thaw()
+    at.host.wait_value("fault/event", "e49", "pump")
+    wait_until(lambda: len(at.edge._store) == 0)
+    at.host.check_sequence()

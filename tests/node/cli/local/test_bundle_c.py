@@ -1,0 +1,62 @@
+"""``edgetune bundle c`` writes a C library, and says in words where it cannot."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from edgetune_node.cli import build
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(build(["bundle"]), ["bundle", "c", *(str(each) for each in arguments)])
+
+
+def test_a_library_without_tools_has_figures_that_are_null(
+    tmp_path: Path, write_tiny_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    bundle = write_tiny_bundle(tmp_path)
+
+    done = run(bundle, "--out", tmp_path / "c", "--json")
+
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert (said["arena_bytes"], said["streaming"]) == (80, False)
+    nothing = {"bss_bytes", "text_bytes", "stack_bytes", "instructions", "equal"}
+    assert {said[key] for key in nothing} == {None}
+    assert {figures["equal"] for figures in said["cores"].values()} == {None}
+    assert (tmp_path / "c" / f"{said['name']}.c").is_file()
+    assert "not compared" in (tmp_path / "c" / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_library_is_compared_on_data(tmp_path: Path, write_tiny_bundle: Callable[..., Path]) -> None:
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not here (apt install gcc libc6-dev)")
+    bundle = write_tiny_bundle(tmp_path)
+    x = np.random.default_rng(0).normal(size=(12, 1, 64)).astype(np.float32)
+    labels = np.arange(12) % 2
+    np.savez(tmp_path / "data.npz", x=x, label=labels, classes=np.array(["normal", "inner"]), rate_hz=1000.0)
+
+    done = run(bundle, "--out", tmp_path / "c", "--streaming", "--data", tmp_path / "data.npz", "--json")
+
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert (said["windows"], said["equal"], said["streaming"]) == (12, True, True)
+
+
+def test_a_folder_that_is_no_bundle_is_named_in_json_too(tmp_path: Path) -> None:
+    done = run(tmp_path, "--out", tmp_path / "c", "--json")
+
+    assert "card.json" in json.loads(done.stdout)["error"]
+    assert done.exit_code == 1

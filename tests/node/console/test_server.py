@@ -1,0 +1,342 @@
+"""The console's server: who may read, who may act, and what it hands on."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+from brokers import wait_until
+from console_page import ConsoleServer, example, play
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+connecting = pytest.importorskip("websockets.sync.client", reason="edgetune[console] is not installed")
+from websockets.exceptions import ConnectionClosed  # noqa: E402 - after the question whether it is there
+
+ACL = """
+user reader
+topic read plant/#
+user operator
+topic read plant/#
+topic write plant/+/+/cmd/+
+user machine
+topic write plant/+/+/samples
+user node
+topic readwrite plant/#
+"""
+USERS = {"reader": "r", "operator": "o", "machine": "m", "node": "n"}
+SAID = "plant/edge1/bearing1/fault"
+
+
+class Page:
+    """What a browser does, without one."""
+
+    def __init__(self, url: str) -> None:
+        self.host, _, self.port = url.removeprefix("http://").rstrip("/").rpartition(":")
+        self.cookie = ""
+        self.csrf = ""
+        self.session = self.get("/api/session")[1]
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, http.client.HTTPResponse, bytes]:
+        connection = http.client.HTTPConnection(self.host, int(self.port), timeout=60)
+        given = {"Cookie": self.cookie, "Origin": f"http://{self.host}:{self.port}", **headers}
+        connection.request(method, path, body, {key.replace("_", "-"): value for key, value in given.items() if value})
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        if cookie := answer.getheader("set-cookie"):
+            self.cookie = cookie.partition(";")[0]
+        return answer.status, answer, content
+
+    def get(self, path: str, **headers: str) -> tuple[int, dict[str, Any]]:
+        status, _, content = self.request("GET", path, **headers)
+        return status, self._session(json.loads(content))
+
+    def post(self, path: str, content: object, **headers: str) -> tuple[int, dict[str, Any]]:
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        status, _, answer = self.request("POST", path, body, **{"x_csrf": self.csrf, **headers})
+        return status, self._session(json.loads(answer))
+
+    def _session(self, content: dict[str, Any]) -> dict[str, Any]:
+        self.csrf = content.get("csrf", self.csrf)
+        return content
+
+    def sign_in(self, user: str) -> tuple[int, dict[str, Any]]:
+        return self.post("/api/login", {"user": user, "password": USERS[user]})
+
+    def command(self, name: str = "acknowledge", **fields: Any) -> tuple[int, dict[str, Any]]:
+        return self.post("/api/command", {"node": "edge1", "asset": "bearing1", "name": name, "fields": fields})
+
+    def live(self, **headers: str) -> Any:
+        given = {"Origin": f"http://{self.host}:{self.port}", "Cookie": self.cookie, **headers}
+        origin = given.pop("Origin")
+        return connecting.connect(
+            f"ws://{self.host}:{self.port}/api/live", origin=origin, additional_headers=given, compression=None
+        )
+
+
+def frames(socket: Any, until: Callable[[list[Any]], bool], seconds: float = 60) -> list[Any]:
+    found: list[Any] = []
+    deadline = time.monotonic() + seconds
+    while not until(found):
+        assert time.monotonic() < deadline, found
+        found += json.loads(socket.recv(timeout=seconds))
+    return found
+
+
+def closed_with(socket: Any) -> int:
+    try:
+        while True:
+            socket.recv(timeout=60)
+    except ConnectionClosed as ended:
+        return int(ended.rcvd.code) if ended.rcvd else 0
+
+
+@pytest.fixture(scope="module")
+def open_console(tmp_path_factory: pytest.TempPathFactory, broker: Any) -> Iterator[ConsoleServer]:
+    """Everybody may act: for a page that only this machine can open."""
+    with ConsoleServer(tmp_path_factory.mktemp("open"), broker, "--namespace", "plant", "--shared") as server:
+        yield server
+
+
+@pytest.fixture
+def guarded(make_broker: Any, tmp_path: Path, recorder: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Reading needs a login, as of a page that others can reach."""
+    broker = make_broker(users=USERS, acl=ACL).start()
+    secret = tmp_path / "password"
+    secret.write_text("r")
+    key = tmp_path / "key"
+    key.write_text("k" * 40)
+    monkeypatch.delenv("EDGETUNE_MQTT__PASSWORD", raising=False)
+    node = recorder(broker, "plant/#", username="node", password="n")
+    play(node, "plant")
+    options = ("--namespace", "plant", "--behind-proxy", "--password-file", secret, "--command-key-file", key)
+    server = ConsoleServer(tmp_path, broker, *map(str, options))
+    server._command[5] = f"mqtt://reader@{broker.host}:{broker.port}"
+    with server:
+        yield server, node
+
+
+def test_a_page_that_opens_late_gets_what_is_retained_and_then_what_is_said(
+    open_console: ConsoleServer, broker: Any, recorder: Any
+) -> None:
+    node = recorder(broker)
+    play(node, "plant")
+    page = Page(open_console.url)
+    with page.live() as socket:
+        seen = frames(socket, lambda found: any(each[0] == SAID for each in found))
+        assert any(each[0] == "broker" and each[1]["connected"] for each in seen)
+        fault = next(each for each in seen if each[0] == SAID)
+        assert fault[2] == example("fault")[1]
+        assert abs(fault[1] - time.time() * 1000) < 120_000
+        node.publish("plant/edge1/bearing1/state", b'{"phase":"failed"}')
+        node.publish("other/edge1/bearing1/state", b'{"phase":"foreign"}')
+        node.publish("plant/edge1/bearing1/samples", b"\x00\x01")
+        node.publish("plant/edge1/bearing1/model", b"no json")
+        node.publish("plant/edge1/bearing1/emg", b'{"rms":[NaN]}')
+        node.publish("plant/edge1/bearing1/sign", b'{"class":"last"}')
+        after = frames(socket, lambda found: any(each[-1] == {"class": "last"} for each in found))
+    said = [each for each in after if len(each) == 3]
+    assert {each[0].rpartition("/")[2] for each in said if each[1] >= fault[1]} >= {"state", "sign"}
+    assert not any("foreign" in json.dumps(each) or "NaN" in json.dumps(each) for each in after)
+    assert not any(each[0].endswith("/samples") for each in said)
+
+
+def test_a_command_goes_to_its_asset_with_the_name_of_who_sent_it_and_its_answer_to_every_page(
+    open_console: ConsoleServer, broker: Any, recorder: Any
+) -> None:
+    node = recorder(broker, "plant/edge1/bearing1/cmd/+")
+    page = Page(open_console.url)
+    with page.live() as socket:
+        status, answer = page.command(event="e1", by="somebody else", comment="seen")
+        assert status == 200
+        sent = node.wait_for(lambda message: message.topic.endswith("/cmd/acknowledge")).json()
+        assert sent == {"id": answer["id"], "event": "e1", "comment": "seen", "by": "operator"}
+        reply = {"id": answer["id"], "command": "acknowledge", "status": "done"}
+        node.publish("plant/edge1/bearing1/resp/acknowledge", json.dumps(reply).encode())
+        seen = frames(socket, lambda found: any(each[0] == "answer" and each[1]["payload"] == reply for each in found))
+    assert any(each[0] == "sent" and each[1]["id"] == answer["id"] and each[1]["by"] == "operator" for each in seen)
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ({"node": "edge1", "asset": "bearing1", "name": "forget", "fields": {}}, "forget"),
+        ({"node": "edge1", "asset": "bearing1", "name": "reboot", "fields": {}}, "reboot"),
+        ({"node": "edge1", "asset": "bearing1", "name": ["x"], "fields": {}}, "x"),
+        ({"node": "edge1/#", "asset": "bearing1", "name": "cancel", "fields": {}}, "edge1/#"),
+        ({"node": "edge1", "asset": "../x", "name": "cancel", "fields": {}}, "../x"),
+        ({"node": "edge1", "asset": "bearing1", "name": "cancel", "fields": []}, "fields"),
+        ([], "object"),
+        (b"{", "object"),
+    ],
+)
+def test_a_command_that_makes_no_sense_is_refused(open_console: ConsoleServer, content: Any, named: str) -> None:
+    status, answer = Page(open_console.url).post("/api/command", content)
+    assert status == 400
+    assert named in answer["error"]
+
+
+def test_what_comes_from_another_page_is_refused(open_console: ConsoleServer) -> None:
+    page = Page(open_console.url)
+    fields = {"node": "edge1", "asset": "bearing1", "name": "cancel", "fields": {}}
+    assert page.post("/api/command", fields, Origin="http://evil.example")[0] == 403
+    assert page.post("/api/command", fields, Origin="")[0] == 403
+    assert page.post("/api/command", fields, x_csrf="guessed")[0] == 403
+    assert page.post("/api/command", fields, Cookie="")[0] == 403
+    with page.live(Origin="http://evil.example") as socket:
+        assert closed_with(socket) == 4403
+    name = f"evil.example:{page.port}"
+    assert page.request("GET", "/", Host=name, Origin="")[0] == 421
+
+
+def test_too_much_at_once_is_refused(open_console: ConsoleServer) -> None:
+    page = Page(open_console.url)
+    status, answer = page.post("/api/command", b'"' + b"x" * 9000 + b'"')
+    assert (status, "8192" in answer["error"]) == (413, True)
+    with page.live() as socket:
+        socket.send("x")
+        assert closed_with(socket) == 4403
+    with page.live() as socket:
+        socket.send("x" * 5000)
+        assert closed_with(socket) in {1009, 4403}
+    answers = [page.command("cancel")[0] for _ in range(61)]
+    assert answers[0] == 200
+    assert answers[-1] == 429
+
+
+def test_every_answer_forbids_what_a_page_does_not_need(open_console: ConsoleServer) -> None:
+    page = Page(open_console.url)
+    for path in ("/", "/app.js", "/app.css", "/api/session", "/nothing"):
+        _, answer, content = page.request("GET", path)
+        policy = str(answer.getheader("content-security-policy"))
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.getheader("x-content-type-options") == "nosniff"
+        assert b"EDGETUNE_MQTT" not in content
+    assert page.request("GET", "/../server.py")[0] == 404
+    html = page.request("GET", "/")[2].decode()
+    assert "style=" not in html
+    assert html.count("<script") == html.count('<script type="module" src=') == 1
+
+
+@pytest.mark.slow
+def test_without_a_login_nobody_reads_and_with_one_only_the_operator_acts(guarded: Any) -> None:
+    server, node = guarded
+    page = Page(server.url)
+    assert not page.session["read"]
+    with page.live() as socket:
+        assert closed_with(socket) == 4401
+    assert page.command(event="e")[0] == 401
+    status, answer = page.post("/api/login", {"user": "reader", "password": "wrong"})
+    assert status == 401
+    assert "reader" in answer["error"]
+    status, answer = page.sign_in("machine")
+    assert (status, "not read" in answer["error"]) == (401, True)
+    before = page.cookie
+    status, answer = page.sign_in("reader")
+    assert (status, answer["read"], answer["user"]) == (200, True, "reader")
+    assert page.cookie != before
+    with page.live() as socket:
+        frames(socket, lambda found: any(each[0] == SAID for each in found))
+    status, answer = page.command(event="e")
+    assert status == 502
+    assert "refuses to take plant/edge1/bearing1/cmd/acknowledge" in answer["error"]
+    assert page.sign_in("operator")[0] == 200
+    assert page.command(event="e")[0] == 200
+    sent = node.wait_for(lambda message: message.topic.endswith("/cmd/acknowledge"))
+    assert sent.json()["by"] == "operator"
+    assert "expires" in sent.json()  # the server has signed it
+    assert page.post("/api/logout", {})[1]["read"] is False
+    assert page.command(event="e")[0] == 401
+    assert "password" not in server.log()
+
+
+def test_a_page_that_is_open_ends_when_its_session_does(guarded: Any) -> None:
+    page = Page(guarded[0].url)
+    page.sign_in("operator")
+    with page.live() as socket:
+        frames(socket, lambda found: any(each[0] == SAID for each in found))
+        page.post("/api/logout", {})
+        assert closed_with(socket) == 4401
+
+
+def test_passwords_cannot_be_tried_for_long(guarded: Any) -> None:
+    page = Page(guarded[0].url)
+    answers = [page.post("/api/login", {"user": "operator", "password": str(number)})[0] for number in range(11)]
+    assert answers == [401] * 10 + [429]
+    assert page.sign_in("operator")[0] == 429
+
+
+@pytest.mark.slow
+def test_the_server_says_that_the_broker_is_away_and_comes_back_by_itself(
+    fresh_broker: Any, tmp_path: Path, recorder: Any
+) -> None:
+    play(recorder(fresh_broker), "plant")
+    with ConsoleServer(tmp_path, fresh_broker, "--namespace", "plant") as server, Page(server.url).live() as socket:
+        frames(socket, lambda found: any(each[0] == SAID for each in found))
+        fresh_broker.stop()
+        away = frames(socket, lambda found: any(each[0] == "broker" and not each[1]["connected"] for each in found))
+        state = next(each[1] for each in away if each[0] == "broker")
+        assert str(fresh_broker.port) in state["reason"]
+        fresh_broker.start()
+        back = frames(socket, lambda found: any(each[0] == "broker" and each[1]["connected"] for each in found))
+        again = next(each[1] for each in back if each[0] == "broker")
+        assert again["heard_from"] >= state["heard_from"]
+        more = back + frames(socket, lambda found: any(each[0] == SAID for each in back + found))
+        assert next(each for each in more if each[0] == SAID)[1] >= again["heard_from"]
+
+
+@pytest.mark.slow
+def test_the_page_opens_while_there_is_no_broker(fresh_broker: Any, tmp_path: Path) -> None:
+    fresh_broker.stop()
+    with ConsoleServer(tmp_path, fresh_broker) as server, Page(server.url).live() as socket:
+        seen = frames(
+            socket, lambda found: any(each[0] == "broker" and "refuses" in each[1]["reason"] for each in found)
+        )
+        assert not any(len(each) == 3 for each in seen)
+
+
+def test_the_server_is_small(open_console: ConsoleServer) -> None:
+    page = Page(open_console.url)
+    with page.live() as socket:
+        frames(socket, lambda found: any(each[0] == "broker" and each[1]["connected"] for each in found))
+        wait_until(lambda: page.command("cancel")[0] in {200, 429})
+        assert psutil.Process(open_console.pid).memory_info().rss <= 40 * 2**20
+
+
+def test_ctrl_c_ends_it_without_a_word(broker: Any, tmp_path: Path) -> None:
+    with ConsoleServer(tmp_path, broker) as server:
+        with Page(server.url).live() as socket:
+            frames(socket, lambda found: any(each[0] == "broker" and each[1]["connected"] for each in found))
+            psutil.Process(server.pid).send_signal(signal.SIGINT)
+            assert closed_with(socket) in {1001, 1012}
+        assert server.wait() == 0
+        assert len(server.log().splitlines()) == 1
+
+
+def test_an_address_that_is_taken_is_named(cli: Callable[..., Any], open_console: ConsoleServer) -> None:
+    taken = open_console.url.removeprefix("http://").rstrip("/")
+    outcome = cli("console", "--listen", taken)
+    assert outcome.code == 1
+    assert taken in outcome.err
+    assert "--listen" in outcome.err
+    assert cli("console", "--listen", "x:y:z").code == 1
+    assert cli("console", "--tls-key", "k.pem").code == 2
+
+
+def test_the_extra_that_is_missing_is_named(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgetune_node.cli.remote.console.find_spec", lambda name: None if name == "uvicorn" else name)
+    outcome = cli("console")
+    assert outcome.code == 1
+    assert "uvicorn" in outcome.err
+    assert "edgetune[console]" in outcome.err
