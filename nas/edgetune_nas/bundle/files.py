@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 import shutil
 from datetime import UTC
 from itertools import count
@@ -42,7 +43,8 @@ def write_folder(parent: Path, name: str, files: Mapping[str, bytes]) -> None:
     BundleError
         When the file system refuses (full, read-only, not permitted, name taken); nothing is left behind.
     """
-    temporary = parent / f"{TEMPORARY_PREFIX}{name}"
+    # of its own, or what a writer left that was killed would be in the way for ever
+    temporary = parent / f"{TEMPORARY_PREFIX}{name}-{secrets.token_hex(4)}"
     try:
         parent.mkdir(parents=True, exist_ok=True)
         temporary.mkdir()

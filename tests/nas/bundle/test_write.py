@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import resource
 import shutil
+import signal
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -179,6 +181,31 @@ def test_a_write_that_stops_in_the_middle_leaves_nothing(tmp_path: Path) -> None
     with pytest.raises(BundleError, match=r"cannot write .*model-a: File too large"):
         write_folder(tmp_path, "model-a", {"first": b"x", "second": b"x" * 5000})
     assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from edgetune_nas.bundle.files import write_folder
+
+class Files(dict):
+    def items(self):
+        yield "first", b"old"
+        os.kill(os.getpid(), signal.SIGKILL)
+
+write_folder(Path(sys.argv[1]), "model-a", Files())
+"""
+
+
+def test_what_a_killed_writer_left_is_not_in_the_way(tmp_path: Path) -> None:
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 1
+    assert not (tmp_path / "model-a").exists()
+
+    write_folder(tmp_path, "model-a", {"first": b"new"})
+
+    assert (tmp_path / "model-a" / "first").read_bytes() == b"new"
 
 
 def test_a_name_that_is_taken_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
