@@ -101,8 +101,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         """Hang up on a client that has not asked in time: each byte of a slow one begins the time-out again."""
-        self.timeout = CLIENT_S
         super().setup()
+        self.connection.settimeout(CLIENT_S)
         self._late = threading.Timer(CLIENT_S, self._hang_up)
         self._late.daemon = True
         self._late.start()
