@@ -131,7 +131,7 @@ def _table(table: Path, places: Sequence[Path]) -> dict[Path, Labels]:
         labels = Labels(said["label"], said.get("condition", ""), said.get("subject", ""))
         if found.setdefault(there, labels) != labels:
             raise RecordingError(
-                f"{table}: line {number} has {labels.label[:SHOWN]!r} for {there.name}, and a line before it has other"
+                f"{table}: line {number} has {said['label'][:SHOWN]!r} for {there.name}, and a line before it has other"
                 " labels: leave one"
             )
     return found

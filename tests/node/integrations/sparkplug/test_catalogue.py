@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import pytest
 from pydantic import AwareDatetime, BaseModel
 
-from edgetune_node.contract.messages import MESSAGES, CalibrationStatus
+from edgetune_node.contract.messages import MESSAGES, CalibrationStatus, Health
 from edgetune_node.contract.spectrum import Spectrum
 from edgetune_node.contract.topics import ASSET_COMMANDS
 from edgetune_node.integrations.sparkplug.catalogue import (
@@ -84,3 +84,10 @@ def test_values_are_plain() -> None:
         "calibration/suggested": ("", to_ms(time)),
     }
     assert read_metrics(message, node_metrics()) == []
+
+
+def test_a_text_that_is_no_unicode_is_one_that_can_be_sent() -> None:
+    for_file = "\udcff"  # as Python has a byte of a file name that is not UTF-8
+    health = Health.model_construct(ts=datetime(2026, 1, 31, tzinfo=UTC), problems=[f"{for_file} is damaged"])
+    [problems] = [each for each in read_metrics(health, {"health/problems": DataType.STRING})]
+    assert problems.value == "? is damaged"
