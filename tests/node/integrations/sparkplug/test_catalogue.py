@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -23,6 +25,7 @@ from edgetune_node.integrations.sparkplug.catalogue import (
 )
 from edgetune_node.integrations.sparkplug.payload import DataType
 
+EXAMPLES = Path(__file__).parents[4] / "docs" / "examples"
 FITTING = {
     DataType.BOOLEAN: {bool},
     DataType.INT64: {int},
@@ -87,7 +90,8 @@ def test_values_are_plain() -> None:
 
 
 def test_a_text_that_is_no_unicode_is_one_that_can_be_sent() -> None:
-    for_file = "\udcff"  # as Python has a byte of a file name that is not UTF-8
-    health = Health.model_construct(ts=datetime(2026, 1, 31, tzinfo=UTC), problems=[f"{for_file} is damaged"])
-    [problems] = [each for each in read_metrics(health, {"health/problems": DataType.STRING})]
+    file = "\udcff"  # as Python has a byte of a file name that is not UTF-8
+    [said, *_] = json.loads((EXAMPLES / "health.json").read_text(encoding="utf-8"))
+    health = Health.model_validate({**said["payload"], "problems": [f"{file} is damaged"]})
+    [problems] = read_metrics(health, {"health/problems": DataType.STRING})
     assert problems.value == "? is damaged"
