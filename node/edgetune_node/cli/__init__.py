@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import typer
+from typer.core import TyperGroup
 
 from edgetune_nas import standard_streams
 from edgetune_nas.errors import NasError
@@ -65,6 +66,7 @@ def build(names: list[str]) -> typer.Typer:
     """Return an application with the commands ``names``; other commands' modules stay unimported."""
     app = typer.Typer(
         name="edgetune",
+        cls=_Group,
         help="An MQTT edge node that classifies vibration or EMG and redesigns its own network on the spot.",
         no_args_is_help=True,
         add_completion=False,
@@ -78,6 +80,16 @@ def build(names: list[str]) -> typer.Typer:
         else:
             app.command(name)(found)
     return app
+
+
+class _Group(TyperGroup):
+    """All commands; where one is called with ``--json``, each of its errors is a JSON object, usage errors too."""
+
+    def invoke(self, ctx: Any) -> Any:
+        from edgetune_node.terminal import json_errors
+
+        with json_errors(wanted="--json" in sys.argv):
+            return super().invoke(ctx)
 
 
 def main() -> None:

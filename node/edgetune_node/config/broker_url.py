@@ -19,6 +19,10 @@ FORMS: Final = (
 )
 ODD: Final = "in a user name or password write % as %25, / as %2F, ? as %3F, # as %23, : as %3A, @ as %40"
 LOCAL: Final = "127.0.0.1"
+MAX_SOCKET_BYTES: Final = 107
+"""Of the path of a unix socket on Linux."""
+_AS_IT_IS: Final = "%/?:@!$&'()*+,;=~"
+"""Characters of a path that stand in a request; all others are written with percent signs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +72,9 @@ class BrokerUrl:
     def shown(self) -> str:
         """The URL without its password."""
         user = "" if self.username is None else f"{quote(self.username, safe='')}@"
-        place = "" if self.scheme == "unix" else where(self.host, self.port)
-        return f"{self.scheme}://{user}{place}{self.path}"
+        if self.scheme == "unix":
+            return f"{self.scheme}://{user}{quote(self.path)}"
+        return f"{self.scheme}://{user}{where(self.host, self.port)}{self.path}"
 
 
 def read_url(text: str) -> BrokerUrl:
@@ -93,10 +98,15 @@ def read_url(text: str) -> BrokerUrl:
             raise ValueError("of a unix socket it must be unix:// and the whole path, as unix:///run/mosquitto.sock")
         host, port = LOCAL, PORTS["mqtt"]
         path = unquote(path)
+        if len(path.encode()) > MAX_SOCKET_BYTES or "\0" in path:
+            raise ValueError(f"of a unix socket has a path of at most {MAX_SOCKET_BYTES} bytes, without %00")
     else:
         if not parts.hostname or port == 0:
             raise ValueError(f"must look like {FORMS}; {ODD}")
-        host, port = read_host(parts.hostname), port or PORTS[parts.scheme]
+        named = parts.hostname
+        zone = ":" in named  # within a URL the % before a zone is written %25
+        host = read_host(named.replace("%25", "%", 1) if zone else named)
+        port = port or PORTS[parts.scheme]
         path = _path(parts)
     if parts.fragment or (parts.query and parts.scheme not in {"ws", "wss"}):
         raise ValueError(f"must end with the port or the path; {ODD}")
@@ -158,7 +168,7 @@ def _secret(password: Any) -> str:
 def _path(parts: SplitResult) -> str:
     """Where websockets are on the server; `ValueError` for another way that has a path."""
     if parts.scheme in {"ws", "wss"}:
-        return urlunsplit(("", "", parts.path or "/mqtt", parts.query, ""))
+        return urlunsplit(("", "", quote(parts.path, _AS_IT_IS) or "/mqtt", quote(parts.query, _AS_IT_IS), ""))
     if parts.path.strip("/"):
         raise ValueError(f"must end with the port: {parts.scheme}:// has no path; {ODD}")
     return ""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from edgetune_signal.durable import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+_TOPIC: Final = re.compile(r"(?!\$)[^+#\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,1000}")
+"""What a broker takes for a topic; one that it does not take might cost the connection each time."""
 
 
 class Announce(Protocol):
@@ -68,11 +72,10 @@ class Announcements:
 
     def _read(self) -> set[str]:
         try:
-            noted = json.loads(self._memory.read_bytes())
-            return {str(topic) for topic in noted}
+            return _topics(self._memory.read_bytes())
         except FileNotFoundError:
             return set()
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             self.problem = f"{self._memory} cannot be read: {error}; what was announced before is not removed"
             return set()
 
@@ -88,3 +91,10 @@ class Announcements:
             return
         self._noted = noted
         self.problem = None
+
+
+def _topics(content: bytes) -> set[str]:
+    noted = json.loads(content)
+    if not isinstance(noted, list) or not all(isinstance(each, str) and _TOPIC.fullmatch(each) for each in noted):
+        raise ValueError("it is no list of topics")
+    return set(noted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -95,9 +96,24 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     metrics: Callable[[], list[Family]]
-    timeout = CLIENT_S
     server_version = "edgetune"
     sys_version = ""
+
+    def setup(self) -> None:
+        """Hang up on a client that has not asked in time: each byte of a slow one begins the time-out again."""
+        super().setup()
+        self.connection.settimeout(CLIENT_S)
+        self._late = threading.Timer(CLIENT_S, self._hang_up)
+        self._late.daemon = True
+        self._late.start()
+
+    def finish(self) -> None:
+        self._late.cancel()
+        super().finish()
+
+    def _hang_up(self) -> None:
+        with suppress(OSError):  # it has gone
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     def do_GET(self) -> None:
         self._answer(body=True)
@@ -106,6 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=False)
 
     def _answer(self, *, body: bool) -> None:
+        self._late.cancel()
         path = self.path.partition("?")[0]
         if path == "/metrics":
             content, kind, status = exposition(self.metrics()), CONTENT_TYPE, HTTPStatus.OK

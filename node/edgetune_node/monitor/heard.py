@@ -15,6 +15,8 @@ FORMAT: Final = 1
 KEEP_S: Final = 1800.0
 """Seconds from one time that it is kept on disk to the next: what a power cut may take, against wear of an SD card."""
 MOST_CHANNELS: Final = 1000
+MOST_COUNTED: Final = 10**12
+"""More windows or faults than a node counts in its life; a file that has more is damaged."""
 
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Positive = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -30,7 +32,7 @@ class ModeWindows(_Kept):
 
     shaft_rpm: _Finite | None = None
     load: _Finite | None = None
-    windows: Annotated[int, Field(gt=0)]
+    windows: Annotated[int, Field(gt=0, le=MOST_COUNTED)]
 
 
 class SensorLook(_Kept):
@@ -60,7 +62,7 @@ class Heard(_Kept):
     format: Literal[1] = FORMAT
     model: str
     seconds: _Positive = 0.0
-    raised: Annotated[int, Field(ge=0)] = 0
+    raised: Annotated[int, Field(ge=0, le=MOST_COUNTED)] = 0
     modes: Annotated[tuple[ModeWindows, ...], Field(max_length=1000)] = ()
     sensor: Annotated[tuple[SensorLook, ...], Field(max_length=100)] = ()
 

@@ -1,3 +1,4 @@
+from .client import MAX_INCOMING_BYTES as MAX_INCOMING_BYTES
 from .client_id_conflict import ClientIdConflicts as ClientIdConflicts
 from .link import Link as Link
 from .outbox import Outbox as Outbox

@@ -43,6 +43,7 @@ from edgetune_node.storage import (
     Profiles,
     TrendStore,
     asset_folder,
+    copies,
     erase_person,
     note_sign_figures,
     worn,
@@ -265,6 +266,7 @@ class FileWorker:
         erased |= self._erase_name(asset, effect.subject)
         self._post(NovelChanged(asset, self.novel[asset].kept()))
         wearing = worn(Install(asset, "", "profile", name=profiles.subject), profiles) if worn_by_them else None
+        remains += copies(self._data)
         return PersonForgotten(asset, effect.job, erased, tuple(remains), model=wearing)
 
     def _not_forgotten(self, asset: str, job: str, reason: str) -> Event:

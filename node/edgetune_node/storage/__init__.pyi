@@ -10,7 +10,7 @@ from .backup import (
 from .backup_restore import Archive as Archive, finish_restore as finish_restore, restore as restore
 from .evidence import EvidenceStore as EvidenceStore
 from .folders import INCOMING as INCOMING, asset_folder as asset_folder, prepare_folders as prepare_folders
-from .forgetting import erase_person as erase_person
+from .forgetting import copies as copies, erase_person as erase_person
 from .heard import HeardFile as HeardFile
 from .models import ModelStore as ModelStore
 from .people import Profiles as Profiles, model_folders as model_folders, worn as worn

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 READY: Final = "ready.json"
 MAX_MANIFEST_BYTES: Final = 256 * 2**20
+COMPRESSED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 MAX_SIGNATURE_BYTES: Final = 128
 MAX_CONFIG_BYTES: Final = 2**20
 _PART: Final = re.compile(r"(?!\.{1,2}$)[^/\\\x00]{1,255}")
@@ -129,6 +130,8 @@ class Archive:
 
     def _checked(self, archive: zipfile.ZipFile, key: bytes | None) -> Manifest:
         names = archive.namelist()
+        if any(info.compress_type not in COMPRESSED for info in archive.infolist()):
+            raise BackupError(f"{self.path} is compressed in a way that no backup is: do not use it")
         if MANIFEST not in names or len(set(names)) != len(names):
             raise BackupError(f"{self.path} is no backup: make one with: edgetune backup")
         if archive.getinfo(MANIFEST).file_size > MAX_MANIFEST_BYTES:
@@ -208,16 +211,7 @@ def restore(
         data.mkdir(parents=True, exist_ok=True)
         finish_restore(data)
         staging = data / RESTORING
-        old = sorted(path.name for path in data.iterdir() if path.name != RESTORING)
-        kept = [name for name in old if not name.startswith(REPLACED) and name != BACKUPS]
-        if kept and not replace:
-            raise BackupError(
-                f"data_dir {data} holds {kept[0]} and {len(kept) - 1} more: give another data_dir, or --replace, which"
-                " moves them aside"
-            )
-        free = shutil.disk_usage(data).free
-        if free < archive.manifest.size:
-            raise BackupError(f"data_dir {data} has {free} bytes free and needs {archive.manifest.size}: make room")
+        kept = _free_to_use(archive, data, replace=replace)
         shutil.rmtree(staging, ignore_errors=True)
         (staging / "data").mkdir(parents=True)
         archive.unpack(staging / "data")
@@ -233,10 +227,12 @@ def restore(
             os.fchmod(file.fileno(), MODE)
             file.write(ready.model_dump_json().encode())
         finish_restore(data)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):
             if not (data / RESTORING / READY).exists():
                 shutil.rmtree(data / RESTORING)
+        if not isinstance(error, OSError):
+            raise
         raise BackupError(f"data_dir {data} cannot be written: {error.strerror}: make room or permit it") from error
     return ready
 
@@ -312,13 +308,32 @@ def _parsed(path: Path, listed: bytes) -> Manifest:
         raise BackupError(f"{path}: {MANIFEST} is no list of a backup: {error.errors()[0]['msg']}") from error
 
 
+def _free_to_use(archive: Archive, data: Path, *, replace: bool) -> list[str]:
+    """Return what is to be moved aside; `BackupError` where nobody asked for that, or there is no room."""
+    kept = sorted(path.name for path in data.iterdir() if path.name != RESTORING and not _is_own(path.name))
+    if kept and not replace:
+        raise BackupError(
+            f"data_dir {data} holds {kept[0]} and {len(kept) - 1} more: give another data_dir, or --replace, which"
+            " moves them aside"
+        )
+    free = shutil.disk_usage(data).free
+    if free < archive.manifest.size:
+        raise BackupError(f"data_dir {data} has {free} bytes free and needs {archive.manifest.size}: make room")
+    return kept
+
+
+def _is_own(name: str) -> bool:
+    """Whether a restore leaves this name in a data folder where it is, so that nothing can take its place."""
+    return name == BACKUPS or name.startswith(REPLACED)
+
+
 def _check_names(path: Path, manifest: Manifest) -> None:
     """Refuse names that lead out of the data folder, and links that do."""
     for name in (*manifest.files, *manifest.links, *manifest.folders):
         parts = name.split("/")
         if name != CONFIG and (parts[0] != DATA[:-1] or len(parts) < 2 or not all(map(_PART.fullmatch, parts))):  # noqa: PLR2004 - data/ and a name
             raise BackupError(f"{path} holds {name[:80]!r}, which is no place in a data folder: do not use it")
-        if parts[1:2] == [RESTORING]:
+        if any(part.startswith(".") for part in parts) or (parts[0] == DATA[:-1] and _is_own(parts[1])):
             raise BackupError(f"{path} holds {name[:80]!r}, which no backup has: do not use it")
     for name, target in manifest.links.items():
         if not _PART.fullmatch(target):

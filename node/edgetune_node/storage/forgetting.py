@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgetune_node.storage.backup import BACKUPS, REPLACED
 from edgetune_node.storage.recordings import is_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edgetune_node.config import AssetSection
     from edgetune_node.storage.people import Profiles
     from edgetune_node.storage.unknowns import NoveltyStore
     from edgetune_signal import RecordingStore
+
+
+def copies(data: Path) -> list[str]:
+    """Return what to see to where backups, or folders that a restore has replaced, hold what the node knew before."""
+    found = sorted([*(data / BACKUPS).glob("*"), *data.glob(f"{REPLACED}*")])
+    if not found:
+        return []
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    return [f"{found[0].relative_to(data)}{more} may hold this person's data from before; delete what may not stay"]
 
 
 def erase_person(

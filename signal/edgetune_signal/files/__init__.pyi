@@ -1,10 +1,8 @@
+from .import_plan import ImportOptions as ImportOptions, Labels as Labels, plan_labels as plan_labels
 from .importing import (
     Imported as Imported,
-    ImportOptions as ImportOptions,
-    Labels as Labels,
     Refusal as Refusal,
     import_file as import_file,
-    plan_labels as plan_labels,
     recording_names as recording_names,
 )
 from .matlab import CHANNEL_KEYS as CHANNEL_KEYS, CWRU_RATE_HZ as CWRU_RATE_HZ

@@ -2,75 +2,31 @@
 
 from __future__ import annotations
 
-import csv
 import re
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from edgetune_signal.errors import RecordingError
+from edgetune_signal.files.import_plan import SHOWN
 from edgetune_signal.files.pieces import pieces
-from edgetune_signal.files.registry import find_files, open_file
-from edgetune_signal.files.signal_file import ColumnUse, ReadOptions
+from edgetune_signal.files.registry import open_file
 from edgetune_signal.recordings import Recording, held_out_start, write_recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from edgetune_signal.files.import_plan import ImportOptions, Labels
     from edgetune_signal.files.pieces import FilePiece
+    from edgetune_signal.files.signal_file import ColumnUse
     from edgetune_signal.files.staging import StagedFolder
 
-MAX_TABLE_BYTES: Final = 1 << 26
 SECOND_NS: Final = 10**9
 MIN_SAMPLES: Final = 16
 """Samples of a piece at least; a shorter one between two gaps is left out, and its samples are counted as missing."""
-_FIELD: Final = re.compile(r"\{(label|condition|subject|skip)\}")
 _LINE: Final = re.compile(r"\bline (\d+)")
-LabelFrom = Literal["folder", "name"]
-
-
-@dataclass(frozen=True, slots=True)
-class Labels:
-    """What is known of a file besides its samples; None where nothing is."""
-
-    label: str | None = None
-    condition: str = ""
-    subject: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ImportOptions:
-    """How files are imported.
-
-    Attributes
-    ----------
-    read
-        What a person says of the files.
-    label
-        Class of all of them; it wins over a column of labels.
-    label_from
-        Where else a class is from: the folder's name, or the file's name; ``read.label_column`` names a column.
-    pattern
-        How names are made, with ``{label}``, ``{condition}``, ``{subject}`` and ``{skip}``, as ``{label}_{condition}``;
-        by default a name is a label, without a number at its end.
-    condition_from
-        ``folder`` where the folder's name is the condition.
-    table
-        A text file with columns ``file`` and ``label``, and optionally ``condition`` and ``subject``.
-    sensor, subject
-        Of all recordings.
-    """
-
-    read: ReadOptions = field(default_factory=ReadOptions)
-    label: str | None = None
-    label_from: LabelFrom | None = None
-    pattern: str | None = None
-    condition_from: Literal["folder"] | None = None
-    table: Path | None = None
-    sensor: str = ""
-    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,19 +80,6 @@ class Refusal:
         reason, _, advice = text.rpartition(": ")
         found = _LINE.search(text)
         return cls(path, int(found[1]) if found else None, reason or text, advice if reason else "")
-
-
-def plan_labels(places: Sequence[Path], options: ImportOptions) -> dict[Path, Labels]:
-    """Return the files to import, and what their names, folders or a table say of them.
-
-    Raises
-    ------
-    RecordingError
-        A place is not there, a pattern fits no name, or the table names files that are not there.
-    """
-    if options.table is not None:
-        return _table(options.table, places)
-    return {path: _labels(path, options) for path in find_files(places)}
 
 
 def import_file(
@@ -197,6 +140,7 @@ def import_file(
                 for _ in parts:
                     on_progress(float(getattr(file, "fraction", 0.0)))
                 continue
+            _check_class(path, label)
             stem = f"{name}-{stretches:03d}" if by_column else name
             stretches += 1
             base = Recording(
@@ -274,56 +218,11 @@ def _name(path: Path, depth: int) -> str:
     return re.sub(r"[^A-Za-z0-9_.+-]", "_", "-".join(parts)).lstrip(".-_") or "recording"
 
 
-def _labels(path: Path, options: ImportOptions) -> Labels:
-    found = Labels(condition=path.parent.name if options.condition_from == "folder" else "")
-    if options.pattern is not None:
-        return _by_pattern(path, options.pattern, found)
-    if options.label_from == "folder":
-        return replace(found, label=path.parent.name)
-    if options.label_from == "name":
-        return replace(found, label=re.sub(r"[_\-. ]*\d+$", "", path.name.split(".")[0]) or path.name.split(".")[0])
-    return found
-
-
-def _by_pattern(path: Path, pattern: str, found: Labels) -> Labels:
-    parts = _FIELD.split(pattern)
-    fields = parts[1::2]
-    if len(set(fields) - {"skip"}) != len([each for each in fields if each != "skip"]) or not fields:
-        raise RecordingError(f"--pattern {pattern}: each of {{label}}, {{condition}}, {{subject}} may stand in it once")
-    groups = [rf"(?P<{each}>.+?)" if each != "skip" else ".+?" for each in fields]
-    expression = "".join(re.escape(text) + group for text, group in zip(parts[::2], [*groups, ""], strict=True))
-    stem = path.name.split(".")[0]
-    match = re.fullmatch(expression, stem)
-    if match is None:
-        raise RecordingError(f"{path}: its name {stem!r} does not fit --pattern {pattern}: change the pattern")
-    told = match.groupdict()
-    return Labels(told.get("label"), told.get("condition", found.condition), told.get("subject", found.subject))
-
-
-def _table(table: Path, places: Sequence[Path]) -> dict[Path, Labels]:
-    try:
-        if table.stat().st_size > MAX_TABLE_BYTES:
-            raise RecordingError(f"{table}: is larger than {MAX_TABLE_BYTES} bytes: is it the table of labels?")
-        text = table.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordingError(f"{table}: cannot be read: {error}") from error
-    separator = ";" if text.partition("\n")[0].count(";") > text.partition("\n")[0].count(",") else ","
-    rows = list(csv.DictReader(text.splitlines(), delimiter=separator))
-    if not rows or not {"file", "label"} <= {str(key).strip() for key in rows[0]}:
-        raise RecordingError(f"{table}: has no columns file and label: put them into its first line")
-    roots = [place for place in places if place.is_dir()] or [table.parent]
-    found: dict[Path, Labels] = {}
-    for number, row in enumerate(rows, start=2):
-        said = {str(key).strip(): str(value or "").strip() for key, value in row.items()}
-        there = next((root / said["file"] for root in roots if (root / said["file"]).is_file()), None)
-        if there is None:
-            raise RecordingError(
-                f"{table}: line {number} names {said['file']!r}, which is not in {roots[0]}: correct it"
-            )
-        if not said["label"]:
-            raise RecordingError(f"{table}: line {number} has no label: give one")
-        found[there] = Labels(said["label"], said.get("condition", ""), said.get("subject", ""))
-    return found
+def _check_class(path: Path, label: str) -> None:
+    if not label.isprintable() or len(label) > SHOWN:
+        raise RecordingError(
+            f"{path}: {label[:SHOWN]!r} is no class, which has at most {SHOWN} printable characters: give another"
+        )
 
 
 def _by_label(found: Iterator[FilePiece], fixed: str | None) -> Iterator[tuple[str, Iterator[FilePiece]]]:

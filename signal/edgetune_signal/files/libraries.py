@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES: Final = 1 << 31
 SECOND_NS: Final = 10**9
+_XDF_DAMAGE: Final = ("rror reading chunk", "orrupt", "zero-length", "Unexpected", "nvalid")
+"""Words with which pyxdf logs what is wrong in a file."""
 UFF_ACCELERATION, UFF_SI_METRES = 12, 1
 
 
@@ -192,9 +194,12 @@ def open_xdf(path: Path, options: ReadOptions) -> WholeFile:
     """Open an XDF file of the Lab Streaming Layer; ``variable`` names a stream where there are several."""
     pyxdf = needed(path, "pyxdf")
     try:
-        streams, _ = pyxdf.load_xdf(str(path), verbose=False)
+        with _complaints("pyxdf") as said:
+            streams, _ = pyxdf.load_xdf(str(path), verbose=False)
     except Exception as error:  # pyxdf raises anything on a malformed file
         raise RecordingError(f"{path}: cannot be read as XDF: {error}") from error
+    if any(word in text for text in said for word in _XDF_DAMAGE):  # it goes on behind the damage, and tells no gap
+        raise RecordingError(f"{path}: is damaged: {said[0]}: use another copy, or cut it before the damage")
     numbers = {
         str(stream["info"]["name"][0]): stream
         for stream in streams

@@ -26,6 +26,8 @@ _TIME_NAMES: Final = frozenset(
     )
     for word in words.split()
 )
+_CHANNEL_NAMES: Final = frozenset({"t", "tempo", "temps", "x_value"})
+"""Names of times that a channel may have too, as a temperature."""
 _COUNTER_NAMES: Final = frozenset(
     word
     for words in ("sample samples index idx n no nr number num counter count", "seq sequence id row frame packet #")
@@ -107,8 +109,11 @@ def _number_use(name: str, layout: Layout, index: int, words: Sequence[str]) -> 
     steps = np.diff(values)
     rises = len(steps) > 0 and bool((steps >= 0).all()) and bool(steps.any())
     timed = seconds_of(layout.units[index]) is not None or seconds_named(bare.split("_")[0]) is not None
-    if layout.named and (bare in _TIME_NAMES or first_word in _TIME_NAMES or timed) and rises:
+    forward = len(steps) > 0 and bool(steps.any()) and float(np.mean(steps >= 0)) >= times.MOST
+    if layout.named and (bare in _TIME_NAMES or first_word in _TIME_NAMES or timed) and forward:
         return ColumnUse(name, "time", f"named {name!r}")
+    if layout.named and bare in _TIME_NAMES - _CHANNEL_NAMES:
+        return ColumnUse(name, "unused", f"named {name!r}, and does not go forward")
     whole = bool((values == np.round(values)).all())
     counts = whole and len(steps) > (EVEN_STEPS if index == 0 else 1) and float(np.mean(steps == 1)) > 0.9  # noqa: PLR2004 - it may start again
     if counts and (bare in _COUNTER_NAMES or first_word in _COUNTER_NAMES or index == 0):

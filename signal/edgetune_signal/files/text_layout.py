@@ -22,6 +22,8 @@ TABBED: Final = 0.4
 """What a row of numbers between spaces counts for where most lines have tabs: the first column may be empty."""
 LONE_COMMA: Final = 0.8
 """What a row of one number with a comma counts for beside a row of two numbers with a comma between them."""
+DECIMAL: Final = 0.4
+"""What a row of numbers between commas counts for where most lines have semicolons: the commas are in the numbers."""
 SEPARATORS: Final = ("\t", ";", ",", "|", None)
 """None is any run of spaces."""
 COMMENTS: Final = ("#", "%", "//")
@@ -125,6 +127,7 @@ def find_layout(path: Path, lines: Sequence[str]) -> Layout:
     """
     best: tuple[tuple[float, int], str | None, bool, int] | None = None
     tabbed = 2 * sum("\t" in line for line in lines) > len(lines)
+    semicolons = 2 * sum(";" in line for line in lines) > len(lines)
     for separator in SEPARATORS:
         split = [_split(line, separator) for line in lines]
         for comma in (False, True):
@@ -135,6 +138,8 @@ def find_layout(path: Path, lines: Sequence[str]) -> Layout:
                 numbers *= LONE_COMMA
             if separator is None and tabbed:
                 numbers *= TABBED
+            if separator == "," and semicolons:
+                numbers *= DECIMAL
             if numbers and (best is None or (numbers, width) > best[0]):
                 best = (numbers, width), separator, comma, start
     if best is None:

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
         ("mqtt://[fd00::1]:1884", "tcp", "fd00::1", 1884, False, ""),
         ("ws://broker.lan", "websockets", "broker.lan", 80, False, "/mqtt"),
         ("wss://broker.lan/a/b?token=1", "websockets", "broker.lan", 443, True, "/a/b?token=1"),
+        ("wss://broker.lan/a b/é", "websockets", "broker.lan", 443, True, "/a%20b/%C3%A9"),
+        ("mqtt://[fe80::1%25eth0]", "tcp", "fe80::1%eth0", 1883, False, ""),
         ("unix:///run/mosquitto.sock", "unix", "127.0.0.1", 1883, False, "/run/mosquitto.sock"),
+        ("unix:///run/a%23b%3F%2520.sock", "unix", "127.0.0.1", 1883, False, "/run/a#b?%20.sock"),
     ],
 )
 def test_a_url_stands_for_host_port_tls_and_transport(
@@ -115,6 +118,7 @@ def test_what_agrees_with_the_url_may_be_there_too(tmp_path: Path, monkeypatch: 
         ("mqtt://a%00@broker.lan", "%00"),
         ("unix://run/mosquitto.sock", "unix:///run/mosquitto.sock"),
         ("unix:///", "unix:///run/mosquitto.sock"),
+        ("unix:///" + "a" * 107, "at most 107 bytes"),
     ],
 )
 def test_what_is_no_url_of_a_broker_is_refused_with_the_right_form(tmp_path: Path, url: str, said: str) -> None:

@@ -79,6 +79,18 @@ def test_a_damaged_memory_is_named(memory: Path) -> None:
     assert str(memory) in announcements.problem
 
 
+@pytest.mark.parametrize(
+    "content", ['"abc"', '{"a": 1}', "[1]", '[""]', '["a/#"]', '["$SYS/a"]', '["\\ud800"]', "[" * 9999]
+)
+def test_a_memory_that_is_no_list_of_topics_is_named_and_nothing_is_removed(content: str, memory: Path) -> None:
+    memory.write_text(content, encoding="ascii")
+    announcements = Announcements({"p": b"1"}, memory, lambda topic, *_: said.append(topic))
+    said: list[str] = []
+    assert "cannot be read" in (announcements.problem or "")
+    announcements.connected()
+    assert said == ["p"]
+
+
 def test_a_memory_that_went_with_the_data_folder_is_written_again(memory: Path) -> None:
     announcements = Announcements({"a": b"1"}, memory, FakeBroker().announce)
     announcements.connected()

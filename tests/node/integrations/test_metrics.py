@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -17,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from edgetune_node.contract import MESSAGES, Topics
 from edgetune_node.errors import ConfigError
 from edgetune_node.events import Durability, Publish
+from edgetune_node.integrations import metrics_server
 from edgetune_node.integrations.exposition import Family, exposition
 from edgetune_node.integrations.figures import Figures
 from edgetune_node.integrations.metrics_server import MAX_CLIENTS, MetricsServer
@@ -148,6 +150,25 @@ def test_clients_that_ask_for_nothing_are_bounded(server: int) -> None:
             return False
 
     wait_until(answers, what="there is room again")
+
+
+def test_clients_that_never_finish_asking_are_hung_up_on(server: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_server, "CLIENT_S", 0.5)
+    slow = [socket.create_connection(("127.0.0.1", server)) for _ in range(MAX_CLIENTS)]
+
+    def answers() -> bool:
+        for client in slow:  # what they say begins the time-out of a read again
+            with suppress(OSError):
+                client.sendall(b"X")
+        try:
+            return ask(server, "/metrics").status == 200
+        except (OSError, HTTPException):
+            return False
+
+    assert not answers()
+    wait_until(answers, what="they have made room")
+    for client in slow:
+        client.close()
 
 
 def test_it_listens_at_ipv6(figures: Figures) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import shutil
@@ -216,6 +217,17 @@ def write_through_link(parts: Parts) -> None:
     parts.files["data/way/x"] = parts.files["data/audit.jsonl"]
 
 
+def pose_as_backups(parts: Parts) -> None:
+    parts.manifest["files"]["data/backups/x"] = parts.manifest["files"]["data/audit.jsonl"]
+    parts.files["data/backups/x"] = parts.files["data/audit.jsonl"]
+
+
+def break_the_outbox(parts: Parts) -> None:
+    parts.files["data/outbox.sqlite"] = b"no database" * 100
+    digest = hashlib.sha256(parts.files["data/outbox.sqlite"]).hexdigest()
+    parts.manifest["files"]["data/outbox.sqlite"] = (digest, len(parts.files["data/outbox.sqlite"]))
+
+
 def change_a_file(parts: Parts) -> None:
     parts.files["data/audit.jsonl"] = b'{"event": "accEpted"}\n'
 
@@ -234,6 +246,7 @@ def pose_as_newer(parts: Parts) -> None:
         (escape_by_name, "which is no place in a data folder"),
         (escape_by_link, "out of its folder"),
         (write_through_link, "lies in what is no folder"),
+        (pose_as_backups, "which no backup has"),
         (change_a_file, "SHA-256 differs"),
         (leave_one_out, "does not hold the files of its own list"),
         (pose_as_newer, "upgrade edgetune"),
@@ -249,6 +262,37 @@ def test_a_backup_that_was_tampered_with_changes_nothing(
     ended = cli("restore", tmp_path / "bad.zip", "--config", config, "--unsigned")
     assert (ended.code, reason in ended.err) == (1, True), ended.err
     assert not (tmp_path / "a" / "data").exists()
+
+
+def test_a_backup_whose_outbox_is_none_leaves_an_empty_folder(tmp_path: Path, cli: Callable[..., Any]) -> None:
+    config = make_node(tmp_path / "a")
+    cli("backup", "--config", config, "--out", tmp_path / "good.zip")
+    rewritten(tmp_path / "good.zip", tmp_path / "bad.zip", break_the_outbox)
+    shutil.rmtree(tmp_path / "a" / "data")
+    ended = cli("restore", tmp_path / "bad.zip", "--config", config, "--unsigned")
+    assert (ended.code, "outbox cannot be used" in ended.err) == (1, True), ended.err
+    assert list((tmp_path / "a" / "data").iterdir()) == []
+
+
+def test_a_backup_that_is_compressed_otherwise_is_refused(tmp_path: Path, cli: Callable[..., Any]) -> None:
+    config = make_node(tmp_path / "a")
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("backup.json", b"{}" * 1000)
+    damaged = bytearray((tmp_path / "bad.zip").read_bytes())
+    damaged[60:70] = b"\xff" * 10
+    (tmp_path / "bad.zip").write_bytes(damaged)
+    ended = cli("restore", tmp_path / "bad.zip", "--config", config, "--unsigned", "--json")
+    assert (ended.code, "compressed in a way" in json.loads(ended.out)["error"]) == (1, True), ended.err
+
+
+@pytest.mark.parametrize("node_id", ["a\\q", 'a"b', "../x", "a\nb", ""])
+def test_an_id_that_no_node_can_have_is_refused(node_id: str, tmp_path: Path, cli: Callable[..., Any]) -> None:
+    config, out = make_node(tmp_path / "a"), tmp_path / "n1.zip"
+    cli("backup", "--config", config, "--out", out)
+    shutil.rmtree(tmp_path / "a")
+    ended = cli("restore", out, "--config", config, "--unsigned", "--node-id", node_id, "--json")
+    assert (ended.code, "--node-id" in json.loads(ended.out)["error"]) == (1, True), ended.err
+    assert not config.exists()
 
 
 @pytest.mark.parametrize("kept", [0, 10, 1000, -30])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgetune_node.config.settings import AssetSection
-from edgetune_node.storage.forgetting import erase_person
+from edgetune_node.storage.forgetting import copies, erase_person
 from edgetune_node.storage.people import Profiles
 from edgetune_node.storage.unknowns import NoveltyStore
 from edgetune_signal import Recording, RecordingStore
@@ -119,3 +119,12 @@ def test_an_erasure_that_was_cut_off_is_done_by_the_next(
     assert bundle is None or bundle.path.parent == after.profiles.store.folder
     after.erase("benno")
     assert after.names() == {"annika"}
+
+
+def test_backups_and_what_a_restore_moved_aside_are_told(tmp_path: Path) -> None:
+    assert copies(tmp_path) == []
+    for name in ("backups/1.zip", "replaced-20260131T120000Z/audit.jsonl"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"")
+    [told] = copies(tmp_path)
+    assert told.startswith("backups/1.zip and 1 more")

@@ -35,6 +35,7 @@ def test_what_is_written_is_read_again_and_replaces_what_was_there(tmp_path: Pat
         (HEARD.model_dump_json().encode()[:-20], "Invalid JSON"),
         (json.dumps({**HEARD.model_dump(), "format": 2}).encode(), "format: Input should be 1"),
         (json.dumps({**HEARD.model_dump(), "seconds": -1}).encode(), "seconds"),
+        (json.dumps({**HEARD.model_dump(), "raised": 10**400}).encode(), "raised"),
         (HEARD.model_dump_json().encode().replace(b"0.2", b"NaN"), "sensor.0.level.1"),
         (b" " * (MOST_BYTES + 1), "larger than"),
     ],

@@ -187,3 +187,25 @@ def test_a_line_that_is_damaged_is_still_no_heading(tmp_path: Path) -> None:
     lines = rows(seconds())
     with pytest.raises(RecordingError, match="mend that line"):
         read(tmp_path / "a.csv", HEADING + "".join(lines[:700]) + "time,x,z\n" + "".join(lines[700:]))
+
+
+@pytest.mark.parametrize("time", ["back", "still"])
+def test_a_time_that_does_not_go_forward_is_no_channel(time: str, tmp_path: Path) -> None:
+    said = seconds(TIMES[::-1]) if time == "back" else ["0.1"] * N
+    info, parts = read(tmp_path / "a.csv", HEADING + "".join(rows(said)), rate_hz=RATE_HZ)
+    assert info.names == ("x", "y")
+    assert [use.use for use in info.columns] == ["unused", "channel", "channel"]
+    whole(parts)
+
+
+def test_a_time_with_one_step_back_is_the_time(tmp_path: Path) -> None:
+    said = seconds()
+    said[30] = "-5"
+    info, _ = read(tmp_path / "a.csv", HEADING + "".join(rows(said)))
+    assert (info.names, info.rate_hz) == (("x", "y"), RATE_HZ)
+
+
+def test_commas_within_numbers_do_not_cut_them(tmp_path: Path) -> None:
+    text = "t;x\n" + "".join(f"{number / 1000:.3f};1.{number:03d},5\n".replace("0.", "0,", 1) for number in range(99))
+    with pytest.raises(RecordingError, match="no column of samples"):
+        read(tmp_path / "a.csv", text)

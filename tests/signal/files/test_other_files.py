@@ -254,3 +254,11 @@ def test_a_broken_file_is_refused_while_another_plays_on(tmp_path: Path) -> None
         with pytest.raises(SourceError, match=r"recording 'torn' cannot be played: .*torn\.wav"):
             source.select("torn")
         assert source.read(30.0) is not None
+
+
+def test_a_damaged_xdf_file_is_refused_in_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pyxdf")
+    (tmp_path / "a.xdf").write_bytes(b"XDF:" + b"\xff" * 60)
+    with pytest.raises(RecordingError, match="is damaged"):
+        open_file(tmp_path / "a.xdf", ReadOptions())
+    assert capfd.readouterr().err == ""

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from edgetune_nas.bundle import read_key
-from edgetune_node.config import load_settings
-from edgetune_node.contract import BackupCommand
-from edgetune_node.errors import BackupError
+from edgetune_node.config import NodeSection, load_settings
+from edgetune_node.contract import BackupCommand, problems
+from edgetune_node.errors import BackupError, ConfigError
 from edgetune_node.operator import OperatorClient, Target, takes_target, wait_parts
 from edgetune_node.storage import Archive, RunningError, copy_backup, held_outbox, restore, told, write_backup
 from edgetune_node.terminal import json_errors, print_json
@@ -170,6 +171,8 @@ def _settings(archive: Archive, config: Path, node_id: str | None) -> tuple[Sett
         config.parent.mkdir(parents=True, exist_ok=True)
         trial.write_text(text, encoding="utf-8")
         return load_settings(trial), text
+    except ConfigError as error:
+        raise ConfigError(f"configuration of the backup, for {config}", error.problems) from None
     except OSError as error:
         raise BackupError(f"{config} cannot be written: {error.strerror}: choose another --config") from error
     finally:
@@ -180,6 +183,10 @@ def _renamed(text: str, node_id: str) -> str:
     """Return a configuration with another id of the node, everything else as it was written."""
     found = re.search(r"(?ms)^\s*\[node\]\s*?$.*?(?=^\s*\[|\Z)", text)
     table = found[0] if found else ""
+    try:
+        NodeSection(id=node_id)
+    except ValidationError as error:
+        raise BackupError(f"--node-id {node_id!r}: {'; '.join(problems(error))}") from None
     renamed, count = re.subn(r"(?m)^(\s*id\s*=\s*)(\"[^\"\n]*\"|'[^'\n]*')", rf'\g<1>"{node_id}"', table, count=1)
     changed = text.replace(table, renamed, 1) if found and count else ""
     if not changed or tomllib.loads(changed).get("node", {}).get("id") != node_id:

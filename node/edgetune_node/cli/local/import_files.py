@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -16,6 +17,7 @@ from rich.table import Table
 
 from edgetune_node.terminal import json_errors, open_bar, print_json, takes_reading
 from edgetune_signal import RecordingError, read_recording
+from edgetune_signal.durable import sync
 from edgetune_signal.files import (
     ANY_LABEL,
     Imported,
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 FAILED = 1
 EXPORT_ROWS = 65_536
+MAX_BINARY_BYTES = 2**31
+"""Of samples in a MATLAB file; WAV ends at twice as many."""
 
 
 @takes_reading
@@ -180,21 +184,38 @@ def export_recording(
     *,
     file_format: Annotated[Literal["csv", "wav", "mat"], typer.Option("--format", help="Kind of the file.")] = "csv",
     out: Annotated[Path | None, typer.Option(help="The file. (default: beside the recording)")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Write a recording as a file for other programs. `edgetune import` reads it back."""
-    found = read_recording(recording)
-    target = out or recording.with_suffix(f".{file_format}")
+    with json_errors(wanted=as_json):
+        found = read_recording(recording)
+        target = out or recording.with_suffix(f".{file_format}")
+        told = _export(found, file_format, target)
+    if as_json:
+        print_json({"file": str(target), "format": file_format, "bytes": target.stat().st_size})
+    else:
+        typer.echo(f"{target}{told}")
+
+
+def _export(recording: Recording, file_format: str, target: Path) -> str:
+    """Write the file, whole or not at all; return what to say of it."""
     if target.exists():
         raise RecordingError(f"{target} is there already: choose another --out, or remove it")
-    temporary = target.with_name(f"{target.name}.part")
+    if file_format != "csv" and recording.samples.nbytes >= MAX_BINARY_BYTES:
+        raise RecordingError(f"{target}: the recording is larger than a {file_format} file may be: choose csv")
+    temporary = target.with_name(f".{target.name}.part")
     writers: dict[str, Callable[[Path, Recording], str]] = {"csv": _to_csv, "wav": _to_wav, "mat": _to_mat}
     try:
-        told = writers[file_format](temporary, found)
+        told = writers[file_format](temporary, recording)
+        sync(temporary)
         temporary.replace(target)
+        sync(target.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise RecordingError(f"{target} cannot be written: {error.strerror}: choose another --out") from error
-    typer.echo(f"{target}{told}")
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return told
 
 
 def _to_csv(path: Path, recording: Recording) -> str:

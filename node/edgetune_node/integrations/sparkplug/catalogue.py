@@ -229,7 +229,7 @@ def _plain(value: Any, type_: DataType) -> Value:
         case datetime():
             return to_ms(value)
         case list() | tuple():
-            return "; ".join(map(str, value))
+            return "; ".join(map(str, value)).encode("utf-8", "replace").decode()
         case float() if not math.isfinite(value):
             return None
         case str():

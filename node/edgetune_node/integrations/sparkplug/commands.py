@@ -12,11 +12,13 @@ from edgetune_node.integrations.sparkplug.catalogue import COMMANDS
 from edgetune_node.integrations.sparkplug.names import COMMAND
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from edgetune_node.integrations.sparkplug.payload import Metric, Payload
 
 BY: Final = "sparkplug"
+LISTED, LISTED_CHARS = 5, 64
+"""Names of metrics in a problem, and characters of each: a host may write any number of any length."""
 _DEFAULTS: Final[Mapping[str, dict[str, Any]]] = {
     "acknowledge": {"by": BY},
     "shelve": {"by": BY},
@@ -51,6 +53,12 @@ def commands_of(
         command = text if signed else _completed(name, text)
         commands.append(CommandArrived(device, name, command[: MAX_PAYLOAD_BYTES + 1], retained=retained))
     return commands, strangers
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first names of some, cut to a length that fits into a problem."""
+    rest = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(name[:LISTED_CHARS] for name in names[:LISTED]) + rest
 
 
 def _text(metric: Metric) -> bytes:

@@ -17,7 +17,15 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edgetune_node.mqtt import Client, ClientIdConflicts, connect_arguments, distrust, ended_by_peer, prepare
+from edgetune_node.mqtt import (
+    MAX_INCOMING_BYTES,
+    Client,
+    ClientIdConflicts,
+    connect_arguments,
+    distrust,
+    ended_by_peer,
+    prepare,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,6 +165,7 @@ class Connection:
         if self._five:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = 0
+            properties.MaximumPacketSize = MAX_INCOMING_BYTES
             options = {"clean_start": True, "properties": properties}
         self._client.connect_async(*connect_arguments(settings), settings.keepalive_s, **options)
         self._client.loop_start()

@@ -20,7 +20,7 @@ from edgetune_node.contract import Fault, Sign, State, Status
 from edgetune_node.errors import PayloadError
 from edgetune_node.events import CommandArrived, Durability, Publish
 from edgetune_node.integrations.sparkplug.catalogue import device_metrics, node_metrics, now_ms, read_metrics
-from edgetune_node.integrations.sparkplug.commands import commands_of
+from edgetune_node.integrations.sparkplug.commands import commands_of, listed
 from edgetune_node.integrations.sparkplug.connection import Connection, Down, Fenced, Heard, Signal, Up, client_id
 from edgetune_node.integrations.sparkplug.echo import BirthEcho
 from edgetune_node.integrations.sparkplug.host_state import PrimaryHost
@@ -275,17 +275,17 @@ class SparkplugEdgeNode:
         orders = decode(payload)
         device = topic.removeprefix(self._names.topic("DCMD", ""))
         if topic == self._names.topic("NCMD"):
-            for metric in orders.metrics:
-                if metric.name == REBIRTH and metric.value is True and not retained:
-                    self._rebirth_wanted = True
-                elif metric.name != REBIRTH:
-                    self._complain(f"{metric.name} was written to the edge node, and cannot be")
+            if any(metric.name == REBIRTH and metric.value is True for metric in orders.metrics) and not retained:
+                self._rebirth_wanted = True
+            strangers = [metric.name for metric in orders.metrics if metric.name != REBIRTH]
+            if strangers:
+                self._complain(f"{listed(strangers)} was written to the edge node, and cannot be")
             return
         commands, strangers = commands_of(device, orders, retained=retained, signed=self._signed)
         for command in commands:
             self._post(command)
         if strangers:
-            self._complain(f"{', '.join(strangers[:5])} of {device} was written, and cannot be")
+            self._complain(f"{listed(strangers)} of {device} was written, and cannot be")
 
     def _complain(self, problem: str) -> None:
         self._broken, self._broken_s = problem, time.monotonic()

@@ -83,7 +83,10 @@ def decode(data: bytes) -> Payload:
         payload.ParseFromString(data)
     except DecodeError as error:
         raise PayloadError(f"is no payload of Sparkplug B: {error}") from None
-    metrics = tuple(_read(each) for each in payload.metrics)
+    try:
+        metrics = tuple(_read(each) for each in payload.metrics)
+    except UnicodeDecodeError:
+        raise PayloadError("is no payload of Sparkplug B: it has a text that is not UTF-8") from None
     return Payload(payload.timestamp, payload.seq if payload.HasField("seq") else None, metrics)
 
 
@@ -107,11 +110,16 @@ def _write(written: Any, metric: Metric) -> None:
 
 def _read(written: Any) -> Metric:
     which = written.WhichOneof("value")
-    value = None if which is None or written.is_null else getattr(written, which)
+    value = None if which is None or written.is_null else _text(getattr(written, which))
     bits = SIGNED.get(written.datatype)
     if bits is not None and isinstance(value, int) and value >> (bits - 1) == 1:
         value -= 1 << bits
-    return Metric(written.name, written.datatype, value, written.timestamp, written.is_historical)
+    return Metric(str(_text(written.name)), written.datatype, value, written.timestamp, written.is_historical)
+
+
+def _text(value: Any) -> Any:
+    """Return a value; protobuf hands over a text that is not UTF-8 as bytes, which raise `UnicodeDecodeError`."""
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _payload_class() -> Any:

@@ -155,6 +155,17 @@ def test_a_recording_goes_out_and_comes_back(kind: str, tmp_path: Path) -> None:
     assert (again.rate_hz, again.unit) == (first.rate_hz, first.unit)
 
 
+def test_an_export_is_told_as_json_and_leaves_nothing_where_it_fails(tmp_path: Path) -> None:
+    write(tmp_path / "a.csv")
+    imported(str(tmp_path / "a.csv"), "--label", "normal", "--out", str(tmp_path / "out"))
+    source, target = tmp_path / "out" / "a.npz", tmp_path / "b.mat"
+    words = ("export", str(source), "--format", "mat", "--out", str(target), "--json")
+    said = json.loads(edgetune(*words).stdout)
+    assert said == {"file": str(target), "format": "mat", "bytes": target.stat().st_size}
+    assert "is there already" in json.loads(edgetune(*words, code=1).stdout)["error"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b.mat", "out"]
+
+
 def test_without_a_rate_or_a_class_the_option_is_named(tmp_path: Path) -> None:
     np.savetxt(tmp_path / "a.asc", RANDOM.normal(0, 1, (300, 2)))
     [refused] = imported(str(tmp_path / "a.asc"), "--label", "normal", "--dry-run", code=1)["refused"]
@@ -214,3 +225,43 @@ def test_what_an_import_has_not_done_is_no_data(tmp_path: Path) -> None:
         write(folder.path("a.csv"))
         with pytest.raises(RecordingError, match="holds no file that can be read"):
             load_dataset(tmp_path, window=50)
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("a.csv," + "x" * 200_000, "is no table"),
+        ("y" * 5000 + ",normal", "is not in"),
+        ("a.csv,normal\na.csv,inner", "line 3 has 'inner' for a.csv"),
+    ],
+)
+def test_a_table_that_is_wrong_is_refused_in_one_line(row: str, told: str, tmp_path: Path) -> None:
+    write(tmp_path / "files" / "a.csv")
+    (tmp_path / "table.csv").write_text(f"file,label\n{row}\n", encoding="ascii")
+    said = imported(str(tmp_path / "files"), "--table", str(tmp_path / "table.csv"), "--dry-run", code=1)
+    assert told in said["error"]
+    assert len(said["error"]) < 1000
+
+
+@pytest.mark.parametrize("class_", ["a\nb", "a\x1bb", "x" * 201])
+def test_a_class_that_no_screen_can_show_is_refused(class_: str, tmp_path: Path) -> None:
+    write(tmp_path / "a.csv")
+    said = imported(str(tmp_path / "a.csv"), "--label", class_, "--dry-run", code=1)
+    assert "is no class" in said["refused"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("import", "--json"),
+        ("import", "x", "--bogus", "--json"),
+        ("ping", "--json"),
+        ("backup", "--config", "none.toml", "--json"),
+        ("import", "nothing", "--label", "a", "--dry-run", "--json"),
+    ],
+)
+def test_a_command_that_fails_prints_one_json_object(words: tuple[str, ...], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edgetune_node", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode in {1, 2}
+    assert list(json.loads(done.stdout)) == ["error"]

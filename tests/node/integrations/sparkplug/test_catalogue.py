@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
 from pydantic import AwareDatetime, BaseModel
 
-from edgetune_node.contract.messages import MESSAGES, CalibrationStatus
+from edgetune_node.contract.messages import MESSAGES, CalibrationStatus, Health
 from edgetune_node.contract.spectrum import Spectrum
 from edgetune_node.contract.topics import ASSET_COMMANDS
 from edgetune_node.integrations.sparkplug.catalogue import (
@@ -23,6 +25,7 @@ from edgetune_node.integrations.sparkplug.catalogue import (
 )
 from edgetune_node.integrations.sparkplug.payload import DataType
 
+EXAMPLES = Path(__file__).parents[4] / "docs" / "examples"
 FITTING = {
     DataType.BOOLEAN: {bool},
     DataType.INT64: {int},
@@ -84,3 +87,11 @@ def test_values_are_plain() -> None:
         "calibration/suggested": ("", to_ms(time)),
     }
     assert read_metrics(message, node_metrics()) == []
+
+
+def test_a_text_that_is_no_unicode_is_one_that_can_be_sent() -> None:
+    file = "\udcff"  # as Python has a byte of a file name that is not UTF-8
+    [said, *_] = json.loads((EXAMPLES / "health.json").read_text(encoding="utf-8"))
+    health = Health.model_validate({**said["payload"], "problems": [f"{file} is damaged"]})
+    [problems] = read_metrics(health, {"health/problems": DataType.STRING})
+    assert problems.value == "? is damaged"

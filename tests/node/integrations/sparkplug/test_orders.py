@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from brokers import wait_until
+from structlog.testing import capture_logs
 
 from edgetune_node.contract.messages import Response
 from edgetune_node.events.effects import Durability
 from edgetune_node.integrations.sparkplug.payload import DataType, Metric, encode
+from edgetune_node.mqtt import MAX_INCOMING_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,3 +126,34 @@ def test_an_answer_is_data_of_the_device(broker: Broker, plant: Callable[..., An
     at.phase("monitoring")
     at.host.wait_value("state/phase", "monitoring")
     assert len([each for each in at.host.said() if each.values.get("answer/id")]) == 1
+
+
+def test_names_of_any_number_and_length_are_one_short_problem(broker: Broker, plant: Callable[..., Any]) -> None:
+    at = plant(broker).start()
+    at.host.wait("DBIRTH", 2)
+    for device, told in ((None, "written to the edge node"), ("pump", "of pump was written")):
+        strange = [Metric("x" * 10_000, DataType.STRING, "", 1), *(Metric("", DataType.STRING, "", 1),) * 20_000]
+        with capture_logs() as logs:
+            at.host.send(encode(strange, time_ms=1, seq=None), device)
+            wait_until(lambda told=told: any(told in problem for problem in at.edge.problems), what=told)
+        assert len(logs) == 1
+        assert all(len(problem) < 500 for problem in at.edge.problems)
+
+
+@pytest.mark.parametrize("body", [b"\x12\x04\x0a\x02\xff\xfe", b"\x12\x04\x7a\x02\xff\xfe"])
+def test_a_text_that_is_not_utf8_is_told(broker: Broker, plant: Callable[..., Any], body: bytes) -> None:
+    at = plant(broker).start()
+    at.host.wait("DBIRTH", 2)
+    at.host.send(body, "pump")
+    wait_until(lambda: any("is not UTF-8" in problem for problem in at.edge.problems))
+
+
+def test_a_packet_beyond_the_bound_does_not_reach_the_edge_node(
+    fresh_broker: Broker, plant: Callable[..., Any]
+) -> None:
+    at = plant(fresh_broker).start()
+    at.host.wait("DBIRTH", 2)
+    at.host.write("command/rollback", "x" * MAX_INCOMING_BYTES, "pump")
+    at.host.write("command/rollback", "", "pump")
+    wait_until(lambda: at.commands)
+    assert len(at.commands[0].payload) < 1000
