@@ -43,6 +43,7 @@ load: $(VENV)/.installed  ## One node at many times real time, a gateway of up t
 	$(BIN)/python tests/load/one_node.py
 	$(BIN)/python tests/load/gateway.py
 	$(BIN)/python tests/load/fleet.py
+	$(BIN)/python tests/load/console.py
 
 quiet-disk: $(VENV)/.installed  ## What a node writes to its disk in ten minutes of monitoring
 	$(BIN)/python tests/load/quiet_disk.py

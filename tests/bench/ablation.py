@@ -50,7 +50,7 @@ TIGHT = (("cwru-later", 720), ("hit-faster", 1200))
 def runs(folder: Path, seconds: float, seeds: int) -> list[Run]:
     """Every system on the first person of every protocol."""
     return [
-        Run(name, BY_NAME[name].subjects(folder)[0], system, seed, seconds, ram_bytes)
+        Run(name, BY_NAME[name].subjects(folder)[0], system, seed, seconds, ram_bytes=ram_bytes)
         for name, ram_bytes in (*((name, None) for name in WANTED), *TIGHT)
         for system in SYSTEMS
         for seed in range(seeds)

@@ -67,6 +67,7 @@ class Browser:
         self._number = 0
         self._socket: Any = None
         self.problems: list[str] = []
+        self.pid = 0
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
@@ -88,6 +89,7 @@ class Browser:
                 stderr=log,
                 start_new_session=True,
             )
+        self.pid = process.pid
         self._stack.callback(process.wait, PATIENCE_S)
         self._stack.callback(os.killpg, process.pid, signal.SIGKILL)  # there is nothing worth keeping
         port = profile / "DevToolsActivePort"

@@ -91,15 +91,11 @@ def write_library(
     data = read_verified(folder, {file: card.sha256[file]}, {})[file]
     windows = "the data" if x is not None else "self-test and seeded"
     given = x if x is not None else _own_windows(bundle)
-    try:
-        program = read_program(data, None)
-        samples = program.window
-    except UnsupportedError:
-        samples = _sample_scale(bundle, given)
+    samples = _sample_scale(bundle, given)
     try:
         program = read_program(data, samples)
         layout = _layout(program, streaming=streaming, hop=hop)
-        model = Model(name, card, program, layout, samples or Scale(np.float32(1), 0), card.input.scale, hop)
+        model = Model(name, card, program, layout, program.window or samples, card.input.scale, hop)
         _check(model, streaming=streaming)
     except UnsupportedError as error:
         raise BundleError(f"{folder.name} cannot become C: {error}") from error
@@ -160,7 +156,7 @@ def _check(model: Model, *, streaming: bool) -> None:
 
 
 def _sample_scale(bundle: Bundle, x: NDArray[np.float32]) -> Scale:
-    """Return the scale of int8 samples where the network takes them in float: see `QuantisationNote.window_scale`."""
+    """Return the scale of samples for a network that takes them in float: see `QuantisationNote.window_scale`."""
     note = bundle.card.notes.get("int8")
     known = note.get("window_scale") if isinstance(note, dict) else None
     return Scale(np.float32(known if isinstance(known, float) and known > 0 else window_scale(x)), 0)

@@ -137,7 +137,7 @@ class UnsupportedError(ValueError):
     """The graph has something that the C library does not compute; the message names it."""
 
 
-def read_program(data: bytes, samples: Scale | None = None) -> Program:
+def read_program(data: bytes, samples: Scale) -> Program:
     """Return the program of an int8 ONNX file that `edgetune_nas.onnx_io.check_network` has accepted.
 
     ``samples`` is the scale of the window where the file has none.
@@ -153,7 +153,7 @@ def read_program(data: bytes, samples: Scale | None = None) -> Program:
 class _Reader:
     """Walks the graph from its input to its end; ``_nodes`` are those left, without conversions of scale."""
 
-    def __init__(self, data: bytes, samples: Scale | None) -> None:
+    def __init__(self, data: bytes, samples: Scale) -> None:
         import onnx
         from onnx import numpy_helper
 
@@ -324,7 +324,7 @@ class _Reader:
     def _source(self, node: Any) -> Scale:
         """Return the scale of a node's input, wherever it was flattened since."""
         name = node.input[0]
-        if name == self._input and self._samples is not None:
+        if name == self._input:
             return self._samples
         if name not in self._scale_of:
             raise UnsupportedError(

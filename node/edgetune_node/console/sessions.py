@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 IDLE_S = 8 * 3600.0
-"""A shift; after that a login is asked for again."""
+"""A shift without an open page; after that a login is asked for again."""
 MOST_SESSIONS = 200
 _NO_LABEL = re.compile(r"[^A-Za-z0-9_.+-]+")
 

@@ -135,7 +135,8 @@ def example_of(document: dict[str, Any]) -> dict[str, Any]:
     """Return an example of a described schema's object, put together from those of its properties."""
     left_out = LEFT_OUT.get(str(document.get("title", "")), set())
     properties = document.get("properties", {})
-    return {name: schema["examples"][0] for name, schema in properties.items() if name not in left_out}
+    shown = {name: each for name, each in properties.items() if "examples" in each and name not in left_out}
+    return {name: each["examples"][0] for name, each in shown.items()}
 
 
 def _described(model: str, schema: dict[str, Any]) -> dict[str, Any]:

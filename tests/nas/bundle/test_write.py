@@ -39,7 +39,7 @@ def test_a_bundle_holds_both_networks_the_card_and_the_report(written: Path) -> 
     }
     assert card.layers[0] == "conv 128/32 x 12, relu"
     assert card.cost.arena_bytes == 720
-    assert set(card.notes["int8"]) == {"variant", "agreement", "adapted", "clipped"}
+    assert set(card.notes["int8"]) == {"variant", "agreement", "adapted", "clipped", "window_scale"}
 
 
 def test_the_card_says_what_the_deployed_network_measures(written: Path, windows: NDArray[np.float32]) -> None:

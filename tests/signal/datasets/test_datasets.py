@@ -204,7 +204,7 @@ def test_other_mistakes_about_windows_are_explained(windows: Callable[..., Path]
         load_dataset(folder, window=100, unit="V")
     with pytest.raises(RecordingError, match="is a single recording; give the folder"):
         load_dataset(folder / "inner_1.npz", window=100)
-    with pytest.raises(RecordingError, match="no converter 'wav'; there are cwru-mat, femto, hit, "):
+    with pytest.raises(RecordingError, match="no converter 'wav'; there are 3dc, cwru-mat, femto, hit, "):
         load_dataset(folder, converter="wav")
 
 

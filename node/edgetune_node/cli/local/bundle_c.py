@@ -14,7 +14,6 @@ from edgetune_nas.bundle import load_bundle
 from edgetune_nas.mcu import write_library
 from edgetune_node.terminal import json_errors, print_json
 from edgetune_signal import load_dataset
-from edgetune_signal.datasets import is_recording
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +36,9 @@ def write_c(
         Path | None,
         typer.Option(help="Windows or recordings to compare on. (default: the bundle's self-test and seeded noise)"),
     ] = None,
+    converter: Annotated[
+        str | None, typer.Option(help="Read DATA as a public data set: see `edgetune search --help`.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Prefix of all names in C. (default: model_<id>)")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -46,7 +48,7 @@ def write_c(
     not measured.
     """
     with json_errors(wanted=as_json):
-        x = None if data is None else _windows(bundle, data)
+        x = None if data is None else _windows(bundle, data, converter)
         report = write_library(bundle, out, streaming=streaming, hop=hop, x=x, name=name)
     fields = {"out": str(out.resolve()), **report.fields()}
     if as_json:
@@ -58,12 +60,12 @@ def write_c(
         raise typer.Exit(DIFFERENT)
 
 
-def _windows(bundle: Path, data: Path) -> NDArray[np.float32]:
-    from edgetune_node.cli.local.evaluate import check_fits
+def _windows(bundle: Path, data: Path, converter: str | None) -> NDArray[np.float32]:
+    from edgetune_node.cli.local.evaluate import check_fits, cut_length
 
     opened = load_bundle(bundle, "int8")
-    length = opened.card.input.length
-    dataset = load_dataset(data, window=length if data.is_dir() or is_recording(data) else None)
+    window = cut_length(data, opened.card.input.length, converter)
+    dataset = load_dataset(data, window=window, converter=converter, one_class=True)
     check_fits(opened, dataset)
     return dataset.x
 

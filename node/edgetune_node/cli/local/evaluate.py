@@ -59,7 +59,7 @@ def evaluate(
         takes = opened.card.input
         dataset = load_dataset(
             data,
-            window=window or _window(data, takes.length, converter),
+            window=window or cut_length(data, takes.length, converter),
             hop=hop,
             unit=reading.unit,
             converter=converter,
@@ -101,7 +101,7 @@ def evaluate(
         _show(result, Console(), with_unknown=opened.novelty is not None)
 
 
-def _window(data: Path, length: int, converter: str | None) -> int | None:
+def cut_length(data: Path, length: int, converter: str | None) -> int | None:
     """Return the model's length where ``data`` are recordings to be cut; windows are not cut again."""
     recordings = (
         converter is not None or data.is_dir() or (data.is_file() and (data.suffix != ".npz" or is_recording(data)))

@@ -40,13 +40,16 @@ def test_a_library_without_tools_has_figures_that_are_null(
 
 
 @pytest.mark.slow
-def test_a_library_is_compared_on_data(tmp_path: Path, write_tiny_bundle: Callable[..., Path]) -> None:
+@pytest.mark.parametrize("classes", [["normal", "inner"], ["normal"]])
+def test_a_library_is_compared_on_data_of_one_class_too(
+    classes: list[str], tmp_path: Path, write_tiny_bundle: Callable[..., Path]
+) -> None:
     if shutil.which("gcc") is None:
         pytest.skip("gcc is not here (apt install gcc libc6-dev)")
     bundle = write_tiny_bundle(tmp_path)
     x = np.random.default_rng(0).normal(size=(12, 1, 64)).astype(np.float32)
-    labels = np.arange(12) % 2
-    np.savez(tmp_path / "data.npz", x=x, label=labels, classes=np.array(["normal", "inner"]), rate_hz=1000.0)
+    labels = np.arange(12) % len(classes)
+    np.savez(tmp_path / "data.npz", x=x, label=labels, classes=np.array(classes), rate_hz=1000.0)
 
     done = run(bundle, "--out", tmp_path / "c", "--streaming", "--data", tmp_path / "data.npz", "--json")
 
