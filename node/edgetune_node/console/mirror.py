@@ -10,8 +10,8 @@ from typing import Any
 MOST_TOPICS = 8_000
 """Four hundred assets with all their topics, twice over; about 1 KiB each."""
 MOST_ANSWERS = 200
-QUIET = "/resp/history"
-"""Every open page asks for it again and again."""
+QUIET = ("/resp/history", "/resp/doctor")
+"""Every open page asks for the one again and again; the other is doctor's own trial."""
 MOST_WAITING = 400
 """Answers that wait for one slow browser; of all else only the newest of each topic waits."""
 
@@ -70,13 +70,16 @@ class Mirror:
         self._waiting.pop(viewer, None)
 
     def take(self, topic: str, payload: dict[str, Any], at_ms: int) -> None:
-        """Process a message that came at ``at_ms``; an empty one is a retained message that was removed."""
+        """Process a message that came at ``at_ms``; an empty one is a retained message that was removed.
+
+        `edgetune doctor` tries the topics of a node that does not run. Pages must not show that node for it.
+        """
         if "/resp/" in topic:
             if not payload:
                 return
             self._answer(topic, payload, at_ms)
             return
-        if topic not in self._latest and len(self._latest) >= MOST_TOPICS:
+        if topic not in self._latest and (not payload or len(self._latest) >= MOST_TOPICS):
             return
         try:
             frame = json.dumps([topic, at_ms, payload], allow_nan=False, separators=(",", ":"))

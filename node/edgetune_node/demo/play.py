@@ -59,6 +59,7 @@ rate_hz = {spec.rate_hz}
 unit = "{spec.unit}"
 window = {{ length = {scene.window}, hop = {scene.hop} }}
 source = {{ type = "mqtt" }}
+machine = {scene.machine}
 alarm = {{ raise_after_s = 0.4, clear_after_s = 0.4 }}  # a machine in a plant is given more time
 """
 

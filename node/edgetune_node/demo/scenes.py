@@ -24,6 +24,7 @@ SIMULATED_CONDITIONS = {
     "ball": "ball_moderate",
 }
 SIMULATED_FAULTS = ("inner", "outer")
+SIMULATED_MACHINE = '{ group = 2, bearing = "6205-2RS", shaft_rpm = 1797 }'
 ARMBAND_SPEC = StreamSpec(channels=8, rate_hz=200.0, unit="counts")
 GESTURES = ("rest", "fist", "open_hand", "wrist_flexion", "pinch")
 SHOWN_SIGNS = ("fist", "wrist_flexion")
@@ -49,6 +50,8 @@ class Scene:
         What a node makes of it, and what it calls it.
     window, hop
         Samples of a window, and from one to the next.
+    machine
+        What is known of it, as an inline table of `[asset.machine]`.
     """
 
     source: Source
@@ -59,12 +62,13 @@ class Scene:
     asset: str = "bearing"
     window: int = 512
     hop: int = 512
+    machine: str = "{}"
 
 
 def simulated(seed: int) -> Scene:
     """Return the simulated bearing in four conditions; ``seed`` picks one of many."""
     source = open_source("simulated", SIMULATED_SPEC, {"machine": "bearing", "seed": seed, "block_s": DEFAULT_BLOCK_S})
-    return Scene(source, SIMULATED_CONDITIONS, HEALTHY, SIMULATED_FAULTS)
+    return Scene(source, SIMULATED_CONDITIONS, HEALTHY, SIMULATED_FAULTS, machine=SIMULATED_MACHINE)
 
 
 def armband(seed: int) -> Scene:

@@ -326,6 +326,7 @@ class Alarm:
         return replace(state, severity=severity, severity_from=because), risen
 
     def _ended(self, state: AlarmState, time: datetime) -> AlarmState:
+        self._sick = None  # the next event begins with its own first vote
         cleared = time if state.last_seen is None else max(time, state.last_seen)  # a sensor's clock may be ahead
         return self._counted(
             replace(

@@ -74,6 +74,16 @@ def test_what_is_removed_at_the_broker_is_removed_for_late_pages() -> None:
     assert not any("fault" in frame for frame in mirror.open(2).take())
 
 
+def test_topics_that_doctor_tries_make_no_node() -> None:
+    mirror = Mirror()
+    page = mirror.open(1)
+    page.take()
+    mirror.take("n/status", {}, 1)
+    mirror.take("n/a/resp/doctor", {"trial": "x"}, 2)
+    assert page.take() == []
+    assert len(mirror.open(2).take()) == 1  # what is known of the broker
+
+
 def test_topics_without_end_are_not_kept() -> None:
     mirror = Mirror()
     for number in range(MOST_TOPICS + 10):

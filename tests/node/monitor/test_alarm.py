@@ -198,6 +198,15 @@ def test_the_next_fault_is_another_event() -> None:
     assert states[-1].cleared is None
 
 
+def test_the_next_fault_begins_with_its_own_first_vote_and_has_to_last_as_long() -> None:
+    alarm = alarm_of(DEFAULT, hop_s=1)
+    play(alarm, ["inner"] * 300 + ["normal"] * 60)
+    assert not alarm.suspected
+    assert play(alarm, ["inner"] * 9, start_s=360) == []
+    (raised,) = play(alarm, ["inner"], start_s=369)
+    assert (raised.event, raised.first_seen, raised.class_since) == ("e2", at(360), at(360))
+
+
 # ---- one event, whatever becomes of it ---------------------------------------------------------------------------
 
 

@@ -90,7 +90,7 @@ def backtest(
     if as_json:
         print_json(figures)
     else:
-        _show(figures)
+        _show(figures, section)
         if html is not None:
             typer.echo(f"open {html.resolve().as_uri()}")
 
@@ -174,7 +174,7 @@ def _write(html: Path, run: Backtest, figures: dict[str, Any], section: AssetSec
         raise NodeError(f"{html} cannot be written: {error.strerror}; choose another --html") from error
 
 
-def _show(figures: dict[str, Any]) -> None:
+def _show(figures: dict[str, Any], section: AssetSection) -> None:
     console = Console()
     for name, title in (("events", "events"), ("signs", "signs"), ("recordings", "recordings")):
         rows = figures.get(name)
@@ -192,6 +192,9 @@ def _show(figures: dict[str, Any]) -> None:
     if rate is not None:
         low, high = figures["false_alarms_per_month_low"], figures["false_alarms_per_month_high"]
         told += f"; in healthy recordings {rate:g} false alarms a month (95 % interval {low:g} to {high:g})"
+    elif section.task == "fault":
+        named = f"no recording is of the healthy class {section.healthy_class!r} (rest_class of --config names another)"
+        told += f"; {named}, so every class counts as a fault"
     typer.echo(told)
 
 

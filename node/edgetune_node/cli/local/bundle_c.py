@@ -74,7 +74,7 @@ def _show(fields: dict[str, Any], sentence: str) -> None:
     console = Console()
     table = Table(title=f"{fields['name']}, {fields['arena_bytes']} B of arena", title_justify="left")
     for heading in ("core", "static RAM", "stack", "text", "of it the model's", "instructions", "worst", "equal"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold", no_wrap=heading == "core")
     keys = ("bss_bytes", "stack_bytes", "text_bytes", "model_text_bytes", "instructions", "worst_instructions")
     for core, figures in fields["cores"].items():
         equal = {None: "-", True: "yes", False: "no"}[figures["equal"]]

@@ -133,7 +133,7 @@ def try_source(
         try:
             source = open_source(section.source.type, section.spec, section.source.options)
         except SourceError as error:
-            return [Finding(name, "problem", str(error), "correct [asset.source]")]
+            return [Finding(name, "problem", str(error), "do what it says, or correct [asset.source]")]
         except Exception as error:  # noqa: BLE001 - a plug-in may raise anything, and that is what is to be found out
             seen = f"opening it raised {name_error(error)}"
             return [Finding(name, "problem", seen, "correct the plug-in, or its options in [asset.source]")]

@@ -165,7 +165,7 @@ def _print(console: Console, made: Sequence[Imported], refused: Sequence[Refusal
     if made:
         table = Table()
         for heading in ("recording", "class", "channels", "Hz", "unit", "samples", "gaps", "not channels"):
-            table.add_column(heading)
+            table.add_column(heading, overflow="fold")
         for each in made:
             others = ", ".join(f"{use.name}: {use.use}" for use in each.columns if use.use != "channel")
             rate = f"{each.rate_hz:g} ({each.rate_from})"

@@ -46,7 +46,7 @@ def console(
     """Serve a page that shows the nodes of a namespace and lets operators act, until Ctrl-C."""
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
-        raise NodeError(f"the console needs {', '.join(missing)}; install edgetune[console]")
+        raise NodeError(f"the console needs {', '.join(missing)}; pip install 'edgetune[console]'")
     if (tls_certificate is None) != (tls_key is None):
         raise typer.BadParameter("--tls-certificate and --tls-key belong together; give both or neither")
     for file in (tls_certificate, tls_key):

@@ -109,7 +109,11 @@ def simulate(
         client = _connect(target)
         with client:
             runner = Runner(client, opened, spec, lines=lines, follow=follow, operate=operate)
-            _say(f"{opened.condition} on {topics.asset(str(client.asset), 'samples')}; {', '.join(opened.conditions)}")
+            asked = "type a condition and Enter" if lines else "conditions"
+            _say(
+                f"{opened.condition} on {topics.asset(str(client.asset), 'samples')}; "
+                f"{asked}: {', '.join(opened.conditions)}"
+            )
             runner.run(seconds)
     except KeyboardInterrupt:
         return

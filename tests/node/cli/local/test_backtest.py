@@ -173,6 +173,12 @@ def test_a_page_shows_what_happened(cli: Callable[..., Any], bundle: Bundle, tmp
     assert "1 events in 6 s of signal; in healthy recordings" in outcome.out
 
 
+def test_recordings_without_the_healthy_class_are_told(cli: Callable[..., Any], bundle: Bundle, tmp_path: Path) -> None:
+    record(tmp_path / "data", "run1", label="good")
+    outcome = cli("backtest", bundle.path, tmp_path / "data", *TIMES)
+    assert "no recording is of the healthy class 'normal'" in outcome.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "reason"),
     [

@@ -68,12 +68,14 @@ def test_a_folder_a_class_becomes_recordings_that_a_search_takes(tmp_path: Path)
 
 
 def test_a_dry_run_shows_what_would_be_made_and_writes_nothing(tmp_path: Path) -> None:
-    write(tmp_path / "a.csv")
-    shown = edgetune("import", str(tmp_path / "a.csv"), "--label", "normal", "--dry-run").stdout
+    path = tmp_path / "inner-race-at-full-load.csv"
+    write(path)
+    shown = edgetune("import", str(path), "--label", "normal", "--dry-run").stdout
     assert "t: time" in shown
     assert "500" in shown
+    assert "…" not in shown  # names that differ at their end stay apart
     assert "1 recordings would be made, 0 files refused" in shown
-    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_column_of_labels_cuts_a_file_and_an_option_wins_over_it(tmp_path: Path) -> None:
