@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import npm
 import pytest
 from brokers import Broker, Recorder, free_port, wait_until
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 PACKAGE = "node-red@4"  # 5 needs a newer Node.js than Debian 12 has
-INSTALL_S = 300
 ROOT = Path(__file__).parents[2]
 FLOW = ROOT / "docs" / "how-to" / "node-red-flow.json"
 
@@ -27,14 +26,7 @@ FLOW = ROOT / "docs" / "how-to" / "node-red-flow.json"
 @pytest.fixture
 def node_red(tmp_path: Path) -> Path:
     """The folder where it is installed; skipped where npm cannot have it."""
-    if shutil.which("npm") is None or shutil.which("node") is None:
-        pytest.skip("npm and node are not installed")
-    (tmp_path / "package.json").write_text("{}", encoding="utf-8")
-    command = ["npm", "install", "--no-audit", "--no-fund", "--omit=optional", PACKAGE]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=INSTALL_S)
-    if done.returncode:
-        pytest.skip(f"npm cannot install {PACKAGE}: {done.stderr.strip().splitlines()[-1:]}")
-    return tmp_path
+    return npm.install(tmp_path, PACKAGE, "--omit=optional")
 
 
 @contextlib.contextmanager

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from typing import TYPE_CHECKING, Self
 
-import pytest
+import npm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
 PACKAGE = "aedes@1"
-INSTALL_S = 300
 SCRIPT = """
 import { Aedes } from 'aedes'
 import { createServer } from 'node:net'
@@ -52,11 +50,4 @@ class HangingUp:
 
 def install(folder: Path) -> Path:
     """Install aedes into ``folder``; skip where npm is not there or cannot reach its registry."""
-    if shutil.which("npm") is None or shutil.which("node") is None:
-        pytest.skip("npm and node are not installed")
-    (folder / "package.json").write_text("{}", encoding="utf-8")
-    command = ["npm", "install", "--no-audit", "--no-fund", PACKAGE]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=INSTALL_S)
-    if done.returncode:
-        pytest.skip(f"npm cannot install {PACKAGE}: {done.stderr.strip().splitlines()[-1:]}")
-    return folder
+    return npm.install(folder, PACKAGE)

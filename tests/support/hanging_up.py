@@ -4,35 +4,25 @@ from __future__ import annotations
 
 import fcntl
 import json
-import shutil
 import subprocess
 import threading
 from pathlib import Path
 from typing import IO
 
+import npm
 import pytest
 
 AEDES = "aedes@1.2.0"
 SCRIPT = Path(__file__).with_name("aedes.js")
-INSTALL_S = 180.0
 
 
 def install(folder: Path) -> Path:
     """Return the folder of npm's modules; the test is skipped where they cannot be had."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        pytest.skip("aedes needs node and npm (apt install npm)")
     modules = folder / "node_modules"
     with (folder / "lock").open("w") as lock:  # tests run in parallel
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (modules / "aedes" / "package.json").exists():
-            command = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), AEDES]
-            try:
-                done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_S, check=False)
-            except subprocess.TimeoutExpired:
-                pytest.skip(f"{AEDES} cannot be installed: npm's registry does not answer")
-            if done.returncode != 0:
-                pytest.skip(f"{AEDES} cannot be installed: {done.stderr.strip()[-300:]}")
+            npm.install(folder, AEDES)
     return modules
 
 
