@@ -69,7 +69,7 @@ class SparkplugHost:
         return found[0]
 
     def state(self, *, online: bool, time_ms: int | None = None, host: str = HOST) -> int:
-        """Say whether this host is there."""
+        """Publish whether this host is there."""
         stamp = time.time_ns() // 1_000_000 if time_ms is None else time_ms
         body = json.dumps({"online": online, "timestamp": stamp})
         self.recorder.publish(f"spBv1.0/STATE/{host}", body, retain=True)

@@ -90,7 +90,7 @@ def _death(settings: Settings, topic: str) -> list[Finding]:
 
 
 def _host(settings: Settings, host: str) -> list[Finding]:
-    """Look for what the broker keeps of the primary host, and of others where it keeps nothing of that one."""
+    """Find what the broker keeps of the primary host, and of others where it keeps nothing of that one."""
     from edgetune_node.integrations import state_topic
 
     wanted = state_topic(host)

@@ -82,7 +82,7 @@ class Plant:
         return self
 
     def online(self) -> None:
-        """Say what the node says last when it connects."""
+        """Publish the status that a node publishes when it connects."""
         self.say(Status(status="online"), None)
 
     @property
