@@ -33,7 +33,7 @@ class StagedFolder:
     Parameters
     ----------
     out
-        The folder; it is made where it is not there.
+        The folder; it is made where it is not there, and removed again if nothing came of it.
 
     Raises
     ------
@@ -45,11 +45,13 @@ class StagedFolder:
         self._out = out
         self._hidden = out
         self._descriptor: int | None = None
+        self._made = False
         self.removed: list[str] = []
         """Files of an interrupted import that were removed on entry."""
 
     def __enter__(self) -> Self:
         try:
+            self._made = not self._out.exists()
             self._out.mkdir(parents=True, exist_ok=True)
             self._lock()
             self.removed = _clean(self._out)
@@ -67,6 +69,9 @@ class StagedFolder:
     ) -> None:
         try:
             _undo(self._out, self._hidden)
+            if self._made:
+                with suppress(OSError):  # recordings are in it
+                    self._out.rmdir()
         finally:
             self._unlock()
 
