@@ -47,6 +47,7 @@ protocol = "{protocol}"
             encoding="utf-8",
         )
         self.scada = recorder(broker, "edgetune/n1/#", protocol=protocol)
+        self.boot: str | None = None  # of the node that was started last
         self._process: subprocess.Popen[bytes] | None = None
         self._ids = iter(range(10_000))
 
@@ -61,7 +62,8 @@ protocol = "{protocol}"
                 env={name: value for name, value in os.environ.items() if not name.startswith("EDGETUNE_")}
                 | environment,
             )
-        self.wait("status", lambda status: status["status"] == "online")
+        said = self.wait("status", lambda status: status["status"] == "online" and status["boot"] != self.boot)
+        self.boot = said["boot"]
 
     def log(self) -> str:
         return (self.folder / "node.log").read_text(encoding="utf-8")
