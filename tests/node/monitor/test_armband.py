@@ -97,6 +97,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 WORN = [Placement(1), Placement(-2), Placement(4), Placement(0, mirrored=True), Placement(3, mirrored=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("worn", WORN)
 def test_a_turned_armband_is_said_with_what_to_do(model: Bundle, worn: Placement) -> None:
     arm = Arm(model)
@@ -109,6 +110,7 @@ def test_a_turned_armband_is_said_with_what_to_do(model: Bundle, worn: Placement
     assert not any("armband" in each for each in arm.asset.suggested)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("worn", WORN)
 def test_a_ring_is_turned_back_announced_and_recognises_signs_again(model: Bundle, worn: Placement) -> None:
     arm = Arm(model, "ring")
@@ -130,6 +132,7 @@ def test_a_ring_is_turned_back_announced_and_recognises_signs_again(model: Bundl
     assert not any("armband" in each for each in arm.asset.suggested)
 
 
+@pytest.mark.slow
 def test_an_armband_that_is_worn_as_before_is_never_turned(model: Bundle) -> None:
     arm = Arm(model, "ring")
     for seed in range(4):
@@ -138,6 +141,7 @@ def test_an_armband_that_is_worn_as_before_is_never_turned(model: Bundle) -> Non
         assert not any("armband" in each for each in arm.asset.suggested)
 
 
+@pytest.mark.slow
 def test_one_kind_of_sign_alone_tells_nothing(model: Bundle) -> None:
     arm = Arm(model, "ring")
     arm.hears(played(*["fist"] * 6), Placement(2))
