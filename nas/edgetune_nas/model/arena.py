@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from edgetune_nas.model.layers import ClassMax, Conv, Flatten, GlobalPool, Gram, LpPool, MaxPool, output_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from edgetune_nas.model.layers import Layer, Shape
 
@@ -140,15 +140,6 @@ def arena_bytes(tensors: Sequence[Tensor], element_bytes: int = 1) -> int:
     offsets = place(tensors, element_bytes)
     end = max(offset + tensor.size * element_bytes for offset, tensor in zip(offsets, tensors, strict=True))
     return -(-end // ALIGNMENT) * ALIGNMENT
-
-
-def live_elements(tensors: Iterable[Tensor]) -> list[int]:
-    """Elements alive in each operation, unaligned; the largest is the lower bound of any arena."""
-    known = list(tensors)
-    return [
-        sum(size for size, first, last in known if first <= operation <= last)
-        for operation in range(1 + max(tensor.last for tensor in known))
-    ]
 
 
 def _running(pool: LpPool | GlobalPool | Gram, channels: int) -> int:
