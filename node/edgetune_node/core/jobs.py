@@ -122,8 +122,8 @@ class AssetJobs:
                 return Answer("accepted", final=False), []
             case Rollback():
                 return self._change(origin, Install(self.asset.settings.id, command.id, "rollback"))
-            case Deploy():
-                return self._change(origin, Install(self.asset.settings.id, command.id, "deploy", name=command.model))
+            case Deploy(model=name, point=point):
+                return self._change(origin, Install(self.asset.settings.id, command.id, "deploy", None, name, point))
             case LabelCommand():
                 return self._label(command, origin)
             case Forget():
