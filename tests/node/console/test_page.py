@@ -107,12 +107,17 @@ def test_a_machine_is_calibrated_breaks_is_acknowledged_and_repaired(
     machine = recorder(fresh_broker)
     browser.size((1280, 800))
     browser.open(plant.url)
-    browser.wait_text("No model", ".tile")
+    browser.wait_text("Open it to make its first model", ".tile")
+    browser.wait_text("1 without a model")
     browser.click(".tile a")
     browser.wait_text("Live", "#level .pill")
+    browser.wait_text("Recalibrate first", "#simulated")
     calibrate(browser, tmp_path)
     condition("normal")
     browser.click("#decide a.button")
+    browser.wait_text("Healthy", "#state .word")
+    choose_another(browser, f"{plant.url}#/models", tmp_path)
+    browser.open(f"{plant.url}{ASSET}")
     browser.wait_text("Healthy", "#state .word")
     assert browser.run("document.querySelectorAll('#state .s-ok').length")
     condition("inner_severe")
@@ -127,6 +132,8 @@ def test_a_machine_is_calibrated_breaks_is_acknowledged_and_repaired(
     browser.wait("!document.querySelector('#event')")
     browser.open(f"{plant.url}#/log")
     browser.wait_text("acknowledge", "table.log")
+    browser.wait_text("comment bearing ordered", "table.log")
+    browser.wait_text("operator, this console", "table.log")
     browser.wait_text("done", "table.log")
     browser.open(f"{plant.url}{ASSET}")
     fresh_broker.stop()
@@ -150,13 +157,14 @@ def calibrate(browser: Browser, tmp_path: Path) -> None:
     browser.fill("input[name=seconds]", "3")
     browser.click("#start")
     for name in ("normal", "inner_severe"):
-        browser.wait_text(f"Put the machine into the state “{name}”", "#collect")
+        browser.wait_text(f"has gone into the state “{name}” by itself", "#collect")
         browser.wait("document.querySelectorAll('#collect .spark polyline').length")
         browser.wait_text("Signal quality: good", "#collect")
         if name == "inner_severe":
             keep(browser, "wizard", tmp_path)
         browser.click("#continue")
         browser.wait_text(f"Recording “{name}”", "#collect")
+        browser.wait(r"/: \d+\s+s left/.test(document.querySelector('#collect').innerText)")
     browser.wait_text("Best accuracy so far", "#search")
     browser.wait_text("The new model is ready", "#decide")
     browser.wait_text("Memory (arena)", "#decide")
@@ -164,6 +172,26 @@ def calibrate(browser: Browser, tmp_path: Path) -> None:
     keep(browser, "decide", tmp_path)
     browser.click("#use")
     browser.wait_text("The new model is in use", "#decide")
+
+
+def choose_another(browser: Browser, models: str, tmp_path: Path) -> None:
+    """Put another network of the search into use, then go back."""
+    browser.open(models)
+    browser.click(".front summary")
+    browser.wait("document.querySelectorAll('.front circle').length > 1")
+    keep(browser, "front", tmp_path)
+    chosen = "document.querySelector('.front tr.chosen td').innerText"
+    before = browser.run(chosen)
+    browser.click(".front tbody button")
+    browser.click("dialog[open] .main")
+    browser.wait(f"{chosen} !== {json.dumps(before)}")
+    browser.wait_text("Done.", ".model .told")
+    browser.wait(
+        "[...document.querySelectorAll('.model .row button')].some((each) => each.innerText.startsWith('Go back'))"
+    )
+    browser.click(".model .row button")
+    browser.click("dialog[open] .main")
+    browser.wait(f"{chosen} === {json.dumps(before)}")
 
 
 def see_why(browser: Browser, tmp_path: Path) -> None:
@@ -220,6 +248,65 @@ def test_the_worst_comes_first_and_is_found_by_its_name(told: tuple[ConsoleServe
     browser.wait("!document.querySelector('.tile .t-danger')")
 
 
+def test_what_others_send_stands_in_the_log_with_who_sent_it(told: tuple[ConsoleServer, Any], browser: Browser) -> None:
+    server, node = told
+    base = "plant/edge1/bearing1"
+    browser.open(f"{server.url}#/log")
+    browser.wait("document.querySelector('[data-broker=true]')")
+    shelve = {"id": "c-7", "seconds": 3600, "by": "ben", "class": "inner"}
+    node.publish(f"{base}/cmd/shelve", json.dumps(seal_of(shelve)).encode())
+    browser.wait_text("no answer yet", "table.log")
+    reply = {"id": "c-7", "command": "shelve", "status": "rejected", "reason": "no such class"}
+    node.publish(f"{base}/resp/shelve", json.dumps(reply).encode())
+    browser.wait_text("refused: no such class", "table.log")
+    row = browser.text("table.log tbody tr")
+    for said in ("edge1/bearing1", "shelve", "seconds 3600", "class inner", "ben, signed", "(after "):
+        assert said in row
+    node.publish("plant/edge1/cmd/ping", b'{"id": "c-8"}')
+    browser.wait_text("ping", "table.log tbody tr")
+    node.publish("plant/edge1/resp/ping", b'{"id": "c-8", "command": "ping", "status": "done"}')
+    browser.wait_text("done", "table.log tbody tr")
+    assert "unknown" in browser.text("table.log tbody tr")
+
+
+def seal_of(command: dict[str, Any]) -> dict[str, Any]:
+    """A command in its envelope, as MQTT 3.1.1 has it."""
+    return {"payload": json.dumps(command), "signature": "00"}
+
+
+def test_who_breaks_the_simulated_machine_is_told_where_nothing_comes_of_it(
+    told: tuple[ConsoleServer, Any], browser: Browser
+) -> None:
+    server, node = told
+    fault = {**example("fault")[1], "active": False, "class": "normal", "judged": True}
+    played = {"condition": "normal", "conditions": ["normal", "inner_slight"], "asked": None, "sending": True}
+
+    def say(leaf: str, content: dict[str, Any]) -> None:
+        node.publish(f"plant/edge1/bearing1/{leaf}", json.dumps(content).encode(), retain=True)
+
+    say("fault", fault)
+    say("simulator/state", played)
+    browser.open(f"{server.url}{ASSET}")
+    browser.wait_text("It is now: normal", "#simulated")
+    assert "has not noticed" not in browser.text("#simulated")
+    say("simulator/state", {**played, "condition": "inner_slight"})
+    browser.wait_text("the model has not noticed", "#simulated")
+    say("simulator/state", {**played, "sending": False})
+    browser.wait("!document.querySelector('#simulated')")
+    calibration = {**example("calibration")[1], "phase": "waiting", "class": "inner", "remaining_s": None}
+    say("calibration", {**calibration, "refusal": "a channel is constant (flat)"})
+    browser.open(f"{server.url}#/recalibrate/edge1/bearing1")
+    browser.wait_text("Put the machine into the state “inner”", "#collect")
+    browser.wait_text("The take could not be used: a channel is constant (flat)", "#collect")
+    say("simulator/state", {**played, "error": "there is no condition 'inner'", "asked": "inner"})
+    browser.wait_text("there is no condition 'inner'", "#collect")
+    browser.wait("document.querySelector('#collect #simulate-inner_slight')")
+    say("simulator/state", {**played, "condition": "inner_slight", "asked": "inner", "error": None})
+    browser.wait_text("has gone into the state “inner” by itself", "#collect")
+    say("calibration", {**calibration, "phase": "countdown", "remaining_s": 7.2})
+    browser.wait_text("Recording starts in 7 s", "#collect")
+
+
 HOSTILE = "<img src=x onerror=hacked=1>" + "A" * 300 + "\u202e"
 SENSELESS: dict[str, list[bytes]] = {
     "info": [b'{"assets":5}', b'{"assets":[null,{"id":{}}]}'],
@@ -231,7 +318,10 @@ SENSELESS: dict[str, list[bytes]] = {
     "evil/model": [b'{"id":"x","classes":3}'],
     "evil/classification": [b'{"smoothed":{},"distance":[]}'],
     "person/emg": [b'{"envelope":{"length":2},"quality":3}'],
-    "evil/calibration": [b'{"suggested":{"length":1}}'],
+    "evil/calibration": [b'{"suggested":{"length":1}}', b'{"phase":"recording","remaining_s":{},"refusal":{}}'],
+    "evil/simulator/state": [b'{"sending":true,"conditions":5}', b'{"sending":true,"conditions":[{}],"error":{}}'],
+    "front/model": [b'{"id":"x","classes":[],"front":[{},{"arena_bytes":{}}]}'],
+    "evil/cmd/cancel": [b'{"id":"y","by":{}}', b'{"id":"z","client":{},"by":"x"}'],
     "evil/resp/capture": [b'{"command":{},"id":[],"status":"x","errors":5}'],
 }
 
