@@ -186,9 +186,7 @@ def choose_another(browser: Browser, models: str, tmp_path: Path) -> None:
     browser.click("dialog[open] .main")
     browser.wait(f"{chosen} !== {json.dumps(before)}")
     browser.wait_text("Done.", ".model .told")
-    browser.wait(
-        "[...document.querySelectorAll('.model .row button')].some((each) => each.innerText.startsWith('Go back'))"
-    )
+    browser.wait_text("Go back", ".model .row button")
     browser.click(".model .row button")
     browser.click("dialog[open] .main")
     browser.wait(f"{chosen} === {json.dumps(before)}")
@@ -304,7 +302,7 @@ def test_who_breaks_the_simulated_machine_is_told_where_nothing_comes_of_it(
     say("simulator/state", {**played, "condition": "inner_slight", "asked": "inner", "error": None})
     browser.wait_text("has gone into the state “inner” by itself", "#collect")
     say("calibration", {**calibration, "phase": "countdown", "remaining_s": 7.2})
-    browser.wait_text("Recording starts in 7 s", "#collect")
+    browser.wait_text("Recording starts in 7\u00a0s", "#collect")
 
 
 HOSTILE = "<img src=x onerror=hacked=1>" + "A" * 300 + "\u202e"
