@@ -116,7 +116,7 @@ def test_a_machine_is_calibrated_breaks_is_acknowledged_and_repaired(
     condition("normal")
     browser.click("#decide a.button")
     browser.wait_text("Healthy", "#state .word")
-    choose_another(browser, f"{plant.url}#/models", tmp_path)
+    choose_another(browser, f"{plant.url}#/models")
     browser.open(f"{plant.url}{ASSET}")
     browser.wait_text("Healthy", "#state .word")
     assert browser.run("document.querySelectorAll('#state .s-ok').length")
@@ -174,12 +174,11 @@ def calibrate(browser: Browser, tmp_path: Path) -> None:
     browser.wait_text("The new model is in use", "#decide")
 
 
-def choose_another(browser: Browser, models: str, tmp_path: Path) -> None:
+def choose_another(browser: Browser, models: str) -> None:
     """Put another network of the search into use, then go back."""
     browser.open(models)
     browser.click(".front summary")
     browser.wait("document.querySelectorAll('.front circle').length > 1")
-    keep(browser, "front", tmp_path)
     chosen = "document.querySelector('.front tr.chosen td').innerText"
     before = browser.run(chosen)
     browser.click(".front tbody button")
