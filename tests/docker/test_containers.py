@@ -174,7 +174,7 @@ def test_whoever_knows_nothing_recalibrates_breaks_and_acknowledges_by_what_the_
         browser.press("Recalibrate")
         browser.press("Start")
         for name in ("normal", "inner", "outer", "ball"):
-            browser.wait_text(f"has gone into the state “{name}” by itself. Then press the button.")
+            browser.wait_text(f"has gone into the state “{name}” by itself. Press the button.")
             browser.press("Record now")
         browser.wait_text("The new model is ready", seconds=LOOP_S)
         browser.press("Use the new model")

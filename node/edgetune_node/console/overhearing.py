@@ -1,4 +1,4 @@
-"""Hears what nodes say and what they are told, with who told it; takes no more at a time than it can hand on."""
+"""Messages of nodes, and commands to them with who sent them; no more is read at a time than is handed on."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ export const T = {
     start: "Start", record: "Record now", stop: "Stop the calibration",
     keepModel: "The model in use goes on working meanwhile.",
     put: (name) => `Put the machine into the state “${name}”.`,
-    isThere: (name) => `The simulated machine has gone into the state “${name}” by itself.`,
+    isThere: (name) => `The simulated machine has gone into the state “${name}” by itself. Press the button.`,
     simulatedKnows: (names) => `The simulated machine knows: ${names}.`,
     notThere: "The machine is simulated: put it there with one of these.",
     refused: (why) => `The take could not be used: ${why}. Check the sensor, then record it again.`,

@@ -116,9 +116,6 @@ def test_a_machine_is_calibrated_breaks_is_acknowledged_and_repaired(
     condition("normal")
     browser.click("#decide a.button")
     browser.wait_text("Healthy", "#state .word")
-    choose_another(browser, f"{plant.url}#/models")
-    browser.open(f"{plant.url}{ASSET}")
-    browser.wait_text("Healthy", "#state .word")
     assert browser.run("document.querySelectorAll('#state .s-ok').length")
     condition("inner_severe")
     see_why(browser, tmp_path)
@@ -172,23 +169,6 @@ def calibrate(browser: Browser, tmp_path: Path) -> None:
     keep(browser, "decide", tmp_path)
     browser.click("#use")
     browser.wait_text("The new model is in use", "#decide")
-
-
-def choose_another(browser: Browser, models: str) -> None:
-    """Put another network of the search into use, then go back."""
-    browser.open(models)
-    browser.click(".front summary")
-    browser.wait("document.querySelectorAll('.front circle').length > 1")
-    chosen = "document.querySelector('.front tr.chosen td').innerText"
-    before = browser.run(chosen)
-    browser.click(".front tbody button")
-    browser.click("dialog[open] .main")
-    browser.wait(f"{chosen} !== {json.dumps(before)}")
-    browser.wait_text("Done.", ".model .told")
-    browser.wait_text("Go back", ".model .row button")
-    browser.click(".model .row button")
-    browser.click("dialog[open] .main")
-    browser.wait(f"{chosen} === {json.dumps(before)}")
 
 
 def see_why(browser: Browser, tmp_path: Path) -> None:
@@ -269,6 +249,37 @@ def test_what_others_send_stands_in_the_log_with_who_sent_it(told: tuple[Console
 def seal_of(command: dict[str, Any]) -> dict[str, Any]:
     """A command in its envelope, as MQTT 3.1.1 has it."""
     return {"payload": json.dumps(command), "signature": "00"}
+
+
+def test_another_network_of_the_search_is_chosen_on_the_page_of_models(
+    told: tuple[ConsoleServer, Any], browser: Browser
+) -> None:
+    server, node = told
+    names = ("point", "validation_accuracy", "arena_bytes", "flash_bytes", "macs", "trained")
+    rows = ((0, 0.97, 2144, 4000, 90_000, True), (1, 0.8, 720, 900, 9_000, False), (2, 0.93, 832, 1900, 20_000, True))
+    front = [dict(zip(names, row, strict=True)) for row in rows]
+    model = {**example("model")[1], "front": front, "front_point": 0}
+    node.publish("plant/edge1/bearing1/model", json.dumps(model).encode(), retain=True)
+    browser.open(f"{server.url}#/models")
+    browser.click(".front summary")
+    browser.wait("document.querySelector('.front').querySelectorAll('circle').length === 3")
+    accuracies = (
+        "[...document.querySelector('.front').querySelectorAll('tbody th')].map((each) => each.innerText).join()"
+    )
+    assert browser.run(accuracies) == "80\u00a0%,93\u00a0%,97\u00a0%"  # by memory
+    assert browser.text(".front tr.chosen").split()[-2:] == ["in", "use"]
+    browser.press("Use this one")
+    browser.wait_text("Put the network with 720\u00a0B of memory and 80\u00a0% accuracy into use?", "dialog")
+    browser.click("dialog[open] .main")
+    sent = node.wait_for(lambda message: message.topic == "plant/edge1/bearing1/cmd/deploy").json()
+    assert (sent["model"], sent["point"]) == (model["id"], 1)
+    answer = {"id": sent["id"], "command": "deploy", "status": "done", "detail": {"model": "other"}}
+    node.publish("plant/edge1/bearing1/resp/deploy", json.dumps(answer).encode())
+    after = {**model, "id": "other", "front_point": 1, "previous": model["id"]}
+    node.publish("plant/edge1/bearing1/model", json.dumps(after).encode(), retain=True)
+    browser.wait_text("Done.", ".model .told")
+    browser.wait_text("80\u00a0%", ".front tr.chosen")
+    browser.wait_text("Go back", ".model .row button")
 
 
 def test_who_breaks_the_simulated_machine_is_told_where_nothing_comes_of_it(

@@ -22,8 +22,8 @@ export const Asset = ({ node, asset }) => {
       <div class="columns">
         <div>
           <Safe><State own={own} /></Safe>
-          <Safe><Simulated own={own} /></Safe>
           {!sign && <Safe><Evidence own={own} /></Safe>}
+          <Safe><Simulated own={own} /></Safe>
           <Safe><Level own={own} /></Safe>
           {sign && <Safe><Card title={T.asset.electrodes}><Electrodes own={own} /></Card></Safe>}
         </div>

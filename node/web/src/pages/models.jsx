@@ -64,7 +64,7 @@ export const Front = ({ front, current, send, word }) => {
                 <td>{whole(each.macs)}</td><td>{M.frontKind[each.trained]}</td>
                 <td>
                   {each.point === current ? word : (
-                    <Ask id={`point-${each.point}`} title={M.take} submit={() => send(each.point)}>
+                    <Ask title={M.take} submit={() => send(each.point)}>
                       <p>{M.takeSure(bytes(each.arena_bytes), percent(each.validation_accuracy))}</p>
                     </Ask>
                   )}

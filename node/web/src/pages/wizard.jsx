@@ -122,12 +122,12 @@ const Collect = ({ own, send, phase, calibration }) => {
   const sign = isSign(own);
   const played = simulator(own);
   const follows = played?.asked === name && !played.error;
-  const request = follows ? W.isThere(name) : sign ? W.make(name) : W.put(name);
+  const request = follows ? W.isThere(name) : `${sign ? W.make(name) : W.put(name)} ${W.then}`;
   return (
     <Card title={`${W.steps[1]}: ${name ?? ""}`} cls="wizard" id="collect">
       <p class="soft">{calibration.take && calibration.takes ? W.take(calibration.take, calibration.takes) : ""}</p>
       <div role="status" aria-live="polite">
-        {phase === "waiting" && <p class="lead">{request} {W.then}</p>}
+        {phase === "waiting" && <p class="lead">{request}</p>}
         {phase === "countdown" && <p class="lead">{W.countdown} {span(calibration.remaining_s)}</p>}
         {phase === "recording" && <p class="lead">{W.recording} “{name}”: {span(calibration.remaining_s)} {W.left}</p>}
         {phase === "saving" && <p class="lead">{W.saving}</p>}
