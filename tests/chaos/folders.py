@@ -31,11 +31,12 @@ def faults(chaos: Chaos, plan: Plan, disk: Disk) -> Iterator[tuple[str, list[Cal
     """Return each fault, what tries it, and what is missing here for that."""
     times = 3 if plan.stops else 1
     for name, take_away in (("emptied", empty), ("removed", remove), ("renamed", rename)):
-        yield f"data folder {name}", [partial(replaced, chaos, take_away)] * times, ""
+        tries = 0 if take_away is remove and not plan.stops else times
+        yield f"data folder {name}", [partial(replaced, chaos, take_away)] * tries, ""
     missing = "" if disk.there else "a file system can only be mounted by root"
     yield "data folder mounted over", [partial(mounted_over, chaos)] * times, missing
     for name, damage in (("written over", write_over), ("truncated", truncate)):
-        parts = ("outbox.sqlite", "outbox.sqlite-wal")
+        parts = ("outbox.sqlite", "outbox.sqlite-wal") if plan.stops else ("outbox.sqlite-wal",)
         yield f"outbox {name} in place", [partial(damaged, chaos, damage, part) for part in parts] * times, ""
 
 

@@ -27,7 +27,8 @@ STARTING_S = 2.5
 def faults(chaos: Chaos, plan: Plan) -> Iterator[tuple[str, list[Callable[[], float]], str]]:
     """Return each fault, what tries it, and what is missing here for that."""
     for number, name in ((signal.SIGKILL, "kill -9"), (signal.SIGTERM, "SIGTERM")):
-        yield f"{name} while starting", [partial(ended, chaos, number)] * plan.starts, ""
+        tries = 0 if number == signal.SIGTERM and not plan.stops else plan.starts
+        yield f"{name} while starting", [partial(ended, chaos, number)] * tries, ""
 
 
 def ended(chaos: Chaos, number: signal.Signals) -> float:
