@@ -185,7 +185,8 @@ class FileWorker:
 
     def join(self, timeout_s: float) -> None:
         """Wait for what has begun, so long at most."""
-        wait(self._work, timeout=timeout_s)
+        begun = [future for future in self._work if not future.cancelled()]  # `wait` takes a cancelled one for running
+        wait(begun, timeout=timeout_s)
 
     def _later(self, work: Callable[[], Event], failed: Callable[[str], Event]) -> None:
         run = self._worker.submit(self._at_once, work, failed)
