@@ -20,7 +20,7 @@ from edgetune_node.contract import (
     Rollback,
     Shelve,
 )
-from edgetune_node.core.job_start import begin
+from edgetune_node.core.job_start import begin, with_rest
 from edgetune_node.core.phase import WHILE_CALIBRATING
 from edgetune_node.core.resumption import Collected, JobNote, newcomer
 from edgetune_node.core.status import StatusReporter
@@ -253,6 +253,7 @@ class AssetJobs:
         """Accept a job, or raise `Refused`; its first `tick` sets it going, after the answer has been given."""
         found = self._stored()
         self._passed_over = found.passed_over
+        note = with_rest(note, command, self.asset.settings, found) if collected is None else note
         self._calibration = begin(command, self.asset, found, note, collected, self._publisher.clock.monotonic())
         self._origin, self._job_note = origin, note
         self._last_reported = ""

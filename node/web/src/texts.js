@@ -141,6 +141,7 @@ export const T = {
     keepModel: "The model in use goes on working meanwhile.",
     put: (name) => `Put the machine into the state “${name}”.`,
     make: (name) => `Make the sign “${name}” and hold it.`,
+    rest: "Rest: move arm and fingers slightly, without making a sign.",
     then: "Then press the button.",
     countdown: "Recording starts in", recording: "Recording", left: "left", saving: "Storing the recording …",
     take: (k, n) => `take ${k} of ${n}`,

@@ -89,7 +89,7 @@ const Prepare = ({ own, start }) => {
             <label>{W.macs}<input name="macs" type="number" min="1" placeholder={config?.budget?.macs} /></label>
           </div>
         </details>
-        <p class="soft">{W.total(span(list.length * takes * (Number(seconds) + 5) + time))}</p>
+        <p class="soft">{W.total(span(list.length * takes * (Number(seconds) + 5) + (sign && list.includes("rest") ? 35 : 0) + time))}</p>
         <Begin disabled={list.length === 0} />
       </form>
     </Card>
@@ -118,11 +118,12 @@ const Collect = ({ own, send, phase, calibration }) => {
   if (!calibration) return <Card title={W.steps[1]}><p role="status">{T.command.accepted}</p></Card>;
   const name = calibration.class;
   const sign = isSign(own);
+  const resting = / Rest \(|^Rest \(/.test(calibration.instruction);
   return (
     <Card title={`${W.steps[1]}: ${name ?? ""}`} cls="wizard" id="collect">
       <p class="soft">{calibration.take && calibration.takes ? W.take(calibration.take, calibration.takes) : ""}</p>
       <div role="status" aria-live="polite">
-        {phase === "waiting" && <p class="lead">{sign ? W.make(name) : W.put(name)} {W.then}</p>}
+        {phase === "waiting" && <p class="lead">{resting ? W.rest : sign ? W.make(name) : W.put(name)} {W.then}</p>}
         {phase === "countdown" && <p class="lead">{W.countdown} {secondsOf(calibration)}</p>}
         {phase === "recording" && <p class="lead">{W.recording} “{name}”: {secondsOf(calibration)} {W.left}</p>}
         {phase === "saving" && <p class="lead">{W.saving}</p>}
