@@ -317,6 +317,13 @@ MESSAGE_WORDS: Final[dict[str, dict[str, tuple[str, Any]]]] = {
             ["novel events"],
         ),
         "drift": ("How the healthy machine was after the last one; null until that is known.", None),
+        "armband": ("How a turned armband's channels are turned back; null if they are as they come.", None),
+    },
+    "Armband": {
+        "model": ("Model whose calibration it is turned back to.", MODEL),
+        "turn": ("Electrodes by which it is worn turned.", 1),
+        "mirrored": ("Whether its electrodes run the other way round.", False),
+        "gain": ("How sure that is: what the signs' distances gain, as a logarithm.", 0.45),
     },
     "Drift": {
         "model": ("Model since whose first use the baseline is.", MODEL),
