@@ -39,8 +39,6 @@ from sign_systems import (
 from edgetune_node.config.signs import SignSection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sign_sets import Person, Play
     from sign_systems import Heard, Turned, Verdict
 
@@ -150,11 +148,10 @@ class Worn:
             console.print(f"{what}: {self._turned[session]} of {self._trials[session]} rounds of four signs")
 
 
-def rounds(play: Play) -> Iterator[tuple[int, int]]:
-    """Return first sample and end of each round: up to the next time that its first sign is made."""
-    first = next(span.label for span in play.spans if span.label != REST)
-    begins = [before.begin for before, span in itertools.pairwise(play.spans) if span.label == first]
-    return itertools.pairwise([*begins, play.samples.shape[1]])
+def rounds(play: Play) -> list[tuple[int, int]]:
+    """Return first sample and end of each round, which begins where rest counts."""
+    begins = [span.begin for span in play.spans if span.label == REST]
+    return list(itertools.pairwise([*begins, play.samples.shape[1]]))
 
 
 def main() -> int:

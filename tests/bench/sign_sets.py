@@ -122,14 +122,12 @@ def _in_a_row(session: str, takes: list[Recording]) -> Play:
 
 
 def _between_rest(session: str, rounds: list[list[Recording]]) -> Play:
-    """Return rounds as one stream: the rest of each round is cut into pieces that stand before its signs."""
-    row: list[Recording] = []
-    for rest, *signs in rounds:
-        pieces = np.array_split(rest.samples, len(signs), axis=1)
-        row += [
-            part for piece, sign in zip(pieces, signs, strict=True) for part in (replace(rest, samples=piece), sign)
-        ]
-    return _in_a_row(session, row)
+    """Return rounds as one stream: the rest of a round stands before each of its signs, and counts the first time."""
+    row = [part for rest, *signs in rounds for sign in signs for part in (rest, sign)]
+    play = _in_a_row(session, row)
+    firsts = {id(take): index for index, take in reversed(list(enumerate(row)))}
+    counted = (span for index, span in enumerate(play.spans) if firsts[id(row[index])] == index)
+    return replace(play, spans=tuple(counted))
 
 
 def myo(folder: Path) -> Iterator[Person]:
@@ -144,7 +142,7 @@ def myo(folder: Path) -> Iterator[Person]:
         labels = [REST if name == "neutral" else str(name) for name in names]
         takes = [
             Recording(samples[:, begin:end], 200.0, label, "counts", group=f"{label} {cycle}")
-            for begin, end, label, cycle in zip(starts, starts[1:], labels, cycles, strict=True)
+            for (begin, end), label, cycle in zip(itertools.pairwise(starts), labels, cycles, strict=True)
         ]
         learned = [take for take, cycle in zip(takes, cycles, strict=True) if cycle < 2]
         heard = [take for take, cycle in zip(takes, cycles, strict=True) if cycle >= 2]
@@ -194,12 +192,12 @@ SETS: Final = {
         "foreign/shift21",
         shift21,
         {"same": "same", "moved": "moved"},
-        "takes of 3 s that were recorded apart; the rest between them is the 3 s of each round, cut into four",
+        "takes of 3 s that were recorded apart; the rest between them is the 3 s of each round, and counts once",
     ),
     "3dc": SignSet(
         "foreign/dc22",
         dc22,
         {"same": "same", "later": "later"},
-        "takes of 5 s that were recorded apart; the rest between them is the 5 s of each round, cut into ten",
+        "takes of 5 s that were recorded apart; the rest between them is the 5 s of each round, and counts once",
     ),
 }

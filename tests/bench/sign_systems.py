@@ -236,17 +236,16 @@ def score(heard: Heard, play: Play, rate_hz: float, into: Score) -> None:
     level = np.abs(cut - cut.mean(2, keepdims=True)).mean((1, 2))
     at = WINDOW_S - 1 / rate_hz + HOP_S * np.arange(len(cut))
     counted: set[int] = set()
-    for index, span in enumerate(play.spans):
+    for span in play.spans:
         begin_s, end_s = span.begin / rate_hz, span.end / rate_hz
         first, last = (int(np.searchsorted(at, edge)) for edge in (begin_s, end_s))
         _count_windows(heard.decided[first:last], span.label, into)
         if span.label == REST:
             into.rest_s += end_s - begin_s
             continue
-        rests = [
-            not 0 <= other < len(play.spans) or play.spans[other].label == REST for other in (index - 1, index + 1)
-        ]
-        earliest, latest = begin_s - REACTION_S * rests[0], end_s + LATE_S * rests[1]
+        rested = not any(other.end == span.begin and other.label != REST for other in play.spans)
+        rests = not any(other.begin == span.end and other.label != REST for other in play.spans)
+        earliest, latest = begin_s - REACTION_S * rested, end_s + LATE_S * rests
         told = [number for number, sign in enumerate(heard.signs) if earliest <= at[sign.begin] < latest]
         counted |= set(told)
         named = [heard.signs[number] for number in told if heard.signs[number].last != UNKNOWN]
@@ -256,7 +255,7 @@ def score(heard: Heard, play: Play, rate_hz: float, into: Score) -> None:
         into.outcomes["right" if named[0].last == span.label else "wrong"] += 1
         into.at_once += named[0].first == span.label
         onset = first
-        if rests[0] and index:
+        if rested and first:
             quiet, loud = np.median(level[max(0, first - 20) : first]), np.median(level[first + 20 : last])
             risen = np.flatnonzero(level[first:last] > quiet + 0.3 * (loud - quiet))
             onset += int(risen[0]) if len(risen) else 0

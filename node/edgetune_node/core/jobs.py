@@ -342,6 +342,7 @@ class AssetJobs:
         if not asset.settings.personal:
             raise Refused(f"{asset.settings.id} has task {asset.settings.task}: only signs are a person's")
         self._origin, self._job_note = origin, note
+        asset.trend.forget()
         ended = asset.wear(asset.settings.subject, None, None) if command.subject == asset.subject else []
         return [*ended, ForgetPerson(asset.settings.id, command.id, command.subject)]
 
@@ -386,10 +387,9 @@ class AssetJobs:
         if status == "cancelled":
             status, reason = "failed", f"cancelled: {reason}" if reason else "cancelled"
         replies = self._respond(origin, status, reason, detail)
-        asset = self.asset.settings.id
         answer = replies[0].message.json_bytes()
         self._calibration = self._origin = None
-        return [*replies, FinishCommand(asset, origin.name, origin.command_id, answer)]
+        return [*replies, FinishCommand(self.asset.settings.id, origin.name, origin.command_id, answer)]
 
     def _respond(self, origin: Origin, status: Reply, reason: str, detail: dict[str, Any]) -> list[Publish]:
         return self._publisher.respond(

@@ -154,6 +154,9 @@ def test_a_forgotten_person_is_nowhere_in_the_data_folder_over_a_kill(arm: Any) 
     assert arm.reply(arm.command("profile", "arm", subject="benno"))["status"] == "done"
     arm.reply(arm.command("record", "arm", label="fist", seconds=1), "done")
     arm.wait("state", lambda found: found["subject"] == "benno")
+    kept = arm.command("capture", "arm", now=True, before_s=0.5, after_s=0.5, samples=False)
+    arm.reply(kept, "done")
+    assert list((arm.data / "assets" / "arm" / "evidence").glob("*.npz"))
     job = arm.command("forget", "arm", subject="benno")
     arm.reply(job, "accepted")
     arm.send(signal.SIGKILL)
@@ -167,11 +170,8 @@ def test_a_forgotten_person_is_nowhere_in_the_data_folder_over_a_kill(arm: Any) 
     assert again.returncode == 0, again.stderr
     result = json.loads(again.stdout)
     assert result["status"] == "done"
-    assert {name: result["erased"][name] for name in ("recordings", "models", "unknown_signs")} == {
-        "recordings": 0,
-        "models": 0,
-        "unknown_signs": 0,
-    }
+    kinds = ("recordings", "models", "unknown_signs", "captures", "trend_files")
+    assert {name: result["erased"][name] for name in kinds} == dict.fromkeys(kinds, 0)
     arm.send(signal.SIGTERM)
     arm.ended()
     named = [path for path in arm.data.rglob("*") if "benno" in str(path.relative_to(arm.data))]
