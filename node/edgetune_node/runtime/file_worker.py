@@ -277,7 +277,15 @@ class FileWorker:
         asset, profiles = effect.asset, self.profiles[effect.asset]
         worn_by_them = effect.subject == profiles.subject
         section = self._sections[asset]
-        erased, remains = erase_person(effect.subject, section, profiles, self.recordings[asset], self.novel[asset])
+        erased, remains = erase_person(
+            effect.subject,
+            section,
+            profiles,
+            self.recordings[asset],
+            novel=self.novel[asset],
+            evidence=self.evidence[asset],
+            trends=self.trends[asset],
+        )
         erased |= self._erase_name(asset, effect.subject)
         self._post(NovelChanged(asset, self.novel[asset].kept()))
         wearing = worn(Install(asset, "", "profile", name=profiles.subject), profiles) if worn_by_them else None
