@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgetune_nas.mcu.calls import at_end, byte, on_frame, word
-from edgetune_nas.mcu.layout import sums_first
 from edgetune_nas.mcu.program import Correlated, Pooled, Weighted
-from edgetune_nas.model import Conv
+from edgetune_nas.model import Conv, sums_first
 
 if TYPE_CHECKING:
     from edgetune_nas.mcu.library_model import Model
