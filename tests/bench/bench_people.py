@@ -78,8 +78,13 @@ def discriminant(
     return weights, -0.5 * (weights * means).sum(axis=1)
 
 
-def signs(bundle: Bundle, samples: NDArray[np.float32], *, distant: bool = True) -> list[str]:
-    """Signs that a node tells of a stretch of signal; ``distant`` is whether it tells the unknown."""
+def signs(
+    bundle: Bundle, samples: NDArray[np.float32], *, distant: bool = True, unknown: str = "balanced"
+) -> list[str]:
+    """Signs that a node tells of a stretch of signal.
+
+    ``distant`` is whether it tells the unknown, ``unknown`` the setting that says how far that is.
+    """
     settings = AssetSection(
         id="arm",
         task="sign",
@@ -87,6 +92,7 @@ def signs(bundle: Bundle, samples: NDArray[np.float32], *, distant: bool = True)
         rate_hz=RATE,
         rest_class=REST,
         window={"length": MYO_WINDOW, "hop": SIGN_HOP},
+        sign={"unknown": unknown},
     )
     watch = EmgMonitor(settings, lambda: "")
     cuts = np.lib.stride_tricks.sliding_window_view(samples, MYO_WINDOW, axis=1)[:, ::SIGN_HOP].transpose(1, 0, 2)
