@@ -39,7 +39,7 @@ test-containers: $(VENV)/.installed  ## Build and run the containers, where `doc
 container-figures: $(VENV)/.installed  ## Sizes, start and memory of the containers, a few minutes: FIGURES=node-slim
 	@$(BIN)/python tests/docker/figures.py $(FIGURES)
 
-chaos: $(VENV)/.installed  ## Kill, cut, freeze and restart a plant, and count what is lost, twenty minutes: CHAOS='--seed 7'
+chaos: $(VENV)/.installed  ## Kill, cut, freeze and restart a plant, and count what is lost, half an hour: CHAOS='--seed 7'
 	$(BIN)/python tests/chaos/chaos.py $(CHAOS)
 
 load: $(VENV)/.installed  ## One node at many times real time, a gateway of up to 100 assets, 200 nodes on a broker: half an hour

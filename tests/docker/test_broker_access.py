@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 BROKER = Path(__file__).resolve().parents[2] / "docker" / "broker"
 TOPICS = Topics("acme/line3", "edge1")
-USERS = ("node", "machine", "operator")
+USERS = ("node", "machine", "operator", "home_assistant")
 SAID = [
     TOPICS.asset("press", kind.topic) if kind.owner == "asset" else TOPICS.node(kind.topic)
     for kind in MESSAGES
@@ -48,16 +48,20 @@ SPARKPLUG = SparkplugNames("Plant1", TOPICS.node_id)
 LIVES = [SPARKPLUG.topic(verb) for verb in ("NBIRTH", "NDATA", "NDEATH")]
 LIVES += [SPARKPLUG.topic(verb, "press") for verb in ("DBIRTH", "DDATA", "DDEATH")]
 ORDERS = [SPARKPLUG.topic("NCMD"), SPARKPLUG.topic("DCMD", "press"), state_topic("scada1")]
-EVERYTHING = [*SAID, *ANSWERS, *COMMANDS, *DELIVERED, CONTEXT, REQUESTED, *LIVES, *ORDERS]
+ANNOUNCED = "homeassistant/device/edgetune_edge1_press_0123abcd/config"
+BUTTONS = [TOPICS.asset("press", f"cmd/{name}") for name in ("acknowledge", "recalibrate")]
+EVERYTHING = [ANNOUNCED, *SAID, *ANSWERS, *COMMANDS, *DELIVERED, CONTEXT, REQUESTED, *LIVES, *ORDERS]
 MAY_WRITE = {
-    "node": {*SAID, *ANSWERS, *LIVES},
+    "node": {*SAID, *ANSWERS, *LIVES, ANNOUNCED},
     "machine": {*DELIVERED, CONTEXT},
     "operator": {*COMMANDS, CONTEXT, REQUESTED, *ORDERS},
+    "home_assistant": {*BUTTONS},
 }
 MAY_READ = {
     "node": set(EVERYTHING) - {*LIVES} | {SPARKPLUG.topic("NBIRTH"), SPARKPLUG.topic("NDEATH")},
     "machine": {TOPICS.asset("press", "calibration"), REQUESTED},
-    "operator": set(EVERYTHING),
+    "operator": set(EVERYTHING) - {ANNOUNCED},
+    "home_assistant": {*SAID, *ANSWERS, ANNOUNCED},
 }
 
 
@@ -142,7 +146,10 @@ def test_a_user_hears_what_is_its_part_and_nothing_else(user: str, connect: Call
             client.publish(topic, b'{"by": "test"}')
     last = "simulator" if user == "machine" else "cmd/ping"  # sent again: all that came before it has been delivered
     end = TOPICS.asset("press", last) if user == "machine" else TOPICS.node(last)
-    connect("operator").publish(end, b'{"by": "the end"}')
+    if user == "home_assistant":
+        connect("node").publish(TOPICS.node("health"), b'{"by": "the end"}')
+    else:
+        connect("operator").publish(end, b'{"by": "the end"}')
     heard = set()
     for topic, payload in listener.messages(10):
         heard.add(topic)
@@ -162,7 +169,8 @@ def test_the_containers_and_doctor_give_nodes_and_machines_the_same_rights() -> 
     ours = rights(written)
     for topics, number in ((TOPICS, ""), (second, "2")):
         of_any_group = SparkplugNames("+", topics.node_id).access(None)
-        printed = rights(access_list(topics, f"node{number}", more=of_any_group))
+        announced = "homeassistant/device/+/config"
+        printed = rights(access_list(topics, f"node{number}", [announced], more=of_any_group))
         assert ours[f"node{number}"] == printed[f"node{number}"] != set()
         assert ours[f"machine{number}"] == printed["machine"] != set()
 

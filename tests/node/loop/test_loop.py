@@ -106,9 +106,8 @@ def test_a_tie_keeps_the_old_model_and_says_so(node: Callable[..., Any], bearing
 def test_an_armband_is_calibrated_and_its_signs_are_published_once(node: Callable[..., Any], protocol: str) -> None:
     loop = node(ARMBAND, protocol)
     loop.start()
-    job = loop.command(
-        "recalibrate", "arm", source="live", classes=["rest", "fist"], seconds_per_take=10, budget=BUDGET
-    )
+    asked = {"classes": ["rest", "fist"], "seconds_per_take": 10, "rest_seconds": 0}
+    job = loop.command("recalibrate", "arm", source="live", budget=BUDGET, **asked)
     for class_ in ("rest", "fist"):
         loop.wait("calibration", lambda found, class_=class_: (found["phase"], found["class"]) == ("waiting", class_))
         loop.play(class_)
