@@ -321,6 +321,17 @@ static void full_frame(const edgetune_conv_t *layer, const int8_t *x, uint32_t s
     }
 }
 
+/* Sum of `own` values of each of `taps` frames, which are `channels` apart. */
+EDGETUNE_APART static int32_t spaced_total(const int8_t *x, uint32_t own, uint32_t channels, uint32_t taps)
+{
+    int32_t sum = 0;
+    for (; taps > 0U; taps--) {
+        sum += total(x, own);
+        x += channels;
+    }
+    return sum;
+}
+
 static void grouped_frame(const edgetune_conv_t *layer, const int8_t *x, uint32_t skip, uint32_t taps, int8_t *y)
 {
     const uint32_t channels = layer->channels;
@@ -341,7 +352,10 @@ static void grouped_frame(const edgetune_conv_t *layer, const int8_t *x, uint32_
             if (taps < layer->kernel) {
                 sum += padding(layer, w, skip * own, (skip + taps) * own);
             }
-            if ((own == 1U) && (more == 0)) {
+            if (more != 0) {
+                sum += more * (spaced_total(from, own, channels, taps) - (int32_t)(taps * own) * zero);
+            }
+            if (own == 1U) {
                 for (left = taps; left > 0U; left--) {
                     sum += (int32_t)*from * *tap;
                     from += channels;
@@ -351,7 +365,7 @@ static void grouped_frame(const edgetune_conv_t *layer, const int8_t *x, uint32_
                 for (left = taps; left > 0U; left--) {
                     uint32_t channel;
                     for (channel = 0U; channel < own; channel++) {
-                        sum += (int32_t)from[channel] * *tap + more * (from[channel] - zero);
+                        sum += (int32_t)from[channel] * *tap;
                         tap++;
                     }
                     from += channels;
@@ -576,7 +590,7 @@ static float spread(const edgetune_gram_t *layer, const edgetune_word_t *sums, u
     const uint32_t channels = layer->channels;
     const uint32_t at = channels + row * channels - row * (row + 1U) / 2U + column;
     const int64_t whole = (int64_t)sums[at].i * layer->length - (int64_t)sums[row].i * sums[column].i;
-    return (float)whole / (float)layer->length * layer->scale * layer->scale;
+    return (float)whole * layer->factor;
 }
 
 void edgetune_gram_end(const edgetune_gram_t *layer, const edgetune_word_t *sums, int8_t *y)
