@@ -420,9 +420,9 @@ def float_count(model: onnx.ModelProto) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (attribute("Cast", "to", TensorProto.INT64), "node 1_int8_products_double, 'Cast', does not fit"),
-        (attribute("Cast", "to", TensorProto.FLOAT), "node 1_int8_products_double, 'Cast', does not fit"),
-        (attribute("Transpose", "perm", [0, 1, 2]), "'MatMulInteger', does not fit"),
+        (attribute("Cast", "to", TensorProto.INT64), "node 1_int8_sums_double, 'Cast', does not fit"),
+        (attribute("Cast", "to", TensorProto.FLOAT), "node 1_int8_sums_double, 'Cast', does not fit"),
+        (attribute("Transpose", "perm", [0, 1, 2]), "node 1_int8_turned, 'Transpose', does not fit"),
         (other_zero, "node 1_int8_products, 'MatMulInteger', does not fit"),
         (stored_products, "node 1_int8_products, 'MatMulInteger', does not fit"),
         (long_count, "constant 1_int8_count_constant has element type 11"),
