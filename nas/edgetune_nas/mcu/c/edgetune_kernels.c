@@ -321,17 +321,6 @@ static void full_frame(const edgetune_conv_t *layer, const int8_t *x, uint32_t s
     }
 }
 
-/* Sum of `own` values of each of `taps` frames, which are `channels` apart. */
-EDGETUNE_APART static int32_t spaced_total(const int8_t *x, uint32_t own, uint32_t channels, uint32_t taps)
-{
-    int32_t sum = 0;
-    for (; taps > 0U; taps--) {
-        sum += total(x, own);
-        x += channels;
-    }
-    return sum;
-}
-
 static void grouped_frame(const edgetune_conv_t *layer, const int8_t *x, uint32_t skip, uint32_t taps, int8_t *y)
 {
     const uint32_t channels = layer->channels;
@@ -352,12 +341,16 @@ static void grouped_frame(const edgetune_conv_t *layer, const int8_t *x, uint32_
             if (taps < layer->kernel) {
                 sum += padding(layer, w, skip * own, (skip + taps) * own);
             }
-            if (more != 0) {
-                sum += more * (spaced_total(from, own, channels, taps) - (int32_t)(taps * own) * zero);
-            }
-            if (own == 1U) {
+            sum -= more * zero * (int32_t)(taps * own);
+            if ((own == 1U) && (more == 0)) {
                 for (left = taps; left > 0U; left--) {
                     sum += (int32_t)*from * *tap;
+                    from += channels;
+                    tap++;
+                }
+            } else if (own == 1U) {
+                for (left = taps; left > 0U; left--) {
+                    sum += *from * (*tap + more);
                     from += channels;
                     tap++;
                 }
@@ -365,7 +358,7 @@ static void grouped_frame(const edgetune_conv_t *layer, const int8_t *x, uint32_
                 for (left = taps; left > 0U; left--) {
                     uint32_t channel;
                     for (channel = 0U; channel < own; channel++) {
-                        sum += (int32_t)from[channel] * *tap;
+                        sum += from[channel] * (*tap + more);
                         tap++;
                     }
                     from += channels;
