@@ -316,6 +316,7 @@ MESSAGE_WORDS: Final[dict[str, dict[str, tuple[str, Any]]]] = {
         "class": ("Class that is collected; null if none is.", "inner"),
         "take": ("Number of the take, from 1; null if none is.", 1),
         "takes": ("Takes in all.", 4),
+        "moving": ("Whether the take is rest with slight movements, after the others.", False),
         "remaining_s": ("Time until the countdown or the take ends; null in other phases.", 3.2),
         "refusal": ("Why the last attempt at this take could not be used; null if it could.", "a channel is constant"),
         "search_phase": ("Where the search stands; null before it.", "training"),
@@ -329,6 +330,13 @@ MESSAGE_WORDS: Final[dict[str, dict[str, tuple[str, Any]]]] = {
             ["novel events"],
         ),
         "drift": ("How the healthy machine was after the last one; null until that is known.", None),
+        "armband": ("How a turned armband's channels are turned back; null if they are as they come.", None),
+    },
+    "Armband": {
+        "model": ("Model whose calibration it is turned back to.", MODEL),
+        "turn": ("Electrodes by which it is worn turned.", 1),
+        "mirrored": ("Whether its electrodes run the other way round.", False),
+        "gain": ("How sure that is: what the signs' distances gain, as a logarithm.", 0.45),
     },
     "Drift": {
         "model": ("Model since whose first use the baseline is.", MODEL),

@@ -11,6 +11,7 @@ from edgetune_nas.search import SearchPhase
 from edgetune_node.contract.fault import Fault
 from edgetune_node.contract.message import Message
 from edgetune_node.contract.parts import (
+    Armband,
     AssetHealth,
     AssetInfo,
     BrokerInfo,
@@ -217,6 +218,7 @@ class CalibrationStatus(Message):
     """Where a recalibration stands, and what the operator should do now; ``suggested`` says why there should be one.
 
     ``drift`` is how the healthy machine was after the last one, null until that is known; of ratios the logarithm.
+    ``armband`` is how a turned armband's channels are turned back, null where they are as they come.
     """
 
     topic: ClassVar[str] = "calibration"
@@ -230,6 +232,7 @@ class CalibrationStatus(Message):
     class_: str | None = Field(None, alias="class")
     take: int | None = None
     takes: int | None = None
+    moving: bool = False
     remaining_s: float | None = None
     refusal: str | None = None
     search_phase: SearchPhase | None = None
@@ -240,6 +243,7 @@ class CalibrationStatus(Message):
     best_arena_bytes: int | None = None
     suggested: list[str] = Field([])
     drift: Drift | None = None
+    armband: Armband | None = None
 
 
 class Response(Message):

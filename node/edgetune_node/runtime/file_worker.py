@@ -185,7 +185,8 @@ class FileWorker:
 
     def join(self, timeout_s: float) -> None:
         """Wait for what has begun, so long at most."""
-        wait(self._work, timeout=timeout_s)
+        begun = [future for future in self._work if not future.cancelled()]  # `wait` takes a cancelled one for running
+        wait(begun, timeout=timeout_s)
 
     def _later(self, work: Callable[[], Event], failed: Callable[[str], Event]) -> None:
         run = self._worker.submit(self._at_once, work, failed)
@@ -276,7 +277,15 @@ class FileWorker:
         asset, profiles = effect.asset, self.profiles[effect.asset]
         worn_by_them = effect.subject == profiles.subject
         section = self._sections[asset]
-        erased, remains = erase_person(effect.subject, section, profiles, self.recordings[asset], self.novel[asset])
+        erased, remains = erase_person(
+            effect.subject,
+            section,
+            profiles,
+            self.recordings[asset],
+            novel=self.novel[asset],
+            evidence=self.evidence[asset],
+            trends=self.trends[asset],
+        )
         erased |= self._erase_name(asset, effect.subject)
         self._post(NovelChanged(asset, self.novel[asset].kept()))
         wearing = worn(Install(asset, "", "profile", name=profiles.subject), profiles) if worn_by_them else None

@@ -154,6 +154,7 @@ export const T = {
     notThere: "The machine is simulated: put it there with one of these.",
     refused: (why) => `The take could not be used: ${why}. Check the sensor, then record it again.`,
     make: (name) => `Make the sign “${name}” and hold it.`,
+    rest: "Rest: move arm and fingers slightly, without making a sign.",
     then: "Then press the button.",
     countdown: "Recording starts in", recording: "Recording", left: "left", saving: "Storing the recording …",
     take: (k, n) => `take ${k} of ${n}`,

@@ -19,7 +19,7 @@ from edgetune_node.cli.remote.progress import open_progress, request
 from edgetune_node.contract import Command, Context, Recalibrate, Record, problems
 from edgetune_node.errors import NodeError
 from edgetune_node.operator import FollowedJob, NoReplyError, OperatorClient, Target, follow, summary, takes_target
-from edgetune_node.terminal import InputLines, parse_count, parse_seconds, parse_size
+from edgetune_node.terminal import InputLines, parse_count, parse_seconds, parse_seconds_or_none, parse_size
 
 if TYPE_CHECKING:
     from edgetune_node.cli.remote.progress import Progress
@@ -56,7 +56,15 @@ def recalibrate(
         Literal["continue", "countdown"], typer.Option(help="Each take waits for you, or starts by itself.")
     ] = "continue",
     countdown: Annotated[
-        float | None, typer.Option(parser=parse_seconds, metavar="TIME", help="Time before each take.")
+        float | None, typer.Option(parser=parse_seconds_or_none, metavar="TIME", help="Time before each take.")
+    ] = None,
+    rest: Annotated[
+        float | None,
+        typer.Option(
+            parser=parse_seconds_or_none,
+            metavar="TIME",
+            help="Of signs: rest with slight movements after the takes, 0 for none. (default: 30s unless stored)",
+        ),
     ] = None,
     ram: Annotated[
         int | None, typer.Option(parser=parse_size, metavar="SIZE", help="Most bytes of arena, such as 4KiB.")
@@ -93,6 +101,7 @@ def recalibrate(
         "seconds_per_take": seconds_per_take,
         "pace": "countdown" if countdown is not None else pace,
         "countdown_s": countdown,
+        "rest_seconds": rest,
         "deploy": deploy,
         "accept_zone": accept_zone or None,
         "budget": {name: value for name, value in budget.items() if value is not None} or None,

@@ -91,7 +91,7 @@ const Prepare = ({ own, start }) => {
             <label>{W.macs}<input name="macs" type="number" min="1" placeholder={config?.budget?.macs} /></label>
           </div>
         </details>
-        <p class="soft">{W.total(span(list.length * takes * (Number(seconds) + 5) + time))}</p>
+        <p class="soft">{W.total(span(list.length * takes * (Number(seconds) + 5) + (sign && list.includes("rest") ? 35 : 0) + time))}</p>
         <Begin disabled={list.length === 0} />
       </form>
     </Card>
@@ -122,7 +122,8 @@ const Collect = ({ own, send, phase, calibration }) => {
   const sign = isSign(own);
   const played = simulator(own);
   const follows = played?.asked === name && !played.error;
-  const request = follows ? W.isThere(name) : `${sign ? W.make(name) : W.put(name)} ${W.then}`;
+  const asked = calibration.moving ? W.rest : sign ? W.make(name) : W.put(name);
+  const request = follows ? W.isThere(name) : `${asked} ${W.then}`;
   return (
     <Card title={`${W.steps[1]}: ${name ?? ""}`} cls="wizard" id="collect">
       <p class="soft">{calibration.take && calibration.takes ? W.take(calibration.take, calibration.takes) : ""}</p>
