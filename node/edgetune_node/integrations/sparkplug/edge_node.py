@@ -119,8 +119,7 @@ class SparkplugEdgeNode:
         self._jitter_s = random.random()  # noqa: S311 - no secret
         self._work: queue.SimpleQueue[_Work] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="sparkplug", daemon=True)
-        self._numbers = itertools.count(1)
-        self._number = 0
+        self._numbers, self._number = itertools.count(1), 0
         self._connection = self._connect()
         self._up: Up | None = None
         self._known_by_s = time.monotonic() + KNOWN_S
@@ -216,8 +215,8 @@ class SparkplugEdgeNode:
 
     def _next_work(self) -> _Work | None:
         backlog = self._session.born and self._cursor < self._backlog_end
-        shortest_s = BUSY_S if self._connection.busy else 0.0
-        wait_s = min(STEP_S, max(shortest_s, self._next_event_s - time.monotonic())) if backlog else STEP_S
+        due_s = max(BUSY_S * self._connection.busy, self._next_event_s - time.monotonic())
+        wait_s = min(STEP_S, due_s) if backlog else STEP_S
         try:
             return self._work.get(timeout=wait_s) if wait_s > 0 else self._work.get_nowait()
         except queue.Empty:
@@ -294,6 +293,7 @@ class SparkplugEdgeNode:
 
     def _advance(self, now_s: float) -> None:
         """Do what is due: a birth, a rebirth, changed telemetry, the next event of before."""
+        self._store.look()
         if self._up is None:
             return
         if self._host_id is not None and not self._host.online:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -159,4 +160,112 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     assert store.problem is not None
     assert isinstance(store._connection, sqlite3.Connection)
     assert store.keep("pump", b"x") == 1
+    store.close()
+
+
+def opened(path: Path) -> EventStore:
+    return EventStore(path, max_bytes=10**6, max_age_s=50, now_s=lambda: 0.0)
+
+
+def kept(store: EventStore) -> list[bytes]:
+    found, key = [], 0
+    while (event := store.after(key, ["pump"])) is not None:
+        key = event[0]
+        found.append(event[2])
+    return found
+
+
+def after_a_kill(path: Path, scratch: Path) -> list[bytes]:
+    """What the next process would find of events, and whether it goes on counting births."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.copytree(path.parent, scratch)
+    store = opened(scratch / path.name)
+    events = kept(store)
+    assert store.next_birth() == 1
+    store.close()
+    return events
+
+
+def remove(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def replace_by_another(folder: Path) -> None:
+    remove(folder)
+    other = opened(folder / "s.sqlite")
+    other.keep("pump", b"another's")
+    other.keep("pump", b"first")
+    other.close()
+
+
+def damage(folder: Path) -> None:
+    remove(folder)
+    (folder / "s.sqlite").write_bytes(b"no database at all, but long enough for one" * 100)
+
+
+@pytest.mark.parametrize(
+    ("take_away", "more"),
+    [(remove, []), (replace_by_another, [b"another's"]), (damage, [])],
+    ids=lambda each: str(each)[:20],
+)
+def test_a_store_whose_file_is_taken_away_goes_on_in_a_new_one(
+    tmp_path: Path, take_away: Callable[[Path], None], more: list[bytes]
+) -> None:
+    path = tmp_path / "data" / "s.sqlite"
+    path.parent.mkdir()
+    store = opened(path)
+    assert store.next_birth() == 0
+    last = [store.keep("pump", event) for event in (b"first", b"second")][-1]
+    store.look()
+    take_away(path.parent)
+    assert store.keep("pump", b"third") > last
+    store.look()
+    assert store.problem is None
+    events = [b"first", b"second", b"third", *more]
+    assert kept(store) == after_a_kill(path, tmp_path / "copy") == events
+    assert store.keep("pump", b"fourth") > last + 1
+    assert after_a_kill(path, tmp_path / "copy") == [*events, b"fourth"]
+    store.close()
+
+
+def test_a_store_without_a_folder_says_so_and_goes_back_to_the_disk_once_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgetune_node.integrations.sparkplug.store.AGAIN_S", 0.0)
+    path = tmp_path / "data" / "s.sqlite"
+    path.parent.mkdir()
+    store = opened(path)
+    store.next_birth()
+    store.keep("pump", b"first")
+    shutil.rmtree(path.parent)
+    store.look()
+    assert store.problem is not None
+    assert "memory only" in store.problem
+    store.keep("pump", b"second")
+    path.parent.mkdir()
+    store.look()
+    assert store.problem is None
+    assert after_a_kill(path, tmp_path / "copy") == [b"first", b"second"]
+    store.close()
+
+
+def test_what_was_sent_while_the_disk_was_full_is_not_sent_again(
+    small_disk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgetune_node.integrations.sparkplug.store.AGAIN_S", 0.0)
+    store = EventStore(small_disk.folder / "s.sqlite", max_bytes=2**30, max_age_s=50, now_s=lambda: 0.0)
+    sent = store.keep("pump", b"sent")
+    small_disk.fill()
+    waiting = [bytes([number]) * 30_000 for number in range(10)]
+    for event in waiting:
+        store.keep("pump", event)
+    assert store.problem is not None
+    store.drop([sent])
+    store.look()
+    assert store.problem is not None
+    small_disk.free()
+    store.look()
+    assert store.problem is None
+    assert kept(store) == waiting
     store.close()
