@@ -9,6 +9,8 @@ PARALLEL := -n 4 --dist worksteal
 QUICK := -m "not slow and not containers"
 export OMP_NUM_THREADS ?= 1
 export ORT_DISABLE_TELEMETRY := 1
+# Else every worker and every process that a test starts compiles all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo install test test-slow coverage chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-signs bench-tried bench-once bench-health bench-mcu exam exam-quick ablation sensitivity docs web screenshots examples release format clean help
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from brokers import MOSQUITTO, PATIENCE_S, free_port
 
 from edgetune_node.config.mqtt import MqttSection
 from edgetune_node.contract.access import access_list
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 BROKER = Path(__file__).resolve().parents[2] / "docker" / "broker"
-MOSQUITTO = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
 TOPICS = Topics("acme/line3", "edge1")
 USERS = ("node", "machine", "operator", "home_assistant")
 SAID = [
@@ -72,9 +71,7 @@ def connect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
     if MOSQUITTO is None:
         pytest.skip("mosquitto is neither on PATH nor in /usr/sbin (apt install mosquitto)")
     folder = tmp_path_factory.mktemp("broker")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     access = subprocess.run(
         ["sh", str(BROKER / "acl.sh"), TOPICS.namespace, TOPICS.node_id], capture_output=True, text=True, check=True
     )
@@ -93,7 +90,7 @@ def connect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
     clients: list[OperatorClient] = []
 
     def connect_as(user: str) -> OperatorClient:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
                 mqtt = MqttSection(port=port, username=user, password=f"{user}-key")
