@@ -28,7 +28,7 @@ from edgetune_node.integrations.sparkplug.host_state import PrimaryHost
 from edgetune_node.integrations.sparkplug.names import REBIRTH, SparkplugNames, state_topic
 from edgetune_node.integrations.sparkplug.payload import decode, encode
 from edgetune_node.integrations.sparkplug.session import Outgoing, Session
-from edgetune_node.integrations.sparkplug.store import EventStore
+from edgetune_node.integrations.sparkplug.store import EventStore, elapsing
 from edgetune_node.mqtt import ClientIdConflicts, tls_context
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class SparkplugEdgeNode:
         self._host_id = section.primary_host
         self._host = PrimaryHost(SystemClock())
         self._store = EventStore(
-            path, max_bytes=mqtt.outbox_max_bytes, max_age_s=mqtt.outbox_max_age_s, now_s=time.time
+            path, max_bytes=mqtt.outbox_max_bytes, max_age_s=mqtt.outbox_max_age_s, now_s=elapsing()
         )
         self._filters = self._names.subscriptions(devices, self._host_id)
         self._tls = None if mqtt.tls is None else tls_context(mqtt.tls)
@@ -191,7 +191,7 @@ class SparkplugEdgeNode:
         fault = isinstance(message, Fault) and effect.durability is Durability.RARE
         if device is not None and (fault or (isinstance(message, Sign) and not self._session.born)):
             metrics = read_metrics(message, self._session.metrics_of(device))
-            key = self._store.keep(device, encode(metrics, time_ms=0, seq=None))
+            key = self._store.keep(device, encode(metrics, time_ms=0, seq=None), lasting=fault)
         elif effect.durability is Durability.TELEMETRY and self._work.qsize() > MOST_WAITING:
             return
         self._work.put(_Told(effect, key))

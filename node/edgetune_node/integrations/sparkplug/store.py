@@ -28,6 +28,12 @@ _T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
 
 
+def elapsing() -> Callable[[], float]:
+    """Return a clock that begins with the time of day and goes on by itself, whatever that is set to."""
+    offset_s = time.time() - time.monotonic()
+    return lambda: offset_s + time.monotonic()
+
+
 class EventStore:
     """A small SQLite file; where the disk fails, memory takes its place and `problem` says so, until `look` finds room.
 
@@ -38,7 +44,7 @@ class EventStore:
     max_bytes, max_age_s
         Bounds of what is kept; the oldest events go first.
     now_s
-        Seconds since 1970.
+        Seconds since 1970, from a clock that nobody sets.
 
     Attributes
     ----------
@@ -89,11 +95,11 @@ class EventStore:
 
         return self._write(count)
 
-    def keep(self, device: str, payload: bytes) -> int:
-        """Keep an event; return its key, which grows."""
+    def keep(self, device: str, payload: bytes, *, lasting: bool = False) -> int:
+        """Keep an event; return its key, which grows. A ``lasting`` one is never too old."""
 
         def insert(connection: sqlite3.Connection) -> int:
-            row = (self._now_s(), device, payload)
+            row = (float("inf") if lasting else self._now_s(), device, payload)
             key = connection.execute("INSERT INTO event (kept_s, device, payload) VALUES (?, ?, ?)", row).lastrowid
             self._bound(connection)
             return key or 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from brokers import wait_until
 from edgetune_node.contract.sign_messages import Sign
 from edgetune_node.events.effects import Durability
 from edgetune_node.integrations.sparkplug.catalogue import to_ms
-from edgetune_node.integrations.sparkplug.store import EventStore
+from edgetune_node.integrations.sparkplug.store import EventStore, elapsing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,8 +45,8 @@ def test_faults_of_an_outage_arrive_later_in_order_with_their_own_times(
     fresh_broker.kill()
     wait_until(lambda: at.edge.problems)
     times = [NOW + timedelta(seconds=number) for number in range(20)]
-    for number, time in enumerate(times):
-        at.fault(f"e{number}", ts=time)
+    for number, moment in enumerate(times):
+        at.fault(f"e{number}", ts=moment)
     sign = {"class_": "fist", "confidence": 1.0, "start": NOW, "end": NOW, "windows": 3, "model": "m", "ts": NOW}
     at.say(Sign(event="s1", **sign), "arm", Durability.SIGN)
     fresh_broker.start()
@@ -54,7 +55,9 @@ def test_faults_of_an_outage_arrive_later_in_order_with_their_own_times(
     wait_until(lambda: len(historical(at)) >= 21)
     kept = [each for each in historical(at) if each.device == "pump"]
     assert [each.values["fault/event"] for each in kept] == [f"e{number}" for number in range(20)]
-    assert [{metric.time_ms for metric in each.payload.metrics} for each in kept] == [{to_ms(time)} for time in times]
+    assert [{metric.time_ms for metric in each.payload.metrics} for each in kept] == [
+        {to_ms(moment)} for moment in times
+    ]
     assert all(each.payload.time_ms > to_ms(times[-1]) for each in kept)
     assert [each.values["sign/class"] for each in historical(at) if each.device == "arm"] == ["fist"]
     wait_until(lambda: len(at.edge._store) == 0)
@@ -129,6 +132,32 @@ def test_a_store_is_bounded_and_the_oldest_go_first(tmp_path: Path) -> None:
     store.keep("pump", b"new")
     assert len(store) == 1
     store.close()
+
+
+def test_no_fault_is_too_old_and_a_clock_that_is_set_makes_nothing_older(tmp_path: Path) -> None:
+    now = [1000.0]
+    store = EventStore(tmp_path / "s.sqlite", max_bytes=100, max_age_s=50, now_s=lambda: now[0])
+    store.keep("pump", b"sign")
+    store.keep("pump", b"fault", lasting=True)
+    now[0] += 10**9
+    store.keep("pump", b"later")
+    assert kept(store) == [b"fault", b"later"]
+    store.close()
+    with pytest.MonkeyPatch.context() as patch:
+        clock = elapsing()
+        before = clock()
+        patch.setattr(time, "time", lambda: 4e9)
+        assert 0 <= clock() - before < 60
+
+
+def test_faults_wait_for_the_host_whatever_the_clock_is_set_to(
+    fresh_broker: Broker, plant: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = plant(fresh_broker, sparkplug='primary_host = "scada1"').start()
+    at.fault("before")
+    monkeypatch.setattr(time, "time", lambda: 4e9)
+    at.fault("after")
+    assert len(at.edge._store) == 2
 
 
 def test_a_damaged_store_is_set_aside_and_a_new_one_begun(tmp_path: Path) -> None:
