@@ -194,7 +194,8 @@ def scenario(plant: Plant) -> None:
     time.sleep(max(0.0, TREND_S - (time.monotonic() - began_s)))  # a minute of trend has to be full
     plant.ask("history", step="minute", figures=["rms", "kurtosis"])
     plant.ask("rollback")
-    plant.ask("deploy", model=first["detail"]["model"])
+    other = min(first["detail"]["front"], key=lambda point: point["arena_bytes"])
+    plant.ask("deploy", model=first["detail"]["model"], point=other["point"])
     plant.send("recalibrate", source="stored", budget={"ram_bytes": 4096, "search_seconds": 60.0})
     plant.ask("cancel")
     plant.collect("armband1", {"rest": "rest", "fist": "fist", "pinch": "pinch"}, rest_seconds=10.0)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 DEPLOY_S = 2.0
 """What installing a model is expected to take; only the percentage and the ETA use it."""
 COLLECTING = ("waiting", "countdown", "recording", "saving")
+TIMED = ("countdown", "recording")
 ENDED = ("done", "failed", "cancelled")
 
 
@@ -204,6 +205,9 @@ class Calibration:
             class_=collection.class_ if collects else None,
             take=collection.take + 1 if collects else None,
             takes=collection.takes if collects else None,
+            moving=collects and collection.moving,
+            remaining_s=round(collection.left_s(now), 1) if self.phase in TIMED else None,
+            refusal=collection.refusal if collects else None,
             search_phase=None if search is None else search.phase,
             candidates=None if search is None else search.candidates,
             rejected=None if search is None else search.rejected,
@@ -291,6 +295,8 @@ class Calibration:
             "replaced_accuracy": None if card.replaced is None else card.replaced.accuracy,
             "arena_bytes": card.cost.arena_bytes,
             "arena_bytes_deployed": card.cost.arena_bytes_deployed,
+            "front": [network.model_dump() for network in card.front],
+            "front_point": card.front_point,
             "deployed": False,
         }
         if card.kind == "health":

@@ -181,9 +181,13 @@ class Forget(Command):
 
 
 class Deploy(Command):
-    """Put a bundle into use: a model id of the store, or a folder's name in ``data_dir/incoming``."""
+    """Put a bundle into use: a model id of the store, or a folder's name in ``data_dir/incoming``.
+
+    With ``point`` it is another network of the Pareto front that this model keeps, which becomes a model of its own.
+    """
 
     model: str = Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    point: int | None = Field(None, ge=0, le=999)
 
 
 class CaptureCommand(Command):

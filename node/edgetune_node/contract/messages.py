@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from edgetune_nas.card import Kind, TestedOn
+from edgetune_nas.card import FrontNetwork, Kind, TestedOn
 from edgetune_nas.search import SearchPhase
 from edgetune_node.contract.fault import Fault
 from edgetune_node.contract.message import Message
@@ -208,6 +208,8 @@ class Model(Message):
     measured_before_refit: bool | None = None
     macro_f1: float | None = None
     false_per_minute_of_rest: float | None = None
+    front: list[FrontNetwork] = Field([])
+    front_point: int | None = None
     previous: str | None = None
     subject: str = ""
 
@@ -230,6 +232,9 @@ class CalibrationStatus(Message):
     class_: str | None = Field(None, alias="class")
     take: int | None = None
     takes: int | None = None
+    moving: bool = False
+    remaining_s: float | None = None
+    refusal: str | None = None
     search_phase: SearchPhase | None = None
     candidates: int | None = None
     rejected: int | None = None

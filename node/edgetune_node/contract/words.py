@@ -79,7 +79,10 @@ COMMAND_WORDS: Final[dict[str, Words]] = {
         "condition": ("Condition that recordings are marked with from now on; unchanged if null.", "left_arm"),
     },
     "Forget": {"subject": ("Who is erased.", "anna")},
-    "Deploy": {"model": ("Id of a model of the store, or name of a folder in `data_dir/incoming`.", MODEL)},
+    "Deploy": {
+        "model": ("Id of a model of the store, or name of a folder in `data_dir/incoming`.", MODEL),
+        "point": ("Number of a network in that model's `front`; the model itself if null.", 2),
+    },
     "Record": {
         "label": ("Class that is heard now.", "normal"),
         "seconds": ("Length of the recording.", 5.0),

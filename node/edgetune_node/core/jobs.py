@@ -122,8 +122,8 @@ class AssetJobs:
                 return Answer("accepted", final=False), []
             case Rollback():
                 return self._change(origin, Install(self.asset.settings.id, command.id, "rollback"))
-            case Deploy():
-                return self._change(origin, Install(self.asset.settings.id, command.id, "deploy", name=command.model))
+            case Deploy(model=name, point=point):
+                return self._change(origin, Install(self.asset.settings.id, command.id, "deploy", None, name, point))
             case LabelCommand():
                 return self._label(command, origin)
             case Forget():
@@ -240,7 +240,7 @@ class AssetJobs:
         return list(self._status.state(phase, self._origin, self._note, always=always))
 
     def progress(self, *, always: bool = False) -> list[Effect]:
-        """Calibration's standing, and whether one is suggested."""
+        """Return the state of the calibration, and whether one is suggested."""
         now = self._publisher.clock.monotonic()
         view = None if self._calibration is None else self._calibration.view(now)
         return list(self._status.calibration(view, now, always=always))

@@ -115,8 +115,8 @@ def test_each_person_has_a_calibration_and_a_model_of_their_own_over_kills(
     arm.ended()
     arm.forget()
     arm.start()
-    resumed = arm.reply(job, "progress")
-    assert (resumed["command"], resumed["reason"]) == ("profile", "resumed after a restart")
+    resumed = arm.resumed(job)
+    assert resumed["command"] == "profile"
     assert resumed["detail"]["stored_takes"] == 1
     for class_, number in (("rest", 2), ("fist", 1), ("fist", 2)):
         take(arm, job, "ben", class_, number)

@@ -9,10 +9,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
 from edgetune_nas.bundle import TESTED_ON, accuracy_sentence
+from edgetune_nas.card import FrontNetwork
 from edgetune_nas.search import short_time
 from edgetune_node.cli.remote.progress import open_progress, request
 from edgetune_node.contract import Command, Context, Recalibrate, Record, problems
@@ -208,6 +209,7 @@ def operate(
         sys.stdout.write(json.dumps(result) + "\n")
     elif job.status == "done":
         sys.stdout.write(_sentence(job, result) + "\n")
+        sys.stdout.writelines(f"{line}\n" for line in _front(job, result))
     if job.status != "done":
         sys.stderr.write(f"edgetune: {name} {job.status}: {job.reason or 'no reason given'}\n")
         raise typer.Exit(1)
@@ -307,6 +309,24 @@ def _accuracy(result: dict[str, Any]) -> str:
         known if known in TESTED_ON else None,  # a newer node may know other tests
         windows="" if count is None else f"{count} recording{'s' * (count > 1)}",
     )
+
+
+def _front(job: FollowedJob, result: dict[str, Any]) -> list[str]:
+    """Return what else a search has found, for `edgetune deploy --point`; nothing where it is one network alone."""
+    try:
+        front = TypeAdapter(list[FrontNetwork]).validate_python(result.get("front", []))
+    except ValidationError:  # of a node that says it otherwise
+        return []
+    if job.command != "recalibrate" or len(front) < 2:  # noqa: PLR2004 - none to choose from
+        return []
+    return [
+        f"networks of this search (edgetune deploy --model {result['model']} --point NUMBER):",
+        *(
+            f"  {each.point}: {each.validation_accuracy:.1%} on validation data, arena {each.arena_bytes:,} bytes, "
+            f"flash {each.flash_bytes:,} bytes, {each.macs:,} operations a window"
+            for each in sorted(front, key=lambda each: each.arena_bytes)
+        ),
+    ]
 
 
 def _sentence(job: FollowedJob, result: dict[str, Any]) -> str:
