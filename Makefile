@@ -4,11 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PREFIX ?= /opt/edgetune
 EXTRA ?= [serial,train]
-# A worker keeps the tests of a file, and what they share is made once; the one that ends first takes from the other.
+# The worker that ends first takes tests from another.
 PARALLEL := -n 4 --dist worksteal
-QUICK := -m "not slow and not containers"
+# A worker has whole files of the quick ones, and what a file shares is made once.
+QUICK := -n 4 --dist loadfile -m "not slow and not containers"
 export OMP_NUM_THREADS ?= 1
 export ORT_DISABLE_TELEMETRY := 1
+# Else every worker and every process that a test starts compiles all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo install test test-slow coverage chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-signs bench-tried bench-once bench-health bench-mcu exam exam-quick ablation sensitivity docs web screenshots examples release format clean help
 
@@ -28,7 +31,7 @@ test-slow: $(VENV)/.installed  ## Those that `make check` leaves out
 	$(BIN)/python -m pytest $(PARALLEL) -m "slow and not containers"
 
 coverage: $(VENV)/.installed  ## The quick tests, and which lines they run: no fewer than pyproject.toml says
-	$(BIN)/python -m pytest $(PARALLEL) $(QUICK) -q --cov
+	$(BIN)/python -m pytest $(QUICK) -q --cov
 
 test-containers: $(VENV)/.installed  ## Build and run the containers, where `docker info` finds an engine
 	$(BIN)/python -m pytest -m containers -v tests/docker
@@ -36,7 +39,7 @@ test-containers: $(VENV)/.installed  ## Build and run the containers, where `doc
 container-figures: $(VENV)/.installed  ## Sizes, start and memory of the containers, a few minutes: FIGURES=node-slim
 	@$(BIN)/python tests/docker/figures.py $(FIGURES)
 
-chaos: $(VENV)/.installed  ## Kill, cut, freeze and restart a plant, and count what is lost, twenty minutes: CHAOS='--seed 7'
+chaos: $(VENV)/.installed  ## Kill, cut, freeze and restart a plant, and count what is lost, half an hour: CHAOS='--seed 7'
 	$(BIN)/python tests/chaos/chaos.py $(CHAOS)
 
 load: $(VENV)/.installed  ## One node at many times real time, a gateway of up to 100 assets, 200 nodes on a broker: half an hour
@@ -58,7 +61,7 @@ lint: $(VENV)/.installed  ## Format, lint and types
 	$(BIN)/lint-imports
 
 check: lint  ## Format, lint, types and the quick tests
-	$(BIN)/python -m pytest $(PARALLEL) $(QUICK) -q
+	$(BIN)/python -m pytest $(QUICK) -q
 
 bench: $(VENV)/.installed  ## Benchmarks: throughput, latency, memory, search
 	$(BIN)/python tests/bench/bench_sources.py

@@ -34,8 +34,49 @@ class InputSpec(_Model):
     """Value of one step of a sensor's integers in ``unit``; None where windows come in ``unit`` only."""
 
 
+class CoreCost(_Model):
+    """Estimated cost as C on a microcontroller's core; ``streamed_`` where samples are pushed one by one.
+
+    ``instructions`` are those of a window, ``text_bytes`` code and tables, kernels included.
+    """
+
+    instructions: int
+    streamed_instructions: int
+    text_bytes: int
+    streamed_text_bytes: int
+    stack_bytes: int
+
+
+class McuCost(_Model):
+    """Estimated cost as C (`edgetune_nas.model.mcu_cost`).
+
+    ``bss_bytes`` is the static memory of a library that stores windows, ``streamed_bss_bytes`` that of one that takes
+    samples one by one. ``factors`` names the measured factors behind ``cores``.
+    """
+
+    factors: str
+    bss_bytes: int
+    streamed_bss_bytes: int
+    cores: dict[str, CoreCost]
+
+    @property
+    def lines(self) -> list[str]:
+        """Lines for people: static memory, then each core; in brackets what differs where samples are pushed."""
+        return [
+            f"static memory {self.bss_bytes} B ({self.streamed_bss_bytes} B streamed)",
+            *(
+                f"{name}: {core.instructions} instructions a window ({core.streamed_instructions}), "
+                f"text {core.text_bytes} B ({core.streamed_text_bytes}), stack at most {core.stack_bytes} B"
+                for name, core in self.cores.items()
+            ),
+        ]
+
+
 class Cost(_Model):
-    """Planned cost, by formula; docs/reference/cost.md defines each."""
+    """Planned cost, by formula; docs/reference/cost.md defines each.
+
+    ``mcu`` is None where nobody estimated it, and where the network cannot become C.
+    """
 
     arena_bytes: int
     arena_bytes_deployed: int
@@ -44,6 +85,7 @@ class Cost(_Model):
     flash_bytes: int
     macs: int
     parameters: int
+    mcu: McuCost | None = None
 
 
 class Measured(_Model):
@@ -167,6 +209,29 @@ class LibraryUse(_Model):
         return f"{self.windows} windows{of}, a prior of means (weight {self.weight:g} beside 1) {spread}"
 
 
+class FrontNetwork(_Model):
+    """A network of the Pareto front that a bundle keeps.
+
+    Attributes
+    ----------
+    point
+        Its number, by which `edgetune_nas.bundle.pick` takes it.
+    validation_accuracy
+        What the search chose by. The test accuracy stands in the card of the bundle that is made of it.
+    arena_bytes, flash_bytes, macs
+        Planned cost at int8.
+    trained
+        Whether it was trained; else it is a closed form.
+    """
+
+    point: NonNegativeInt
+    validation_accuracy: float
+    arena_bytes: int
+    flash_bytes: int
+    macs: int
+    trained: bool
+
+
 class ModelCard(_Model):
     """Everything a bundle says about itself (format 2; cards of format 1 lack the optional fields at the end).
 
@@ -195,6 +260,8 @@ class ModelCard(_Model):
         Number of windows in ``selftest.npz``.
     signs
         What a node measured of a person's signs; None where none did.
+    front, front_point
+        Networks of the Pareto front that the bundle keeps, and which of them is its own; empty and None without any.
     """
 
     format: Literal[1, 2] = FORMAT
@@ -228,6 +295,8 @@ class ModelCard(_Model):
     library: LibraryUse | None = None
     self_test_windows: int | None = Field(default=None, ge=1, le=MAX_SELF_TEST_WINDOWS)
     signs: SignFigures | None = None
+    front: list[FrontNetwork] = []
+    front_point: NonNegativeInt | None = None
 
     @model_validator(mode="after")
     def _agrees(self) -> ModelCard:

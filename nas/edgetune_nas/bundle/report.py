@@ -70,7 +70,12 @@ def render(card: ModelCard, front: Sequence[FrontPoint], curve: Sequence[float])
         "<h2>Network</h2>",
         table((str(number), layer) for number, layer in enumerate(card.layers, 1)),
         "<h2>Cost</h2>",
-        table((name.replace("_", " "), value) for name, value in card.cost.model_dump().items()),
+        table((name.replace("_", " "), value) for name, value in card.cost.model_dump(exclude={"mcu"}).items()),
+        *(
+            []
+            if card.cost.mcu is None
+            else ["<h3>As C, estimated</h3>", table((each,) for each in card.cost.mcu.lines)]
+        ),
         "<h2>Measured where it was made</h2>",
         _measured(card),
         f"<p>Deployed: {escape(card.deployed)}. {escape(card.deployed_because)}.</p>",
@@ -106,12 +111,16 @@ def render_apart(card: ModelCard, curve: Sequence[float]) -> str:
     return done.stdout
 
 
+def render_noted(card: ModelCard, curve: Sequence[float]) -> str:
+    """Render as `render` does; the front is in the card's notes."""
+    front = [FrontPoint(**{**point, "layers": tuple(point["layers"])}) for point in card.notes.get("front", [])]
+    return render(card, front, curve)
+
+
 def main() -> None:
     """Read card and curve as JSON from the standard input, and write the page."""
     asked = json.loads(sys.stdin.buffer.read())
-    card = ModelCard.model_validate(asked["card"])
-    front = [FrontPoint(**{**point, "layers": tuple(point["layers"])}) for point in card.notes.get("front", [])]
-    sys.stdout.buffer.write(render(card, front, asked["curve"]).encode())
+    sys.stdout.buffer.write(render_noted(ModelCard.model_validate(asked["card"]), asked["curve"]).encode())
 
 
 def _cancelled(card: ModelCard) -> bool:

@@ -15,7 +15,7 @@ from edgetune_nas.bundle.learned import LEARNED, SELF_TEST, pack_learned, pack_s
 from edgetune_nas.bundle.scores import metrics
 from edgetune_nas.card import LibraryUse, Measured, ModelCard, Precision
 from edgetune_nas.errors import BundleError
-from edgetune_nas.model import describe, plan, shapes
+from edgetune_nas.model import card_cost, describe, shapes
 from edgetune_nas.novelty import NOVELTY, Novelty
 from edgetune_nas.onnx_io import Classifier, measure, open_session
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgetune_nas.card import Budget, InputSpec, Metrics, SearchSummary, Task, TestedOn
+    from edgetune_nas.card import Budget, FrontNetwork, InputSpec, Metrics, SearchSummary, Task, TestedOn
     from edgetune_nas.model import Network
     from edgetune_nas.onnx_io import Adapt
 
@@ -66,6 +66,7 @@ def write_bundle(
     learned: NDArray[np.float32] | None = None,
     learned_recording: NDArray[np.integer] | None = None,
     library: LibraryUse | None = None,
+    front: Sequence[FrontNetwork] = (),
 ) -> ModelCard:
     """Export a network as ``folder/model-<id>/`` in both precisions, with its card and report.
 
@@ -106,6 +107,8 @@ def write_bundle(
         All windows that ``network`` has learned, and the number of each one's recording, to know them again.
     library
         What of them was a library, and its weight.
+    front
+        What is kept of the Pareto front in ``extra``; ``network`` is the first of it.
 
     Raises
     ------
@@ -155,7 +158,7 @@ def write_bundle(
         classes=list(classes),
         input=input_spec,
         layers=[describe(layer) for layer in network.layers],
-        cost=plan(network.input_shape, network.layers, precision_deployed=deployed),
+        cost=card_cost(network.input_shape, network.layers, precision_deployed=deployed),
         measured=costs,
         deployed=deployed,
         deployed_because=because,
@@ -177,6 +180,8 @@ def write_bundle(
         learned=remembered,
         library=library,
         self_test_windows=len(tried),
+        front=list(front),
+        front_point=0 if front else None,
     )
     return finish(folder, card, files, report)
 

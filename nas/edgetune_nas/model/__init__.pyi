@@ -1,10 +1,13 @@
 from .arena import (
     ARENA_RULE as ARENA_RULE,
     Tensor as Tensor,
+    Way as Way,
     arena_bytes as arena_bytes,
     lifetimes as lifetimes,
     place as place,
-    streamed_lifetimes as streamed_lifetimes,
+    position_gap as position_gap,
+    smallest_way as smallest_way,
+    sums_first as sums_first,
 )
 from .closed_form import (
     ExpectedDrift as ExpectedDrift,
@@ -46,6 +49,7 @@ from .layers import (
     output_shape as output_shape,
     shapes as shapes,
 )
+from .mcu_cost import card_cost as card_cost, estimate as estimate
 from .search_space import Genotype as Genotype, Prior as Prior, expand as expand
 from .seed_architectures import (
     emg_networks as emg_networks,

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from edgetune_nas.card import Cost, Precision
-from edgetune_nas.model.arena import ARENA_RULE, arena_bytes, lifetimes, streamed_lifetimes
+from edgetune_nas.model.arena import ARENA_RULE, arena_bytes, lifetimes, smallest_way
 from edgetune_nas.model.layers import ClassMax, Conv, Dense, Gram, LpPool, Norm, output_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgetune_nas.model.arena import Tensor
     from edgetune_nas.model.layers import Layer, Shape
 
 ELEMENT_BYTES: Final[dict[Precision, int]] = {"float": 4, "int8": 1}
@@ -47,7 +46,7 @@ def plan(input_shape: Shape, layers: Sequence[Layer], *, precision_deployed: Pre
     return Cost(
         arena_bytes=arena,
         arena_bytes_deployed=deployed,
-        streamed_bytes=min([arena, *_streamed(input_shape, layers, tensors)]),
+        streamed_bytes=arena_bytes(smallest_way(input_shape, layers, tensors)[1]),
         arena_rule=ARENA_RULE,
         flash_bytes=weights
         + BIAS_BYTES * biases
@@ -57,13 +56,6 @@ def plan(input_shape: Shape, layers: Sequence[Layer], *, precision_deployed: Pre
         macs=macs,
         parameters=weights + biases,
     )
-
-
-def _streamed(input_shape: Shape, layers: Sequence[Layer], tensors: list[Tensor]) -> list[int]:
-    """Arena of each way to feed the first operation sample by sample: a ring, or a ring and running sums."""
-    ring = streamed_lifetimes(input_shape, layers, tensors, accumulate=False)
-    sums = streamed_lifetimes(input_shape, layers, tensors, accumulate=True)
-    return [arena_bytes(way) for way in (ring, sums) if way is not None]
 
 
 def _count(input_shape: Shape, layers: Sequence[Layer]) -> tuple[int, int, int, int]:

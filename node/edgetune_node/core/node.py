@@ -201,7 +201,7 @@ class Node:
             effects += asset.tick()
             effects += self._jobs_of(name).tick()
             self._at_work = None
-            effects += self._evidence[name].tick()
+            effects += self._evidence[name].tick(self.jobs[name].condition)
         due = self._clock.monotonic() - self._last_health >= self._settings.node.health_interval_s
         if self._clock_watch.look() or due:
             again = self._connected and self._broker is not None and not self._broker.retain
@@ -326,7 +326,7 @@ class Node:
         return settled
 
     def _concerned(self, event: Event | None) -> Iterable[AssetJobs]:
-        """Desks that an event may have changed: of what comes for one asset, that asset's."""
+        """Return the jobs that an event may have changed: of what comes for one asset, that asset's."""
         match event:
             case ChunkArrived() | ContextArrived() | CommandArrived():
                 return [self.jobs[event.asset]] if event.asset in self.jobs else []

@@ -139,6 +139,7 @@ def test_the_smallest_network_found_is_no_larger_than_the_most_accurate_and_the_
     assert "goal" not in accurate.notes
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_torch")
 def test_an_accuracy_that_nothing_reaches_gives_the_best_and_says_so(tmp_path: Path) -> None:
     card = _search(tmp_path, Goal(objective="smallest", accuracy=1.0), noise=4.0).card
@@ -146,6 +147,7 @@ def test_an_accuracy_that_nothing_reaches_gives_the_best_and_says_so(tmp_path: P
     assert card.notes["goal"]["held"] is False
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_torch")
 def test_a_search_with_another_goal_is_another_search(found: SearchResult) -> None:
     with pytest.raises(JournalError, match="goal is None"):
@@ -193,6 +195,7 @@ def test_a_latency_that_none_keeps_names_the_quickest() -> None:
     assert (caught.value.limit, caught.value.asked, caught.value.smallest) == ("latency_us", 5, smallest)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_torch")
 def test_a_latency_is_measured_on_this_device(tmp_path: Path) -> None:
     card = _search(tmp_path / "easy", Goal(latency_us=1e6)).card
@@ -222,6 +225,23 @@ def test_any_point_of_the_front_can_be_exported_without_the_data(searched: Searc
         assert opened.classifier.probabilities(_dataset().x).shape == (200, 4)
         assert opened.novelty is not None
     assert found.card.id in bundle.path.joinpath("card.json").read_text()
+
+
+def test_a_point_is_exported_by_its_number_and_keeps_the_front(searched: SearchResult, tmp_path: Path) -> None:
+    found = searched
+    assert found.card.front_point == 0
+    assert [point.point for point in found.card.front] == list(range(len(found.card.front)))
+    wanted = min(found.card.front, key=lambda point: point.arena_bytes)
+    card = pick(found.bundle, number=wanted.point, out=tmp_path, created=CREATED)
+    assert (card.front_point, card.front) == (wanted.point, found.card.front)
+    cost = (card.cost.arena_bytes, card.cost.flash_bytes, card.cost.macs)
+    assert cost == (wanted.arena_bytes, wanted.flash_bytes, wanted.macs)
+    assert card.search.validation_accuracy == wanted.validation_accuracy
+    again = pick(tmp_path / f"model-{card.id}", number=0, out=tmp_path, created=CREATED)
+    assert again.sha256["model.onnx"] == found.card.sha256["model.onnx"]
+    assert again.notes["picked_from"] == found.card.id
+    with pytest.raises(BundleError, match=rf"keeps no network number 99; its numbers are 0 to {len(card.front) - 1}$"):
+        pick(found.bundle, number=99, out=tmp_path, created=CREATED)
 
 
 def test_the_winner_itself_is_a_point_of_the_front_with_the_same_files(searched: SearchResult, tmp_path: Path) -> None:
