@@ -110,7 +110,7 @@ def pack(
     """
     from edgetune_nas.bundle.scores import metrics
     from edgetune_nas.bundle.tested import recordings_of
-    from edgetune_nas.model import describe, plan
+    from edgetune_nas.model import card_cost, describe
     from edgetune_nas.onnx_io import quantise, write_onnx
 
     picked = np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_WINDOWS)).astype(int)
@@ -144,7 +144,7 @@ def pack(
         described.append(
             _Point(
                 layers=[describe(layer) for layer in network.layers],
-                cost={each: plan(network.input_shape, network.layers, precision_deployed=each) for each in files},
+                cost={each: card_cost(network.input_shape, network.layers, precision_deployed=each) for each in files},
                 metrics=scores,
                 validation_accuracy=point.validation_accuracy,
                 trained=point.trained,

@@ -15,7 +15,7 @@ from edgetune_nas.bundle.learned import LEARNED, SELF_TEST, pack_learned, pack_s
 from edgetune_nas.bundle.scores import metrics
 from edgetune_nas.card import LibraryUse, Measured, ModelCard, Precision
 from edgetune_nas.errors import BundleError
-from edgetune_nas.model import describe, plan, shapes
+from edgetune_nas.model import card_cost, describe, shapes
 from edgetune_nas.novelty import NOVELTY, Novelty
 from edgetune_nas.onnx_io import Classifier, measure, open_session
 
@@ -158,7 +158,7 @@ def write_bundle(
         classes=list(classes),
         input=input_spec,
         layers=[describe(layer) for layer in network.layers],
-        cost=plan(network.input_shape, network.layers, precision_deployed=deployed),
+        cost=card_cost(network.input_shape, network.layers, precision_deployed=deployed),
         measured=costs,
         deployed=deployed,
         deployed_because=because,
