@@ -24,13 +24,14 @@ log = structlog.get_logger()
 class Restored:
     """An asset's alarm and drift as they were, and what was learned of its health; None where nothing is known.
 
-    ``problem`` is why something that was kept cannot be used.
+    ``fault`` is the message that ``alarm`` was read from. ``problem`` is why something that was kept cannot be used.
     """
 
     alarm: AlarmState | None = None
     drift: Drift | None = None
     heard: Heard | None = None
     problem: str | None = None
+    fault: Fault | None = None
 
 
 def restored(
@@ -51,12 +52,13 @@ def restored(
     if problem is not None:
         log.warning("what was learned of health is lost", asset=asset, reason=problem)
     fault, calibration = last(Fault.topic), last(CalibrationStatus.topic)
-    alarm = drift = None
+    alarm = drift = said = None
     try:
         if fault is not None:
-            alarm = AlarmState.from_message(Fault.model_validate_json(fault))
+            said = Fault.model_validate_json(fault)
+            alarm = AlarmState.from_message(said)
         if calibration is not None:
             drift = CalibrationStatus.model_validate_json(calibration).drift
     except ValidationError as error:  # written by another version
         log.warning("what was said last is not understood", asset=asset, reason=str(error))
-    return Restored(alarm, drift, heard, problem)
+    return Restored(alarm, drift, heard, problem, said)

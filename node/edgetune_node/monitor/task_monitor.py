@@ -126,4 +126,4 @@ def task_monitor(
     if settings.task == "sign":
         return GestureMonitor(settings, publisher, new_id, novelty, drift)
     known = restored or Restored()
-    return FaultMonitor(settings, publisher, new_id, novelty, drift, known.alarm, known.heard)
+    return FaultMonitor(settings, publisher, new_id, novelty, drift, known.alarm, known.heard, known.fault)
