@@ -92,6 +92,7 @@ def pack(
     test: Dataset,
     adapt: Callable[[Network], Adapt | None],
     spare: Callable[[], float],
+    novelty: bytes | None = None,
 ) -> bytes | None:
     """Return the contents of a bundle's ``front.npz``: points in both precisions, scored on the test windows.
 
@@ -107,6 +108,8 @@ def pack(
         Returns the argument of `edgetune_nas.onnx_io.quantisation.quantise` for a network.
     spare
         Seconds that may still be used; a point is begun only if the slowest before it would fit.
+    novelty
+        Novelty detector of a point that is picked: its graph has no distance, whatever the deployed network's has.
     """
     from edgetune_nas.bundle.scores import metrics
     from edgetune_nas.bundle.tested import recordings_of
@@ -159,6 +162,8 @@ def pack(
         before, slowest = now, max(slowest, before - now)
     if not described:
         return None
+    if novelty is not None:
+        arrays[NOVELTY] = np.frombuffer(novelty, np.uint8)
     buffer = io.BytesIO()
     np.savez(buffer, points=np.array(json.dumps(described)), **arrays)
     return buffer.getvalue()
@@ -195,14 +200,15 @@ def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> Mod
     index = max(fitting, key=lambda each: (points[each].validation_accuracy, -points[each].arena_bytes))
     point, files = points[index], models[index]
     for precision, data in files.items():
-        said = base.model_copy(update={"cost": point.cost[precision], "rows": point.rows})
+        said = base.model_copy(update={"cost": point.cost[precision], "rows": point.rows, "distance_rows": None})
         check_network(data, said, f"{bundle / FRONT}, {index}.{precision}")
     noise = np.random.default_rng(0).normal(size=(MEASURED_WINDOWS, base.input.channels, base.input.length))
     measured = {precision: measure(data, noise.astype(np.float32)) for precision, data in files.items()}
     deployed, because = choose_precision(point.agreement, point.validation_windows, measured)
     content = {MODEL_FILES[precision]: data for precision, data in files.items()}
-    if isinstance(whole.novelty, Novelty):
-        content[NOVELTY] = whole.novelty.to_bytes()
+    novelty = whole.novelty if isinstance(whole.novelty, Novelty) else _side_file(bundle, base)
+    if novelty is not None:
+        content[NOVELTY] = novelty.to_bytes()
     if LEARNED in base.sha256:
         content |= read_verified(bundle, {LEARNED: base.sha256[LEARNED]}, {})
     card = base.model_copy(
@@ -213,8 +219,9 @@ def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> Mod
             "measured_rows": None,
             "measured_before_refit": False,
             "self_test_windows": None,
-            "distance": "none" if whole.novelty is None else "side_file",
-            "distance_limit": None if whole.novelty is None else whole.novelty.limit,
+            "distance": "none" if novelty is None else "side_file",
+            "distance_limit": None if novelty is None else novelty.limit,
+            "distance_rows": None,
             "layers": point.layers,
             "cost": point.cost[deployed],
             "measured": measured,
@@ -238,6 +245,17 @@ def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> Mod
     content[CARD] = card.model_dump_json(indent=2).encode()
     write_folder(out, f"model-{card.id}", content)
     return card
+
+
+def _side_file(bundle: Path, card: ModelCard) -> Novelty | None:
+    """Return the novelty detector that a Pareto front keeps; None where it keeps none."""
+    path = bundle / FRONT
+    data = read_verified(bundle, {FRONT: card.sha256[FRONT]}, {})[FRONT]
+    with open_npz(path, data) as npz:
+        if NOVELTY not in npz.names:
+            return None
+        content = npz.array(NOVELTY, max_bytes=len(data)).tobytes()
+    return Novelty.from_bytes(content, card.input.channels, card.input.length, len(card.classes))
 
 
 def _read(bundle: Path, card: ModelCard) -> tuple[list[_Point], list[dict[Precision, bytes]]]:

@@ -19,7 +19,7 @@ def without_healthy_class(card: ModelCard, healthy: str = HEALTHY) -> str | None
         name = card.classes[0]
         return (
             f"this health model takes {name!r} for health: if that is a fault, record the healthy machine instead; "
-            f'if it is health, set rest_class = "{name}" in [[asset]], because a node calls the healthy class {healthy!r}'
+            f'if it is health, set rest_class = "{name}" in [[asset]], because a node calls health {healthy!r}'
         )
     return (
         f"no class is {healthy!r}, as a node calls the healthy one, so it would take each of {', '.join(card.classes)} "
