@@ -240,7 +240,7 @@ class AssetJobs:
         return list(self._status.state(phase, self._origin, self._note, always=always))
 
     def progress(self, *, always: bool = False) -> list[Effect]:
-        """Calibration's standing, and whether one is suggested."""
+        """Return the state of the calibration, and whether one is suggested."""
         now = self._publisher.clock.monotonic()
         view = None if self._calibration is None else self._calibration.view(now)
         return list(self._status.calibration(view, now, always=always))

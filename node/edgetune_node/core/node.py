@@ -326,7 +326,7 @@ class Node:
         return settled
 
     def _concerned(self, event: Event | None) -> Iterable[AssetJobs]:
-        """Desks that an event may have changed: of what comes for one asset, that asset's."""
+        """Return the jobs that an event may have changed: of what comes for one asset, that asset's."""
         match event:
             case ChunkArrived() | ContextArrived() | CommandArrived():
                 return [self.jobs[event.asset]] if event.asset in self.jobs else []

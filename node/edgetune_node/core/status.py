@@ -70,7 +70,7 @@ class StatusReporter:
         ]
 
     def calibration(self, view: CalibrationStatus | None, now: float, *, always: bool) -> list[Publish]:
-        """Calibration's standing: at once where it or what is suggested changed, else twice a second while it runs.
+        """Return the calibration: at once where it or what is suggested changed, else twice a second while it runs.
 
         ``view`` is that of a running job, None where none runs.
         """

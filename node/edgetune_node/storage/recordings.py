@@ -1,4 +1,4 @@
-"""Takes stock of an asset's recordings: what fits the stream, what is left out and why, what is doubtful."""
+"""Lists an asset's recordings: what fits the stream, what is left out and why, what is doubtful."""
 
 from __future__ import annotations
 

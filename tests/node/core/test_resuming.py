@@ -59,8 +59,8 @@ def test_a_collection_goes_on_with_the_take_that_was_not_stored_yet() -> None:
     assert said(effects, "resp/recalibrate")[0]["reason"] == "resumed after a restart"
     note = JobNote.model_validate_json(only(effects, NoteCommand).note)
     assert (note.resumptions, note.recordings) == (1, ("normal.npz",))
-    standing = said(effects, "calibration")[-1]
-    assert (standing["phase"], standing["class"], standing["job"]) == ("waiting", "inner", "old")
+    calibration = said(effects, "calibration")[-1]
+    assert (calibration["phase"], calibration["class"], calibration["job"]) == ("waiting", "inner", "old")
     effects = bench.command("continue", id="c")
     while not (saved := [effect for effect in effects if isinstance(effect, SaveRecording)]):
         effects = bench.samples()

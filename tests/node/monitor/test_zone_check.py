@@ -92,6 +92,6 @@ def test_stock_names_stored_recordings_that_are_doubtful(tmp_path: Path) -> None
     store = RecordingStore(tmp_path, 10**7)
     store.add(recording(1.0))
     sick = store.add(recording(5.0))
-    stock = list_recordings(store, SECTION, "")
-    assert stock.seconds == {"normal": 4.0}
-    assert [doubt.split(":")[0] for doubt in stock.doubts] == [sick.name]
+    listed = list_recordings(store, SECTION, "")
+    assert listed.seconds == {"normal": 4.0}
+    assert [doubt.split(":")[0] for doubt in listed.doubts] == [sick.name]

@@ -288,9 +288,9 @@ def test_what_the_node_says_by_itself_is_learnt_from_no_recording(tmp_path: Path
     store = RecordingStore(tmp_path, 10**7)
     for name in ("normal", label):
         store.add(Recording(np.ones((1, 1000), np.float32), 1000.0, name, "g"))
-    stock = list_recordings(store, section("fault"), "")
-    assert dict(stock.seconds) == {"normal": 1.0}
-    assert stock.passed_over == (
+    listed = list_recordings(store, section("fault"), "")
+    assert dict(listed.seconds) == {"normal": 1.0}
+    assert listed.passed_over == (
         f"{label}-0-0.npz is left out: nothing can be called {label}; store it under another label",
     )
 

@@ -9,7 +9,7 @@ import pytest
 from hanging_up import Aedes, install
 
 from edgetune_node.contract.topics import Topics
-from edgetune_node.mqtt import client_id_conflict as takeover, set_aside as second_chance
+from edgetune_node.mqtt import client_id_conflict, set_aside
 from edgetune_node.mqtt.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -171,14 +171,14 @@ def test_a_broker_that_resets_every_connection_is_not_hammered(aedes: Any, bench
     node.until(lambda: node.outbox.aside == 3)
     took_s = time.monotonic() - began_s
     assert node.link.flapping is None
-    assert broker.connections <= 2 + took_s / takeover.MIN_RECONNECT_S
+    assert broker.connections <= 2 + took_s / client_id_conflict.MIN_RECONNECT_S
     node.until(lambda: node.changes()[-1:] == [True])
 
 
 def test_what_was_set_aside_is_sent_once_the_broker_takes_it(
     aedes: Any, bench: Any, say: Any, recorder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(second_chance, "SETTLED_S", 0.5)
+    monkeypatch.setattr(set_aside, "SETTLED_S", 0.5)
     strict = aedes(denied="/fault$")
     node = bench(strict, protocol="3.1.1")
     node.link.publish(say.fault(1))

@@ -12,7 +12,7 @@ import structlog
 from edgetune_node.config.mqtt import TlsSection
 from edgetune_node.contract.topics import Topics
 from edgetune_node.errors import ConfigError
-from edgetune_node.mqtt import client_id_conflict as takeover
+from edgetune_node.mqtt import client_id_conflict
 from edgetune_node.mqtt.tls import own_certificate, tls_context
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def tls_broker(make_broker: Any, authority: Path) -> Any:
 def waits_longer(node: Any) -> bool:
     """Whether the node has tried three times at least, and waits longer than before the second."""
     waits_s: float | None = node.connection._client._reconnect_delay
-    return waits_s is not None and waits_s >= 4 * takeover.MIN_RECONNECT_S
+    return waits_s is not None and waits_s >= 4 * client_id_conflict.MIN_RECONNECT_S
 
 
 def test_a_broker_with_a_known_certificate_is_trusted(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edgetune_node.mqtt import client_id_conflict as takeover, sockets
+from edgetune_node.mqtt import client_id_conflict, sockets
 from edgetune_node.mqtt.client_id_conflict import ClientIdConflicts
 
 RESET = struct.pack("ii", 1, 0)
@@ -33,14 +33,14 @@ def test_five_connections_that_the_broker_ends_and_takes_again_look_like_a_takeo
 
 def test_the_wait_before_connecting_again_grows_only_with_takeovers() -> None:
     waits_s = [ended(times).wait_s for times in range(100)]
-    assert set(waits_s[: takeover.TAKEOVERS]) == {takeover.MIN_RECONNECT_S}
+    assert set(waits_s[: client_id_conflict.TAKEOVERS]) == {client_id_conflict.MIN_RECONNECT_S}
     assert waits_s == sorted(waits_s)
     assert waits_s[5:8] == [1.0, 2.0, 4.0]
-    assert waits_s[-1] == takeover.MAX_RECONNECT_S
+    assert waits_s[-1] == client_id_conflict.MAX_RECONNECT_S
 
 
 def test_two_clients_that_fight_for_days_still_wait_the_longest() -> None:
-    assert ended(5000).wait_s == takeover.MAX_RECONNECT_S
+    assert ended(5000).wait_s == client_id_conflict.MAX_RECONNECT_S
 
 
 def test_a_network_that_is_cut_again_and_again_is_no_takeover() -> None:
@@ -48,22 +48,25 @@ def test_a_network_that_is_cut_again_and_again_is_no_takeover() -> None:
 
 
 def test_connections_that_are_reset_again_and_again_are_taken_up_ever_more_slowly() -> None:
-    assert ended(4, hung_up=False).wait_s == takeover.MIN_RECONNECT_S
-    assert ended(50, hung_up=False).wait_s == takeover.MAX_RESET_S
-    assert ended(50, hung_up=False, after_s=takeover.RESET_LASTING_S).wait_s == takeover.MIN_RECONNECT_S
+    assert ended(4, hung_up=False).wait_s == client_id_conflict.MIN_RECONNECT_S
+    assert ended(50, hung_up=False).wait_s == client_id_conflict.MAX_RESET_S
+    assert (
+        ended(50, hung_up=False, after_s=client_id_conflict.RESET_LASTING_S).wait_s
+        == client_id_conflict.MIN_RECONNECT_S
+    )
 
 
 def test_a_network_that_was_cut_often_does_not_slow_down_what_a_broker_ends() -> None:
     takeovers = ended(20, hung_up=False)
     takeovers.down(21.0, hung_up=True)
-    assert takeovers.wait_s == takeover.MIN_RECONNECT_S
+    assert takeovers.wait_s == client_id_conflict.MIN_RECONNECT_S
 
 
 def test_the_reason_that_is_found_ends_the_waits() -> None:
     for hung_up in (True, False):
         takeovers = ended(20, hung_up=hung_up)
         takeovers.settled()
-        assert takeovers.wait_s == takeover.MIN_RECONNECT_S
+        assert takeovers.wait_s == client_id_conflict.MIN_RECONNECT_S
 
 
 def test_a_message_in_flight_is_no_takeover_but_the_wait_grows() -> None:
@@ -72,23 +75,23 @@ def test_a_message_in_flight_is_no_takeover_but_the_wait_grows() -> None:
         takeovers.up(float(turn))
         takeovers.down(turn + 0.5, hung_up=True, in_flight=True)
     assert takeovers.seen(20.0) == 0
-    assert takeovers.wait_s == takeover.MAX_RECONNECT_S
+    assert takeovers.wait_s == client_id_conflict.MAX_RECONNECT_S
 
 
 def test_a_broker_that_was_away_after_it_hung_up_is_no_takeover() -> None:
-    assert ended(50, back=False).wait_s == takeover.MIN_RECONNECT_S
+    assert ended(50, back=False).wait_s == client_id_conflict.MIN_RECONNECT_S
 
 
 def test_connections_that_last_are_no_takeover() -> None:
-    assert ended(50, after_s=takeover.LASTING_S).wait_s == takeover.MIN_RECONNECT_S
+    assert ended(50, after_s=client_id_conflict.LASTING_S).wait_s == client_id_conflict.MIN_RECONNECT_S
 
 
 def test_one_connection_that_lasts_ends_the_suspicion_and_the_waits() -> None:
     takeovers = ended(7)
-    assert takeovers.seen(7.0 + takeover.LASTING_S) == 0
-    takeovers.down(7.0 + takeover.LASTING_S, hung_up=True)
+    assert takeovers.seen(7.0 + client_id_conflict.LASTING_S) == 0
+    takeovers.down(7.0 + client_id_conflict.LASTING_S, hung_up=True)
     takeovers.up(70.0)
-    assert (takeovers.count, takeovers.wait_s) == (0, takeover.MIN_RECONNECT_S)
+    assert (takeovers.count, takeovers.wait_s) == (0, client_id_conflict.MIN_RECONNECT_S)
 
 
 def test_a_cut_among_takeovers_does_not_hide_them() -> None:
@@ -97,7 +100,7 @@ def test_a_cut_among_takeovers_does_not_hide_them() -> None:
     takeovers.up(6.0)
     takeovers.down(7.0, hung_up=True)
     takeovers.up(8.0)
-    assert takeovers.seen(8.0) == takeover.TAKEOVERS
+    assert takeovers.seen(8.0) == client_id_conflict.TAKEOVERS
 
 
 def test_a_socket_tells_a_goodbye_from_a_reset_and_from_silence(until: Any) -> None:
@@ -126,7 +129,7 @@ def test_a_socket_tells_a_goodbye_from_a_reset_and_from_silence(until: Any) -> N
 def test_two_nodes_of_one_id_both_say_so_until_one_of_them_is_gone(
     fresh_broker: Any, bench: Any, protocol: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(takeover, "TAKEOVERS", 3)
+    monkeypatch.setattr(client_id_conflict, "TAKEOVERS", 3)
     nodes = [bench(fresh_broker, client_id="the-same", protocol=protocol) for _ in range(2)]
     for node in nodes:
         node.link.start()
@@ -137,14 +140,14 @@ def test_two_nodes_of_one_id_both_say_so_until_one_of_them_is_gone(
     leaves.close()
     stays.until(lambda: stays.link.connected)
     assert stays.link.flapping is not None
-    monkeypatch.setattr(takeover, "LASTING_S", 0.0)  # as when a minute has passed
+    monkeypatch.setattr(client_id_conflict, "LASTING_S", 0.0)  # as when a minute has passed
     assert stays.link.flapping is None
 
 
 def test_a_broker_that_is_stopped_and_started_is_not_taken_for_another_client(
     fresh_broker: Any, bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(takeover, "TAKEOVERS", 1)
+    monkeypatch.setattr(client_id_conflict, "TAKEOVERS", 1)
     node = bench(fresh_broker).start()
     fresh_broker.stop()
     node.until(lambda: any("no connection to" in reason for reason in node.reasons()))
