@@ -97,9 +97,8 @@ def _machine(protocol: Protocol, data: Path) -> Iterator[Told]:
     faults = [name for name in classes if name not in HEALTHY] if 2 < len(classes) <= MOST_CLASSES else []
     for left_out in (NOTHING, *faults[:MOST_LEFT_OUT]):
         kept = [name for name in sheet.learn.classes if name != left_out]
-        unknown = np.concatenate(
-            [_only(part, [left_out]).x for part in (sheet.learn, test) if left_out in part.classes]
-        )
+        having = [part for part in (sheet.learn, test) if left_out in part.classes]
+        unknown = np.concatenate([test.x[:0], *(_only(part, [left_out]).x for part in having)])
         known = _only(test, kept)
         budget = Budget(ram_bytes=protocol.ram_bytes, flash_bytes=FLASH_BYTES, search_seconds=60)
         with tempfile.TemporaryDirectory() as out:
