@@ -222,6 +222,7 @@ def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> Mod
             "distance": "none" if novelty is None else "side_file",
             "distance_limit": None if novelty is None else novelty.limit,
             "distance_rows": None,
+            "distance_bytes": None if novelty is None else len(content[NOVELTY]),
             "layers": point.layers,
             "cost": point.cost[deployed],
             "measured": measured,
@@ -251,10 +252,13 @@ def _side_file(bundle: Path, card: ModelCard) -> Novelty | None:
     """Return the novelty detector that a Pareto front keeps; None where it keeps none."""
     path = bundle / FRONT
     data = read_verified(bundle, {FRONT: card.sha256[FRONT]}, {})[FRONT]
-    with open_npz(path, data) as npz:
-        if NOVELTY not in npz.names:
-            return None
-        content = npz.array(NOVELTY, max_bytes=len(data)).tobytes()
+    try:
+        with open_npz(path, data) as npz:
+            if NOVELTY not in npz.names:
+                return None
+            content = npz.array(NOVELTY, max_bytes=len(data)).tobytes()
+    except RecordingError as error:
+        raise BundleError(f"{path} is no Pareto front that this edgetune reads ({error}); search again") from error
     return Novelty.from_bytes(content, card.input.channels, card.input.length, len(card.classes))
 
 

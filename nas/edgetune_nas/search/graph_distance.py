@@ -40,6 +40,8 @@ SHRINKAGE = 0.3
 """Share of the unit matrix in the correlations of levels, as of health models."""
 LEAST_SPREAD = 5e-3
 """Nepers that are added to the spread of a level: a dead channel has none."""
+LEAST_LIMIT = 1e-6
+"""Lowest limit: distances are published in multiples of it."""
 QUANTILE, MARGIN = 0.9, 1.45
 """Limit: this quantile of the validation windows' distances, times a margin for other loads and speeds.
 
@@ -97,4 +99,4 @@ def distances_of(levels: NDArray[np.float64], label: NDArray[np.integer], kind: 
 def limit_of(distance: ClassDistance, parts: Parts) -> float:
     """Return the limit, of windows that the centres have not learned."""
     known = parts.validation
-    return MARGIN * float(np.quantile(distance.distances(known.x, known.label), QUANTILE))
+    return max(LEAST_LIMIT, MARGIN * float(np.quantile(distance.distances(known.x, known.label), QUANTILE)))

@@ -166,6 +166,7 @@ def test_a_picked_network_has_the_side_file(searched: SearchResult, tmp_path: Pa
     bundle = load_bundle(tmp_path / f"model-{card.id}")
     assert (card.distance, card.distance_rows) == ("side_file", None)
     assert isinstance(bundle.novelty, Novelty)
+    assert card.distance_bytes == (bundle.path / NOVELTY).stat().st_size
 
 
 @pytest.mark.slow
