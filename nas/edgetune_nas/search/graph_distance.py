@@ -42,7 +42,7 @@ LEAST_SPREAD = 5e-3
 """Nepers that are added to the spread of a level: a dead channel has none."""
 LEAST_LIMIT = 1e-6
 """Lowest limit: distances are published in multiples of it."""
-QUANTILE, MARGIN = 0.9, 1.45
+QUANTILE, MARGIN = 0.9, 1.5
 """Limit: this quantile of the validation windows' distances, times a margin for other loads and speeds.
 
 Less finds more of what is unknown, and calls more of what is known so. All of these were chosen on the machines of
