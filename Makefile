@@ -9,6 +9,8 @@ PARALLEL := -n 4 --dist worksteal
 QUICK := -m "not slow and not containers"
 export OMP_NUM_THREADS ?= 1
 export ORT_DISABLE_TELEMETRY := 1
+# Else every worker and every process that a test starts compiles all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo install test test-slow coverage chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-signs bench-tried bench-once bench-health bench-unknown bench-mcu exam exam-quick ablation sensitivity docs web screenshots examples release format clean help
 
@@ -36,7 +38,7 @@ test-containers: $(VENV)/.installed  ## Build and run the containers, where `doc
 container-figures: $(VENV)/.installed  ## Sizes, start and memory of the containers, a few minutes: FIGURES=node-slim
 	@$(BIN)/python tests/docker/figures.py $(FIGURES)
 
-chaos: $(VENV)/.installed  ## Kill, cut, freeze and restart a plant, and count what is lost, twenty minutes: CHAOS='--seed 7'
+chaos: $(VENV)/.installed  ## Kill, cut, freeze and restart a plant, and count what is lost, half an hour: CHAOS='--seed 7'
 	$(BIN)/python tests/chaos/chaos.py $(CHAOS)
 
 load: $(VENV)/.installed  ## One node at many times real time, a gateway of up to 100 assets, 200 nodes on a broker: half an hour

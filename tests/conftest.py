@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -33,6 +34,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a script's backgr
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # xdist's workers report to the one process that prints
         config.pluginmanager.register(Durations())
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()  # what lives as long as the run is not looked through again and again
 
 
 @pytest.fixture(scope="session")

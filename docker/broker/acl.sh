@@ -3,6 +3,7 @@
 # Who may do what is the MQTT contract turned round: what a node publishes only the node may write, what it obeys only
 # the operator may write, and the machine can do nothing but deliver samples. The users of NODE2 are node2 and machine2.
 set -eu
+said="state classification fault sign_start sign vibration emg spectrum model calibration resp/#"
 namespace=$1 first=$1/$2 second=${3:+$1/$3}
 
 line() { # NODE USER MACHINE
@@ -15,9 +16,10 @@ topic write $1/info
 topic write $1/health
 topic write $1/resp/#
 END
-  for leaf in state classification fault sign_start sign vibration emg spectrum model calibration resp/#; do
+  for leaf in $said; do
     echo "topic write $1/+/$leaf"
   done
+  echo "topic readwrite homeassistant/device/+/config"
   for kind in NBIRTH NDATA NDEATH; do
     echo "topic write spBv1.0/+/$kind/${1##*/}"
   done
@@ -56,6 +58,20 @@ topic read spBv1.0/#
 topic write spBv1.0/+/NCMD/+
 topic write spBv1.0/+/DCMD/+/+
 topic write spBv1.0/STATE/+
+
+# Home Assistant: hears what nodes say and how they announce themselves, and presses the two buttons.
+user home_assistant
+topic read homeassistant/#
+END
+for leaf in status info health resp/#; do
+  echo "topic read $namespace/+/$leaf"
+done
+for leaf in $said; do
+  echo "topic read $namespace/+/+/$leaf"
+done
+cat <<END
+topic write $namespace/+/+/cmd/acknowledge
+topic write $namespace/+/+/cmd/recalibrate
 
 user health
 topic read \$SYS/broker/uptime

@@ -26,7 +26,7 @@ keep_keys() { # NAME HOST OWNER
 }
 
 rm -f /broker/passwords.new
-for user in node machine node2 machine2 operator; do
+for user in node machine node2 machine2 operator home_assistant; do
   keep_keys $user broker $client_id
 done
 keep_keys health 127.0.0.1 $broker_id

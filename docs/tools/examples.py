@@ -128,8 +128,11 @@ class Plant:
                 if not self._changed.wait(deadline - time.monotonic()) and time.monotonic() > deadline:
                     raise SystemExit(f"no such message on {leaf} within {PATIENCE_S} s")
 
-    def collect(self, asset: str, classes: dict[str, str]) -> dict[str, Any]:
-        """Recalibrate with a guided collection of classes, each with the condition that stands for it."""
+    def collect(self, asset: str, classes: dict[str, str], *, rest_seconds: float | None = None) -> dict[str, Any]:
+        """Recalibrate with a guided collection of classes, each with the condition that stands for it.
+
+        A person then rests for ``rest_seconds``.
+        """
         job = self.send(
             "recalibrate",
             asset,
@@ -138,12 +141,17 @@ class Plant:
             seconds_per_take=5.0,
             budget=BUDGET,
             deploy="always",
+            rest_seconds=rest_seconds,
         )
-        for name, condition in classes.items():
+        takes = [*classes.items(), *([("rest", classes["rest"])] if rest_seconds else [])]
+        since = 0
+        for name, condition in takes:
             self.wait(
                 "calibration",
                 lambda said, name=name: said["job"] == job and said["phase"] == "waiting" and said["class"] == name,
+                since,
             )
+            since = len(self.heard)
             self.play(asset, condition)
             time.sleep(1.0)  # what the node heard before the switch must be over
             self.send("continue", asset)
@@ -186,10 +194,11 @@ def scenario(plant: Plant) -> None:
     time.sleep(max(0.0, TREND_S - (time.monotonic() - began_s)))  # a minute of trend has to be full
     plant.ask("history", step="minute", figures=["rms", "kurtosis"])
     plant.ask("rollback")
-    plant.ask("deploy", model=first["detail"]["model"])
+    other = min(first["detail"]["front"], key=lambda point: point["arena_bytes"])
+    plant.ask("deploy", model=first["detail"]["model"], point=other["point"])
     plant.send("recalibrate", source="stored", budget={"ram_bytes": 4096, "search_seconds": 60.0})
     plant.ask("cancel")
-    plant.collect("armband1", {"rest": "rest", "fist": "fist", "pinch": "pinch"})
+    plant.collect("armband1", {"rest": "rest", "fist": "fist", "pinch": "pinch"}, rest_seconds=10.0)
     plant.play("armband1", "rest")
     time.sleep(4.0)  # no sign begins before rest was heard
     plant.play("armband1", "fist")

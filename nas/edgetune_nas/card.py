@@ -167,6 +167,29 @@ class LibraryUse(_Model):
         return f"{self.windows} windows{of}, a prior of means (weight {self.weight:g} beside 1) {spread}"
 
 
+class FrontNetwork(_Model):
+    """A network of the Pareto front that a bundle keeps.
+
+    Attributes
+    ----------
+    point
+        Its number, by which `edgetune_nas.bundle.pick` takes it.
+    validation_accuracy
+        What the search chose by. The test accuracy stands in the card of the bundle that is made of it.
+    arena_bytes, flash_bytes, macs
+        Planned cost at int8.
+    trained
+        Whether it was trained; else it is a closed form.
+    """
+
+    point: NonNegativeInt
+    validation_accuracy: float
+    arena_bytes: int
+    flash_bytes: int
+    macs: int
+    trained: bool
+
+
 class ModelCard(_Model):
     """Everything a bundle says about itself (format 2; cards of format 1 lack the optional fields at the end).
 
@@ -199,6 +222,8 @@ class ModelCard(_Model):
         Number of windows in ``selftest.npz``.
     signs
         What a node measured of a person's signs; None where none did.
+    front, front_point
+        Networks of the Pareto front that the bundle keeps, and which of them is its own; empty and None without any.
     """
 
     format: Literal[1, 2] = FORMAT
@@ -234,6 +259,8 @@ class ModelCard(_Model):
     library: LibraryUse | None = None
     self_test_windows: int | None = Field(default=None, ge=1, le=MAX_SELF_TEST_WINDOWS)
     signs: SignFigures | None = None
+    front: list[FrontNetwork] = []
+    front_point: NonNegativeInt | None = None
 
     @model_validator(mode="after")
     def _agrees(self) -> ModelCard:

@@ -61,7 +61,7 @@ def main() -> None:
     """Run what is missing and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, help="folder for ablation.md; a second call goes on")
-    parser.add_argument("--seconds", type=float, default=20.0, help="each search has")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of processor, that each search has")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="runs at a time")
     options = parser.parse_args()

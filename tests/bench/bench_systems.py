@@ -126,7 +126,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder for results.json, results.png and results.svg")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="runs at a time")
     parser.add_argument("--only", help="run only what has this text in table, task or system")
-    parser.add_argument("--seconds", type=float, help=f"each search has; {SECONDS:g}, {QUICK_SECONDS:g} if quick")
+    parser.add_argument(
+        "--seconds", type=float, help=f"of processor, a search; {SECONDS:g}, {QUICK_SECONDS:g} if quick"
+    )
     parser.add_argument("--splits", type=int, help="at most so many splits of each row")
     options = parser.parse_args()
     folder = Path(os.environ.get("EDGETUNE_DATA") or ROOT.parent / "shared" / "data")

@@ -8,6 +8,7 @@ played.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.novelty.gestures import fit_sign_novelty
 from edgetune_nas.search.run import search
+from edgetune_node.config.signs import UNKNOWN_TIMES
 from edgetune_node.contract.parts import UNKNOWN
 from edgetune_signal.datasets.converters import MYO_WINDOW, convert_isl, read_myo
 
@@ -41,7 +43,7 @@ def outcome(label: str, told: list[str]) -> str:
     return "another" if told else "nothing"
 
 
-def people(takes: Takes, count: int, folder: Path, found: dict[str, Counter[str]]) -> None:
+def people(takes: Takes, count: int, folder: Path, found: dict[str, Counter[str]], unknown: str) -> None:
     """Leave out each gesture of each person, and play them all."""
     for person, mine in takes.items():
         held_out = cycles(mine, LAST, LAST + 1)
@@ -53,12 +55,13 @@ def people(takes: Takes, count: int, folder: Path, found: dict[str, Counter[str]
             data = cut(learned, held_out=[take for take in held_out if take.recording.label != left_out])
             made = search(data, task="sign", budget=Budget(ram_bytes=4096), out=out, candidates=CANDIDATES)
             bundle = load_bundle(made.bundle)
-            found.setdefault("rest", Counter())[outcome("", signs(bundle, rest))] += 1
+            found.setdefault("rest", Counter())[outcome("", signs(bundle, rest, unknown=unknown))] += 1
             for label, samples in last.items():
                 played = np.concatenate([rest, samples, rest], axis=1)
                 row = "left out" if label == left_out else "known"
                 for each, distant in ((row, True), (f"{row}, by the network alone", False)):
-                    found.setdefault(each, Counter())[outcome(label, signs(bundle, played, distant=distant))] += 1
+                    told = signs(bundle, played, distant=distant, unknown=unknown)
+                    found.setdefault(each, Counter())[outcome(label, told)] += 1
 
 
 def alphabet(path: Path) -> tuple[float, float]:
@@ -82,6 +85,10 @@ def alphabet(path: Path) -> tuple[float, float]:
 
 def main() -> int:
     """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--unknown", choices=UNKNOWN_TIMES, default="balanced", help="the setting of that name")
+    parser.add_argument("--cycles", type=int, choices=range(1, LAST + 1), help="learn from so many cycles alone")
+    wanted = parser.parse_args()
     leave_the_test_out()
     console = Console(width=110)
     data = Path(os.environ.get("EDGETUNE_DATA", "data"))
@@ -94,9 +101,9 @@ def main() -> int:
     for name in ("learned from", "gesture", "of", "named", "unknown", "taken for another", "nothing told"):
         table.add_column(name, justify="right" if name == "of" else "left")
     with tempfile.TemporaryDirectory() as temporary:
-        for count in range(1, LAST + 1):
+        for count in range(1, LAST + 1) if wanted.cycles is None else (wanted.cycles,):
             found: dict[str, Counter[str]] = {}
-            people(takes, count, Path(temporary), found)
+            people(takes, count, Path(temporary), found, wanted.unknown)
             for row, told in sorted(found.items()):
                 shares = [f"{told[each] / told.total():.1%}" for each in ("named", "unknown", "another", "nothing")]
                 table.add_row(f"{count} cycle(s)", row, str(told.total()), *shares)

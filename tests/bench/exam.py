@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--only", help="protocols with one of these texts in their name, by commas")
     parser.add_argument("--method", default="", help="methods with this text in their name")
     parser.add_argument("--people", type=int, help="at most so many people of a protocol")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="each search has")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of processor, that each search has")
     parser.add_argument("--no-mains", action="store_true", help="searches are not told of the mains")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="runs at a time")
     options = parser.parse_args()

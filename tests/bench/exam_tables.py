@@ -184,9 +184,7 @@ def notes(results: Sequence[dict[str, Any]], rows: Sequence[Row]) -> list[str]:
         )
     searches = [run for run in results if "card" in run]
     if stopped := sum(run["stopped_by"] == "time" for run in searches):
-        found.append(
-            f"{stopped} of {len(searches)} searches were stopped by the clock; a busy machine makes that too early."
-        )
+        found.append(f"{stopped} of {len(searches)} searches used up their processor time.")
     found += [
         f"Left out: {method.name}, because {method.needs} is not installed."
         for method in METHODS

@@ -17,12 +17,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import folders
 import sinks
+import starts
 from cable import Cable
 from clocks import clock_rows
 from floods import floods
 from hardships import (
     FAKETIME,
+    POISON_TOPICS,
     Disk,
     Memory,
     Sensor,
@@ -49,6 +52,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+DATA = "disk/data"
+"""The folder within that of the run; its parent is a file system of its own, so it can be removed and renamed."""
 SHORT = {"search_seconds": 5}
 FAULT, STATUS = "edgetune/n1/bearing/fault", "edgetune/n1/status"
 
@@ -58,7 +63,7 @@ class Chaos:
 
     def __init__(self, folder: Path, mosquitto: str, seed: int, disk: Disk) -> None:
         self._folder = folder
-        self._data = folder / "data"
+        self._data = folder / DATA
         self._random = random.Random(seed)
         self._broker = Broker(mosquitto, folder)
         self._broker.start()
@@ -165,6 +170,13 @@ class Chaos:
         self._wire.denied = None
         return took_s
 
+    def poison_topics(self) -> float:
+        """Ask for answers to topics that the broker ends a connection for; the node gives them where they belong."""
+        began_s = time.monotonic()
+        answers = [self._command("deploying", response_topic=topic) for topic in POISON_TOPICS]
+        wait_until(lambda: set(answers) <= set(self._watcher.said), "commands with bad response topics are answered")
+        return self._until_heard(began_s)
+
     def twin(self) -> float:
         """Let another client use the node's id."""
         return twin(self._broker.port, self._watcher)
@@ -255,7 +267,7 @@ class Chaos:
             case "searching":
                 return self._give("bearing", "recalibrate", source="stored", deploy="always", budget=SHORT)
             case "deploying":
-                return self._give("bearing", "deploy", model=f"model-{self._commands % 2}")
+                return self._give("bearing", "deploy", response_topic, model=f"model-{self._commands % 2}")
         return None
 
     def _give(self, asset: str, name: str, response_topic: str | None = None, **fields: Any) -> Said:
@@ -328,10 +340,13 @@ def faults(chaos: Chaos, plan: Plan, disk: Disk) -> Iterator[tuple[str, list[Cal
     missing = "" if chaos.memory.there else "memory cgroups cannot be made"
     yield "no memory to search", [partial(chaos.starve, spare) for spare in plan.starved_mib], missing
     yield "poison: broker hangs up", [partial(chaos.poison, kill=bool(turn % 2)) for turn in range(plan.poisons)], ""
+    yield "poison: response topics", [chaos.poison_topics] * plan.poisons, ""
     yield "another client of its id", [chaos.twin] * plan.twins, ""
     missing = "" if FAKETIME is not None else "libfaketime is not installed"
     yield "clock jumped an hour", [partial(chaos.jump, by_s) for by_s in plan.jumps_s], missing
-    yield from sinks.faults(chaos, plan, disk)
+    yield from starts.faults(chaos, plan)
+    yield from sinks.faults(chaos, plan)
+    yield from folders.faults(chaos, plan, disk)
     yield from clock_rows(chaos, plan)
 
 
@@ -352,8 +367,8 @@ def main() -> int:
     plan, began_s = QUICK if arguments.quick else FULL, time.monotonic()
     with tempfile.TemporaryDirectory(prefix="edgetune-chaos-") as name:
         folder = Path(name)
-        disk = Disk(folder / "data")
-        prepare(folder)
+        disk = Disk(folder / "disk")
+        prepare(folder, folder / DATA)
         chaos = Chaos(folder, mosquitto, arguments.seed, disk)
         try:
             chaos.begin()

@@ -36,6 +36,8 @@ PUMP_RATE_HZ = 2560.0
 BLOCK = 256
 HEALTH = "edgetune/n1/health"
 DENIED = "denied/answers"
+POISON_TOPICS = ("a/" * 201 + "a", "reply/\ufeff", "x" * 60_000)
+"""Response topics at which mosquitto, or another broker, ends the connection of who publishes there."""
 SAID = 4
 """Faults and ends of faults to be heard after each jump of the clock."""
 FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)

@@ -11,6 +11,7 @@ class Plan:
 
     kills: dict[str, int]
     stops: dict[str, int]
+    starts: int
     restarts: int
     freezes_s: tuple[float, ...]
     cuts: int
@@ -27,6 +28,7 @@ class Plan:
 FULL = Plan(
     kills={"monitoring": 20, "recording": 10, "collecting": 10, "searching": 10, "deploying": 10},
     stops={"monitoring": 5, "recording": 5, "collecting": 3, "searching": 5, "deploying": 5},
+    starts=10,
     restarts=10,
     freezes_s=(2, 5, 10, 60),
     cuts=30,
@@ -42,6 +44,7 @@ FULL = Plan(
 QUICK = Plan(
     kills={"monitoring": 1, "recording": 1, "collecting": 1, "searching": 1, "deploying": 1},
     stops={},
+    starts=1,
     restarts=1,
     freezes_s=(2,),
     cuts=7,

@@ -241,8 +241,12 @@ class Node:
 
     def stop(self) -> int:
         """End it as a service manager would; give its exit code."""
+        return self.end(signal.SIGTERM)
+
+    def end(self, number: signal.Signals) -> int:
+        """End it by a signal; give its exit code."""
         assert self._process is not None
-        self._process.terminate()
+        self._process.send_signal(number)
         return self._process.wait(PATIENCE_S)
 
     def close(self) -> None:

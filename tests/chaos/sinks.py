@@ -1,10 +1,8 @@
-"""What a node writes to is taken away: nobody takes its log, or its data folder is emptied, removed or mounted over."""
+"""A node whose log nobody takes, or takes late."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import signal
 import subprocess
 import time
 from functools import partial
@@ -15,24 +13,16 @@ from plant import PlantError, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from chaos import Chaos
-    from hardships import Disk
     from plans import Plan
 
-FROZEN_S = 2.0
-"""The broker acknowledges nothing for so long before the folder goes, so that messages wait in it."""
 
-
-def faults(chaos: Chaos, plan: Plan, disk: Disk) -> Iterator[tuple[str, list[Callable[[], float]], str]]:
+def faults(chaos: Chaos, plan: Plan) -> Iterator[tuple[str, list[Callable[[], float]], str]]:
     """Return each fault, what tries it, and what is missing here for that."""
     times = 3 if plan.stops else 1
     yield "log that nobody takes", [partial(silenced, chaos, sink) for sink in SINKS] * times, ""
     yield "log read late", [partial(read_late, chaos)] * times, ""
-    yield "data folder emptied", [partial(replaced, chaos, empty)] * times, ""
-    missing = "" if disk.there else "a file system can only be mounted by root"
-    yield "data folder mounted over", [partial(mounted_over, chaos)] * times, missing
 
 
 # ---- the log -----------------------------------------------------------------------------------------------------
@@ -94,55 +84,6 @@ def read_late(chaos: Chaos) -> float:
             took_s = time.monotonic() - began_s
             stop(chaos)  # cat ends with it
     start(chaos)
-    return took_s
-
-
-# ---- the data folder ---------------------------------------------------------------------------------------------
-
-
-def empty(data: Path) -> None:
-    for path in data.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)  # the node may be writing
-        else:
-            path.unlink(missing_ok=True)
-
-
-def replaced(chaos: Chaos, take_away: Callable[[Path], None]) -> float:
-    """Take the folder away while messages wait in it; then kill the node, which must find them in the new one."""
-    data = chaos._data
-    spare = chaos._folder / "spare"
-    shutil.rmtree(spare, ignore_errors=True)
-    shutil.copytree(data, spare, ignore=shutil.ignore_patterns("outbox.sqlite*", "search", "audit*"), symlinks=True)
-    chaos._broker.send(signal.SIGSTOP)
-    time.sleep(FROZEN_S)
-    take_away(data)
-    began_s = time.monotonic()
-    wait_until((data / "outbox.sqlite").exists, "the outbox is there again")
-    chaos._broker.send(signal.SIGCONT)
-    wait_until(lambda: named(chaos._watcher, "made again"), "health names what happened to the data folder")
-    took_s = time.monotonic() - began_s
-    chaos.end_in("monitoring", kill=True)
-    for folder in ("incoming", "assets/bearing/recordings", "assets/press/recordings"):
-        shutil.copytree(spare / folder, data / folder, dirs_exist_ok=True)
-    return took_s
-
-
-def mounted_over(chaos: Chaos) -> float:
-    """Mount an empty file system over the folder, and take it away again."""
-    data = chaos._data
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(data)], check=True)
-    began_s = time.monotonic()
-    try:
-        wait_until((data / "outbox.sqlite").exists, "the outbox is in the new file system")
-        wait_until(lambda: named(chaos._watcher, "another file system"), "health names another file system")
-        took_s = time.monotonic() - began_s
-        chaos.end_in("monitoring", kill=True)
-        wait_until(lambda: not named(chaos._watcher, "another file system"), "a new life has nothing to tell of it")
-    finally:
-        subprocess.run(["umount", "-l", str(data)], check=True)
-    wait_until(lambda: named(chaos._watcher, "another file system"), "health names that it is back")
-    chaos.end_in("monitoring", kill=True)
     return took_s
 
 

@@ -49,7 +49,7 @@ source = {{ type = "udp", host = "127.0.0.1", port = {sensor} }}
 """
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, data: Path) -> None:
     """Put recordings and a model where the node has them, and two models where it may be told to take them."""
     recordings = [
         Recording(
@@ -62,7 +62,6 @@ def prepare(folder: Path) -> None:
         for condition in CONDITIONS
         for seed in range(2)
     ]
-    data = folder / "data"
     for asset in ("bearing", "press"):
         kept = RecordingStore(data / "assets" / asset / "recordings", 2**28)
         for recording in recordings:

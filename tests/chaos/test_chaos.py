@@ -58,6 +58,11 @@ def test_nothing_is_lost_invented_or_out_of_order_whatever_breaks() -> None:
         "log that nobody takes",
         "log read late",
         "data folder emptied",
+        "data folder renamed",
+        "outbox written over in place",
+        "outbox truncated in place",
+        "poison: response topics",
+        "kill -9 while starting",
     ):
         assert fault in said
 

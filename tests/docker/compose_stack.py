@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILD_S, UP_S, LOOP_S, FAULT_S, DOWN_S = 1200, 120, 180, 30, 60
+BUILD_S, UP_S, LOOP_S, FAULT_S, DOWN_S = 1200, 120, 180, 90, 60
 TOPICS = Topics("tests/line1", "edge7")
 SECOND = Topics("tests/line1", "edge8")
 ASSET = "bearing1"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from brokers import MOSQUITTO, PATIENCE_S, free_port
 
 from edgetune_node.config.mqtt import MqttSection
 from edgetune_node.contract.access import access_list
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 BROKER = Path(__file__).resolve().parents[2] / "docker" / "broker"
-MOSQUITTO = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
 TOPICS = Topics("acme/line3", "edge1")
-USERS = ("node", "machine", "operator")
+USERS = ("node", "machine", "operator", "home_assistant")
 SAID = [
     TOPICS.asset("press", kind.topic) if kind.owner == "asset" else TOPICS.node(kind.topic)
     for kind in MESSAGES
@@ -49,16 +48,20 @@ SPARKPLUG = SparkplugNames("Plant1", TOPICS.node_id)
 LIVES = [SPARKPLUG.topic(verb) for verb in ("NBIRTH", "NDATA", "NDEATH")]
 LIVES += [SPARKPLUG.topic(verb, "press") for verb in ("DBIRTH", "DDATA", "DDEATH")]
 ORDERS = [SPARKPLUG.topic("NCMD"), SPARKPLUG.topic("DCMD", "press"), state_topic("scada1")]
-EVERYTHING = [*SAID, *ANSWERS, *COMMANDS, *DELIVERED, CONTEXT, REQUESTED, *LIVES, *ORDERS]
+ANNOUNCED = "homeassistant/device/edgetune_edge1_press_0123abcd/config"
+BUTTONS = [TOPICS.asset("press", f"cmd/{name}") for name in ("acknowledge", "recalibrate")]
+EVERYTHING = [ANNOUNCED, *SAID, *ANSWERS, *COMMANDS, *DELIVERED, CONTEXT, REQUESTED, *LIVES, *ORDERS]
 MAY_WRITE = {
-    "node": {*SAID, *ANSWERS, *LIVES},
+    "node": {*SAID, *ANSWERS, *LIVES, ANNOUNCED},
     "machine": {*DELIVERED, CONTEXT},
     "operator": {*COMMANDS, CONTEXT, REQUESTED, *ORDERS},
+    "home_assistant": {*BUTTONS},
 }
 MAY_READ = {
     "node": set(EVERYTHING) - {*LIVES} | {SPARKPLUG.topic("NBIRTH"), SPARKPLUG.topic("NDEATH")},
     "machine": {TOPICS.asset("press", "calibration"), REQUESTED},
-    "operator": set(EVERYTHING),
+    "operator": set(EVERYTHING) - {ANNOUNCED},
+    "home_assistant": {*SAID, *ANSWERS, ANNOUNCED},
 }
 
 
@@ -68,9 +71,7 @@ def connect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
     if MOSQUITTO is None:
         pytest.skip("mosquitto is neither on PATH nor in /usr/sbin (apt install mosquitto)")
     folder = tmp_path_factory.mktemp("broker")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     access = subprocess.run(
         ["sh", str(BROKER / "acl.sh"), TOPICS.namespace, TOPICS.node_id], capture_output=True, text=True, check=True
     )
@@ -89,7 +90,7 @@ def connect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
     clients: list[OperatorClient] = []
 
     def connect_as(user: str) -> OperatorClient:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
                 mqtt = MqttSection(port=port, username=user, password=f"{user}-key")
@@ -145,7 +146,10 @@ def test_a_user_hears_what_is_its_part_and_nothing_else(user: str, connect: Call
             client.publish(topic, b'{"by": "test"}')
     last = "simulator" if user == "machine" else "cmd/ping"  # sent again: all that came before it has been delivered
     end = TOPICS.asset("press", last) if user == "machine" else TOPICS.node(last)
-    connect("operator").publish(end, b'{"by": "the end"}')
+    if user == "home_assistant":
+        connect("node").publish(TOPICS.node("health"), b'{"by": "the end"}')
+    else:
+        connect("operator").publish(end, b'{"by": "the end"}')
     heard = set()
     for topic, payload in listener.messages(10):
         heard.add(topic)
@@ -165,7 +169,8 @@ def test_the_containers_and_doctor_give_nodes_and_machines_the_same_rights() -> 
     ours = rights(written)
     for topics, number in ((TOPICS, ""), (second, "2")):
         of_any_group = SparkplugNames("+", topics.node_id).access(None)
-        printed = rights(access_list(topics, f"node{number}", more=of_any_group))
+        announced = "homeassistant/device/+/config"
+        printed = rights(access_list(topics, f"node{number}", [announced], more=of_any_group))
         assert ours[f"node{number}"] == printed[f"node{number}"] != set()
         assert ours[f"machine{number}"] == printed["machine"] != set()
 

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -40,10 +41,12 @@ def wait_until(condition: Callable[[], object], seconds: float = PATIENCE_S, wha
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port on which nobody listens, below those that the system gives to whoever names none."""
+    while True:
+        port = random.SystemRandom().randrange(10_000, 32_000)  # each worker seeds the other generator alike
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 class Broker:

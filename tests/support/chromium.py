@@ -164,12 +164,20 @@ class Browser:
 
     def click(self, selector: str) -> None:
         """Click where an element is, once it can be clicked and stands still."""
-        found = f"document.querySelector({json.dumps(selector)})"
-        self.wait(f"{found} && !{found}.disabled")
+        self._click(f"document.querySelector({json.dumps(selector)})")
+
+    def press(self, text: str, seconds: float = PATIENCE_S) -> None:
+        """Click the button or link that says so, as somebody does who knows nothing else; an open dialog's first."""
+        place = "(document.querySelector('dialog[open]') ?? document)"
+        every = f"[...{place}.querySelectorAll('button, a, summary')]"
+        self._click(f"{every}.find((each) => each.innerText.split('\\n')[0] === {json.dumps(text)})", seconds)
+
+    def _click(self, found: str, seconds: float = PATIENCE_S) -> None:
+        self.wait(f"{found} && !{found}.disabled", seconds)
         self.run(f"{found}.scrollIntoView({{block: 'center'}})")
         deadline = time.monotonic() + PATIENCE_S
         while (place := self.run(STILL % found)) is None:
-            assert time.monotonic() < deadline, f"{selector} does not stand still"
+            assert time.monotonic() < deadline, f"{found} does not stand still"
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
 

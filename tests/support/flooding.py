@@ -66,6 +66,15 @@ def commands_1(asset: str, number: int) -> bytes:
     return publish(f"{BASE}/{asset}/cmd/cancel", json.dumps({"id": f"flood-{number}"}).encode(), number, qos=1)
 
 
+def backups(_asset: str, number: int) -> bytes:
+    return publish(f"{BASE}/cmd/backup", json.dumps({"id": f"flood-{number}"}).encode(), number, qos=1)
+
+
+def evidence(asset: str, number: int) -> bytes:
+    name, more = (("history", {}), ("capture", {"now": True}), ("capture", {"event": "none"}))[number % 3]
+    return publish(f"{BASE}/{asset}/cmd/{name}", json.dumps({"id": f"flood-{number}", **more}).encode(), number, qos=1)
+
+
 def garbage(asset: str, number: int) -> bytes:
     return publish(f"{BASE}/{asset}/cmd/cancel", b"\xff" * 16_000, number, qos=number % 2)
 
@@ -89,6 +98,8 @@ KINDS: dict[str, Callable[[str, int], bytes]] = {
     "context-1": context_1,
     "commands-0": commands_0,
     "commands-1": commands_1,
+    "backups": backups,
+    "evidence": evidence,
     "garbage": garbage,
     "samples": samples,
     "bad-samples": bad_samples,

@@ -52,13 +52,13 @@ class _Reader:
 
 
 class MqttProxy:
-    """Listens on a port of its own, and passes everything on to ``broker``."""
+    """Listens on a port, one of its own where none is given, and passes everything on to ``broker``."""
 
     host = "127.0.0.1"
 
-    def __init__(self, broker: Any) -> None:
+    def __init__(self, broker: Any, port: int = 0) -> None:
         self.behind = broker
-        self._listener = socket.create_server((self.host, 0))
+        self._listener = socket.create_server((self.host, port))
         self.port: int = self._listener.getsockname()[1]
         self._lock = threading.Lock()
         self._packets: list[tuple[int, int, int, bytes]] = []

@@ -5,6 +5,7 @@ from .files import (
     MEASURED as MEASURED,
     MODEL_FILES as MODEL_FILES,
     REPORT as REPORT,
+    TEMPORARY_PREFIX as TEMPORARY_PREFIX,
     read_verified as read_verified,
     write_folder as write_folder,
 )
@@ -20,7 +21,14 @@ from .html import (
     table as table,
 )
 from .learned import seen as seen, self_test as self_test
-from .pareto import FRONT as FRONT, KeptPoint as KeptPoint, pack as pack, pick as pick
+from .pareto import (
+    FRONT as FRONT,
+    KeptPoint as KeptPoint,
+    kept_networks as kept_networks,
+    origin as origin,
+    pack as pack,
+    pick as pick,
+)
 from .read import (
     Bundle as Bundle,
     load_bundle as load_bundle,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,7 +18,7 @@ from edgetune_nas.bundle.files import CARD, MODEL_FILES, REPORT, digest, named, 
 from edgetune_nas.bundle.learned import LEARNED
 from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.bundle.write import choose_precision, versions
-from edgetune_nas.card import FORMAT, Cost, Metrics, ModelCard, Precision
+from edgetune_nas.card import FORMAT, Cost, FrontNetwork, Metrics, ModelCard, Precision
 from edgetune_nas.errors import BundleError
 from edgetune_nas.novelty import NOVELTY, Novelty
 from edgetune_nas.onnx_io import Classifier, check_network, measure, open_session
@@ -27,7 +28,6 @@ from edgetune_signal.recordings import open_npz
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -169,8 +169,10 @@ def pack(
     return buffer.getvalue()
 
 
-def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> ModelCard:
-    """Export the most accurate point of a bundle's Pareto front within ``arena_bytes``, as a bundle of its own.
+def pick(
+    bundle: Path, *, out: Path, created: datetime, arena_bytes: int | None = None, number: int | None = None
+) -> ModelCard:
+    """Export a point of a bundle's Pareto front as a bundle of its own, which keeps the front too.
 
     Latencies and memory are measured again on this device, and decide which precision is deployed.
 
@@ -182,22 +184,24 @@ def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> Mod
         Folder that the new bundle's folder is made in.
     created
         UTC time for the new card.
+    arena_bytes
+        The most accurate point within this arena is taken.
+    number
+        The point with this number in ``card.front`` is taken. Give one of both.
 
     Raises
     ------
     BundleError
-        When the bundle is damaged, keeps no Pareto front, no point is that small, or ``out`` cannot be written.
+        When the bundle is damaged, keeps no Pareto front, no point is that small or has that number, or ``out`` cannot
+        be written.
     """
     from edgetune_nas.bundle.report import render_apart
 
     whole = load_bundle(bundle)
     base = whole.card
-    points, models = _read(bundle, base)
-    fitting = [index for index, point in enumerate(points) if point.arena_bytes <= arena_bytes]
-    if not fitting:
-        arenas = ", ".join(str(arena) for arena in sorted({point.arena_bytes for point in points}))
-        raise BundleError(f"{bundle.name} keeps no network of at most {arena_bytes} B; it has arenas of {arenas} B")
-    index = max(fitting, key=lambda each: (points[each].validation_accuracy, -points[each].arena_bytes))
+    kept = _read(bundle, base)
+    points, models = read_points(kept, bundle / FRONT)
+    index = _chosen(points, bundle.name, arena_bytes, number)
     point, files = points[index], models[index]
     for precision, data in files.items():
         said = base.model_copy(update={"cost": point.cost[precision], "rows": point.rows, "distance_rows": None})
@@ -205,8 +209,8 @@ def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> Mod
     noise = np.random.default_rng(0).normal(size=(MEASURED_WINDOWS, base.input.channels, base.input.length))
     measured = {precision: measure(data, noise.astype(np.float32)) for precision, data in files.items()}
     deployed, because = choose_precision(point.agreement, point.validation_windows, measured)
-    content = {MODEL_FILES[precision]: data for precision, data in files.items()}
-    novelty = whole.novelty if isinstance(whole.novelty, Novelty) else _side_file(bundle, base)
+    content = {MODEL_FILES[precision]: data for precision, data in files.items()} | {FRONT: kept}
+    novelty = whole.novelty if isinstance(whole.novelty, Novelty) else _side_file(kept, bundle / FRONT, base)
     if novelty is not None:
         content[NOVELTY] = novelty.to_bytes()
     if LEARNED in base.sha256:
@@ -236,8 +240,10 @@ def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> Mod
             "notes": {
                 **{name: note for name, note in base.notes.items() if name != "replaced"},
                 "int8": {"variant": point.variant, "agreement": point.agreement},
-                "picked_from": base.id,
+                "picked_from": origin(base),
             },
+            "front": _networks(points),
+            "front_point": index,
         }
     )
     card = named(card, out)
@@ -248,10 +254,8 @@ def pick(bundle: Path, *, arena_bytes: int, out: Path, created: datetime) -> Mod
     return card
 
 
-def _side_file(bundle: Path, card: ModelCard) -> Novelty | None:
+def _side_file(data: bytes, path: Path, card: ModelCard) -> Novelty | None:
     """Return the novelty detector that a Pareto front keeps; None where it keeps none."""
-    path = bundle / FRONT
-    data = read_verified(bundle, {FRONT: card.sha256[FRONT]}, {})[FRONT]
     try:
         with open_npz(path, data) as npz:
             if NOVELTY not in npz.names:
@@ -262,13 +266,50 @@ def _side_file(bundle: Path, card: ModelCard) -> Novelty | None:
     return Novelty.from_bytes(content, card.input.channels, card.input.length, len(card.classes))
 
 
-def _read(bundle: Path, card: ModelCard) -> tuple[list[_Point], list[dict[Precision, bytes]]]:
+def origin(card: ModelCard) -> str:
+    """Return the id of the bundle that a search wrote, of which this one was picked; its own if it was not picked."""
+    return str(card.notes.get("picked_from", card.id))
+
+
+def kept_networks(front: bytes) -> list[FrontNetwork]:
+    """Return what a card says of the networks in the contents of ``front.npz``."""
+    return _networks(read_points(front, Path(FRONT))[0])
+
+
+def _networks(points: Iterable[_Point]) -> list[FrontNetwork]:
+    return [
+        FrontNetwork(
+            point=number,
+            validation_accuracy=point.validation_accuracy,
+            arena_bytes=point.arena_bytes,
+            flash_bytes=point.cost["int8"].flash_bytes,
+            macs=point.cost["int8"].macs,
+            trained=point.trained,
+        )
+        for number, point in enumerate(points)
+    ]
+
+
+def _chosen(points: list[_Point], name: str, arena_bytes: int | None, number: int | None) -> int:
+    """Return the place of the wanted point."""
+    if number is not None:
+        if number >= len(points):
+            raise BundleError(f"{name} keeps no network number {number}; its numbers are 0 to {len(points) - 1}")
+        return number
+    fitting = [each for each, point in enumerate(points) if arena_bytes is None or point.arena_bytes <= arena_bytes]
+    if not fitting:
+        arenas = ", ".join(str(arena) for arena in sorted({point.arena_bytes for point in points}))
+        raise BundleError(f"{name} keeps no network of at most {arena_bytes} B; it has arenas of {arenas} B")
+    return max(fitting, key=lambda each: (points[each].validation_accuracy, -points[each].arena_bytes))
+
+
+def _read(bundle: Path, card: ModelCard) -> bytes:
     if FRONT not in card.sha256:
         raise BundleError(
             f"{bundle.name} keeps no Pareto front to pick from (a search that was cancelled or ran out of time writes "
             "none); search again with more time"
         )
-    return read_points(read_verified(bundle, {FRONT: card.sha256[FRONT]}, {})[FRONT], bundle / FRONT)
+    return read_verified(bundle, {FRONT: card.sha256[FRONT]}, {})[FRONT]
 
 
 def read_points(data: bytes, path: Path) -> tuple[list[_Point], list[dict[Precision, bytes]]]:

@@ -106,12 +106,16 @@ def render_apart(card: ModelCard, curve: Sequence[float]) -> str:
     return done.stdout
 
 
+def render_noted(card: ModelCard, curve: Sequence[float]) -> str:
+    """Render as `render` does; the front is in the card's notes."""
+    front = [FrontPoint(**{**point, "layers": tuple(point["layers"])}) for point in card.notes.get("front", [])]
+    return render(card, front, curve)
+
+
 def main() -> None:
     """Read card and curve as JSON from the standard input, and write the page."""
     asked = json.loads(sys.stdin.buffer.read())
-    card = ModelCard.model_validate(asked["card"])
-    front = [FrontPoint(**{**point, "layers": tuple(point["layers"])}) for point in card.notes.get("front", [])]
-    sys.stdout.buffer.write(render(card, front, asked["curve"]).encode())
+    sys.stdout.buffer.write(render_noted(ModelCard.model_validate(asked["card"]), asked["curve"]).encode())
 
 
 def _cancelled(card: ModelCard) -> bool:

@@ -26,7 +26,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgetune_nas.card import Budget, Cost, Distance, InputSpec, Metrics, SearchSummary, Task, TestedOn
+    from edgetune_nas.card import (
+        Budget,
+        Cost,
+        Distance,
+        FrontNetwork,
+        InputSpec,
+        Metrics,
+        SearchSummary,
+        Task,
+        TestedOn,
+    )
     from edgetune_nas.model import Network
     from edgetune_nas.onnx_io import Adapt
 
@@ -66,6 +76,7 @@ def write_bundle(
     learned: NDArray[np.float32] | None = None,
     learned_recording: NDArray[np.integer] | None = None,
     library: LibraryUse | None = None,
+    front: Sequence[FrontNetwork] = (),
     limit_of: Callable[[ClassDistance], float] | None = None,
 ) -> ModelCard:
     """Export a network as ``folder/model-<id>/`` in both precisions, with its card and report.
@@ -107,6 +118,8 @@ def write_bundle(
         All windows that ``network`` has learned, and the number of each one's recording, to know them again.
     library
         What of them was a library, and its weight.
+    front
+        What is kept of the Pareto front in ``extra``; ``network`` is the first of it.
     limit_of
         Returns the limit of the distance, of the network as it is deployed; needed where the graph has distances.
 
@@ -190,6 +203,8 @@ def write_bundle(
         learned=remembered,
         library=library,
         self_test_windows=len(tried),
+        front=list(front),
+        front_point=0 if front else None,
     )
     return finish(folder, card, files, report)
 

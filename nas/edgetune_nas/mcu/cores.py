@@ -26,6 +26,8 @@ COMPILER: Final = "arm-none-eabi-gcc"
 EMULATOR: Final = "qemu-system-arm"
 LOOP: Final = 2_000_000
 """Instructions of the loop that calibrates the count."""
+OWN_CALLS: Final = 10_000
+"""Empty calls of what counts, by which its own instructions are known."""
 RUN_TIMEOUT_S: Final = 240.0
 SIZED: Final = re.compile(r"^\s+0x[0-9a-f]+\s+0x([0-9a-f]+)\s+(\S+\.o)$")
 
@@ -136,21 +138,22 @@ def _emulated(core: Core, model: Model, work: Path, x: NDArray[np.float32], memo
         results = (work / "results.bin").read_bytes()
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BundleError(f"{model.name} did not run on an emulated {core.name}: {error}") from error
-    if len(figures) != struct.calcsize("<5I"):
+    if len(figures) != struct.calcsize("<6I"):
         said = done.stderr.decode(errors="replace").strip()[-500:]
         raise BundleError(f"{model.name} did not come to its end on an emulated {core.name}: {said}")
-    ticks, _, worst, calibration, stack = struct.unpack("<5I", figures)
+    ticks, calls, worst, calibration, stack, own = struct.unpack("<6I", figures)
     for name in ("figures.bin", "results.bin"):
         (work / name).unlink()
     per_tick = LOOP / calibration
+    counting = own / OWN_CALLS
     answers = parse(model, results)
     return Figures(
         memory.bss_bytes,
         memory.text_bytes,
         memory.model_text_bytes,
         stack,
-        round(ticks * per_tick / len(answers.answer)),
-        round(worst * per_tick),
+        round((ticks - calls * counting) * per_tick / len(answers.answer)),
+        round((worst - counting) * per_tick),
         answers,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from edgetune_nas.model import (
     ClassMax,
@@ -18,18 +18,15 @@ from edgetune_nas.model import (
     lifetimes,
     output_shape,
     place,
-    streamed_lifetimes,
+    position_gap,
+    smallest_way,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgetune_nas.model import Layer, Shape
+    from edgetune_nas.model import Layer, Shape, Way
 
-Way = Literal["window", "held", "sums"]
-
-POSITION_BYTES = 2
-"""Bytes that count the samples of a window."""
 WORD = 4
 
 
@@ -72,20 +69,14 @@ def whole(input_shape: Shape, layers: Sequence[Layer]) -> Layout:
 
 def streamed(input_shape: Shape, layers: Sequence[Layer]) -> Layout:
     """Lay out the smallest arena of a window that arrives sample by sample."""
-    tensors = lifetimes(input_shape, layers)
-    found: list[tuple[Way, list[Tensor]]] = [("window", tensors)]
-    for way, accumulate in (("held", False), ("sums", True)):
-        known = streamed_lifetimes(input_shape, layers, tensors, accumulate=accumulate)
-        if known is not None:
-            found.append(("sums" if way == "sums" else "held", known))
-    way, best = min(found, key=lambda each: arena_bytes(each[1]))
+    way, best = smallest_way(input_shape, layers, lifetimes(input_shape, layers))
     offsets = place(best)
     size = arena_bytes(best)
     if way == "sums":
         places = _accumulated(layers, offsets, output_shape(layers[0], input_shape)[0])
     else:
         places = _places(layers, offsets)
-    return Layout(size, way, places, _gap(best, offsets, size))
+    return Layout(size, way, places, position_gap(best, offsets, size))
 
 
 def overlapped(input_shape: Shape, layers: Sequence[Layer], hop: int) -> Layout:
@@ -106,7 +97,7 @@ def overlapped(input_shape: Shape, layers: Sequence[Layer], hop: int) -> Layout:
             found.append(("held", [held, tensors[1]._replace(first=0, last=end), *tensors[2:]]))
     way, best = min(found, key=lambda each: arena_bytes(each[1]))
     offsets, size = place(best), arena_bytes(best)
-    return Layout(size, way, _places(layers, offsets), _gap(best, offsets, size))
+    return Layout(size, way, _places(layers, offsets), position_gap(best, offsets, size))
 
 
 def _places(layers: Sequence[Layer], offsets: Sequence[int]) -> tuple[Place, ...]:
@@ -128,27 +119,3 @@ def _accumulated(layers: Sequence[Layer], offsets: Sequence[int], channels: int)
     """
     held, frame, sums, *rest = offsets
     return Place(held, frame), Place(frame, rest[0], (sums, sums + WORD * channels)), *_places(layers[2:], rest)
-
-
-def _gap(tensors: Sequence[Tensor], offsets: Sequence[int], size: int) -> int | None:
-    """Return a free place while samples arrive; None where there is none.
-
-    The output of the window before, the last tensor but one, stays readable.
-    """
-    known = list(zip(tensors, offsets, strict=True))
-    taken = sorted(
-        (offset, offset + tensor.size) for tensor, offset in known if not tensor.first or tensor is tensors[-2]
-    )
-    at = 0
-    for start, end in [*taken, (size, size)]:
-        if start - at >= POSITION_BYTES:
-            return at
-        at = max(at, end)
-    return None
-
-
-def sums_first(layer: Layer, channels: int) -> bool:
-    """Return whether a pooling layer that comes first keeps sums rather than samples."""
-    return isinstance(layer, LpPool) and (
-        not layer.kernel or WORD * -(-layer.kernel // layer.stride) * channels < layer.kernel * channels
-    )

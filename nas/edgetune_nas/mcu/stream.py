@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgetune_nas.mcu.calls import at_end, byte, on_frame, word
-from edgetune_nas.mcu.layout import sums_first
 from edgetune_nas.mcu.program import Correlated, Pooled, Weighted
-from edgetune_nas.model import Conv
+from edgetune_nas.model import Conv, sums_first
 
 if TYPE_CHECKING:
     from edgetune_nas.mcu.library_model import Model
@@ -72,24 +71,43 @@ def _framed(model: Model) -> Stream:
         done += on_frame(1, operations[1], places[1], y, "frame")
         ends = at_end(1, operations[1], places[1], sizes[1][1])
     if stride < kernel:
-        done.append(f"(void)memmove({held}, &{held}[{stride * channels}U], {(kernel - stride) * channels}U);")
-    inner = "".join(f"            {each}\n" for each in done)
-    feed = f"""/* Take sample number `fed` of the window and what it is padded with. */
+        done.append(f"edgetune_move_down({held}, &{held}[{stride * channels}U], {(kernel - stride) * channels}U);")
+    inner = "".join(f"    {each}\n" for each in done)
+    unused = "" if "frame" in inner else "    (void)frame;\n"
+    feed = f"""/* Compute frame number `frame` of the window from the samples that are held. */
+EDGETUNE_APART static void compute(uint32_t frame)
+{{
+{unused}{inner}}}
+
+/* Take sample number `fed` of the window and what it is padded with. */
 static void feed(uint32_t fed, const int8_t *sample)
 {{
-    const uint32_t frame = (fed < {kernel}U) ? 0U : ((fed - {kernel}U) / {stride}U + 1U);
-    const uint32_t begins = frame * {stride}U;
-    if (fed >= begins) {{
-        (void)memcpy(&{held}[(fed - begins) * {channels}U], sample, {channels}U);
-        if ((fed - begins + 1U) == {kernel}U) {{
-{inner}        }}
-    }}
-}}
+{_filled(kernel, stride, channels, held)}}}
 
 """
     call = f"feed(at + {padding}U, sample);" if padding else "feed(at, sample);"
     text = feed + _functions(model, [call], padding)
     return Stream(2 if sums else 1, frames=True, end=tuple(ends), text=text)
+
+
+def _filled(kernel: int, stride: int, channels: int, held: str) -> str:
+    """Write what puts a sample behind those that are held; where frames are apart, samples between them are left."""
+    frame = f"compute((fed + 1U - {kernel}U) / {stride}U);"
+    if stride > kernel:
+        return f"""    const uint32_t behind = fed % {stride}U;
+    if (behind < {kernel}U) {{
+        (void)memcpy(&{held}[behind * {channels}U], sample, {channels}U);
+        if (behind == {kernel - 1}U) {{
+            {frame}
+        }}
+    }}
+"""
+    return f"""    const uint32_t behind = (fed < {kernel}U) ? fed : ((fed - {kernel}U) % {stride}U + {kernel - stride}U);
+    (void)memcpy(&{held}[behind * {channels}U], sample, {channels}U);
+    if (behind == {kernel - 1}U) {{
+        {frame}
+    }}
+"""
 
 
 def _next(model: Model) -> str:
@@ -115,18 +133,24 @@ def _functions(model: Model, feed: list[str], padding: int) -> str:
         (void)memset({byte(model.layout.places[0].x)}, {zero}, {padding * channels}U);
     }}
 """
-        after = f"""        int8_t silence[{channels}];
-        uint32_t fed;
-        (void)memset(silence, {zero}, sizeof silence);
-        for (fed = at + {padding}U; fed < {length + 2 * padding}U; fed++) {{
-            feed(fed, silence);
-        }}
+        after = f"""    int8_t silence[{channels}];
+    uint32_t fed;
+    (void)memset(silence, {zero}, sizeof silence);
+    for (fed = {length + padding}U; fed < {length + 2 * padding}U; fed++) {{
+        feed(fed, silence);
+    }}
 """
     inner = "".join(f"    {each}\n" for each in feed)
     apart = model.layout.position is None
     where = "&position" if apart else byte(model.layout.position or 0)
     variable = "static uint16_t position; /* samples of the window so far */\n\n" if apart else ""
-    return f"""{variable}void {name}_init(void)
+    return f"""{variable}/* Answer when the window is full. */
+EDGETUNE_APART static int32_t full(void)
+{{
+{after}    return judge();
+}}
+
+void {name}_init(void)
 {{
     (void)memset({name}_arena, 0, sizeof {name}_arena);
     (void)memset({where}, 0, sizeof(uint16_t));
@@ -139,7 +163,7 @@ int32_t {name}_push(const int8_t *sample)
     (void)memcpy(&at, {where}, sizeof at);
 {before}{inner}    at++;
     if (at == {length}U) {{
-{after}        answer = judge();
+        answer = full();
 {_next(model)}    }}
     (void)memcpy({where}, &at, sizeof at);
     return answer;

@@ -1,10 +1,13 @@
 from .arena import (
     ARENA_RULE as ARENA_RULE,
     Tensor as Tensor,
+    Way as Way,
     arena_bytes as arena_bytes,
     lifetimes as lifetimes,
     place as place,
-    streamed_lifetimes as streamed_lifetimes,
+    position_gap as position_gap,
+    smallest_way as smallest_way,
+    sums_first as sums_first,
 )
 from .closed_form import (
     ExpectedDrift as ExpectedDrift,

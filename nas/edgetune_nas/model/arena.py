@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from edgetune_nas.model.layers import ClassMax, Conv, Flatten, GlobalPool, Gram, LpPool, MaxPool, output_shape
 
@@ -17,6 +17,10 @@ ARENA_RULE: Final = "tflm-greedy-16/1"
 
 ALIGNMENT: Final = 16
 ACCUMULATOR_BYTES: Final = 4
+POSITION_BYTES: Final = 2
+"""Bytes in which a stream in C counts the samples of a window."""
+Way: TypeAlias = Literal["window", "held", "sums"]
+"""What is kept between samples: all of the window, what the first operation still needs, or that and running sums."""
 
 
 class Tensor(NamedTuple):
@@ -111,6 +115,17 @@ def streamed_lifetimes(
     ]
 
 
+def smallest_way(input_shape: Shape, layers: Sequence[Layer], tensors: Sequence[Tensor]) -> tuple[Way, list[Tensor]]:
+    """Return the way of streaming with the smallest arena, and its tensors; `lifetimes` gives ``tensors``."""
+    found: list[tuple[Way, list[Tensor]]] = [("window", list(tensors))]
+    ways: tuple[tuple[Way, bool], ...] = (("held", False), ("sums", True))
+    for way, accumulate in ways:
+        known = streamed_lifetimes(input_shape, layers, tensors, accumulate=accumulate)
+        if known is not None:
+            found.append((way, known))
+    return min(found, key=lambda each: arena_bytes(each[1]))
+
+
 def with_distances(tensors: Sequence[Tensor], head: Sequence[Layer], white: int, centres: int) -> list[Tensor]:
     """Add the tensors of `Distances`, which come last: whitened features, then the distances.
 
@@ -159,6 +174,30 @@ def arena_bytes(tensors: Sequence[Tensor], element_bytes: int = 1) -> int:
     offsets = place(tensors, element_bytes)
     end = max(offset + tensor.size * element_bytes for offset, tensor in zip(offsets, tensors, strict=True))
     return -(-end // ALIGNMENT) * ALIGNMENT
+
+
+def position_gap(tensors: Sequence[Tensor], offsets: Sequence[int], size: int) -> int | None:
+    """Return a free place for the count of samples while these arrive; None where there is none.
+
+    The output of the window before, the last tensor but one, stays readable.
+    """
+    known = list(zip(tensors, offsets, strict=True))
+    taken = sorted(
+        (offset, offset + tensor.size) for tensor, offset in known if not tensor.first or tensor is tensors[-2]
+    )
+    at = 0
+    for start, end in [*taken, (size, size)]:
+        if start - at >= POSITION_BYTES:
+            return at
+        at = max(at, end)
+    return None
+
+
+def sums_first(layer: Layer, channels: int) -> bool:
+    """Return whether a pooling layer that comes first keeps sums rather than samples."""
+    return isinstance(layer, LpPool) and (
+        not layer.kernel or ACCUMULATOR_BYTES * -(-layer.kernel // layer.stride) * channels < layer.kernel * channels
+    )
 
 
 def live_elements(tensors: Iterable[Tensor]) -> list[int]:

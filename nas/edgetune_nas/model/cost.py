@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from edgetune_nas.card import Cost, Precision
-from edgetune_nas.model.arena import ARENA_RULE, arena_bytes, lifetimes, streamed_lifetimes, with_distances
+from edgetune_nas.model.arena import ARENA_RULE, arena_bytes, lifetimes, smallest_way, with_distances
 from edgetune_nas.model.layers import ClassMax, Conv, Dense, Gram, LpPool, Norm, output_shape, shapes
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def plan(
     return Cost(
         arena_bytes=arena,
         arena_bytes_deployed=deployed,
-        streamed_bytes=min([arena, *(arena_bytes(whole(way)) for way in _streamed(input_shape, layers, plain))]),
+        streamed_bytes=arena_bytes(whole(smallest_way(input_shape, layers, plain)[1])),
         arena_rule=ARENA_RULE,
         flash_bytes=weights
         + BIAS_BYTES * biases
@@ -73,13 +73,6 @@ def plan(
         macs=macs,
         parameters=weights + biases,
     )
-
-
-def _streamed(input_shape: Shape, layers: Sequence[Layer], tensors: list[Tensor]) -> list[list[Tensor]]:
-    """Tensors of each way to feed the first operation sample by sample: a ring, or a ring and running sums."""
-    ring = streamed_lifetimes(input_shape, layers, tensors, accumulate=False)
-    sums = streamed_lifetimes(input_shape, layers, tensors, accumulate=True)
-    return [way for way in (ring, sums) if way is not None]
 
 
 def _count(input_shape: Shape, layers: Sequence[Layer]) -> tuple[int, int, int, int]:

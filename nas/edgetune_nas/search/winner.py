@@ -77,7 +77,7 @@ def export(
     BundleError
         When the bundle cannot be written.
     """
-    from edgetune_nas.bundle import FRONT, kind_of_test, pack, recordings_of, render_apart, write_bundle
+    from edgetune_nas.bundle import FRONT, kept_networks, kind_of_test, pack, recordings_of, render_apart, write_bundle
     from edgetune_nas.onnx_io import head_for_int8
 
     train, validation, test, learned = parts.train, parts.validation, parts.test, parts.learned
@@ -131,6 +131,7 @@ def export(
         learned=told.x,
         learned_recording=recordings_of(told),
         library=_library_use(deployed.network, told, recordings_of(told)),
+        front=() if kept_front is None else kept_networks(kept_front),
     )
 
 

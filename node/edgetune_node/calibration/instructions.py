@@ -20,6 +20,8 @@ class Situation:
         Whose job it is; a machine is put into a condition, a person makes a sign.
     class_, rest, place
         The take's class, whether that is a person's rest, and where it stands (``class 2 of 4, take 1 of 1``).
+    lasts
+        Seconds of the take, where it is longer than the others; 0 of all others.
     seconds
         Until the countdown or the take ends.
     refusal
@@ -39,6 +41,7 @@ class Situation:
     class_: str = ""
     rest: bool = False
     place: str = ""
+    lasts: float = 0.0
     seconds: float = 0.0
     refusal: str | None = None
     candidates: int | None = None
@@ -78,6 +81,8 @@ def instruction(phase: CalibrationPhase, scene: Situation) -> str:  # noqa: C901
 
 
 def _prepare(scene: Situation) -> str:
+    if scene.rest and scene.lasts:
+        return f"Rest ('{scene.class_}') for {scene.lasts:.0f} s: move arm and fingers slightly without making a sign"
     if scene.rest:
         return f"Rest ('{scene.class_}'), and move slightly from time to time without making a sign"
     if scene.task == "sign":

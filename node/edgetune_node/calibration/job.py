@@ -15,7 +15,7 @@ from edgetune_node.calibration.inputs import (
 )
 from edgetune_node.calibration.instructions import Situation, instruction
 from edgetune_node.calibration.rules import decide_deployment, reasons_against
-from edgetune_node.calibration.takes import GuidedCollection
+from edgetune_node.calibration.takes import GuidedCollection, plan
 from edgetune_node.contract import CalibrationStatus, Recalibrate, Record
 from edgetune_node.errors import Refused
 from edgetune_node.events import CancelSearch, Install, ModelReady, SaveRecording, StartSearch
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 DEPLOY_S = 2.0
 """What installing a model is expected to take; only the percentage and the ETA use it."""
 COLLECTING = ("waiting", "countdown", "recording", "saving")
+TIMED = ("countdown", "recording")
 ENDED = ("done", "failed", "cancelled")
 
 
@@ -64,6 +65,8 @@ class Calibration:
         What recordings are marked with.
     rest_class
         The class that is no sign.
+    rest_seconds
+        Seconds of rest with slight movements that are recorded after the takes; 0 for none.
     clip_level
         Largest magnitude the sensor can deliver, None where it is not known.
     take_timeout_s
@@ -102,6 +105,7 @@ class Calibration:
         condition: str = "",
         sensor: str = "",
         rest_class: str = "rest",
+        rest_seconds: float = 0.0,
         clip_level: float | None = None,
         take_timeout_s: float = 30.0,
         collected: tuple[Path, ...] | None = None,
@@ -118,7 +122,9 @@ class Calibration:
         self._subject = subject
         self._current_model = current_model
         self._current_classes = tuple(current_classes)
-        self._problems = reasons_against(command, stored, spec=spec, window=window, healthy_class=healthy_class)
+        self._problems = reasons_against(
+            command, stored, spec=spec, window=window, healthy_class=healthy_class, personal=task == "sign"
+        )
         classes: tuple[str, ...]
         countdown_s: float | None
         if isinstance(command, Record):
@@ -130,11 +136,11 @@ class Calibration:
             named = command.budget.model_dump(exclude_unset=True) if command.budget else {}
             self._budget = Budget(**{**default_budget.model_dump(), **named})
             self._search_s, self._deploy_s = self._budget.search_seconds, DEPLOY_S
-        self._classes = tuple(sorted({*classes, *(name for name, stored_s in stored.items() if stored_s > 0)}))
+        steps = plan(classes, takes, seconds, rest_class, rest_seconds)
+        known = (name for name, stored_s in stored.items() if stored_s > 0)
+        self._classes = tuple(sorted({*(each.class_ for each in steps), *known}))
         self._collection = GuidedCollection(
-            () if self._problems else classes,
-            takes,
-            seconds,
+            () if self._problems else steps,
             countdown_s=countdown_s,
             retry=isinstance(command, Recalibrate),
             spec=spec,
@@ -199,6 +205,9 @@ class Calibration:
             class_=collection.class_ if collects else None,
             take=collection.take + 1 if collects else None,
             takes=collection.takes if collects else None,
+            moving=collects and collection.moving,
+            remaining_s=round(collection.left_s(now), 1) if self.phase in TIMED else None,
+            refusal=collection.refusal if collects else None,
             search_phase=None if search is None else search.phase,
             candidates=None if search is None else search.candidates,
             rejected=None if search is None else search.rejected,
@@ -286,6 +295,8 @@ class Calibration:
             "replaced_accuracy": None if card.replaced is None else card.replaced.accuracy,
             "arena_bytes": card.cost.arena_bytes,
             "arena_bytes_deployed": card.cost.arena_bytes_deployed,
+            "front": [network.model_dump() for network in card.front],
+            "front_point": card.front_point,
             "deployed": False,
         }
         if card.kind == "health":
@@ -365,6 +376,7 @@ class Calibration:
             class_=collection.class_ if collecting else "",
             rest=collecting and self._task == "sign" and collection.class_ == self._rest_class,
             place=collection.place if collecting else "",
+            lasts=collection.seconds if collecting and collection.moving else 0.0,
             seconds=collection.left_s(now),
             refusal=collection.refusal,
             candidates=None if self._progress is None else self._progress.candidates,

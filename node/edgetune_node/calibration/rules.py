@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edgetune_node.calibration.take import MAX_TAKE_BYTES, take_bytes, take_samples
 from edgetune_node.contract import Recalibrate, Record
@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from edgetune_nas.card import ModelCard
     from edgetune_signal.stream import StreamSpec
 
+REST_S: Final = 30.0
+"""Seconds of rest with slight movements that a person is asked for, unless as much is stored.
+
+The people of ``foreign/myo41`` rested as long with slight movements; `make bench-signs` learns that.
+"""
+
 
 def reasons_against(
     command: Recalibrate | Record,
@@ -21,6 +27,7 @@ def reasons_against(
     spec: StreamSpec,
     window: int,
     healthy_class: str | None = None,
+    personal: bool = False,
 ) -> list[str]:
     """Find reasons not to accept a command, given what the node has.
 
@@ -36,6 +43,8 @@ def reasons_against(
         Samples per window; a shorter take would hold none.
     healthy_class
         Class of which alone a health model is made; None where there is no such model, as of signs.
+    personal
+        Whether the stream is a person's, who can rest.
 
     Returns
     -------
@@ -53,12 +62,25 @@ def reasons_against(
             return [f"source: only {known.pop()!r} is stored; {_one_more(healthy_class)}, so record another first"]
         return []
     reasons = _length_problems("seconds_per_take", command.seconds_per_take, spec, window)
+    if command.rest_seconds and not personal:
+        reasons.append("rest_seconds: only a person rests, and this asset has task fault; leave rest_seconds out")
+    elif command.rest_seconds:
+        reasons += _length_problems("rest_seconds", command.rest_seconds, spec, window)
     if len(known | set(command.classes)) == 1 and healthy_class not in command.classes:
         reasons.append(
             f"classes: {command.classes[0]!r} alone cannot be told from anything, and no other class is stored; "
             f"{_one_more(healthy_class)}, so collect another one too"
         )
     return reasons
+
+
+def rest_seconds(command: Recalibrate | Record, stored: Mapping[str, float], rest_class: str) -> float:
+    """Return the seconds of rest with slight movements that a person is asked for after the takes; 0 for none."""
+    if isinstance(command, Record) or command.source == "stored":
+        return 0.0
+    if command.rest_seconds is not None:
+        return command.rest_seconds
+    return REST_S if rest_class in command.classes and stored.get(rest_class, 0.0) < REST_S else 0.0
 
 
 def decide_deployment(

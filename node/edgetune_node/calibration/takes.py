@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from edgetune_node.calibration.inputs import ContinueRequested, Samples, Ticked
@@ -24,8 +25,44 @@ PATIENCE = 3.0
 """A take may last this many times its length, plus the time-out, before restarts end the collection."""
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A take that a person is asked for.
+
+    Attributes
+    ----------
+    class_
+        What is recorded.
+    take, takes
+        Which take of its class this is, from 0, and how many there are.
+    seconds
+        How long it is.
+    place
+        Where it stands, as people count: ``class 2 of 4, take 1 of 1``.
+    moving
+        Whether it is the rest with slight movements after all others.
+    """
+
+    class_: str
+    take: int
+    takes: int
+    seconds: float
+    place: str
+    moving: bool = False
+
+
+def plan(classes: tuple[str, ...], takes: int, seconds: float, rest_class: str, rest_s: float) -> tuple[Step, ...]:
+    """Return ``takes`` takes of ``seconds`` of each class, then ``rest_s`` of rest with slight movements if not 0."""
+    steps = tuple(
+        Step(class_, take, takes, seconds, f"class {number} of {len(classes)}, take {take + 1} of {takes}")
+        for number, class_ in enumerate(classes, 1)
+        for take in range(takes)
+    )
+    return (*steps, Step(rest_class, 0, 1, rest_s, "last take", moving=True)) if rest_s else steps
+
+
 class GuidedCollection:
-    """Every take of every class, in order.
+    """Every take of a plan, in order.
 
     A take begins with `ContinueRequested`, or by itself after ``countdown_s``; it waits for samples no longer than
     ``timeout_s``, and for samples without a gap no longer than `PATIENCE` times its length more than that. After a
@@ -33,8 +70,8 @@ class GuidedCollection:
 
     Parameters
     ----------
-    classes, takes, seconds
-        ``takes`` recordings of ``seconds`` for each class.
+    steps
+        The takes.
     countdown_s
         Seconds before each take; None waits for `ContinueRequested`.
     retry
@@ -62,8 +99,6 @@ class GuidedCollection:
     ----------
     phase
         Where it stands.
-    takes
-        Recordings of each class.
     failure
         Why it cannot go on; set when ``phase`` is ``failed``.
     refusal
@@ -78,9 +113,7 @@ class GuidedCollection:
 
     def __init__(
         self,
-        classes: tuple[str, ...],
-        takes: int,
-        seconds: float,
+        steps: tuple[Step, ...],
         *,
         countdown_s: float | None,
         retry: bool,
@@ -103,9 +136,7 @@ class GuidedCollection:
         self.paths: list[Path] = list(stored or ())
         self.pauses: list[Path] = list(pauses)
         self.warnings: list[str] = []
-        self._classes = classes
-        self.takes = takes
-        self._seconds = seconds
+        self._steps = steps
         self._countdown_s = countdown_s
         self._retry = retry
         self._spec = spec
@@ -132,32 +163,48 @@ class GuidedCollection:
     @property
     def class_(self) -> str:
         """Class of the take that is due."""
-        return self._classes[len(self.paths) // self.takes]
+        return self._step.class_
 
     @property
     def take(self) -> int:
         """Which take of its class is due, from 0."""
-        return len(self.paths) % self.takes
+        return self._step.take
+
+    @property
+    def takes(self) -> int:
+        """How many takes of its class there are."""
+        return self._step.takes
 
     @property
     def place(self) -> str:
-        """Where it stands, as people count: ``class 2 of 4, take 1 of 1``."""
-        number = self._classes.index(self.class_) + 1
-        return f"class {number} of {len(self._classes)}, take {self.take + 1} of {self.takes}"
+        """Where it stands, as people count."""
+        return self._step.place
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the take that is due."""
+        return self._step.seconds
+
+    @property
+    def moving(self) -> bool:
+        """Whether rest with slight movements is due."""
+        return self._step.moving
 
     @property
     def total_s(self) -> float:
         """Seconds of all takes and countdowns."""
-        return len(self._classes) * self.takes * self._step_s
+        return sum(self._lasts_s(step) for step in self._steps)
 
     def done_s(self, now: float) -> float:
         """Return the seconds of takes and countdowns that lie behind."""
-        done = len(self.paths) * self._step_s
+        done = sum(self._lasts_s(step) for step in self._steps[: len(self.paths)])
         match self.phase:
-            case "countdown" | "recording":
-                return done + self._step_s - self.left_s(now) - (self._seconds if self.phase == "countdown" else 0)
+            case "countdown":
+                return done + (self._countdown_s or 0.0) - self.left_s(now)
+            case "recording":
+                return done + self._lasts_s(self._step) - self.left_s(now)
             case "saving":
-                return done + self._step_s
+                return done + self._lasts_s(self._step)
             case _:
                 return done
 
@@ -167,7 +214,7 @@ class GuidedCollection:
             case "countdown":
                 return max(0.0, (self._countdown_s or 0.0) - (now - self._since))
             case "recording":
-                return (1 - self._take.fraction) * self._seconds
+                return (1 - self._take.fraction) * self.seconds
             case _:
                 return 0.0
 
@@ -205,7 +252,7 @@ class GuidedCollection:
         loud = level(recording.samples)
         if recording.label == self._rest_class:
             self._rest_level = loud
-        elif self._rest_class in self._classes and self._rest_level is not None and loud > self._rest_level:
+        elif self._rest_level is not None and loud > self._rest_level:
             self._pause = Pause(self._spec, (self._rest_level * loud) ** 0.5)
 
     def _pause_saved(self, saved: RecordingSaved) -> None:
@@ -225,7 +272,7 @@ class GuidedCollection:
             self._ended_pause, self._pause = self._pause.recording(self._rest_class, **self._marks), None
         self.phase = "recording"
         self._since = self._last_samples = now
-        self._take = Take(self.class_, self._seconds, self._spec, clip_level=self._clip_level)
+        self._take = Take(self.class_, self.seconds, self._spec, clip_level=self._clip_level)
         self._paused = ""
 
     def _take_in(self, samples: Samples, now: float) -> Recording | None:
@@ -265,10 +312,10 @@ class GuidedCollection:
     def _watch(self, now: float) -> None:
         if now - self._last_samples >= self._timeout_s:
             self._fail(f"no samples came for {self._timeout_s:g} s while recording {self.class_!r}; check the source")
-        elif now - self._since >= PATIENCE * self._seconds + self._timeout_s:
+        elif now - self._since >= PATIENCE * self.seconds + self._timeout_s:
             because = f" ({self._take.restarts} times {self._take.restarted_by})" if self._take.restarts else ""
             self._fail(
-                f"{self._seconds:g} s without a gap did not come together in {now - self._since:.0f} s{because}; "
+                f"{self.seconds:g} s without a gap did not come together in {now - self._since:.0f} s{because}; "
                 "check the source"
             )
 
@@ -287,8 +334,11 @@ class GuidedCollection:
 
     @property
     def _all_stored(self) -> bool:
-        return len(self.paths) >= len(self._classes) * self.takes
+        return len(self.paths) >= len(self._steps)
 
     @property
-    def _step_s(self) -> float:
-        return (self._countdown_s or 0.0) + self._seconds
+    def _step(self) -> Step:
+        return self._steps[len(self.paths)]
+
+    def _lasts_s(self, step: Step) -> float:
+        return (self._countdown_s or 0.0) + step.seconds

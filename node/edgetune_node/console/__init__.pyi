@@ -5,3 +5,4 @@ from .listening import (
     check_certificate as check_certificate,
     listen as listen,
 )
+from .proxies import Header as Header, check_proxies as check_proxies

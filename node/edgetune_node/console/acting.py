@@ -101,13 +101,14 @@ def send(mqtt: Any, topics: Topics, order: Order) -> str:
         return client.send(order.name, **order.fields)
 
 
-def fetch(mqtt: Any, topics: Topics, order: Order) -> dict[str, Any]:
-    """Send a command whose answer comes in parts and return that answer, as a page draws it."""
+def fetch(mqtt: Any, topics: Topics, order: Order) -> tuple[str, dict[str, Any]]:
+    """Send a command whose answer comes in parts; return its id, and that answer as a page draws it."""
     with OperatorClient(mqtt, topics, order.asset) as client:
-        answer = wait_parts(client, client.send(order.name, **order.fields), timeout=ANSWER_S)
+        command_id = client.send(order.name, **order.fields)
+        answer = wait_parts(client, command_id, timeout=ANSWER_S)
     if order.name == "history":
-        return {**answer.detail, "rows": rows_of(answer), "asked": time.time()}
-    return {**answer.detail, "drawn": drawn(answer)}
+        return command_id, {**answer.detail, "rows": rows_of(answer), "asked": time.time()}
+    return command_id, {**answer.detail, "drawn": drawn(answer)}
 
 
 def drawn(answer: PartedAnswer) -> list[list[float]]:

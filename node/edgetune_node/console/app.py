@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import itertools
 import json
+import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,7 @@ from edgetune_node.console.acting import SIMULATE, RequestError, check_login, fe
 from edgetune_node.console.bridge import Bridge, now_ms
 from edgetune_node.console.headers import SecurityHeaders
 from edgetune_node.console.mirror import Mirror
+from edgetune_node.console.proxies import client_address
 from edgetune_node.console.sessions import RateLimit, Session, Sessions, as_label
 from edgetune_node.contract import Topics
 from edgetune_node.errors import NodeError
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection, Request
     from starlette.websockets import WebSocket
 
+    from edgetune_node.console.acting import Order
     from edgetune_node.console.bridge import Batch
     from edgetune_node.console.handover import ServerSettings
 
@@ -44,10 +48,11 @@ MOST_VIEWERS = 32
 MOST_BODY_BYTES = 8 * 1024
 TOGETHER_S = 0.1
 """What comes within this time goes to a page in one piece."""
+HANDED_ON_S = 5.0
 BEAT_S = 2.0
 """A page that hears nothing for three of these says that the console is away."""
 LOGINS, COMMANDS = (10, 60.0), (60, 60.0)
-NO_LOGIN, NO_ENTRY, TOO_MANY = 4401, 4403, 4429
+NO_LOGIN, NO_ENTRY, TOO_MANY, TOO_SLOW = 4401, 4403, 4429, 4408
 """Codes with which a websocket is closed; the page knows them."""
 
 
@@ -62,7 +67,7 @@ class Console:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
-        self._mirror = Mirror()
+        self._mirror = Mirror(settings.namespace.count("/") + 2)
         self._sessions = Sessions()
         self._logins, self._commands = RateLimit(*LOGINS), RateLimit(*COMMANDS)
         self._numbers = itertools.count()
@@ -91,9 +96,9 @@ class Console:
         loop = asyncio.get_running_loop()
         bridge = Bridge(
             self._settings.login(),
-            filters(self._settings.namespace, None, None),
-            [f"{self._settings.namespace}/+/+/simulator/state"],
-            lambda batch: _in_loop(loop, self._take, batch),
+            [*filters(self._settings.namespace, None, None), f"{self._settings.namespace}/+/resp/+"],
+            [f"{self._settings.namespace}/{leaf}" for leaf in ("+/+/simulator/state", "+/cmd/+", "+/+/cmd/+")],
+            lambda batch: _in_loop(loop, self._take, batch, wait=True),
             lambda state: _in_loop(loop, self._say, state),
         )
         bridge.start()
@@ -103,8 +108,12 @@ class Console:
             await run_in_threadpool(bridge.stop)
 
     def _take(self, batch: Batch) -> None:
+        before = self._mirror.full["count"]
         for topic, payload, at_ms in batch:
             self._mirror.take(topic, payload, at_ms)
+        if not before and self._mirror.full["count"]:
+            topic = self._mirror.full["topic"]
+            sys.stderr.write(f"edgetune: nodes say more than the console keeps; not shown first: {topic}\n")
 
     def _say(self, state: dict[str, Any]) -> None:
         self._mirror.broker = state
@@ -182,7 +191,8 @@ class Console:
         user, password = content.get("user"), content.get("password")
         if not isinstance(user, str) or not isinstance(password, str) or not user:
             return _refused(400, "user and password are expected")
-        if not self._logins.allows(request.client.host if request.client else "", time.monotonic()):
+        address = client_address(request, self._settings.proxies, self._settings.proxy_header)
+        if not self._logins.allows(address, time.monotonic()):
             return _refused(429, "too many attempts; wait a minute")
         login = self._settings.login(user, password)
         try:
@@ -212,9 +222,15 @@ class Console:
         command_id = await run_in_threadpool(send, login, self._topics(order.node), order)
         if order.name == SIMULATE:
             return JSONResponse({"id": command_id})
-        sent = {"id": command_id, "by": by, "at": now_ms(), "node": order.node, "asset": order.asset}
-        self._mirror.tell("sent", {**sent, "name": order.name, "fields": order.fields}, keep=True)
+        self._note(order, command_id, by)
         return JSONResponse({"id": command_id})
+
+    def _note(self, order: Order, command_id: str, by: str) -> None:
+        """Show in the log who has sent a command from a page, which the command itself may not say."""
+        topics = self._topics(order.node)
+        place = topics.base if order.asset is None else f"{topics.base}/{order.asset}"
+        sent = {"id": command_id, "by": by, "at": now_ms(), "place": place, "here": True}
+        self._mirror.note("sent", {**sent, "name": order.name, "fields": order.fields})
 
     async def _ask(self, _request: Request, session: Session, content: dict[str, Any]) -> JSONResponse:
         order = read_order(content, as_label(session.user))
@@ -225,7 +241,10 @@ class Console:
         if not self._commands.allows(session.csrf, time.monotonic()):
             return _refused(429, "too many questions; wait a minute")
         login = session.login or self._settings.login()
-        return JSONResponse(await run_in_threadpool(fetch, login, self._topics(order.node), order))
+        command_id, answer = await run_in_threadpool(fetch, login, self._topics(order.node), order)
+        if order.name != "history":  # every page asks for that again and again
+            self._note(order, command_id, as_label(session.user) if session.user else "")
+        return JSONResponse(answer)
 
     def _topics(self, node: str) -> Topics:
         prefix = self._settings.prefix
@@ -263,13 +282,13 @@ class Console:
         waiting = self._mirror.open(viewer)
         said = time.monotonic()
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-            while self._may_read(self._found(socket)):
+            while self._may_read(self._found(socket)) and not waiting.overrun:
                 if waiting or time.monotonic() - said >= BEAT_S:
                     frames = ",".join([f'["beat",{{"now":{now_ms()}}}]', *waiting.take()])
                     said = time.monotonic()
                     await socket.send_text(f"[{frames}]")
                 await asyncio.sleep(TOGETHER_S)
-            await socket.close(NO_LOGIN)
+            await socket.close(TOO_SLOW if waiting.overrun else NO_LOGIN)
 
 
 def own_origin(connection: HTTPConnection) -> bool:
@@ -282,6 +301,18 @@ def _refused(status: int, reason: str) -> JSONResponse:
     return JSONResponse({"error": reason}, status_code=status)
 
 
-def _in_loop(loop: asyncio.AbstractEventLoop, call: Callable[[Any], None], argument: Any) -> None:
+def _in_loop(
+    loop: asyncio.AbstractEventLoop, call: Callable[[Any], None], argument: Any, *, wait: bool = False
+) -> None:
+    done = threading.Event()
+
+    def run() -> None:
+        try:
+            call(argument)
+        finally:
+            done.set()
+
     with contextlib.suppress(RuntimeError):  # it is closed, since the server ends
-        loop.call_soon_threadsafe(call, argument)
+        loop.call_soon_threadsafe(run)
+        if wait:
+            done.wait(HANDED_ON_S)

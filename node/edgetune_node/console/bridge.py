@@ -6,15 +6,17 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from edgetune_node.console.overhearing import Overhearing
 from edgetune_node.errors import NodeError
-from edgetune_node.operator import OperatorClient, RefusedError, object_or_none
+from edgetune_node.operator import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edgetune_node.operator import OperatorClient
+
 SLICE_S = 0.1
 AGAIN_S = 2.0
-MOST_BYTES = 256 * 1024
 
 Batch = list[tuple[str, dict[str, Any], int]]
 
@@ -31,7 +33,8 @@ class Bridge:
     welcome
         The same, where the broker permits it.
     take
-        Called in the bridge's thread with messages as ``(topic, payload, milliseconds since 1970)``, in order.
+        Called in the bridge's thread with messages as ``(topic, payload, milliseconds since 1970)``, in order; no more
+        is read of the broker than it keeps up with.
     say
         Called in that thread whenever the broker comes or goes.
     """
@@ -44,7 +47,7 @@ class Bridge:
         take: Callable[[Batch], None],
         say: Callable[[dict[str, Any]], None],
     ) -> None:
-        self._mqtt, self._filters, self._welcome, self._take, self._say = mqtt, filters, welcome, take, say
+        self._mqtt, self._filters, self._welcome, self._take, self._say = mqtt, filters, list(welcome), take, say
         self._stopping = threading.Event()
         self._heard_from = now_ms()
         self._thread = threading.Thread(target=self._run, name="bridge", daemon=True)
@@ -61,7 +64,7 @@ class Bridge:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                with OperatorClient(self._mqtt, parse=parse) as client:
+                with Overhearing(self._mqtt) as client:
                     client.subscribe(*self._filters)
                     self._subscribe_welcome(client)
                     self._listen(client)
@@ -70,16 +73,15 @@ class Bridge:
                 self._stopping.wait(AGAIN_S)
 
     def _subscribe_welcome(self, client: OperatorClient) -> None:
-        if not self._welcome:
-            return
-        try:
-            client.subscribe(*self._welcome)
-        except RefusedError as error:
-            self._welcome = []
-            if error.hung_up:  # it would again, each time this client comes back
-                raise
+        for name in tuple(self._welcome):
+            try:
+                client.subscribe(name)
+            except RefusedError as error:
+                self._welcome.remove(name)
+                if error.hung_up:  # it would again, each time this client comes back
+                    raise
 
-    def _listen(self, client: OperatorClient) -> None:
+    def _listen(self, client: Overhearing) -> None:
         connected, connections = True, client.connections
         self._announce(connected=True)
         while not self._stopping.is_set():
@@ -93,18 +95,12 @@ class Bridge:
                 self._announce(connected=connected, reason="" if connected else f"broker {where} is gone")
             if batch:
                 self._take(batch)
+                client.taken(len(batch))
 
     def _announce(self, *, connected: bool, reason: str = "") -> None:
         """Report how things stand; what came before ``heard_from`` may have changed while nobody listened."""
         state = {"connected": connected, "reason": reason, "since": now_ms(), "heard_from": self._heard_from}
         self._say(state)
-
-
-def parse(payload: bytes) -> dict[str, Any] | None:
-    """Read a JSON object; an empty payload is an empty object, anything else is passed over."""
-    if not payload:
-        return {}
-    return object_or_none(payload) if len(payload) <= MOST_BYTES else None
 
 
 def now_ms() -> int:

@@ -14,6 +14,7 @@ from edgetune_node.errors import NodeError
 
 if TYPE_CHECKING:
     from edgetune_node.config import MqttSection
+    from edgetune_node.console.proxies import Header
 
 PIPE_BYTES = 60_000
 """What a pipe takes before anybody reads it."""
@@ -52,6 +53,8 @@ class ServerSettings:
         Browsers use https, so cookies are for https alone.
     certificate, key
         Files for https; empty without.
+    proxies, proxy_header
+        Addresses of proxies that are believed where a request comes from, and the header in which they say it.
     """
 
     namespace: str
@@ -63,13 +66,16 @@ class ServerSettings:
     secure: bool = False
     certificate: str = ""
     key: str = ""
+    proxies: tuple[str, ...] = ()
+    proxy_header: Header = "x-forwarded-for"
 
     @classmethod
     def read(cls, descriptor: int) -> Self:
         """Return what `hand_over` wrote."""
         with os.fdopen(descriptor, "rb") as pipe:
             values = json.loads(pipe.read())
-        return cls(**{**values, "hosts": tuple(values["hosts"])})
+        lists = {name: tuple(values.get(name, ())) for name in ("hosts", "proxies")}
+        return cls(**{**values, **lists})
 
     def login(self, username: str | None = None, password: str | None = None) -> Any:
         """Return the broker's settings, of another user where one is given, as `OperatorClient` reads them."""

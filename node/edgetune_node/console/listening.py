@@ -34,9 +34,10 @@ class Listening:
         return ipaddress.ip_address(address).is_loopback
 
     def url(self, *, tls: bool) -> str:
-        """Address of the page."""
+        """Address of the page, on this machine where it is reached under every address."""
         port = self.socket.getsockname()[1]
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        everywhere = ipaddress.ip_address(self.socket.getsockname()[0]).is_unspecified
+        host = "localhost" if everywhere else f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if tls else 'http'}://{host}:{port}/"
 
 

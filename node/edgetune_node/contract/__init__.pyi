@@ -45,6 +45,7 @@ from .parts import (
     NO_CLASSES as NO_CLASSES,
     NOVEL as NOVEL,
     UNKNOWN as UNKNOWN,
+    Armband as Armband,
     AssetHealth as AssetHealth,
     AssetInfo as AssetInfo,
     BrokerInfo as BrokerInfo,

@@ -68,7 +68,8 @@ class Recalibrate(Command):
     ``live`` guides the collection of ``classes``, ``takes`` times ``seconds_per_take`` each, and takes every other
     class from stored recordings; ``stored`` uses what is on the node. With ``countdown_s`` each take starts by itself
     after so many seconds; without, it waits for ``cmd/continue``. Healthy data in ISO zone C or D is refused, unless
-    ``accept_zone`` says that this is how the machine is.
+    ``accept_zone`` says that this is how the machine is. A person's last take is ``rest_seconds`` of rest with slight
+    movements. By default that is 30 where rest is collected and less than 30 s of it are stored, else 0.
     """
 
     source: Literal["live", "stored"]
@@ -77,6 +78,7 @@ class Recalibrate(Command):
     seconds_per_take: float = Field(5.0, gt=0, le=3600)
     pace: Literal["continue", "countdown"] = "continue"
     countdown_s: float = Field(3.0, ge=0, le=600)
+    rest_seconds: float | None = Field(None, ge=0, le=600)
     budget: BudgetWish | None = None
     deploy: Literal["if_better", "always", "never"] = "if_better"
     accept_zone: bool = False
@@ -107,6 +109,8 @@ class Recalibrate(Command):
             raise ValueError("classes: source live needs the classes to collect")
         if self.source == "stored" and self.classes:
             raise ValueError("classes: source stored takes every stored class; leave classes out")
+        if self.source == "stored" and self.rest_seconds:
+            raise ValueError("rest_seconds: source stored records nothing; leave rest_seconds out")
         return self
 
 
@@ -177,9 +181,13 @@ class Forget(Command):
 
 
 class Deploy(Command):
-    """Put a bundle into use: a model id of the store, or a folder's name in ``data_dir/incoming``."""
+    """Put a bundle into use: a model id of the store, or a folder's name in ``data_dir/incoming``.
+
+    With ``point`` it is another network of the Pareto front that this model keeps, which becomes a model of its own.
+    """
 
     model: str = Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    point: int | None = Field(None, ge=0, le=999)
 
 
 class CaptureCommand(Command):

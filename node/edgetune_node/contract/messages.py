@@ -6,11 +6,12 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from edgetune_nas.card import Kind, TestedOn
+from edgetune_nas.card import FrontNetwork, Kind, TestedOn
 from edgetune_nas.search import SearchPhase
 from edgetune_node.contract.fault import Fault
 from edgetune_node.contract.message import Message
 from edgetune_node.contract.parts import (
+    Armband,
     AssetHealth,
     AssetInfo,
     BrokerInfo,
@@ -207,6 +208,8 @@ class Model(Message):
     measured_before_refit: bool | None = None
     macro_f1: float | None = None
     false_per_minute_of_rest: float | None = None
+    front: list[FrontNetwork] = Field([])
+    front_point: int | None = None
     previous: str | None = None
     subject: str = ""
 
@@ -215,6 +218,7 @@ class CalibrationStatus(Message):
     """Where a recalibration stands, and what the operator should do now; ``suggested`` says why there should be one.
 
     ``drift`` is how the healthy machine was after the last one, null until that is known; of ratios the logarithm.
+    ``armband`` is how a turned armband's channels are turned back, null where they are as they come.
     """
 
     topic: ClassVar[str] = "calibration"
@@ -228,6 +232,9 @@ class CalibrationStatus(Message):
     class_: str | None = Field(None, alias="class")
     take: int | None = None
     takes: int | None = None
+    moving: bool = False
+    remaining_s: float | None = None
+    refusal: str | None = None
     search_phase: SearchPhase | None = None
     candidates: int | None = None
     rejected: int | None = None
@@ -236,6 +243,7 @@ class CalibrationStatus(Message):
     best_arena_bytes: int | None = None
     suggested: list[str] = Field([])
     drift: Drift | None = None
+    armband: Armband | None = None
 
 
 class Response(Message):

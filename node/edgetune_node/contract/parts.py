@@ -188,6 +188,16 @@ class Figure(BaseModel):
     changed: str | None = None
 
 
+class Armband(BaseModel):
+    """How a node turns the channels of an armband back while ``model`` is in use."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    model: str
+    turn: int
+    mirrored: bool
+    gain: float
+
+
 class Drift(BaseModel):
     """The baseline of the healthy machine since ``model`` is in use, and what has left it."""
 

@@ -31,6 +31,7 @@ UNITS_OF_NAMES: Final = {
     "percent": "%",
     "seconds": "s",
     "seconds_per_take": "s",
+    "rest_seconds": "s",
     "search_seconds": "s",
     "healthy_seconds": "s",
     "waveform_length": "unit/s",
@@ -78,7 +79,10 @@ COMMAND_WORDS: Final[dict[str, Words]] = {
         "condition": ("Condition that recordings are marked with from now on; unchanged if null.", "left_arm"),
     },
     "Forget": {"subject": ("Who is erased.", "anna")},
-    "Deploy": {"model": ("Id of a model of the store, or name of a folder in `data_dir/incoming`.", MODEL)},
+    "Deploy": {
+        "model": ("Id of a model of the store, or name of a folder in `data_dir/incoming`.", MODEL),
+        "point": ("Number of a network in that model's `front`; the model itself if null.", 2),
+    },
     "Record": {
         "label": ("Class that is heard now.", "normal"),
         "seconds": ("Length of the recording.", 5.0),
@@ -104,6 +108,7 @@ COMMAND_WORDS: Final[dict[str, Words]] = {
         "seconds_per_take": ("Length of each recording.", 5.0),
         "pace": ("Whether a take waits for `cmd/continue` or starts by itself after `countdown_s`.", "continue"),
         "countdown_s": ("Time before each take, with `pace` `countdown`.", 3.0),
+        "rest_seconds": ("Rest with slight movements after a person's takes; null: 30 unless stored.", 30.0),
         "budget": ("Limits of the new network; what it does not name comes from the configuration.", None),
         "deploy": ("When the new model is put into use.", "if_better"),
         "accept_zone": ("Whether data in ISO zone C or D is taken as healthy.", False),

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 END_OF_TIME_S = 253_402_300_799.0
 """The year 9999."""
+SILENT_S = 30.0
+"""A signal that waits for samples ends when none has come for so long: the fault may have torn the cable off."""
 
 
 class AssetEvidence:
@@ -60,6 +62,7 @@ class AssetEvidence:
         )
         self._replies = PartedReplies(self._id, publisher)
         self._wanted_samples: dict[str, bool] = {}
+        self._samples_s = publisher.clock.monotonic()
         self._problem: str | None = None
         self._trend_problem: str | None = None
         self._heard_problem = None if restored is None else restored.problem
@@ -77,15 +80,19 @@ class AssetEvidence:
 
     def samples(self, chunk: Chunk, published: list[Effect], condition: str) -> list[Effect]:
         """Count samples, and what was published of them; keep what is complete."""
+        self._samples_s = self._publisher.clock.monotonic()
         self._captures.push(chunk)
-        self._captures.faults(published, lambda: self._asset.recent.chunks, self._publisher.clock.monotonic())
+        self._captures.faults(published, lambda: self._asset.recent.chunks, self._samples_s)
         self._asset.trend.hear(published)
         rows = self._asset.trend.take()
         return [*self._complete(condition), *([KeepTrend(self._id, rows)] if rows else [])]
 
-    def tick(self) -> list[Effect]:
+    def tick(self, condition: str) -> list[Effect]:
         """Send the next parts of the answers that are under way; keep what is learned of health now and then."""
-        return [*self._replies.tick(), *self._keep_heard()]
+        silent = self._captures.waiting and self._publisher.clock.monotonic() - self._samples_s >= SILENT_S
+        if silent:
+            self._captures.end()
+        return [*self._replies.tick(), *self._keep_heard(), *(self._complete(condition) if silent else [])]
 
     def stop(self, condition: str) -> list[Effect]:
         """Keep what there is: the node ends."""
@@ -197,7 +204,8 @@ class AssetEvidence:
 
     def _complete(self, condition: str) -> list[Effect]:
         asset = self._asset
-        return [
+        empty = [effect for job in self._captures.take_empty() for effect in self.broke(job, "no samples came")]
+        return empty + [
             KeepEvidence(
                 self._id, each.wanted, each.chunks, each.samples, asset.context.shaft_rpm, asset.subject, condition
             )

@@ -5,16 +5,26 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from edgetune_node.calibration import Calibration, reasons_against
+from edgetune_node.calibration import Calibration, reasons_against, rest_seconds
 from edgetune_node.contract import Recalibrate
 from edgetune_node.errors import Refused
 from edgetune_node.monitor import zone_warning
 
 if TYPE_CHECKING:
+    from edgetune_node.config import AssetSection
     from edgetune_node.contract import Record
     from edgetune_node.core.resumption import Collected, JobNote
     from edgetune_node.events import Stored
     from edgetune_node.monitor import Asset
+
+
+def with_rest(note: JobNote, command: Recalibrate | Record, settings: AssetSection, found: Stored) -> JobNote:
+    """Return the note of a new job with how long a person rests at its end.
+
+    A restart must not decide that again, since the job's own takes are stored by then.
+    """
+    rest_s = rest_seconds(command, found.seconds, settings.healthy_class) if settings.personal else 0.0
+    return note.model_copy(update={"rest_seconds": rest_s})
 
 
 def begin(
@@ -34,7 +44,7 @@ def begin(
     found
         What is stored of the asset.
     note
-        What recordings are marked with.
+        What recordings are marked with, and how long a person rests at the end.
     collected
         What the job has already, where it goes on after a restart.
     now
@@ -48,7 +58,12 @@ def begin(
     settings = asset.settings
     healthy = None if settings.personal else settings.healthy_class
     reasons = reasons_against(
-        command, found.seconds, spec=settings.spec, window=settings.window.length, healthy_class=healthy
+        command,
+        found.seconds,
+        spec=settings.spec,
+        window=settings.window.length,
+        healthy_class=healthy,
+        personal=settings.personal,
     )
     if isinstance(command, Recalibrate) and not command.accept_zone:
         reasons += found.doubts
@@ -70,6 +85,7 @@ def begin(
         condition=note.condition,
         sensor=settings.sensor,
         rest_class=settings.healthy_class,
+        rest_seconds=note.rest_seconds,
         clip_level=settings.clip_level,
         collected=None if collected is None else collected.takes,
         pauses=() if collected is None else collected.pauses,

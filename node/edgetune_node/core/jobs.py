@@ -20,7 +20,7 @@ from edgetune_node.contract import (
     Rollback,
     Shelve,
 )
-from edgetune_node.core.job_start import begin
+from edgetune_node.core.job_start import begin, with_rest
 from edgetune_node.core.phase import WHILE_CALIBRATING
 from edgetune_node.core.resumption import Collected, JobNote, newcomer
 from edgetune_node.core.status import StatusReporter
@@ -122,8 +122,8 @@ class AssetJobs:
                 return Answer("accepted", final=False), []
             case Rollback():
                 return self._change(origin, Install(self.asset.settings.id, command.id, "rollback"))
-            case Deploy():
-                return self._change(origin, Install(self.asset.settings.id, command.id, "deploy", name=command.model))
+            case Deploy(model=name, point=point):
+                return self._change(origin, Install(self.asset.settings.id, command.id, "deploy", None, name, point))
             case LabelCommand():
                 return self._label(command, origin)
             case Forget():
@@ -253,6 +253,7 @@ class AssetJobs:
         """Accept a job, or raise `Refused`; its first `tick` sets it going, after the answer has been given."""
         found = self._stored()
         self._passed_over = found.passed_over
+        note = with_rest(note, command, self.asset.settings, found) if collected is None else note
         self._calibration = begin(command, self.asset, found, note, collected, self._publisher.clock.monotonic())
         self._origin, self._job_note = origin, note
         self._last_reported = ""
@@ -341,6 +342,7 @@ class AssetJobs:
         if not asset.settings.personal:
             raise Refused(f"{asset.settings.id} has task {asset.settings.task}: only signs are a person's")
         self._origin, self._job_note = origin, note
+        asset.trend.forget()
         ended = asset.wear(asset.settings.subject, None, None) if command.subject == asset.subject else []
         return [*ended, ForgetPerson(asset.settings.id, command.id, command.subject)]
 
@@ -385,10 +387,9 @@ class AssetJobs:
         if status == "cancelled":
             status, reason = "failed", f"cancelled: {reason}" if reason else "cancelled"
         replies = self._respond(origin, status, reason, detail)
-        asset = self.asset.settings.id
         answer = replies[0].message.json_bytes()
         self._calibration = self._origin = None
-        return [*replies, FinishCommand(asset, origin.name, origin.command_id, answer)]
+        return [*replies, FinishCommand(self.asset.settings.id, origin.name, origin.command_id, answer)]
 
     def _respond(self, origin: Origin, status: Reply, reason: str, detail: dict[str, Any]) -> list[Publish]:
         return self._publisher.respond(

@@ -201,7 +201,7 @@ class Node:
             effects += asset.tick()
             effects += self._jobs_of(name).tick()
             self._at_work = None
-            effects += self._evidence[name].tick()
+            effects += self._evidence[name].tick(self.jobs[name].condition)
         due = self._clock.monotonic() - self._last_health >= self._settings.node.health_interval_s
         if self._clock_watch.look() or due:
             again = self._connected and self._broker is not None and not self._broker.retain

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgetune_node.clock import EPOCH
 from edgetune_node.contract import Forget, Profile, Recalibrate, parse_command
@@ -55,6 +55,8 @@ class JobNote(BaseModel):
         How many times a restart interrupted it.
     response_topic, correlation
         Where its answers go besides ``resp/<name>``.
+    rest_seconds
+        Seconds of rest with slight movements that it asks for after its takes; as decided when it began.
     calibrate
         Classes of the guided calibration that a `profile` of somebody new has begun.
     """
@@ -66,6 +68,7 @@ class JobNote(BaseModel):
     recordings: tuple[str, ...] = ()
     pauses: tuple[str, ...] = ()
     resumptions: int = 0
+    rest_seconds: float = Field(0.0, ge=0, allow_inf_nan=False)
     response_topic: str | None = None
     correlation: bytes | None = None
     calibrate: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from edgetune_node.core.phase import AssetPhase
 from edgetune_node.events import Durability
 
 if TYPE_CHECKING:
-    from edgetune_node.contract import CalibrationPhase, Drift
+    from edgetune_node.contract import Armband, CalibrationPhase, Drift
     from edgetune_node.events import Origin, Publish, Publisher
     from edgetune_node.monitor import Asset
 
@@ -34,7 +34,7 @@ class StatusReporter:
         self._phase = AssetPhase(asset, publisher.clock)
         self._last_view: tuple[Any, ...] = ()
         self._last_progress = float("-inf")
-        self._suggested: tuple[tuple[str, ...], Drift | None] = (asset.suggested, asset.drift.known)
+        self._suggested: tuple[tuple[str, ...], Drift | None, Armband | None] = self._news
 
     def state(
         self, calibration: CalibrationPhase | None, origin: Origin | None, note: str, *, always: bool
@@ -74,8 +74,8 @@ class StatusReporter:
 
         ``view`` is that of a running job, None where none runs.
         """
-        suggested, drift = self._asset.suggested, self._asset.drift.known
-        news = (suggested, drift) != self._suggested
+        suggested, drift, armband = now_known = self._news
+        news = now_known != self._suggested
         if view is None:
             if not always and not news:
                 return []
@@ -84,7 +84,12 @@ class StatusReporter:
         key = (view.phase, view.class_, view.take, view.instruction, view.search_phase)
         if not always and not news and key == self._last_view and now - self._last_progress < PROGRESS_S:
             return []
-        self._last_view, self._last_progress, self._suggested = key, now, (suggested, drift)
+        self._last_view, self._last_progress, self._suggested = key, now, now_known
         durability = Durability.RARE if news else Durability.TELEMETRY
-        status = view.model_copy(update={"suggested": list(suggested), "drift": drift})
+        status = view.model_copy(update={"suggested": list(suggested), "drift": drift, "armband": armband})
         return [self._publisher.publish(status, self._asset.settings.id, durability)]
+
+    @property
+    def _news(self) -> tuple[tuple[str, ...], Drift | None, Armband | None]:
+        """What is said at once where it changed, and kept over a restart."""
+        return self._asset.suggested, self._asset.drift.known, self._asset.armband

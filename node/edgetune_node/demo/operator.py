@@ -44,6 +44,7 @@ class Operator:
         seconds_per_take: float,
         budget: Budget,
         *,
+        rest_seconds: float | None = None,
         patience_s: float,
         check: Callable[[], None],
     ) -> dict[str, float]:
@@ -51,6 +52,8 @@ class Operator:
 
         Parameters
         ----------
+        rest_seconds
+            Rest with slight movements that a person is asked for at the end; None of a machine.
         patience_s
             How long all of it may take.
         check
@@ -73,6 +76,7 @@ class Operator:
                 classes=list(classes),
                 seconds_per_take=seconds_per_take,
                 countdown_s=COUNTDOWN_S,
+                rest_seconds=rest_seconds,
                 budget=budget.model_dump(exclude_none=True),
                 deploy="always",
             ),

@@ -232,15 +232,17 @@ class _Stage:
             f"recalibrate: {len(classes)} classes, {seconds_per_take:g} s each ({', '.join(classes)}); "
             f"then at most {search_seconds:g} s of search, {RAM_BYTES} B of arena",
         )
-        collecting = len(classes) * (seconds_per_take + COUNTDOWN_S)
+        signs = self._scene.task == "sign"
+        collecting = (len(classes) + signs) * (seconds_per_take + COUNTDOWN_S)
         self._seconds |= self._operator.recalibrate(
             classes,
             seconds_per_take,
             budget,
+            rest_seconds=seconds_per_take if signs else None,
             patience_s=2 * collecting + 2 * search_seconds + SPARE_S,
             check=self._check,
         )
-        self._machine.switch(self._scene.healthy, "goes back to work" if self._scene.task == "fault" else "rests")
+        self._machine.switch(self._scene.healthy, "rests" if signs else "goes back to work")
         self._wait("the new model is announced", FAULT_S, lambda view: view.model is not None)
         self._wait("the asset is monitored", FAULT_S, lambda view: view.phase == "monitoring")
 

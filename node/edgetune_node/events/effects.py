@@ -135,13 +135,17 @@ class CancelSearch:
 
 @dataclass(frozen=True, slots=True)
 class Install:
-    """Change the model in use, or (``profile``) whose models are used; answered by `ModelReady`."""
+    """Change the model in use, or (``profile``) whose models are used; answered by `ModelReady`.
+
+    With ``point`` it is that network of the front which the model called ``name`` keeps.
+    """
 
     asset: str
     job: str
     action: Literal["install", "rollback", "deploy", "profile"]
     bundle: Path | None = None
     name: str | None = None
+    point: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

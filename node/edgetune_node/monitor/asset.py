@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from edgetune_nas.bundle import Bundle
     from edgetune_node.config import AssetSection
-    from edgetune_node.contract import Shelve
+    from edgetune_node.contract import Armband, Shelve
     from edgetune_node.events import LostSamples, NovelChanged, Publish, Publisher, SourceChanged
     from edgetune_node.monitor.heard import Heard
     from edgetune_node.monitor.restoring import Restored
@@ -154,6 +154,11 @@ class Asset:
         """Why a recalibration is suggested, for people; empty where it is not."""
         novel = self.novelty.suggestion(self._subject if self.settings.personal else None)
         return (*([] if novel is None else [novel]), *self._monitor.suggestions, *self.drift.reasons)
+
+    @property
+    def armband(self) -> Armband | None:
+        """How the channels of an armband are turned back; None where they are as they come."""
+        return self._monitor.armband
 
     def learned(self) -> Heard | None:
         """Return what is learned of the healthy machine, to be kept over a restart; None where nothing is."""

@@ -76,6 +76,7 @@ class CaptureRecorder:
         self._event, self._level = event, LEVEL.get(severity, 0)
         self._running: list[_Running] = []
         self._done: list[Captured] = []
+        self._empty: list[str] = []
         self._sequence: int | None = None
         self._tokens = float(AT_ONCE)
         self._refilled_s: float | None = None
@@ -121,6 +122,8 @@ class CaptureRecorder:
             raise Refused(f"{MOST_RUNNING} signals are being kept; send it again in {AFTER_S:g} s")
         if not recent:
             raise Refused("there are no samples")
+        if round(before_s * self._rate_hz) + round(after_s * self._rate_hz) < 1:
+            raise Refused(f"before_s: and after_s are together less than one sample at {self._rate_hz:g} Hz")
         self._start(Capture(job, "asked", job=job), recent, before_s, after_s)
 
     def end(self) -> None:
@@ -128,6 +131,16 @@ class CaptureRecorder:
         for each in self._running:
             each.missing = 0
         self._settle()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a signal waits for samples."""
+        return bool(self._running)
+
+    def take_empty(self) -> list[str]:
+        """Return the commands for whose signals no sample came, once."""
+        empty, self._empty = self._empty, []
+        return empty
 
     def take(self) -> list[Captured]:
         """Return the signals that are complete, once."""
@@ -158,3 +171,5 @@ class CaptureRecorder:
             self._running.remove(each)
             if each.samples > 0:
                 self._done.append(Captured(each.wanted, tuple(each.chunks), each.samples + min(0, each.missing)))
+            elif each.wanted.job:
+                self._empty.append(each.wanted.job)

@@ -116,6 +116,11 @@ class FaultMonitor:
     # ---- samples -----------------------------------------------------------------------------------------------
 
     @property
+    def armband(self) -> None:
+        """Nothing: a machine wears no armband."""
+        return
+
+    @property
     def sensor(self) -> tuple[str, str]:
         """Quality that the sensor gives every window, and why, for people; both empty while it is sound."""
         return self._sensor.trouble or "", self._sensor.reason

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from edgetune_node.contract import UNKNOWN
+from edgetune_node.contract import UNKNOWN, Armband
 from edgetune_node.errors import Refused
 from edgetune_node.events import Durability
 from edgetune_node.monitor.armband import ArmbandWatch, Placement
@@ -48,6 +48,8 @@ class GestureMonitor:
         Returns a fresh identifier for each sign.
     novelty, drift
         The asset's, which unknown and known signs are reported to.
+    turned
+        How the armband's channels were turned back before a restart; None where they were not.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class GestureMonitor:
         new_id: Callable[[], str],
         novelty: NoveltyRecorder,
         drift: DriftMonitor,
+        turned: Armband | None = None,
     ) -> None:
         self.rest_class = settings.healthy_class
         self._settings = settings
@@ -71,6 +74,7 @@ class GestureMonitor:
         self._smoothed: str | None = None
         self._worn = ArmbandWatch(settings.channels, settings.healthy_class)
         self._turned = Placement()
+        self._before = turned if settings.sign.armband == "ring" else None
         self._order: NDArray[np.intp] | None = None
         self._subject = settings.subject
         self._model: str | None = None
@@ -139,6 +143,21 @@ class GestureMonitor:
         self._smoother.forget()
         self._worn.use(bundle)
         self._turn(Placement())
+        before = self._before
+        if before is not None and bundle is not None:
+            self._before = None
+            if before.model == bundle.card.id:
+                self._turn(Placement(before.turn, before.mirrored, before.gain))
+
+    @property
+    def armband(self) -> Armband | None:
+        """How the channels are turned back while the model is in use; None where they are as they come."""
+        if self._before is not None:  # no model is in use yet
+            return self._before
+        if self._model is None or self._turned.as_before:
+            return None
+        turned = self._turned
+        return Armband(model=self._model, turn=turned.turn, mirrored=turned.mirrored, gain=turned.gain)
 
     @property
     def suggestions(self) -> tuple[str, ...]:

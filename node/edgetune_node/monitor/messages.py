@@ -157,6 +157,8 @@ def model_message(bundle: Bundle | None, previous: str | None, subject: str) -> 
         measured_before_refit=card.measured_before_refit,
         macro_f1=metrics.macro_f1,
         false_per_minute_of_rest=None if card.signs is None else card.signs.false_per_minute_of_rest,
+        front=card.front,
+        front_point=card.front_point,
         previous=previous,
         subject=subject,
     )

@@ -14,7 +14,7 @@ from edgetune_node.monitor.alarm_state import AlarmState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgetune_node.contract import Drift
+    from edgetune_node.contract import Armband, Drift
     from edgetune_node.monitor.heard import Heard
 
 log = structlog.get_logger()
@@ -22,13 +22,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """An asset's alarm and drift as they were, and what was learned of its health; None where nothing is known.
+    """An asset's alarm, drift and turned armband as they were, and what was learned of its health; None if unknown.
 
     ``fault`` is the message that ``alarm`` was read from. ``problem`` is why something that was kept cannot be used.
     """
 
     alarm: AlarmState | None = None
     drift: Drift | None = None
+    armband: Armband | None = None
     heard: Heard | None = None
     problem: str | None = None
     fault: Fault | None = None
@@ -52,13 +53,14 @@ def restored(
     if problem is not None:
         log.warning("what was learned of health is lost", asset=asset, reason=problem)
     fault, calibration = last(Fault.topic), last(CalibrationStatus.topic)
-    alarm = drift = said = None
+    alarm = drift = armband = said = None
     try:
         if fault is not None:
             said = Fault.model_validate_json(fault)
             alarm = AlarmState.from_message(said)
         if calibration is not None:
-            drift = CalibrationStatus.model_validate_json(calibration).drift
+            status = CalibrationStatus.model_validate_json(calibration)
+            drift, armband = status.drift, status.armband
     except ValidationError as error:  # written by another version
         log.warning("what was said last is not understood", asset=asset, reason=str(error))
-    return Restored(alarm, drift, heard, problem, said)
+    return Restored(alarm, drift, armband, heard, problem, said)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from edgetune_nas.bundle import Bundle
     from edgetune_node.config import AssetSection
-    from edgetune_node.contract import Context, Shelve
+    from edgetune_node.contract import Armband, Context, Shelve
     from edgetune_node.events import Publish, Publisher
     from edgetune_node.monitor.drift import DriftMonitor
     from edgetune_node.monitor.effort import Following
@@ -77,6 +77,11 @@ class TaskMonitor(Protocol):
         """Return which channel stands where each one stood at calibration; None where they stay as they come."""
         ...
 
+    @property
+    def armband(self) -> Armband | None:
+        """How the channels of an armband are turned back; None where they stay as they come."""
+        ...
+
     def as_worn(self) -> None:
         """Take the channels as they come from now on."""
         ...
@@ -123,7 +128,7 @@ def task_monitor(
     restored: Restored | None,
 ) -> TaskMonitor:
     """Make the monitor of an asset's task. This is the one place that tells the tasks apart."""
-    if settings.task == "sign":
-        return GestureMonitor(settings, publisher, new_id, novelty, drift)
     known = restored or Restored()
+    if settings.task == "sign":
+        return GestureMonitor(settings, publisher, new_id, novelty, drift, known.armband)
     return FaultMonitor(settings, publisher, new_id, novelty, drift, known.alarm, known.heard, known.fault)

@@ -74,6 +74,11 @@ class TrendRecorder:
         rows, self._rows = self._rows, []
         return b"".join(rows)
 
+    def forget(self) -> None:
+        """Drop what is not on disk yet."""
+        self._rows, self._sums, self._minute = [], {}, 0
+        self._distances.clear()
+
     @property
     def pending(self) -> bytes:
         """Rows that are not on disk yet, that of the present minute included."""

@@ -143,6 +143,7 @@ def summary(job: FollowedJob, seconds: float) -> dict[str, Any]:
         **{name: figures.get(name) for name in FIGURES},
         **{name: figures[name] for name in HEALTH_FIGURES if figures.get(name) is not None},
         "recordings": figures.get("test_recordings", current.get("recordings")),
+        **({"front": figures["front"]} if figures.get("front") else {}),
         **({"erased": job.detail["erased"]} if "erased" in job.detail else {}),
         "deployed": bool(figures.get("deployed", current)),
         "seconds": round(seconds, 1),

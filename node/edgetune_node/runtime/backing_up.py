@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +30,7 @@ def make_backup(settings: Settings, snapshot: Callable[[Path], object], now: dat
     now
         When it is made, which names it.
     keep
-        Backups that stay, the newest.
+        Backups that stay, this one and the newest of the others.
 
     Raises
     ------
@@ -39,7 +42,7 @@ def make_backup(settings: Settings, snapshot: Callable[[Path], object], now: dat
     node = settings.node
     folder = node.data_dir / BACKUPS
     folder.mkdir(exist_ok=True)
-    for left in folder.glob(".*"):  # of one that was interrupted
+    for left in folder.glob(".*.zip.*"):  # of one that was interrupted
         left.unlink()
     path = folder / f"{node.id}-{now:%Y%m%dT%H%M%S%fZ}.zip"
     manifest = write_backup(
@@ -52,11 +55,25 @@ def make_backup(settings: Settings, snapshot: Callable[[Path], object], now: dat
         config=settings.file,
         snapshot=snapshot,
     )
-    for old in sorted(folder.glob("*.zip"))[:-keep]:
+    made_s = now.timestamp()
+    os.utime(path, (made_s, made_s))
+    others = [other for other in folder.glob("*.zip") if other != path]
+    for old in sorted(others, key=partial(_age, path.stat().st_mtime_ns))[: max(0, len(others) - keep + 1)]:
         old.unlink()
     return {"file": f"{BACKUPS}/{path.name}", **told(manifest)}
 
 
+def _age(now_ns: int, backup: Path) -> tuple[bool, int]:
+    """Return a key by which the oldest comes first: one of the future is of a clock that was wrong, and so older."""
+    made_ns = backup.stat().st_mtime_ns
+    return made_ns <= now_ns, made_ns
+
+
 def wanted_bytes(data: Path) -> int:
     """Return how many bytes a backup of a data folder takes."""
-    return sum(path.stat().st_size for path in data.rglob("*") if path.is_file() and path.parent.name != BACKUPS)
+    total = 0
+    for path in data.rglob("*"):
+        with suppress(FileNotFoundError):  # a search that runs removes what it no longer needs
+            if path.is_file() and path.parent.name != BACKUPS:
+                total += path.stat().st_size
+    return total

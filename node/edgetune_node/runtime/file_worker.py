@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 
     from edgetune_node.config import Settings
     from edgetune_node.events import Event
+    from edgetune_node.storage import ModelStore
 
 Work: TypeAlias = (
     SaveRecording
@@ -183,7 +185,8 @@ class FileWorker:
 
     def join(self, timeout_s: float) -> None:
         """Wait for what has begun, so long at most."""
-        wait(self._work, timeout=timeout_s)
+        begun = [future for future in self._work if not future.cancelled()]  # `wait` takes a cancelled one for running
+        wait(begun, timeout=timeout_s)
 
     def _later(self, work: Callable[[], Event], failed: Callable[[str], Event]) -> None:
         run = self._worker.submit(self._at_once, work, failed)
@@ -255,14 +258,34 @@ class FileWorker:
             self._measure_signs(effect.asset, effect.bundle)
             bundle = store.install(effect.bundle)
         else:
-            bundle = store.install(store.find(effect.name or "", self._data / INCOMING))
+            bundle = store.install(self._found(effect, store))
         return ModelReady(effect.asset, effect.job, bundle, store.previous_id())
+
+    def _found(self, effect: Install, store: ModelStore) -> Path:
+        """Return the folder of the bundle to deploy; a network of a front becomes one first."""
+        found = store.find(effect.name or "", self._data / INCOMING)
+        if effect.point is None:
+            return found
+        made = store.made_of(found, effect.point)
+        if made is None:
+            self.check_space(sum(file.stat().st_size for file in found.iterdir()))
+            made = store.pick(found, effect.point, datetime.now(UTC))
+            self._measure_signs(effect.asset, made)
+        return made
 
     def _forget(self, effect: ForgetPerson) -> Event:
         asset, profiles = effect.asset, self.profiles[effect.asset]
         worn_by_them = effect.subject == profiles.subject
         section = self._sections[asset]
-        erased, remains = erase_person(effect.subject, section, profiles, self.recordings[asset], self.novel[asset])
+        erased, remains = erase_person(
+            effect.subject,
+            section,
+            profiles,
+            self.recordings[asset],
+            novel=self.novel[asset],
+            evidence=self.evidence[asset],
+            trends=self.trends[asset],
+        )
         erased |= self._erase_name(asset, effect.subject)
         self._post(NovelChanged(asset, self.novel[asset].kept()))
         wearing = worn(Install(asset, "", "profile", name=profiles.subject), profiles) if worn_by_them else None

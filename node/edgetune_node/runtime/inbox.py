@@ -8,7 +8,7 @@ from collections import Counter, OrderedDict, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from edgetune_node.contract import ASSET_COMMANDS
+from edgetune_node.contract import ASSET_COMMANDS, NODE_COMMANDS
 from edgetune_node.events import ChunkArrived, CommandArrived, CommandRefused, ContextArrived
 from edgetune_node.ops import Rate
 
@@ -24,8 +24,8 @@ MAX_CONTEXTS: Final = 4
 MAX_COMMANDS: Final = 100
 MAX_COMMAND_BYTES: Final = 2 * 2**20
 """Commands to assets that wait: at the longest they take, and with samples to be handled too, two seconds."""
-MAX_OF_A_KIND: Final = MAX_COMMANDS // 2
-"""A flood of one command leaves room for the others; all commands that the node does not know are one kind."""
+SHARE_OF_A_KIND: Final = 2
+"""One command takes half of count and bytes: a flood of it leaves room for others; all unknown ones are one kind."""
 MAX_PINGS: Final = 20
 MAX_PING_BYTES: Final = 2**18
 """Commands to the node itself that wait: in room of their own, so that it answers whatever its assets are told."""
@@ -187,26 +187,27 @@ class _Room:
         self._count = count
         self._size = size
         self._kinds: Counter[str] = Counter()
-        self._bytes = 0
+        self._bytes: Counter[str] = Counter()
 
     def take(self, event: CommandArrived) -> bool:
         """Count a command in; False where it does not fit."""
         size, kind = _size(event), _kind(event)
-        full = self._kinds.total() >= self._count or self._bytes + size > self._size
-        if full or self._kinds[kind] >= MAX_OF_A_KIND:
+        full = self._kinds.total() >= self._count or self._bytes.total() + size > self._size
+        most = self._count // SHARE_OF_A_KIND, self._size // SHARE_OF_A_KIND
+        if full or self._kinds[kind] >= most[0] or self._bytes[kind] + size > most[1]:
             return False
         self._kinds[kind] += 1
-        self._bytes += size
+        self._bytes[kind] += size
         return True
 
     def leave(self, event: CommandArrived) -> None:
         """Count it out."""
         self._kinds[_kind(event)] -= 1
-        self._bytes -= _size(event)
+        self._bytes[_kind(event)] -= _size(event)
 
 
 def _kind(event: CommandArrived) -> str:
-    return event.name if event.name in ASSET_COMMANDS else ""
+    return event.name if event.name in (NODE_COMMANDS if event.asset is None else ASSET_COMMANDS) else ""
 
 
 def _size(event: CommandArrived) -> int:

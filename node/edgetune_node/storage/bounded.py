@@ -72,6 +72,24 @@ class BoundedFolder(Generic[FileT]):
                 found.append(self._kind(info, info.path.stat().st_size))
         return sorted(found, key=lambda each: each.place)
 
+    def erase(self, subject: str, *, nameless: bool) -> int:
+        """Delete what is of a person, with ``nameless`` also what names nobody; return how many files.
+
+        Raises
+        ------
+        edgetune_signal.RecordingError
+            One cannot be deleted.
+        """
+        theirs = [each for each in self.files() if each.info.subject == subject or (nameless and not each.info.subject)]
+        for each in theirs:
+            self.remove(each)
+        return len(theirs)
+
+    @property
+    def broken(self) -> list[str]:
+        """Names of files that could not be read when they were listed last."""
+        return [each.name for each in self._store.broken]
+
     def remove(self, file: FileT) -> None:
         """Delete one; `edgetune_signal.RecordingError` if it cannot be deleted."""
         self._store.remove(file.info.path)

@@ -123,6 +123,10 @@ class EvidenceStore:
         self._kept.trim()
         return message
 
+    def erase(self, subject: str, *, nameless: bool) -> tuple[int, list[str]]:
+        """Delete what is kept of a person, as `BoundedFolder.erase`; return how many, and files that cannot be read."""
+        return self._kept.erase(subject, nameless=nameless), self._kept.broken
+
     def read(self, event: str, number: int | None) -> tuple[KeptSignal, int]:
         """Return a signal of an event, the newest without ``number``, and how many are kept of that event.
 

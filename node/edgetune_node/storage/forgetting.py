@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgetune_node.config import AssetSection
+    from edgetune_node.storage.evidence import EvidenceStore
     from edgetune_node.storage.people import Profiles
+    from edgetune_node.storage.trends import TrendStore
     from edgetune_node.storage.unknowns import NoveltyStore
     from edgetune_signal import RecordingStore
 
@@ -26,9 +28,16 @@ def copies(data: Path) -> list[str]:
 
 
 def erase_person(
-    subject: str, section: AssetSection, profiles: Profiles, recordings: RecordingStore, novel: NoveltyStore
+    subject: str,
+    section: AssetSection,
+    profiles: Profiles,
+    recordings: RecordingStore,
+    *,
+    novel: NoveltyStore,
+    evidence: EvidenceStore,
+    trends: TrendStore,
 ) -> tuple[dict[str, int], list[str]]:
-    """Delete recordings, kept unknown signs and models of a person.
+    """Delete recordings, kept signals and models of a person, and the asset's trend, which does not say whose it is.
 
     Models go first, so that nothing recognises the person any more even if the rest fails. Everything may be done
     again.
@@ -39,7 +48,7 @@ def erase_person(
         Who is forgotten.
     section
         The asset's configuration.
-    profiles, recordings, novel
+    profiles, recordings, novel, evidence, trends
         The asset's stores.
 
     Returns
@@ -58,8 +67,12 @@ def erase_person(
     theirs = [info.path for info in recordings.list() if is_of(info, section, subject)]
     for path in theirs:
         recordings.remove(path)
-    remains = [f"{each.name} cannot be read, so it may be this person's; look at it" for each in recordings.broken]
-    if subject == section.subject:
+    configured = subject == section.subject
+    unknown_signs, strange = novel.erase(subject, nameless=configured)
+    captures, damaged = evidence.erase(subject, nameless=configured)
+    unread = [*(each.name for each in recordings.broken), *strange, *damaged]
+    remains = [f"{name} cannot be read, so it may be this person's; look at it" for name in unread]
+    if configured:
         remains.append(f"the configuration of {section.id} names this person (subject); change it")
     others = [folder for folder in profiles.models_of_others(subject) if any(folder.glob("model-*"))]
     if theirs and others:
@@ -67,4 +80,5 @@ def erase_person(
             "models of other people may have learned from these recordings as a library; "
             f"recalibrate them to be sure: {len(others)}"
         )
-    return {"recordings": len(theirs), "models": models, "unknown_signs": novel.erase(subject)}, remains
+    erased = {"recordings": len(theirs), "models": models, "unknown_signs": unknown_signs, "captures": captures}
+    return {**erased, "trend_files": trends.erase()}, remains

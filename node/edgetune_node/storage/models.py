@@ -9,13 +9,14 @@ import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from edgetune_nas.bundle import CARD, Bundle, load_bundle, read_card, write_folder
+from edgetune_nas.bundle import CARD, TEMPORARY_PREFIX, Bundle, load_bundle, origin, pick, read_card, write_folder
 from edgetune_nas.errors import BundleError
 from edgetune_node.contract import NO_CLASSES
 from edgetune_node.errors import StoreError
 from edgetune_signal.durable import sync
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from edgetune_nas.card import Task
@@ -45,7 +46,7 @@ class ModelStore:
         self._task = task
         self._changing = threading.Lock()
         self._in_use: tuple[str, dict[str, bytes]] | None = None
-        for leftover in folder.glob(f"{_TEMPORARY}*"):
+        for leftover in (*folder.glob(f"{_TEMPORARY}*"), *folder.glob(f"{TEMPORARY_PREFIX}*")):
             if leftover.is_dir() and not leftover.is_symlink():
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
@@ -175,6 +176,34 @@ class ModelStore:
                 return candidate
         there = ", ".join(path.name.removeprefix("model-") for path in self.models()) or "none"
         raise StoreError(f"no model is called {name!r}; the store has: {there}; new bundles go into {incoming}")
+
+    def made_of(self, folder: Path, point: int) -> Path | None:
+        """Return the bundle that is network ``point`` of the front which the one in ``folder`` keeps, if there is one.
+
+        Raises
+        ------
+        BundleError
+            The card in ``folder`` cannot be read.
+        """
+        wanted = origin(read_card(folder)), point
+        for each in (folder, *self.models()):
+            with suppress(BundleError):
+                card = read_card(each)
+                if (origin(card), card.front_point) == wanted:
+                    return each
+        return None
+
+    def pick(self, folder: Path, point: int, created: datetime) -> Path:
+        """Make a bundle in the store of a network of the front which the one in ``folder`` keeps; not current yet.
+
+        Raises
+        ------
+        BundleError
+            It keeps no front or no such network, is damaged or does not fit, or the bundle cannot be written.
+        """
+        with self._changing:
+            self.open(folder)
+            return self.folder / f"model-{pick(folder, number=point, out=self.folder, created=created).id}"
 
     def rollback(self) -> Bundle:
         """Make the previous model current, and the current one previous.

@@ -108,6 +108,13 @@ class TrendStore:
             f"from: {len(steps)} rows, one a {name}, are more than {MOST_ROWS}; ask for less time or a longer step"
         )
 
+    def erase(self) -> int:
+        """Delete all of it; return how many files. `OSError` where one cannot be deleted."""
+        files = self._files()
+        for path in files:
+            path.unlink(missing_ok=True)
+        return len(files)
+
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob(f"*{SUFFIX}"))
 

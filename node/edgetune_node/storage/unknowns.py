@@ -108,15 +108,6 @@ class NoveltyStore:
             labelled.append(path)
         return tuple(labelled)
 
-    def erase(self, subject: str) -> int:
-        """Delete what is kept of a person; return how many stretches.
-
-        Raises
-        ------
-        edgetune_signal.RecordingError
-            One cannot be deleted.
-        """
-        theirs = [each for each in self._kept.files() if each.info.subject == subject]
-        for stretch in theirs:
-            self._kept.remove(stretch)
-        return len(theirs)
+    def erase(self, subject: str, *, nameless: bool) -> tuple[int, list[str]]:
+        """Delete what is kept of a person, as `BoundedFolder.erase`; return how many, and files that cannot be read."""
+        return self._kept.erase(subject, nameless=nameless), self._kept.broken

@@ -14,6 +14,7 @@ import { People } from "./pages/people.jsx";
 import { Health } from "./pages/health.jsx";
 import { Log } from "./pages/log.jsx";
 
+const FULL_MS = 60_000;
 const PAGES = { "": Overview, models: Models, people: People, health: Health, log: Log };
 
 const decoded = (text) => {
@@ -38,6 +39,7 @@ const Banner = () => {
   if (store.link === "server" || store.link === "full") return <p class="banner bad" role="alert">{T.link[store.link]}</p>;
   if (store.link === "live" && !store.broker.connected)
     return <p class="banner bad" role="alert">{T.link.broker(store.broker.reason)}</p>;
+  if (now() - store.full.at < FULL_MS) return <p class="banner" role="alert">{T.link.tooMuch(store.full.topic, store.full.count)}</p>;
   return null;
 };
 

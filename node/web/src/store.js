@@ -9,6 +9,7 @@ export const store = {
   session: null,
   link: "connecting", // live, connecting, server, login, full
   broker: { connected: false, reason: "", since: 0, heard_from: 0 },
+  full: { at: 0, topic: "", count: 0 }, // what the console has no room for
   nodes: new Map(),
   log: [],
   answers: new Map(),
@@ -78,6 +79,7 @@ const forget = () => {
   store.nodes = new Map();
   store.log = [];
   store.answers = new Map();
+  store.full = { at: 0, topic: "", count: 0 };
 };
 
 // ---- the websocket ----
@@ -129,8 +131,9 @@ const take = (frames) => {
     if (frame.length === 3) attempt(message, frame);
     else if (frame[0] === "beat") behind = frame[1].now - Date.now();
     else if (frame[0] === "broker") store.broker = frame[1];
+    else if (frame[0] === "full") store.full = frame[1];
     else if (frame[0] === "answer") attempt(answered, [frame[1]]);
-    else if (frame[0] === "sent") sent(frame[1]);
+    else if (frame[0] === "sent") attempt(sent, [frame[1]]);
   }
   changed();
 };
@@ -192,19 +195,25 @@ const answered = ({ topic, at, payload }) => {
   store.answers.set(payload.id, entry);
   const line = store.log.find((each) => each.id === payload.id);
   if (line) line.answer = entry;
-  else log({ at, place, name: payload.command, id: payload.id, by: null, answer: entry });
+  else log({ at, place, name: payload.command, id: payload.id, answer: entry });
 };
 
+/** A command as its topic had it, or as a page of this console sent it; the latter comes second. */
 const sent = (command) => {
-  const place = command.asset === null ? command.node : `${command.node}/${command.asset}`;
-  const line = store.log.find((each) => each.id === command.id);
-  if (line) { line.by = command.by; line.fields = command.fields; }
-  else log({ at: command.at, place, name: command.name, id: command.id, by: command.by, fields: command.fields });
+  const { at, id, name } = command;
+  const line = store.log.find((each) => each.id === id) ?? log({ at, place: levels(command.place).join("/"), name, id });
+  line.at = Math.min(line.at, at);
+  line.fields = command.fields;
+  line.by = command.by || line.by;
+  line.here = command.here || line.here;
+  line.client = command.client ?? line.client;
+  line.signed = command.signed || line.signed;
 };
 
 const log = (line) => {
   store.log.unshift(line);
   if (store.log.length > LOG) store.log.pop();
+  return line;
 };
 
 // ---- what of it is live ----

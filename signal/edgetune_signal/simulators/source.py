@@ -62,7 +62,8 @@ def open_simulated(spec: StreamSpec, options: Mapping[str, object]) -> Source:
     options
         ``machine`` (``bearing`` | ``armband``), ``condition`` (``normal``, ``inner_slight`` ...; for an armband a
         gesture), ``seed``, ``speed`` (1 = real time, 0 = as fast as consumed), ``block_s`` (duration of a chunk),
-        ``select_file``; bearing: ``shaft_rpm``, ``load`` (0 to 1); armband: ``subject`` (the person).
+        ``select_file``; bearing: ``shaft_rpm``, ``load`` (0 to 1); armband: ``subject`` (the person), ``session``,
+        ``turn`` (electrodes by which it is worn turned), ``fatigue`` (0 to 1).
 
     Raises
     ------
@@ -86,7 +87,10 @@ def open_simulated(spec: StreamSpec, options: Mapping[str, object]) -> Source:
     load = reader.number("load", 0.0, minimum=0.0, maximum=1.0)
     subject = options.get("subject", "0")
     reader.text("subject", None) if not isinstance(subject, int) else reader.integer("subject", 0)
-    for name in ("subject",) if bearing else ("shaft_rpm", "load"):
+    session = reader.integer("session", 0)
+    turn = reader.number("turn", 0.0, minimum=-8.0, maximum=8.0)
+    fatigue = reader.number("fatigue", 0.0, minimum=0.0, maximum=1.0)
+    for name in ("subject", "session", "turn", "fatigue") if bearing else ("shaft_rpm", "load"):
         if reader.given(name):
             reader.problem(name, f"is not an option of machine {machine!r}: leave it out")
     reader.finish()
@@ -102,7 +106,9 @@ def open_simulated(spec: StreamSpec, options: Mapping[str, object]) -> Source:
             unit=spec.unit,
         )
     else:
-        simulator = ArmbandSimulator(gesture=condition, subject=str(subject), seed=seed)
+        simulator = ArmbandSimulator(
+            gesture=condition, subject=str(subject), seed=seed, session=session, turn=turn, fatigue=fatigue
+        )
     return PacedSource(_SimulatorPlayer(simulator), spec, speed=speed, block_s=block_s, select_file=select_file)
 
 

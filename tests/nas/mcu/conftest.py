@@ -28,6 +28,15 @@ def host_compiler() -> str:
 
 
 @pytest.fixture(scope="session")
+def cpp_compiler() -> str:
+    """Return the path of g++; a test that needs it is skipped where it is absent."""
+    found = shutil.which("g++")
+    if found is None:
+        pytest.skip("g++ is not here (apt install g++)")
+    return found
+
+
+@pytest.fixture(scope="session")
 def emulator() -> str:
     """Return the path of qemu; a test that needs it or the cross compiler is skipped where one is absent."""
     for tool, package in (

@@ -12,7 +12,7 @@ import pytest
 from edgetune_nas.bundle.read import read_card
 from edgetune_nas.mcu.cores import CORES, linked
 from edgetune_nas.mcu.export import write_library
-from edgetune_nas.model.layers import Conv, Dense, GlobalPool, Softmax
+from edgetune_nas.model.layers import Conv, Dense, Flatten, GlobalPool, Softmax
 from edgetune_nas.model.search_space import Bank, Envelope, Genotype, Stem, Together, expand
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ NETWORKS: dict[str, tuple[Shape, tuple[Layer, ...]]] = {
     "stem": (ONE, expand(Genotype(None, Stem(12, 128, 32), (), "average"), ONE, 10)),
     "bank": (ONE, expand(Genotype(Bank(16, 64, 32, 2), None, (), "flat"), ONE, 4)),
     "envelope": (FEW, expand(Genotype(Envelope(12, 6), None, (), "flat"), FEW, 4)),
+    "one to seven filters": (
+        FEW,
+        (Conv(7, 5, 2, 2), Conv(1, 4), Conv(2, 3), Conv(6, 3, groups=2), Flatten(), Dense(3), Softmax()),
+    ),
     "correlations": (FEW, expand(Genotype(Together("each", 1, correlate=True), None, (), "flat"), FEW, 4)),
 }
 LONG_STEM = ((1, 512), (Conv(12, 128, 8), GlobalPool("average"), Dense(10), Softmax()))
@@ -86,8 +90,13 @@ def test_static_memory_is_what_the_card_says_on_every_core(
 @pytest.mark.usefixtures("emulator")
 def test_a_multiplication_takes_few_instructions(write_bundle_of: Callable[..., Path], tmp_path: Path) -> None:
     most = {"cortex-m4": 3.0, "cortex-m33": 3.0, "cortex-m55": 1.2}
-    for name, network, times in (("long", LONG_STEM, 1.0), ("short", MANY_CHANNELS, 2.0)):
-        fields = write_library(write_bundle_of(*network), tmp_path / name, name="m").fields()
+    for name, network, streaming, times in (
+        ("long", LONG_STEM, False, 1.0),
+        ("streamed", LONG_STEM, True, 1.0),
+        ("short", MANY_CHANNELS, False, 2.0),
+    ):
+        bundle = write_bundle_of(*network)
+        fields = write_library(bundle, tmp_path / name, streaming=streaming, name="m").fields()
         for core, figures in fields["cores"].items():
             assert figures["instructions"] / fields["macs"] <= times * most[core], (name, core)
 

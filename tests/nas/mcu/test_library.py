@@ -224,26 +224,25 @@ def test_a_library_says_what_it_is_and_has_no_heap(
 
 
 @pytest.mark.slow
-def test_two_models_stand_in_one_program(
-    write_bundle_of: Callable[..., Path], tmp_path: Path, host_compiler: str
+def test_two_models_stand_in_one_program_of_c_or_cpp(
+    write_bundle_of: Callable[..., Path], tmp_path: Path, host_compiler: str, cpp_compiler: str
 ) -> None:
     for name, network in (("one", "envelope"), ("two", "mixed levels")):
         write_library(write_bundle_of(*NETWORKS[network]), tmp_path / name, name=name, streaming=True, cores=())
-    main = '#include "one.h"\n#include "two.h"\nint main(void) { return (int)(one_selftest() + two_selftest()); }\n'
-    (tmp_path / "main.c").write_text(main)
-
-    sources = [
-        tmp_path / each
-        for each in (
-            "main.c",
-            *("one/one.c", "one/one_selftest.c", "one/edgetune_kernels.c"),
-            *("two/two.c", "two/two_selftest.c"),
-        )
-    ]
+    main = '#include "edgetune_kernels.h"\n#include "one.h"\n#include "two.h"\n'
+    main += "int main(void) { return (int)(one_selftest() + two_selftest()); }\n"
     folders = [f"-I{tmp_path / each}" for each in ("one", "two")]
-    subprocess.run([host_compiler, "-std=c99", *folders, *sources, "-o", tmp_path / "both"], check=True)
+    compiled = []
+    for each in ("one/one", "one/one_selftest", "one/edgetune_kernels", "two/two", "two/two_selftest"):
+        compiled.append(tmp_path / f"{each}.o")
+        subprocess.run([host_compiler, "-std=c99", "-c", tmp_path / f"{each}.c", "-o", compiled[-1]], check=True)
 
-    assert subprocess.run([tmp_path / "both"], check=False).returncode == 0
+    strict = ["-pedantic", "-Wall", "-Wextra", "-Werror"]
+    for language, command in (("c", [host_compiler, "-std=c99"]), ("cpp", [cpp_compiler, "-std=c++11"])):
+        source, program = tmp_path / f"main.{language}", tmp_path / language
+        source.write_text(main)
+        subprocess.run([*command, *strict, *folders, source, *compiled, "-o", program], check=True)
+        assert subprocess.run([program], check=False).returncode == 0
 
 
 @pytest.mark.usefixtures("host_compiler")

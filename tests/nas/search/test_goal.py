@@ -225,6 +225,23 @@ def test_any_point_of_the_front_can_be_exported_without_the_data(searched: Searc
     assert found.card.id in bundle.path.joinpath("card.json").read_text()
 
 
+def test_a_point_is_exported_by_its_number_and_keeps_the_front(searched: SearchResult, tmp_path: Path) -> None:
+    found = searched
+    assert found.card.front_point == 0
+    assert [point.point for point in found.card.front] == list(range(len(found.card.front)))
+    wanted = min(found.card.front, key=lambda point: point.arena_bytes)
+    card = pick(found.bundle, number=wanted.point, out=tmp_path, created=CREATED)
+    assert (card.front_point, card.front) == (wanted.point, found.card.front)
+    cost = (card.cost.arena_bytes, card.cost.flash_bytes, card.cost.macs)
+    assert cost == (wanted.arena_bytes, wanted.flash_bytes, wanted.macs)
+    assert card.search.validation_accuracy == wanted.validation_accuracy
+    again = pick(tmp_path / f"model-{card.id}", number=0, out=tmp_path, created=CREATED)
+    assert again.sha256["model.onnx"] == found.card.sha256["model.onnx"]
+    assert again.notes["picked_from"] == found.card.id
+    with pytest.raises(BundleError, match=rf"keeps no network number 99; its numbers are 0 to {len(card.front) - 1}$"):
+        pick(found.bundle, number=99, out=tmp_path, created=CREATED)
+
+
 def test_the_winner_itself_is_a_point_of_the_front_with_the_same_files(searched: SearchResult, tmp_path: Path) -> None:
     found = searched
     card = pick(found.bundle, arena_bytes=found.card.cost.arena_bytes, out=tmp_path / "again", created=CREATED)

@@ -84,6 +84,8 @@ def test_the_first_model_is_deployed_and_announced() -> None:
         "replaced_accuracy": None,
         "arena_bytes": 720,
         "arena_bytes_deployed": 1440,
+        "front": [],
+        "front_point": None,
         "deployed": True,
         "reason": "the asset had no model, so the new one is in use",
     }

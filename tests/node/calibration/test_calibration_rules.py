@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from calibrating import LIVE, METRICS, SPEC, card_json, job, stored_command
+from pydantic import ValidationError
 
 from edgetune_nas.card import ModelCard
-from edgetune_node.calibration.rules import decide_deployment, reasons_against
+from edgetune_node.calibration.rules import decide_deployment, reasons_against, rest_seconds
 from edgetune_node.contract.commands import Recalibrate, Record
 from edgetune_node.events.effects import SaveRecording, StartSearch
 from edgetune_signal import StreamSpec
@@ -18,6 +19,10 @@ def reasons(command: dict[str, Any], stored: dict[str, float] | None = None) -> 
     return reasons_against(
         Recalibrate.model_validate(command), stored or {}, spec=SPEC, window=64, healthy_class="normal"
     )
+
+
+def rest_of(command: dict[str, Any], stored: dict[str, float] | None = None) -> float:
+    return rest_seconds(Recalibrate.model_validate(command), stored or {}, "rest")
 
 
 def test_a_healthy_baseline_alone_will_do_and_a_fault_alone_is_refused() -> None:
@@ -43,6 +48,31 @@ def test_stored_needs_recordings_of_two_classes_or_of_health() -> None:
     assert "only 'inner'" in reasons(stored_command(), {"inner": 3.0})[0]
     assert reasons(stored_command(), {"normal": 3.0}) == []
     assert reasons(stored_command(), {"normal": 3.0, "inner": 3.0}) == []
+
+
+def test_half_a_minute_of_rest_is_asked_for_where_rest_is_collected_and_not_stored_yet() -> None:
+    signs = {**LIVE, "classes": ["rest", "fist"]}
+    assert rest_of(signs) == rest_of(signs, {"rest": 29.0}) == 30.0
+    assert rest_of(signs, {"rest": 30.0}) == 0.0
+    assert rest_of({**LIVE, "classes": ["fist", "pinch"]}) == 0.0
+    assert rest_of(stored_command(), {"rest": 4.0}) == 0.0
+
+
+def test_a_command_says_how_long_the_rest_is() -> None:
+    signs = {**LIVE, "classes": ["rest", "fist"]}
+    assert rest_of({**signs, "rest_seconds": 0}) == 0.0
+    assert rest_of({**signs, "rest_seconds": 8.0}, {"rest": 60.0}) == 8.0
+
+
+def test_rest_that_cannot_be_recorded_is_refused() -> None:
+    (reason,) = reasons({**LIVE, "rest_seconds": 5.0})
+    assert reason == "rest_seconds: only a person rests, and this asset has task fault; leave rest_seconds out"
+    assert reasons({**LIVE, "rest_seconds": 0.0}) == []
+    command = Recalibrate.model_validate({**LIVE, "classes": ["rest", "fist"], "rest_seconds": 0.1})
+    (reason,) = reasons_against(command, {}, spec=SPEC, window=64, personal=True)
+    assert reason == "rest_seconds: 0.1 s are fewer samples than one window has; take 0.64 s or more"
+    with pytest.raises(ValidationError, match="source stored records nothing"):
+        Recalibrate.model_validate(stored_command(rest_seconds=5.0))
 
 
 @pytest.mark.parametrize(

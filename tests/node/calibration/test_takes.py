@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from calibrating import DONE, LIVE, RECORD, deployed, job, saved, start_search, stored_command
 
 from edgetune_nas.card import Budget
 from edgetune_node.calibration import inputs as cal
+from edgetune_node.calibration.job import DEPLOY_S
 from edgetune_node.errors import Refused
 from edgetune_node.events.effects import SaveRecording, StartSearch
+
+SIGNS = {**LIVE, "classes": ["rest", "fist"]}
 
 
 def test_the_first_thing_a_person_reads_is_what_to_do() -> None:
@@ -25,6 +30,51 @@ def test_a_person_is_asked_to_move_slightly_while_resting() -> None:
     resting = job(task="sign", rest_class="normal").view.instruction
     assert resting.startswith("Rest ('normal'), and move slightly from time to time without making a sign and publish")
     assert job(rest_class="normal").view.instruction.startswith("Put ")
+
+
+def test_the_last_take_of_a_person_is_rest_with_slight_movements() -> None:
+    running = job(SIGNS, task="sign", rest_class="rest", rest_seconds=4.0)
+    assert running.view.eta_s == 2 * 2 + 4 + 60 + DEPLOY_S
+    running.take()
+    running.take()
+    asked = running.view
+    assert (running.phase, asked.class_, asked.take, asked.takes) == ("waiting", "rest", 1, 1)
+    assert asked.instruction == (
+        "Rest ('rest') for 4 s: move arm and fingers slightly without making a sign "
+        "and publish cmd/continue (last take)"
+    )
+    running.tell(cal.ContinueRequested())
+    assert running.stream(2.0) == []
+    assert running.view.instruction == "Rest ('rest') and move slightly for another 2 s (last take)"
+    assert running.view.percent == pytest.approx(100 * 6 / 70, abs=0.1)
+    (save,) = running.stream(2.0)
+    assert isinstance(save, SaveRecording)
+    assert (save.recording.label, save.recording.samples.shape, save.pause) == ("rest", (1, 400), False)
+    assert save.recording.held_out_from == 300
+    (search,) = running.tell(saved("/moving.npz"))
+    assert isinstance(search, StartSearch)
+    assert search.collected[-1] == Path("/moving.npz")
+
+
+def test_rest_with_slight_movements_is_repeated_where_its_signal_cannot_be_used() -> None:
+    running = job(SIGNS, task="sign", rest_class="rest", rest_seconds=4.0)
+    running.take()
+    running.take()
+    running.tell(cal.ContinueRequested())
+    running.stream(4.0, value=0.5)
+    assert running.phase == "waiting"
+    assert running.view.instruction.startswith("The take could not be used, a channel is constant (flat): check")
+
+
+def test_a_restart_goes_on_with_the_rest_that_is_missing() -> None:
+    stored = (Path("/rest.npz"), Path("/fist.npz"))
+    running = job(SIGNS, task="sign", rest_class="rest", rest_seconds=4.0, collected=stored)
+    assert (running.phase, running.view.class_) == ("waiting", "rest")
+    running.tell(cal.ContinueRequested())
+    running.stream(4.0)
+    (search,) = running.tell(saved("/moving.npz"))
+    assert isinstance(search, StartSearch)
+    assert search.collected == (*stored, Path("/moving.npz"))
 
 
 def test_a_live_calibration_goes_from_take_to_take_to_the_search() -> None:

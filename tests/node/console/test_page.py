@@ -50,22 +50,6 @@ ASSET = "#/asset/edge1/bearing1"
 PAGES = ("#/", ASSET, "#/recalibrate/edge1/bearing1", "#/models", "#/people", "#/health", "#/log")
 
 
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with Browser(tmp_path_factory.mktemp("browser")) as browser:
-        yield browser
-
-
-@pytest.fixture
-def browser(opened: Browser) -> Iterator[Browser]:
-    opened.size(DESK)
-    opened.dark(wanted=False)
-    yield opened
-    opened.open("about:blank")  # a page whose console has gone would go on asking for it
-    problems, opened.problems = opened.problems, []
-    assert problems == []
-
-
 @pytest.fixture
 def plant(fresh_broker: Any, tmp_path: Path) -> Iterator[ConsoleServer]:
     """A node that listens to a simulated machine, and a console; nobody has calibrated anything."""
@@ -83,15 +67,6 @@ def plant(fresh_broker: Any, tmp_path: Path) -> Iterator[ConsoleServer]:
         yield stack.enter_context(ConsoleServer(tmp_path, fresh_broker, *options))
 
 
-@pytest.fixture
-def told(fresh_broker: Any, tmp_path: Path, recorder: Any) -> Iterator[tuple[ConsoleServer, Any]]:
-    """A console before a node that has said everything that a node can say."""
-    node = recorder(fresh_broker, "plant/#")
-    play(node, "plant")
-    with ConsoleServer(tmp_path, fresh_broker, "--namespace", "plant", "--shared") as server:
-        yield server, node
-
-
 def keep(browser: Browser, name: str, tmp_path: Path) -> None:
     """Keep a picture: for the documentation where it is asked for."""
     browser.picture(Path(PICTURES or tmp_path) / f"console-{name}.png")
@@ -107,9 +82,11 @@ def test_a_machine_is_calibrated_breaks_is_acknowledged_and_repaired(
     machine = recorder(fresh_broker)
     browser.size((1280, 800))
     browser.open(plant.url)
-    browser.wait_text("No model", ".tile")
+    browser.wait_text("Open it to make its first model", ".tile")
+    browser.wait_text("1 without a model")
     browser.click(".tile a")
     browser.wait_text("Live", "#level .pill")
+    browser.wait_text("Recalibrate first", "#simulated")
     calibrate(browser, tmp_path)
     condition("normal")
     browser.click("#decide a.button")
@@ -127,6 +104,8 @@ def test_a_machine_is_calibrated_breaks_is_acknowledged_and_repaired(
     browser.wait("!document.querySelector('#event')")
     browser.open(f"{plant.url}#/log")
     browser.wait_text("acknowledge", "table.log")
+    browser.wait_text("comment bearing ordered", "table.log")
+    browser.wait_text("operator, this console", "table.log")
     browser.wait_text("done", "table.log")
     browser.open(f"{plant.url}{ASSET}")
     fresh_broker.stop()
@@ -150,13 +129,14 @@ def calibrate(browser: Browser, tmp_path: Path) -> None:
     browser.fill("input[name=seconds]", "3")
     browser.click("#start")
     for name in ("normal", "inner_severe"):
-        browser.wait_text(f"Put the machine into the state “{name}”", "#collect")
+        browser.wait_text(f"has gone into the state “{name}” by itself", "#collect")
         browser.wait("document.querySelectorAll('#collect .spark polyline').length")
         browser.wait_text("Signal quality: good", "#collect")
         if name == "inner_severe":
             keep(browser, "wizard", tmp_path)
         browser.click("#continue")
         browser.wait_text(f"Recording “{name}”", "#collect")
+        browser.wait(r"/: \d+\s+s left/.test(document.querySelector('#collect').innerText)")
     browser.wait_text("Best accuracy so far", "#search")
     browser.wait_text("The new model is ready", "#decide")
     browser.wait_text("Memory (arena)", "#decide")
@@ -231,7 +211,10 @@ SENSELESS: dict[str, list[bytes]] = {
     "evil/model": [b'{"id":"x","classes":3}'],
     "evil/classification": [b'{"smoothed":{},"distance":[]}'],
     "person/emg": [b'{"envelope":{"length":2},"quality":3}'],
-    "evil/calibration": [b'{"suggested":{"length":1}}'],
+    "evil/calibration": [b'{"suggested":{"length":1}}', b'{"phase":"recording","remaining_s":{},"refusal":{}}'],
+    "evil/simulator/state": [b'{"sending":true,"conditions":5}', b'{"sending":true,"conditions":[{}],"error":{}}'],
+    "front/model": [b'{"id":"x","classes":[],"front":[{},{"arena_bytes":{}}]}'],
+    "evil/cmd/cancel": [b'{"id":"y","by":{}}', b'{"id":"z","client":{},"by":"x"}'],
     "evil/resp/capture": [b'{"command":{},"id":[],"status":"x","errors":5}'],
 }
 
@@ -317,6 +300,7 @@ def test_every_page_is_for_everybody(
             browser.run(f"location.hash = {json.dumps(page)}")
             browser.wait(f"location.hash === {json.dumps(page)} && document.querySelector('main h1')")
             browser.run("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+            browser.run("document.querySelectorAll('details').forEach((each) => (each.open = true))")
             found = browser.run("axe.run().then((seen) => JSON.stringify(seen.violations))")
             serious = [
                 (each["id"], each["help"], [node["target"] for node in each["nodes"]], each["nodes"][0]["any"])

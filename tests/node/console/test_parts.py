@@ -7,6 +7,7 @@ import os
 import threading
 from array import array
 from base64 import b64encode
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -16,14 +17,27 @@ from edgetune_node.console.acting import RequestError, drawn, read_order
 from edgetune_node.console.bridge import Bridge
 from edgetune_node.console.handover import ServerSettings, flat
 from edgetune_node.console.listening import parse_listen
-from edgetune_node.console.mirror import MOST_TOPICS, MOST_WAITING, Mirror
+from edgetune_node.console.mirror import (
+    MOST_BYTES,
+    MOST_NODE_BYTES,
+    MOST_TOPICS,
+    MOST_WAITING,
+    PIECE_BYTES,
+    Mirror,
+    Waiting,
+)
+from edgetune_node.console.overhearing import MOST_SHOWN, sent
+from edgetune_node.console.proxies import check_proxies, client_address
 from edgetune_node.console.sessions import IDLE_S, MOST_SESSIONS, RateLimit, Sessions, as_label
+from edgetune_node.contract import PROPERTY, seal
 from edgetune_node.errors import NodeError
 from edgetune_node.operator import PartedAnswer, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+HTTPConnection = pytest.importorskip("starlette.requests", reason="edgetune[console] is not installed").HTTPConnection
 
 
 def test_the_server_gets_the_broker_as_the_configuration_has_it(tmp_path: Path) -> None:
@@ -71,7 +85,7 @@ def test_what_is_removed_at_the_broker_is_removed_for_late_pages() -> None:
     now.take()
     mirror.take("n/a/fault", {}, 2)
     assert json.loads(now.take()[0]) == ["n/a/fault", 2, {}]
-    assert not any("fault" in frame for frame in mirror.open(2).take())
+    assert not any("fault" in frame for frame in everything(mirror.open(2)))
 
 
 def test_topics_that_doctor_tries_make_no_node() -> None:
@@ -81,14 +95,146 @@ def test_topics_that_doctor_tries_make_no_node() -> None:
     mirror.take("n/status", {}, 1)
     mirror.take("n/a/resp/doctor", {"trial": "x"}, 2)
     assert page.take() == []
-    assert len(mirror.open(2).take()) == 1  # what is known of the broker
+    assert [json.loads(each)[0] for each in mirror.open(2).take()] == ["broker", "full"]
 
 
 def test_topics_without_end_are_not_kept() -> None:
     mirror = Mirror()
     for number in range(MOST_TOPICS + 10):
         mirror.take(f"n/{number}/state", {"x": 1}, 1)
-    assert len(mirror.open(1).take()) == MOST_TOPICS + 1
+    frames = everything(mirror.open(1))
+    assert sum(len(json.loads(frame)) == 3 for frame in frames) == MOST_TOPICS
+    assert full(frames)["count"] == 10
+
+
+def everything(waiting: Waiting) -> list[str]:
+    """All that waits for a page, in the pieces in which it is sent."""
+    found: list[str] = []
+    while waiting:
+        piece = waiting.take()
+        assert sum(map(len, piece[:-1])) < PIECE_BYTES + 2000, "what one page is sent at a time is bounded"
+        found += piece
+    return found
+
+
+def full(frames: list[str]) -> dict[str, Any]:
+    """What pages are told of messages that were not kept."""
+    told = [json.loads(each) for each in frames[:2]]
+    return dict(next(each[1] for each in told if each[0] == "full"))
+
+
+def test_a_node_that_says_too_much_is_told_of_and_leaves_room_for_the_others() -> None:
+    mirror = Mirror(2)
+    page = mirror.open(1)
+    page.take()
+    mirror.take("plant/good/a/state", {"phase": "monitoring"}, 1)
+    long = "x" * 250_000
+    for number in range(200):
+        mirror.take(f"plant/evil/{number}/state", {"x": long}, 1 + number)
+        mirror.take(f"plant/evil/a/resp/{number}", {"id": str(number), "x": long}, 1 + number)
+    frames = everything(mirror.open(2))
+    assert MOST_NODE_BYTES - 300_000 < sum(map(len, frames)) < MOST_BYTES
+    said = full(frames)
+    assert said["topic"].startswith("plant/evil/")
+    shown = sum(len(each) == 3 and "/evil/" in each[0] for each in map(json.loads, frames))
+    assert said["count"] == 200 - shown
+    assert full(page.take())["topic"].startswith("plant/evil/"), "a page that is open is told"
+    mirror.take("plant/good/a/state", {"phase": "failed"}, 300)
+    mirror.take("plant/other/a/state", {"phase": "failed"}, 300)
+    late = everything(mirror.open(3))
+    assert {json.loads(each)[2]["phase"] for each in late if "failed" in each} == {"failed"}
+    assert sum("failed" in each for each in late) == 2
+    for number in range(200):
+        mirror.take(f"plant/evil/{number}/state", {}, 400)
+    mirror.take("plant/evil/a/state", {"x": long}, 401)
+    assert any("plant/evil/a/state" in each for each in everything(mirror.open(4)))
+
+
+def test_what_has_grown_too_long_is_shown_no_more_rather_than_what_it_said_before() -> None:
+    mirror = Mirror(2)
+    page = mirror.open(1)
+    everything(page)
+    mirror.take("p/n/a/fault", {"active": False}, 1)
+    for number in range(40):
+        mirror.take(f"p/n/{number}/state", {"x": "x" * 250_000}, 2)
+    everything(page)
+    mirror.take("p/n/a/fault", {"active": True, "x": "x" * 250_000}, 3)
+    assert ["p/n/a/fault", 3, {}] in [json.loads(each) for each in everything(page)]
+    assert not any("p/n/a/fault" in each for each in everything(mirror.open(2))[2:])
+
+
+def test_a_page_that_reads_nothing_while_topics_come_and_go_is_given_up() -> None:
+    mirror = Mirror()
+    page = mirror.open(1)
+    for number in range(3 * MOST_TOPICS):
+        mirror.take(f"n/{number}/state", {"x": 1}, 1)
+        mirror.take(f"n/{number}/state", {}, 2)
+    assert page.overrun
+    assert len(page.latest) <= 2 * MOST_TOPICS + 1
+
+
+def test_a_command_is_told_with_who_sent_it() -> None:
+    def message(**properties: Any) -> SimpleNamespace:
+        return SimpleNamespace(topic="p/n/a/cmd/shelve", properties=SimpleNamespace(**properties))
+
+    command = {"id": "c1", "expires": "2026-01-31T12:00:00Z", "by": "anna", "seconds": 60}
+    plain = json.dumps(command).encode()
+    known = {"id": "c1", "fields": {"by": "anna", "seconds": 60}, "by": "anna", "client": None, "signed": False}
+    assert sent(SimpleNamespace(topic="p/n/a/cmd/shelve", properties=None), plain) == known
+    scada = message(ResponseTopic="p/n/a/resp/shelve/scada-7", UserProperty=[(PROPERTY, "00")])
+    assert sent(scada, plain) == {**known, "client": "scada-7", "signed": True}
+    assert sent(message(ResponseTopic="elsewhere/scada-7/x"), plain) == known
+    assert sent(message(ResponseTopic="p/n/a/resp/shelve"), plain) == known
+    assert sent(message(), seal(b"k" * 40, "p/n/a/cmd/shelve", plain)) == {**known, "signed": True}
+    long = sent(message(), json.dumps({"id": "c1", "x": "x" * MOST_SHOWN}).encode())
+    assert long is not None
+    assert long["fields"] == {"...": f"{MOST_SHOWN + 21} bytes"}
+    for none in (b"", b"no json", b"[]", b"{}", b'{"id": 7}', b'{"id": "' + b"x" * 300_000 + b'"}'):
+        assert sent(message(), none) is None
+
+
+def test_commands_of_others_stand_in_the_log_and_questions_of_pages_do_not() -> None:
+    mirror = Mirror()
+    mirror.take("n/a/cmd/cancel", {"id": "c1", "fields": {}, "by": None, "client": "scada", "signed": False}, 5)
+    mirror.take("n/a/cmd/history", {"id": "c2", "fields": {}}, 5)
+    mirror.take("n/cmd/ping", {"id": "c3", "fields": {}}, 6)
+    told = [json.loads(each)[1] for each in everything(mirror.open(1)) if each.startswith('["sent"')]
+    assert [(each["id"], each["place"], each["name"], each["at"]) for each in told] == [
+        ("c1", "n/a", "cancel", 5),
+        ("c3", "n", "ping", 6),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("peer", "said", "header", "found"),
+    [
+        ("192.0.2.9", "198.51.100.1", "x-forwarded-for", "192.0.2.9"),  # no proxy of ours
+        ("127.0.0.1", "", "x-forwarded-for", "127.0.0.1"),
+        ("127.0.0.1", "198.51.100.1", "x-forwarded-for", "198.51.100.1"),
+        ("::ffff:127.0.0.1", "198.51.100.1", "x-forwarded-for", "198.51.100.1"),
+        ("127.0.0.1", "10.9.9.9, 198.51.100.1, 10.0.0.7", "x-forwarded-for", "198.51.100.1"),
+        ("127.0.0.1", "6.6.6.6, 198.51.100.1", "x-forwarded-for", "198.51.100.1"),
+        ("127.0.0.1", "198.51.100.1:4711", "x-forwarded-for", "198.51.100.1"),
+        ("127.0.0.1", "6.6.6.6, nonsense, 10.0.0.7", "x-forwarded-for", "10.0.0.7"),
+        ("127.0.0.1", "10.0.0.8, 10.0.0.7", "x-forwarded-for", "10.0.0.8"),
+        ("127.0.0.1", "2001:db8::1", "x-forwarded-for", "2001:db8::1"),
+        ("127.0.0.1", 'for=6.6.6.6, by=x;For="[2001:db8::1]:4711";proto=https', "forwarded", "2001:db8::1"),
+        ("127.0.0.1", "for=_hidden", "forwarded", "127.0.0.1"),
+        ("", "198.51.100.1", "x-forwarded-for", ""),
+    ],
+)
+def test_a_proxy_is_believed_only_if_it_was_named(peer: str, said: str, header: Any, found: str) -> None:
+    scope = {"type": "http", "headers": [(header.encode(), said.encode())], "client": (peer, 1) if peer else None}
+    proxies = check_proxies(["127.0.0.1", "10.0.0.0/24"])
+    assert client_address(HTTPConnection(scope), proxies, header) == found
+    assert client_address(HTTPConnection(scope), (), header) == peer
+    other = "forwarded" if header == "x-forwarded-for" else "x-forwarded-for"
+    assert client_address(HTTPConnection(scope), proxies, other) == peer, "the other header anybody may have sent"
+
+
+def test_a_proxy_that_is_no_address_is_named() -> None:
+    with pytest.raises(NodeError, match=r"--trusted-proxy 'proxy\.example' is no address"):
+        check_proxies(["proxy.example"])
 
 
 def test_a_session_ends_when_it_was_idle_and_the_idle_make_room() -> None:
@@ -177,12 +323,16 @@ def test_a_broker_that_lets_nobody_hear_simulators_is_served(monkeypatch: pytest
             threading.Event().wait(timeout)
             yield "n/status", {"status": "online"}
 
+        def taken(self, count: int) -> None:
+            assert count == 1
+
     asked: list[list[str]] = []
     heard = threading.Event()
-    monkeypatch.setattr("edgetune_node.console.bridge.OperatorClient", Client)
+    monkeypatch.setattr("edgetune_node.console.bridge.Overhearing", Client)
     monkeypatch.setattr("edgetune_node.console.bridge.AGAIN_S", 0.01)
-    bridge = Bridge(MqttSection(), ["all"], ["simulator"], lambda _batch: heard.set(), lambda _state: None)
+    bridge = Bridge(MqttSection(), ["all"], ["simulator", "commands"], lambda _batch: heard.set(), lambda _state: None)
     bridge.start()
     assert heard.wait(60)
     bridge.stop()
-    assert asked == [["all", "simulator"], *([["all"]] if hung_up else [])]
+    first = ["all", "simulator"]
+    assert asked == ([first, ["all", "commands"]] if hung_up else [[*first, "commands"]])

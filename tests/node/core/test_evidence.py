@@ -264,6 +264,30 @@ def test_a_capture_without_samples_is_rejected_and_leaves_room_for_others() -> N
         assert (told["status"], told["reason"]) == ("rejected", "there are no samples")
 
 
+def test_a_capture_ends_where_the_sensor_stops_with_what_there_is_or_says_that_nothing_came() -> None:
+    bench = Bench()
+    run(bench, 3, KeepEvidence)
+    for name, before_s in (("some", 2), ("none", 0)):
+        bench.command("capture", id=name, now=True, before_s=before_s, after_s=10)
+    bench.clock.now += 29
+    assert not any(isinstance(each, KeepEvidence) for each in bench.handle(Tick()))
+    bench.clock.now += 1
+    effects = bench.handle(Tick())
+    [told] = said(effects, "resp/capture")
+    assert (told["id"], told["status"], told["reason"]) == ("none", "failed", "no samples came")
+    kept = only(effects, KeepEvidence)
+    assert (kept.wanted.event, kept.samples) == ("some", 2 * RATE)
+
+
+def test_a_capture_of_what_is_to_come_says_that_a_gap_came_instead() -> None:
+    bench = Bench()
+    bench.samples()
+    bench.command("capture", id="c", now=True, before_s=0, after_s=10)
+    bench.sequence["bearing"] += 5
+    [told] = said(bench.samples(), "resp/capture")
+    assert (told["status"], told["reason"]) == ("failed", "no samples came")
+
+
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
@@ -272,10 +296,13 @@ def test_a_capture_without_samples_is_rejected_and_leaves_room_for_others() -> N
         ({"now": True, "number": 1}, "number"),
         ({"now": True, "before_s": 0, "after_s": 0}, "before_s"),
         ({"now": True, "before_s": 11}, "before_s"),
+        ({"now": True, "before_s": 0, "after_s": 1e-9}, "less than one sample"),
     ],
 )
 def test_a_capture_that_makes_no_sense_is_refused(fields: dict[str, Any], reason: str) -> None:
-    [told] = said(Bench().command("capture", id="c", **fields), "resp/capture")
+    bench = Bench()
+    bench.samples()
+    [told] = said(bench.command("capture", id="c", **fields), "resp/capture")
     assert told["status"] == "rejected"
     assert any(reason in each for each in told["errors"]), told
 

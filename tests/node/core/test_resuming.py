@@ -80,7 +80,13 @@ def taken(bench: Bench, loudness: float) -> list[Effect]:
 
 
 def test_rest_between_takes_that_was_stored_before_a_restart_is_learned_after_it() -> None:
-    signs = {"id": "old", "source": "live", "classes": ["rest", "fist", "open"], "seconds_per_take": 0.5}
+    signs = {
+        "id": "old",
+        "source": "live",
+        "classes": ["rest", "fist", "open"],
+        "seconds_per_take": 0.5,
+        "rest_seconds": 0,
+    }
     bench = Bench(task="sign")
     bench.command("recalibrate", **signs)
     for loudness, path in ((0.1, "rest.npz"), (1.0, "fist.npz")):
@@ -101,6 +107,26 @@ def test_rest_between_takes_that_was_stored_before_a_restart_is_learned_after_it
     taken(again, 1.0)
     search = only(again.handle(RecordingSaved("bearing", "old", path=Path("open.npz"))), StartSearch)
     assert [path.name for path in search.collected] == ["rest.npz", "fist.npz", "open.npz", "pause.npz"]
+
+
+def test_half_a_minute_of_rest_stays_asked_for_after_a_restart_though_rest_is_stored_by_then() -> None:
+    signs = {"id": "old", "source": "live", "classes": ["rest", "fist"], "seconds_per_take": 0.5}
+    bench = Bench(task="sign")
+    bench.command("recalibrate", **signs)
+    taken(bench, 0.1)
+    bench.handle(RecordingSaved("bearing", "old", path=Path("rest.npz")))
+    taken(bench, 1.0)
+    noted = only(bench.handle(RecordingSaved("bearing", "old", path=Path("fist.npz"))), NoteCommand)
+
+    again = Bench(task="sign")
+    again.world.files = (Path("rest.npz"), Path("fist.npz"))
+    again.world.recordings = {"bearing": {"rest": 40.0, "fist": 5.0}}
+    effects = again.node.start(
+        [InterruptedCommand("bearing", "recalibrate", "old", json.dumps(signs).encode(), noted.note)]
+    )
+    asked = said(effects, "calibration")[-1]
+    assert (asked["phase"], asked["class"]) == ("waiting", "rest")
+    assert asked["instruction"].startswith("Rest ('rest') for 30 s")
 
 
 def test_after_a_restart_a_countdown_waits_for_a_person_once() -> None:

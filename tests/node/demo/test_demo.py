@@ -102,9 +102,9 @@ def test_an_interrupted_demo_leaves_nothing_behind(
         log.open("w") as stderr,
         subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr, env=environment) as demo,
     ):
-        assert wait_until(lambda: moment in log.read_text() or demo.poll() is not None, 90)
+        assert wait_until(lambda: moment in log.read_text() or demo.poll() is not None, PATIENCE_S)
         demo.send_signal(number)
-        assert demo.wait(60) not in {0, None}
+        assert demo.wait(PATIENCE_S) not in {0, None}
     assert "Traceback" not in log.read_text()
     assert left_behind(environment) == []
 

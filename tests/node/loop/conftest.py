@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -75,11 +76,16 @@ protocol = "{protocol}"
         return [line for line in map(json.loads, lines) if line["event"] == event]
 
     def kept(self, leaf: str) -> str:
-        """Every message on a topic that waits on the node's disk for the broker."""
-        for part in self.data.glob("outbox.sqlite*"):  # the node keeps its own to itself
-            shutil.copy(part, self.folder)
-        with contextlib.closing(sqlite3.connect(self.folder / "outbox.sqlite")) as outbox:
-            rows = outbox.execute("SELECT payload FROM entry WHERE topic LIKE ?", (f"%/{leaf}",)).fetchall()
+        """Every message on a topic that waits on the node's disk for the broker; none where it writes just now."""
+        rows: list[tuple[bytes]] = []
+        with (
+            tempfile.TemporaryDirectory(dir=self.folder) as folder,
+            contextlib.suppress(FileNotFoundError, sqlite3.DatabaseError),
+        ):
+            for part in self.data.glob("outbox.sqlite*"):  # the node keeps its own to itself
+                shutil.copy(part, folder)
+            with contextlib.closing(sqlite3.connect(f"{folder}/outbox.sqlite")) as outbox:
+                rows = outbox.execute("SELECT payload FROM entry WHERE topic LIKE ?", (f"%/{leaf}",)).fetchall()
         return "".join(payload.decode() for (payload,) in rows)
 
     def play(self, name: str) -> None:
@@ -99,6 +105,15 @@ protocol = "{protocol}"
                 "/resp/" in found.topic and found.json()["id"] == command_id and found.json()["status"] in wanted
             ),
             PATIENCE_S,
+        )
+        answer: dict[str, Any] = message.json()
+        return answer
+
+    def resumed(self, job: str) -> dict[str, Any]:
+        """Wait until a node that was started again goes on with a job; progress from before may come once more."""
+        again = {"id": job, "status": "progress", "reason": "resumed after a restart"}
+        message = self.scada.wait_for(
+            lambda found: "/resp/" in found.topic and again.items() <= found.json().items(), PATIENCE_S
         )
         answer: dict[str, Any] = message.json()
         return answer

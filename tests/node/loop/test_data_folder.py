@@ -116,8 +116,8 @@ def test_a_folder_that_cannot_be_made_again_is_named_until_it_can(
     assert "is gone or replaced" in answer["reason"]
     cancelled = loop.command("cancel")
     loop.reply(cancelled)
-    subprocess.run(["umount", "-l", str(loop.data)], check=True)
     loop.forget()
+    subprocess.run(["umount", "-l", str(loop.data)], check=True)
     loop.wait("health", lambda health: not about_the_folder(health))
     assert loop.reply(loop.command("record", label="normal", seconds=1))["status"] == "done"
     loop.send(signal.SIGTERM)
@@ -134,7 +134,6 @@ def test_a_file_in_place_of_the_folder_is_named_until_it_goes(node: Callable[...
     assert "and something that is no folder is there" in about_the_folder(health)
     assert f"{loop.data} is no folder; make it a folder" in about_the_folder(health)
     loop.data.unlink()
-    loop.forget()
     loop.wait("health", lambda health: "it was made again" in about_the_folder(health))
     assert (loop.data / "outbox.sqlite").is_file()
 
@@ -149,7 +148,6 @@ def test_a_link_whose_folder_went_is_named_until_it_is_back(node: Callable[..., 
     health = loop.wait("health", lambda health: "cannot be made again" in about_the_folder(health))
     assert f"is a link to {target}, which is not there" in about_the_folder(health)
     target.mkdir()
-    loop.forget()
     loop.wait("health", lambda health: "it was made again" in about_the_folder(health))
     assert (target / "outbox.sqlite").is_file()
 

@@ -45,8 +45,7 @@ def test_the_signal_of_a_fault_is_kept_over_a_kill_and_sent_on_request(
                 found.topic.endswith("resp/capture")
                 and found.json()["id"] == job
                 and found.json()["detail"].get("part", -1) not in {-1, *parts}
-            ),
-            60,
+            )
         )
         assert len(message.payload) <= 65_536
         detail = message.json()["detail"]

@@ -52,7 +52,8 @@ def assets(kind: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "kind", ["context", "context-1", "commands-0", "commands-1", "garbage", "samples", "bad-samples"]
+    "kind",
+    ["context", "context-1", "commands-0", "commands-1", "backups", "evidence", "garbage", "samples", "bad-samples"],
 )
 def test_a_flooded_node_answers_and_says_how_it_is(plant: Any, kind: str) -> None:
     idle = memory(plant)

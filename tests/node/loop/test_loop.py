@@ -106,9 +106,8 @@ def test_a_tie_keeps_the_old_model_and_says_so(node: Callable[..., Any], bearing
 def test_an_armband_is_calibrated_and_its_signs_are_published_once(node: Callable[..., Any], protocol: str) -> None:
     loop = node(ARMBAND, protocol)
     loop.start()
-    job = loop.command(
-        "recalibrate", "arm", source="live", classes=["rest", "fist"], seconds_per_take=10, budget=BUDGET
-    )
+    asked = {"classes": ["rest", "fist"], "seconds_per_take": 10, "rest_seconds": 0}
+    job = loop.command("recalibrate", "arm", source="live", budget=BUDGET, **asked)
     for class_ in ("rest", "fist"):
         loop.wait("calibration", lambda found, class_=class_: (found["phase"], found["class"]) == ("waiting", class_))
         loop.play(class_)
@@ -194,7 +193,7 @@ def test_a_killed_node_goes_on_with_the_collection_and_remembers_its_commands(
     loop.reply(loop.command("continue"), "done")
     loop.wait("calibration", lambda found: (found["phase"], found["class"]) == ("waiting", "inner"))
     killed(loop)
-    assert loop.reply(job, "progress")["reason"] == "resumed after a restart"
+    assert loop.resumed(job)["command"] == "recalibrate"
     loop.wait("calibration", lambda found: (found["phase"], found["class"]) == ("waiting", "inner"))
     loop.play(CLASSES["inner"])
     loop.settle()
@@ -229,13 +228,11 @@ def test_a_search_goes_on_after_a_kill_and_after_a_stop_and_leaves_nothing(
     killed(loop)
     loop.wait("state", lambda state: state["phase"] == "searching" and state["job"] == job)
     child = loop.searching_pid()
-    loop.forget()
     loop.send(signal.SIGTERM)
     assert loop.ended() == 0
     assert loop.wait("status", lambda status: status["status"] == "stopped")
     until(lambda: not psutil.pid_exists(child))
     kept = evaluated()
-    loop.forget()
     loop.start()
     answer = loop.reply(job)
     assert answer["status"] == "done", answer

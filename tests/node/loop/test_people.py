@@ -64,9 +64,23 @@ def take(arm: Any, job: str, played: str, class_: str, number: int) -> None:
     arm.reply(arm.command("continue", "arm"), "done")
 
 
+def rested_over_a_kill(arm: Any, job: str) -> None:
+    """Let ben rest for half a minute, which the node asks for again after a kill."""
+    moving = {"phase": "waiting", "class": "rest", "take": 1, "takes": 1}
+    asked = arm.wait("calibration", lambda found: moving.items() <= found.items())["instruction"]
+    assert asked.startswith("Rest ('rest') for 30 s: move arm and fingers slightly")
+    arm.send(signal.SIGKILL)
+    arm.ended()
+    arm.forget()
+    arm.start()
+    assert arm.reply(job, "progress")["detail"]["stored_takes"] == 4
+    take(arm, job, "ben", "rest", 1)
+
+
 def calibrated_again(arm: Any, before: str, card_of: Callable[[Path], dict[str, Any]]) -> None:
-    """Let anna make each sign again: her recordings from before are the prior then, and so are the four of ben."""
-    job = arm.command("recalibrate", "arm", source="live", classes=list(GESTURES), seconds_per_take=4, deploy="always")
+    """Let anna make each sign again: her recordings from before are the prior then, and so are the five of ben."""
+    asked = {"classes": list(GESTURES), "seconds_per_take": 4, "rest_seconds": 0}
+    job = arm.command("recalibrate", "arm", source="live", deploy="always", **asked)
     for class_ in GESTURES:
         take(arm, job, "anna-later", class_, 1)
     answer = arm.reply(job)
@@ -74,7 +88,7 @@ def calibrated_again(arm: Any, before: str, card_of: Callable[[Path], dict[str, 
     card = card_of(arm.data / "assets" / "arm" / "models" / "current")
     assert card["id"] == answer["detail"]["model"] != before
     assert card["library"] == answer["detail"]["library"]
-    assert (card["library"]["recordings"], card["library"]["role"]) == (6, "means_and_spread")
+    assert (card["library"]["recordings"], card["library"]["role"]) == (7, "means_and_spread")
 
 
 def test_each_person_has_a_calibration_and_a_model_of_their_own_over_kills(
@@ -82,7 +96,8 @@ def test_each_person_has_a_calibration_and_a_model_of_their_own_over_kills(
 ) -> None:
     arm.start()
     arm.wait("info", lambda found: found["assets"][0]["subject"] == "anna")
-    job = arm.command("recalibrate", "arm", source="live", classes=list(GESTURES), seconds_per_take=4)
+    asked = {"classes": list(GESTURES), "seconds_per_take": 4, "rest_seconds": 0}
+    job = arm.command("recalibrate", "arm", source="live", **asked)
     for class_ in GESTURES:
         take(arm, job, "anna", class_, 1)
     answer = arm.reply(job)
@@ -100,18 +115,19 @@ def test_each_person_has_a_calibration_and_a_model_of_their_own_over_kills(
     arm.ended()
     arm.forget()
     arm.start()
-    resumed = arm.reply(job, "progress")
-    assert (resumed["command"], resumed["reason"]) == ("profile", "resumed after a restart")
+    resumed = arm.resumed(job)
+    assert resumed["command"] == "profile"
     assert resumed["detail"]["stored_takes"] == 1
     for class_, number in (("rest", 2), ("fist", 1), ("fist", 2)):
         take(arm, job, "ben", class_, number)
+    rested_over_a_kill(arm, job)
     answer = arm.reply(job)
     assert answer["status"] == "done", answer
     bens = answer["detail"]["model"]
     card = card_of(arm.data / "assets" / "arm" / "people" / "ben" / "models" / "current")
     assert card["id"] == bens
     (searched,) = [line for line in map(json.loads, arm.log().splitlines()) if line.get("job") == job and "pid" in line]
-    assert (searched["recordings"], searched["library"]) == (4, 2)
+    assert (searched["recordings"], searched["library"]) == (5, 2)
     arm.wait("model", lambda found: (found["id"], found["subject"], found["previous"]) == (bens, "ben", None))
     assert "no previous model" in arm.reply(arm.command("rollback", "arm"), "failed")["reason"]
     for gesture in ("rest", "fist", "rest"):
@@ -138,6 +154,9 @@ def test_a_forgotten_person_is_nowhere_in_the_data_folder_over_a_kill(arm: Any) 
     assert arm.reply(arm.command("profile", "arm", subject="benno"))["status"] == "done"
     arm.reply(arm.command("record", "arm", label="fist", seconds=1), "done")
     arm.wait("state", lambda found: found["subject"] == "benno")
+    kept = arm.command("capture", "arm", now=True, before_s=0.5, after_s=0.5, samples=False)
+    arm.reply(kept, "done")
+    assert list((arm.data / "assets" / "arm" / "evidence").glob("*.npz"))
     job = arm.command("forget", "arm", subject="benno")
     arm.reply(job, "accepted")
     arm.send(signal.SIGKILL)
@@ -151,11 +170,8 @@ def test_a_forgotten_person_is_nowhere_in_the_data_folder_over_a_kill(arm: Any) 
     assert again.returncode == 0, again.stderr
     result = json.loads(again.stdout)
     assert result["status"] == "done"
-    assert {name: result["erased"][name] for name in ("recordings", "models", "unknown_signs")} == {
-        "recordings": 0,
-        "models": 0,
-        "unknown_signs": 0,
-    }
+    kinds = ("recordings", "models", "unknown_signs", "captures", "trend_files")
+    assert {name: result["erased"][name] for name in kinds} == dict.fromkeys(kinds, 0)
     arm.send(signal.SIGTERM)
     arm.ended()
     named = [path for path in arm.data.rglob("*") if "benno" in str(path.relative_to(arm.data))]

@@ -50,6 +50,8 @@ def test_only_who_has_the_key_commands_the_node_and_each_command_only_once(
         name: loop.scada.wait_for(lambda seen, name=name: seen.topic == f"edgetune/n1/bearing/cmd/{name}", 60)
         for name in ("profile", "continue")
     }
+    for answer in (done, refused):
+        loop.reply(answer["id"])
     profile = overheard["profile"]
     again = replay(loop, profile)
     assert (again["id"], again["status"], again["detail"]) == (done["id"], "done", done["detail"])

@@ -58,7 +58,6 @@ def test_a_stop_waits_for_no_stuck_source_frozen_broker_or_search(
     assert not list(loop.data.rglob("done.json"))  # the search was ended, and not waited for
     assert "Traceback" not in loop.log()
     loop.broker.thaw()
-    loop.forget()
     loop.start()
     assert loop.reply(job)["status"] == "done"
     assert (loop.data / "assets" / "bearing" / "models" / "current").is_dir()

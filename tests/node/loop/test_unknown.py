@@ -49,7 +49,8 @@ def test_a_gesture_that_nobody_taught_is_told_kept_named_and_known_after_a_recal
     loop = node(ARM + PLAYED)
     loop.start()
     gestures = ("fist", "wrist_flexion", "rest")
-    job = loop.command("recalibrate", "arm", source="live", classes=list(gestures), seconds_per_take=6, budget=BUDGET)
+    asked = {"classes": list(gestures), "seconds_per_take": 6, "rest_seconds": 0}
+    job = loop.command("recalibrate", "arm", source="live", budget=BUDGET, **asked)
     for class_ in gestures:
         loop.wait("calibration", lambda found, class_=class_: (found["phase"], found["class"]) == ("waiting", class_))
         loop.play(class_)

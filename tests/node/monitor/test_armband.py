@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +14,12 @@ from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.search.run import search
 from edgetune_node.config.settings import AssetSection
+from edgetune_node.contract.messages import CalibrationStatus
 from edgetune_node.contract.topics import Topics
 from edgetune_node.events.publisher import Publisher
 from edgetune_node.monitor.armband import ArmbandWatch, Placement, placements
 from edgetune_node.monitor.asset import Asset
+from edgetune_node.monitor.restoring import Restored, restored
 from edgetune_signal import ArmbandSimulator, Chunk, Recording, recordings_dataset
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ SIGNS = ("fist", "open_hand", "wrist_flexion", "pinch")
 class Arm:
     """A person who makes signs, with the armband worn in some way."""
 
-    def __init__(self, bundle: Bundle, armband: str = "as worn") -> None:
+    def __init__(self, bundle: Bundle, armband: str = "as worn", kept: Restored | None = None) -> None:
         section = AssetSection(
             id="arm",
             task="sign",
@@ -47,7 +50,7 @@ class Arm:
         self.clock = ManualClock()
         numbers = itertools.count()
         publisher = Publisher(Topics("edgetune", "n"), "boot", self.clock)
-        self.asset = Asset(section, publisher, lambda: f"e{next(numbers)}")
+        self.asset = Asset(section, publisher, lambda: f"e{next(numbers)}", kept)
         self.asset.wear("3", bundle, None)
         self.said: list[Any] = []
         self._sequence = 0
@@ -128,6 +131,25 @@ def test_a_ring_is_turned_back_announced_and_recognises_signs_again(model: Bundl
     chunk = Chunk(np.ones((8, 1), np.float32), 0, RATE, 0)
     assert arm.asset.as_calibrated(chunk) is chunk
     assert not any("armband" in each for each in arm.asset.suggested)
+
+
+def test_a_ring_stays_turned_back_over_a_restart_with_the_model_that_it_was_turned_for(model: Bundle) -> None:
+    arm = Arm(model, "ring")
+    arm.hears(played(*SIGNS), Placement(-1))
+    turned = arm.asset.armband
+    assert turned is not None
+    assert (turned.model, turned.turn, turned.mirrored) == (model.card.id, -1, False)
+    said = CalibrationStatus(phase="idle", instruction="", percent=0.0, armband=turned).model_dump_json(by_alias=True)
+    kept = restored("arm", {"calibration": said.encode()}.get)
+    arm = Arm(model, "ring", kept)
+    arm.hears(played(*SIGNS, seed=2), Placement(-1))
+    assert arm.signs() == list(SIGNS)
+    assert arm.asset.armband == turned
+    arm.asset.rename("3")
+    assert arm.asset.armband is None
+    other = turned.model_copy(update={"model": "another"})
+    assert Arm(model, "ring", replace(kept, armband=other)).asset.armband is None
+    assert Arm(model, "as worn", kept).asset.armband is None
 
 
 def test_an_armband_that_is_worn_as_before_is_never_turned(model: Bundle) -> None:

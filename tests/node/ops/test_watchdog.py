@@ -11,6 +11,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from edgetune_node.config.settings import AssetSection
@@ -227,6 +228,7 @@ def test_a_node_lives_through_an_outage_of_the_broker_and_dies_when_it_is_frozen
         fresh_broker.start()
         assert [manager.next() for _ in range(3)] == 3 * ["WATCHDOG=1"]
         process.send_signal(signal.SIGSTOP)
+        until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED)
         manager.drain()
         assert manager.next(5) is None
         process.send_signal(signal.SIGCONT)

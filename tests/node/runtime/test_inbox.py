@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, strategies as st
 
 from edgetune_node.events.events import ChunkArrived, CommandArrived, CommandRefused, ContextArrived, LinkChanged, Tick
@@ -15,12 +16,15 @@ from edgetune_node.runtime.inbox import (
     MAX_COMMAND_BYTES,
     MAX_COMMANDS,
     MAX_CONTEXTS,
-    MAX_OF_A_KIND,
+    MAX_PINGS,
     MAX_REFUSED,
+    SHARE_OF_A_KIND,
     TOLD_S,
     Inbox,
 )
 from edgetune_signal import Chunk
+
+MAX_OF_A_KIND = MAX_COMMANDS // SHARE_OF_A_KIND
 
 
 def chunk(number: int, asset: str = "a") -> ChunkArrived:
@@ -145,6 +149,17 @@ def test_a_command_beyond_the_bound_is_refused_and_some_are_answered() -> None:
     assert inbox.problem is None
 
 
+@pytest.mark.parametrize("long", [False, True])
+def test_a_flood_of_backups_leaves_room_for_a_ping(*, long: bool) -> None:
+    inbox = Inbox()
+    backup = command(0, name="backup", asset=None)
+    if long:
+        backup = replace(backup, payload=b" " * 60_000)
+    taken = sum(inbox.put(backup) for _ in range(MAX_PINGS))
+    assert taken == (2 if long else MAX_PINGS // SHARE_OF_A_KIND)
+    assert inbox.put(replace(backup, name="ping"))
+
+
 def test_a_flood_of_one_command_leaves_room_for_others_and_for_the_node_itself() -> None:
     inbox = Inbox()
     for name in ("cancel", "x" * 100, "y" * 100):  # the last two are unknown, and of one kind
@@ -162,8 +177,11 @@ def test_commands_are_bounded_in_bytes_whatever_part_of_them_is_long() -> None:
         long = b"x" * 60_000 if part in ("payload", "correlation") else "x" * 60_000
         event = replace(command(0), **{part: long})
         taken = sum(inbox.put(event) for _ in range(MAX_COMMANDS))
-        assert taken == MAX_COMMAND_BYTES // (60_000 + 8)
-        assert taken * 60_000 <= MAX_COMMAND_BYTES
+        assert taken == MAX_COMMAND_BYTES // SHARE_OF_A_KIND // (60_000 + 8)
+    inbox = Inbox()
+    kinds = [replace(command(0), name=name, payload=b"x" * 60_000) for name in ("cancel", "record", "label")]
+    taken = sum(inbox.put(event) for event in kinds for _ in range(MAX_COMMANDS))
+    assert taken == MAX_COMMAND_BYTES // (60_000 + 8)
 
 
 def test_a_waiting_reader_is_woken_by_an_event() -> None:

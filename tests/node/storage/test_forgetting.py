@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 
 from edgetune_node.config.settings import AssetSection
+from edgetune_node.events.evidence import Capture, KeepEvidence
+from edgetune_node.monitor.trend_recorder import TREND_FIGURES, TREND_ROW
+from edgetune_node.storage.evidence import EvidenceStore
 from edgetune_node.storage.forgetting import copies, erase_person
 from edgetune_node.storage.people import Profiles
+from edgetune_node.storage.trends import TrendStore
 from edgetune_node.storage.unknowns import NoveltyStore
-from edgetune_signal import Recording, RecordingStore
+from edgetune_signal import Chunk, Recording, RecordingStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 SECTION = AssetSection(
     id="arm", task="sign", rate_hz=1000, unit="g", subject="annika", window={"length": 64, "hop": 64}
 )
+ERASED = {"recordings": 2, "models": 1, "unknown_signs": 1, "trend_files": 1}
 
 
 class Folder:
@@ -28,9 +33,25 @@ class Folder:
         self.profiles = Profiles(path, SECTION)
         self.recordings = RecordingStore(path / "recordings", 2**20)
         self.novel = NoveltyStore(path / "novel", 2**20)
+        self.evidence = EvidenceStore(path / "evidence", SECTION)
+        self.trends = TrendStore(path / "trend", 2**20)
 
     def erase(self, subject: str) -> tuple[dict[str, int], list[str]]:
-        return erase_person(subject, SECTION, self.profiles, self.recordings, self.novel)
+        return erase_person(
+            subject,
+            SECTION,
+            self.profiles,
+            self.recordings,
+            novel=self.novel,
+            evidence=self.evidence,
+            trends=self.trends,
+        )
+
+    def capture(self, subject: str, number: int) -> None:
+        """Keep a signal that was asked for."""
+        samples = np.random.default_rng(number).normal(0, 1, (1, 640)).astype(np.float32)
+        chunk = Chunk(samples, 10**9 * number, 1000.0, number)
+        self.evidence.keep(KeepEvidence("arm", Capture(f"c{number}", "asked"), (chunk,), 640, subject=subject))
 
     def names(self) -> set[str]:
         """Every file that has a person's name in its path or content."""
@@ -58,12 +79,15 @@ def folder(tmp_path: Path, write_tiny_bundle: Callable[..., Path]) -> Folder:
             recording = Recording(samples, 1000.0, "fist", "g", subject=mark, time_ns=10 * take + number)
             folder.recordings.add(recording)
         folder.novel.keep(Recording(samples, 1000.0, "novel", "g", subject=subject, time_ns=number), 2.0)
+        folder.capture(subject, number)
+    folder.capture("", 2)
+    folder.trends.append(TREND_ROW.pack(29_000_000, *[1.0] * len(TREND_FIGURES)))
     return folder
 
 
 def test_the_wearer_goes_and_the_configured_person_stays(folder: Folder) -> None:
     erased, remains = folder.erase("benno")
-    assert erased == {"recordings": 2, "models": 1, "unknown_signs": 1}
+    assert erased == {**ERASED, "captures": 1}
     assert remains == [
         "models of other people may have learned from these recordings as a library; recalibrate them to be sure: 1"
     ]
@@ -71,12 +95,14 @@ def test_the_wearer_goes_and_the_configured_person_stays(folder: Folder) -> None
     assert folder.profiles.subject == "annika"
     assert folder.profiles.store.current() is not None
     assert Folder(folder.path).profiles.subject == "annika"
-    assert folder.erase("benno")[0] == {"recordings": 0, "models": 0, "unknown_signs": 0}
+    assert folder.erase("benno")[0] == dict.fromkeys(erased, 0)
+    assert len(list((folder.path / "evidence").glob("*.npz"))) == 2
+    assert not list((folder.path / "trend").iterdir())
 
 
 def test_the_configured_person_goes_with_recordings_that_name_nobody(folder: Folder) -> None:
     erased, remains = folder.erase("annika")
-    assert erased == {"recordings": 2, "models": 1, "unknown_signs": 1}
+    assert erased == {**ERASED, "captures": 2}
     assert "the configuration of arm names this person (subject); change it" in remains
     assert folder.names() == {"benno"}
     assert folder.profiles.subject == "benno"
@@ -86,11 +112,13 @@ def test_the_configured_person_goes_with_recordings_that_name_nobody(folder: Fol
 
 
 def test_a_recording_that_cannot_be_read_is_named(folder: Folder) -> None:
-    (folder.path / "recordings" / "broken.npz").write_bytes(b"no")
-    assert any("broken.npz" in line for line in folder.erase("benno")[1])
+    for kind in ("recordings", "novel", "evidence"):
+        (folder.path / kind / f"broken-{kind}.npz").write_bytes(b"no")
+    told = [line for line in folder.erase("benno")[1] if "cannot be read" in line]
+    assert [line.split(".npz")[0] for line in told] == ["broken-recordings", "broken-novel", "broken-evidence"]
 
 
-@pytest.mark.parametrize("step", range(8))
+@pytest.mark.parametrize("step", range(10))
 def test_an_erasure_that_was_cut_off_is_done_by_the_next(
     folder: Folder, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

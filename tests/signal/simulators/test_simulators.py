@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from scipy.signal import hilbert
@@ -18,6 +20,9 @@ from edgetune_signal import (
 )
 from edgetune_signal.simulators.bearing import BEARING_MIN_RATE_HZ
 from edgetune_signal.vibration.condition_indicators import indicators
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 RATE_HZ = 12000.0
 RPM = 1797.0
@@ -185,6 +190,51 @@ def test_an_armband_does_not_depend_on_how_it_is_cut() -> None:
     whole = ArmbandSimulator(gesture="pinch", seed=1).generate(500)
     pieces = ArmbandSimulator(gesture="pinch", seed=1)
     np.testing.assert_array_equal(whole, np.concatenate([pieces.generate(n) for n in (3, 97, 400)], axis=1))
+
+
+@pytest.mark.parametrize("worn", [{}, {"fatigue": 1.0}])
+def test_a_worn_armband_does_not_depend_on_how_it_is_cut(worn: dict[str, float]) -> None:
+    whole = ArmbandSimulator(gesture="pinch", seed=1, session=2, turn=1, **worn).generate(500)
+    pieces = ArmbandSimulator(gesture="pinch", seed=1, session=2, turn=1, **worn)
+    assert np.array_equal(whole, np.concatenate([pieces.generate(n) for n in (1, 199, 300)], axis=1))
+
+
+def test_a_turned_armband_hears_with_other_channels_what_it_heard() -> None:
+    level, turned = (
+        np.abs(ArmbandSimulator(gesture="fist", subject="flat", turn=turn).generate(8000)).mean(axis=1)
+        for turn in (0, 1)
+    )
+    shifts = [np.corrcoef(np.roll(level, -shift), turned)[0, 1] for shift in range(8)]
+    assert int(np.argmax(shifts)) == 1
+
+
+def test_another_session_is_the_same_person_a_little_different() -> None:
+    def levels(session: int, subject: str = "1") -> NDArray[np.float32]:
+        simulator = ArmbandSimulator(gesture="fist", subject=subject, session=session)
+        return np.log(np.abs(simulator.generate(8000)).mean(axis=1))
+
+    between = np.abs(levels(0) - levels(1)).mean()
+    assert 0.03 < between < np.abs(levels(0) - levels(0, "2")).mean()
+    assert np.array_equal(levels(3), levels(3))
+
+
+def test_held_signs_tire_and_recover_with_rest() -> None:
+    def looks(samples: NDArray[np.float32]) -> tuple[float, float]:
+        power = (np.abs(np.fft.rfft(samples, axis=1)) ** 2).sum(axis=0)
+        median = np.searchsorted(np.cumsum(power), power.sum() / 2) * 100 / len(power)
+        return float(np.abs(samples).mean()), float(median)
+
+    simulator = ArmbandSimulator(gesture="fist", subject="1", fatigue=1.0)
+    fresh_level, fresh_hz = looks(simulator.generate(600))
+    simulator.generate(20_000)
+    level, median_hz = looks(simulator.generate(600))
+    assert level > 1.2 * fresh_level
+    assert median_hz < 0.8 * fresh_hz
+    simulator.select("rest")
+    simulator.generate(60_000)
+    simulator.select("fist")
+    simulator.generate(200)
+    assert looks(simulator.generate(600))[1] > 0.9 * fresh_hz
 
 
 def test_people_wear_the_armband_turned_by_any_angle() -> None:

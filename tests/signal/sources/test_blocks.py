@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import socket
 import struct
 import subprocess
 import sys
@@ -17,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from brokers import Broker
 from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -234,51 +233,30 @@ def test_the_c_example_builds_a_block_that_decodes(tmp_path: Path) -> None:
     assert abs(got.time_ns - time.time_ns()) < 600 * 10**9
 
 
-MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
-
-
-@pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
 def test_the_python_example_reaches_a_subscriber_through_a_real_broker(tmp_path: Path) -> None:
     import paho.mqtt.client as mqtt
     from paho.mqtt.enums import CallbackAPIVersion
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    config = tmp_path / "mosquitto.conf"
-    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+    broker = Broker(tmp_path).start()
     source = MqttSource(StreamSpec(1, 1000.0, "g"))
     client = mqtt.Client(CallbackAPIVersion.VERSION2)
     client.on_connect = lambda client, *_: client.subscribe("plant/samples")
     client.on_message = lambda _client, _data, message: source.feed(message.payload)
-    example = [sys.executable, str(EXAMPLES / "send_block.py"), "127.0.0.1", str(port), "plant/samples"]
-    assert MOSQUITTO is not None
-    with subprocess.Popen([MOSQUITTO, "-c", str(config)], stderr=subprocess.DEVNULL) as broker:
-        try:
-            wait_for_port(port)
-            client.connect("127.0.0.1", port)
-            client.loop_start()
-            with subprocess.Popen(example, env=dict(os.environ)) as sender:
-                chunk = source.read(60.0)
-                sender.kill()
-        finally:
-            client.disconnect()
-            client.loop_stop()
-            broker.terminate()
+    example = [sys.executable, str(EXAMPLES / "send_block.py"), broker.host, str(broker.port), "plant/samples"]
+    try:
+        client.connect(broker.host, broker.port)
+        client.loop_start()
+        with subprocess.Popen(example) as sender:
+            chunk = source.read(60.0)
+            sender.kill()
+    finally:
+        client.disconnect()
+        client.loop_stop()
+        broker.stop()
     assert chunk is not None
     assert chunk.samples.shape == (1, 1000)
     assert chunk.samples.max() == pytest.approx(0.8, abs=0.01)
     assert source.last_error is None
-
-
-def wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            probe.settimeout(0.2)
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-    pytest.fail(f"no broker at port {port}")
 
 
 def test_the_page_shows_the_examples_as_they_are() -> None:

@@ -19,6 +19,11 @@
 #define EDGETUNE_DSP 1
 #endif
 
+#if !defined(EDGETUNE_PLAIN) && defined(__ARM_FP) && ((__ARM_FP & 4) != 0) && defined(__ARM_FEATURE_SAT) && defined(__GNUC__)
+#define EDGETUNE_FPU 1
+#endif
+
+#define FILTERS 4U
 #define LOWEST (-128)
 #define HIGHEST 127
 #define ROUNDER 12582912.0f /* 1.5 * 2^23: a sum with it has no digits behind the point */
@@ -27,6 +32,16 @@
 /* Round half to even, after bounding, as int8. */
 static int8_t narrow(float value, int32_t zero)
 {
+#if defined(EDGETUNE_FPU)
+    int32_t steps;
+    float rounded;
+    __asm__("vcvtr.s32.f32 %0, %1" : "=t"(rounded) : "t"(value));
+    __asm__("vmov %0, %1" : "=r"(steps) : "t"(rounded));
+    __asm__("ssat %0, #16, %1" : "=r"(steps) : "r"(steps) : "cc");
+    steps += zero;
+    __asm__("ssat %0, #8, %1" : "=r"(steps) : "r"(steps) : "cc");
+    return (int8_t)steps;
+#else
     const float low = (float)(LOWEST - zero);
     const float high = (float)(HIGHEST - zero);
     edgetune_word_t word;
@@ -38,6 +53,7 @@ static int8_t narrow(float value, int32_t zero)
     }
     word.f = value + ROUNDER;
     return (int8_t)(word.i - ROUNDER_BITS + zero);
+#endif
 }
 
 int8_t edgetune_quantise(float value, float scale, int8_t zero)
@@ -82,7 +98,7 @@ float edgetune_log(float x)
 /* Square root, correctly rounded. */
 float edgetune_root(float x)
 {
-#if defined(__ARM_FP) && (__ARM_FP & 4) && defined(__GNUC__)
+#if defined(EDGETUNE_FPU)
     float root;
     __asm__("vsqrt.f32 %0, %1" : "=t"(root) : "t"(x));
     return root;
@@ -121,6 +137,8 @@ float edgetune_root(float x)
 }
 
 #if defined(EDGETUNE_DSP)
+#define FENCE(value) __asm__ volatile("" : "+r"(value) : : "memory")
+
 static uint32_t four(const int8_t *bytes)
 {
     uint32_t word;
@@ -148,60 +166,88 @@ static int32_t multiply(uint32_t a, uint32_t b, int32_t sum)
     __asm__("smlad %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
     return result;
 }
+
+/* Add four unsigned bytes. */
+static int32_t add_four(uint32_t bytes, int32_t sum)
+{
+    int32_t result;
+    __asm__("usada8 %0, %1, %2, %3" : "=r"(result) : "r"(bytes), "r"(0), "r"(sum));
+    return result;
+}
+
+static int32_t four_products(uint32_t a, uint32_t b, const int8_t *w, int32_t sum)
+{
+    const uint32_t weights = four(w);
+    return multiply(b, odd(weights), multiply(a, even(weights), sum));
+}
 #endif
 
-/* Add the products of `count` values with a filter, and with the one `row` weights further on. */
-static void two_sums(const int8_t *restrict x, const int8_t *restrict w, uint32_t row, uint32_t count, int32_t sum[2])
+/* Add the products of `count` values with filters at `w` and `v`, and with those `row` weights behind each. */
+EDGETUNE_APART static void four_sums(const int8_t *x, const int8_t *w, const int8_t *v, uint32_t row, uint32_t count,
+                                     int32_t sum[FILTERS])
 {
-    const int8_t *restrict v = &w[row];
-    int32_t first = sum[0];
-    int32_t second = sum[1];
+    const int8_t *end;
+    int32_t sum0 = sum[0];
+    int32_t sum1 = sum[1];
+    int32_t sum2 = sum[2];
+    int32_t sum3 = sum[3];
 #if defined(EDGETUNE_MVE)
-    while (count >= 16U) {
+    const int8_t *second = &w[row];
+    const int8_t *fourth = &v[row];
+    for (end = &x[count & ~15U]; x < end; x += 16) {
         const int8x16_t values = vldrbq_s8(x);
-        first = vmladavaq_s8(first, values, vldrbq_s8(w));
-        second = vmladavaq_s8(second, values, vldrbq_s8(v));
-        x += 16;
+        sum0 = vmladavaq_s8(sum0, values, vldrbq_s8(w));
+        sum1 = vmladavaq_s8(sum1, values, vldrbq_s8(second));
+        sum2 = vmladavaq_s8(sum2, values, vldrbq_s8(v));
+        sum3 = vmladavaq_s8(sum3, values, vldrbq_s8(fourth));
         w += 16;
+        second += 16;
         v += 16;
-        count -= 16U;
+        fourth += 16;
     }
+    count &= 15U;
     if (count > 0U) {
         const mve_pred16_t some = vctp8q(count);
         const int8x16_t values = vldrbq_z_s8(x, some);
-        first = vmladavaq_p_s8(first, values, vldrbq_z_s8(w, some), some);
-        second = vmladavaq_p_s8(second, values, vldrbq_z_s8(v, some), some);
+        sum0 = vmladavaq_p_s8(sum0, values, vldrbq_z_s8(w, some), some);
+        sum1 = vmladavaq_p_s8(sum1, values, vldrbq_z_s8(second, some), some);
+        sum2 = vmladavaq_p_s8(sum2, values, vldrbq_z_s8(v, some), some);
+        sum3 = vmladavaq_p_s8(sum3, values, vldrbq_z_s8(fourth, some), some);
     }
 #else
 #if defined(EDGETUNE_DSP)
-    while (count >= 4U) {
+    for (end = &x[count & ~3U]; x < end; x += 4) {
         const uint32_t values = four(x);
         const uint32_t a = even(values);
         const uint32_t b = odd(values);
-        const uint32_t c = four(w);
-        const uint32_t d = four(v);
-        first = multiply(b, odd(c), multiply(a, even(c), first));
-        second = multiply(b, odd(d), multiply(a, even(d), second));
-        x += 4;
+        FENCE(row); /* else four pointers are kept, and loads made early, for which there are too few registers */
+        sum1 = four_products(a, b, &w[row], sum1);
+        sum3 = four_products(a, b, &v[row], sum3);
+        FENCE(row);
+        sum0 = four_products(a, b, w, sum0);
+        sum2 = four_products(a, b, v, sum2);
         w += 4;
         v += 4;
-        count -= 4U;
     }
+    count &= 3U;
 #endif
-    while (count > 0U) {
-        first += (int32_t)*x * *w;
-        second += (int32_t)*x * *v;
-        x++;
+    for (end = &x[count]; x < end; x++) {
+        const int32_t value = *x;
+        sum0 += value * *w;
+        sum1 += value * w[row];
+        sum2 += value * *v;
+        sum3 += value * v[row];
         w++;
         v++;
-        count--;
     }
 #endif
-    sum[0] = first;
-    sum[1] = second;
+    sum[0] = sum0;
+    sum[1] = sum1;
+    sum[2] = sum2;
+    sum[3] = sum3;
 }
 
-static int32_t total(const int8_t *x, uint32_t count)
+EDGETUNE_APART static int32_t total(const int8_t *x, uint32_t count)
 {
     int32_t sum = 0;
 #if defined(EDGETUNE_MVE)
@@ -211,11 +257,12 @@ static int32_t total(const int8_t *x, uint32_t count)
         count -= 16U;
     }
 #elif defined(EDGETUNE_DSP)
-    while (count >= 4U) {
-        const uint32_t values = four(x);
-        sum = multiply(even(values), 0x00010001U, multiply(odd(values), 0x00010001U, sum));
+    const int8_t *end = &x[count & ~3U];
+    sum = -128 * (int32_t)(count & ~3U);
+    count &= 3U;
+    while (x < end) {
+        sum = add_four(four(x) ^ 0x80808080U, sum);
         x += 4;
-        count -= 4U;
     }
 #endif
     while (count > 0U) {
@@ -226,37 +273,51 @@ static int32_t total(const int8_t *x, uint32_t count)
     return sum;
 }
 
+/* Padding is the zero point: return its products with the first `before` weights of a row, and those from `after` on. */
+EDGETUNE_APART static int32_t padding(const edgetune_conv_t *layer, const int8_t *w, uint32_t before, uint32_t after)
+{
+    const uint32_t row = (uint32_t)layer->kernel * layer->channels / layer->groups;
+    return layer->zero * (total(w, before) + total(&w[after], row - after));
+}
+
 /* One frame of a convolution without groups: `taps` of the kernel's, the first of them `skip`, lie on the input. */
 static void full_frame(const edgetune_conv_t *layer, const int8_t *x, uint32_t skip, uint32_t taps, int8_t *y)
 {
     const uint32_t channels = layer->channels;
     const uint32_t row = layer->kernel * channels;
     const uint32_t count = taps * channels;
+    const uint32_t before = skip * channels;
     const int8_t *w = layer->weight;
+    const int32_t *bias = layer->bias;
+    const float *scale = layer->scale;
+    const int32_t zero = layer->out_zero;
     int32_t more = 0;
-    uint32_t filter;
+    uint32_t left = layer->filters;
     if (layer->weight_more != 0) {
         more = layer->weight_more * (total(x, count) - (int32_t)count * layer->zero);
     }
-    for (filter = 0U; filter < layer->filters; filter += 2U) {
-        const uint32_t pair = ((filter + 1U) < layer->filters) ? 1U : 0U;
-        int32_t sum[2];
-        sum[0] = layer->bias[filter] + more;
-        sum[1] = layer->bias[filter + pair] + more;
-        if (taps < layer->kernel) { /* padding is the zero point */
-            const uint32_t after = skip * channels + count;
-            uint32_t each;
-            for (each = 0U; each <= pair; each++) {
-                const int8_t *own = &w[each * row];
-                sum[each] += layer->zero * (total(own, skip * channels) + total(&own[after], row - after));
+    while (left > 0U) {
+        /* Of fewer than four filters some are computed twice, and the last one of three comes fourth. */
+        const uint32_t filters = (left < FILTERS) ? left : FILTERS;
+        const uint32_t second = (filters > 2U) ? (filters - 2U) : 0U;
+        int32_t sum[FILTERS] = {0, 0, 0, 0};
+        uint32_t each;
+        four_sums(x, &w[before], &w[before + second * row], (filters > 1U) ? row : 0U, count, sum);
+        if (filters == 3U) {
+            sum[2] = sum[3];
+        }
+        for (each = 0U; each < filters; each++) {
+            int32_t own = sum[each] + *bias + more;
+            if (taps < layer->kernel) {
+                own += padding(layer, &w[each * row], before, before + count);
             }
+            *y = narrow((float)own * *scale, zero);
+            y++;
+            bias++;
+            scale++;
         }
-        two_sums(x, &w[skip * channels], pair * row, count, sum);
-        y[filter] = narrow((float)sum[0] * layer->scale[filter], layer->out_zero);
-        if (pair != 0U) {
-            y[filter + 1U] = narrow((float)sum[1] * layer->scale[filter + 1U], layer->out_zero);
-        }
-        w += 2U * row;
+        w += FILTERS * row;
+        left -= filters;
     }
 }
 
@@ -278,8 +339,7 @@ static void grouped_frame(const edgetune_conv_t *layer, const int8_t *x, uint32_
             int32_t sum = layer->bias[at];
             uint32_t left;
             if (taps < layer->kernel) {
-                const uint32_t after = (skip + taps) * own;
-                sum += zero * (total(w, skip * own) + total(&w[after], layer->kernel * own - after));
+                sum += padding(layer, w, skip * own, (skip + taps) * own);
             }
             if ((own == 1U) && (more == 0)) {
                 for (left = taps; left > 0U; left--) {
@@ -329,7 +389,7 @@ static float magnitude(const edgetune_pool_t *layer, int8_t x)
     return (layer->squares != 0U) ? (value * value) : value;
 }
 
-static int8_t pooled(const edgetune_pool_t *layer, float sum)
+EDGETUNE_APART static int8_t pooled(const edgetune_pool_t *layer, float sum)
 {
     float value = (layer->squares != 0U) ? edgetune_root(sum) : sum;
     if (layer->log != 0U) {
@@ -566,6 +626,22 @@ void edgetune_class_max(const uint8_t *kinds, uint32_t classes, const int8_t *x,
             x++;
         }
         y[at] = most;
+    }
+}
+
+void edgetune_move_down(int8_t *to, const int8_t *from, uint32_t count)
+{
+    for (; count >= 4U; count -= 4U) {
+        uint32_t word;
+        memcpy(&word, from, sizeof word);
+        memcpy(to, &word, sizeof word);
+        from += 4;
+        to += 4;
+    }
+    for (; count > 0U; count--) {
+        *to = *from;
+        from++;
+        to++;
     }
 }
 

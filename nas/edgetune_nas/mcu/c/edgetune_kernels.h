@@ -11,6 +11,13 @@
 /* Version of this interface; a model refuses to compile with another one. */
 #define EDGETUNE_KERNELS 1
 
+/* What is rarely run is kept out of functions that are often run, or that have it twice. */
+#if defined(__GNUC__)
+#define EDGETUNE_APART __attribute__((noinline))
+#else
+#define EDGETUNE_APART
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -94,6 +101,8 @@ void edgetune_maximum(const edgetune_global_t *layer, const int8_t *x, int8_t *y
 void edgetune_gram(const edgetune_gram_t *layer, const int8_t *x, edgetune_word_t *sums, int8_t *y);
 void edgetune_change(const edgetune_change_t *change, const int8_t *x, int8_t *y, uint32_t count);
 void edgetune_class_max(const uint8_t *kinds, uint32_t classes, const int8_t *x, int8_t *y);
+/* Copy `count` bytes to a lower address, which they may overlap. */
+void edgetune_move_down(int8_t *to, const int8_t *from, uint32_t count);
 uint32_t edgetune_largest(const int8_t *x, uint32_t count);
 float edgetune_length(const int8_t *x, uint32_t count, float scale, int8_t zero);
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from edgetune_node.cli.local.access_checks import check_access, check_limits
 from edgetune_node.cli.local.checks import check_clock, check_disk, check_packages
 from edgetune_node.cli.local.finding import Finding
+from edgetune_node.cli.local.metrics_check import check_metrics
 from edgetune_node.cli.local.source_check import listen, name_error, source_findings
 from edgetune_node.cli.local.sparkplug_checks import check_sparkplug, sparkplug_access
 from edgetune_node.clock import SystemClock
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 LISTEN_S = 3.0
 RETAINED_S = 2.0
+HOUR_S = 3600.0
+TELLING_S = 24 * HOUR_S
+"""Seconds of health that a bound on false alarms needs; less of it allows a hundred a month."""
 SHAREABLE = frozenset({"mqtt", "simulated", "replay"})
 """Sources that may be opened a second time while the node runs; a sensor may not."""
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
@@ -111,6 +115,7 @@ def examine(settings: Settings) -> list[Finding]:
             )
             findings += [finding for of_asset in heard for finding in of_asset]
     findings += _promised(health) if online else []
+    findings += check_metrics(settings.metrics.address, running=online)
     packages = check_packages()
     if all(finding.level != "problem" for finding in packages):
         from edgetune_node.cli.local.model_checks import check_models  # it imports onnxruntime
@@ -208,12 +213,14 @@ def _promised(health: dict[str, Any]) -> list[Finding]:
     found = []
     for item in health.get("assets") or []:
         most, seconds, raised = (item.get(name) for name in ("supported_per_month", "healthy_seconds", "raised"))
-        if most is not None and seconds is not None:
-            seen = (
-                f"at most {most:,g} false alarms a month at 95 % confidence, by {seconds / 3600:,.3g} h of health; "
-                f"faults raised since the model is in use: {raised}"
-            )
-            found.append(Finding(f"alarms {item.get('id')}", "ok", seen))
+        if most is None or seconds is None:
+            continue
+        heard = f"{seconds:,.0f} s" if seconds < HOUR_S else f"{seconds / HOUR_S:,.3g} h"
+        bound = f"at most {most:,g} false alarms a month at 95 % confidence, by {heard} of health"
+        if seconds < TELLING_S:
+            bound = f"{heard} of health tell nothing of false alarms a month yet; a day is the least"
+        seen = f"{bound}; faults raised since the model is in use: {raised}"
+        found.append(Finding(f"alarms {item.get('id')}", "ok", seen))
     return found
 
 

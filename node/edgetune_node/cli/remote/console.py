@@ -5,11 +5,19 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 from pathlib import Path  # noqa: TC003 - typer reads it
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from edgetune_node.console import LOOPBACK_NAMES, ServerSettings, check_certificate, flat, hand_over, listen
+from edgetune_node.console import (
+    LOOPBACK_NAMES,
+    ServerSettings,
+    check_certificate,
+    check_proxies,
+    flat,
+    hand_over,
+    listen,
+)
 from edgetune_node.errors import NodeError
 from edgetune_node.operator import Target, takes_target
 
@@ -40,6 +48,13 @@ def console(
     behind_proxy: Annotated[
         bool, typer.Option("--behind-proxy", help="A proxy on this machine serves the page to others, with https.")
     ] = False,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="A proxy, or a network of them, that says where requests come from."),
+    ] = None,
+    proxy_header: Annotated[
+        Literal["x-forwarded-for", "forwarded"], typer.Option(help="The header in which it says so.")
+    ] = "x-forwarded-for",
     tls_certificate: Annotated[Path | None, typer.Option(help="Certificate (PEM) to serve https with.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
 ) -> None:
@@ -55,6 +70,7 @@ def console(
     tls = tls_certificate is not None
     if tls_certificate is not None and tls_key is not None:
         check_certificate(tls_certificate, tls_key)
+    proxies = check_proxies(trusted_proxy or ())
     listening = listen(address)
     if not listening.loopback and (shared or not (tls or behind_proxy)):
         sys.stderr.write(f"edgetune: {ALL_ACT if shared else UNENCRYPTED}\n")
@@ -67,6 +83,8 @@ def console(
         hosts=(*LOOPBACK_NAMES, *(allow_host or ())),
         secure=tls or behind_proxy,
         certificate="" if tls_certificate is None else str(tls_certificate.absolute()),
+        proxies=proxies,
+        proxy_header=proxy_header,
         key="" if tls_key is None else str(tls_key.absolute()),
     )
     typer.echo(f"the page is at {listening.url(tls=tls)}")

@@ -9,16 +9,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
 from edgetune_nas.bundle import TESTED_ON, accuracy_sentence
+from edgetune_nas.card import FrontNetwork
 from edgetune_nas.search import short_time
 from edgetune_node.cli.remote.progress import open_progress, request
 from edgetune_node.contract import Command, Context, Recalibrate, Record, problems
 from edgetune_node.errors import NodeError
 from edgetune_node.operator import FollowedJob, NoReplyError, OperatorClient, Target, follow, summary, takes_target
-from edgetune_node.terminal import InputLines, parse_count, parse_seconds, parse_size
+from edgetune_node.terminal import InputLines, parse_count, parse_seconds, parse_seconds_or_none, parse_size
 
 if TYPE_CHECKING:
     from edgetune_node.cli.remote.progress import Progress
@@ -55,7 +56,15 @@ def recalibrate(
         Literal["continue", "countdown"], typer.Option(help="Each take waits for you, or starts by itself.")
     ] = "continue",
     countdown: Annotated[
-        float | None, typer.Option(parser=parse_seconds, metavar="TIME", help="Time before each take.")
+        float | None, typer.Option(parser=parse_seconds_or_none, metavar="TIME", help="Time before each take.")
+    ] = None,
+    rest: Annotated[
+        float | None,
+        typer.Option(
+            parser=parse_seconds_or_none,
+            metavar="TIME",
+            help="Of signs: rest with slight movements after the takes, 0 for none. (default: 30s unless stored)",
+        ),
     ] = None,
     ram: Annotated[
         int | None, typer.Option(parser=parse_size, metavar="SIZE", help="Most bytes of arena, such as 4KiB.")
@@ -92,6 +101,7 @@ def recalibrate(
         "seconds_per_take": seconds_per_take,
         "pace": "countdown" if countdown is not None else pace,
         "countdown_s": countdown,
+        "rest_seconds": rest,
         "deploy": deploy,
         "accept_zone": accept_zone or None,
         "budget": {name: value for name, value in budget.items() if value is not None} or None,
@@ -199,6 +209,7 @@ def operate(
         sys.stdout.write(json.dumps(result) + "\n")
     elif job.status == "done":
         sys.stdout.write(_sentence(job, result) + "\n")
+        sys.stdout.writelines(f"{line}\n" for line in _front(job, result))
     if job.status != "done":
         sys.stderr.write(f"edgetune: {name} {job.status}: {job.reason or 'no reason given'}\n")
         raise typer.Exit(1)
@@ -298,6 +309,24 @@ def _accuracy(result: dict[str, Any]) -> str:
         known if known in TESTED_ON else None,  # a newer node may know other tests
         windows="" if count is None else f"{count} recording{'s' * (count > 1)}",
     )
+
+
+def _front(job: FollowedJob, result: dict[str, Any]) -> list[str]:
+    """Return what else a search has found, for `edgetune deploy --point`; nothing where it is one network alone."""
+    try:
+        front = TypeAdapter(list[FrontNetwork]).validate_python(result.get("front", []))
+    except ValidationError:  # of a node that says it otherwise
+        return []
+    if job.command != "recalibrate" or len(front) < 2:  # noqa: PLR2004 - none to choose from
+        return []
+    return [
+        f"networks of this search (edgetune deploy --model {result['model']} --point NUMBER):",
+        *(
+            f"  {each.point}: {each.validation_accuracy:.1%} on validation data, arena {each.arena_bytes:,} bytes, "
+            f"flash {each.flash_bytes:,} bytes, {each.macs:,} operations a window"
+            for each in sorted(front, key=lambda each: each.arena_bytes)
+        ),
+    ]
 
 
 def _sentence(job: FollowedJob, result: dict[str, Any]) -> str:

@@ -53,10 +53,14 @@ def deploy(
     target: Target,
     *,
     model: Annotated[str, typer.Option(metavar="ID", help="A model of the node's store, or a folder of `incoming`.")],
+    point: Annotated[
+        int | None,
+        typer.Option(metavar="NUMBER", help="Instead of it another network of its search: a number of its `front`."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Put a bundle into use that the node has."""
-    fields = {"model": model}
+    """Put a bundle into use that the node has, or another network of the search that made it."""
+    fields = {"model": model, "point": point}
     check(Deploy, fields)
     operate(target, "deploy", fields, yes=False, as_json=as_json, timeout=TIMEOUT_S)
 

@@ -80,6 +80,13 @@ def simulate(
     speed: Annotated[float, typer.Option(min=0.01, max=100, help="1 is real time.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Another seed is another take of the same machine.")] = 0,
     subject: Annotated[str | None, typer.Option(help="The person who wears the armband.")] = None,
+    session: Annotated[int | None, typer.Option(min=0, help="Of an armband: another day of the same person.")] = None,
+    turn: Annotated[
+        float | None, typer.Option(min=-8, max=8, help="Of an armband: electrodes by which it is worn turned.")
+    ] = None,
+    fatigue: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Of an armband: how much held gestures tire.")
+    ] = None,
     seconds: Annotated[
         float | None, typer.Option(parser=parse_seconds, metavar="TIME", help="End after this time.")
     ] = None,
@@ -99,7 +106,9 @@ def simulate(
     spec = _spec(target, machine, replay, channels, reading)
     options: dict[str, Any] = {"speed": speed}
     if replay is None:
-        options |= {"machine": machine, "seed": seed} | ({} if subject is None else {"subject": subject})
+        worn = {"subject": subject, "session": session, "turn": turn, "fatigue": fatigue}
+        options |= {"machine": machine, "seed": seed}
+        options |= {name: value for name, value in worn.items() if value is not None}
     else:
         options |= _replay_options(reading)
     opened = _open(spec, machine, replay, condition, options)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
 
+from edgetune_node.clock import SystemClock
 from edgetune_node.contract import Fault, Sign, State, Status
 from edgetune_node.errors import PayloadError
 from edgetune_node.events import CommandArrived, Durability, Publish
@@ -108,7 +109,7 @@ class SparkplugEdgeNode:
         devices = {asset.id: device_metrics(asset) for asset in settings.asset}
         self._session = Session(self._names, node_metrics(), devices)
         self._host_id = section.primary_host
-        self._host = PrimaryHost()
+        self._host = PrimaryHost(SystemClock())
         self._store = EventStore(
             path, max_bytes=mqtt.outbox_max_bytes, max_age_s=mqtt.outbox_max_age_s, now_s=time.time
         )
@@ -159,7 +160,7 @@ class SparkplugEdgeNode:
     def problems(self) -> list[str]:
         """What is wrong, for ``health``."""
         now_s, name, up = time.monotonic(), f"{self._names.group}/{self._names.node}", self._up
-        found = [self._store.problem]
+        found = [self._store.problem, self._host.problem]
         takeovers = self._conflicts.seen(now_s)
         if takeovers:
             found.append(

@@ -23,6 +23,7 @@ export const Asset = ({ node, asset }) => {
         <div>
           <Safe><State own={own} /></Safe>
           {!sign && <Safe><Evidence own={own} /></Safe>}
+          <Safe><Simulated own={own} /></Safe>
           <Safe><Level own={own} /></Safe>
           {sign && <Safe><Card title={T.asset.electrodes}><Electrodes own={own} /></Card></Safe>}
         </div>
@@ -30,7 +31,6 @@ export const Asset = ({ node, asset }) => {
           {!sign && <Safe><Spectra own={own} /></Safe>}
           <Safe><Trends own={own} key={`${node}/${asset}`} /></Safe>
           <Safe><ModelCard own={own} /></Safe>
-          <Safe><Simulated own={own} /></Safe>
           <Safe><About own={own} /></Safe>
         </div>
       </div>
@@ -42,7 +42,6 @@ const State = ({ own }) => {
   const state = judge(own);
   const fault = own.said.fault?.payload;
   const calibration = own.said.calibration?.payload;
-  const [send, told] = useCommand(own);
   return (
     <Card cls={`state k-${state.kind}${state.stale ? " stale" : ""}`} title={T.asset.state} id="state">
       <div class="verdict" role="status" aria-live="polite">
@@ -66,6 +65,16 @@ const State = ({ own }) => {
       {state.kind === "none" && <p>{T.asset.noModel}</p>}
       {state.kind === "busy" && <p><a href={address("recalibrate", own.node.id, own.id)}>{T.asset.running}</a>: {calibration?.instruction}</p>}
       {calibration?.suggested?.length > 0 && <p>{T.asset.suggested}: {calibration.suggested.join("; ")}</p>}
+      <Actions own={own} fault={fault} key={fault?.active ? fault.event : ""} />
+    </Card>
+  );
+};
+
+/** What can be done about a fault; of another one nothing has been done yet. */
+const Actions = ({ own, fault }) => {
+  const [send, told] = useCommand(own);
+  return (
+    <>
       <div class="row">
         {fault?.active && !fault.acknowledged && (
           <Ask id="acknowledge" title={T.asset.acknowledge} cls="main" submit={(form) => send("acknowledge", { event: fault.event, comment: form.get("comment") })}>
@@ -90,7 +99,7 @@ const State = ({ own }) => {
         )}
       </div>
       <Told state={told} />
-    </Card>
+    </>
   );
 };
 
@@ -151,15 +160,23 @@ const Simulated = ({ own }) => {
   const [send, told] = useCommand(own);
   const said = own.said["simulator/state"]?.payload;
   if (!said?.sending) return null;
+  const state = judge(own);
+  const hint = state.kind === "none" ? T.asset.simulatedFirst : said.asked ? T.asset.simulatedBusy
+    : state.kind === "ok" && said.condition !== "normal" ? T.asset.unnoticed : "";
   return (
     <Card title={T.asset.simulated} id="simulated">
-      <p>{T.asset.simulatedWhy} <strong>{className(said.condition)}</strong></p>
-      <div class="row">
-        {said.conditions.map((name) => (
-          <Act key={name} id={`simulate-${name}`} cls={name === said.condition ? "main" : ""} onClick={() => send("simulate", { condition: name })}>{className(name)}</Act>
-        ))}
-      </div>
+      <p>{T.asset.simulatedWhy} {T.asset.simulatedNow} <strong>{className(said.condition)}</strong></p>
+      <Conditions said={said} send={send} />
+      <p role="status" aria-live="polite">{hint}</p>
       <Told state={told?.bad && told.id !== "simulate" ? told : null} />
     </Card>
   );
 };
+
+export const Conditions = ({ said, send }) => (
+  <div class="row">
+    {said.conditions.map((name) => (
+      <Act key={name} id={`simulate-${name}`} cls={name === said.condition ? "main" : ""} onClick={() => send("simulate", { condition: name })}>{className(name)}</Act>
+    ))}
+  </div>
+);

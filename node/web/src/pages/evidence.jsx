@@ -17,7 +17,7 @@ export const Evidence = ({ own }) => {
       <p>{T.asset.physicsWord[seen.physics] ?? ""} {seen.note && `${seen.note[0].toUpperCase()}${seen.note.slice(1)}.`}</p>
       <Facts rows={[
         fault.candidates?.length > 1 && [T.asset.candidates, fault.candidates.map((each) => `${className(each.class)} ${percent(each.share, 2)}`).join(", ")],
-        fault.severity_from?.length > 0 && [T.asset.severityFrom, fault.severity_from.join(", ")],
+        fault.severity_from?.length > 0 && [T.asset.severityFrom, fault.severity_from.map((each) => T.asset.severityWord[each] ?? each).join(", ")],
         seen.defect && [T.asset.defectWord[seen.defect] ?? seen.defect, `${num(seen.defect_hz, "Hz", 4)}, ${num(seen.defect_over_floor)} ×`],
         [T.asset.rms, (seen.rms ?? []).map((value) => num(value, seen.unit ?? "")).join(" / ")],
         seen.velocity_rms_mm_s && [T.asset.velocity, num(seen.velocity_rms_mm_s, "mm/s")],

@@ -1,5 +1,5 @@
 import { T } from "../texts.js";
-import { Ask, Card, Facts, Safe, Time, Told, useCommand } from "../parts.jsx";
+import { Ask, Card, Facts, Safe, Scroll, Time, Told, useCommand } from "../parts.jsx";
 import { bytes, ms, num, percent, whole } from "../format.js";
 import { className } from "../judge.js";
 import { assets } from "../store.js";
@@ -32,6 +32,7 @@ export const ModelCard = ({ own, titled }) => {
         [T.models.made, <Time at={ms(model.created)} />], [rows.id, <code>{model.id}</code>],
         model.previous && [rows.previous, <code>{model.previous}</code>],
       ]} />
+      <Front front={model.front} current={model.front_point} send={(point) => send("deploy", { model: model.id, point })} word={T.models.inUse} />
       {model.previous && (
         <div class="row">
           <Ask title={T.models.rollback} go={T.models.yes} submit={() => send("rollback")}><p>{T.models.sure} <code>{model.previous}</code></p></Ask>
@@ -39,6 +40,55 @@ export const ModelCard = ({ own, titled }) => {
       )}
       <Told state={told} />
     </Card>
+  );
+};
+
+/** The networks of the search that no other beats in both accuracy and memory; one of them can be chosen. */
+export const Front = ({ front, current, send, word }) => {
+  if (!Array.isArray(front) || front.length < 2) return null;
+  const sorted = [...front].sort((a, b) => a.arena_bytes - b.arena_bytes);
+  const M = T.models;
+  return (
+    <details class="front">
+      <summary>{M.front} ({front.length - (current === null || current === undefined ? 0 : 1)})</summary>
+      <p>{M.frontWhy}</p>
+      <Scatter points={sorted} current={current} />
+      <Scroll label={M.front}>
+        <table>
+          <caption>{M.frontCaption}</caption>
+          <thead><tr>{M.frontHead.map((name) => <th scope="col" key={name}>{name}</th>)}</tr></thead>
+          <tbody>
+            {sorted.map((each) => (
+              <tr key={each.point} class={each.point === current ? "chosen" : ""}>
+                <th scope="row">{percent(each.validation_accuracy)}</th><td>{bytes(each.arena_bytes)}</td><td>{bytes(each.flash_bytes)}</td>
+                <td>{whole(each.macs)}</td><td>{M.frontKind[each.trained]}</td>
+                <td>
+                  {each.point === current ? word : (
+                    <Ask title={M.take} submit={() => send(each.point)}>
+                      <p>{M.takeSure(bytes(each.arena_bytes), percent(each.validation_accuracy))}</p>
+                    </Ask>
+                  )}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
+    </details>
+  );
+};
+
+const Scatter = ({ points, current }) => {
+  const [xs, ys] = [points.map((each) => Math.log(each.arena_bytes)), points.map((each) => each.validation_accuracy)];
+  const [left, right, low, high] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+  const x = (value) => 5 + (90 * (value - left)) / (right - left || 1);
+  const y = (value) => 35 - (30 * (value - low)) / (high - low || 1);
+  const label = T.models.frontPicture(percent(low), percent(high), bytes(points[0].arena_bytes), bytes(points.at(-1).arena_bytes));
+  return (
+    <svg class="scatter" viewBox="0 0 100 40" role="img" aria-label={label}>
+      <polyline points={xs.map((value, index) => `${x(value)},${y(ys[index])}`).join(" ")} />
+      {points.map((each, index) => <circle key={each.point} class={each.point === current ? "chosen" : ""} cx={x(xs[index])} cy={y(ys[index])} r={each.point === current ? 2 : 1.3} />)}
+    </svg>
   );
 };
 

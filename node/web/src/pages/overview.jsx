@@ -15,6 +15,7 @@ export const Overview = () => {
   const shown = all
     .filter(({ own, state }) => `${own.node.id}/${own.id} ${state.word} ${state.text}`.toLowerCase().includes(text))
     .sort((a, b) => b.state.rank - a.state.rank || `${a.own.node.id}/${a.own.id}`.localeCompare(`${b.own.node.id}/${b.own.id}`));
+  const without = all.filter(({ state }) => state.kind === "none").length;
   const bad = all.filter(({ state }) => state.rank >= 16).length;
   return (
     <>
@@ -23,7 +24,7 @@ export const Overview = () => {
         <input type="search" placeholder={T.overview.search} aria-label={T.overview.search} value={wanted}
           onInput={(event) => setWanted(event.currentTarget.value)} />
       </div>
-      {all.length > 0 && <p class="soft" role="status">{T.overview.counts(bad, all.length)}</p>}
+      {all.length > 0 && <p class="soft" role="status">{T.overview.counts(bad, without, all.length)}</p>}
       {nodes.length === 0 && store.link === "live" && (
         <div class="card"><p><strong>{T.overview.empty}</strong></p><p>{T.overview.emptyWhy(store.session.namespace)}</p></div>
       )}
@@ -66,6 +67,7 @@ const Line = ({ own, state }) => {
           {T.link.asOf} <Time at={own.said.fault?.at ?? own.said.state?.at ?? own.node.at} />
         </span>
       )}
+      {state.kind === "none" && <strong>{T.overview.first}</strong>}
       {fault?.active && <span class="soft">{fault.acknowledged ? T.asset.seen(fault.acknowledged_by) : T.asset.notSeen}</span>}
       {!fault?.active && state.since && <span class="soft">{T.asset.since} <Time at={state.since} /></span>}
     </div>

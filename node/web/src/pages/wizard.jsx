@@ -5,7 +5,8 @@ import { Spark } from "../charts.jsx";
 import { address, bytes, num, percent, span, whole } from "../format.js";
 import { className } from "../judge.js";
 import { find, isFresh, isSign, store } from "../store.js";
-import { headline } from "./models.jsx";
+import { Conditions } from "./asset.jsx";
+import { Front, headline } from "./models.jsx";
 
 const W = T.wizard;
 const COLLECTING = ["waiting", "countdown", "recording", "saving"];
@@ -56,7 +57,8 @@ export const Wizard = ({ node, asset }) => {
 const Prepare = ({ own, start }) => {
   const sign = isSign(own);
   const known = own.said.model?.payload?.classes ?? [];
-  const simulated = [...new Set((own.said["simulator/state"]?.payload.conditions ?? []).map((each) => each.split("_")[0]))];
+  const played = simulator(own);
+  const simulated = [...new Set((played?.conditions ?? []).map((each) => (sign ? each : each.split("_")[0])))];
   const [classes, setClasses] = useState(() => [known, simulated, sign ? ["rest", "fist"] : ["normal"]].find((each) => each.length).join(", "));
   const [seconds, setSeconds] = useState(5);
   const [takes, setTakes] = useState(1);
@@ -76,7 +78,7 @@ const Prepare = ({ own, start }) => {
     <Card title={W.prepare}>
       <form id="prepare" onSubmit={submit}>
         <p>{sign ? W.needSign : W.need} {own.said.model?.payload?.id && W.keepModel}</p>
-        <label>{W.states}<input name="classes" value={classes} required onInput={(event) => setClasses(event.currentTarget.value)} /><span class="soft small">{W.stateHint}</span></label>
+        <label>{W.states}<input name="classes" value={classes} required onInput={(event) => setClasses(event.currentTarget.value)} /><span class="soft small">{W.stateHint} {played && W.simulatedKnows(simulated.join(", "))}</span></label>
         <div class="row">
           <label>{W.seconds}<input name="seconds" type="number" min="1" max="3600" value={seconds} onInput={(event) => setSeconds(event.currentTarget.value)} /><span class="soft small">{W.secondsHint}</span></label>
           <label>{W.takes}<input name="takes" type="number" min="1" max="50" value={takes} onInput={(event) => setTakes(event.currentTarget.value)} /></label>
@@ -89,7 +91,7 @@ const Prepare = ({ own, start }) => {
             <label>{W.macs}<input name="macs" type="number" min="1" placeholder={config?.budget?.macs} /></label>
           </div>
         </details>
-        <p class="soft">{W.total(span(list.length * takes * (Number(seconds) + 5) + time))}</p>
+        <p class="soft">{W.total(span(list.length * takes * (Number(seconds) + 5) + (sign && list.includes("rest") ? 35 : 0) + time))}</p>
         <Begin disabled={list.length === 0} />
       </form>
     </Card>
@@ -118,16 +120,22 @@ const Collect = ({ own, send, phase, calibration }) => {
   if (!calibration) return <Card title={W.steps[1]}><p role="status">{T.command.accepted}</p></Card>;
   const name = calibration.class;
   const sign = isSign(own);
+  const played = simulator(own);
+  const follows = played?.asked === name && !played.error;
+  const asked = calibration.moving ? W.rest : sign ? W.make(name) : W.put(name);
+  const request = follows ? W.isThere(name) : `${asked} ${W.then}`;
   return (
     <Card title={`${W.steps[1]}: ${name ?? ""}`} cls="wizard" id="collect">
       <p class="soft">{calibration.take && calibration.takes ? W.take(calibration.take, calibration.takes) : ""}</p>
       <div role="status" aria-live="polite">
-        {phase === "waiting" && <p class="lead">{sign ? W.make(name) : W.put(name)} {W.then}</p>}
-        {phase === "countdown" && <p class="lead">{W.countdown} {secondsOf(calibration)}</p>}
-        {phase === "recording" && <p class="lead">{W.recording} “{name}”: {secondsOf(calibration)} {W.left}</p>}
+        {phase === "waiting" && <p class="lead">{request}</p>}
+        {phase === "countdown" && <p class="lead">{W.countdown} {span(calibration.remaining_s)}</p>}
+        {phase === "recording" && <p class="lead">{W.recording} “{name}”: {span(calibration.remaining_s)} {W.left}</p>}
         {phase === "saving" && <p class="lead">{W.saving}</p>}
-        {phase === "waiting" && refusal(calibration.instruction) && <p class="told bad">{refusal(calibration.instruction)}</p>}
+        {phase === "waiting" && calibration.refusal && <p class="told bad">{W.refused(calibration.refusal)}</p>}
+        {phase === "waiting" && played?.error && <p class="told bad">{played.error}</p>}
       </div>
+      {phase === "waiting" && played && !follows && <><p>{W.notThere}</p><Conditions said={played} send={send} /></>}
       {phase === "waiting" && <Act id="continue" cls="main huge" onClick={() => send("continue")}>{W.record}</Act>}
       <Bar share={calibration.percent / 100} label={W.steps[1]} />
       <Live own={own} />
@@ -135,14 +143,11 @@ const Collect = ({ own, send, phase, calibration }) => {
   );
 };
 
-/** The node's sentence ends with the seconds of the countdown or of the take. */
-const secondsOf = (calibration) => {
-  const found = /(\d+) s \(/.exec(calibration.instruction);
-  return found ? span(Number(found[1])) : "";
+/** What a program says that stands in for the machine or the person; null without one. */
+const simulator = (own) => {
+  const said = own.said["simulator/state"]?.payload;
+  return said?.sending ? said : null;
 };
-
-/** Why the last attempt could not be used: what stands before what is to be done. */
-const refusal = (instruction) => /^(.+?)(Put|Make|Rest) /s.exec(instruction)?.[1] ?? "";
 
 const Search = ({ calibration, phase, own }) => (
   <Card title={W.steps[2]} cls="wizard" id="search">
@@ -171,8 +176,8 @@ const Decide = ({ own, result, begun, send, told, restart }) => {
       </Card>
     );
   }
-  const used = model?.id === detail.model;
-  const use = () => { setChoice("use"); send("deploy", { model: detail.model }); };
+  const used = choice === "use" ? told?.done && model?.id === told.payload.detail?.model : model?.id === detail.model;
+  const use = (point) => { setChoice("use"); send("deploy", point === undefined ? { model: detail.model } : { model: detail.model, point }); };
   return (
     <Card title={W.result} cls="wizard" id="decide">
       <Scroll label={W.oldNew}>
@@ -189,10 +194,11 @@ const Decide = ({ own, result, begun, send, told, restart }) => {
       {detail.warnings?.length > 0 && <><h3>{W.warnings}</h3><ul>{detail.warnings.map((each) => <li key={each}>{each}</li>)}</ul></>}
       {used ? <p class="lead" role="status">{W.used} {headline(model)}.</p> : choice === "keep" ? <p class="lead" role="status">{W.kept}</p> : (
         <div class="row">
-          <Act id="use" cls="main huge" onClick={use} disabled={choice === "use" && told?.waits}>{W.use}</Act>
+          <Act id="use" cls="main huge" onClick={() => use()} disabled={choice === "use" && told?.waits}>{W.use}</Act>
           <button type="button" id="keep" class="huge" onClick={() => setChoice("keep")}>{old ? W.keep : W.keepNone}</button>
         </div>
       )}
+      {!used && choice !== "keep" && <Front front={detail.front} current={detail.front_point} send={use} word={T.models.isNew} />}
       {(used || choice === "keep") && (
         <div class="row"><a class="button main" href={address("asset", own.node.id, own.id)}>{W.toAsset}</a><button type="button" onClick={restart}>{W.again}</button></div>
       )}

@@ -221,6 +221,10 @@ def test_a_running_node_keeps_its_connection_and_its_sensor(
     [told] = of(ended, "alarms press")
     assert told["level"] == "ok"
     assert "at most 175 false alarms a month at 95 % confidence, by 25 h of health" in told["seen"]
+    promised |= {"healthy_seconds": 5.2, "supported_per_month": 1.52e6}
+    node.say(Health, **vitals, assets=[{**press, **promised, "sample_age_s": 0.2}])
+    [told] = of(cli("doctor", "--config", configure(broker, sensor, node.id), "--json"), "alarms press")
+    assert "5 s of health tell nothing of false alarms a month yet; a day is the least; faults raised" in told["seen"]
     watcher.publish(f"{node.base}/last", b"")
     watcher.wait_for(lambda message: message.topic.endswith("/last"))
     published = {message.topic.removeprefix(node.base) for message in watcher.messages} - {"/last"}

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+import typer
 
 from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.card import ModelCard
 from edgetune_node.cli.local.healthy_class import without_healthy_class
 from edgetune_node.cli.local.search import _folders
 from edgetune_node.demo.broker import wait_until
-from edgetune_node.terminal.sizes import parse_seconds
+from edgetune_node.terminal.sizes import parse_seconds, parse_seconds_or_none
 from edgetune_signal import BearingSimulator, Recording, write_recording
 
 EDGETUNE = [sys.executable, "-m", "edgetune_node"]
@@ -239,7 +240,13 @@ def test_the_smallest_accurate_network_is_searched_and_a_hopeless_latency_is_tol
 
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("2m", 120), ("1ms", 1e-3), ("250us", 250e-6)])
 def test_times_are_read_as_people_type_them(text: str, seconds: float) -> None:
-    assert parse_seconds(text) == pytest.approx(seconds)
+    assert parse_seconds(text) == parse_seconds_or_none(text) == pytest.approx(seconds)
+
+
+def test_only_some_times_may_be_zero() -> None:
+    assert parse_seconds_or_none("0s") == 0.0
+    with pytest.raises(typer.BadParameter, match="must be more than zero"):
+        parse_seconds("0s")
 
 
 @pytest.mark.slow

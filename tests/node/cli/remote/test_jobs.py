@@ -113,6 +113,7 @@ def test_a_command_says_where_it_wants_its_answer(broker: Any, scripted_node: An
             {"seconds": 0.0, "by": "anna", "class": "inner", "comment": "repaired"},
         ),
         (("deploy", "--model", "m-1"), {"model": "m-1"}),
+        (("deploy", "--model", "m-1", "--point", "2"), {"model": "m-1", "point": 2}),
         (("rollback",), {}),
         (("continue",), {}),
         (("cancel",), {}),

@@ -138,9 +138,10 @@ def test_a_restart_of_the_broker_is_survived(fresh_broker: Any, scripted_node: A
     spawn("simulate", *ON, *node.target)
     first = blocks(node, 5)[-1].sequence
     fresh_broker.kill()
+    until(lambda: not node.seen.subscribed())  # what came before has been read by then
     node.seen.clear()
     fresh_broker.start()
-    until(node.seen._client.is_connected)
+    until(node.seen.subscribed)
     later = blocks(node, 5)
     assert later[0].sequence > first + 1, "what could not be sent is seen as a gap"
     state(node, condition="normal", sending=True)

@@ -98,7 +98,7 @@ def test_a_fault_that_was_on_its_way_when_the_network_went_comes_again(
 @pytest.mark.slow
 def test_the_rest_of_a_backlog_comes_after_another_outage(fresh_broker: Broker, plant: Callable[..., Any]) -> None:
     at = plant(fresh_broker, sparkplug=WAITS, mqtt="replay_per_second = 5").start()
-    for number in range(12):
+    for number in range(24):
         at.fault(f"e{number}")
     for _ in range(2):
         at.host.state(online=True)
@@ -110,7 +110,7 @@ def test_the_rest_of_a_backlog_comes_after_another_outage(fresh_broker: Broker, 
     at.host.state(online=True)
     wait_until(lambda: len(at.edge._store) == 0)
     events = [each.values["fault/event"] for each in historical(at)]
-    assert list(dict.fromkeys(events)) == [f"e{n}" for n in range(12)]
+    assert list(dict.fromkeys(events)) == [f"e{n}" for n in range(24)]
     at.host.check_sequence()
 
 

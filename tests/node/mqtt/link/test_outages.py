@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import structlog
+from brokers import free_port
+from mqtt_proxy import MqttProxy
 
 from edgetune_node.contract.topics import Topics
 from edgetune_node.events.events import LinkChanged
@@ -49,21 +53,20 @@ def test_the_backlog_of_an_outage_leaves_in_order_and_the_present_state_follows(
 
 
 def test_the_backlog_is_marked_unretained_and_in_the_order_it_was_said(
-    make_broker: Any, bench: Any, say: Any, recorder: Any, protocol: str
+    fresh_broker: Any, bench: Any, say: Any, recorder: Any, protocol: str
 ) -> None:
     """The subscriber is there before the node's link, so that it sees all of it."""
-    broker = make_broker().start()
-    broker.stop()
-    node = bench(broker, protocol=protocol)
+    scada = recorder(fresh_broker, "acme/#", protocol=protocol)
+    away = SimpleNamespace(host=fresh_broker.host, port=free_port())
+    node = bench(away, protocol=protocol)
     node.link.start()
     for seq in range(20):
         say_it = (say.sign, say.state, say.fault)[seq % 3]
         node.link.publish(say_it(seq))
         node.until(lambda seq=seq: node.outbox.depth == seq + 1)
-    broker.start()
-    scada = recorder(broker, "acme/#", protocol=protocol)
-    node.until_up()
-    node.delivered()
+    with contextlib.closing(MqttProxy(fresh_broker, away.port)):
+        node.until_up()
+        node.delivered()
     scada.wait_for(lambda seen: seen.topic == STATE and not seen.json()["historical"])
     scada.wait_for(lambda seen: seen.topic == FAULT and not seen.json()["historical"])
     backlog = [seen for seen in scada.messages if seen.json()["historical"]]
@@ -182,16 +185,16 @@ def test_a_frozen_broker_does_not_hold_up_the_stop(fresh_broker: Any, bench: Any
 def test_a_broker_frozen_for_longer_than_the_keepalive_counts_as_lost(
     fresh_broker: Any, bench: Any, say: Any, recorder: Any
 ) -> None:
+    scada = recorder(fresh_broker, "acme/#")
     node = bench(fresh_broker, keepalive_s=5).start()
     fresh_broker.freeze()
     node.link.publish(say.sign(1))
     node.until(lambda: node.reasons() != [])
     node.until(lambda: node.outbox.depth == 1)
     fresh_broker.thaw()
-    scada = recorder(fresh_broker, "acme/#")
     node.until_up(2)
     node.delivered()
-    assert scada.on(SIGN)[-1].json()["seq"] == 1
+    assert scada.wait_for(lambda seen: seen.topic == SIGN).json()["seq"] == 1
 
 
 def test_a_long_backlog_does_not_hold_up_the_stop(fresh_broker: Any, bench: Any, say: Any, recorder: Any) -> None:

@@ -1,0 +1,86 @@
+"""Whose address a request comes from, where a proxy stands in between."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Any, Literal
+
+from edgetune_node.errors import NodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from starlette.requests import HTTPConnection
+
+    Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+    Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+Header = Literal["x-forwarded-for", "forwarded"]
+MOST_HOPS = 32
+"""Addresses of a header that are looked at, from its end."""
+
+
+def check_proxies(names: Iterable[str]) -> tuple[str, ...]:
+    """Return addresses and networks as they are compared.
+
+    Raises
+    ------
+    NodeError
+        One is neither; names it.
+    """
+    found = []
+    for name in names:
+        try:
+            found.append(str(ipaddress.ip_network(name)))
+        except ValueError as error:
+            raise NodeError(
+                f"--trusted-proxy {name!r} is no address or network ({error}); give 127.0.0.1 or 10.0.0.0/24"
+            ) from None
+    return tuple(found)
+
+
+def client_address(connection: HTTPConnection, proxies: Sequence[str], header: Header) -> str:
+    """Return the address that a request comes from.
+
+    A proxy's word is taken only if its own address is one of ``proxies``. Each adds to the end of the header, so the
+    last address that is no proxy's counts; what stands before it anybody may have written.
+    """
+    peer = connection.client.host if connection.client else ""
+    trusted = [ipaddress.ip_network(each) for each in proxies]
+    if not trusted or not _is_one_of(_address(peer), trusted):
+        return peer
+    hops = [hop for value in connection.headers.getlist(header) for hop in value.split(",")]
+    address = peer
+    for hop in reversed(hops[-MOST_HOPS:]):
+        found = _address(_named(hop) if header == "forwarded" else hop)
+        if found is None:  # hidden, or no address: the proxy that said so is the nearest that is known
+            return address
+        address = str(found)
+        if not _is_one_of(found, trusted):
+            return address
+    return address
+
+
+def _is_one_of(address: Address | None, networks: Sequence[Any]) -> bool:
+    return address is not None and any(address in network for network in networks)
+
+
+def _named(element: str) -> str:
+    """Return what ``for`` says in an element of ``Forwarded``; empty without it."""
+    pairs = (pair.partition("=") for pair in element.split(";"))
+    return next((value for name, _, value in pairs if name.strip().lower() == "for"), "")
+
+
+def _address(text: str) -> Address | None:
+    """Read an address, in quotes, in brackets or with a port as it may be; None if it is none."""
+    text = text.strip().strip('"')
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return mapped or found

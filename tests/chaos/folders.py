@@ -1,0 +1,137 @@
+"""The data folder is taken away under a node, or the outbox in it is written over in its place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hardships import named
+from plant import PlantError, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from chaos import Chaos
+    from hardships import Disk
+    from plans import Plan
+
+FROZEN_S = 2.0
+"""The broker acknowledges nothing for so long before something is taken away, so that messages wait in it."""
+NOTICED_S = 5.0
+"""The node looks every second; what it has not noticed by then it had no need to."""
+
+
+def faults(chaos: Chaos, plan: Plan, disk: Disk) -> Iterator[tuple[str, list[Callable[[], float]], str]]:
+    """Return each fault, what tries it, and what is missing here for that."""
+    times = 3 if plan.stops else 1
+    for name, take_away in (("emptied", empty), ("removed", remove), ("renamed", rename)):
+        tries = 0 if take_away is remove and not plan.stops else times
+        yield f"data folder {name}", [partial(replaced, chaos, take_away)] * tries, ""
+    missing = "" if disk.there else "a file system can only be mounted by root"
+    yield "data folder mounted over", [partial(mounted_over, chaos)] * times, missing
+    for name, damage in (("written over", write_over), ("truncated", truncate)):
+        parts = ("outbox.sqlite", "outbox.sqlite-wal") if plan.stops else ("outbox.sqlite-wal",)
+        yield f"outbox {name} in place", [partial(damaged, chaos, damage, part) for part in parts] * times, ""
+
+
+# ---- the folder --------------------------------------------------------------------------------------------------
+
+
+def empty(data: Path) -> None:
+    for path in data.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)  # the node may be writing
+        else:
+            path.unlink(missing_ok=True)
+
+
+def remove(data: Path) -> None:
+    shutil.rmtree(data, ignore_errors=True)
+
+
+def rename(data: Path) -> None:
+    data.rename(data.with_name("moved"))
+
+
+def replaced(chaos: Chaos, take_away: Callable[[Path], None]) -> float:
+    """Take the folder away while messages wait in it; then kill the node, which must find them in the new one."""
+    data = chaos._data
+    spare = chaos._folder / "spare"
+    shutil.rmtree(spare, ignore_errors=True)
+    shutil.copytree(data, spare, ignore=shutil.ignore_patterns("outbox.sqlite*", "search", "audit*"), symlinks=True)
+    chaos._broker.send(signal.SIGSTOP)
+    time.sleep(FROZEN_S)
+    before = (data / "outbox.sqlite").stat().st_ino
+    take_away(data)
+    began_s = time.monotonic()
+    wait_until(lambda: inode(data / "outbox.sqlite") not in (None, before), "the outbox is there again")
+    chaos._broker.send(signal.SIGCONT)
+    wait_until(lambda: named(chaos._watcher, "made again"), "health names what happened to the data folder")
+    took_s = time.monotonic() - began_s
+    chaos.end_in("monitoring", kill=True)
+    for folder in ("incoming", "assets/bearing/recordings", "assets/press/recordings"):
+        shutil.copytree(spare / folder, data / folder, dirs_exist_ok=True)
+    shutil.rmtree(data.with_name("moved"), ignore_errors=True)
+    return took_s
+
+
+def inode(path: Path) -> int | None:
+    return path.stat().st_ino if path.exists() else None
+
+
+def mounted_over(chaos: Chaos) -> float:
+    """Mount an empty file system over the folder, and take it away again."""
+    data = chaos._data
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(data)], check=True)
+    began_s = time.monotonic()
+    try:
+        wait_until((data / "outbox.sqlite").exists, "the outbox is in the new file system")
+        wait_until(lambda: named(chaos._watcher, "another file system"), "health names another file system")
+        took_s = time.monotonic() - began_s
+        chaos.end_in("monitoring", kill=True)
+        wait_until(lambda: not named(chaos._watcher, "another file system"), "a new life has nothing to tell of it")
+    finally:
+        subprocess.run(["umount", "-l", str(data)], check=True)
+    wait_until(lambda: named(chaos._watcher, "another file system"), "health names that it is back")
+    chaos.end_in("monitoring", kill=True)
+    return took_s
+
+
+# ---- the outbox in its place -------------------------------------------------------------------------------------
+
+
+def write_over(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(b"\xa5" * path.stat().st_size)
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def damaged(chaos: Chaos, damage: Callable[[Path], None], part: str) -> float:
+    """Damage the outbox, or its log, while messages wait in it; kill the node once it has noticed, if it needs to."""
+    chaos._broker.send(signal.SIGSTOP)
+    time.sleep(FROZEN_S)
+    kept = chaos._data / "outbox.sqlite.damaged"
+    damage(chaos._data / part)
+    began_s = time.monotonic()
+    took_s = 0.0
+    try:
+        wait_until(kept.exists, "the damaged outbox is set aside", NOTICED_S)
+        took_s = time.monotonic() - began_s
+    except PlantError:  # the other part has all of it
+        pass
+    chaos._broker.send(signal.SIGCONT)
+    if took_s:
+        wait_until(lambda: named(chaos._watcher, "overwritten"), "health names the outbox that was overwritten")
+    chaos.end_in("monitoring", kill=True)
+    for left in chaos._data.glob("outbox.sqlite.damaged*"):
+        left.unlink()
+    return took_s
