@@ -29,7 +29,7 @@ from rich.table import Table
 from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.onnx_io.int8_head import dense_input
-from edgetune_nas.search.graph_distance import MARGIN, QUANTILE, distances_of
+from edgetune_nas.search.graph_distance import MARGIN, QUANTILE, apart, distances_of
 from edgetune_nas.search.run import search
 from edgetune_nas.training.dataset_parts import divide
 from edgetune_nas.training.task_profile import FAULT
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgetune_nas.model.layers import Distances
     from edgetune_signal.datasets.dataset import Dataset
 
     Distance = Callable[[NDArray[np.float32], NDArray[np.integer]], NDArray[np.float64]]
@@ -127,7 +126,7 @@ def _ways(
     whitened = distances_of(levels, train.label, parts.kind[: parts.trained])
 
     def int8(x: NDArray[np.float32], said: NDArray[np.integer]) -> NDArray[np.float64]:
-        return _apart(whitened, dense_input(eight, x), said)
+        return apart(whitened, dense_input(eight, x), said)
 
     ways: dict[str, tuple[Distance, float, int]] = {
         "side file": (side.distances, side.limit, len(side.to_bytes())),
@@ -140,14 +139,6 @@ def _ways(
         found_share = float((far[0] > limit).mean()) if far else None
         separated = _auroc(near, far[0]) if far else None
         yield Told(machine, left_out, way, float((near > limit).mean()), found_share, separated, size)
-
-
-def _apart(distances: Distances, levels: NDArray[np.float32], said: NDArray[np.integer]) -> NDArray[np.float64]:
-    white = levels @ distances.weight.T + distances.bias
-    apart = np.stack([np.linalg.norm(white - centre, axis=1) for centre in distances.centres], axis=1)
-    own = said[:, None] == np.array(distances.labels)
-    nearest: NDArray[np.float64] = np.where(own, apart, np.inf).min(axis=1).astype(np.float64)
-    return nearest
 
 
 def _only(data: Dataset, names: Sequence[str]) -> Dataset:

@@ -17,7 +17,7 @@ from edgetune_nas.card import LibraryUse, Measured, ModelCard, Precision
 from edgetune_nas.errors import BundleError
 from edgetune_nas.model import describe, plan, shapes
 from edgetune_nas.novelty import NOVELTY, Novelty
-from edgetune_nas.onnx_io import ClassDistance, Classifier, measure, open_session
+from edgetune_nas.onnx_io import Classifier, measure, open_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -77,7 +77,6 @@ def write_bundle(
     learned_recording: NDArray[np.integer] | None = None,
     library: LibraryUse | None = None,
     front: Sequence[FrontNetwork] = (),
-    limit_of: Callable[[ClassDistance], float] | None = None,
 ) -> ModelCard:
     """Export a network as ``folder/model-<id>/`` in both precisions, with its card and report.
 
@@ -120,8 +119,6 @@ def write_bundle(
         What of them was a library, and its weight.
     front
         What is kept of the Pareto front in ``extra``; ``network`` is the first of it.
-    limit_of
-        Returns the limit of the distance, of the network as it is deployed; needed where the graph has distances.
 
     Raises
     ------
@@ -168,10 +165,8 @@ def write_bundle(
         files[LEARNED], remembered = pack_learned(learned, learned_recording)
     distance: Distance = "side_file" if NOVELTY in files else "none"
     limit = _limit(files.get(NOVELTY), input_spec, len(classes))
-    if distances is not None and limit_of is not None:
-        session = open_session(models[deployed])
-        distance = "graph"
-        limit = limit_of(ClassDistance(session, classifiers[deployed], distances.labels, float("inf")))
+    if distances is not None:
+        distance, limit = "graph", distances.limit
     card = ModelCard(
         id=UNNAMED,
         created=created,
@@ -179,7 +174,7 @@ def write_bundle(
         classes=list(classes),
         input=input_spec,
         layers=[describe(layer) for layer in network.layers],
-        cost=_cost(network, deployed),
+        cost=cost_of(network, deployed),
         measured=costs,
         deployed=deployed,
         deployed_because=because,
@@ -259,10 +254,10 @@ def _check_shapes(name: str, network: Network, wanted: tuple[tuple[int, int], in
         )
 
 
-def _cost(network: Network, deployed: Precision) -> Cost:
+def cost_of(network: Network, deployed: Precision) -> Cost:
     """Plan a network alone; the arena as it is deployed holds the distances, too."""
     cost = plan(network.input_shape, network.layers, precision_deployed=deployed)
-    if network.distances is None:
+    if network.distances is None or deployed == "int8":
         return cost
     centres = len(network.distances.labels)
     both = plan(network.input_shape, network.layers, precision_deployed=deployed, centres=centres)

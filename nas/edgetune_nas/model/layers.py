@@ -140,12 +140,15 @@ class Distances:
         ``float32 (centres, features + 1)``; one for each kind of a class.
     labels
         Class of each centre.
+    limit
+        Distance beyond which a window is unlike its class.
     """
 
     weight: NDArray[np.float32] = field(repr=False)
     bias: NDArray[np.float32] = field(repr=False)
     centres: NDArray[np.float32] = field(repr=False)
     labels: tuple[int, ...]
+    limit: float = float("inf")
 
     @property
     def nbytes(self) -> int:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from edgetune_nas.card import Budget
     from edgetune_nas.model import Network
-    from edgetune_nas.onnx_io import ClassDistance
     from edgetune_nas.training import Parts
 
 EACH, COMMON = 0.2, 0.2
@@ -73,7 +72,11 @@ def with_distances(network: Network, parts: Parts, budget: Budget) -> Network | 
     origin = origins(train)
     if origin is not None:
         levels = moved_to_new(levels, kind, origin)
-    return replace(network, distances=distances_of(levels, train.label, kind))
+    distances = distances_of(levels, train.label, kind)
+    known = parts.validation
+    held = apart(distances, frontend_features(frontend, known.x).reshape(len(known), -1), known.label)
+    limit = max(LEAST_LIMIT, MARGIN * float(np.quantile(held, QUANTILE)))
+    return replace(network, distances=replace(distances, limit=limit))
 
 
 def distances_of(levels: NDArray[np.float64], label: NDArray[np.integer], kind: NDArray[np.integer]) -> Distances:
@@ -96,7 +99,11 @@ def distances_of(levels: NDArray[np.float64], label: NDArray[np.integer], kind: 
     )
 
 
-def limit_of(distance: ClassDistance, parts: Parts) -> float:
-    """Return the limit, of windows that the centres have not learned."""
-    known = parts.validation
-    return max(LEAST_LIMIT, MARGIN * float(np.quantile(distance.distances(known.x, known.label), QUANTILE)))
+def apart(distances: Distances, levels: NDArray[np.floating], said: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Compute the distance ``(windows,)`` of ``levels`` to the class that each window is said to be."""
+    white = levels @ distances.weight.T + distances.bias
+    found = np.stack([np.linalg.norm(white - centre, axis=1) for centre in distances.centres], axis=1)
+    own = said[:, None] == np.array(distances.labels)
+    own |= ~own.any(axis=1, keepdims=True)
+    nearest: NDArray[np.float64] = np.where(own, found, np.inf).min(axis=1).astype(np.float64)
+    return nearest

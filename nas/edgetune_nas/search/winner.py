@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from edgetune_nas.card import FrontPoint, InputSpec, LibraryUse
 from edgetune_nas.errors import BundleError
 from edgetune_nas.model import Dense, describe, expand, is_closed_form
 from edgetune_nas.novelty import NOVELTY
-from edgetune_nas.search.graph_distance import limit_of, with_distances
+from edgetune_nas.search.graph_distance import with_distances
 from edgetune_nas.usage import give_back
 
 if TYPE_CHECKING:
@@ -93,12 +93,14 @@ def export(
     looked_at = validation.x if shifted is None else np.concatenate([validation.x, shifted])
 
     def adapt(network: Network) -> Adapt | None:
-        refitted = network is deployed.network and deployed is not measured
+        refitted = network in (deployed.network, whole) and deployed is not measured
         data = parts.everything if refitted else learned
-        return head_for_int8(network, data, parts.kind, by_recording=profile.across_conditions)
+        return head_for_int8(replace(network, distances=None), data, parts.kind, by_recording=profile.across_conditions)
 
     told = learned if deployed is measured else parts.everything
     give_back()
+    if whole is not None:
+        kept = (replace(each, network=whole) if each.network is deployed.network else each for each in kept)
     kept_front = pack(kept, train=train, validation=looked_at, test=test, adapt=adapt, spare=spare, novelty=side_file)
     give_back()
     return write_bundle(
@@ -107,7 +109,6 @@ def export(
         classes=train.classes,
         input_spec=InputSpec(channels=train.channels, length=train.length, rate_hz=train.rate_hz, unit=train.unit),
         network=whole or deployed.network,
-        limit_of=lambda distance: limit_of(distance, parts),
         measured=None if deployed is measured else measured.network,
         measured_adapt=adapt(measured.network),
         calibration=train.x,

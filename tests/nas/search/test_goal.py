@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
 import pytest
 from pydantic import ValidationError
 
@@ -247,15 +246,8 @@ def test_the_winner_itself_is_a_point_of_the_front_with_the_same_files(searched:
     card = pick(found.bundle, arena_bytes=found.card.cost.arena_bytes, out=tmp_path / "again", created=CREATED)
     assert card.layers == found.card.layers
     assert card.metrics.windows == found.card.metrics.windows
-    assert card.sha256["model.int8.onnx"] == found.card.sha256["model.int8.onnx"]
-    assert (found.card.distance, card.distance) == ("graph", "side_file")
-    deployed, again = (
-        onnx.load(each / "model.onnx") for each in (found.bundle, tmp_path / "again" / f"model-{card.id}")
-    )
-    for part in (deployed.graph.node, deployed.graph.output, deployed.graph.initializer):
-        for each in [each for each in part if each.name.startswith("distance")]:
-            part.remove(each)
-    assert deployed.SerializeToString() == again.SerializeToString()
+    for name in ("model.onnx", "model.int8.onnx"):
+        assert card.sha256[name] == found.card.sha256[name]
 
 
 def test_an_arena_that_no_point_keeps_is_refused_naming_those_there_are(searched: SearchResult, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def both(tmp_path: Path) -> Bundle:
         bias=np.zeros(FEATURES + 1, np.float32),
         centres=random.normal(0, 1, (2, FEATURES + 1)).astype(np.float32),
         labels=(0, 1),
+        limit=2.0,
     )
     dense = {
         "weight": random.normal(0, 0.1, (2, FEATURES)).astype(np.float32),
@@ -39,7 +40,7 @@ def both(tmp_path: Path) -> Bundle:
     layers = (LpPool(kernel=8, stride=8), Flatten(), Dense(2), Softmax())
     network = Network((1, 64), layers, ({}, {}, dense, {}), distances)
     windows = random.normal(0, 1, (32, 1, 64)).astype(np.float32)
-    card = write_network(tmp_path, network, windows, classes=("normal", "inner"), limit_of=lambda _: 2.0)
+    card = write_network(tmp_path, network, windows, classes=("normal", "inner"))
     return load_bundle(tmp_path / f"model-{card.id}")
 
 
