@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PREFIX ?= /opt/edgetune
 EXTRA ?= [serial,train]
-# A worker keeps the tests of a file, and what they share is made once; the one that ends first takes from the other.
+# The worker that ends first takes tests from another.
 PARALLEL := -n 4 --dist worksteal
-QUICK := -m "not slow and not containers"
+# A worker has whole files of the quick ones, and what a file shares is made once.
+QUICK := -n 4 --dist loadfile -m "not slow and not containers"
 export OMP_NUM_THREADS ?= 1
 export ORT_DISABLE_TELEMETRY := 1
 # Else every worker and every process that a test starts compiles all modules again.
@@ -30,7 +31,7 @@ test-slow: $(VENV)/.installed  ## Those that `make check` leaves out
 	$(BIN)/python -m pytest $(PARALLEL) -m "slow and not containers"
 
 coverage: $(VENV)/.installed  ## The quick tests, and which lines they run: no fewer than pyproject.toml says
-	$(BIN)/python -m pytest $(PARALLEL) $(QUICK) -q --cov
+	$(BIN)/python -m pytest $(QUICK) -q --cov
 
 test-containers: $(VENV)/.installed  ## Build and run the containers, where `docker info` finds an engine
 	$(BIN)/python -m pytest -m containers -v tests/docker
@@ -60,7 +61,7 @@ lint: $(VENV)/.installed  ## Format, lint and types
 	$(BIN)/lint-imports
 
 check: lint  ## Format, lint, types and the quick tests
-	$(BIN)/python -m pytest $(PARALLEL) $(QUICK) -q
+	$(BIN)/python -m pytest $(QUICK) -q
 
 bench: $(VENV)/.installed  ## Benchmarks: throughput, latency, memory, search
 	$(BIN)/python tests/bench/bench_sources.py

@@ -34,8 +34,49 @@ class InputSpec(_Model):
     """Value of one step of a sensor's integers in ``unit``; None where windows come in ``unit`` only."""
 
 
+class CoreCost(_Model):
+    """Estimated cost as C on a microcontroller's core; ``streamed_`` where samples are pushed one by one.
+
+    ``instructions`` are those of a window, ``text_bytes`` code and tables, kernels included.
+    """
+
+    instructions: int
+    streamed_instructions: int
+    text_bytes: int
+    streamed_text_bytes: int
+    stack_bytes: int
+
+
+class McuCost(_Model):
+    """Estimated cost as C (`edgetune_nas.model.mcu_cost`).
+
+    ``bss_bytes`` is the static memory of a library that stores windows, ``streamed_bss_bytes`` that of one that takes
+    samples one by one. ``factors`` names the measured factors behind ``cores``.
+    """
+
+    factors: str
+    bss_bytes: int
+    streamed_bss_bytes: int
+    cores: dict[str, CoreCost]
+
+    @property
+    def lines(self) -> list[str]:
+        """Lines for people: static memory, then each core; in brackets what differs where samples are pushed."""
+        return [
+            f"static memory {self.bss_bytes} B ({self.streamed_bss_bytes} B streamed)",
+            *(
+                f"{name}: {core.instructions} instructions a window ({core.streamed_instructions}), "
+                f"text {core.text_bytes} B ({core.streamed_text_bytes}), stack at most {core.stack_bytes} B"
+                for name, core in self.cores.items()
+            ),
+        ]
+
+
 class Cost(_Model):
-    """Planned cost, by formula; docs/reference/cost.md defines each."""
+    """Planned cost, by formula; docs/reference/cost.md defines each.
+
+    ``mcu`` is None where nobody estimated it, and where the network cannot become C.
+    """
 
     arena_bytes: int
     arena_bytes_deployed: int
@@ -44,6 +85,7 @@ class Cost(_Model):
     flash_bytes: int
     macs: int
     parameters: int
+    mcu: McuCost | None = None
 
 
 class Measured(_Model):

@@ -1,29 +1,42 @@
 """Bundles as C on emulated microcontroller cores: memory, instructions, equality. Run by ``make bench-mcu``.
 
-Without bundles it takes networks of the search space with random weights: what they cost does not depend on weights.
+Without bundles: networks of the search space with random weights; their figures do not depend on weights.
+``--trained`` searches networks of 720 B for CWRU and of 3.5 KiB for Italian signs, and compares every window.
+``EDGETUNE_DATA`` names the folder of recordings; without it ``../shared/data`` is taken.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-from bundles import write_network
+import bench_search
+import mcu_factors
+from bundles import write_random
 from rich.console import Console
 from rich.table import Table
 
-from edgetune_nas.card import InputSpec
+from edgetune_nas.card import Budget
 from edgetune_nas.mcu import write_library
-from edgetune_nas.model import Conv, Dense, Network, expand, frontend_weights, output_shape, split_frontend
+from edgetune_nas.model import expand
 from edgetune_nas.model.search_space import Bank, ConvBlock, Envelope, Genotype, Stem, Together
+from edgetune_nas.worker import DataSource, Job, SearchDone, SearchJob
+from edgetune_signal import load_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from edgetune_nas.model import Shape
+
+Made: TypeAlias = "tuple[str, Path, NDArray[np.float32] | None]"
+"""A name, a bundle, and windows to compare on."""
+TRAINED_BYTES = (720, 3584)
 
 BEARING, ARMBAND = (1, 512), (8, 50)
 SHAPES: dict[str, tuple[Shape, Genotype]] = {
@@ -42,53 +55,77 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundles", nargs="*", type=Path, help="folders of bundles; without, networks of the space")
     parser.add_argument("--quick", action="store_true", help="two networks alone")
+    parser.add_argument("--factors", action="store_true", help="fit the factors of the card's estimate, eight minutes")
+    parser.add_argument("--trained", action="store_true", help="networks trained on recordings, two minutes more")
     options = parser.parse_args()
+    if options.factors:
+        mcu_factors.main()
+        return
+    headings = (
+        "model",
+        "way",
+        "arena",
+        "core",
+        "bss",
+        "stack",
+        "text",
+        "the model's",
+        "instructions",
+        "a MAC",
+        "worst",
+    )
     table = Table(title="bytes, and instructions a window")
-    for heading in ("model", "way", "arena", "core", "bss", "stack", "text", "instructions", "a MAC", "worst", "equal"):
+    for heading in (*headings, "equal"):
         table.add_column(heading, no_wrap=True)
-    with tempfile.TemporaryDirectory(prefix="edgetune-bench-") as folder:
-        made = [(each.name[-8:], each) for each in options.bundles] or list(_made(Path(folder), quick=options.quick))
-        for name, bundle in made:
-            for streaming in (False, True):
-                out = Path(folder, f"{bundle.name}-{streaming}")
-                fields = write_library(bundle, out, streaming=streaming, name="model").fields()
-                here = f"{fields['windows'] - (fields['outputs_differ'] or 0)} of {fields['windows']}"
-                way = "streamed" if streaming else "stored"
-                for core, figures in fields["cores"].items():
-                    count = figures["instructions"]
-                    table.add_row(
-                        *(name, way, str(fields["arena_bytes"]), core.removeprefix("cortex-")),
-                        *(str(figures[key]) for key in ("bss_bytes", "stack_bytes", "text_bytes")),
-                        *(str(count), "-" if count is None else f"{count / fields['macs']:.2f}"),
-                        *(str(figures["worst_instructions"]), here),
-                    )
-    Console(width=140).print(table)
+    with tempfile.TemporaryDirectory(prefix="edgetune-bench-") as name:
+        folder = Path(name)
+        if options.trained:
+            made = _trained(folder)
+        elif options.bundles:
+            made = ((each.name[-8:], each, None) for each in options.bundles)
+        else:
+            made = _made(folder, quick=options.quick)
+        for each in made:
+            for row in _rows(folder, *each):
+                table.add_row(*row)
+    Console(width=150).print(table)
 
 
-def _made(folder: Path, *, quick: bool) -> Iterator[tuple[str, Path]]:
+def _rows(folder: Path, name: str, bundle: Path, x: NDArray[np.float32] | None) -> Iterator[tuple[str, ...]]:
+    for streaming in (False, True):
+        out = folder / f"{bundle.name}-{streaming}"
+        fields = write_library(bundle, out, streaming=streaming, x=x, name="model").fields()
+        here = f"{fields['windows'] - (fields['outputs_differ'] or 0)} of {fields['windows']}"
+        way = "streamed" if streaming else "stored"
+        for core, figures in fields["cores"].items():
+            count = figures["instructions"]
+            yield (
+                *(name, way, str(fields["arena_bytes"]), core.removeprefix("cortex-")),
+                *(str(figures[key]) for key in ("bss_bytes", "stack_bytes", "text_bytes", "model_text_bytes")),
+                *(str(count), "-" if count is None else f"{count / fields['macs']:.2f}"),
+                *(str(figures["worst_instructions"]), here),
+            )
+
+
+def _trained(folder: Path) -> Iterator[Made]:
+    data = Path(os.environ.get("EDGETUNE_DATA") or bench_search.ROOT.parent / "shared" / "data")
+    for case in bench_search.CASES:
+        if case.ram_bytes not in TRAINED_BYTES:
+            continue
+        source = DataSource(path=data / case.file, converter=case.converter)
+        budget = Budget(ram_bytes=case.ram_bytes, search_seconds=60)
+        job = Job(data=source, task=case.task, budget=budget, out=folder / str(case.ram_bytes))
+        *_, last = SearchJob.start(job).events()
+        if not isinstance(last, SearchDone):
+            raise SystemExit(f"{case.name}: {last}")
+        dataset = load_dataset(data / case.file, converter=case.converter)
+        yield f"{case.name.split(',')[0]}, {case.ram_bytes} B", last.bundle, dataset.x
+
+
+def _made(folder: Path, *, quick: bool) -> Iterator[Made]:
     for name in QUICK if quick else SHAPES:
         shape, genotype = SHAPES[name]
-        rng = np.random.default_rng(0)
-        layers = expand(genotype, shape, 6)
-        frontend, rest = split_frontend(layers)
-        weights = list(frontend_weights(frontend))
-        before = shape
-        for layer in layers:
-            inputs, before = before[0], output_shape(layer, before)
-            if layer in rest and len(weights) < len(layers):
-                own = {}
-                if isinstance(layer, Conv | Dense):
-                    filters = before[0]
-                    taps = (inputs // layer.groups, layer.kernel) if isinstance(layer, Conv) else (inputs,)
-                    scale = np.prod(taps) ** -0.5
-                    own["weight"] = (rng.normal(size=(filters, *taps)) * scale).astype(np.float32)
-                    own["bias"] = rng.normal(size=filters).astype(np.float32)
-                weights.append(own)
-        x = rng.normal(size=(64, *shape)) * np.exp(rng.normal(size=(64, 1, 1)))
-        spec = InputSpec(channels=shape[0], length=shape[1], rate_hz=1000.0, unit="g")
-        network = Network(shape, layers, tuple(weights))
-        card = write_network(folder, network, x.astype(np.float32), classes=list("abcdef"), input_spec=spec)
-        yield name, folder / f"model-{card.id}"
+        yield name, write_random(folder, shape, expand(genotype, shape, 6))[0], None
 
 
 if __name__ == "__main__":

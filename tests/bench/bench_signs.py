@@ -3,9 +3,9 @@
 Run by ``make bench-signs``. Of each set both learn the first takes of the first session and then hear the rest of it,
 and later sessions with nothing labelled, in order. The first named sign of a gesture counts. False signs are those that
 begin where rest is asked for. Active error is the share of wrong windows among those in which a sign is given out,
-instability the share of windows whose output differs from the one before, where the same is asked for. Of shift21 it
-also says what a turned armband costs that a node turns back by itself. ``--latency`` measures the way from a sample to
-a subscriber of ``classification`` with a real node and broker.
+instability the share of windows whose output differs from the one before; both leave out a second after each cue. Of
+shift21 it also says what a turned armband costs that a node turns back by itself. ``--latency`` measures the way from
+a sample to a subscriber of ``classification`` with a real node and broker.
 """
 
 from __future__ import annotations

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 WINDOW_S, HOP_S = 0.25, 0.05
 REACTION_S, LATE_S = 0.1, 0.2
 """A sign counts for a gesture from so long before its cue to so long after its end, where rest is before and after."""
+SETTLED_S = 1.0
+"""Seconds after a cue in which people react; their windows count neither for the active error nor for instability."""
 VOTES, CONFIDENCE = 15, 0.9
 """Majority of so many decisions, decisions under 90 % rejected. With five, as in LibEMG's examples, the passage into a
 gesture is told as another sign most of the time."""
@@ -239,7 +241,7 @@ def score(heard: Heard, play: Play, rate_hz: float, into: Score) -> None:
     for span in play.spans:
         begin_s, end_s = span.begin / rate_hz, span.end / rate_hz
         first, last = (int(np.searchsorted(at, edge)) for edge in (begin_s, end_s))
-        _count_windows(heard.decided[first:last], span.label, into)
+        _count_windows(heard.decided[first + round(SETTLED_S / HOP_S) : last], span.label, into)
         if span.label == REST:
             into.rest_s += end_s - begin_s
             continue

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import typer.main
-from jsonschema import Draft202012Validator, FormatChecker
+from json_schema import validator
 
 from edgetune_node.cli import COMMANDS as PROGRAMS, build
 from edgetune_node.contract import COMMANDS, MESSAGES
@@ -49,7 +49,7 @@ def blocks(language: str) -> list[Any]:
 def test_each_message_and_command_has_an_example_that_its_schema_takes(name: str) -> None:
     schema = json.loads((files("edgetune_node") / "schemas" / f"{name}.json").read_text(encoding="utf-8"))
     first, *answers = json.loads((EXAMPLES / f"{name}.json").read_text(encoding="utf-8"))
-    Draft202012Validator(schema, format_checker=FormatChecker()).validate(first["payload"])
+    validator(schema).validate(first["payload"])
     answered = [first["payload"]["id"]] if name.startswith("cmd-") else []
     assert [answer["payload"]["id"] for answer in answers] == answered
 
@@ -148,3 +148,21 @@ def test_first_sentences_of_docstrings_are_short() -> None:
         if len(sentence.split()) > MAX_WORDS_OF_A_DOCSTRING
     ]
     assert long == []
+
+
+def test_the_map_of_the_code_names_what_is_there() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    [table] = re.findall(r"^\| you look for \|.*?(?=^$)", page, re.MULTILINE | re.DOTALL)
+    rows = table.splitlines()[2:]
+    for sought in ("chunk becomes a fault", "command is admitted", "candidate is scored", "bundle is written"):
+        assert any(sought in row for row in rows)
+    assert any("add a message" in row for row in rows)
+    for row in rows:
+        texts: list[str] = []
+        for name in re.findall(r"`([^`]+)`", row):
+            if name.endswith((".py", ".pyi", ".toml")):
+                found = [path for path in (ROOT / name, *ROOT.glob(f"*/edgetune_*/**/{name}")) if path.is_file()]
+                assert found, f"{name} of: {row}"
+                texts += (path.read_text(encoding="utf-8") for path in found)
+            elif name.isidentifier() and texts:
+                assert any(name in text for text in texts), f"{name} is in no file before it of: {row}"

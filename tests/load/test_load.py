@@ -33,6 +33,7 @@ RATE_HZ, CHANNELS, LENGTH = 25_600.0, 3, 512
 FILL_S, STRETCH_S = 12, 8
 
 
+@pytest.mark.slow
 def test_a_fast_stream_loses_no_window_and_grows_no_memory(
     write_tiny_bundle: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -8,6 +8,8 @@ fresh_broker
     One for a single test, to be stopped, killed and frozen.
 make_broker
     ``make_broker(users={"node": "secret"}, acl="...", tls=(ca, certificate, key))`` for anything else, not yet started.
+aedes
+    ``aedes(denied="/fault$")`` is another broker (`Aedes`), which hangs up on what it does not permit.
 recorder
     ``recorder(broker, "acme/#")`` connects a `Recorder`; closed when the test ends.
 small_disk
@@ -33,6 +35,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+from aedes import Aedes, install
 from brokers import Broker, Recorder, SmallDisk, wait_until
 from scripted_node import ScriptedNode
 
@@ -89,6 +92,21 @@ def make_broker(tmp_path: Path) -> Iterator[MakeBroker]:
 @pytest.fixture
 def fresh_broker(make_broker: MakeBroker) -> Broker:
     return make_broker().start()
+
+
+@pytest.fixture
+def aedes(pytestconfig: pytest.Config) -> Iterator[Callable[..., Aedes]]:
+    assert pytestconfig.cache is not None
+    modules = install(pytestconfig.cache.mkdir("aedes"))
+    made: list[Aedes] = []
+
+    def start(**options: str) -> Aedes:
+        made.append(Aedes(modules, **options))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.stop()
 
 
 @pytest.fixture

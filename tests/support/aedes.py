@@ -1,53 +1,75 @@
-"""A broker that hangs up on what it does not permit, as RabbitMQ, HiveMQ, VerneMQ and AWS IoT do: npm's aedes."""
+"""Aedes, a broker of npm that hangs up, as RabbitMQ, HiveMQ, VerneMQ and AWS IoT do; installed once, into the cache."""
 
 from __future__ import annotations
 
+import fcntl
+import json
 import subprocess
-from typing import TYPE_CHECKING, Self
+import threading
+from pathlib import Path
+from typing import IO
 
 import npm
+import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-PACKAGE = "aedes@1"
-SCRIPT = """
-import { Aedes } from 'aedes'
-import { createServer } from 'node:net'
-const [unwritable, unreadable] = process.argv.slice(2).map(text => text.split(','))
-const aedes = await Aedes.createBroker({
-  authorizePublish: (client, packet, done) =>
-    done(unwritable.includes(packet.topic) ? new Error('not permitted') : null),
-  authorizeSubscribe: (client, subscription, done) =>
-    unreadable.includes(subscription.topic) ? done(new Error('not permitted')) : done(null, subscription),
-})
-const server = createServer(aedes.handle)
-server.listen(0, '127.0.0.1', () => console.log(server.address().port))
-"""
-
-
-class HangingUp:
-    """An aedes that speaks MQTT 3.1.1 and ends the connection on a publish or subscription that is named here."""
-
-    host = "127.0.0.1"
-
-    def __init__(self, folder: Path, unwritable: Sequence[str] = (), unreadable: Sequence[str] = ()) -> None:
-        program = folder / "broker.mjs"
-        program.write_text(SCRIPT, encoding="utf-8")
-        command = ["node", str(program), ",".join(unwritable), ",".join(unreadable)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder)
-        assert self._process.stdout is not None
-        self.port = int(self._process.stdout.readline())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
+AEDES = "aedes@1.2.0"
+SCRIPT = Path(__file__).with_name("aedes.js")
 
 
 def install(folder: Path) -> Path:
-    """Install aedes into ``folder``; skip where npm is not there or cannot reach its registry."""
-    return npm.install(folder, PACKAGE)
+    """Return the folder of npm's modules; the test is skipped where they cannot be had."""
+    modules = folder / "node_modules"
+    with (folder / "lock").open("w") as lock:  # tests run in parallel
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (modules / "aedes" / "package.json").exists():
+            npm.install(folder, AEDES)
+    return modules
+
+
+class Aedes:
+    """A broker that ends a connection on a publish to a topic, or a subscription, that a pattern denies.
+
+    Parameters
+    ----------
+    modules
+        Where it is installed.
+    denied, denied_filter
+        Regular expressions; empty ones deny nothing.
+    how
+        `"close"`, `"reset"`, or `""` for aedes' own way; `"refuse"` refuses a subscription in words.
+    """
+
+    host = "127.0.0.1"
+
+    def __init__(self, modules: Path, *, denied: str = "", denied_filter: str = "", how: str = "") -> None:
+        self.connections = 0
+        self.port = 0
+        self._started = threading.Event()
+        self._process = subprocess.Popen(
+            ["node", str(SCRIPT), denied, denied_filter, how],
+            env={"NODE_PATH": str(modules), "PATH": "/usr/local/bin:/usr/bin:/bin"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        self._reader = threading.Thread(target=self._read, args=(self._process.stdout,))
+        self._reader.start()
+        if not self._started.wait(120):
+            self.stop()
+            pytest.fail("aedes does not start")
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
+
+    def _read(self, lines: IO[str]) -> None:
+        with lines:
+            for line in lines:
+                told = json.loads(line)
+                self.connections = told.get("connections", self.connections)
+                if "port" in told:
+                    self.port = told["port"]
+                    self._started.set()
+        self._started.set()

@@ -10,12 +10,15 @@ import numpy as np
 from edgetune_nas.bundle.write import write_bundle
 from edgetune_nas.card import Budget, InputSpec, Metrics, ModelCard, SearchSummary
 from edgetune_nas.model.cost import plan
-from edgetune_nas.model.layers import Dense, Flatten, LpPool, Network, Softmax, shapes
+from edgetune_nas.model.frontend import frontend_weights, split_frontend
+from edgetune_nas.model.layers import Conv, Dense, Flatten, LpPool, Network, Softmax, output_shape, shapes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from edgetune_nas.model.layers import Layer, Shape
 
 
 def search_summary(**changes: Any) -> SearchSummary:
@@ -123,3 +126,24 @@ def write_tiny(
         search=search_summary(seed=seed),
     )
     return folder / f"model-{card.id}"
+
+
+def write_random(folder: Path, shape: Shape, layers: tuple[Layer, ...]) -> tuple[Path, NDArray[np.float32]]:
+    """Write a bundle of a network with random weights; return its folder, and the windows that it was quantised on."""
+    rng = np.random.default_rng(0)
+    frontend, rest = split_frontend(layers)
+    weights = list(frontend_weights(frontend))
+    before = shape
+    for layer in layers:
+        inputs, before = before[0], output_shape(layer, before)
+        if layer in rest and len(weights) < len(layers):
+            own = {}
+            if isinstance(layer, Conv | Dense):
+                taps = (inputs // layer.groups, layer.kernel) if isinstance(layer, Conv) else (inputs,)
+                own["weight"] = (rng.normal(size=(before[0], *taps)) * np.prod(taps) ** -0.5).astype(np.float32)
+                own["bias"] = rng.normal(size=before[0]).astype(np.float32)
+            weights.append(own)
+    x = (rng.normal(size=(64, *shape)) * np.exp(rng.normal(size=(64, 1, 1)))).astype(np.float32)
+    classes = [f"class {index}" for index in range(before[0])]
+    card = write_network(folder, Network(shape, layers, tuple(weights)), x, classes=classes)
+    return folder / f"model-{card.id}", x

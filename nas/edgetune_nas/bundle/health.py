@@ -13,7 +13,7 @@ from edgetune_nas.bundle.report import render
 from edgetune_nas.bundle.scores import interval
 from edgetune_nas.bundle.write import MAX_CALIBRATION_WINDOWS, finish, versions
 from edgetune_nas.card import Metrics, ModelCard
-from edgetune_nas.model import describe, plan
+from edgetune_nas.model import card_cost, describe
 from edgetune_nas.onnx_io import DISTANCE, HealthDistance, measure, open_session
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def write_health_bundle(
         classes=list(known.classes),
         input=input_spec,
         layers=[describe(layer) for layer in network.layers],
-        cost=plan(network.input_shape, network.layers, precision_deployed="float"),
+        cost=card_cost(network.input_shape, network.layers, precision_deployed="float"),
         measured={precision: measure(data, tried, health=True) for precision, data in models.items()},
         deployed="float",
         deployed_because=(

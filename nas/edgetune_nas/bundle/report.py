@@ -70,7 +70,12 @@ def render(card: ModelCard, front: Sequence[FrontPoint], curve: Sequence[float])
         "<h2>Network</h2>",
         table((str(number), layer) for number, layer in enumerate(card.layers, 1)),
         "<h2>Cost</h2>",
-        table((name.replace("_", " "), value) for name, value in card.cost.model_dump().items()),
+        table((name.replace("_", " "), value) for name, value in card.cost.model_dump(exclude={"mcu"}).items()),
+        *(
+            []
+            if card.cost.mcu is None
+            else ["<h3>As C, estimated</h3>", table((each,) for each in card.cost.mcu.lines)]
+        ),
         "<h2>Measured where it was made</h2>",
         _measured(card),
         f"<p>Deployed: {escape(card.deployed)}. {escape(card.deployed_because)}.</p>",

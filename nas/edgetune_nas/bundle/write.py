@@ -15,7 +15,7 @@ from edgetune_nas.bundle.learned import LEARNED, SELF_TEST, pack_learned, pack_s
 from edgetune_nas.bundle.scores import metrics
 from edgetune_nas.card import LibraryUse, Measured, ModelCard, Precision
 from edgetune_nas.errors import BundleError
-from edgetune_nas.model import describe, plan, shapes
+from edgetune_nas.model import card_cost, describe, plan, shapes
 from edgetune_nas.novelty import NOVELTY, Novelty
 from edgetune_nas.onnx_io import Classifier, measure, open_session
 
@@ -256,7 +256,7 @@ def _check_shapes(name: str, network: Network, wanted: tuple[tuple[int, int], in
 
 def cost_of(network: Network, deployed: Precision) -> Cost:
     """Plan a network alone; the arena as it is deployed holds the distances, too."""
-    cost = plan(network.input_shape, network.layers, precision_deployed=deployed)
+    cost = card_cost(network.input_shape, network.layers, precision_deployed=deployed)
     if network.distances is None or deployed == "int8":
         return cost
     centres = len(network.distances.labels)

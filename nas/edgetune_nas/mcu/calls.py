@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgetune_nas.mcu.program import Averaged, Correlated, Done, Largest, Pooled, Weighted
+from edgetune_nas.mcu.operations import Averaged, Correlated, Done, Largest, Pooled, Weighted
 from edgetune_nas.model import ClassMax, Log, MaxPool
 
 if TYPE_CHECKING:
     from edgetune_nas.mcu.layout import Place
-    from edgetune_nas.mcu.program import Operation, Scale
+    from edgetune_nas.mcu.operations import Operation, Scale
     from edgetune_nas.model import Shape
 
 

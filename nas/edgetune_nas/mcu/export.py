@@ -16,7 +16,8 @@ from edgetune_nas.mcu.cores import CORES, run_on
 from edgetune_nas.mcu.host import KERNELS, check_model, run_here
 from edgetune_nas.mcu.layout import overlapped, streamed, whole
 from edgetune_nas.mcu.library_model import Model
-from edgetune_nas.mcu.program import UINT8_ZERO, Scale, UnsupportedError, read_program
+from edgetune_nas.mcu.operations import UINT8_ZERO, Scale, UnsupportedError
+from edgetune_nas.mcu.program import read_program
 from edgetune_nas.mcu.reference import as_the_sensor_gives, reference
 from edgetune_nas.mcu.report import Difference, Report, readme
 from edgetune_nas.mcu.source import header, selftest, source
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from edgetune_nas.bundle import Bundle
     from edgetune_nas.mcu.cores import Core
     from edgetune_nas.mcu.layout import Layout
-    from edgetune_nas.mcu.program import Program
+    from edgetune_nas.mcu.operations import Program
     from edgetune_nas.mcu.reference import Answers
 
 SEEDED: Final = 1000

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgetune_nas.mcu.operations import Correlated
 from edgetune_nas.model import Flatten, shapes
 
 if TYPE_CHECKING:
     from edgetune_nas.card import ModelCard
     from edgetune_nas.mcu.layout import Layout
-    from edgetune_nas.mcu.program import Program, Scale
+    from edgetune_nas.mcu.operations import Program, Scale
     from edgetune_nas.model import Shape
 
 
@@ -34,6 +35,11 @@ class Model:
     def rows(self) -> int:
         """Number of values of the last int8 tensor."""
         return self._shapes()[-2][0]
+
+    @property
+    def has_float_sums(self) -> bool:
+        """Whether onnxruntime adds up floats of a Gram layer: on samples, and in files of earlier versions."""
+        return any(isinstance(each, Correlated) and not each.exact for each in self.program.operations)
 
     @property
     def unit(self) -> str:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from edgetune_nas.mcu.operations import (
+    UINT8_ZERO,
+    Averaged,
+    Correlated,
+    Done,
+    Largest,
+    Operation,
+    Pooled,
+    Program,
+    Scale,
+    UnsupportedError,
+    Weighted,
+)
 from edgetune_nas.model import (
     GRAM_SHARE,
     ClassMax,
@@ -28,113 +40,12 @@ from edgetune_nas.model import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-UINT8_ZERO = 128
-"""What is taken off ONNX's uint8 values to make them int8."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """Scale and zero point of a tensor of int8 values."""
-
-    scale: np.float32
-    zero: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Weighted:
-    """Convolution or dense layer; ``weight (filters, kernel, channels of a group)``.
-
-    Attributes
-    ----------
-    more
-        What is added to every weight, where unsigned ones do not fit into int8; else 0.
-    factor
-        Scale of input and weights over the scale of the output, ``(filters,)``.
-    """
-
-    layer: Conv | Dense
-    takes: Scale
-    gives: Scale
-    weight: NDArray[np.int8]
-    bias: NDArray[np.int32]
-    factor: NDArray[np.float32]
-    more: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pooled:
-    """Rectified or squared average, then perhaps the logarithm of it plus ``offset``."""
-
-    layer: LpPool
-    takes: Scale
-    gives: Scale
-    offset: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Largest:
-    """Maximum over frames, or over the whole length, and a change of scale where there is one."""
-
-    layer: MaxPool | GlobalPool
-    takes: Scale
-    gives: Scale
-
-
-@dataclass(frozen=True, slots=True)
-class Averaged:
-    """Average over the whole length; ``both`` is None, or the scale after the maximum is put beside it."""
-
-    layer: GlobalPool
-    takes: Scale
-    average: Scale
-    maximum: Scale
-    both: Scale | None
-
-
-@dataclass(frozen=True, slots=True)
-class Correlated:
-    """Levels and correlations of channels."""
-
-    layer: Gram
-    takes: Scale
-    gives: Scale
-    share: float
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A layer without arithmetic on integers: a logarithm that the pooling did, a maximum, or the end."""
-
-    layer: Log | ClassMax | Softmax | Norm
-    takes: Scale
-
-
-Operation: TypeAlias = Weighted | Pooled | Largest | Averaged | Correlated | Done
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Program:
-    """Operations in order.
-
-    Attributes
-    ----------
-    window
-        Scale of the window's samples; None where the file takes them as they are, in float.
-    layers
-        All layers, with those that cost nothing: what the arena is planned from.
-    output
-        Name of the last uint8 tensor of the ONNX file, and its scale.
-    """
-
-    input_shape: Shape
-    window: Scale | None
-    layers: tuple[Layer, ...]
-    operations: tuple[Operation, ...]
-    output: tuple[str, Scale]
-
-
-class UnsupportedError(ValueError):
-    """The graph has something that the C library does not compute; the message names it."""
+INTEGER_GRAM: Final = (
+    *("Transpose", "MatMulInteger", "MatMulInteger", "Cast", "Transpose", "Cast", "Mul", "MatMul", "Sub", "Cast"),
+    *("Mul", "Flatten", "Gather", "Sqrt", "Add", "Div", "Transpose", "Div", "Mul", "Add", "Mul", "Add", "Div", "Log"),
+    *("Mul", "Flatten", "Gather"),
+)
+"""Operations of a Gram layer as `edgetune_nas.onnx_io.int8_gram` writes them."""
 
 
 def read_program(data: bytes, samples: Scale) -> Program:
@@ -164,10 +75,13 @@ class _Reader:
         self._stored: dict[str, tuple[str, str, str]] = {}
         self._scale_of: dict[str, Scale] = {}
         self._quantised: dict[str, tuple[str, Scale]] = {}
+        self._integers: dict[str, Scale] = {}
         self._nodes = []
         for node in graph.node:
             if node.op_type == "QuantizeLinear":
-                self._quantised[node.input[0]] = node.output[0], self._scale(node.input[1], node.input[2])
+                scale = self._scale(node.input[1], node.input[2])
+                self._quantised[node.input[0]] = node.output[0], scale
+                self._integers[node.output[0]] = scale
             elif node.op_type == "DequantizeLinear" and node.input[0] in self._constants:
                 self._stored[node.output[0]] = node.input[0], node.input[1], node.input[2]
             elif node.op_type == "DequantizeLinear":
@@ -210,7 +124,7 @@ class _Reader:
             case "GlobalMaxPool", _:
                 self._take()
                 self._add(Largest(GlobalPool("max"), *self._ends(node)))
-            case "ReduceMean", "Sub":
+            case ("ReduceMean", "Sub") | ("Transpose", "MatMulInteger"):
                 self._gram()
             case "Gather", "GlobalMaxPool":
                 self._class_max()
@@ -301,13 +215,25 @@ class _Reader:
         self._add(Averaged(GlobalPool("average"), takes, gives, gives, None))
 
     def _gram(self) -> None:
+        if self._nodes[0].op_type == "Transpose":
+            taken = self._take(*INTEGER_GRAM)
+            of = {node.name.rpartition("int8_")[2]: node for node in taken}
+            takes = self._integers[taken[0].input[0]]
+            factor = np.float32(self._constants[of["spread"].input[1]])
+            self._correlated(of["level"], of["share"], taken[-1], takes, factor, exact=True)
+            return
         names = "ReduceMean", "Sub", "GlobalLpPool", "Add", "Div", "Transpose", "MatMul", "Mul", "Atanh", "Flatten"
         taken = self._take(*names, "Gather")
-        takes, gives = self._source(taken[0]), self._landing(taken[-1])
-        share = float(self._constants[taken[7].input[1]])
-        if share != float(np.float32(GRAM_SHARE)):
-            raise UnsupportedError(f"{taken[7].name} multiplies by {share:g}, not by {GRAM_SHARE}")
-        self._add(Correlated(Gram(float(self._constants[taken[3].input[1]])), takes, gives, share))
+        takes = self._source(taken[0])
+        factor = takes.scale * takes.scale / np.float32(self._shape[1])
+        self._correlated(taken[3], taken[7], taken[-1], takes, factor, exact=False)
+
+    def _correlated(self, level: Any, share: Any, last: Any, takes: Scale, factor: np.float32, *, exact: bool) -> None:
+        part = float(self._constants[share.input[1]])
+        if part != float(np.float32(GRAM_SHARE)):
+            raise UnsupportedError(f"{share.name} multiplies by {part:g}, not by {GRAM_SHARE}")
+        layer = Gram(float(self._constants[level.input[1]]))
+        self._add(Correlated(layer, takes, self._landing(last), part, factor, exact))
 
     def _class_max(self) -> None:
         gather, _ = self._take("Gather", "GlobalMaxPool")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgetune_nas.mcu.program import UINT8_ZERO
+from edgetune_nas.mcu.operations import UINT8_ZERO
 from edgetune_nas.model import ClassMax
 from edgetune_nas.onnx_io import DISTANCE, OUTPUT, Classifier, open_session
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgetune_nas.card import ModelCard
-    from edgetune_nas.mcu.program import Program, Scale
+    from edgetune_nas.mcu.operations import Program, Scale
 
 BATCH = 64
 

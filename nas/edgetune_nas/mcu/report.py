@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgetune_nas.model import Gram, describe
+from edgetune_nas.model import describe
 
 if TYPE_CHECKING:
     from edgetune_nas.mcu.cores import Figures
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edgetune_nas.mcu.reference import Answers
 
 GRAM_STEPS = 2
-"""Steps by which outputs behind a Gram layer may differ: onnxruntime's float sums there have no order to repeat."""
+"""Steps by which outputs behind a Gram layer of float sums may differ: these have an order of onnxruntime's own."""
 DISTANCE_SHARE = 1e-5
 """Share by which a distance may differ: its sum of squares is of floats, in an order of onnxruntime's own."""
 
@@ -80,7 +80,7 @@ class Report:
     def acceptable(self) -> bool:
         """Nothing that ran said anything that it should not."""
         found = [self.here, *(difference for _, difference in self.cores.values())]
-        gram = any(isinstance(layer, Gram) for layer in self.model.program.layers)
+        gram = self.model.has_float_sums
         return all(each is None or each.acceptable(gram=gram) for each in found)
 
     def fields(self) -> dict[str, Any]:
@@ -188,10 +188,10 @@ def _apart(report: Report) -> str:
     ]
     if report.streaming and report.model.layout.position is None:
         lines.append("The count of samples (2 B) found no gap in the arena and stands beside it.")
-    if any(isinstance(layer, Gram) for layer in report.model.program.layers):
+    if report.model.has_float_sums:
         lines.append(
-            f"Levels and correlations of channels are float in the ONNX file, summed in an order of its own: outputs "
-            f"may differ by up to {GRAM_STEPS} steps of int8."
+            "Levels and correlations of channels are sums of floats in the ONNX file, in an order of its own: "
+            f"outputs may differ by up to {GRAM_STEPS} steps of int8."
         )
     lines.append(
         "The logarithm is at most 3 units in the last place (1.1e-6) from the true one, as onnxruntime's on x86-64 is."

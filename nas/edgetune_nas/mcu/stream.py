@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgetune_nas.mcu.calls import at_end, byte, on_frame, word
-from edgetune_nas.mcu.program import Correlated, Pooled, Weighted
+from edgetune_nas.mcu.operations import Correlated, Pooled, Weighted
 from edgetune_nas.model import Conv, sums_first
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ def _filled(kernel: int, stride: int, channels: int, held: str) -> str:
         }}
     }}
 """
-    return f"""    const uint32_t behind = (fed < {kernel}U) ? fed : ((fed - {kernel}U) % {stride}U + {kernel - stride}U);
+    later = f"(fed - {kernel}U) % {stride}U + {kernel - stride}U"
+    return f"""    const uint32_t behind = (fed < {kernel}U) ? fed : ({later});
     (void)memcpy(&{held}[behind * {channels}U], sample, {channels}U);
     if (behind == {kernel - 1}U) {{
         {frame}

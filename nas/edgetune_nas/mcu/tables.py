@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_nas.mcu.program import Averaged, Correlated, Done, Largest, Pooled, Weighted
+from edgetune_nas.mcu.operations import Averaged, Correlated, Done, Largest, Pooled, Weighted
 from edgetune_nas.model import ClassMax, Conv, LpPool, MaxPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from edgetune_nas.mcu.program import Operation, Scale
+    from edgetune_nas.mcu.operations import Operation, Scale
     from edgetune_nas.model import Shape
 
 WIDTH = 116
@@ -95,7 +95,7 @@ def describe_operation(index: int, operation: Operation, before: Shape) -> Writt
             return Written(tables, name)
         case Correlated():
             fields = {
-                "scale": number(operation.takes.scale),
+                "factor": number(operation.factor),
                 "offset": number(operation.layer.offset),
                 "share": number(operation.share),
                 "out_scale": number(operation.gives.scale),

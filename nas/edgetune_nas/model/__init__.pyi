@@ -50,6 +50,7 @@ from .layers import (
     output_shape as output_shape,
     shapes as shapes,
 )
+from .mcu_cost import card_cost as card_cost, estimate as estimate
 from .search_space import Genotype as Genotype, Prior as Prior, expand as expand
 from .seed_architectures import (
     emg_networks as emg_networks,

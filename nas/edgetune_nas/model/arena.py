@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 from edgetune_nas.model.layers import ClassMax, Conv, Flatten, GlobalPool, Gram, LpPool, MaxPool, output_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from edgetune_nas.model.layers import Layer, Shape
 
@@ -198,15 +198,6 @@ def sums_first(layer: Layer, channels: int) -> bool:
     return isinstance(layer, LpPool) and (
         not layer.kernel or ACCUMULATOR_BYTES * -(-layer.kernel // layer.stride) * channels < layer.kernel * channels
     )
-
-
-def live_elements(tensors: Iterable[Tensor]) -> list[int]:
-    """Elements alive in each operation, unaligned; the largest is the lower bound of any arena."""
-    known = list(tensors)
-    return [
-        sum(size for size, first, last in known if first <= operation <= last)
-        for operation in range(1 + max(tensor.last for tensor in known))
-    ]
 
 
 def _running(pool: LpPool | GlobalPool | Gram, channels: int) -> int:

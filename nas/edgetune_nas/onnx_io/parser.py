@@ -23,8 +23,8 @@ MAX_ELEMENTS: Final = 2**24
 MAX_INTEGER: Final = 2**16
 """Largest kernel, stride, padding or number of groups; a window has at most so many samples."""
 
-FLOAT, UINT8, INT8, INT32 = 1, 2, 3, 6
-ELEMENT_BYTES: Final = {FLOAT: 4, UINT8: 1, INT8: 1, INT32: 4}
+FLOAT, UINT8, INT8, INT32, DOUBLE = 1, 2, 3, 6, 11
+ELEMENT_BYTES: Final = {FLOAT: 4, UINT8: 1, INT8: 1, INT32: 4, DOUBLE: 8}
 _RANGES: Final = {UINT8: range(2**8), INT8: range(-(2**7), 2**7), INT32: range(-(2**31), 2**31)}
 _INTEGER, _INTEGERS = 2, 7
 _NAME: Final = re.compile(r"[A-Za-z0-9_]{1,120}")
@@ -196,11 +196,12 @@ def _tensor(data: memoryview) -> tuple[str, GraphTensor, tuple[int, int] | None]
     name = _name(message, "constant")
     where = f"constant {name}"
     kind, shape = _only(message, where, "data_type"), tuple(message["dims"])
-    if kind not in ELEMENT_BYTES:
+    if kind not in ELEMENT_BYTES or (kind == DOUBLE and shape):  # a length, and no weights
         raise WireError(f"{where} has element type {kind}, which edgetune does not write")
     elements = _elements(shape, where)
     forms = [each for each in ("raw_data", "float_data", "int32_data") if message[each]]
-    if len(forms) != 1 or forms[0] == ("float_data" if kind != FLOAT else "int32_data"):
+    fitting = {FLOAT: ("raw_data", "float_data"), DOUBLE: ("raw_data",)}.get(kind, ("raw_data", "int32_data"))
+    if len(forms) != 1 or forms[0] not in fitting:
         raise WireError(f"{where} is stored as {', '.join(forms) or 'nothing'}, which its element type is not")
     content = message[forms[0]][0]
     if forms[0] == "int32_data" and not all(each in _RANGES[kind] for each in content):
@@ -208,7 +209,7 @@ def _tensor(data: memoryview) -> tuple[str, GraphTensor, tuple[int, int] | None]
     wanted = elements if forms[0] == "int32_data" else elements * ELEMENT_BYTES[kind]
     if len(content) != wanted:
         raise WireError(f"{where} of shape {shape} holds {len(content)} where {wanted} belong")
-    if kind == FLOAT and not np.isfinite(np.frombuffer(content, "<f4")).all():
+    if kind in (FLOAT, DOUBLE) and not np.isfinite(np.frombuffer(content, f"<f{ELEMENT_BYTES[kind]}")).all():
         raise WireError(f"{where} has values that are not finite")
     span = None
     if kind == INT32:

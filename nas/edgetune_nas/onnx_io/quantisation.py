@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
+from edgetune_nas.onnx_io.int8_gram import with_exact_sums
 from edgetune_nas.onnx_io.runtime import INPUT, Classifier, HealthDistance, open_session
 from edgetune_nas.usage import batches
 
@@ -32,6 +33,7 @@ FLOAT_OPERATIONS: Final = frozenset(
 """Operations that stay float: int8 kernels do not exist for it, or eight bits would cost the result its meaning.
 
 The second set are those of a Gram layer: its sums have 32 bits on a microcontroller, and correlations near 1 need them.
+Where it takes int8 values, `edgetune_nas.onnx_io.int8_gram` writes them as integers.
 """
 
 VARIANTS: Final[dict[str, dict[str, Any]]] = {
@@ -176,7 +178,7 @@ def _quantise(
     quantised.producer_name = model.producer_name
     quantised.producer_version = model.producer_version
     onnx.checker.check_model(quantised, full_check=True)
-    return quantised
+    return with_exact_sums(quantised)
 
 
 def _share(model: onnx.ModelProto, x: NDArray[np.float32], labels: NDArray[np.intp], limit: float | None) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from edgetune_nas.errors import BundleError
-from edgetune_nas.onnx_io.parser import FLOAT, INT8, INT32, MAX_ELEMENTS, UINT8, GraphTensor, read_graph
+from edgetune_nas.onnx_io.parser import DOUBLE, FLOAT, INT8, INT32, MAX_ELEMENTS, UINT8, GraphTensor, read_graph
 from edgetune_nas.onnx_io.protobuf import WireError
 from edgetune_nas.onnx_io.runtime import DISTANCE, INPUT, OUTPUT
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 OPERATIONS: Final[dict[str, tuple[tuple[int, ...], tuple[str, ...], tuple[str, ...]]]] = {
     "Add": ((2,), (), ()),
     "Atanh": ((1,), (), ()),
+    "Cast": ((1,), ("to",), ()),
     "Concat": ((2,), ("axis",), ()),
     "Conv": ((2, 3), ("group", "kernel_shape", "pads", "strides"), ()),
     "DequantizeLinear": ((3,), (), ("axis",)),
@@ -31,6 +32,7 @@ OPERATIONS: Final[dict[str, tuple[tuple[int, ...], tuple[str, ...], tuple[str, .
     "Log": ((1,), (), ()),
     "LpPool": ((1,), ("kernel_shape", "p", "strides"), ()),
     "MatMul": ((2,), (), ()),
+    "MatMulInteger": ((3, 4), (), ()),
     "MaxPool": ((1,), ("kernel_shape", "strides"), ()),
     "Mul": ((2,), (), ()),
     "QuantizeLinear": ((3,), (), ("axis",)),
@@ -38,6 +40,7 @@ OPERATIONS: Final[dict[str, tuple[tuple[int, ...], tuple[str, ...], tuple[str, .
     "ReduceMean": ((1,), ("axes", "keepdims"), ()),
     "Relu": ((1,), (), ()),
     "Softmax": ((1,), ("axis",), ()),
+    "Sqrt": ((1,), (), ()),
     "Sub": ((2,), (), ()),
     "Transpose": ((1,), ("perm",), ()),
 }
@@ -45,6 +48,9 @@ OPERATIONS: Final[dict[str, tuple[tuple[int, ...], tuple[str, ...], tuple[str, .
 
 COMPUTED: Final = frozenset({"Concat", "Div", "MatMul", "Sub"})
 """Operations whose inputs are all computed; the others take constants besides the first."""
+
+EXACT: Final = frozenset({"MatMul", "Mul", "Sub"})
+"""Operations that are computed in double precision where their inputs are."""
 
 BESIDE: Final = frozenset({"distance_white", "distance_laid", "distance_apart", DISTANCE})
 """Nodes of the distances to classes that a graph gives beside probabilities."""
@@ -169,13 +175,26 @@ class _Walk:
         data, rest = inputs[0], inputs[1:]
         if node.op == "Gather":
             return self._gathered(node, data, rest[0])
-        if data.constant or any(each.tensor.kind != FLOAT for each in inputs):
+        if node.op == "MatMulInteger":
+            return self._multiplied(data, rest)
+        if node.op == "Cast":
+            return _cast(node, data)
+        if node.op == "Transpose" and not data.constant:
+            shape = self._shape(node, data.tensor.shape, [])
+            return None if shape is None else _Value(GraphTensor(shape, data.tensor.kind), constant=False)
+        kind = data.tensor.kind
+        if data.constant or kind not in (FLOAT, DOUBLE) or any(each.tensor.kind != kind for each in inputs):
+            return None
+        if kind == DOUBLE and node.op not in EXACT:
             return None
         computed = node.op in COMPUTED
         if any(each.constant == computed for each in rest):
             return None
+        counted = self.macs
         shape = self._shape(node, data.tensor.shape, [each.tensor.shape for each in rest])
-        return None if shape is None else _Value(GraphTensor(shape, FLOAT), constant=False)
+        if kind == DOUBLE:  # of sums; a card counts what is done for every sample
+            self.macs = counted
+        return None if shape is None else _Value(GraphTensor(shape, kind), constant=False)
 
     def _shape(  # noqa: C901 - one case per operation
         self, node: GraphNode, shape: tuple[int, ...], rest: list[tuple[int, ...]]
@@ -208,7 +227,7 @@ class _Walk:
                 return (1,) if plain and node.name == DISTANCE else None
             case "Softmax", (_,), []:
                 return shape if node.attributes["axis"] == 1 and node.name == OUTPUT else None
-            case ("Add" | "Mul", _, [()]) | ("Atanh" | "Log" | "Relu", _, []):
+            case ("Add" | "Mul", _, [()]) | ("Atanh" | "Log" | "Relu" | "Sqrt", _, []):
                 return shape
         return self._correlated(node, shape, rest)
 
@@ -222,13 +241,25 @@ class _Walk:
                 return shape if centre == shape else None
             case "ReduceMean", (channels, _), []:
                 return (channels, 1) if (node.attributes["axes"], node.attributes["keepdims"]) == ((2,), 1) else None
-            case "Sub" | "Div", (channels, _), [(same, 1)]:
-                return shape if same == channels else None
+            case "Sub" | "Div", (rows, columns), [other] if other in ((rows, 1), (1, columns), (rows, columns)):
+                return shape
             case "Transpose", (channels, length), []:
                 return (length, channels) if node.attributes["perm"] == (0, 2, 1) else None
             case "MatMul", (rows, shared), [(same, columns)]:
                 self.macs += rows * shared * columns
                 return (rows, columns) if same == shared else None
+        return None
+
+    def _multiplied(self, data: _Value, rest: list[_Value]) -> _Value | None:
+        """Multiply integers by others, or by a constant vector that adds them up."""
+        other, *zeros = rest
+        known = all(each.constant and each.tensor == GraphTensor((), UINT8) for each in zeros)
+        if data.constant or not known or {data.tensor.kind, other.tensor.kind} != {UINT8}:
+            return None
+        match data.tensor.shape, other.tensor.shape:
+            case (rows, shared), (same, columns) if same == shared and (not other.constant or columns == 1):
+                self.macs += rows * shared * columns
+                return _Value(GraphTensor((rows, columns), INT32), constant=False)
         return None
 
     def _gathered(self, node: GraphNode, data: _Value, table: _Value) -> _Value | None:
@@ -264,6 +295,14 @@ def _frames(length: int, kernels: object, strides: object) -> tuple[int, int] | 
         case (int(kernel),), (int(stride),) if 1 <= kernel <= length and stride:
             return (length - kernel) // stride + 1, kernel
     return None
+
+
+def _cast(node: GraphNode, data: _Value) -> _Value | None:
+    """Convert integers to double precision, or that to single precision."""
+    kind = {INT32: DOUBLE, DOUBLE: FLOAT}.get(data.tensor.kind)
+    if data.constant or node.attributes["to"] != kind or kind is None:
+        return None
+    return _Value(GraphTensor(data.tensor.shape, kind), constant=False)
 
 
 def _converted(node: GraphNode, inputs: list[_Value]) -> _Value | None:

@@ -6,11 +6,8 @@ import ctypes
 import os
 import signal
 import sys
-from contextlib import suppress
-from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
-OOM_FIRST = "1000"
 
 
 def die_with(parent: int) -> None:
@@ -20,9 +17,3 @@ def die_with(parent: int) -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before we asked
         sys.exit(1)
-
-
-def die_first() -> None:
-    """Let the kernel end this process, not the node that started it, where memory runs out."""
-    with suppress(OSError):  # not on every system
-        Path("/proc/self/oom_score_adj").write_text(OOM_FIRST)

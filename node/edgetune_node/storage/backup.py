@@ -123,9 +123,9 @@ def write_backup(
                 folders=tuple(folders),
             )
             listed = manifest.model_dump_json(indent=1).encode()
-            archive.writestr(MANIFEST, listed)
+            archive.writestr(_undated(MANIFEST), listed)
             if key is not None:
-                archive.writestr(SIGNATURE, signature_of(listed, key))
+                archive.writestr(_undated(SIGNATURE), signature_of(listed, key))
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise BackupError(f"{out} cannot be written: {reason}: make room or permit it") from error
@@ -144,7 +144,7 @@ def copy_backup(source: Path, out: Path, key: bytes | None) -> None:
         temporary.chmod(MODE)
         if key is not None:
             with zipfile.ZipFile(temporary, "a") as archive:
-                archive.writestr(SIGNATURE, signature_of(archive.read(MANIFEST), key))
+                archive.writestr(_undated(SIGNATURE), signature_of(archive.read(MANIFEST), key))
         with replacing(out, out.with_name(f".{out.name}.part")) as file, temporary.open("rb") as ready:
             os.fchmod(file.fileno(), MODE)
             shutil.copyfileobj(ready, file, CHUNK)
@@ -152,6 +152,13 @@ def copy_backup(source: Path, out: Path, key: bytes | None) -> None:
         raise BackupError(f"{out} cannot be written: {error.strerror}: make room or permit it") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _undated(name: str) -> zipfile.ZipInfo:
+    """Return an entry without a time: an archive knows none before 1980 and after 2107, and a clock may show such."""
+    info = zipfile.ZipInfo(name)
+    info.external_attr = MODE << 16
+    return info
 
 
 def signature_of(manifest: bytes, key: bytes) -> bytes:

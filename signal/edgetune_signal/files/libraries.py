@@ -37,7 +37,6 @@ MAX_BYTES: Final = 1 << 31
 SECOND_NS: Final = 10**9
 _XDF_DAMAGE: Final = ("rror reading chunk", "orrupt", "zero-length", "Unexpected", "nvalid")
 """Words with which pyxdf logs what is wrong in a file."""
-UFF_ACCELERATION, UFF_SI_METRES = 12, 1
 
 
 def open_npy(path: Path, options: ReadOptions) -> WholeFile:

@@ -202,6 +202,7 @@ def test_imitated_changes_have_the_strength_that_they_say() -> None:
         assert added == pytest.approx(strength * level, rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_chosen_model_is_silent_at_health_it_has_not_learned_and_finds_impacts(channels: int) -> None:
     data = _healthy(each=150, channels=channels, length=512, hop=512)

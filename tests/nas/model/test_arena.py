@@ -5,13 +5,13 @@ from __future__ import annotations
 from itertools import combinations
 
 from hypothesis import given, strategies as st
+from live_elements import live_elements
 
 from edgetune_nas.model.arena import (
     ALIGNMENT,
     Tensor,
     arena_bytes,
     lifetimes,
-    live_elements,
     place,
     streamed_lifetimes,
 )

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings, strategies as st
+from live_elements import live_elements
 
-from edgetune_nas.model.arena import ARENA_RULE, lifetimes, live_elements
+from edgetune_nas.model.arena import ARENA_RULE, lifetimes
 from edgetune_nas.model.cost import plan
 from edgetune_nas.model.layers import (
     Conv,

@@ -46,6 +46,7 @@ def test_a_whole_period_is_a_comb_that_takes_off_harmonics_and_hardly_hears_a_hu
     assert len(hum_taps(60.0 / RATE_HZ)) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mains_hz", [50.0, 60.0])
 def test_every_closed_form_tells_the_same_with_a_hum_and_computes_the_same_in_onnxruntime(mains_hz: float) -> None:
     y = np.arange(400) % 2

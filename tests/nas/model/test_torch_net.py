@@ -58,6 +58,7 @@ def test_onnxruntime_says_what_the_trained_module_said(shape: Shape, task: Task,
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
+@pytest.mark.slow
 def test_a_network_becomes_a_module_that_says_what_onnxruntime_says(
     networks: st.SearchStrategy[Network], data: st.DataObject
 ) -> None:

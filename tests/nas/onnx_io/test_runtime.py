@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from live_elements import live_elements
 
-from edgetune_nas.model.arena import lifetimes, live_elements
+from edgetune_nas.model.arena import lifetimes
 from edgetune_nas.onnx_io.runtime import Classifier, measure, node_memory, open_session, peak_bytes
 from edgetune_nas.onnx_io.writer import write_onnx
 from edgetune_nas.usage import BATCH_BYTES, batches

@@ -73,6 +73,14 @@ def correlated_network(make_network: Callable[..., Network]) -> Network:
 
 
 @pytest.fixture(scope="module")
+def int8_correlations(correlated_network: Network) -> bytes:
+    """The same in int8, whose Gram layer computes with integers."""
+    return _quantise(
+        write_onnx(correlated_network), noise(correlated_network, 8), VARIANTS["per channel"]
+    ).SerializeToString()
+
+
+@pytest.fixture(scope="module")
 def structure(files: dict[str, bytes]) -> dict[str, list[int]]:
     """Places of names, sizes and tags: all but the inside of long runs of weights, which are most of a file."""
 
@@ -132,12 +140,13 @@ def plain(attribute: onnx.AttributeProto) -> int | tuple[int, ...]:
     return attribute.i if attribute.type == onnx.AttributeProto.INT else tuple(attribute.ints)
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.parametrize("quantised", [False, True])
+@settings(max_examples=75, deadline=None)
 @given(data=st.data())
 def test_damage_to_correlations_is_refused_or_leaves_a_network_of_the_card(
-    correlated_network: Network, data: st.DataObject
+    *, quantised: bool, correlated_network: Network, int8_correlations: bytes, data: st.DataObject
 ) -> None:
-    content = bytearray(write_onnx(correlated_network).SerializeToString())
+    content = bytearray(int8_correlations if quantised else write_onnx(correlated_network).SerializeToString())
     for _ in range(data.draw(st.integers(1, 2))):
         place = data.draw(st.integers(0, len(content) - 1))
         content[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
@@ -382,6 +391,50 @@ def test_correlations_that_edgetune_does_not_write_are_refused_by_reason(
 ) -> None:
     model = write_onnx(correlated_network)
     check_network(model.SerializeToString(), card_of(correlated_network), FILE)
+    change(model)
+    with pytest.raises(BundleError, match=said):
+        check_network(model.SerializeToString(), card_of(correlated_network), FILE)
+
+
+def other_zero(model: onnx.ModelProto) -> None:
+    node = next(node for node in model.graph.node if node.op_type == "MatMulInteger")
+    node.input[2] = "0_weight_zero_point"
+
+
+def stored_products(model: onnx.ModelProto) -> None:
+    node = next(node for node in model.graph.node if node.op_type == "MatMulInteger")
+    model.graph.initializer.append(numpy_helper.from_array(np.ones((19, 6), np.uint8), "stored"))
+    node.input[1] = "stored"
+
+
+def long_count(model: onnx.ModelProto) -> None:
+    count = next(each for each in model.graph.initializer if each.name == "1_int8_count_constant")
+    count.CopyFrom(numpy_helper.from_array(np.ones((6, 6)), count.name))
+
+
+def float_count(model: onnx.ModelProto) -> None:
+    count = next(each for each in model.graph.initializer if each.name == "1_int8_count_constant")
+    count.CopyFrom(numpy_helper.from_array(np.array(20, np.float32), count.name))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (attribute("Cast", "to", TensorProto.INT64), "node 1_int8_sums_double, 'Cast', does not fit"),
+        (attribute("Cast", "to", TensorProto.FLOAT), "node 1_int8_sums_double, 'Cast', does not fit"),
+        (attribute("Transpose", "perm", [0, 1, 2]), "node 1_int8_turned, 'Transpose', does not fit"),
+        (other_zero, "node 1_int8_products, 'MatMulInteger', does not fit"),
+        (stored_products, "node 1_int8_products, 'MatMulInteger', does not fit"),
+        (long_count, "constant 1_int8_count_constant has element type 11"),
+        (float_count, "node 1_int8_whole, 'Mul', does not fit"),
+        (swap("Div"), "node 1_int8_half_alike, 'Div', does not fit"),
+    ],
+)
+def test_integer_correlations_that_edgetune_does_not_write_are_refused_by_reason(
+    change: Callable[[onnx.ModelProto], object], said: str, correlated_network: Network, int8_correlations: bytes
+) -> None:
+    model = onnx.load_model_from_string(int8_correlations)
+    check_network(int8_correlations, card_of(correlated_network), FILE)
     change(model)
     with pytest.raises(BundleError, match=said):
         check_network(model.SerializeToString(), card_of(correlated_network), FILE)

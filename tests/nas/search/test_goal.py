@@ -139,6 +139,7 @@ def test_the_smallest_network_found_is_no_larger_than_the_most_accurate_and_the_
     assert "goal" not in accurate.notes
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_torch")
 def test_an_accuracy_that_nothing_reaches_gives_the_best_and_says_so(tmp_path: Path) -> None:
     card = _search(tmp_path, Goal(objective="smallest", accuracy=1.0), noise=4.0).card
@@ -146,6 +147,7 @@ def test_an_accuracy_that_nothing_reaches_gives_the_best_and_says_so(tmp_path: P
     assert card.notes["goal"]["held"] is False
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_torch")
 def test_a_search_with_another_goal_is_another_search(found: SearchResult) -> None:
     with pytest.raises(JournalError, match="goal is None"):
@@ -193,6 +195,7 @@ def test_a_latency_that_none_keeps_names_the_quickest() -> None:
     assert (caught.value.limit, caught.value.asked, caught.value.smallest) == ("latency_us", 5, smallest)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_torch")
 def test_a_latency_is_measured_on_this_device(tmp_path: Path) -> None:
     card = _search(tmp_path / "easy", Goal(latency_us=1e6)).card

@@ -86,6 +86,7 @@ def test_the_graph_gives_the_distance_that_was_fitted(searched: SearchResult) ->
     np.testing.assert_allclose(bundle.novelty.distances(kept[0]), kept[1][:, 0], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_torch_means_by_the_layers_what_onnxruntime_computes(searched: SearchResult) -> None:
     torch = pytest.importorskip("torch")
     from edgetune_nas.model import LayerNet, from_network
@@ -220,6 +221,7 @@ def test_windows_that_share_too_many_samples_are_refused_naming_the_hop(tmp_path
         search(data, task="fault", budget=Budget(), out=tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["offset", "scale", "dead channel"])
 def test_neither_offset_nor_scale_nor_a_dead_channel_keeps_it_from_working(tmp_path: Path, change: str) -> None:
     def changed(data: Dataset) -> Dataset:

@@ -135,6 +135,7 @@ def test_the_winner_does_not_depend_on_where_candidates_are_evaluated(tmp_path: 
     assert cards[0].search.validation_accuracy == cards[1].search.validation_accuracy
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_torch")
 def test_the_model_in_use_is_compared_on_the_same_test_windows(tmp_path: Path) -> None:
     old = search(_dataset(classes=2, seed=5), task="fault", budget=Budget(), out=tmp_path / "old")
@@ -153,6 +154,7 @@ def test_a_model_in_use_that_does_not_fit_is_noted_and_not_compared(searched: Se
     assert "rate_hz is 2000.0" in new.card.notes["replaced"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_torch")
 def test_a_library_serves_for_training_and_never_for_the_test(tmp_path: Path) -> None:
     library = replace(_dataset(each=100, seed=3), conditions=("before",))
@@ -165,6 +167,7 @@ def test_a_library_serves_for_training_and_never_for_the_test(tmp_path: Path) ->
     assert used.text.startswith("300 windows, a prior of means (weight 0.2 beside 1) and of spread (weight ")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_torch")
 def test_a_hum_is_noted_and_taken_off_where_that_helps(tmp_path: Path) -> None:
     """Only the level of a noise tells the classes, and a hum of any strength covers it."""
@@ -191,6 +194,7 @@ def test_what_runs_out_of_time_at_once_still_gives_a_bundle(tmp_path: Path) -> N
     assert result.card.search.stopped_by == "time"
 
 
+@pytest.mark.slow
 @needs_torch
 @pytest.mark.parametrize("seconds", [0.01, 9.0])
 def test_a_time_too_short_to_train_in_is_told_with_one_that_would_do(tmp_path: Path, seconds: float) -> None:
@@ -320,6 +324,7 @@ def test_a_winner_that_leaves_room_beside_the_window_becomes_an_ensemble(tmp_pat
     assert card.cost.arena_bytes <= 3584
 
 
+@pytest.mark.slow
 def test_every_severity_is_learned_and_what_is_deployed_has_learned_the_test_windows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -360,6 +365,7 @@ def test_every_severity_is_learned_and_what_is_deployed_has_learned_the_test_win
     assert (probabilities.argmax(axis=1) == data.label).mean() > 0.98
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_torch")
 def test_the_card_says_what_was_right_in_conditions_left_out_of_training(tmp_path: Path) -> None:
     data = _dataset(conditions=2, each=60)
@@ -372,6 +378,7 @@ def test_the_card_says_what_was_right_in_conditions_left_out_of_training(tmp_pat
     assert f"at worst {worst:.2%} (load" in card_accuracy(result.card)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_torch")
 @pytest.mark.parametrize(
     ("conditions", "task", "goal"),

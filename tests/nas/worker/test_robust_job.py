@@ -193,6 +193,7 @@ def test_data_of_odd_shapes_give_a_good_bundle_within_the_budget(
     assert (bundle.card.input.channels, bundle.card.input.length) == (channels, length)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("constant", [0.0, 1e-30, 1e30])
 def test_windows_without_any_signal_give_a_bundle_that_guesses_and_says_so(tmp_path: Path, constant: float) -> None:
     data = _write(tmp_path / "flat.npz", np.full((60, 1, 64), constant), np.arange(60) % 2, 2)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import npm
 import pytest
-from jsonschema import Draft202012Validator, FormatChecker
+from json_schema import validator
 
 from edgetune_node.contract.commands import COMMANDS, parse_command
 from edgetune_node.contract.context import parse_context
@@ -50,9 +50,9 @@ def test_every_property_has_a_description_and_an_example_that_is_valid(name: str
             assert found.get("description"), where
             assert found.get("examples"), where
             check = {"$defs": document.get("$defs", {}), **found}
-            validator = Draft202012Validator(check, format_checker=FormatChecker())
+            checks = validator(check)
             for example in found["examples"]:
-                assert list(validator.iter_errors(example)) == [], f"{where}: {example!r}"
+                assert list(checks.iter_errors(example)) == [], f"{where}: {example!r}"
             if key.endswith(tuple(UNITS)):
                 assert found["x-unit"], where
 
@@ -77,7 +77,7 @@ def test_every_schema_has_an_id_of_its_own() -> None:
 def test_the_example_of_a_message_is_one(model: Any) -> None:
     document = DOCUMENTS[f"{model.topic.split('/')[0]}.json"]
     model.model_validate(example_of(document))
-    Draft202012Validator(document, format_checker=FormatChecker()).validate(example_of(document))
+    validator(document).validate(example_of(document))
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

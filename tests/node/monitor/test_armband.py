@@ -100,6 +100,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 WORN = [Placement(1), Placement(-2), Placement(4), Placement(0, mirrored=True), Placement(3, mirrored=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("worn", WORN)
 def test_a_turned_armband_is_said_with_what_to_do(model: Bundle, worn: Placement) -> None:
     arm = Arm(model)
@@ -112,6 +113,7 @@ def test_a_turned_armband_is_said_with_what_to_do(model: Bundle, worn: Placement
     assert not any("armband" in each for each in arm.asset.suggested)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("worn", WORN)
 def test_a_ring_is_turned_back_announced_and_recognises_signs_again(model: Bundle, worn: Placement) -> None:
     arm = Arm(model, "ring")
@@ -133,6 +135,7 @@ def test_a_ring_is_turned_back_announced_and_recognises_signs_again(model: Bundl
     assert not any("armband" in each for each in arm.asset.suggested)
 
 
+@pytest.mark.slow
 def test_a_ring_stays_turned_back_over_a_restart_with_the_model_that_it_was_turned_for(model: Bundle) -> None:
     arm = Arm(model, "ring")
     arm.hears(played(*SIGNS), Placement(-1))
@@ -152,6 +155,7 @@ def test_a_ring_stays_turned_back_over_a_restart_with_the_model_that_it_was_turn
     assert Arm(model, "as worn", kept).asset.armband is None
 
 
+@pytest.mark.slow
 def test_an_armband_that_is_worn_as_before_is_never_turned(model: Bundle) -> None:
     arm = Arm(model, "ring")
     for seed in range(4):
@@ -160,6 +164,7 @@ def test_an_armband_that_is_worn_as_before_is_never_turned(model: Bundle) -> Non
         assert not any("armband" in each for each in arm.asset.suggested)
 
 
+@pytest.mark.slow
 def test_one_kind_of_sign_alone_tells_nothing(model: Bundle) -> None:
     arm = Arm(model, "ring")
     arm.hears(played(*["fist"] * 6), Placement(2))

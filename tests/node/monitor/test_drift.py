@@ -64,6 +64,7 @@ def condition(basic: Indicators, velocity: float | None) -> Condition:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", [0.0, 0.9])
 def test_a_steady_machine_is_left_alone_for_days(memory: float) -> None:
     false = 0

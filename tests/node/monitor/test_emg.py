@@ -115,6 +115,7 @@ def test_each_gesture_of_a_simulated_person_is_one_sign_with_its_beginning_and_e
         assert sign.model == model.card.id
 
 
+@pytest.mark.slow
 def test_rest_is_no_sign_and_a_gesture_held_for_a_minute_is_one(model: Bundle) -> None:
     person = Person(model)
     person.hears(played(("rest", 60)))
@@ -276,6 +277,7 @@ def test_a_channel_that_is_flat_or_broken_has_null(model: Bundle) -> None:
     assert last.rms[2] == 0
 
 
+@pytest.mark.slow
 def test_each_gesture_of_a_real_person_is_one_sign(recordings_dir: Path, tmp_path: Path) -> None:
     takes = read_myo(recordings_dir / "myo_gestures" / "male0.npz")
     wearer = Person(learned([take.recording for take in takes if take.cycle < 2], tmp_path), rest="neutral")

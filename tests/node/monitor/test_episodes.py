@@ -122,6 +122,7 @@ def healthy_model(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return model_of([simulated("normal", 20)], tmp_path_factory.mktemp("health"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["inner", "outer", "ball"])
 def test_a_fault_that_grows_is_one_event_whose_severity_never_falls(healthy_model: Bundle, place: str) -> None:
     machine = Machine(healthy_model, RATE, machine={"bearing": "6205", "shaft_rpm": 1797})

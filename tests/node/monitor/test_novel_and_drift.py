@@ -143,6 +143,7 @@ def minutes(bench: Bench, count: int, loudness: float) -> list[Publish]:
     return [effect for effect in effects if isinstance(effect, Publish) and effect.topic.endswith("/calibration")]
 
 
+@pytest.mark.slow
 def test_a_slow_change_is_said_once_and_ends_with_it(healthy_bundle: Bundle) -> None:
     bench = Bench(**SLOWLY)
     bench.handle(ModelReady("bearing", "", healthy_bundle, None))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+
+import pytest
 
 from edgetune_node.config.settings import Settings
 from edgetune_node.runtime.backing_up import make_backup, wanted_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 YEARS = 3650
@@ -44,6 +45,15 @@ def test_a_clock_that_is_set_back_leaves_the_new_one_and_removes_those_of_the_fu
     assert there(tmp_path) == {first, second, future[2]}
     third = back_up(tmp_path, 2)
     assert there(tmp_path) == {first, second, third}
+
+
+@pytest.mark.parametrize("seconds", [0.0, 5e9])
+def test_a_clock_of_years_that_no_archive_knows_hinders_no_backup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: seconds)
+    made = back_up(tmp_path, (seconds - NOW.timestamp()) / 86_400)
+    assert there(tmp_path) == {made}
 
 
 def test_a_node_that_got_another_id_keeps_its_new_backups(tmp_path: Path) -> None:

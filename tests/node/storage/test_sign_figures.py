@@ -44,6 +44,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return search(data, task="sign", budget=Budget(ram_bytes=4096), out=folder, candidates=3).bundle
 
 
+@pytest.mark.slow
 def test_false_signs_are_counted_in_rest_that_was_not_learned_and_effort_is_noted(bundle: Path, tmp_path: Path) -> None:
     store = RecordingStore(tmp_path / "recordings", 2**24)
     store.add(recorded("rest", 7, 12, held_out_from=400))

@@ -341,9 +341,16 @@ static void grouped_frame(const edgetune_conv_t *layer, const int8_t *x, uint32_
             if (taps < layer->kernel) {
                 sum += padding(layer, w, skip * own, (skip + taps) * own);
             }
+            sum -= more * zero * (int32_t)(taps * own);
             if ((own == 1U) && (more == 0)) {
                 for (left = taps; left > 0U; left--) {
                     sum += (int32_t)*from * *tap;
+                    from += channels;
+                    tap++;
+                }
+            } else if (own == 1U) {
+                for (left = taps; left > 0U; left--) {
+                    sum += *from * (*tap + more);
                     from += channels;
                     tap++;
                 }
@@ -351,7 +358,7 @@ static void grouped_frame(const edgetune_conv_t *layer, const int8_t *x, uint32_
                 for (left = taps; left > 0U; left--) {
                     uint32_t channel;
                     for (channel = 0U; channel < own; channel++) {
-                        sum += (int32_t)from[channel] * *tap + more * (from[channel] - zero);
+                        sum += from[channel] * (*tap + more);
                         tap++;
                     }
                     from += channels;
@@ -576,7 +583,7 @@ static float spread(const edgetune_gram_t *layer, const edgetune_word_t *sums, u
     const uint32_t channels = layer->channels;
     const uint32_t at = channels + row * channels - row * (row + 1U) / 2U + column;
     const int64_t whole = (int64_t)sums[at].i * layer->length - (int64_t)sums[row].i * sums[column].i;
-    return (float)whole / (float)layer->length * layer->scale * layer->scale;
+    return (float)whole * layer->factor;
 }
 
 void edgetune_gram_end(const edgetune_gram_t *layer, const edgetune_word_t *sums, int8_t *y)

@@ -72,7 +72,7 @@ typedef struct {
 
 /* Levels and correlations of channels. */
 typedef struct {
-    float scale;
+    float factor; /* square of the input's scale, over the length */
     float offset;
     float share;
     float out_scale;

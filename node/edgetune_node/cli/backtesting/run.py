@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 POINT_S: Final = 1.0
 """Seconds of signal that a point of the page stands for, at least."""
-MOST_CAPTURED: Final = 12
-"""Events whose signal is kept for the page."""
 ADJOINING: Final = 2.0
 """Samples by which two recordings may be apart and still be one stream."""
 

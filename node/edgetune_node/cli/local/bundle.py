@@ -208,6 +208,8 @@ def card_table(card: ModelCard) -> Table:
         f"{cost.streamed_bytes} B streamed",
     )
     add("flash, work", f"{cost.flash_bytes} B, {cost.macs} MACs, {cost.parameters} parameters")
+    if cost.mcu is not None:
+        add("as C, estimated", "\n".join(cost.mcu.lines))
     for precision, measured in sorted(card.measured.items()):
         add(
             f"{precision} here",

@@ -12,8 +12,9 @@ from rich.table import Table
 
 from edgetune_nas.bundle import load_bundle
 from edgetune_nas.mcu import write_library
-from edgetune_node.terminal import json_errors, print_json
+from edgetune_node.terminal import json_errors, print_json, takes_reading
 from edgetune_signal import load_dataset
+from edgetune_signal.files import ReadOptions  # noqa: TC001 - typer reads it
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 DIFFERENT = 1
 
 
+@takes_reading
 def write_c(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, model-<id>.")],
     *,
@@ -37,8 +39,9 @@ def write_c(
         typer.Option(help="Windows or recordings to compare on. (default: the bundle's self-test and seeded noise)"),
     ] = None,
     converter: Annotated[
-        str | None, typer.Option(help="Read DATA as a public data set: see `edgetune search --help`.")
+        str | None, typer.Option(help="Reader of DATA in another form: isl, myo, cwru-mat ...")
     ] = None,
+    reading: ReadOptions,
     name: Annotated[str | None, typer.Option(help="Prefix of all names in C. (default: model_<id>)")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -48,7 +51,7 @@ def write_c(
     not measured.
     """
     with json_errors(wanted=as_json):
-        x = None if data is None else _windows(bundle, data, converter)
+        x = None if data is None else _windows(bundle, data, converter, reading)
         report = write_library(bundle, out, streaming=streaming, hop=hop, x=x, name=name)
     fields = {"out": str(out.resolve()), **report.fields()}
     if as_json:
@@ -60,12 +63,12 @@ def write_c(
         raise typer.Exit(DIFFERENT)
 
 
-def _windows(bundle: Path, data: Path, converter: str | None) -> NDArray[np.float32]:
+def _windows(bundle: Path, data: Path, converter: str | None, reading: ReadOptions) -> NDArray[np.float32]:
     from edgetune_node.cli.local.evaluate import check_fits, cut_length
 
     opened = load_bundle(bundle, "int8")
     window = cut_length(data, opened.card.input.length, converter)
-    dataset = load_dataset(data, window=window, converter=converter, one_class=True)
+    dataset = load_dataset(data, window=window, unit=reading.unit, converter=converter, one_class=True, reading=reading)
     check_fits(opened, dataset)
     return dataset.x
 

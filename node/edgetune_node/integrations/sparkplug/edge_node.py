@@ -28,7 +28,7 @@ from edgetune_node.integrations.sparkplug.host_state import PrimaryHost
 from edgetune_node.integrations.sparkplug.names import REBIRTH, SparkplugNames, state_topic
 from edgetune_node.integrations.sparkplug.payload import decode, encode
 from edgetune_node.integrations.sparkplug.session import Outgoing, Session
-from edgetune_node.integrations.sparkplug.store import EventStore
+from edgetune_node.integrations.sparkplug.store import EventStore, elapsing
 from edgetune_node.mqtt import ClientIdConflicts, tls_context
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class SparkplugEdgeNode:
         self._host_id = section.primary_host
         self._host = PrimaryHost(SystemClock())
         self._store = EventStore(
-            path, max_bytes=mqtt.outbox_max_bytes, max_age_s=mqtt.outbox_max_age_s, now_s=time.time
+            path, max_bytes=mqtt.outbox_max_bytes, max_age_s=mqtt.outbox_max_age_s, now_s=elapsing()
         )
         self._filters = self._names.subscriptions(devices, self._host_id)
         self._tls = None if mqtt.tls is None else tls_context(mqtt.tls)
@@ -119,8 +119,7 @@ class SparkplugEdgeNode:
         self._jitter_s = random.random()  # noqa: S311 - no secret
         self._work: queue.SimpleQueue[_Work] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="sparkplug", daemon=True)
-        self._numbers = itertools.count(1)
-        self._number = 0
+        self._numbers, self._number = itertools.count(1), 0
         self._connection = self._connect()
         self._up: Up | None = None
         self._known_by_s = time.monotonic() + KNOWN_S
@@ -192,7 +191,7 @@ class SparkplugEdgeNode:
         fault = isinstance(message, Fault) and effect.durability is Durability.RARE
         if device is not None and (fault or (isinstance(message, Sign) and not self._session.born)):
             metrics = read_metrics(message, self._session.metrics_of(device))
-            key = self._store.keep(device, encode(metrics, time_ms=0, seq=None))
+            key = self._store.keep(device, encode(metrics, time_ms=0, seq=None), lasting=fault)
         elif effect.durability is Durability.TELEMETRY and self._work.qsize() > MOST_WAITING:
             return
         self._work.put(_Told(effect, key))
@@ -216,8 +215,8 @@ class SparkplugEdgeNode:
 
     def _next_work(self) -> _Work | None:
         backlog = self._session.born and self._cursor < self._backlog_end
-        shortest_s = BUSY_S if self._connection.busy else 0.0
-        wait_s = min(STEP_S, max(shortest_s, self._next_event_s - time.monotonic())) if backlog else STEP_S
+        due_s = max(BUSY_S * self._connection.busy, self._next_event_s - time.monotonic())
+        wait_s = min(STEP_S, due_s) if backlog else STEP_S
         try:
             return self._work.get(timeout=wait_s) if wait_s > 0 else self._work.get_nowait()
         except queue.Empty:
@@ -294,6 +293,7 @@ class SparkplugEdgeNode:
 
     def _advance(self, now_s: float) -> None:
         """Do what is due: a birth, a rebirth, changed telemetry, the next event of before."""
+        self._store.look()
         if self._up is None:
             return
         if self._host_id is not None and not self._host.online:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import time
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NUMBERS: Final = 256
+AGAIN_S: Final = 2.0
+"""Between two tries to go back to the disk."""
 SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS birth (number INTEGER NOT NULL)",
     """CREATE TABLE IF NOT EXISTS event
@@ -24,8 +28,14 @@ _T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
 
 
+def elapsing() -> Callable[[], float]:
+    """Return a clock that begins with the time of day and goes on by itself, whatever that is set to."""
+    offset_s = time.time() - time.monotonic()
+    return lambda: offset_s + time.monotonic()
+
+
 class EventStore:
-    """A small SQLite file; where the disk fails, memory takes its place and `problem` says so.
+    """A small SQLite file; where the disk fails, memory takes its place and `problem` says so, until `look` finds room.
 
     Parameters
     ----------
@@ -34,7 +44,7 @@ class EventStore:
     max_bytes, max_age_s
         Bounds of what is kept; the oldest events go first.
     now_s
-        Seconds since 1970.
+        Seconds since 1970, from a clock that nobody sets.
 
     Attributes
     ----------
@@ -49,13 +59,29 @@ class EventStore:
         self._lock = threading.Lock()
         self.problem: str | None = None
         self.dropped = 0
+        self._left: list[sqlite3.Connection] = []
+        self._identity: tuple[int, int] | None = None
+        self._own: tuple[int, int] | None = None
+        self._tried_s = time.monotonic()
         try:
-            self._connection = _open(path)
-        except sqlite3.OperationalError as error:
+            self._connection = self._opened()
+            self._identity = self._own = _identity(path)
+        except (OSError, sqlite3.Error) as error:
             self._connection = self._in_memory(error)
-        except sqlite3.DatabaseError as error:
-            _log.warning("sparkplug file is damaged", file=str(path), reason=str(error))
-            self._connection = self._begun_again()
+
+    def look(self) -> None:
+        """Go on in the file at the path, with all that is kept, if that is no longer the file in use."""
+        with self._lock:
+            now_s = time.monotonic()
+            if self._identity is None and now_s - self._tried_s < AGAIN_S:
+                return
+            if self._identity is not None and self._identity == _identity(self._path):
+                return
+            self._tried_s = now_s
+            try:
+                self._reopen()
+            except (OSError, sqlite3.Error) as error:
+                self._identity, self.problem = None, self._told(error)
 
     def next_birth(self) -> int:
         """Return the number of the next connection, 0 at first, one more each time, and 0 again after 255."""
@@ -69,11 +95,11 @@ class EventStore:
 
         return self._write(count)
 
-    def keep(self, device: str, payload: bytes) -> int:
-        """Keep an event; return its key, which grows."""
+    def keep(self, device: str, payload: bytes, *, lasting: bool = False) -> int:
+        """Keep an event; return its key, which grows. A ``lasting`` one is never too old."""
 
         def insert(connection: sqlite3.Connection) -> int:
-            row = (self._now_s(), device, payload)
+            row = (float("inf") if lasting else self._now_s(), device, payload)
             key = connection.execute("INSERT INTO event (kept_s, device, payload) VALUES (?, ?, ?)", row).lastrowid
             self._bound(connection)
             return key or 0
@@ -105,7 +131,8 @@ class EventStore:
     def close(self) -> None:
         """Close the file."""
         with self._lock:
-            self._connection.close()
+            for connection in (self._connection, *self._left):
+                connection.close()
 
     def _bound(self, connection: sqlite3.Connection) -> None:
         gone = connection.execute("DELETE FROM event WHERE kept_s < ?", (self._now_s() - self._max_age_s,)).rowcount
@@ -123,28 +150,76 @@ class EventStore:
                 return _transaction(self._connection, change)
             except sqlite3.Error as error:
                 memory = self._in_memory(error)
-                with contextlib.suppress(sqlite3.Error):
+                try:
                     self._connection.backup(memory)
+                except sqlite3.Error as unread:
+                    _log.error("sparkplug events are lost", file=str(self._path), reason=str(unread))
                 self._connection.close()
                 self._connection = memory
                 return _transaction(memory, change)
 
-    def _in_memory(self, error: sqlite3.Error) -> sqlite3.Connection:
-        self.problem = (
-            f"sparkplug: {self._path} cannot be used ({error}): events wait in memory only;"
-            " check the disk and restart the node"
-        )
+    def _in_memory(self, error: Exception) -> sqlite3.Connection:
+        self._identity, self.problem, self._tried_s = None, self._told(error), time.monotonic()
         return _open(None)
 
-    def _begun_again(self) -> sqlite3.Connection:
+    def _told(self, error: Exception) -> str:
+        return f"sparkplug: {self._path} cannot be used ({error}): events wait in memory only; check the disk"
+
+    def _reopen(self) -> None:
+        new = self._opened()
         try:
-            for ending in ("", "-wal", "-shm"):
-                part = self._path.with_name(self._path.name + ending)
-                if part.exists():
-                    part.replace(part.with_name(f"{self._path.name}.damaged{ending}"))
+            foreign = self._own != _identity(self._path)  # else its events are ours, of which some have been sent
+            _transaction(new, partial(_carry, self._connection, foreign=foreign))
+        except BaseException:
+            new.close()
+            raise
+        before, inode = self._connection, (self._identity or (0, 0))[1]
+        self._identity = self._own = _identity(self._path)
+        self._connection, self.problem = new, None
+        _log.warning("sparkplug file made again", file=str(self._path))
+        if self._identity is not None and self._identity[1] == inode:
+            self._left.append(before)  # SQLite would take the new file for its own, and delete the log of that
+        else:
+            before.close()
+
+    def _opened(self) -> sqlite3.Connection:
+        """Open the file; a damaged one is set aside."""
+        try:
             return _open(self._path)
-        except (OSError, sqlite3.Error) as error:
-            return self._in_memory(sqlite3.OperationalError(str(error)))
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            _log.warning("sparkplug file is damaged", file=str(self._path), reason=str(error))
+        for ending in ("", "-wal", "-shm"):
+            part = self._path.with_name(self._path.name + ending)
+            if part.exists():
+                part.replace(part.with_name(f"{self._path.name}.damaged{ending}"))
+        return _open(self._path)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _carry(before: sqlite3.Connection, new: sqlite3.Connection, *, foreign: bool) -> None:
+    """Write what is kept into another file, under the same keys; events that are there already come after it."""
+    number = before.execute("SELECT number FROM birth").fetchone()
+    ours = before.execute("SELECT key, kept_s, device, payload FROM event").fetchall()
+    theirs = new.execute("SELECT kept_s, device, payload FROM event ORDER BY key").fetchall() if foreign else []
+    if number is not None:
+        new.execute("DELETE FROM birth")
+        new.execute("INSERT INTO birth VALUES (?)", number)
+    new.execute("DELETE FROM event")
+    new.executemany("INSERT INTO event VALUES (?, ?, ?, ?)", ours)
+    known = {each[2:] for each in ours}
+    new.executemany(
+        "INSERT INTO event (kept_s, device, payload) VALUES (?, ?, ?)",
+        [each for each in theirs if each[1:] not in known],
+    )
 
 
 def _transaction(connection: sqlite3.Connection, change: Callable[[sqlite3.Connection], _T]) -> _T:

@@ -87,6 +87,8 @@ def test_show_prints_the_card(bundle: Path) -> None:
     assert card["id"] in shown
     assert f"{card['cost']['arena_bytes']} B (int8 plan" in shown
     assert f"{card['cost']['arena_bytes_deployed']} B as deployed" in " ".join(shown.split())
+    m4 = card["cost"]["mcu"]["cores"]["cortex-m4"]
+    assert f"cortex-m4: {m4['instructions']} instructions" in " ".join(shown.split())
     assert "RAM" not in shown
 
 

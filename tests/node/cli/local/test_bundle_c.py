@@ -63,3 +63,24 @@ def test_a_folder_that_is_no_bundle_is_named_in_json_too(tmp_path: Path) -> None
 
     assert "card.json" in json.loads(done.stdout)["error"]
     assert done.exit_code == 1
+
+
+def test_what_files_do_not_say_of_themselves_is_an_option(
+    tmp_path: Path, write_tiny_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    bundle = write_tiny_bundle(tmp_path)
+    samples = np.random.default_rng(0).normal(size=(200, 2))
+    for each in ("normal", "inner"):
+        (tmp_path / "data" / each).mkdir(parents=True)
+        np.savetxt(tmp_path / "data" / each / "one.csv", samples, delimiter=",", header="x,y", comments="")
+    data = ("--out", tmp_path / "c", "--data", tmp_path / "data", "--json")
+
+    refused = [run(bundle, *data, *more) for more in ([], ["--rate-hz", "1000"], ["--rate-hz", "10", "--columns", "y"])]
+    done = run(bundle, *data, "--rate-hz", "1000", "--columns", "y", "--unit", "g")
+
+    assert [each.exit_code for each in refused] == [1, 1, 1]
+    reasons = [json.loads(each.stdout)["error"] for each in refused]
+    for reason, word in zip(reasons, ("rate", "channels", "the model takes 1000"), strict=True):
+        assert word in reason
+    assert done.exit_code == 0, done.output

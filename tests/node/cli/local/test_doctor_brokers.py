@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aedes import HangingUp, install
 
 from edgetune_node.cli.local import access_checks, doctor, source_check as listening
 
@@ -144,16 +143,10 @@ def test_a_broker_of_qos_1_is_no_warning(fresh_broker: Any, examine: Any) -> Non
     assert "QoS 1 at most" in found[0]["seen"]
 
 
-@pytest.fixture(scope="module")
-def aedes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return install(tmp_path_factory.mktemp("aedes"))
-
-
 @pytest.mark.slow
-def test_a_broker_that_hangs_up_leaves_the_message_in_flight_as_the_culprit(aedes: Path, examine: Any) -> None:
-    refused = ["edgetune/n/info", "edgetune/n/press/fault"]
-    with HangingUp(aedes, unwritable=refused, unreadable=["edgetune/n/cmd/+"]) as process:
-        code, found = examine(process, "3.1.1")
+def test_a_broker_that_hangs_up_leaves_the_message_in_flight_as_the_culprit(aedes: Any, examine: Any) -> None:
+    broker = aedes(denied="/(info|press/fault)$", denied_filter=r"n/cmd/\+$")
+    code, found = examine(broker, "3.1.1")
     assert code == 1
     subscribed, published = [each["seen"] for each in found if each["check"] == "access"]
     assert subscribed.endswith("ends the connection whenever it is asked for edgetune/n/cmd/+")
@@ -161,18 +154,18 @@ def test_a_broker_that_hangs_up_leaves_the_message_in_flight_as_the_culprit(aede
 
 
 @pytest.mark.slow
-def test_a_message_that_a_broker_hangs_up_on_is_named_and_given_up(aedes: Path, spawn: Any, recorder: Any) -> None:
+def test_a_message_that_a_broker_hangs_up_on_is_named_and_given_up(aedes: Any, spawn: Any, recorder: Any) -> None:
     target = "--node", "n", "--asset", "press", "--protocol", "3.1.1"
     state = "edgetune/n/press/simulator/state"
-    with HangingUp(aedes, unwritable=[state]) as process:
-        plant = recorder(process, "edgetune/n/press/samples", protocol="3.1.1")
-        machine = spawn("simulate", *target, "--broker", f"mqtt://{process.host}:{process.port}")
-        for line in machine.stderr:
-            if f"ends the connection whenever it gets {state}" in line:
-                break
-        before = len(plant.on("edgetune/n/press/samples"))
-        plant.wait_for_count("edgetune/n/press/samples", before + 100)  # of 50 a second, without a pause
-        assert machine.poll() is None
+    broker = aedes(denied=f"^{state}$")
+    plant = recorder(broker, "edgetune/n/press/samples", protocol="3.1.1")
+    machine = spawn("simulate", *target, "--broker", f"mqtt://{broker.host}:{broker.port}")
+    for line in machine.stderr:
+        if f"ends the connection whenever it gets {state}" in line:
+            break
+    before = len(plant.on("edgetune/n/press/samples"))
+    plant.wait_for_count("edgetune/n/press/samples", before + 100)  # of 50 a second, without a pause
+    assert machine.poll() is None
 
 
 @pytest.mark.slow

@@ -59,6 +59,7 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_nodes_recordings_become_one_page_that_needs_no_network(data: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     ended = run("report", data, "--bearing", "6205-2RS", "--shaft-rpm", 1797, "--out", page, "--json")

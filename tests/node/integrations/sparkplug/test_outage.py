@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ from brokers import wait_until
 from edgetune_node.contract.sign_messages import Sign
 from edgetune_node.events.effects import Durability
 from edgetune_node.integrations.sparkplug.catalogue import to_ms
-from edgetune_node.integrations.sparkplug.store import EventStore
+from edgetune_node.integrations.sparkplug.store import EventStore, elapsing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +45,8 @@ def test_faults_of_an_outage_arrive_later_in_order_with_their_own_times(
     fresh_broker.kill()
     wait_until(lambda: at.edge.problems)
     times = [NOW + timedelta(seconds=number) for number in range(20)]
-    for number, time in enumerate(times):
-        at.fault(f"e{number}", ts=time)
+    for number, moment in enumerate(times):
+        at.fault(f"e{number}", ts=moment)
     sign = {"class_": "fist", "confidence": 1.0, "start": NOW, "end": NOW, "windows": 3, "model": "m", "ts": NOW}
     at.say(Sign(event="s1", **sign), "arm", Durability.SIGN)
     fresh_broker.start()
@@ -53,7 +55,9 @@ def test_faults_of_an_outage_arrive_later_in_order_with_their_own_times(
     wait_until(lambda: len(historical(at)) >= 21)
     kept = [each for each in historical(at) if each.device == "pump"]
     assert [each.values["fault/event"] for each in kept] == [f"e{number}" for number in range(20)]
-    assert [{metric.time_ms for metric in each.payload.metrics} for each in kept] == [{to_ms(time)} for time in times]
+    assert [{metric.time_ms for metric in each.payload.metrics} for each in kept] == [
+        {to_ms(moment)} for moment in times
+    ]
     assert all(each.payload.time_ms > to_ms(times[-1]) for each in kept)
     assert [each.values["sign/class"] for each in historical(at) if each.device == "arm"] == ["fist"]
     wait_until(lambda: len(at.edge._store) == 0)
@@ -130,6 +134,32 @@ def test_a_store_is_bounded_and_the_oldest_go_first(tmp_path: Path) -> None:
     store.close()
 
 
+def test_no_fault_is_too_old_and_a_clock_that_is_set_makes_nothing_older(tmp_path: Path) -> None:
+    now = [1000.0]
+    store = EventStore(tmp_path / "s.sqlite", max_bytes=100, max_age_s=50, now_s=lambda: now[0])
+    store.keep("pump", b"sign")
+    store.keep("pump", b"fault", lasting=True)
+    now[0] += 10**9
+    store.keep("pump", b"later")
+    assert kept(store) == [b"fault", b"later"]
+    store.close()
+    with pytest.MonkeyPatch.context() as patch:
+        clock = elapsing()
+        before = clock()
+        patch.setattr(time, "time", lambda: 4e9)
+        assert 0 <= clock() - before < 60
+
+
+def test_faults_wait_for_the_host_whatever_the_clock_is_set_to(
+    fresh_broker: Broker, plant: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = plant(fresh_broker, sparkplug='primary_host = "scada1"').start()
+    at.fault("before")
+    monkeypatch.setattr(time, "time", lambda: 4e9)
+    at.fault("after")
+    assert len(at.edge._store) == 2
+
+
 def test_a_damaged_store_is_set_aside_and_a_new_one_begun(tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite"
     path.write_bytes(b"no database at all, but long enough for one" * 100)
@@ -159,4 +189,112 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     assert store.problem is not None
     assert isinstance(store._connection, sqlite3.Connection)
     assert store.keep("pump", b"x") == 1
+    store.close()
+
+
+def opened(path: Path) -> EventStore:
+    return EventStore(path, max_bytes=10**6, max_age_s=50, now_s=lambda: 0.0)
+
+
+def kept(store: EventStore) -> list[bytes]:
+    found, key = [], 0
+    while (event := store.after(key, ["pump"])) is not None:
+        key = event[0]
+        found.append(event[2])
+    return found
+
+
+def after_a_kill(path: Path, scratch: Path) -> list[bytes]:
+    """What the next process would find of events, and whether it goes on counting births."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.copytree(path.parent, scratch)
+    store = opened(scratch / path.name)
+    events = kept(store)
+    assert store.next_birth() == 1
+    store.close()
+    return events
+
+
+def remove(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def replace_by_another(folder: Path) -> None:
+    remove(folder)
+    other = opened(folder / "s.sqlite")
+    other.keep("pump", b"another's")
+    other.keep("pump", b"first")
+    other.close()
+
+
+def damage(folder: Path) -> None:
+    remove(folder)
+    (folder / "s.sqlite").write_bytes(b"no database at all, but long enough for one" * 100)
+
+
+@pytest.mark.parametrize(
+    ("take_away", "more"),
+    [(remove, []), (replace_by_another, [b"another's"]), (damage, [])],
+    ids=lambda each: str(each)[:20],
+)
+def test_a_store_whose_file_is_taken_away_goes_on_in_a_new_one(
+    tmp_path: Path, take_away: Callable[[Path], None], more: list[bytes]
+) -> None:
+    path = tmp_path / "data" / "s.sqlite"
+    path.parent.mkdir()
+    store = opened(path)
+    assert store.next_birth() == 0
+    last = [store.keep("pump", event) for event in (b"first", b"second")][-1]
+    store.look()
+    take_away(path.parent)
+    assert store.keep("pump", b"third") > last
+    store.look()
+    assert store.problem is None
+    events = [b"first", b"second", b"third", *more]
+    assert kept(store) == after_a_kill(path, tmp_path / "copy") == events
+    assert store.keep("pump", b"fourth") > last + 1
+    assert after_a_kill(path, tmp_path / "copy") == [*events, b"fourth"]
+    store.close()
+
+
+def test_a_store_without_a_folder_says_so_and_goes_back_to_the_disk_once_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgetune_node.integrations.sparkplug.store.AGAIN_S", 0.0)
+    path = tmp_path / "data" / "s.sqlite"
+    path.parent.mkdir()
+    store = opened(path)
+    store.next_birth()
+    store.keep("pump", b"first")
+    shutil.rmtree(path.parent)
+    store.look()
+    assert store.problem is not None
+    assert "memory only" in store.problem
+    store.keep("pump", b"second")
+    path.parent.mkdir()
+    store.look()
+    assert store.problem is None
+    assert after_a_kill(path, tmp_path / "copy") == [b"first", b"second"]
+    store.close()
+
+
+def test_what_was_sent_while_the_disk_was_full_is_not_sent_again(
+    small_disk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgetune_node.integrations.sparkplug.store.AGAIN_S", 0.0)
+    store = EventStore(small_disk.folder / "s.sqlite", max_bytes=2**30, max_age_s=50, now_s=lambda: 0.0)
+    sent = store.keep("pump", b"sent")
+    small_disk.fill()
+    waiting = [bytes([number]) * 30_000 for number in range(10)]
+    for event in waiting:
+        store.keep("pump", event)
+    assert store.problem is not None
+    store.drop([sent])
+    store.look()
+    assert store.problem is not None
+    small_disk.free()
+    store.look()
+    assert store.problem is None
+    assert kept(store) == waiting
     store.close()

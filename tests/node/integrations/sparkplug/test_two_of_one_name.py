@@ -6,7 +6,6 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aedes import HangingUp, install
 from brokers import wait_until
 
 from edgetune_node.integrations.sparkplug import echo
@@ -73,17 +72,15 @@ def test_subscriptions_that_the_broker_refuses_are_told(broker: Broker, plant: C
 
 @pytest.mark.slow
 def test_a_broker_that_hangs_up_on_the_own_births_is_not_asked_for_them_again(
-    plant: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+    plant: Callable[..., Any], aedes: Callable[..., Any]
 ) -> None:
-    folder = install(tmp_path_factory.mktemp("aedes"))
-    with HangingUp(folder, unreadable=["spBv1.0/Plant1/NBIRTH/shy"]) as broker:
-        at = plant(broker, node="shy", protocol="3.1.1").start()
-        at.host.wait("DBIRTH", 2)
-        at.phase("monitoring")
-        at.host.wait_value("state/phase", "monitoring")
-        assert len(at.host.said("NBIRTH")) == 1
-        assert at.host.said("NBIRTH")[0].values["bdSeq"] == 1
-        assert at.edge.problems == []
+    at = plant(aedes(denied_filter="NBIRTH/shy$"), node="shy", protocol="3.1.1").start()
+    at.host.wait("DBIRTH", 2)
+    at.phase("monitoring")
+    at.host.wait_value("state/phase", "monitoring")
+    assert len(at.host.said("NBIRTH")) == 1
+    assert at.host.said("NBIRTH")[0].values["bdSeq"] == 1
+    assert at.edge.problems == []
 
 
 def test_a_wrong_password_is_told_and_asked_again(

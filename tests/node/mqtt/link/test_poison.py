@@ -6,14 +6,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hanging_up import Aedes, install
 
 from edgetune_node.contract.topics import Topics
 from edgetune_node.mqtt import client_id_conflict, set_aside
 from edgetune_node.mqtt.outbox import Outbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.slow
@@ -21,21 +19,6 @@ TOPICS = Topics("acme/plant", "n1")
 STATE, FAULT, SIGN = (TOPICS.asset("a", leaf) for leaf in ("state", "fault", "sign"))
 DEEP = "a/" * 201 + "a"
 MARKED = "reply/\ufeff"
-
-
-@pytest.fixture
-def aedes(pytestconfig: pytest.Config) -> Iterator[Callable[..., Aedes]]:
-    assert pytestconfig.cache is not None
-    modules = install(pytestconfig.cache.mkdir("aedes"))
-    made: list[Aedes] = []
-
-    def start(**options: str) -> Aedes:
-        made.append(Aedes(modules, **options))
-        return made[-1]
-
-    yield start
-    for each in made:
-        each.stop()
 
 
 def poisoned(folder: Path, *topics: str) -> None:
