@@ -53,7 +53,9 @@ class Order:
     @property
     def reads(self) -> bool:
         """Whether it changes nothing on the node."""
-        return self.name == "history" or (self.name == "capture" and "event" in self.fields)
+        if self.name == "capture":  # with ``now`` the node records, and keeps that
+            return isinstance(self.fields.get("event"), str) and not self.fields.get("now")
+        return self.name == "history"
 
 
 def read_order(content: Mapping[str, Any], by: str) -> Order:

@@ -294,7 +294,10 @@ class Console:
 def own_origin(connection: HTTPConnection) -> bool:
     """Whether a browser sends this from a page of this very server."""
     origin = connection.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc == connection.headers.get("host")
+    try:
+        return origin is not None and urlsplit(origin).netloc == connection.headers.get("host")
+    except ValueError:  # such as half of an IPv6 address
+        return False
 
 
 def _refused(status: int, reason: str) -> JSONResponse:

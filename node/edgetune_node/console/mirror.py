@@ -164,7 +164,7 @@ class Mirror:
             return
         try:
             frame = _text([topic, at_ms, payload])
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         if payload and not self._fits(topic, frame):
             self._say_full(topic, at_ms)
@@ -246,5 +246,5 @@ def _text(content: list[Any]) -> str:
 def _frame(kind: str, content: dict[str, Any]) -> str:
     try:
         return _text([kind, content])
-    except ValueError:
+    except (ValueError, RecursionError):
         return _text([kind, {}])

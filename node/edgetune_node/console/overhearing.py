@@ -23,6 +23,8 @@ BEHIND_S = 5.0
 """A broker that is not heard for much longer ends the connection."""
 MOST_SHOWN = 2000
 """Characters of a command's fields that a log shows."""
+MOST_NAME = 64
+"""Characters of an id or a name: no node takes a longer one."""
 OWN_FIELDS = frozenset({"id", "expires"})
 
 
@@ -73,7 +75,7 @@ def sent(message: Any, payload: bytes) -> dict[str, Any] | None:
         return None
     inner, signature = unseal(payload)
     content = object_or_none(inner)
-    if content is None or not isinstance(content.get("id"), str):
+    if content is None or not isinstance(content.get("id"), str) or len(content["id"]) > MOST_NAME:
         return None
     properties = getattr(message, "properties", None)
     users = dict(getattr(properties, "UserProperty", ()))
@@ -83,8 +85,16 @@ def sent(message: Any, payload: bytes) -> dict[str, Any] | None:
     fields = {key: value for key, value in content.items() if key not in OWN_FIELDS}
     return {
         "id": content["id"],
-        "fields": fields if len(json.dumps(fields)) <= MOST_SHOWN else {"...": f"{len(inner)} bytes"},
-        "by": by if isinstance(by, str) else None,
-        "client": answers.rpartition("/")[2] if own else None,
+        "fields": fields if _can_be_shown(fields) else {"...": f"{len(inner)} bytes"},
+        "by": by[:MOST_NAME] if isinstance(by, str) else None,
+        "client": answers.rpartition("/")[2][:MOST_NAME] if own else None,
         "signed": signature is not None or PROPERTY in users,
     }
+
+
+def _can_be_shown(fields: dict[str, Any]) -> bool:
+    """Whether fields are short, of numbers that JSON has, and not nested too deeply to be written."""
+    try:
+        return len(json.dumps(fields, allow_nan=False)) <= MOST_SHOWN
+    except (ValueError, RecursionError):
+        return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgetune_node.errors import NodeError
@@ -49,10 +50,11 @@ def client_address(connection: HTTPConnection, proxies: Sequence[str], header: H
     trusted = [ipaddress.ip_network(each) for each in proxies]
     if not trusted or not _is_one_of(_address(peer), trusted):
         return peer
-    hops = [hop for value in connection.headers.getlist(header) for hop in value.split(",")]
+    split = _named if header == "forwarded" else _listed
+    hops = [hop for value in connection.headers.getlist(header) for hop in split(value)]
     address = peer
     for hop in reversed(hops[-MOST_HOPS:]):
-        found = _address(_named(hop) if header == "forwarded" else hop)
+        found = _address(hop)
         if found is None:  # hidden, or no address: the proxy that said so is the nearest that is known
             return address
         address = str(found)
@@ -65,8 +67,23 @@ def _is_one_of(address: Address | None, networks: Sequence[Any]) -> bool:
     return address is not None and any(address in network for network in networks)
 
 
-def _named(element: str) -> str:
-    """Return what ``for`` says in an element of ``Forwarded``; empty without it."""
+def _listed(value: str) -> list[str]:
+    return value.split(",")
+
+
+def _named(value: str) -> list[str]:
+    """Return what ``for`` says in each element of ``Forwarded``; empty without it.
+
+    A browser chooses its ``host``, which some proxies add in quotes: what looks like an element in there is none.
+    """
+    parts = re.sub(r"\\.", "", value).split('"')
+    if len(parts) % 2 == 0:  # a quote that is not closed: nothing behind it can be told apart
+        return [""]
+    parts[1::2] = [re.sub(r"[,;=]", " ", part) for part in parts[1::2]]
+    return [_for(element) for element in "".join(parts).split(",")]
+
+
+def _for(element: str) -> str:
     pairs = (pair.partition("=") for pair in element.split(";"))
     return next((value for name, _, value in pairs if name.strip().lower() == "for"), "")
 

@@ -9,6 +9,7 @@ from array import array
 from base64 import b64encode
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
+from unittest.mock import ANY
 
 import pytest
 
@@ -26,7 +27,7 @@ from edgetune_node.console.mirror import (
     Mirror,
     Waiting,
 )
-from edgetune_node.console.overhearing import MOST_SHOWN, sent
+from edgetune_node.console.overhearing import MOST_NAME, MOST_SHOWN, sent
 from edgetune_node.console.proxies import check_proxies, client_address
 from edgetune_node.console.sessions import IDLE_S, MOST_SESSIONS, RateLimit, Sessions, as_label
 from edgetune_node.contract import PROPERTY, seal
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HTTPConnection = pytest.importorskip("starlette.requests", reason="edgetune[console] is not installed").HTTPConnection
+from edgetune_node.console.app import own_origin  # noqa: E402 - only where it is installed
 
 
 def test_the_server_gets_the_broker_as_the_configuration_has_it(tmp_path: Path) -> None:
@@ -86,6 +88,23 @@ def test_what_is_removed_at_the_broker_is_removed_for_late_pages() -> None:
     mirror.take("n/a/fault", {}, 2)
     assert json.loads(now.take()[0]) == ["n/a/fault", 2, {}]
     assert not any("fault" in frame for frame in everything(mirror.open(2)))
+
+
+def test_what_is_nested_too_deeply_to_be_written_ends_nothing() -> None:
+    deep: dict[str, Any] = {"id": "c1"}
+    for _ in range(5000):
+        deep = {"id": "c1", "x": deep}
+    mirror = Mirror(2)
+    for topic in ("p/n/a/state", "p/n/a/resp/ping", "p/n/a/cmd/ping"):
+        mirror.take(topic, deep, 1)
+    mirror.take("p/n/a/state", {"state": "ok"}, 2)
+    assert [json.loads(each) for each in mirror.open(1).latest.values()] == [["p/n/a/state", 2, {"state": "ok"}]]
+
+
+@pytest.mark.parametrize("origin", ["http://[", "null", "", "http://other.example"])
+def test_another_page_is_not_taken_for_ours(origin: str) -> None:
+    headers = [(b"host", b"localhost:8088"), (b"origin", origin.encode())]
+    assert not own_origin(HTTPConnection({"type": "http", "headers": headers}))
 
 
 def test_topics_that_doctor_tries_make_no_node() -> None:
@@ -189,6 +208,12 @@ def test_a_command_is_told_with_who_sent_it() -> None:
     long = sent(message(), json.dumps({"id": "c1", "x": "x" * MOST_SHOWN}).encode())
     assert long is not None
     assert long["fields"] == {"...": f"{MOST_SHOWN + 21} bytes"}
+    by = sent(message(), json.dumps({"id": "c1", "by": "x" * 1000}).encode())
+    assert by is not None
+    assert by["by"] == "x" * MOST_NAME
+    assert sent(message(), json.dumps({"id": "x" * (MOST_NAME + 1)}).encode()) is None, "no node takes it"
+    for odd in (b"NaN", b"1e999"):
+        assert sent(message(), b'{"id": "c1", "x": %b}' % odd) == {**known, "by": None, "fields": {"...": ANY}}
     for none in (b"", b"no json", b"[]", b"{}", b'{"id": 7}', b'{"id": "' + b"x" * 300_000 + b'"}'):
         assert sent(message(), none) is None
 
@@ -220,6 +245,11 @@ def test_commands_of_others_stand_in_the_log_and_questions_of_pages_do_not() -> 
         ("127.0.0.1", "2001:db8::1", "x-forwarded-for", "2001:db8::1"),
         ("127.0.0.1", 'for=6.6.6.6, by=x;For="[2001:db8::1]:4711";proto=https', "forwarded", "2001:db8::1"),
         ("127.0.0.1", "for=_hidden", "forwarded", "127.0.0.1"),
+        ("127.0.0.1", 'for=198.51.100.1;host="evil,for=6.6.6.6"', "forwarded", "198.51.100.1"),
+        ("127.0.0.1", 'host="evil;for=6.6.6.6";for=198.51.100.1', "forwarded", "198.51.100.1"),
+        ("127.0.0.1", 'for=198.51.100.1;host="a\\",for=6.6.6.6"', "forwarded", "198.51.100.1"),
+        ("127.0.0.1", 'for="6.6.6.6, for=198.51.100.1', "forwarded", "127.0.0.1"),
+        ("127.0.0.1", "6.6.6.6," * 9000 + "198.51.100.1", "x-forwarded-for", "198.51.100.1"),
         ("", "198.51.100.1", "x-forwarded-for", ""),
     ],
 )
@@ -283,6 +313,8 @@ def test_only_what_changes_nothing_is_asked_without_a_login() -> None:
     assert reads("history")
     assert reads("capture", event="e")
     assert not reads("capture", now=True)
+    assert not reads("capture", event=None, now=True), "a node takes that for now"
+    assert not reads("capture", event="e", now=True)
     assert not reads("cancel")
     with pytest.raises(RequestError, match="asset"):
         read_order({"node": "n", "name": "cancel", "fields": {}}, "x")
