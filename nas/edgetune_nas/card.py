@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeInt
 FORMAT: Literal[2] = 2
 """What is written; format 1 is read for ever."""
 MAX_SELF_TEST_WINDOWS: Final = 64
+MAX_FRONT: Final = 1000
 FALSE_ALARMS_PER_MONTH: Final = 0.1
 """False alarms a month that are wanted of a health model, unless somebody says otherwise: about one a year."""
 Task = Literal["fault", "sign"]
@@ -301,7 +302,7 @@ class ModelCard(_Model):
     library: LibraryUse | None = None
     self_test_windows: int | None = Field(default=None, ge=1, le=MAX_SELF_TEST_WINDOWS)
     signs: SignFigures | None = None
-    front: list[FrontNetwork] = []
+    front: list[FrontNetwork] = Field(default=[], max_length=MAX_FRONT)
     front_point: NonNegativeInt | None = None
 
     @model_validator(mode="after")

@@ -9,16 +9,16 @@ import io
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from edgetune_nas.bundle.files import CARD, MODEL_FILES, REPORT, digest, named, read_verified, write_folder
 from edgetune_nas.bundle.learned import LEARNED
-from edgetune_nas.bundle.read import load_bundle
+from edgetune_nas.bundle.read import MAX_CARD_BYTES, load_bundle
 from edgetune_nas.bundle.write import choose_precision, cost_of, versions
-from edgetune_nas.card import FORMAT, Cost, FrontNetwork, Metrics, ModelCard, Precision
+from edgetune_nas.card import FORMAT, MAX_FRONT, Cost, FrontNetwork, Metrics, ModelCard, Precision
 from edgetune_nas.errors import BundleError
 from edgetune_nas.novelty import NOVELTY, Novelty
 from edgetune_nas.onnx_io import Classifier, check_network, measure, open_session
@@ -85,7 +85,7 @@ class _Point(BaseModel):
 
 
 _DISTANCES: Final = ("distance_rows", "distance_limit", "distance_bytes")
-_POINTS: Final = TypeAdapter(list[_Point])
+_POINTS: Final = TypeAdapter(Annotated[list[_Point], Field(min_length=1, max_length=MAX_FRONT)])
 
 
 def pack(
@@ -127,7 +127,7 @@ def pack(
     described: list[dict[str, Any]] = []
     before, slowest = spare(), 0.0
     waiting = iter(points)
-    while before > slowest and (point := next(waiting, None)) is not None:
+    while len(described) < MAX_FRONT and before > slowest and (point := next(waiting, None)) is not None:
         index = len(described)
         network = point.network
         quantised, note = quantise(write_onnx(replace(network, distances=None)), train.x[picked], adapt(network))
@@ -258,12 +258,23 @@ def pick(
             "front_point": index,
         }
     )
-    card = named(card, out)
+    card = named(_checked(card, bundle / FRONT), out)
     content[REPORT] = render_apart(card, ()).encode()
     card = card.model_copy(update={"sha256": {name: digest(data) for name, data in content.items()}})
     content[CARD] = card.model_dump_json(indent=2).encode()
+    if len(content[CARD]) > MAX_CARD_BYTES:
+        raise BundleError(f"{bundle / FRONT} says more of network {index} than fits a card; do not use this bundle")
     write_folder(out, f"model-{card.id}", content)
     return card
+
+
+def _checked(card: ModelCard, path: Path) -> ModelCard:
+    """Return a card of what ``path`` says; raise `BundleError` where no bundle may have it."""
+    try:
+        return ModelCard.model_validate(card.model_dump())
+    except ValidationError as error:
+        wrong = "; ".join(each["msg"] for each in error.errors())
+        raise BundleError(f"{path} makes no card of a bundle ({wrong}); do not use this bundle") from error
 
 
 def _distances(network: Network) -> dict[str, Any]:
@@ -336,10 +347,14 @@ def read_points(data: bytes, path: Path) -> tuple[list[_Point], list[dict[Precis
         with open_npz(path, data) as npz:
             npz.require("points")
             points = _POINTS.validate_json(str(npz.array("points", max_bytes=len(data))))
-            models: list[dict[Precision, bytes]] = [
-                {each: npz.array(f"{index}.{each}", max_bytes=len(data)).tobytes() for each in point.cost}
-                for index, point in enumerate(points)
-            ]
+            models: list[dict[Precision, bytes]] = []
+            left = len(data)  # networks are not packed: what unpacks to more than the file is none that was written
+            for index, point in enumerate(points):
+                files: dict[Precision, bytes] = {}
+                for each in point.cost:
+                    files[each] = npz.array(f"{index}.{each}", max_bytes=left).tobytes()
+                    left -= len(files[each])
+                models.append(files)
     except (RecordingError, ValueError) as error:
         raise BundleError(f"{path} is no Pareto front that this edgetune reads ({error}); search again") from error
     return points, models

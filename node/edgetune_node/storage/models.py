@@ -178,7 +178,7 @@ class ModelStore:
         raise StoreError(f"no model is called {name!r}; the store has: {there}; new bundles go into {incoming}")
 
     def made_of(self, folder: Path, point: int) -> Path | None:
-        """Return the bundle that is network ``point`` of the front which the one in ``folder`` keeps, if there is one.
+        """Return the whole bundle that is network ``point`` of the front which the one in ``folder`` keeps, if any.
 
         Raises
         ------
@@ -190,7 +190,7 @@ class ModelStore:
             with suppress(BundleError):
                 card = read_card(each)
                 if (origin(card), card.front_point) == wanted:
-                    return each
+                    return self.open(each).path
         return None
 
     def pick(self, folder: Path, point: int, created: datetime) -> Path:
@@ -203,7 +203,12 @@ class ModelStore:
         """
         with self._changing:
             self.open(folder)
-            return self.folder / f"model-{pick(folder, number=point, out=self.folder, created=created).id}"
+            made = self.folder / f"model-{pick(folder, number=point, out=self.folder, created=created).id}"
+            try:
+                return self.open(made).path
+            except BundleError:  # each try would leave another one
+                shutil.rmtree(made, ignore_errors=True)
+                raise
 
     def rollback(self) -> Bundle:
         """Make the previous model current, and the current one previous.

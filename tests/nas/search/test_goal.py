@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from edgetune_nas.bundle.files import digest
 from edgetune_nas.bundle.pareto import FRONT, pick
-from edgetune_nas.bundle.read import load_bundle
+from edgetune_nas.bundle.read import MAX_CARD_BYTES, load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.errors import BudgetError, BundleError, JournalError
 from edgetune_nas.search.engine import Engine
@@ -276,9 +276,13 @@ def test_a_front_that_was_damaged_is_refused(found: SearchResult, tmp_path: Path
 
 
 def _with_front(bundle: Path, **arrays: np.ndarray[Any, Any]) -> Path:
-    """Return the bundle other arrays in its front, and a hash that says so."""
+    """Return the bundle with other arrays in its front, and a hash that says so."""
     with np.load(bundle / FRONT) as front:
         np.savez(bundle / FRONT, **(dict(front) | arrays))
+    return _with_hash(bundle)
+
+
+def _with_hash(bundle: Path) -> Path:
     card = json.loads((bundle / "card.json").read_bytes())
     card["sha256"][FRONT] = digest((bundle / FRONT).read_bytes())
     (bundle / "card.json").write_text(json.dumps(card))
@@ -296,8 +300,40 @@ def test_a_foreign_network_in_a_front_is_refused_before_it_is_run(
 
 
 @pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"rows": [0, 0, 1, 1]}, r"makes no card of a bundle \(.*rows is \[0, 0, 1, 1\]"),
+        ({"layers": ["x" * MAX_CARD_BYTES]}, "says more of network 0 than fits a card"),
+    ],
+)
+def test_a_point_that_makes_no_card_is_refused_and_leaves_nothing(
+    found: SearchResult, tmp_path: Path, said: dict[str, Any], told: str
+) -> None:
+    with np.load(found.bundle / FRONT) as front:
+        points = json.loads(str(front["points"]))
+    points[0] |= said
+    bundle = _with_front(found.bundle, points=np.array(json.dumps(points)))
+    with pytest.raises(BundleError, match=told):
+        pick(bundle, number=0, out=tmp_path / "out", created=CREATED)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_front_that_unpacks_to_more_than_itself_is_refused(found: SearchResult, tmp_path: Path) -> None:
+    with np.load(found.bundle / FRONT) as front:
+        arrays = dict(front)
+    size = (found.bundle / FRONT).stat().st_size
+    zeros = {name: np.zeros(size // 2, np.uint8) for name in arrays if name.endswith((".float", ".int8"))}
+    np.savez_compressed(
+        found.bundle / FRONT, **(arrays | zeros), pad=np.frombuffer(np.random.default_rng(0).bytes(size), np.uint8)
+    )
+    bundle = _with_hash(found.bundle)
+    with pytest.raises(BundleError, match=r"uint8 would take \d+ bytes, at most \d+ are read"):
+        pick(bundle, number=0, out=tmp_path, created=CREATED)
+
+
+@pytest.mark.parametrize(
     "points",
-    ["[", "[" * 100_000, '[{"layers": []}]', "missing a precision", "an accuracy that is no number"],
+    ["[", "[" * 100_000, "[]", '[{"layers": []}]', "missing a precision", "an accuracy that is no number"],
 )
 def test_a_front_that_is_none_is_refused(found: SearchResult, tmp_path: Path, points: str) -> None:
     with np.load(found.bundle / FRONT) as front:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import shutil
 import signal
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from edgetune_nas.bundle import pick
 from edgetune_nas.card import Budget
+from edgetune_nas.errors import BundleError
 from edgetune_nas.search.run import search
+from edgetune_node.storage.models import ModelStore
+from edgetune_signal import StreamSpec
 from edgetune_signal.datasets import INDEPENDENT, Dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from edgetune_nas.card import ModelCard
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 CLASSES = ("ball", "inner", "normal", "outer")
@@ -88,6 +95,37 @@ def test_another_network_of_the_search_is_deployed_by_its_number(
     assert "keeps no network number 99; its numbers are 0 to" in refused["reason"]
     loop.forget()
     loop.wait("classification", lambda window: window["model"] == first)
+
+
+def test_a_network_whose_bundle_was_damaged_is_made_again(searched: Path, tmp_path: Path) -> None:
+    spec = StreamSpec(channels=1, rate_hz=12_000.0, unit="g")
+    store = ModelStore(tmp_path / "models", spec, 512, "fault")
+    first = store.install(searched).path
+    made = store.pick(first, 1, datetime(2026, 11, 30, 3, tzinfo=UTC))
+    assert store.made_of(first, 1) == made
+    (made / "model.onnx").write_bytes((made / "model.onnx").read_bytes()[:-1])
+    assert store.made_of(first, 1) is None
+    again = store.pick(first, 1, datetime(2026, 11, 30, 4, tzinfo=UTC))
+    assert store.made_of(first, 1) == again
+    assert store.install(again).card.front_point == 1
+    assert store.rollback().path == first
+
+
+def test_a_network_that_no_node_can_run_leaves_no_bundle(
+    searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ModelStore(tmp_path / "models", StreamSpec(channels=1, rate_hz=12_000.0, unit="g"), 512, "fault")
+    first = store.install(searched).path
+
+    def picked(*args: Any, **options: Any) -> ModelCard:
+        card = pick(*args, **options)
+        (store.folder / f"model-{card.id}" / "model.onnx").write_bytes(b"no network")
+        return card
+
+    monkeypatch.setattr("edgetune_node.storage.models.pick", picked)
+    with pytest.raises(BundleError, match=r"model\.onnx"):
+        store.pick(first, 1, datetime(2026, 11, 30, 3, tzinfo=UTC))
+    assert store.models() == [first]
 
 
 def test_a_node_killed_while_it_deploys_has_one_whole_model_and_does_it_when_asked_again(
