@@ -23,6 +23,12 @@ SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS event
     (key INTEGER PRIMARY KEY AUTOINCREMENT, kept_s REAL NOT NULL, device TEXT NOT NULL, payload BLOB NOT NULL)""",
 )
+STRANGE: Final = (
+    "SELECT 1 FROM birth WHERE typeof(number) != 'integer' LIMIT 1",
+    """SELECT 1 FROM event WHERE typeof(kept_s) != 'real' OR typeof(device) != 'text' OR typeof(payload) != 'blob'
+    LIMIT 1""",
+)
+"""Finds values that SQLite takes anywhere, so that its own check does not see them."""
 
 _T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
@@ -93,7 +99,7 @@ class EventStore:
             connection.execute("INSERT INTO birth VALUES (?)", (number,))
             return number
 
-        return self._write(count)
+        return self._do(count)
 
     def keep(self, device: str, payload: bytes, *, lasting: bool = False) -> int:
         """Keep an event; return its key, which grows. A ``lasting`` one is never too old."""
@@ -104,29 +110,30 @@ class EventStore:
             self._bound(connection)
             return key or 0
 
-        return self._write(insert)
+        return self._do(insert)
 
     def after(self, key: int, devices: Sequence[str]) -> tuple[int, str, bytes] | None:
         """Return the oldest event after a key of one of the devices: its key, device and payload."""
         marks = ", ".join("?" * len(devices))
         query = f"SELECT key, device, payload FROM event WHERE key > ? AND device IN ({marks}) ORDER BY key LIMIT 1"  # noqa: S608 - marks alone
-        with self._lock:
-            row: tuple[int, str, bytes] | None = self._connection.execute(query, (key, *devices)).fetchone()
-        return row
+
+        def find(connection: sqlite3.Connection) -> tuple[int, str, bytes] | None:
+            row: tuple[int, str, bytes] | None = connection.execute(query, (key, *devices)).fetchone()
+            return row
+
+        return self._do(find)
 
     def newest(self) -> int:
         """Return the key of the newest event, 0 where there is none."""
-        with self._lock:
-            return int(self._connection.execute("SELECT COALESCE(MAX(key), 0) FROM event").fetchone()[0])
+        return self._do(lambda each: int(each.execute("SELECT COALESCE(MAX(key), 0) FROM event").fetchone()[0]))
 
     def drop(self, keys: Sequence[int]) -> None:
         """Forget events that have been sent."""
-        self._write(lambda connection: connection.executemany("DELETE FROM event WHERE key = ?", [(k,) for k in keys]))
+        self._do(lambda connection: connection.executemany("DELETE FROM event WHERE key = ?", [(k,) for k in keys]))
 
     def __len__(self) -> int:
         """Events that are kept."""
-        with self._lock:
-            return int(self._connection.execute("SELECT COUNT(*) FROM event").fetchone()[0])
+        return self._do(lambda each: int(each.execute("SELECT COUNT(*) FROM event").fetchone()[0]))
 
     def close(self) -> None:
         """Close the file."""
@@ -143,20 +150,24 @@ class EventStore:
             gone += connection.execute("DELETE FROM event WHERE key = ?", (oldest,)).rowcount
         self.dropped += gone
 
-    def _write(self, change: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Make one change; where the disk fails, what is kept moves to memory and it is made there."""
+    def _do(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Read or change; where the disk fails, what is kept moves to memory and it is done there."""
         with self._lock:
             try:
-                return _transaction(self._connection, change)
+                return _transaction(self._connection, work)
             except sqlite3.Error as error:
                 memory = self._in_memory(error)
                 try:
                     self._connection.backup(memory)
+                    _check(memory)
                 except sqlite3.Error as unread:
-                    _log.error("sparkplug events are lost", file=str(self._path), reason=str(unread))
+                    _log.error("sparkplug events cannot be read", file=str(self._path), reason=str(unread))
+                    memory.close()
+                    memory = _open(None)
+                    self._own = None  # what can be read of the file after all is sent, if some of it once more
                 self._connection.close()
                 self._connection = memory
-                return _transaction(memory, change)
+                return _transaction(memory, work)
 
     def _in_memory(self, error: Exception) -> sqlite3.Connection:
         self._identity, self.problem, self._tried_s = None, self._told(error), time.monotonic()
@@ -227,7 +238,7 @@ def _transaction(connection: sqlite3.Connection, change: Callable[[sqlite3.Conne
         connection.execute("BEGIN IMMEDIATE")
         result = change(connection)
         connection.execute("COMMIT")
-    except sqlite3.Error:
+    except BaseException:
         with contextlib.suppress(sqlite3.Error):  # a full disk has rolled it back by itself
             connection.execute("ROLLBACK")
         raise
@@ -241,9 +252,15 @@ def _open(path: Path | None) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=FULL")
         for statement in SCHEMA:
             connection.execute(statement)
-        connection.execute("SELECT number FROM birth").fetchall()
-        connection.execute("SELECT key, kept_s, device, payload FROM event LIMIT 1").fetchall()
+        _check(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    """Raise `sqlite3.DatabaseError` where a file is damaged, or holds what was never written."""
+    verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if verdict != "ok" or any(connection.execute(query).fetchone() for query in STRANGE):
+        raise sqlite3.DatabaseError(verdict if verdict != "ok" else "it has values of other types than were written")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sqlite3
 import time
@@ -170,6 +171,55 @@ def test_a_damaged_store_is_set_aside_and_a_new_one_begun(tmp_path: Path) -> Non
     store.close()
 
 
+def scribble(path: Path) -> None:
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(size // 2)
+        file.write(b"scribble" * (size // 32))
+
+
+def odd_birth(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as file, file:
+        file.execute("INSERT INTO birth VALUES ('seven')")
+
+
+def odd_event(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as file, file:
+        file.execute("UPDATE event SET payload = 'text'")
+
+
+@pytest.mark.parametrize("spoil", [scribble, odd_birth, odd_event])
+def test_a_store_that_is_damaged_inside_is_set_aside(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    path = tmp_path / "s.sqlite"
+    store = opened(path)
+    for _ in range(100):
+        store.keep("pump", bytes(500))
+    store.close()
+    spoil(path)
+    store = opened(path)
+    assert (store.problem, len(store), store.next_birth()) == (None, 0, 0)
+    assert (tmp_path / "s.sqlite.damaged").exists()
+    store.close()
+
+
+def test_a_store_that_can_be_read_no_longer_goes_on_in_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgetune_node.integrations.sparkplug.store.AGAIN_S", 0.0)
+    path = tmp_path / "s.sqlite"
+    store = opened(path)
+    store.keep("pump", b"lost")
+    with contextlib.closing(sqlite3.connect(path)) as other, other:
+        other.execute("DROP TABLE event")
+    assert (store.newest(), len(store), store.after(0, ["pump"])) == (0, 0, None)
+    assert store.problem is not None
+    store.look()
+    assert store.problem is None
+    store.keep("pump", b"next")
+    assert kept(store) == after_a_kill(path, tmp_path / "copy", births=0) == [b"next"]
+    store.close()
+
+
 def test_a_store_on_a_full_disk_goes_on_in_memory(small_disk: Any) -> None:
     store = EventStore(small_disk.folder / "s.sqlite", max_bytes=2**30, max_age_s=50, now_s=lambda: 0.0)
     store.keep("pump", b"first")
@@ -204,13 +254,13 @@ def kept(store: EventStore) -> list[bytes]:
     return found
 
 
-def after_a_kill(path: Path, scratch: Path) -> list[bytes]:
+def after_a_kill(path: Path, scratch: Path, births: int = 1) -> list[bytes]:
     """What the next process would find of events, and whether it goes on counting births."""
     shutil.rmtree(scratch, ignore_errors=True)
     shutil.copytree(path.parent, scratch)
     store = opened(scratch / path.name)
     events = kept(store)
-    assert store.next_birth() == 1
+    assert store.next_birth() == births
     store.close()
     return events
 
