@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from edgetune_node.storage import BACKUPS, told, write_backup
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgetune_node.config import Settings
+
+MADE: Final = re.compile(r".+-\d+T\d{12}Z\.zip")
 
 
 def make_backup(settings: Settings, snapshot: Callable[[Path], object], now: datetime, keep: int) -> dict[str, Any]:
@@ -56,7 +59,7 @@ def make_backup(settings: Settings, snapshot: Callable[[Path], object], now: dat
     )
     made_s = now.timestamp()
     os.utime(path, (made_s, made_s))
-    others = [other for other in folder.glob("*.zip") if other != path]
+    others = [other for other in folder.iterdir() if other != path and _is_ours(other)]
     for old in sorted(others, key=partial(_age, path.stat().st_mtime_ns))[: max(0, len(others) - keep + 1)]:
         old.unlink()
     return {"file": f"{BACKUPS}/{path.name}", **told(manifest)}
@@ -67,6 +70,11 @@ def remove_interrupted(data: Path) -> None:
     for left in (data / BACKUPS).glob(".*.zip.*"):
         with suppress(OSError):
             left.unlink()
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether a node made it, of this id or another: what somebody else keeps there is not ours to delete."""
+    return MADE.fullmatch(file.name) is not None and file.is_file() and not file.is_symlink()
 
 
 def _age(now_ns: int, backup: Path) -> tuple[bool, int]:

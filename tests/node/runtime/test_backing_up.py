@@ -63,11 +63,15 @@ def test_a_node_that_got_another_id_keeps_its_new_backups(tmp_path: Path) -> Non
 
 
 def test_what_others_put_beside_the_backups_hinders_none_and_stays(tmp_path: Path) -> None:
-    back_up(tmp_path, 0)
+    first = back_up(tmp_path, 0)
     (tmp_path / "backups" / ".snapshots").mkdir()
     (tmp_path / "backups" / ".n-1.zip.part").write_bytes(b"interrupted")
+    (tmp_path / "backups" / "before-the-move.zip").write_bytes(b"an operator's")
+    (tmp_path / "backups" / "n-20200101T000000000000Z.zip").mkdir()
+    (tmp_path / "backups" / "n-20210101T000000000000Z.zip").symlink_to("moved-away.zip")
+    others = there(tmp_path) - {first, ".n-1.zip.part"}
     made = back_up(tmp_path, 1, keep=1)
-    assert there(tmp_path) == {".snapshots", made}
+    assert there(tmp_path) == {*others, made}
 
 
 def test_a_file_that_goes_while_it_is_counted_takes_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
