@@ -193,7 +193,7 @@ const answered = ({ topic, at, payload }) => {
   const place = parts.slice(0, parts.indexOf("resp")).join("/");
   const entry = { at, place, name: payload.command, id: payload.id, payload };
   store.answers.set(payload.id, entry);
-  const line = store.log.find((each) => each.id === payload.id);
+  const line = logged(place, payload.id);
   if (line) line.answer = entry;
   else log({ at, place, name: payload.command, id: payload.id, answer: entry });
 };
@@ -201,7 +201,8 @@ const answered = ({ topic, at, payload }) => {
 /** A command as its topic had it, or as a page of this console sent it; the latter comes second. */
 const sent = (command) => {
   const { at, id, name } = command;
-  const line = store.log.find((each) => each.id === id) ?? log({ at, place: levels(command.place).join("/"), name, id });
+  const place = levels(command.place).join("/");
+  const line = logged(place, id) ?? log({ at, place, name, id });
   line.at = Math.min(line.at, at);
   line.fields = command.fields;
   line.by = command.by || line.by;
@@ -209,6 +210,9 @@ const sent = (command) => {
   line.client = command.client ?? line.client;
   line.signed = command.signed || line.signed;
 };
+
+/** An id is of one node or asset: who counts its commands sends the same to many. */
+const logged = (place, id) => store.log.find((each) => each.id === id && each.place === place);
 
 const log = (line) => {
   store.log.unshift(line);

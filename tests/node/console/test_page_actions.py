@@ -34,6 +34,10 @@ def test_what_others_send_stands_in_the_log_with_who_sent_it(told: tuple[Console
     node.publish("plant/edge1/resp/ping", b'{"id": "c-8", "command": "ping", "status": "done"}')
     browser.wait_text("done", "table.log tbody tr")
     assert "unknown" in browser.text("table.log tbody tr")
+    node.publish("plant/edge2/pump/cmd/cancel", b'{"id": "c-7"}')  # who counts commands has the same for many nodes
+    browser.wait_text("edge2/pump", "table.log tbody tr")
+    assert "no answer yet" in browser.text("table.log tbody tr")
+    assert "seconds 3600" in browser.text("table.log tbody tr:nth-child(3)")
 
 
 def seal_of(command: dict[str, Any]) -> dict[str, Any]:

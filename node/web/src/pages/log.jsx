@@ -12,7 +12,7 @@ export const Log = () => (
           <thead><tr>{T.log.head.map((name) => <th scope="col" key={name}>{name}</th>)}</tr></thead>
           <tbody>
             {store.log.map((line) => (
-              <tr key={line.id}>
+              <tr key={`${line.place} ${line.id}`}>
                 <td><Time at={line.at} /></td><td>{line.place}</td><td>{line.name}</td><td>{fields(line)}</td><td>{sender(line)}</td><td>{answer(line)}</td>
               </tr>
             ))}
