@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from array import array
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgetune_node.contract import ASSET_COMMANDS, NODE_COMMANDS, Topics
 from edgetune_node.errors import NodeError
-from edgetune_node.operator import OperatorClient, rows_of, wait_parts
+from edgetune_node.operator import OperatorClient, readable, rows_of, wait_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,7 @@ ANSWER_S = 45.0
 READ_S = 3.0
 DRAWN = 1200
 """Pairs of lowest and highest value that a waveform is drawn from: more than a wide page has pixels for."""
+MOST_CHANNELS = 64
 _LEVEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -113,12 +115,17 @@ def fetch(mqtt: Any, topics: Topics, order: Order) -> tuple[str, dict[str, Any]]
     return command_id, {**answer.detail, "drawn": drawn(answer)}
 
 
+@readable()
 def drawn(answer: PartedAnswer) -> list[list[float]]:
     """Return lowest and highest value of each short piece, alternating, one list for each channel."""
     channels = int(answer.detail["channels"])
+    if not 1 <= channels <= MOST_CHANNELS:
+        raise ValueError(f"{channels} channels")
     values = array("f")
     for number in sorted(answer.parts):
         values.frombytes(b64decode(answer.parts[number]["data"]))
+    if not all(map(math.isfinite, values)):
+        raise ValueError("values that are not finite")
     found: list[list[float]] = []
     for channel in range(channels):
         own = values[channel::channels]

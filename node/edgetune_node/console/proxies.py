@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Address = ipaddress.IPv4Address | ipaddress.IPv6Address
     Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+MAPPED_BITS = 96
 Header = Literal["x-forwarded-for", "forwarded"]
 MOST_HOPS = 32
 """Addresses of a header that are looked at, from its end."""
@@ -32,12 +33,19 @@ def check_proxies(names: Iterable[str]) -> tuple[str, ...]:
     found = []
     for name in names:
         try:
-            found.append(str(ipaddress.ip_network(name)))
+            found.append(str(_unmapped(ipaddress.ip_network(name))))
         except ValueError as error:
             raise NodeError(
                 f"--trusted-proxy {name!r} is no address or network ({error}); give 127.0.0.1 or 10.0.0.0/24"
             ) from None
     return tuple(found)
+
+
+def _unmapped(network: Network) -> Network:
+    """Return the network of version 4 that one of version 6 stands for (``::ffff:10.0.0.0/104``), as addresses are."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    bits = network.prefixlen - MAPPED_BITS
+    return network if mapped is None or bits < 0 else ipaddress.ip_network((mapped, bits))
 
 
 def client_address(connection: HTTPConnection, proxies: Sequence[str], header: Header) -> str:

@@ -23,6 +23,7 @@ from .job import (
 )
 from .parts import (
     PartedAnswer as PartedAnswer,
+    readable as readable,
     recording_of as recording_of,
     rows_of as rows_of,
     wait_parts as wait_parts,

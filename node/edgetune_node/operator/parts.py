@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from base64 import b64decode
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from edgetune_node.errors import NodeError
 from edgetune_node.operator.client import FINAL, NoReplyError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from edgetune_node.operator.client import OperatorClient
     from edgetune_signal import Recording
 
@@ -32,6 +35,16 @@ class PartedAnswer:
         return self.final.get("detail") or {}
 
 
+@contextmanager
+def readable() -> Iterator[None]:
+    """Raise `NodeError` where an answer is not what a node sends: others may write to its topics, too."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise NodeError(f"an answer came that no node sends ({error!r}); who else writes to its topics?") from error
+
+
+@readable()
 def wait_parts(client: OperatorClient, command_id: str, *, timeout: float) -> PartedAnswer:
     """Wait for the last answer to a command and for all its parts.
 
@@ -40,7 +53,7 @@ def wait_parts(client: OperatorClient, command_id: str, *, timeout: float) -> Pa
     NoReplyError
         The last answer does not come in time, or parts of it were lost.
     NodeError
-        The node refuses, or fails.
+        The node refuses, or fails, or an answer is not what a node sends.
     """
     answer = PartedAnswer({})
     deadline = time.monotonic() + timeout
@@ -64,6 +77,7 @@ def wait_parts(client: OperatorClient, command_id: str, *, timeout: float) -> Pa
     return answer
 
 
+@readable()
 def recording_of(answer: PartedAnswer) -> Recording:
     """Return the signal of an answer to ``capture`` as a recording."""
     import numpy as np  # a server that only reads rows stays small
@@ -86,6 +100,7 @@ def recording_of(answer: PartedAnswer) -> Recording:
     )
 
 
+@readable()
 def rows_of(answer: PartedAnswer) -> list[list[Any]]:
     """Return the rows of an answer to ``history``, in order."""
     return [row for number in sorted(answer.parts) for row in answer.parts[number]["rows"]]

@@ -263,6 +263,8 @@ def test_a_proxy_is_believed_only_if_it_was_named(peer: str, said: str, header: 
 
 
 def test_a_proxy_that_is_no_address_is_named() -> None:
+    mapped = ["::ffff:127.0.0.1", "::ffff:10.0.0.0/104", "2001:db8::/32", "::/0"]
+    assert check_proxies(mapped) == ("127.0.0.1/32", "10.0.0.0/8", "2001:db8::/32", "::/0")
     with pytest.raises(NodeError, match=r"--trusted-proxy 'proxy\.example' is no address"):
         check_proxies(["proxy.example"])
 
@@ -304,6 +306,15 @@ def test_a_waveform_is_thinned_to_what_a_page_can_show() -> None:
     assert len(first) == len(second) <= 2 * 1300
     assert max(first) == 5.0
     assert max(second) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("channels", "data"),
+    [(0, ""), (10**9, ""), (1, "x"), ("?", ""), (1, b64encode(array("f", [float("nan")])).decode())],
+)
+def test_a_waveform_that_no_node_sends_is_told_as_such(channels: Any, data: str) -> None:
+    with pytest.raises(NodeError, match="an answer came that no node sends"):
+        drawn(PartedAnswer({"detail": {"channels": channels}}, {0: {"data": data}}))
 
 
 def test_only_what_changes_nothing_is_asked_without_a_login() -> None:
