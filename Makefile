@@ -13,7 +13,7 @@ export ORT_DISABLE_TELEMETRY := 1
 # Else every worker and every process that a test starts compiles all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo install test test-slow coverage chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-signs bench-tried bench-once bench-health bench-mcu exam exam-quick ablation sensitivity docs web screenshots examples release format clean help
+.PHONY: demo install test test-slow coverage chaos fuzz test-containers container-figures lint check load quiet-disk bench bench-search bench-people bench-signs bench-tried bench-once bench-health bench-unknown bench-mcu exam exam-quick ablation sensitivity docs web screenshots examples release format clean help
 
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -90,6 +90,9 @@ bench-tried: $(VENV)/.installed  ## What a library, the deployed model and train
 
 bench-health: $(VENV)/.installed  ## Machines of which only health is known: false alarms, faults found, lead, 20 s: BENCH='--out FILE'
 	@$(BIN)/python tests/bench/bench_health.py $(BENCH)
+
+bench-unknown: $(VENV)/.installed  ## What class models call unknown, by the graph and by the side file, three minutes: BENCH='--only hit-parts'
+	@$(BIN)/python tests/bench/bench_unknown.py $(BENCH)
 
 bench-mcu: $(VENV)/.installed  ## Models as C on emulated M4, M33 and M55, a minute: BENCH=--quick, BENCH='BUNDLE ...'
 	@PYTHONPATH=tests/support $(BIN)/python tests/bench/bench_mcu.py $(BENCH)

@@ -241,6 +241,10 @@ class ModelCard(_Model):
         Whether the graph tells classes apart, or gives the distance from health alone.
     distance, distance_limit
         Where the distance from the training data comes from, and the value beyond which a window is unknown.
+    distance_rows
+        Of classes whose distances come from the float graph: class of each, as an index into ``classes``; else None.
+    distance_bytes
+        Size of what gives the distance: the side file, or its constants in the float graph, which ``cost`` leaves out.
     rows
         Class of each row of the output, as an index into ``classes``; None where row and class are the same.
     measured_rows
@@ -286,6 +290,8 @@ class ModelCard(_Model):
     kind: Kind = "classes"
     distance: Distance | None = None
     distance_limit: float | None = Field(default=None, gt=0)
+    distance_rows: list[NonNegativeInt] | None = Field(default=None, min_length=1)
+    distance_bytes: NonNegativeInt | None = None
     rows: list[NonNegativeInt] | None = None
     measured_rows: list[NonNegativeInt] | None = None
     tested_on: TestedOn | None = None
@@ -310,6 +316,13 @@ class ModelCard(_Model):
             raise ValueError("classes has one alone; of kind 'classes' a model tells two or more apart")
         if self.kind == "classes" and self.metrics.accuracy is None:
             raise ValueError("metrics.accuracy is null; a model of kind 'classes' has one")
+        in_graph = self.kind == "classes" and self.distance == "graph"
+        if in_graph != (self.distance_rows is not None) or (in_graph and self.distance_limit is None):
+            raise ValueError("distance_rows and distance_limit belong to distances to classes that the graph gives")
+        if in_graph and self.deployed != "float":
+            raise ValueError("deployed is 'int8', whose graph gives no distances to classes")
+        if max(self.distance_rows or [0]) >= len(self.classes):
+            raise ValueError(f"distance_rows is {self.distance_rows}; there are {len(self.classes)} classes")
         for name, rows in (("rows", self.rows), ("measured_rows", self.measured_rows)):
             if rows is not None and set(rows) != set(range(len(self.classes))):
                 raise ValueError(f"{name} is {rows}; it must name each of the {len(self.classes)} classes")

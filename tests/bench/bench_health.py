@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from health_methods import Ratios, edgetune, others
-from health_sets import FEMTO_SNAPSHOTS, HEALTHY, Asked, Machine, Run, healthy_part, machines, runs, windows
+from health_sets import FEMTO_SNAPSHOTS, HEALTHY, MACHINES, Asked, Machine, Run, healthy_part, machines, runs, windows
 from rich.console import Console
 from rich.table import Table
 
@@ -86,6 +86,8 @@ def main() -> None:
         told += [_told(machine, name, ratios) for name, ratios in {OURS: ours, **others(machine.learn)}.items()]
     failures = [each for run in runs(data) for each in _failures(run)]
     console.print(_machines_table(told))
+    if absent := [name for name in MACHINES if name not in cards]:
+        console.print(f"not asked, because {data} has no healthy recording of them: {', '.join(absent)}")
     console.print(_cards_table(cards))
     console.print(_runs_table(failures))
     if options.out is not None:

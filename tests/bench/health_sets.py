@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HEALTHY = "normal"
+MACHINES = ("CWRU", "UESTC", "HIT", "gearbox", "motors", "MFPT")
+"""Machines that are asked about where there are healthy recordings of them."""
 WINDOW, HOP = 512, 256
 LEARNED_SHARE = 0.6
 """Of each healthy recording, what is learned; the rest is asked."""

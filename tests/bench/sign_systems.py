@@ -236,7 +236,7 @@ def score(heard: Heard, play: Play, rate_hz: float, into: Score) -> None:
     """Count what one system made of a stream."""
     cut = windows(play.samples, rate_hz)
     level = np.abs(cut - cut.mean(2, keepdims=True)).mean((1, 2))
-    at = WINDOW_S - 1 / rate_hz + HOP_S * np.arange(len(cut))
+    at = (round(HOP_S * rate_hz) * np.arange(len(cut)) + cut.shape[2] - 1) / rate_hz
     counted: set[int] = set()
     for span in play.spans:
         begin_s, end_s = span.begin / rate_hz, span.end / rate_hz

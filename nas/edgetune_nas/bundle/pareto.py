@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
 from edgetune_nas.bundle.files import CARD, MODEL_FILES, REPORT, digest, named, read_verified, write_folder
 from edgetune_nas.bundle.learned import LEARNED
 from edgetune_nas.bundle.read import load_bundle
-from edgetune_nas.bundle.write import choose_precision, versions
+from edgetune_nas.bundle.write import choose_precision, cost_of, versions
 from edgetune_nas.card import FORMAT, Cost, FrontNetwork, Metrics, ModelCard, Precision
 from edgetune_nas.errors import BundleError
 from edgetune_nas.novelty import NOVELTY, Novelty
@@ -68,6 +68,9 @@ class _Point(BaseModel):
     agreement: float
     validation_windows: int
     rows: list[int] | None = None
+    distance_rows: list[int] | None = None
+    distance_limit: float | None = None
+    distance_bytes: int | None = None
 
     @model_validator(mode="after")
     def _both(self) -> _Point:
@@ -81,6 +84,7 @@ class _Point(BaseModel):
         return self.cost["int8"].arena_bytes
 
 
+_DISTANCES: Final = ("distance_rows", "distance_limit", "distance_bytes")
 _POINTS: Final = TypeAdapter(list[_Point])
 
 
@@ -92,6 +96,7 @@ def pack(
     test: Dataset,
     adapt: Callable[[Network], Adapt | None],
     spare: Callable[[], float],
+    novelty: bytes | None = None,
 ) -> bytes | None:
     """Return the contents of a bundle's ``front.npz``: points in both precisions, scored on the test windows.
 
@@ -107,10 +112,12 @@ def pack(
         Returns the argument of `edgetune_nas.onnx_io.quantisation.quantise` for a network.
     spare
         Seconds that may still be used; a point is begun only if the slowest before it would fit.
+    novelty
+        Novelty detector of a point that is picked and whose graph has no distance.
     """
     from edgetune_nas.bundle.scores import metrics
     from edgetune_nas.bundle.tested import recordings_of
-    from edgetune_nas.model import card_cost, describe
+    from edgetune_nas.model import describe
     from edgetune_nas.onnx_io import quantise, write_onnx
 
     picked = np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_WINDOWS)).astype(int)
@@ -123,9 +130,11 @@ def pack(
     while before > slowest and (point := next(waiting, None)) is not None:
         index = len(described)
         network = point.network
-        model = write_onnx(network)
-        quantised, note = quantise(model, train.x[picked], adapt(network))
-        files: dict[Precision, bytes] = {"float": model.SerializeToString(), "int8": quantised.SerializeToString()}
+        quantised, note = quantise(write_onnx(replace(network, distances=None)), train.x[picked], adapt(network))
+        files: dict[Precision, bytes] = {
+            "float": write_onnx(network).SerializeToString(),
+            "int8": quantised.SerializeToString(),
+        }
         run = {precision: Classifier(open_session(data), point.rows) for precision, data in files.items()}
         labels = {precision: each.probabilities(validation).argmax(axis=1) for precision, each in run.items()}
         if point.measured is not None:
@@ -144,7 +153,7 @@ def pack(
         described.append(
             _Point(
                 layers=[describe(layer) for layer in network.layers],
-                cost={each: card_cost(network.input_shape, network.layers, precision_deployed=each) for each in files},
+                cost={each: cost_of(network, each) for each in files},
                 metrics=scores,
                 validation_accuracy=point.validation_accuracy,
                 trained=point.trained,
@@ -152,6 +161,7 @@ def pack(
                 agreement=float((labels["float"] == labels["int8"]).mean()),
                 validation_windows=len(validation),
                 rows=None if point.rows is None else list(point.rows),
+                **_distances(network),
             ).model_dump(mode="json")
         )
         arrays |= {f"{index}.{precision}": np.frombuffer(data, np.uint8) for precision, data in files.items()}
@@ -159,6 +169,8 @@ def pack(
         before, slowest = now, max(slowest, before - now)
     if not described:
         return None
+    if novelty is not None:
+        arrays[NOVELTY] = np.frombuffer(novelty, np.uint8)
     buffer = io.BytesIO()
     np.savez(buffer, points=np.array(json.dumps(described)), **arrays)
     return buffer.getvalue()
@@ -199,14 +211,23 @@ def pick(
     index = _chosen(points, bundle.name, arena_bytes, number)
     point, files = points[index], models[index]
     for precision, data in files.items():
-        said = base.model_copy(update={"cost": point.cost[precision], "rows": point.rows})
-        check_network(data, said, f"{bundle / FRONT}, {index}.{precision}")
+        said = base.model_copy(
+            update={"cost": point.cost[precision], "rows": point.rows, "distance_rows": point.distance_rows}
+        )
+        check_network(data, said, f"{bundle / FRONT}, {index}.{precision}", distances=precision == "float")
     noise = np.random.default_rng(0).normal(size=(MEASURED_WINDOWS, base.input.channels, base.input.length))
     measured = {precision: measure(data, noise.astype(np.float32)) for precision, data in files.items()}
-    deployed, because = choose_precision(point.agreement, point.validation_windows, measured)
+    deployed, because = choose_precision(
+        point.agreement, point.validation_windows, measured, distances=point.distance_rows is not None
+    )
     content = {MODEL_FILES[precision]: data for precision, data in files.items()} | {FRONT: kept}
-    if isinstance(whole.novelty, Novelty):
-        content[NOVELTY] = whole.novelty.to_bytes()
+    told: dict[str, Any] = {"distance": "graph", **point.model_dump(include=set(_DISTANCES))}
+    if point.distance_rows is None:
+        novelty = whole.novelty if isinstance(whole.novelty, Novelty) else _side_file(kept, bundle / FRONT, base)
+        told["distance"] = "none"
+        if novelty is not None:
+            content[NOVELTY] = novelty.to_bytes()
+            told |= {"distance": "side_file", "distance_limit": novelty.limit, "distance_bytes": len(content[NOVELTY])}
     if LEARNED in base.sha256:
         content |= read_verified(bundle, {LEARNED: base.sha256[LEARNED]}, {})
     card = base.model_copy(
@@ -217,8 +238,7 @@ def pick(
             "measured_rows": None,
             "measured_before_refit": False,
             "self_test_windows": None,
-            "distance": "none" if whole.novelty is None else "side_file",
-            "distance_limit": None if whole.novelty is None else whole.novelty.limit,
+            **told,
             "layers": point.layers,
             "cost": point.cost[deployed],
             "measured": measured,
@@ -244,6 +264,24 @@ def pick(
     content[CARD] = card.model_dump_json(indent=2).encode()
     write_folder(out, f"model-{card.id}", content)
     return card
+
+
+def _distances(network: Network) -> dict[str, Any]:
+    """Return the fields of a point, and of a card, that say which distances its graph gives."""
+    found = network.distances
+    return {} if found is None else dict(zip(_DISTANCES, (list(found.labels), found.limit, found.nbytes), strict=True))
+
+
+def _side_file(data: bytes, path: Path, card: ModelCard) -> Novelty | None:
+    """Return the novelty detector that a Pareto front keeps; None where it keeps none."""
+    try:
+        with open_npz(path, data) as npz:
+            if NOVELTY not in npz.names:
+                return None
+            content = npz.array(NOVELTY, max_bytes=len(data)).tobytes()
+    except RecordingError as error:
+        raise BundleError(f"{path} is no Pareto front that this edgetune reads ({error}); search again") from error
+    return Novelty.from_bytes(content, card.input.channels, card.input.length, len(card.classes))
 
 
 def origin(card: ModelCard) -> str:

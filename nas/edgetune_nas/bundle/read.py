@@ -13,7 +13,7 @@ from edgetune_nas.bundle.files import CARD, MEASURED, MODEL_FILES, read_file, re
 from edgetune_nas.card import FORMAT, Kind, ModelCard, Precision
 from edgetune_nas.errors import BundleError
 from edgetune_nas.novelty import NOVELTY, Novelty
-from edgetune_nas.onnx_io import Classifier, HealthDistance, check_network, open_session
+from edgetune_nas.onnx_io import ClassDistance, Classifier, HealthDistance, check_network, open_session
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,14 +43,14 @@ class Bundle:
         What runs: class probabilities, or a health model's distance.
     novelty
         Tells windows that are unlike everything known; None where the bundle has nothing to tell them by. Of a health
-        model it is the network.
+        model it is the network; of one whose float graph has distances, `ClassDistance`, and None in int8.
     """
 
     card: ModelCard
     path: Path
     precision: Precision
     network: Classifier | HealthDistance
-    novelty: Novelty | HealthDistance | None = None
+    novelty: Novelty | HealthDistance | ClassDistance | None = None
 
     @property
     def classifier(self) -> Classifier:
@@ -115,7 +115,8 @@ def load_bundle(folder: Path, precision: Precision | Literal["deployed"] = "depl
     sizes = {MODEL_FILES[each]: measured.onnx_bytes for each, measured in card.measured.items()}
     files = read_verified(folder, card.sha256, sizes)
     for name in {MEASURED, *MODEL_FILES.values()} & files.keys():
-        check_network(files[name], card, str(folder / name), measured=name == MEASURED)
+        own = {"measured": name == MEASURED, "distances": name == MODEL_FILES["float"]}
+        check_network(files[name], card, str(folder / name), **own)
     model = files.get(MODEL_FILES[chosen])
     if model is None:
         raise BundleError(f"{folder.name} has no {chosen} network; it has {', '.join(files) or 'none'}")
@@ -132,6 +133,9 @@ def load_bundle(folder: Path, precision: Precision | Literal["deployed"] = "depl
         )
     if isinstance(network, HealthDistance):
         return Bundle(card, folder, chosen, network, network)
+    if card.distance_rows is not None and chosen == "float":
+        in_graph = ClassDistance(session, network, card.distance_rows, card.distance_limit or 0.0)
+        return Bundle(card, folder, chosen, network, in_graph)
     distance = files.get(NOVELTY)
     shape = (card.input.channels, card.input.length, len(card.classes))
     novelty = None if distance is None else Novelty.from_bytes(distance, *shape)

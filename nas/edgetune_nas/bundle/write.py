@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +15,7 @@ from edgetune_nas.bundle.learned import LEARNED, SELF_TEST, pack_learned, pack_s
 from edgetune_nas.bundle.scores import metrics
 from edgetune_nas.card import LibraryUse, Measured, ModelCard, Precision
 from edgetune_nas.errors import BundleError
-from edgetune_nas.model import card_cost, describe, shapes
+from edgetune_nas.model import card_cost, describe, plan, shapes
 from edgetune_nas.novelty import NOVELTY, Novelty
 from edgetune_nas.onnx_io import Classifier, measure, open_session
 
@@ -26,7 +26,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgetune_nas.card import Budget, FrontNetwork, InputSpec, Metrics, SearchSummary, Task, TestedOn
+    from edgetune_nas.card import (
+        Budget,
+        Cost,
+        Distance,
+        FrontNetwork,
+        InputSpec,
+        Metrics,
+        SearchSummary,
+        Task,
+        TestedOn,
+    )
     from edgetune_nas.model import Network
     from edgetune_nas.onnx_io import Adapt
 
@@ -129,15 +139,17 @@ def write_bundle(
         _check_shapes("measured network", measured, wanted, classes)
     if not len(calibration) or not len(validation):
         raise ValueError(f"{len(calibration)} calibration and {len(validation)} validation windows; give some of each")
-    model = write_onnx(network)
+    model = write_onnx(replace(network, distances=None))
     calibration = calibration[_spread(len(calibration))]
     quantised, note = quantise(model, calibration, adapt)
-    models: dict[Precision, bytes] = {"float": model.SerializeToString(), "int8": quantised.SerializeToString()}
+    distances = network.distances
+    whole = model if distances is None else write_onnx(network)
+    models: dict[Precision, bytes] = {"float": whole.SerializeToString(), "int8": quantised.SerializeToString()}
     classifiers = {precision: Classifier(open_session(data), rows) for precision, data in models.items()}
     guesses = {precision: each.probabilities(validation).argmax(axis=1) for precision, each in classifiers.items()}
     agreement = float((guesses["float"] == guesses["int8"]).mean())
     costs = {precision: measure(data, validation) for precision, data in models.items()}
-    deployed, because = choose_precision(agreement, len(validation), costs)
+    deployed, because = choose_precision(agreement, len(validation), costs, distances=distances is not None)
     tried = pick_self_test(validation)
     files = {MODEL_FILES[precision]: data for precision, data in models.items()} | dict(extra or {})
     files[SELF_TEST] = pack_self_test(tried, classifiers["float"].probabilities(tried))
@@ -151,6 +163,10 @@ def write_bundle(
     remembered = None
     if learned is not None:
         files[LEARNED], remembered = pack_learned(learned, learned_recording)
+    distance: Distance = "side_file" if NOVELTY in files else "none"
+    limit = _limit(files.get(NOVELTY), input_spec, len(classes))
+    if distances is not None:
+        distance, limit = "graph", distances.limit
     card = ModelCard(
         id=UNNAMED,
         created=created,
@@ -158,7 +174,7 @@ def write_bundle(
         classes=list(classes),
         input=input_spec,
         layers=[describe(layer) for layer in network.layers],
-        cost=card_cost(network.input_shape, network.layers, precision_deployed=deployed),
+        cost=cost_of(network, deployed),
         measured=costs,
         deployed=deployed,
         deployed_because=because,
@@ -170,8 +186,10 @@ def write_bundle(
         sha256={name: digest(data) for name, data in files.items()},
         versions=versions(),
         notes={**(notes or {}), "int8": asdict(note)},
-        distance="side_file" if NOVELTY in files else "none",
-        distance_limit=_limit(files.get(NOVELTY), input_spec, len(classes)),
+        distance=distance,
+        distance_limit=limit,
+        distance_rows=None if distances is None else list(distances.labels),
+        distance_bytes=len(files.get(NOVELTY, b"")) or None if distances is None else distances.nbytes,
         rows=None if rows is None else list(rows),
         measured_rows=None if measured is None or measured_rows is None else list(measured_rows),
         tested_on=tested_on,
@@ -198,11 +216,18 @@ def finish(
     return card
 
 
-def choose_precision(agreement: float, windows: int, measured: Mapping[Precision, Measured]) -> tuple[Precision, str]:
-    """Precision to deploy, and why: int8 where it says what float says and is no slower, else float."""
+def choose_precision(
+    agreement: float, windows: int, measured: Mapping[Precision, Measured], *, distances: bool = False
+) -> tuple[Precision, str]:
+    """Precision to deploy, and why: int8 where it says what float says and is no slower, else float.
+
+    With ``distances`` float: it alone gives them.
+    """
     share = f"int8 gives float's label on {agreement:.1%} of {windows} validation windows"
     int8, full = measured["int8"].latency_p50_us, measured["float"].latency_p50_us
     times = f"{int8:g} us a window against {full:g} us in float"
+    if distances:
+        return "float", f"float gives the distance to what is known, too; {share}"
     if agreement < MIN_AGREEMENT:
         return "float", f"{share}, fewer than the {MIN_AGREEMENT:.1%} it must"
     if int8 > full:
@@ -227,6 +252,16 @@ def _check_shapes(name: str, network: Network, wanted: tuple[tuple[int, int], in
             f"the {name} takes {found[0]} and gives {found[1]} rows; the card would say {wanted[0]} and {wanted[1]} "
             f"rows for {len(classes)} classes"
         )
+
+
+def cost_of(network: Network, deployed: Precision) -> Cost:
+    """Plan a network alone; the arena as it is deployed holds the distances, too."""
+    cost = card_cost(network.input_shape, network.layers, precision_deployed=deployed)
+    if network.distances is None or deployed == "int8":
+        return cost
+    centres = len(network.distances.labels)
+    both = plan(network.input_shape, network.layers, precision_deployed=deployed, centres=centres)
+    return cost.model_copy(update={"arena_bytes_deployed": both.arena_bytes_deployed})
 
 
 def _limit(distance: bytes | None, spec: InputSpec, classes: int) -> float | None:

@@ -34,6 +34,7 @@ from .layers import (
     ClassMax as ClassMax,
     Conv as Conv,
     Dense as Dense,
+    Distances as Distances,
     Flatten as Flatten,
     GlobalPool as GlobalPool,
     Gram as Gram,

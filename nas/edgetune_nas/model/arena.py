@@ -126,6 +126,25 @@ def smallest_way(input_shape: Shape, layers: Sequence[Layer], tensors: Sequence[
     return min(found, key=lambda each: arena_bytes(each[1]))
 
 
+def with_distances(tensors: Sequence[Tensor], head: Sequence[Layer], white: int, centres: int) -> list[Tensor]:
+    """Add the tensors of `Distances`, which come last: whitened features, then the distances.
+
+    Parameters
+    ----------
+    tensors
+        Of the graph or of a stream, in elements or bytes.
+    head
+        Layers from the dense one on, whose input lives until it is whitened.
+    """
+    made = sum(2 if isinstance(layer, ClassMax) else 1 for layer in head)
+    end = max(tensor.last for tensor in tensors) + 1
+    shared = len(tensors) - 1 - made
+    kept = list(tensors)
+    kept[shared] = kept[shared]._replace(last=end)
+    kept[-1] = kept[-1]._replace(last=end + 1)
+    return [*kept, Tensor(white, end, end + 1), Tensor(centres, end + 1, end + 1)]
+
+
 def place(tensors: Sequence[Tensor], element_bytes: int = 1) -> list[int]:
     """Byte offset of each tensor under `ARENA_RULE`.
 

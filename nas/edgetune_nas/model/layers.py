@@ -126,6 +126,37 @@ Layer: TypeAlias = Conv | LpPool | Log | Gram | MaxPool | GlobalPool | Flatten |
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Distances:
+    """Distances to known classes, of what the dense layer of a closed form reads, beside its probabilities.
+
+    One dense layer whitens the features and adds their mean, as loudness; a distance is the Euclidean length from there
+    to a centre.
+
+    Attributes
+    ----------
+    weight, bias
+        ``float32 (features + 1, features)`` and ``(features + 1,)``.
+    centres
+        ``float32 (centres, features + 1)``; one for each kind of a class.
+    labels
+        Class of each centre.
+    limit
+        Distance beyond which a window is unlike its class.
+    """
+
+    weight: NDArray[np.float32] = field(repr=False)
+    bias: NDArray[np.float32] = field(repr=False)
+    centres: NDArray[np.float32] = field(repr=False)
+    labels: tuple[int, ...]
+    limit: float = float("inf")
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its constants."""
+        return self.weight.nbytes + self.bias.nbytes + self.centres.nbytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Network:
     """A layer list with its weights: everything that exporting needs.
 
@@ -137,11 +168,14 @@ class Network:
         From the raw window to class probabilities, or to a distance.
     weights
         One mapping a layer, batch norm folded, ``float32``; empty for layers without weights.
+    distances
+        What tells windows that are unlike the classes, in the same graph; None where nothing there does.
     """
 
     input_shape: Shape
     layers: tuple[Layer, ...]
     weights: tuple[dict[str, NDArray[np.float32]], ...] = field(repr=False)
+    distances: Distances | None = None
 
 
 def output_shape(layer: Layer, shape: Shape) -> Shape:

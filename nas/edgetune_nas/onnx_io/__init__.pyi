@@ -3,6 +3,7 @@ from .quantisation import Adapt as Adapt, quantise as quantise, window_scale as 
 from .runtime import (
     DISTANCE as DISTANCE,
     OUTPUT as OUTPUT,
+    ClassDistance as ClassDistance,
     Classifier as Classifier,
     HealthDistance as HealthDistance,
     latency_us as latency_us,

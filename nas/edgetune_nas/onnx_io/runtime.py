@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 INPUT: Final = "window"
 OUTPUT: Final = "probabilities"
 DISTANCE: Final = "distance"
-"""Output of a health model, in the place of `OUTPUT`."""
+"""Output of a health model, in the place of `OUTPUT`; of a network of classes beside it, where the budget held both."""
 WARM_UP_RUNS: Final = 20
 MAX_RUNS: Final = 2000
 MEASURE_SECONDS: Final = 0.4
@@ -110,6 +110,63 @@ class HealthDistance:
     def _run(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
         found: NDArray[np.float32] = self._session.run([DISTANCE], {INPUT: np.ascontiguousarray(x, np.float32)})[0]
         return found[:, 0].astype(np.float64)
+
+
+class ClassDistance:
+    """Distance of windows from known classes, by the graph of their network.
+
+    Parameters
+    ----------
+    session
+        From `open_session`; its graph has `OUTPUT` and `DISTANCE`.
+    classifier
+        Of the same session.
+    labels
+        Class of each centre that the graph gives a distance to.
+    limit
+        Distance beyond which a window is unlike its class.
+    """
+
+    def __init__(
+        self, session: onnxruntime.InferenceSession, classifier: Classifier, labels: Sequence[int], limit: float
+    ) -> None:
+        self._session = session
+        self._classifier = classifier
+        self._labels = np.array(labels)
+        self.limit = limit
+
+    def judge(self, x: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Run ``x`` once: return probabilities ``(windows, classes)``, and the distance to the most probable class."""
+        fed = {INPUT: np.ascontiguousarray(x, np.float32)}
+        rows, apart = self._session.run([OUTPUT, DISTANCE], fed)
+        probabilities = self._classifier.together(rows)
+        return probabilities, self._to(apart, probabilities.argmax(axis=1))
+
+    def distances(self, x: NDArray[np.floating], said: NDArray[np.integer] | None = None) -> NDArray[np.float64]:
+        """Compute the distance ``(windows,)`` to the class that each window is said to be, or to the nearest.
+
+        Parameters
+        ----------
+        x
+            ``(windows, channels, length)``.
+        said
+            ``(windows,)``, indices of classes; of one that has no centre the nearest class counts.
+        """
+        found = [
+            self._session.run([DISTANCE], {INPUT: np.ascontiguousarray(batch, np.float32)})[0] for batch in batches(x)
+        ]
+        return self._to(np.concatenate(found), said)
+
+    def unknown(self, x: NDArray[np.floating], said: NDArray[np.integer] | None = None) -> NDArray[np.bool_]:
+        """Mark the windows ``(windows,)`` that are unlike the class that each is said to be, or unlike all."""
+        return self.distances(x, said) > self.limit
+
+    def _to(self, apart: NDArray[np.float32], said: NDArray[np.integer] | None) -> NDArray[np.float64]:
+        distances = apart[:, :, 0].astype(np.float64)
+        own = np.zeros(distances.shape, bool) if said is None else said[:, None] == self._labels
+        own |= ~own.any(axis=1, keepdims=True)
+        nearest: NDArray[np.float64] = np.where(own, distances, np.inf).min(axis=1)
+        return nearest
 
 
 def measure(model: bytes, windows: NDArray[np.float32], *, health: bool = False) -> Measured:

@@ -52,19 +52,25 @@ COMPUTED: Final = frozenset({"Concat", "Div", "MatMul", "Sub"})
 EXACT: Final = frozenset({"MatMul", "Mul", "Sub"})
 """Operations that are computed in double precision where their inputs are."""
 
+BESIDE: Final = frozenset({"distance_white", "distance_laid", "distance_apart", DISTANCE})
+"""Nodes of the distances to classes that a graph gives beside probabilities."""
+
 MAX_WORK: Final = 10**10
 """Most multiply-accumulates and values that a window may cost: seconds on a small computer, more than any network needs
 that keeps up with a stream. A network is run once when it is opened, and a larger one would keep its node busy."""
 
 
-def check_network(data: bytes, card: ModelCard, file: str, *, measured: bool = False) -> None:
+def check_network(data: bytes, card: ModelCard, file: str, *, measured: bool = False, distances: bool = False) -> None:
     """Check an ONNX file, as it lies in a bundle, against the allow-list and the card, in bounded time and memory.
 
     It has at most the operations of `OPERATIONS`, every one fed with constants and values that were computed before it
     and that fit it; it takes the card's windows, gives a probability for each of the card's classes (a health model's a
-    distance), has as many parameters and multiply-accumulates as the card says, and costs at most `MAX_WORK`.
+    distance), has as many parameters and multiply-accumulates as the card says, and costs at most
+    `MAX_WORK`.
 
     ``measured``: it is the network that was measured before the last fit. Its size is its own, and so are its rows.
+    ``distances``: it gives distances to the card's classes besides, if the card says that a graph does. They are no
+    part of the card's cost.
 
     Raises
     ------
@@ -72,23 +78,27 @@ def check_network(data: bytes, card: ModelCard, file: str, *, measured: bool = F
         Naming the file, what is wrong with it and where.
     """
     try:
-        _check(read_graph(data), card, measured=measured)
+        _check(read_graph(data), card, measured=measured, distances=distances)
     except WireError as error:
         raise BundleError(
             f"{file} is no network that edgetune wrote for this card: {error}; do not use this bundle"
         ) from error
 
 
-def _check(graph: Graph, card: ModelCard, *, measured: bool) -> None:
+def _check(graph: Graph, card: ModelCard, *, measured: bool, distances: bool) -> None:
     rows = card.outputs if not measured or card.measured_rows is None else len(card.measured_rows)
     takes, output = (card.input.channels, card.input.length), DISTANCE if card.kind == "health" else OUTPUT
+    gives = {output: GraphTensor((rows,), FLOAT)}
+    beside = distances and card.distance_rows is not None
+    if beside and card.distance_rows is not None:
+        gives[DISTANCE] = GraphTensor((len(card.distance_rows), 1), FLOAT)
     for what, found, wanted in (
         ("takes", graph.inputs, {INPUT: GraphTensor(takes, FLOAT)}),
-        ("gives", graph.outputs, {output: GraphTensor((rows,), FLOAT)}),
+        ("gives", graph.outputs, gives),
     ):
         if found != wanted:
             raise WireError(f"it {what} {_listed(found)}, its card says {_listed(wanted)}")
-    walk = _Walk(graph)
+    walk = _Walk(graph, BESIDE if beside else frozenset())
     for node in graph.nodes:
         walk.step(node)
     walk.end()
@@ -111,7 +121,8 @@ class _Value:
 class _Walk:
     """Follows the shapes of a graph, node by node, as onnxruntime would compute them."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, beside: frozenset[str]) -> None:
+        self._beside = beside
         self.parameters = 0
         self.macs = 0
         self._computed = 0
@@ -134,7 +145,11 @@ class _Walk:
             raise WireError(f"{where} reads {unknown[0]}, which nothing before it computes")
         if node.name in self._values:
             raise WireError(f"{where} computes what is there already")
+        before = self.parameters, self.macs
         result = self._result(node, [self._values[name] for name in node.inputs])
+        if node.name in self._beside:
+            self._computed += self.macs - before[1]
+            self.parameters, self.macs = before
         if result is None or math.prod(result.tensor.shape) > MAX_ELEMENTS:
             shapes = [self._values[name].tensor.shape for name in node.inputs]
             raise WireError(f"{where} does not fit inputs of shapes {shapes} with {node.attributes}")
@@ -219,8 +234,11 @@ class _Walk:
     def _correlated(
         self, node: GraphNode, shape: tuple[int, ...], rest: list[tuple[int, ...]]
     ) -> tuple[int, ...] | None:
-        """Return the shape after an operation that only a Gram layer has."""
+        """Return the shape after an operation that only a Gram layer, or distances to classes, have."""
         match node.op, shape, rest:
+            case "Add", (centres, features), [centre]:
+                self.parameters += centres * features
+                return shape if centre == shape else None
             case "ReduceMean", (channels, _), []:
                 return (channels, 1) if (node.attributes["axes"], node.attributes["keepdims"]) == ((2,), 1) else None
             case "Sub" | "Div", (rows, columns), [other] if other in ((rows, 1), (1, columns), (rows, columns)):

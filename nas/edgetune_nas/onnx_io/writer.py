@@ -27,15 +27,18 @@ from edgetune_nas.onnx_io.parser import BATCH, IR_VERSION, OPSET, PRODUCER
 from edgetune_nas.onnx_io.runtime import DISTANCE, INPUT, OUTPUT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
-    from edgetune_nas.model import Network, Shape
+    from edgetune_nas.model import Distances, Network, Shape
 
 
 def write_onnx(network: Network) -> onnx.ModelProto:
     """Graph from ``window (windows, channels, length)`` to ``probabilities (windows, classes)``, both ``float32``.
 
-    A health model's gives ``distance (windows, 1)`` in their place.
+    A health model's gives ``distance (windows, 1)`` in their place, one with `Distances` ``distance (windows, centres,
+    1)`` beside them.
 
     Nodes and tensors carry the index of their layer, as in ``2_conv``, ``2_weight``. A softmax's temperature is divided
     into the weights of the dense layer before it (a maximum of kinds may stand between), and is a multiplication of its
@@ -51,6 +54,7 @@ def write_onnx(network: Network) -> onnx.ModelProto:
     sizes = shapes(network.input_shape, layers)
     _check(network, sizes)
     graph = _Graph()
+    shared = ""
     for index, layer in enumerate(layers):
         before = sizes[index - 1] if index else network.input_shape
         weights = network.weights[index]
@@ -58,6 +62,8 @@ def write_onnx(network: Network) -> onnx.ModelProto:
             case Conv():
                 _conv(graph, index, layer, weights, before[0])
             case Dense():
+                graph.vector(f"{index}_flatten")
+                shared = graph.last
                 after = next(each for each in layers[index + 1 :] if not isinstance(each, ClassMax))
                 temperature = after.temperature if isinstance(after, Softmax) else 1.0
                 _dense(graph, index, layer, weights, before[0], temperature)
@@ -79,7 +85,11 @@ def write_onnx(network: Network) -> onnx.ModelProto:
             case Norm():
                 graph.vector(f"{index}_flatten")
                 graph.node("ReduceL2", DISTANCE, axes=[1], keepdims=1)
-    return graph.model(network.input_shape, sizes[-1][0])
+    outputs: dict[str, tuple[int, ...]] = {graph.last: (sizes[-1][0],)}
+    if network.distances is not None:
+        outputs[DISTANCE] = (len(network.distances.labels), 1)
+        _distances(graph, network.distances, shared)
+    return graph.model(network.input_shape, outputs)
 
 
 def _check(network: Network, sizes: tuple[Shape, ...]) -> None:
@@ -122,6 +132,20 @@ def _dense(
     weight = graph.weight(f"{index}_weight", weights, "weight", (layer.outputs, inputs), 1 / temperature)
     bias = graph.weight(f"{index}_bias", weights, "bias", (layer.outputs,), 1 / temperature)
     graph.node("Gemm", f"{index}_dense", weight, bias, transB=1)
+
+
+def _distances(graph: _Graph, distances: Distances, shared: str) -> None:
+    """Whiten ``shared``, lay it beside each centre, and take the length of the difference."""
+    size, features = distances.weight.shape
+    graph.last, graph.is_vector = shared, True
+    weights = {"weight": distances.weight, "bias": distances.bias, "centres": -distances.centres}
+    weight = graph.weight("distance_weight", weights, "weight", (size, features))
+    bias = graph.weight("distance_bias", weights, "bias", (size,))
+    graph.node("Gemm", "distance_white", weight, bias, transB=1)
+    rows = np.tile(np.arange(size), (len(distances.labels), 1))
+    graph.node("Gather", "distance_laid", graph.table("distance_rows", rows), axis=1)
+    graph.node("Add", "distance_apart", graph.weight("distance_centres", weights, "centres", rows.shape))
+    graph.node("GlobalLpPool", DISTANCE, p=2)
 
 
 def _class_max(graph: _Graph, index: int, layer: ClassMax) -> None:
@@ -243,13 +267,16 @@ class _Graph:
         self._initializers.append(numpy_helper.from_array((values * scale).astype(np.float32), name))
         return name
 
-    def model(self, input_shape: tuple[int, int], outputs: int) -> onnx.ModelProto:
+    def model(self, input_shape: Shape, outputs: Mapping[str, Sequence[int]]) -> onnx.ModelProto:
         """Wrap the nodes in a checked model."""
         graph = helper.make_graph(
             self._nodes,
             PRODUCER,
             [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [BATCH, *input_shape])],
-            [helper.make_tensor_value_info(self.last, TensorProto.FLOAT, [BATCH, outputs])],
+            [
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, [BATCH, *shape])
+                for name, shape in outputs.items()
+            ],
             self._initializers,
         )
         model = helper.make_model(

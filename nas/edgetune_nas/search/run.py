@@ -248,6 +248,7 @@ def search(
         left_out=left_out,
         kept=() if stopped_by == "cancelled" else kept,
         spare=lambda: monitor.left - exploration.export_seconds / 2,
+        in_graph=goal.latency_us is None,
     )
     monitor.enter("done")
     return SearchResult(out / f"model-{card.id}", card, front)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from edgetune_nas.card import FrontPoint, InputSpec, LibraryUse
 from edgetune_nas.errors import BundleError
 from edgetune_nas.model import Dense, describe, expand, is_closed_form
 from edgetune_nas.novelty import NOVELTY
+from edgetune_nas.search.graph_distance import with_distances
 from edgetune_nas.usage import give_back
 
 if TYPE_CHECKING:
@@ -63,11 +64,13 @@ def export(
     left_out: Mapping[str, float],
     kept: Iterable[KeptPoint] = (),
     spare: Callable[[], float] = lambda: math.inf,
+    in_graph: bool = True,
 ) -> ModelCard:
     """Write the bundle, with as many networks of the Pareto front as ``spare()`` seconds allow.
 
     This is the only place where anything is measured on the test windows. The network ``deployed`` may have learned
-    them, and the one ``measured`` has not. Int8 must agree with float on the ``shifted`` windows as well.
+    them, and the one ``measured`` has not. Int8 must agree with float on the ``shifted`` windows as well. ``in_graph``:
+    the float network also gives the distance to what is known, if the budget holds both.
 
     Raises
     ------
@@ -84,24 +87,28 @@ def export(
     if note is not None:
         said["replaced"] = note
     novelty = profile.fit_novelty(parts)
-    extra = {} if novelty is None else {NOVELTY: novelty.to_bytes()}
+    side_file = None if novelty is None else novelty.to_bytes()
+    whole = with_distances(deployed.network, parts, budget) if in_graph and profile.distance_in_graph else None
+    extra = {} if side_file is None or whole is not None else {NOVELTY: side_file}
     looked_at = validation.x if shifted is None else np.concatenate([validation.x, shifted])
 
     def adapt(network: Network) -> Adapt | None:
-        refitted = network is deployed.network and deployed is not measured
+        refitted = network in (deployed.network, whole) and deployed is not measured
         data = parts.everything if refitted else learned
-        return head_for_int8(network, data, parts.kind, by_recording=profile.across_conditions)
+        return head_for_int8(replace(network, distances=None), data, parts.kind, by_recording=profile.across_conditions)
 
     told = learned if deployed is measured else parts.everything
     give_back()
-    kept_front = pack(kept, train=train, validation=looked_at, test=test, adapt=adapt, spare=spare)
+    if whole is not None:
+        kept = (replace(each, network=whole) if each.network is deployed.network else each for each in kept)
+    kept_front = pack(kept, train=train, validation=looked_at, test=test, adapt=adapt, spare=spare, novelty=side_file)
     give_back()
     return write_bundle(
         out,
         task=profile.task,
         classes=train.classes,
         input_spec=InputSpec(channels=train.channels, length=train.length, rate_hz=train.rate_hz, unit=train.unit),
-        network=deployed.network,
+        network=whole or deployed.network,
         measured=None if deployed is measured else measured.network,
         measured_adapt=adapt(measured.network),
         calibration=train.x,

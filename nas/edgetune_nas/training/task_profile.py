@@ -91,6 +91,8 @@ class TaskProfile:
         Fits the novelty detector of a bundle; None if there is too little data for one.
     find_kinds
         Finds the kinds of each class (`edgetune_nas.training.kinds`).
+    distance_in_graph
+        Whether single windows are held against the distance, so that the network may compute it.
     """
 
     task: Task
@@ -106,6 +108,7 @@ class TaskProfile:
     augment: Callable[[NDArray[np.float32], Generator], NDArray[np.float32]]
     fit_novelty: Callable[[Parts], Novelty | None]
     find_kinds: Callable[[Dataset], Kinds]
+    distance_in_graph: bool = False
 
 
 def standard_error(recordings: int) -> float:
@@ -143,6 +146,7 @@ FAULT = TaskProfile(
     augment=augment_vibration,
     fit_novelty=_vibration_novelty,
     find_kinds=find_kinds,
+    distance_in_graph=True,
 )
 """Conditions of a machine. Ensembles of networks brought nothing on vibration."""
 

@@ -17,6 +17,8 @@ MOST_BYTES = 256 * 1024
 """Longest payload that is read."""
 MOST_BEHIND = 1024 * 1024
 """Bytes of payloads that may wait to be handed on; objects made of them are up to twenty times as large."""
+MOST_BEHIND_FIRST = 16 * 2**20
+"""The same before anything is handed on: what is retained may come before the broker confirms a subscription."""
 BEHIND_S = 5.0
 """A broker that is not heard for much longer ends the connection."""
 MOST_SHOWN = 2000
@@ -30,12 +32,14 @@ class Overhearing(OperatorClient):
     def __init__(self, mqtt: Any) -> None:
         self._sizes: deque[int] = deque()
         self._behind = 0
+        self._most = MOST_BEHIND_FIRST
         self._room = threading.Condition()
         super().__init__(mqtt, parse=parse)
 
     def taken(self, count: int) -> None:
         """Note that this many messages were handed on."""
         with self._room:
+            self._most = MOST_BEHIND
             for _ in range(count):
                 self._behind -= self._sizes.popleft()
             self._room.notify_all()
@@ -46,7 +50,7 @@ class Overhearing(OperatorClient):
         if content is None:
             return
         with self._room:  # the broker keeps the rest meanwhile
-            self._room.wait_for(lambda: self._behind < MOST_BEHIND, BEHIND_S)
+            self._room.wait_for(lambda: self._behind < self._most, BEHIND_S)
             self._sizes.append(len(payload))
             self._behind += len(payload)
         self._inbox.put((message.topic, content))

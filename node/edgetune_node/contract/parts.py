@@ -97,6 +97,7 @@ class Evidence(BaseModel):
 
     Acceleration indicators are of the newest windows heard as ``class``, one value a channel; velocity, zone, defect
     and speed are of the last seconds. ``physics`` holds the network's class against them, ``note`` says it in words.
+    While the fault of an active event is not heard, as after a repair, all of it stays as it was.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, json_schema_serialization_defaults_required=True)

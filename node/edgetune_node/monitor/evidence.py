@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_node.contract import NOVEL, Evidence
+from edgetune_node.contract import NOVEL, UNKNOWN, Evidence
+from edgetune_node.monitor.severity import LEVEL
 from edgetune_node.monitor.vibration_parts import indicator_part
 from edgetune_signal.vibration import defect_of_class, indicators
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgetune_node.config import AssetSection
-    from edgetune_node.contract import OtherDefect, PhysicsWord
+    from edgetune_node.contract import Fault, OtherDefect, PhysicsWord
     from edgetune_node.monitor.alarm_state import AlarmState
     from edgetune_node.monitor.vibration import VibrationMonitor
     from edgetune_node.monitor.vibration_parts import WindowsPart
@@ -36,6 +37,15 @@ PARTS: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
+class _Shown:
+    """The evidence of an event that was published last while its fault was heard, with the severity's level then."""
+
+    event: str | None
+    level: int
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
 class PhysicsVerdict:
     """What physics says to the network's condition, in a word and in a sentence, and what that rests on."""
 
@@ -48,27 +58,49 @@ class PhysicsVerdict:
 class EvidenceCollector:
     """Collects the evidence for the alarm's state.
 
+    An active event keeps the evidence that was published last while its fault was heard: what is heard after a repair,
+    or of a failed sensor, says nothing of it but its own quality. A rise of severity brings the evidence up to date.
+
     Parameters
     ----------
     settings
         The asset's configuration.
     vibration
         What physics sees.
+    said
+        The fault as it was published last before the node stopped.
     """
 
-    def __init__(self, settings: AssetSection, vibration: VibrationMonitor) -> None:
+    def __init__(self, settings: AssetSection, vibration: VibrationMonitor, said: Fault | None = None) -> None:
         self._settings = settings
         self._vibration = vibration
         self._windows: deque[tuple[str, Samples]] = deque(maxlen=WINDOWS)
         self._heard: WindowsPart | None = None
         self._last: PhysicsVerdict | None = None
+        self._shown: _Shown | None = None
+        if said is not None and said.active:
+            self._shown = _Shown(said.event, said.severity_level or 0, said.evidence)
 
     def hear(self, class_: str, samples: Samples) -> None:
         """Keep a window that the alarm has counted for ``class_``; shape ``(channels, length)``."""
         self._windows.append((class_, samples))
 
+    def forget(self) -> None:
+        """Forget the windows: the machine does not run."""
+        self._windows.clear()
+
+    def stays(self, state: AlarmState) -> bool:
+        """Whether the evidence of an active event stays as it is, because its fault is not heard now."""
+        shown = self._shown
+        if not state.active or shown is None or shown.event != state.event or LEVEL[state.severity] > shown.level:
+            return False
+        faulty = [not self._sound(class_) for class_, _ in self._windows]
+        return not faulty or not faulty[-1] or 2 * sum(faulty) <= len(faulty)
+
     def turned(self, state: AlarmState, *, heard: bool) -> bool:
         """Whether physics says another thing than was said or asked last; ``heard`` as of `physics_verdict`."""
+        if self.stays(state):
+            return False
         verdict, before = self._verdict(state, heard=heard), self._last
         self._last = verdict
         return before is not None and verdict != before
@@ -78,6 +110,21 @@ class EvidenceCollector:
 
         Without such windows the indicators stay as they were. ``novel_s`` is how many seconds of its event are kept.
         """
+        kept_s = round(novel_s, 3)
+        if self._shown is not None and self.stays(state):
+            shown = self._shown.evidence
+            quality = list(dict.fromkeys([*shown.quality, *self._vibration.evidence()["quality"]]))
+            return shown.model_copy(update={"novel_kept_s": kept_s, "quality": quality})
+        found = self._collect(state, heard=heard, kept_s=kept_s)
+        self._shown = _Shown(state.event, LEVEL[state.severity], found) if state.active else None
+        return found
+
+    def _sound(self, class_: str) -> bool:
+        """Whether a window of this class says nothing of a fault."""
+        settings = self._settings
+        return class_ in {settings.healthy_class, UNKNOWN} or settings.alarm.severity.get(class_) == "none"
+
+    def _collect(self, state: AlarmState, *, heard: bool, kept_s: float) -> Evidence:
         windows = [samples for class_, samples in self._windows if class_ == state.class_]
         if windows:
             value = indicators(np.concatenate(windows, axis=1), self._settings.unit, self._settings.rate_hz)
@@ -90,7 +137,6 @@ class EvidenceCollector:
             }
         verdict = self._last = self._verdict(state, heard=heard)
         physics = self._vibration.evidence()
-        kept_s = round(novel_s, 3)
         word, note = verdict.word, verdict.note
         action = recommended_action(state, word, verdict.defect, verdict.zone)
         if self._heard is None:

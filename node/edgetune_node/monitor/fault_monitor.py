@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from edgetune_nas.bundle import Bundle
     from edgetune_node.config import AssetSection
-    from edgetune_node.contract import NovelKind, Shelve
+    from edgetune_node.contract import Fault, NovelKind, Shelve
     from edgetune_node.events import Publish, Publisher
     from edgetune_node.monitor.alarm_state import AlarmState
     from edgetune_node.monitor.drift import DriftMonitor
@@ -56,6 +56,8 @@ class FaultMonitor:
         State of the alarm when the node stopped, so that a fault keeps its event id.
     heard
         What was learned of the healthy machine when the node stopped.
+    said
+        The fault as it was published last, whose evidence an active event keeps.
     """
 
     rest_class: Final = None
@@ -69,6 +71,7 @@ class FaultMonitor:
         drift: DriftMonitor,
         alarm: AlarmState | None,
         heard: Heard | None = None,
+        said: Fault | None = None,
     ) -> None:
         self._settings = settings
         self._publisher = publisher
@@ -79,7 +82,7 @@ class FaultMonitor:
         self._alarm = Alarm(settings.alarm, settings.healthy_class, new_id, alarm, hop_s=hop_s)
         self._running = MachineState(settings.machine)
         self._vibration = VibrationMonitor(settings)
-        self._evidence = EvidenceCollector(settings, self._vibration)
+        self._evidence = EvidenceCollector(settings, self._vibration, said)
         self._confidence = ConfidenceMonitor(settings.alarm.min_confidence)
         self._model: str | None = None
         kept = heard or Heard(model="")
@@ -93,6 +96,7 @@ class FaultMonitor:
         self._signs = NO_SIGNS
         self._ever_judged = False
         self._why = NO_MODEL
+        self._kind_said = None if said is None else said.kind
         self._last_fault = float("-inf")
 
     @property
@@ -152,6 +156,7 @@ class FaultMonitor:
         if self.paused(context):
             self._vibration.forget()
             self._impulsive.forget()
+            self._evidence.forget()
             self._signs = NO_SIGNS
             return []
         self._vibration.push(chunk)
@@ -256,12 +261,16 @@ class FaultMonitor:
     def _fault(self, state: AlarmState, durability: Durability) -> Publish:
         self._last_fault = self._clock.monotonic()
         novel_s = self._novelty.seconds_of(state.event)
+        stays = self._evidence.stays(state)
         evidence = self._evidence.message(state, heard=self._model is not None, novel_s=novel_s)
-        kind = self._kind() if state.active and state.class_ == NOVEL else None
         mode = self._modes.word(self._context)
+        kind = None
+        if state.active and state.class_ == NOVEL:
+            kind = (self._kind_said if stays else None) or self._kind()
         if kind is not None and evidence.zone != "D":
             action = (UNSEEN if mode == "unseen" and kind == "changed" else "") + ADVICE[kind]
             evidence = evidence.model_copy(update={"action": action})
+        self._kind_said = kind
         message = fault_message(state, self._model, evidence, unjudged=self._why, kind=kind, mode=mode)
         return self._publisher.publish(message, self._settings.id, durability)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_nas.onnx_io import HealthDistance
+from edgetune_nas.onnx_io import ClassDistance, HealthDistance
 from edgetune_node.contract import UNKNOWN
 from edgetune_node.monitor.gestures import is_far
 
@@ -67,14 +67,20 @@ def judge(window: Window, bundle: Bundle, *, rest_class: str | None, distant: bo
     started = time.perf_counter_ns()
     if isinstance(bundle.network, HealthDistance):
         return _unlike_health(window, bundle.network, bundle.card.classes[0], started)
-    probabilities = bundle.classifier.probabilities(window.samples[np.newaxis])[0]
+    apart = None
+    if distant and isinstance(bundle.novelty, ClassDistance):
+        shares_of, apart = bundle.novelty.judge(window.samples[np.newaxis])
+        probabilities = shares_of[0]
+    else:
+        probabilities = bundle.classifier.probabilities(window.samples[np.newaxis])[0]
     took_us = (time.perf_counter_ns() - started) / 1000
     best = int(probabilities.argmax())
     class_ = bundle.card.classes[best]
     shares = {name: float(p) for name, p in zip(bundle.card.classes, probabilities, strict=True)}
     distance = None
     if distant and bundle.novelty is not None:
-        apart = bundle.novelty.distances(window.samples[np.newaxis], np.array([best]))
+        if apart is None:
+            apart = bundle.novelty.distances(window.samples[np.newaxis], np.array([best]))
         distance = float(apart[0]) / (times * bundle.novelty.limit)
     novel = is_far(distance, resting=class_ == rest_class)
     return Verdict(class_, float(probabilities[best]), shares, distance, novel, took_us)

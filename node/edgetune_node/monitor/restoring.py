@@ -24,7 +24,7 @@ log = structlog.get_logger()
 class Restored:
     """An asset's alarm, drift and turned armband as they were, and what was learned of its health; None if unknown.
 
-    ``problem`` is why something that was kept cannot be used.
+    ``fault`` is the message that ``alarm`` was read from. ``problem`` is why something that was kept cannot be used.
     """
 
     alarm: AlarmState | None = None
@@ -32,6 +32,7 @@ class Restored:
     armband: Armband | None = None
     heard: Heard | None = None
     problem: str | None = None
+    fault: Fault | None = None
 
 
 def restored(
@@ -52,13 +53,14 @@ def restored(
     if problem is not None:
         log.warning("what was learned of health is lost", asset=asset, reason=problem)
     fault, calibration = last(Fault.topic), last(CalibrationStatus.topic)
-    alarm = drift = armband = None
+    alarm = drift = armband = said = None
     try:
         if fault is not None:
-            alarm = AlarmState.from_message(Fault.model_validate_json(fault))
+            said = Fault.model_validate_json(fault)
+            alarm = AlarmState.from_message(said)
         if calibration is not None:
             status = CalibrationStatus.model_validate_json(calibration)
             drift, armband = status.drift, status.armband
     except ValidationError as error:  # written by another version
         log.warning("what was said last is not understood", asset=asset, reason=str(error))
-    return Restored(alarm, drift, armband, heard, problem)
+    return Restored(alarm, drift, armband, heard, problem, said)

@@ -131,4 +131,4 @@ def task_monitor(
     known = restored or Restored()
     if settings.task == "sign":
         return GestureMonitor(settings, publisher, new_id, novelty, drift, known.armband)
-    return FaultMonitor(settings, publisher, new_id, novelty, drift, known.alarm, known.heard)
+    return FaultMonitor(settings, publisher, new_id, novelty, drift, known.alarm, known.heard, known.fault)

@@ -42,8 +42,7 @@ def make_backup(settings: Settings, snapshot: Callable[[Path], object], now: dat
     node = settings.node
     folder = node.data_dir / BACKUPS
     folder.mkdir(exist_ok=True)
-    for left in folder.glob(".*.zip.*"):  # of one that was interrupted
-        left.unlink()
+    remove_interrupted(node.data_dir)
     path = folder / f"{node.id}-{now:%Y%m%dT%H%M%S%fZ}.zip"
     manifest = write_backup(
         node.data_dir,
@@ -61,6 +60,13 @@ def make_backup(settings: Settings, snapshot: Callable[[Path], object], now: dat
     for old in sorted(others, key=partial(_age, path.stat().st_mtime_ns))[: max(0, len(others) - keep + 1)]:
         old.unlink()
     return {"file": f"{BACKUPS}/{path.name}", **told(manifest)}
+
+
+def remove_interrupted(data: Path) -> None:
+    """Remove what is left of a backup that was interrupted."""
+    for left in (data / BACKUPS).glob(".*.zip.*"):
+        with suppress(OSError):
+            left.unlink()
 
 
 def _age(now_ns: int, backup: Path) -> tuple[bool, int]:

@@ -35,7 +35,7 @@ from edgetune_node.events import (
     TrendRead,
 )
 from edgetune_node.ops import free_bytes
-from edgetune_node.runtime.backing_up import make_backup, wanted_bytes
+from edgetune_node.runtime.backing_up import make_backup, remove_interrupted, wanted_bytes
 from edgetune_node.storage import (
     INCOMING,
     EvidenceStore,
@@ -131,6 +131,7 @@ class FileWorker:
         self.heard = {section.id: HeardFile(folders[section.id]) for section in settings.asset}
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="files")
         self._work: set[Future[None]] = set()
+        remove_interrupted(self._data)
 
     def take(self, work: Work) -> None:
         """Do it later; what came of it, whatever it is, is posted."""

@@ -1,4 +1,7 @@
-"""A folder of recordings, bounded in bytes: the newer half stays, of the older half the least important goes first."""
+"""A folder of recordings, bounded in bytes: the newer half stays, of the older half the least important goes first.
+
+What is spare goes before all others.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,11 @@ class KeptFile(ABC):
     @abstractmethod
     def rank(self) -> float:
         """Importance: of the older half the lowest goes first."""
+
+    @property
+    def spare(self) -> bool:
+        """Whether it goes before all others, unless it is the newest."""
+        return False
 
 
 FileT = TypeVar("FileT", bound=KeptFile)
@@ -89,6 +97,12 @@ class BoundedFolder(Generic[FileT]):
     def trim(self) -> None:
         """Delete what is beyond the quota."""
         files = self.files()
+        while sum(file.bytes for file in files) > self._quota:
+            spare = next((file for file in files[:-1] if file.spare), None)
+            if spare is None:
+                break
+            self.remove(spare)
+            files.remove(spare)
         for each in leaving([(file.bytes, file.rank) for file in files], self._quota):
             self.remove(files[each])
 

@@ -68,6 +68,10 @@ class _Kept(KeptFile):
         return _number(self._parts[3:4])
 
     @property
+    def spare(self) -> bool:
+        return self.reason == "asked"  # somebody has it already; the signal of a raise is there once
+
+    @property
     def reason(self) -> CaptureReason:
         return next((reason for reason in REASONS if reason in self._parts[4:5]), "asked")
 
@@ -79,7 +83,8 @@ def _number(parts: list[str]) -> int:
 class EvidenceStore:
     """Keeps signals as recordings that have their spectra beside them.
 
-    When they take more than their quota, the newer half stays; of the older half the least severe goes first.
+    When they take more than their quota, those that a command asked for go first. Of the others the newer half stays;
+    of the older half the least severe goes first.
 
     Parameters
     ----------

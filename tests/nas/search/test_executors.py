@@ -73,7 +73,8 @@ def _essence(result: SearchResult) -> tuple[Any, ...]:
     """
     card = result.card
     files = {name: value for name, value in card.sha256.items() if name != "report.html"}
-    assert {"model.onnx", "model.int8.onnx", "novelty.npz"} <= files.keys()
+    assert {"model.onnx", "model.int8.onnx"} <= files.keys()
+    assert card.distance == "graph" or "novelty.npz" in files
     return card.layers, card.cost.arena_bytes, files, card.search.validation_accuracy, result.front
 
 

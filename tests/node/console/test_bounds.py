@@ -47,6 +47,19 @@ def test_a_node_that_says_too_much_neither_fills_the_memory_nor_hides_the_others
             frames(late, lambda found: any(each[0] == "plant/good/a/state" for each in found))
 
 
+@pytest.mark.slow
+def test_a_large_plant_that_is_retained_is_shown_whole(fresh_broker: Any, tmp_path: Path, recorder: Any) -> None:
+    node = recorder(fresh_broker)
+    topics = [f"plant/edge{number // 100}/{number}/state" for number in range(400)]
+    for topic in topics:
+        node.publish(topic, json.dumps({"phase": "x" * 20_000}).encode(), retain=True)
+    with ConsoleServer(tmp_path, fresh_broker, "--namespace", "plant", "--shared") as server:
+        seen: set[str] = set()
+        with Page(server.url).live() as socket:
+            while not seen >= set(topics):
+                seen |= {each[0] for each in json.loads(socket.recv(timeout=60)) if len(each) == 3}
+
+
 def test_what_is_sent_to_nodes_and_answered_by_them_reaches_the_pages(
     fresh_broker: Any, tmp_path: Path, recorder: Any
 ) -> None:

@@ -32,3 +32,14 @@ def test_a_stop_waits_for_the_work_that_has_begun_and_not_for_the_work_that_wait
     files.join(20)
     assert go_on.is_set()
     assert time.monotonic() - began_s < 15
+
+
+def test_what_is_left_of_a_backup_that_was_interrupted_goes_with_the_next_start(tmp_path: Path) -> None:
+    settings = Settings(node={"id": "n", "data_dir": tmp_path}, asset=[{"id": "a", "rate_hz": 1000}])
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    for name in (".n-1.zip.part", ".n-1.zip.outbox", ".n-1.zip.outbox-journal", "n-0.zip"):
+        (folder / name).write_bytes(b"x")
+    files = FileWorker(settings, lambda _event: None, lambda _asset, _subject: {}, lambda _path: None)
+    files.stop()
+    assert [path.name for path in folder.iterdir()] == ["n-0.zip"]

@@ -18,6 +18,8 @@ from edgetune_signal import BearingSimulator, Chunk, read_recording
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edgetune_node.contract.parts import CaptureReason
+
 RATE = 12_000.0
 START_NS = 1_800_000_000 * 10**9
 
@@ -27,7 +29,12 @@ def section(**more: Any) -> AssetSection:
 
 
 def keep(
-    event: str, seconds: float = 2.0, level: int = 2, condition: str = "inner_severe", **more: Any
+    event: str,
+    seconds: float = 2.0,
+    level: int = 2,
+    condition: str = "inner_severe",
+    reason: CaptureReason = "raised",
+    **more: Any,
 ) -> KeepEvidence:
     samples = BearingSimulator(condition=condition, seed=1).generate(round(seconds * RATE)).astype(np.float32)
     half = samples.shape[1] // 2
@@ -35,9 +42,7 @@ def keep(
         Chunk(samples[:, :half], START_NS, RATE, 0),
         Chunk(samples[:, half:], START_NS + round(half / RATE * 1e9), RATE, 1),
     )
-    return KeepEvidence(
-        "bearing", Capture(event, "raised", "inner", "warning", level), chunks, samples.shape[1], **more
-    )
+    return KeepEvidence("bearing", Capture(event, reason, "inner", "warning", level), chunks, samples.shape[1], **more)
 
 
 def test_a_signal_comes_back_as_it_was_with_its_spectra_beside_it(tmp_path: Path) -> None:
@@ -106,6 +111,18 @@ def test_beyond_the_quota_the_newer_half_stays_and_the_severe_of_the_older(tmp_p
     assert sum(path.stat().st_size for path in (tmp_path / "evidence").iterdir()) <= 4 * one
     with pytest.raises(NodeError, match="evidence_max_bytes"):
         store.keep(keep("large", seconds=20))
+
+
+def test_what_a_command_asks_for_does_not_push_out_the_signal_of_a_raise(tmp_path: Path) -> None:
+    one = 24_000 * 4 + 16_384
+    store = EvidenceStore(tmp_path / "evidence", section(evidence_max_bytes=3 * one))
+    store.keep(keep("open", level=3))
+    store.keep(keep("open", level=4, reason="risen"))
+    for number in range(5):
+        store.keep(keep(f"asked{number}", level=0, reason="asked"))
+        assert _kept(store, f"asked{number}")
+    assert [store.read("open", number)[0].reason for number in (0, 1)] == ["raised", "risen"]
+    assert sum(path.stat().st_size for path in (tmp_path / "evidence").iterdir()) <= 3 * one
 
 
 def _kept(store: EvidenceStore, event: str) -> bool:

@@ -26,6 +26,7 @@ from edgetune_nas.bundle import (
     self_test,
 )
 from edgetune_nas.errors import BundleError
+from edgetune_nas.novelty import NOVELTY
 from edgetune_nas.onnx_io import HealthDistance
 from edgetune_node.cli.local.bundle_c import write_c
 from edgetune_node.config import AssetSection, load_settings
@@ -215,6 +216,7 @@ def card_table(card: ModelCard) -> Table:
             f"{measured.latency_p50_us:.0f} us a window (p99 {measured.latency_p99_us:.0f}), "
             f"onnxruntime's tensors {measured.ort_peak_bytes} B, file {measured.onnx_bytes} B",
         )
+    add("novelty", _novelty(card))
     add("deployed", f"{card.deployed}: {card.deployed_because}")
     add(
         "search",
@@ -231,6 +233,14 @@ def card_table(card: ModelCard) -> Table:
     return table
 
 
+def _novelty(card: ModelCard) -> str:
+    """Return where the distance to what is known comes from."""
+    size = "" if card.distance_bytes is None else f", {card.distance_bytes} B"
+    of = "float graph" if card.kind == "classes" else "graph"
+    where = {"graph": f"in the {of}", "side_file": f"side file {NOVELTY}", "none": "none: it knows no unknown"}
+    return "not said" if card.distance is None else where[card.distance] + size
+
+
 def accuracy_fields(card: ModelCard) -> dict[str, Any]:
     """Return an accuracy and all that qualifies it, as ``--json`` prints it."""
     return {
@@ -241,6 +251,8 @@ def accuracy_fields(card: ModelCard) -> dict[str, Any]:
         "recordings": card.metrics.recordings,
         "tested_on": card.tested_on,
         "measured_before_refit": card.measured_before_refit,
+        "distance": card.distance,
+        "distance_bytes": card.distance_bytes,
         **({} if card.kind == "classes" else health_fields(card)),
     }
 

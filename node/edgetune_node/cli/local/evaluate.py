@@ -14,6 +14,7 @@ from rich.table import Table
 
 from edgetune_nas.bundle import evaluate as score, load_bundle, recordings_of
 from edgetune_nas.errors import DataError
+from edgetune_node.cli.local.healthy_class import HEALTHY, without_healthy_class
 from edgetune_node.terminal import json_errors, print_json, takes_reading
 from edgetune_signal import load_dataset
 from edgetune_signal.datasets import is_recording
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 MAX_SHOWN_CLASSES = 16
 MAX_SHOWN_RECORDINGS = 40
-HEALTHY = "normal"
-"""Class of fault models that alarms nobody, as a node's configuration has it by default."""
 
 
 @takes_reading
@@ -46,6 +45,9 @@ def evaluate(
     converter: Annotated[
         str | None, typer.Option(help="Reader of DATA in another form: isl, myo, cwru-mat ...")
     ] = None,
+    healthy: Annotated[
+        str, typer.Option(metavar="CLASS", help="Class of a machine that is no fault, as rest_class of a node.")
+    ] = HEALTHY,
     reading: ReadOptions,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -86,8 +88,10 @@ def evaluate(
             dataset.classes,
             recording=recordings_of(dataset),
             recordings=[Path(name).stem if Path(name).is_file() else name for name in dataset.groups],
-            healthy=HEALTHY if opened.card.task == "fault" else None,
+            healthy=healthy if opened.card.task == "fault" else None,
         )
+        if opened.card.kind == "classes" and (warning := without_healthy_class(opened.card, healthy)):
+            sys.stderr.write(f"edgetune: {warning} (alarms are counted with --healthy CLASS)\n")
         if same and result.seen_windows is None:
             sys.stderr.write(
                 f"edgetune: {opened.path.name} was searched on these very data, so it was trained on most of these "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from edgetune_nas.bundle import card_accuracy, load_bundle
 from edgetune_nas.errors import BundleError
 from edgetune_node.cli.local.finding import Finding
+from edgetune_node.cli.local.healthy_class import without_healthy_class
 from edgetune_node.storage import asset_folder, model_folders
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def _bundle(name: str, folder: Path, section: AssetSection, *, in_use: bool) -> 
         advice = "edgetune recalibrate makes a new one" if in_use else f"it is not in use; {folder} may be removed"
         return Finding(name, "problem" if in_use else "warning", str(error), advice)
     card = bundle.card
+    if in_use and (warning := without_healthy_class(card, section.healthy_class)):
+        return Finding(name, "warning", warning, f"rest_class of {section.id} in the configuration")
     use = "in use" if in_use else "kept"
     return Finding(
         name,

@@ -6,9 +6,12 @@ import os
 import signal
 import sys
 from pathlib import Path  # noqa: TC003 - typer reads it
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SWITCH_S = 0.0005
 LOGGED_S = 0.5
@@ -21,6 +24,7 @@ def run(
     verbose: Annotated[bool, typer.Option("--verbose", help="Log debugging entries too.")] = False,
 ) -> None:
     """Run the node until it is told to stop (SIGTERM, SIGHUP or Ctrl-C)."""
+    _on_stop(lambda _name: os._exit(0))  # a kill is safe at any time, and nothing is to be told yet
     sys.modules.setdefault("rich", None)  # type: ignore[arg-type] # structlog would load it, for tracebacks: 5 MiB
     from edgetune_node.clock import SystemClock
     from edgetune_node.config import load_settings
@@ -35,9 +39,7 @@ def run(
     log_writer = logs.configure(verbose=verbose)
     try:
         service = Service(settings, SystemClock(), log_writer)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # else nohup started it
-                signal.signal(number, lambda number, _frame: service.stop(signal.Signals(number).name))
+        _on_stop(service.stop)
         code = service.run()
     except BaseException:
         sys.stderr = stderr  # what went wrong is told by whoever called
@@ -45,3 +47,10 @@ def run(
     finally:
         log_writer.close(LOGGED_S)
     os._exit(code)  # everything is on disk; a thread that some driver or disk holds up would keep the process alive
+
+
+def _on_stop(stop: Callable[[str], object]) -> None:
+    """Have signals that end the node call ``stop`` with their name."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # else nohup started it
+            signal.signal(number, lambda number, _frame: stop(signal.Signals(number).name))

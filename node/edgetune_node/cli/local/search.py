@@ -16,6 +16,7 @@ from edgetune_nas.errors import NasError
 from edgetune_nas.search import Goal, SearchProgress, short_time
 from edgetune_nas.worker import DataSource, Job, SearchDone, SearchFailed, SearchJob
 from edgetune_node.cli.local.bundle import accuracy_fields, card_table
+from edgetune_node.cli.local.healthy_class import without_healthy_class
 from edgetune_node.config import WindowSection
 from edgetune_node.terminal import (
     json_errors,
@@ -181,6 +182,8 @@ def _run(job: Job, *, shown: bool = True) -> dict[str, Any]:
         raise NasError(f"{job.out} cannot be written: {error.strerror}; choose another --out") from error
     with _interruptible(running):
         done = show_search(running, Console(stderr=True))
+    if warning := without_healthy_class(done.card):
+        sys.stderr.write(f"edgetune: {warning}\n")
     if shown:
         _show(done)
     return {**result(done.bundle.resolve(), done.card), "workers": done.workers, "speedup": done.speedup}
@@ -241,6 +244,7 @@ def result(bundle: Path, card: ModelCard) -> dict[str, Any]:
         **card.cost.model_dump(),
         **card.search.model_dump(),
         "notes": {name: note for name, note in card.notes.items() if name in SHOWN_NOTES},
+        "warning": without_healthy_class(card),
     }
 
 

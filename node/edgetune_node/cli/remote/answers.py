@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from edgetune_node.cli.remote.jobs import check, operate
-from edgetune_node.contract import Acknowledge, Forget, LabelCommand
+from edgetune_node.contract import Forget
 from edgetune_node.operator import Target, takes_target
 from edgetune_node.terminal import parse_seconds
 
@@ -35,8 +35,7 @@ def label(
 ) -> None:
     """Name a novel event, or the last seconds: they become labelled recordings."""
     fields = {"label": label, "event": event, "seconds": seconds}
-    check(LabelCommand, fields)
-    operate(target, "label", fields, yes=False, as_json=as_json, timeout=TIMEOUT_S)
+    operate(target, "label", fields, as_json=as_json, timeout=TIMEOUT_S)
 
 
 @takes_target
@@ -52,8 +51,7 @@ def acknowledge(
 ) -> None:
     """Acknowledge a fault. A latched fault that has gone ends."""
     fields: dict[str, Any] = {"by": by, "event": event, "comment": comment}
-    check(Acknowledge, fields)
-    operate(target, "acknowledge", fields, yes=False, as_json=as_json, timeout=TIMEOUT_S)
+    operate(target, "acknowledge", fields, as_json=as_json, timeout=TIMEOUT_S)
 
 
 @takes_target
@@ -73,4 +71,4 @@ def forget(
     check(Forget, fields)
     if not yes and sys.stdin is not None and sys.stdin.isatty():
         typer.confirm(f"Erase all that is kept of {subject}?", abort=True, err=True)
-    operate(target, "forget", fields, yes=False, as_json=as_json, timeout=TIMEOUT_S)
+    operate(target, "forget", fields, as_json=as_json, timeout=TIMEOUT_S)

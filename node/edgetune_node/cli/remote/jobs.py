@@ -16,7 +16,7 @@ from edgetune_nas.bundle import TESTED_ON, accuracy_sentence
 from edgetune_nas.card import FrontNetwork
 from edgetune_nas.search import short_time
 from edgetune_node.cli.remote.progress import open_progress, request
-from edgetune_node.contract import Command, Context, Recalibrate, Record, problems
+from edgetune_node.contract import COMMANDS, Command, Context, Recalibrate, problems
 from edgetune_node.errors import NodeError
 from edgetune_node.operator import FollowedJob, NoReplyError, OperatorClient, Target, follow, summary, takes_target
 from edgetune_node.terminal import InputLines, parse_count, parse_seconds, parse_seconds_or_none, parse_size
@@ -124,9 +124,7 @@ def record(
     ] = None,
 ) -> None:
     """Make a node keep a labelled recording of what it hears now."""
-    fields = {"label": label, "seconds": seconds}
-    check(Record, fields)
-    operate(target, "record", fields, yes=False, as_json=as_json, timeout=timeout)
+    operate(target, "record", {"label": label, "seconds": seconds}, as_json=as_json, timeout=timeout)
 
 
 def find_asset(client: OperatorClient, topics: Topics, asset: str | None) -> str:
@@ -188,9 +186,10 @@ def check(model: type[Command | Context], fields: dict[str, Any]) -> None:
 
 
 def operate(
-    target: Target, name: str, fields: dict[str, Any], *, yes: bool, as_json: bool, timeout: float | None
+    target: Target, name: str, fields: dict[str, Any], *, yes: bool = False, as_json: bool, timeout: float | None
 ) -> None:
     """Send a command, follow it to its end and say that; `typer.Exit` where it comes to nothing."""
+    check(COMMANDS[name], fields)
     started = time.monotonic()
     job = FollowedJob(id="", command=name)
     try:

@@ -9,7 +9,7 @@ import typer
 
 from edgetune_node.cli.remote.answers import TIMEOUT_S
 from edgetune_node.cli.remote.jobs import ACCEPT_S, check, find_asset, operate
-from edgetune_node.contract import Cancel, Context, Continue, Deploy, Profile, Rollback, Shelve
+from edgetune_node.contract import Context
 from edgetune_node.errors import NodeError
 from edgetune_node.operator import OperatorClient, Target, takes_target
 from edgetune_node.terminal import json_errors, parse_seconds, print_json
@@ -37,15 +37,13 @@ def shelve(
 ) -> None:
     """Keep faults of one class from alarming anybody for a time."""
     fields = {"seconds": seconds, "by": by, "class": class_, "comment": comment}
-    check(Shelve, fields)
-    operate(target, "shelve", fields, yes=False, as_json=as_json, timeout=TIMEOUT_S)
+    operate(target, "shelve", fields, as_json=as_json, timeout=TIMEOUT_S)
 
 
 @takes_target
 def rollback(target: Target, *, as_json: Json = False) -> None:
     """Go back to the previous model; again to return."""
-    check(Rollback, {})
-    operate(target, "rollback", {}, yes=False, as_json=as_json, timeout=TIMEOUT_S)
+    operate(target, "rollback", {}, as_json=as_json, timeout=TIMEOUT_S)
 
 
 @takes_target
@@ -60,23 +58,19 @@ def deploy(
     as_json: Json = False,
 ) -> None:
     """Put a bundle into use that the node has, or another network of the search that made it."""
-    fields = {"model": model, "point": point}
-    check(Deploy, fields)
-    operate(target, "deploy", fields, yes=False, as_json=as_json, timeout=TIMEOUT_S)
+    operate(target, "deploy", {"model": model, "point": point}, as_json=as_json, timeout=TIMEOUT_S)
 
 
 @takes_target
 def cancel(target: Target, *, as_json: Json = False) -> None:
     """End the running job; recordings and the old model stay."""
-    check(Cancel, {})
-    operate(target, "cancel", {}, yes=False, as_json=as_json, timeout=TIMEOUT_S)
+    operate(target, "cancel", {}, as_json=as_json, timeout=TIMEOUT_S)
 
 
 @takes_target
 def continue_(target: Target, *, as_json: Json = False) -> None:
     """Start the take that a calibration waits for."""
-    check(Continue, {})
-    operate(target, "continue", {}, yes=False, as_json=as_json, timeout=TIMEOUT_S)
+    operate(target, "continue", {}, as_json=as_json, timeout=TIMEOUT_S)
 
 
 @takes_target
@@ -99,11 +93,9 @@ def profile(
 
     A person's own model is in use at once. Somebody who has none is calibrated, guided, where others are known.
     """
-    fields = {"subject": subject, "condition": condition}
     if subject is None and condition is None:
         raise typer.BadParameter("give --subject or --condition")
-    check(Profile, fields)
-    operate(target, "profile", fields, yes=yes, as_json=as_json, timeout=timeout)
+    operate(target, "profile", {"subject": subject, "condition": condition}, yes=yes, as_json=as_json, timeout=timeout)
 
 
 @takes_target

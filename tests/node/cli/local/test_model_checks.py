@@ -51,3 +51,11 @@ def test_a_link_to_nowhere_is_a_problem(models: Path, tmp_path: Path) -> None:
     (models / "current").unlink()
     (models / "current").symlink_to("model-gone")
     assert any(finding.level == "problem" and "model-gone" in finding.seen for finding in check_models(TINY, tmp_path))
+
+
+def test_a_model_that_does_not_know_the_healthy_class_is_a_warning(models: Path, tmp_path: Path) -> None:
+    assert (models / "current").exists()
+    other = TINY.model_copy(update={"rest_class": "good"})
+    [found] = [finding for finding in check_models(other, tmp_path) if finding.level == "warning"]
+    assert "no class is 'good'" in found.seen
+    assert "rest_class" in found.seen

@@ -16,6 +16,8 @@ import pytest
 import typer
 
 from edgetune_nas.bundle.read import load_bundle
+from edgetune_nas.card import ModelCard
+from edgetune_node.cli.local.healthy_class import without_healthy_class
 from edgetune_node.cli.local.search import _folders
 from edgetune_node.demo.broker import wait_until
 from edgetune_node.terminal.sizes import parse_seconds, parse_seconds_or_none
@@ -71,6 +73,47 @@ def windows_file(path: Path, **changes: Any) -> Path:
     }
     np.savez(path, **{**content, **changes})
     return path
+
+
+@pytest.mark.parametrize(
+    ("classes", "kind", "said"),
+    [
+        (["normal", "inner"], "classes", None),
+        (["good", "inner"], "classes", "no class is 'normal'"),
+        (["normal"], "health", None),
+        (["inner"], "health", "this health model takes 'inner' for health"),
+    ],
+)
+def test_faults_without_a_healthy_class_are_told_with_what_to_do(
+    classes: list[str], kind: Any, said: str | None
+) -> None:
+    told = without_healthy_class(ModelCard.model_construct(task="fault", classes=classes, kind=kind))
+    assert (told is None) == (said is None)
+    if said is not None:
+        assert told is not None
+        assert told.startswith(said)
+        assert "rest_class" in told
+    assert without_healthy_class(ModelCard.model_construct(task="sign", classes=classes, kind=kind)) is None
+
+
+@pytest.mark.slow
+def test_a_search_says_that_no_class_is_healthy_and_evaluate_takes_its_name(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    loud = np.repeat([1.0, 5.0], 60)[:, None, None]
+    x = (loud * rng.normal(size=(120, 1, 64))).astype(np.float32)
+    data = windows_file(tmp_path / "w.npz", x=x, label=np.repeat([0, 1], 60), classes=np.array(["good", "inner"]))
+    ended = run("search", data, "--time", "5s", "--out", tmp_path / "out", "--json")
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    assert "no class is 'normal'" in ended.stderr
+    assert found["warning"] in ended.stderr
+    silent = run("evaluate", found["bundle"], data, "--json")
+    assert "--healthy CLASS" in silent.stderr
+    assert {each["alarmed"] for each in json.loads(silent.stdout)["by_class"]} == {None}
+    named = run("evaluate", found["bundle"], data, "--healthy", "good", "--json")
+    assert "--healthy" not in named.stderr
+    alarmed = {each["name"]: each["alarmed"] for each in json.loads(named.stdout)["by_class"]}
+    assert alarmed["inner"] > alarmed["good"]
 
 
 @pytest.mark.slow

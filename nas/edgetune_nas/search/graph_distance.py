@@ -1,0 +1,109 @@
+"""Distances to known classes in the graph of a network, in the place of a file beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgetune_nas.library import moved_to_new
+from edgetune_nas.model import (
+    Distances,
+    Gram,
+    frontend_features,
+    is_closed_form,
+    origins,
+    plan,
+    shapes,
+    split_frontend,
+)
+from edgetune_nas.search.engine import MANY_BANDS, excess
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgetune_nas.card import Budget
+    from edgetune_nas.model import Network
+    from edgetune_nas.training import Parts
+
+EACH, COMMON = 0.2, 0.2
+"""Spread in nepers (8.7 dB) that another load or speed adds to each level by itself, and to all of them together.
+
+Without them what is known is called unknown at another speed. With more, so is less of what is unknown.
+"""
+LOUDNESS = 0.7
+"""Distance of a neper of loudness. One direction among many weighs too little else: a machine four times as loud would
+stay known. At 1, other speeds are unknown."""
+SHRINKAGE = 0.3
+"""Share of the unit matrix in the correlations of levels, as of health models."""
+LEAST_SPREAD = 5e-3
+"""Nepers that are added to the spread of a level: a dead channel has none."""
+LEAST_LIMIT = 1e-6
+"""Lowest limit: distances are published in multiples of it."""
+QUANTILE, MARGIN = 0.9, 1.5
+"""Limit: this quantile of the validation windows' distances, times a margin for other loads and speeds.
+
+Less finds more of what is unknown, and calls more of what is known so. All of these were chosen on the machines of
+``make bench-unknown``, so that no more known windows are unknown than by the side file.
+"""
+
+
+def with_distances(network: Network, parts: Parts, budget: Budget) -> Network | None:
+    """Return a network of machine conditions with `Distances` in its graph; None where that cannot be.
+
+    It takes levels that the network computes anyway, so that only a closed form of many bands has them. The budget,
+    which counts int8, must hold both.
+
+    Notes
+    -----
+    Mahalanobis distance to the nearest class mean in a common covariance (Lee et al., 2018, "A simple unified framework
+    for detecting out-of-distribution samples").
+    """
+    frontend, _ = split_frontend(network.layers)
+    if not is_closed_form(network) or any(isinstance(layer, Gram) for layer in frontend):
+        return None
+    train, kind = parts.train, parts.kind[: parts.trained]
+    channels, length = shapes(network.input_shape, frontend)[-1]
+    cost = plan(network.input_shape, network.layers, centres=len(np.unique(kind)))
+    if channels * length < MANY_BANDS or excess(cost, budget):
+        return None
+    levels = frontend_features(frontend, train.x).reshape(len(train), -1).astype(np.float64)
+    origin = origins(train)
+    if origin is not None:
+        levels = moved_to_new(levels, kind, origin)
+    distances = distances_of(levels, train.label, kind)
+    known = parts.validation
+    held = apart(distances, frontend_features(frontend, known.x).reshape(len(known), -1), known.label)
+    limit = max(LEAST_LIMIT, MARGIN * float(np.quantile(held, QUANTILE)))
+    return replace(network, distances=replace(distances, limit=limit))
+
+
+def distances_of(levels: NDArray[np.float64], label: NDArray[np.integer], kind: NDArray[np.integer]) -> Distances:
+    """Return the distances to the kinds of each class, of their ``levels (windows, features)``."""
+    _, first, index = np.unique(kind, return_index=True, return_inverse=True)
+    means = np.array([levels[index == each].mean(axis=0) for each in range(len(first))])
+    within = levels - means[index]
+    size = levels.shape[1]
+    covariance = within.T @ within / len(within) + EACH**2 * np.eye(size) + COMMON**2
+    spread = np.sqrt(np.diag(covariance)) + LEAST_SPREAD
+    correlation = (1 - SHRINKAGE) * covariance / np.outer(spread, spread) + SHRINKAGE * np.eye(size)
+    whitening = np.linalg.inv(np.linalg.cholesky(correlation)) / spread / np.sqrt(size)
+    rows = np.vstack([whitening, np.full((1, size), LOUDNESS / size)])
+    middle = means.mean(axis=0)
+    return Distances(
+        weight=rows.astype(np.float32),
+        bias=(-rows @ middle).astype(np.float32),
+        centres=((means - middle) @ rows.T).astype(np.float32),
+        labels=tuple(label[first].tolist()),
+    )
+
+
+def apart(distances: Distances, levels: NDArray[np.floating], said: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Compute the distance ``(windows,)`` of ``levels`` to the class that each window is said to be."""
+    white = levels @ distances.weight.T + distances.bias
+    found = np.stack([np.linalg.norm(white - centre, axis=1) for centre in distances.centres], axis=1)
+    own = said[:, None] == np.array(distances.labels)
+    own |= ~own.any(axis=1, keepdims=True)
+    nearest: NDArray[np.float64] = np.where(own, found, np.inf).min(axis=1).astype(np.float64)
+    return nearest
