@@ -88,6 +88,8 @@ class EventStore:
                 self._reopen()
             except (OSError, sqlite3.Error) as error:
                 self._identity, self.problem = None, self._told(error)
+                if not isinstance(error, OSError | sqlite3.OperationalError):
+                    self._own = None  # damaged since: it is checked next time, and set aside
 
     def next_birth(self) -> int:
         """Return the number of the next connection, 0 at first, one more each time, and 0 again after 255."""
@@ -196,7 +198,8 @@ class EventStore:
     def _opened(self) -> sqlite3.Connection:
         """Open the file; a damaged one is set aside."""
         try:
-            return _open(self._path)
+            # our own was checked before: every two seconds, on a full disk, that would hold up the node
+            return _open(self._path, check=self._own is None or self._own != _identity(self._path))
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError as error:
@@ -245,14 +248,15 @@ def _transaction(connection: sqlite3.Connection, change: Callable[[sqlite3.Conne
     return result
 
 
-def _open(path: Path | None) -> sqlite3.Connection:
+def _open(path: Path | None, *, check: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         for statement in SCHEMA:
             connection.execute(statement)
-        _check(connection)
+        if check:
+            _check(connection)
     except BaseException:
         connection.close()
         raise
