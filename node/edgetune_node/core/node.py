@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from edgetune_nas.search import SearchProgress
 from edgetune_node.clock import ClockMonitor
 from edgetune_node.config import insecure
-from edgetune_node.contract import BackupCommand, CaptureCommand, Health, History, Response, Status
+from edgetune_node.contract import BackupCommand, CaptureCommand, Forget, Health, History, Response, Status
 from edgetune_node.core.admission import NO_ROOM, CommandAdmission
 from edgetune_node.core.backup import NodeBackup
 from edgetune_node.core.evidence import AssetEvidence
@@ -222,6 +222,8 @@ class Node:
             answer, effects = evidence.command(command, origin)
             return self._admission.answer(event, command, answer, effects, lambda: evidence.note(origin))
         answer, effects = jobs.command(command, origin)
+        if isinstance(command, Forget) and not answer.final:
+            effects += self._evidence[event.asset].forget(command.subject)
         told = self._admission.answer(event, command, answer, effects, lambda: jobs.job_note)
         return told if answer.final else [*told, *jobs.tick()]
 
