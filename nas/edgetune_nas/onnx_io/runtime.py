@@ -51,6 +51,12 @@ def open_session(model: bytes | Path, *, exact: bool = False) -> onnxruntime.Inf
     return _open(model, options)
 
 
+def outputs(session: onnxruntime.InferenceSession, x: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Return everything that a network gives for windows ``x``, by what it is: ``probabilities``, ``distances``."""
+    found = zip(session.get_outputs(), session.run(None, {INPUT: x}), strict=True)
+    return {"distances" if each.name == DISTANCE else each.name: values for each, values in found}
+
+
 class Classifier:
     """Class probabilities of windows.
 
