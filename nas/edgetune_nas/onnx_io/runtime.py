@@ -111,7 +111,7 @@ class HealthDistance:
 
     def unknown(self, x: NDArray[np.floating], said: NDArray[np.integer] | None = None) -> NDArray[np.bool_]:
         """Mark the windows ``(windows,)`` that are unlike health."""
-        return self.distances(x, said) > self.limit
+        return ~(self.distances(x, said) <= self.limit)  # nor is it known where it is no number
 
     def _run(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
         found: NDArray[np.float32] = self._session.run([DISTANCE], {INPUT: np.ascontiguousarray(x, np.float32)})[0]
@@ -165,7 +165,7 @@ class ClassDistance:
 
     def unknown(self, x: NDArray[np.floating], said: NDArray[np.integer] | None = None) -> NDArray[np.bool_]:
         """Mark the windows ``(windows,)`` that are unlike the class that each is said to be, or unlike all."""
-        return self.distances(x, said) > self.limit
+        return ~(self.distances(x, said) <= self.limit)  # nor is it known where it is no number
 
     def _to(self, apart: NDArray[np.float32], said: NDArray[np.integer] | None) -> NDArray[np.float64]:
         distances = apart[:, :, 0].astype(np.float64)
