@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from edgetune_nas.bundle.files import CARD, MODEL_FILES, REPORT, digest, named, read_verified, write_folder
 from edgetune_nas.bundle.learned import LEARNED
@@ -258,6 +258,11 @@ def pick(
             "front_point": index,
         }
     )
+    try:
+        ModelCard.model_validate(card.model_dump())
+    except ValidationError as error:
+        reason = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'card'}: {each['msg']}" for each in error.errors())
+        raise BundleError(f"{bundle / FRONT}, network {index}, makes no model card ({reason}); search again") from error
     card = named(card, out)
     content[REPORT] = render_apart(card, ()).encode()
     card = card.model_copy(update={"sha256": {name: digest(data) for name, data in content.items()}})
