@@ -188,7 +188,8 @@ class Node:
     # ---- events ------------------------------------------------------------------------------------------------
 
     def _listen(self, event: ChunkArrived) -> list[Effect]:
-        chunk = self.assets[event.asset].as_calibrated(event.chunk)
+        at_work = self.jobs[event.asset].job is not None
+        chunk = self.assets[event.asset].as_calibrated(event.chunk, held=at_work)
         told = list[Effect](self.assets[event.asset].listen(chunk))
         jobs = self._jobs_of(event.asset)
         told += jobs.samples(chunk)

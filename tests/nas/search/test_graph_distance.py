@@ -203,7 +203,9 @@ def test_a_card_that_says_another_thing_of_the_distances_is_refused(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("field", "value"), [("distance_limit", None), ("distance_rows", [0, 1, 9]), ("rows", [0, 0, 0])])
+@pytest.mark.parametrize(
+    ("field", "value"), [("distance_limit", None), ("distance_rows", [0, 1, 9]), ("rows", [0, 0, 0])]
+)
 def test_a_front_of_another_hand_that_makes_no_card_is_refused(
     searched: SearchResult, tmp_path: Path, field: str, value: Any
 ) -> None:
