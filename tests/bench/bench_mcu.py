@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("bundles", nargs="*", type=Path, help="folders of bundles; without, networks of the space")
     parser.add_argument("--quick", action="store_true", help="two networks alone")
     parser.add_argument("--factors", action="store_true", help="fit the factors of the card's estimate, eight minutes")
-    parser.add_argument("--trained", action="store_true", help="networks trained on recordings, two minutes more")
+    parser.add_argument("--trained", action="store_true", help="networks trained on recordings, four minutes")
     options = parser.parse_args()
     if options.factors:
         mcu_factors.main()
@@ -113,7 +113,7 @@ def _trained(folder: Path) -> Iterator[Made]:
         if case.ram_bytes not in TRAINED_BYTES:
             continue
         source = DataSource(path=data / case.file, converter=case.converter)
-        budget = Budget(ram_bytes=case.ram_bytes, search_seconds=60)
+        budget = Budget(ram_bytes=case.ram_bytes, search_seconds=120)
         job = Job(data=source, task=case.task, budget=budget, out=folder / str(case.ram_bytes))
         *_, last = SearchJob.start(job).events()
         if not isinstance(last, SearchDone):

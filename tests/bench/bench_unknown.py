@@ -5,7 +5,7 @@ Each class of faults in turn is left out of a search. Then its windows, and the 
 load, speed or moment), are held against three distances:
 
 - the side file's, of a window's spectra;
-- that in the float graph, of the levels that the network computes anyway;
+- the bundle's: in the float graph, of the levels that the network computes anyway, or the side file again;
 - the same of the int8 graph's levels, whitened anew for them. No bundle has it: the figures are why.
 """
 
@@ -132,8 +132,8 @@ def _ways(
         "side file": (side.distances, side.limit, len(side.to_bytes())),
         "int8 graph": (int8, MARGIN * float(np.quantile(int8(*held), QUANTILE)), whitened.nbytes // 4),
     }
-    if bundle.card.distance == "graph" and bundle.novelty is not None:
-        ways["float graph"] = (bundle.novelty.distances, bundle.novelty.limit, bundle.card.distance_bytes or 0)
+    if bundle.novelty is not None:
+        ways["the bundle's"] = (bundle.novelty.distances, bundle.novelty.limit, bundle.card.distance_bytes or 0)
     for way, (distance, limit, size) in ways.items():
         near, *far = (distance(x, said) for x, said in asked)
         found_share = float((far[0] > limit).mean()) if far else None

@@ -219,7 +219,12 @@ def fit_novelty(
         _, first = np.unique(kind, return_index=True)
         classes = replace(classes, labels=label[first].astype(np.int64))
     within = classes.distances(describe.of(validation))
-    return Novelty(describe, classes, MARGIN * float(np.quantile(within, QUANTILE)))
+    return Novelty(describe, classes, vibration_limit(within))
+
+
+def vibration_limit(within: NDArray[np.float64]) -> float:
+    """Return the limit of vibration that distances ``(windows,)`` of validation windows set."""
+    return MARGIN * float(np.quantile(within, QUANTILE))
 
 
 def _whitening(covariance: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -88,7 +88,9 @@ def export(
         said["replaced"] = note
     novelty = profile.fit_novelty(parts)
     side_file = None if novelty is None else novelty.to_bytes()
-    whole = with_distances(deployed.network, parts, budget) if in_graph and profile.distance_in_graph else None
+    whole = None
+    if novelty is not None and in_graph and profile.distance_in_graph:
+        whole = with_distances(deployed.network, parts, budget, novelty)
     extra = {} if side_file is None or whole is not None else {NOVELTY: side_file}
     looked_at = validation.x if shifted is None else np.concatenate([validation.x, shifted])
 

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 import pytest
+from bundles import card_of
 
+from edgetune_nas.errors import BundleError
 from edgetune_nas.model.layers import Conv, Dense, Gram, Softmax
 from edgetune_nas.onnx_io import int8_gram, quantisation
 from edgetune_nas.onnx_io.quantisation import VARIANTS, _quantise
 from edgetune_nas.onnx_io.runtime import INPUT, open_session
+from edgetune_nas.onnx_io.validate import check_network
 from edgetune_nas.onnx_io.writer import write_onnx
 
 if TYPE_CHECKING:
@@ -89,3 +92,66 @@ def test_a_layer_on_samples_stays_as_it_is(make_network: Callable[..., Network])
     quantised = _quantise(write_onnx(network), x, VARIANTS["per channel"])
 
     assert "ReduceMean" in {node.op_type for node in quantised.graph.node}
+
+
+def changed(kind: str, name: str, value: int | list[int]) -> Callable[[onnx.ModelProto], object]:
+    """Give the first operation of a kind another attribute."""
+
+    def change(model: onnx.ModelProto) -> None:
+        node = next(node for node in model.graph.node if node.op_type == kind)
+        del node.attribute[:]
+        node.attribute.append(onnx.helper.make_attribute(name, value))
+
+    return change
+
+
+def swapped(model: onnx.ModelProto) -> None:
+    node = next(node for node in model.graph.node if node.op_type == "Div")
+    node.input[:] = node.input[::-1]
+
+
+def other_zero(model: onnx.ModelProto) -> None:
+    node = next(node for node in model.graph.node if node.op_type == "MatMulInteger")
+    node.input[2] = "0_weight_zero_point"
+
+
+def stored_products(model: onnx.ModelProto) -> None:
+    node = next(node for node in model.graph.node if node.op_type == "MatMulInteger")
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones((19, 6), np.uint8), "stored"))
+    node.input[1] = "stored"
+
+
+def long_count(model: onnx.ModelProto) -> None:
+    count = next(each for each in model.graph.initializer if each.name == "1_int8_count_constant")
+    count.CopyFrom(onnx.numpy_helper.from_array(np.ones((6, 6)), count.name))
+
+
+def float_count(model: onnx.ModelProto) -> None:
+    count = next(each for each in model.graph.initializer if each.name == "1_int8_count_constant")
+    count.CopyFrom(onnx.numpy_helper.from_array(np.array(20, np.float32), count.name))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (changed("Cast", "to", onnx.TensorProto.INT64), "node 1_int8_sums_double, 'Cast', does not fit"),
+        (changed("Cast", "to", onnx.TensorProto.FLOAT), "node 1_int8_sums_double, 'Cast', does not fit"),
+        (changed("Transpose", "perm", [0, 1, 2]), "node 1_int8_turned, 'Transpose', does not fit"),
+        (other_zero, "node 1_int8_products, 'MatMulInteger', does not fit"),
+        (stored_products, "node 1_int8_products, 'MatMulInteger', does not fit"),
+        (long_count, "constant 1_int8_count_constant has element type 11"),
+        (float_count, "node 1_int8_whole, 'Mul', does not fit"),
+        (swapped, "node 1_int8_half_alike, 'Div', does not fit"),
+    ],
+)
+def test_integer_correlations_that_edgetune_does_not_write_are_refused_by_reason(
+    change: Callable[[onnx.ModelProto], object], said: str, make_network: Callable[..., Network]
+) -> None:
+    differences = Conv(6, 2, groups=3, relu=False)
+    network = make_network((3, 20), (differences, Gram(0.5), Dense(4), Softmax()))
+    x = np.random.default_rng(3).normal(size=(8, 3, 20)).astype(np.float32)
+    model = _quantise(write_onnx(network), x, VARIANTS["per channel"])
+    check_network(model.SerializeToString(), card_of(network), "model.int8.onnx")
+    change(model)
+    with pytest.raises(BundleError, match=said):
+        check_network(model.SerializeToString(), card_of(network), "model.int8.onnx")

@@ -27,7 +27,10 @@ from edgetune_nas.onnx_io.writer import write_onnx
 from edgetune_nas.search.goal import Goal
 from edgetune_nas.search.graph_distance import distances_of
 from edgetune_nas.search.run import SearchResult, search
+from edgetune_signal.datasets.dataset import recordings_dataset
 from edgetune_signal.datasets.load import INDEPENDENT, Dataset
+from edgetune_signal.recordings.recording import Recording
+from edgetune_signal.simulators.bearing import BearingSimulator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,10 +68,15 @@ def data_of(label: NDArray[np.integer]) -> Dataset:
 KNOWN = data_of(np.arange(150) % 3)
 
 
-def searched_within(out: Path, goal: Goal | None = None, **budget: int) -> SearchResult:
+def searched_within(
+    out: Path, goal: Goal | None = None, known: Dataset = KNOWN, *, must_find: bool = False, **budget: int
+) -> SearchResult:
+    """Search; unless ``must_find``, the graph has the distance however little of left-out classes it finds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("edgetune_nas.search.run.find_spec", lambda _: None)
-        return search(KNOWN, task="fault", budget=Budget(**budget), out=out, goal=goal)
+        for least in () if must_find else ("LESS_FOUND", "LESS_CLEAR"):
+            patch.setattr(f"edgetune_nas.search.graph_distance.{least}", float("inf"))
+        return search(known, task="fault", budget=Budget(**budget), out=out, goal=goal)
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +169,38 @@ def test_without_room_for_both_the_side_file_stays(searched: SearchResult, tmp_p
     assert card.distance_bytes == (found.bundle / NOVELTY).stat().st_size
     assert isinstance(load_bundle(found.bundle).novelty, Novelty)
     assert card.metrics.accuracy == searched.card.metrics.accuracy
+
+
+def played(simulator: BearingSimulator, condition: str, label: str) -> Recording:
+    simulator.select(condition)
+    simulator.generate(6000)
+    return Recording(simulator.generate(48_000), 12_000.0, label, "g", group=condition, held_out_from=38_400)
+
+
+@pytest.mark.slow
+def test_where_levels_miss_what_spectra_find_the_side_file_stays_and_an_unknown_race_is_found(tmp_path: Path) -> None:
+    simulator = BearingSimulator(seed=0)
+    learned = {"normal": "normal", "inner_severe": "inner", "ball_severe": "ball"}
+    known = recordings_dataset([played(simulator, *each) for each in learned.items()], 512, 512)
+    outer = recordings_dataset([played(simulator, "outer_severe", "outer")], 512, 512, one_class=True).x
+
+    def unknown(found: SearchResult) -> float:
+        bundle = load_bundle(found.bundle)
+        assert bundle.novelty is not None
+        return float(bundle.novelty.unknown(outer, bundle.classifier.probabilities(outer).argmax(axis=1)).mean())
+
+    kept = searched_within(tmp_path, known=known, must_find=True, ram_bytes=4096, flash_bytes=32768)
+    assert (kept.card.distance, unknown(kept) > 0.9) == ("side_file", True)
+    forced = searched_within(tmp_path, known=known, ram_bytes=4096, flash_bytes=32768)
+    assert (forced.card.distance, unknown(forced) < 0.5) == ("graph", True)
+
+
+@pytest.mark.slow
+def test_where_levels_find_as_much_the_graph_has_the_distance(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edgetune_nas.search.graph_distance.vibration_limit", lambda within: 9 * within.max())
+        found = searched_within(tmp_path, must_find=True, ram_bytes=4096, flash_bytes=32768)
+    assert found.card.distance == "graph"
 
 
 @pytest.mark.slow
