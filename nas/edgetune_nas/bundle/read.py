@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from edgetune_nas.bundle.files import CARD, MEASURED, MODEL_FILES, read_file, read_verified
-from edgetune_nas.card import FORMAT, Kind, ModelCard, Precision
+from edgetune_nas.card import FORMAT, ModelCard, Precision
 from edgetune_nas.errors import BundleError
 from edgetune_nas.novelty import NOVELTY, Novelty
-from edgetune_nas.onnx_io import ClassDistance, Classifier, HealthDistance, check_network, open_session
+from edgetune_nas.onnx_io import ClassDistance, Classifier, HealthDistance, check_network, open_session, outputs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 MAX_CARD_BYTES: Final = 4 * 2**20
 MAX_CLASS_NAME: Final = 200
 FIRST_YEAR, LAST_YEAR = 1970, 2200
-_OUTPUTS: Final[dict[Kind, str]] = {"classes": "probabilities", "health": "distances"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,13 +123,12 @@ def load_bundle(folder: Path, precision: Precision | Literal["deployed"] = "depl
         session = open_session(model)
         network = _network(session, card)
         silence = np.zeros((1, card.input.channels, card.input.length), np.float32)
-        tried = network.probabilities(silence) if isinstance(network, Classifier) else network.distances(silence)
+        tried = outputs(session, silence)
     except Exception as error:  # onnxruntime's errors have no base of their own
         raise BundleError(f"onnxruntime cannot run {folder / MODEL_FILES[chosen]}: {error}") from error
-    if not np.isfinite(tried).all():
-        raise BundleError(
-            f"{folder / MODEL_FILES[chosen]} gives {_OUTPUTS[card.kind]} that are not finite; restore the bundle"
-        )
+    for name, values in tried.items():
+        if not np.isfinite(values).all():
+            raise BundleError(f"{folder / MODEL_FILES[chosen]} gives {name} that are not finite; restore the bundle")
     if isinstance(network, HealthDistance):
         return Bundle(card, folder, chosen, network, network)
     if card.distance_rows is not None and chosen == "float":

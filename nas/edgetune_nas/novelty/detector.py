@@ -131,7 +131,7 @@ class Novelty:
 
     def unknown(self, x: NDArray[np.float32], said: NDArray[np.integer] | None = None) -> NDArray[np.bool_]:
         """Mark the windows ``(windows,)`` that are unlike the class that each is said to be, or unlike all."""
-        return self.distances(x, said) > self.limit
+        return ~(self.distances(x, said) <= self.limit)  # nor is it known where it is no number
 
     def to_bytes(self) -> bytes:
         """Return the contents of a bundle's file."""

@@ -9,6 +9,7 @@ from .runtime import (
     latency_us as latency_us,
     measure as measure,
     open_session as open_session,
+    outputs as outputs,
 )
 from .validate import check_network as check_network
 from .writer import write_onnx as write_onnx

@@ -51,6 +51,12 @@ def open_session(model: bytes | Path, *, exact: bool = False) -> onnxruntime.Inf
     return _open(model, options)
 
 
+def outputs(session: onnxruntime.InferenceSession, x: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Return everything that a network gives for windows ``x``, by what it is: ``probabilities``, ``distances``."""
+    found = zip(session.get_outputs(), session.run(None, {INPUT: x}), strict=True)
+    return {"distances" if each.name == DISTANCE else each.name: values for each, values in found}
+
+
 class Classifier:
     """Class probabilities of windows.
 
@@ -105,7 +111,7 @@ class HealthDistance:
 
     def unknown(self, x: NDArray[np.floating], said: NDArray[np.integer] | None = None) -> NDArray[np.bool_]:
         """Mark the windows ``(windows,)`` that are unlike health."""
-        return self.distances(x, said) > self.limit
+        return ~(self.distances(x, said) <= self.limit)  # nor is it known where it is no number
 
     def _run(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
         found: NDArray[np.float32] = self._session.run([DISTANCE], {INPUT: np.ascontiguousarray(x, np.float32)})[0]
@@ -159,7 +165,7 @@ class ClassDistance:
 
     def unknown(self, x: NDArray[np.floating], said: NDArray[np.integer] | None = None) -> NDArray[np.bool_]:
         """Mark the windows ``(windows,)`` that are unlike the class that each is said to be, or unlike all."""
-        return self.distances(x, said) > self.limit
+        return ~(self.distances(x, said) <= self.limit)  # nor is it known where it is no number
 
     def _to(self, apart: NDArray[np.float32], said: NDArray[np.integer] | None) -> NDArray[np.float64]:
         distances = apart[:, :, 0].astype(np.float64)

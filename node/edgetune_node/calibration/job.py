@@ -123,7 +123,12 @@ class Calibration:
         self._current_model = current_model
         self._current_classes = tuple(current_classes)
         self._problems = reasons_against(
-            command, stored, spec=spec, window=window, healthy_class=healthy_class, personal=task == "sign"
+            command,
+            stored,
+            spec=spec,
+            window=window,
+            healthy_class=healthy_class,
+            rest_class=rest_class if task == "sign" else None,
         )
         classes: tuple[str, ...]
         countdown_s: float | None

@@ -27,7 +27,7 @@ def reasons_against(
     spec: StreamSpec,
     window: int,
     healthy_class: str | None = None,
-    personal: bool = False,
+    rest_class: str | None = None,
 ) -> list[str]:
     """Find reasons not to accept a command, given what the node has.
 
@@ -43,8 +43,8 @@ def reasons_against(
         Samples per window; a shorter take would hold none.
     healthy_class
         Class of which alone a health model is made; None where there is no such model, as of signs.
-    personal
-        Whether the stream is a person's, who can rest.
+    rest_class
+        Class of a person at rest; None of a machine, which does not rest.
 
     Returns
     -------
@@ -62,11 +62,12 @@ def reasons_against(
             return [f"source: only {known.pop()!r} is stored; {_one_more(healthy_class)}, so record another first"]
         return []
     reasons = _length_problems("seconds_per_take", command.seconds_per_take, spec, window)
-    if command.rest_seconds and not personal:
+    if command.rest_seconds and rest_class is None:
         reasons.append("rest_seconds: only a person rests, and this asset has task fault; leave rest_seconds out")
     elif command.rest_seconds:
         reasons += _length_problems("rest_seconds", command.rest_seconds, spec, window)
-    if len(known | set(command.classes)) == 1 and healthy_class not in command.classes:
+    rest = {rest_class} if command.rest_seconds else set()
+    if len(known | rest | set(command.classes)) == 1 and healthy_class not in command.classes:
         reasons.append(
             f"classes: {command.classes[0]!r} alone cannot be told from anything, and no other class is stored; "
             f"{_one_more(healthy_class)}, so collect another one too"

@@ -63,6 +63,7 @@ class AssetEvidence:
         self._replies = PartedReplies(self._id, publisher)
         self._wanted_samples: dict[str, bool] = {}
         self._samples_s = publisher.clock.monotonic()
+        self._wearer = asset.subject
         self._problem: str | None = None
         self._trend_problem: str | None = None
         self._heard_problem = None if restored is None else restored.problem
@@ -81,11 +82,12 @@ class AssetEvidence:
     def samples(self, chunk: Chunk, published: list[Effect], condition: str) -> list[Effect]:
         """Count samples, and what was published of them; keep what is complete."""
         self._samples_s = self._publisher.clock.monotonic()
+        ended = self._of_one_before(condition)
         self._captures.push(chunk)
         self._captures.faults(published, lambda: self._asset.recent.chunks, self._samples_s)
         self._asset.trend.hear(published)
         rows = self._asset.trend.take()
-        return [*self._complete(condition), *([KeepTrend(self._id, rows)] if rows else [])]
+        return [*ended, *self._complete(condition), *([KeepTrend(self._id, rows)] if rows else [])]
 
     def tick(self, condition: str) -> list[Effect]:
         """Send the next parts of the answers that are under way; keep what is learned of health now and then."""
@@ -139,6 +141,13 @@ class AssetEvidence:
     def note(origin: Origin) -> bytes:
         """Return what a restart must know of an answer that is under way."""
         return JobNote(response_topic=origin.response_topic, correlation=origin.correlation).json_bytes()
+
+    def forget(self, subject: str) -> list[Effect]:
+        """Drop the signals of a person that still wait for samples; the commands that asked for them fail."""
+        if subject != self._wearer:
+            return []
+        dropped = self._captures.drop()
+        return [effect for job in dropped for effect in self.broke(job, "whose signal this is was forgotten meanwhile")]
 
     # ---- what came of it ---------------------------------------------------------------------------------------
 
@@ -202,12 +211,22 @@ class AssetEvidence:
         self._heard = heard
         return [KeepHeard(self._id, heard.model_dump_json().encode(), ending=ending)]
 
+    def _of_one_before(self, condition: str) -> list[Effect]:
+        """End what waits for samples where another person wears the sensor by now: no signal is of two people."""
+        if self._asset.subject == self._wearer:
+            return []
+        if self._asset.settings.personal:
+            self._captures.end()
+        ended = self._complete(condition)
+        self._wearer = self._asset.subject
+        return ended
+
     def _complete(self, condition: str) -> list[Effect]:
         asset = self._asset
         empty = [effect for job in self._captures.take_empty() for effect in self.broke(job, "no samples came")]
         return empty + [
             KeepEvidence(
-                self._id, each.wanted, each.chunks, each.samples, asset.context.shaft_rpm, asset.subject, condition
+                self._id, each.wanted, each.chunks, each.samples, asset.context.shaft_rpm, self._wearer, condition
             )
             for each in self._captures.take()
         ]

@@ -63,7 +63,7 @@ def begin(
         spec=settings.spec,
         window=settings.window.length,
         healthy_class=healthy,
-        personal=settings.personal,
+        rest_class=settings.healthy_class if settings.personal else None,
     )
     if isinstance(command, Recalibrate) and not command.accept_zone:
         reasons += found.doubts

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from edgetune_nas.search import SearchProgress
 from edgetune_node.clock import ClockMonitor
 from edgetune_node.config import insecure
-from edgetune_node.contract import BackupCommand, CaptureCommand, Health, History, Response, Status
+from edgetune_node.contract import BackupCommand, CaptureCommand, Forget, Health, History, Response, Status
 from edgetune_node.core.admission import NO_ROOM, CommandAdmission
 from edgetune_node.core.backup import NodeBackup
 from edgetune_node.core.evidence import AssetEvidence
@@ -188,7 +188,8 @@ class Node:
     # ---- events ------------------------------------------------------------------------------------------------
 
     def _listen(self, event: ChunkArrived) -> list[Effect]:
-        chunk = self.assets[event.asset].as_calibrated(event.chunk)
+        at_work = self.jobs[event.asset].job is not None
+        chunk = self.assets[event.asset].as_calibrated(event.chunk, held=at_work)
         told = list[Effect](self.assets[event.asset].listen(chunk))
         jobs = self._jobs_of(event.asset)
         told += jobs.samples(chunk)
@@ -222,6 +223,8 @@ class Node:
             answer, effects = evidence.command(command, origin)
             return self._admission.answer(event, command, answer, effects, lambda: evidence.note(origin))
         answer, effects = jobs.command(command, origin)
+        if isinstance(command, Forget) and not answer.final:
+            effects += self._evidence[event.asset].forget(command.subject)
         told = self._admission.answer(event, command, answer, effects, lambda: jobs.job_note)
         return told if answer.final else [*told, *jobs.tick()]
 

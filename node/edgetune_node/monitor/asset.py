@@ -192,8 +192,12 @@ class Asset:
 
     # ---- samples -----------------------------------------------------------------------------------------------
 
-    def as_calibrated(self, chunk: Chunk) -> Chunk:
-        """Return samples with the channels of a turned armband turned back, where the configuration wants that."""
+    def as_calibrated(self, chunk: Chunk, *, held: bool = False) -> Chunk:
+        """Return samples with the channels of a turned armband turned back, where the configuration wants that.
+
+        While ``held`` they stay in the order that they have: what a job records is in one order.
+        """
+        self._monitor.hold(held=held)
         order = self._monitor.order()
         if order is not self._order:
             self._order = order

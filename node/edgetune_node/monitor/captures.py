@@ -132,6 +132,11 @@ class CaptureRecorder:
             each.missing = 0
         self._settle()
 
+    def drop(self) -> list[str]:
+        """Keep nothing of any signal that waits for samples; return the commands that asked for one."""
+        dropped, self._running = self._running, []
+        return [each.wanted.job for each in dropped if each.wanted.job]
+
     @property
     def waiting(self) -> bool:
         """Whether a signal waits for samples."""

@@ -190,6 +190,9 @@ class FaultMonitor:
         """Return None: channels stay as they come."""
         return
 
+    def hold(self, *, held: bool) -> None:
+        """Do nothing: channels stay as they come."""
+
     def as_worn(self) -> None:
         """Do nothing: channels stay as they come."""
 

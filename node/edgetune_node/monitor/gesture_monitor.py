@@ -74,6 +74,7 @@ class GestureMonitor:
         self._smoothed: str | None = None
         self._worn = ArmbandWatch(settings.channels, settings.healthy_class)
         self._turned = Placement()
+        self._held = False
         self._before = turned if settings.sign.armband == "ring" else None
         self._order: NDArray[np.intp] | None = None
         self._subject = settings.subject
@@ -142,7 +143,6 @@ class GestureMonitor:
         self._effort.calibrate(None if bundle is None else bundle.card.signs)
         self._smoother.forget()
         self._worn.use(bundle)
-        self._turn(Placement())
         before = self._before
         if before is not None and bundle is not None:
             self._before = None
@@ -187,12 +187,18 @@ class GestureMonitor:
         """Return which channel stands where each one stood at calibration; None where they stay as they come."""
         return self._order
 
+    def hold(self, *, held: bool) -> None:
+        """Turn no channels while ``held``: what one job records has them all in one order, and so has its model."""
+        self._held = held
+
     def as_worn(self) -> None:
         """Take the channels as they come from now on."""
         self._turn(Placement())
 
     def _look_at_armband(self, window: Window) -> None:
         """Let the armband be looked at after each sign; turn its channels back where the configuration wants that."""
+        if self._held:
+            return
         changed = self._worn.hear(window.samples, running=self._emg.running is not None)
         if changed and self._settings.sign.armband == "ring":
             self._turn(self._turned.then(self._worn.placement, self._settings.channels))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,7 +33,8 @@ class Verdict:
     distance
         Distance to that class over the limit, so that more than 1 is unlike it; None where it is not known.
     novel
-        Whether the window is unlike its class; rest may differ more from rest than a sign from its kind.
+        Whether the window is unlike its class; rest may differ more from rest than a sign from its kind. So is one of
+        which the network makes no finite number: its samples are too large for single precision.
     inference_us
         How long the network took; None where it was not asked.
     """
@@ -74,6 +76,8 @@ def judge(window: Window, bundle: Bundle, *, rest_class: str | None, distant: bo
     else:
         probabilities = bundle.classifier.probabilities(window.samples[np.newaxis])[0]
     took_us = (time.perf_counter_ns() - started) / 1000
+    if not np.isfinite(probabilities).all():
+        return Verdict(novel=True, inference_us=took_us)
     best = int(probabilities.argmax())
     class_ = bundle.card.classes[best]
     shares = {name: float(p) for name, p in zip(bundle.card.classes, probabilities, strict=True)}
@@ -83,6 +87,8 @@ def judge(window: Window, bundle: Bundle, *, rest_class: str | None, distant: bo
             apart = bundle.novelty.distances(window.samples[np.newaxis], np.array([best]))
         distance = float(apart[0]) / (times * bundle.novelty.limit)
     novel = is_far(distance, resting=class_ == rest_class)
+    if distance is not None and not isfinite(distance):
+        distance, novel = None, True
     return Verdict(class_, float(probabilities[best]), shares, distance, novel, took_us)
 
 
@@ -90,4 +96,6 @@ def _unlike_health(window: Window, health: HealthDistance, healthy: str, started
     """Judge a window by a health model: healthy, or unlike health."""
     distance = float(health.distances(window.samples[np.newaxis])[0]) / health.limit
     took_us = (time.perf_counter_ns() - started) / 1000
+    if not isfinite(distance):
+        return Verdict(healthy, 1.0, {}, None, novel=True, inference_us=took_us)
     return Verdict(healthy, 1.0, {}, distance, distance > 1, took_us)

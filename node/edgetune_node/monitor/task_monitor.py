@@ -82,6 +82,10 @@ class TaskMonitor(Protocol):
         """How the channels of an armband are turned back; None where they stay as they come."""
         ...
 
+    def hold(self, *, held: bool) -> None:
+        """Leave the order of channels as it is while ``held``."""
+        ...
+
     def as_worn(self) -> None:
         """Take the channels as they come from now on."""
         ...

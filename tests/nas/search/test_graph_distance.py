@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
-from edgetune_nas.bundle.pareto import pick
+from edgetune_nas.bundle.files import digest
+from edgetune_nas.bundle.pareto import FRONT, pick
 from edgetune_nas.bundle.read import load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.errors import BundleError
@@ -236,4 +239,44 @@ def test_a_card_that_says_another_thing_of_the_distances_is_refused(
     content = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     (folder / "card.json").write_text(json.dumps({**content, **changes}), encoding="utf-8")
     with pytest.raises(BundleError, match=message):
+        load_bundle(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("field", "value"), [("distance_limit", None), ("distance_rows", [0, 1, 9]), ("rows", [0, 0, 0])]
+)
+def test_a_front_of_another_hand_that_makes_no_card_is_refused(
+    searched: SearchResult, tmp_path: Path, field: str, value: Any
+) -> None:
+    folder = tmp_path / searched.bundle.name
+    shutil.copytree(searched.bundle, folder)
+    with np.load(folder / FRONT) as npz:
+        arrays = dict(npz)
+    points = json.loads(str(arrays["points"]))
+    points[0][field] = value
+    np.savez(folder / FRONT, **{**arrays, "points": np.array(json.dumps(points))})
+    content = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    content["sha256"][FRONT] = digest((folder / FRONT).read_bytes())
+    (folder / "card.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(BundleError, match=rf"{FRONT}.*{field}") as refused:
+        pick(folder, number=0, out=tmp_path / "out", created=searched.card.created)
+    assert "search again" in str(refused.value) or "do not use" in str(refused.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_graph_of_another_hand_whose_distances_are_not_finite_is_refused(
+    searched: SearchResult, tmp_path: Path
+) -> None:
+    folder = tmp_path / searched.bundle.name
+    shutil.copytree(searched.bundle, folder)
+    model = onnx.load(folder / "model.onnx")
+    [bias] = [each for each in model.graph.initializer if each.name == "distance_bias"]
+    bias.CopyFrom(numpy_helper.from_array(np.full_like(numpy_helper.to_array(bias), 3e38), bias.name))
+    content = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    content["sha256"]["model.onnx"] = digest(model.SerializeToString())
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    (folder / "card.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(BundleError, match=r"model\.onnx gives distances that are not finite"):
         load_bundle(folder)

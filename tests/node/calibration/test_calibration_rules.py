@@ -38,6 +38,14 @@ def test_one_sign_alone_is_refused_for_signs_have_no_health() -> None:
     assert reason.endswith("a network needs two classes, so collect another one too")
 
 
+def test_one_sign_and_the_rest_after_it_are_two_classes() -> None:
+    command = Recalibrate.model_validate({**LIVE, "classes": ["fist"], "rest_seconds": 5.0})
+    assert reasons_against(command, {}, spec=SPEC, window=64, rest_class="rest") == []
+    command = Recalibrate.model_validate({**LIVE, "classes": ["rest"], "rest_seconds": 5.0})
+    (reason,) = reasons_against(command, {}, spec=SPEC, window=64, rest_class="rest")
+    assert reason.startswith("classes: 'rest' alone cannot be told")
+
+
 def test_a_live_class_may_be_new_where_another_is_stored() -> None:
     assert reasons({**LIVE, "classes": ["outer"]}, {"inner": 4.0}) == []
     assert reasons({**LIVE, "classes": ["outer"]}, {"inner": 0.0}) != []
@@ -69,7 +77,7 @@ def test_rest_that_cannot_be_recorded_is_refused() -> None:
     assert reason == "rest_seconds: only a person rests, and this asset has task fault; leave rest_seconds out"
     assert reasons({**LIVE, "rest_seconds": 0.0}) == []
     command = Recalibrate.model_validate({**LIVE, "classes": ["rest", "fist"], "rest_seconds": 0.1})
-    (reason,) = reasons_against(command, {}, spec=SPEC, window=64, personal=True)
+    (reason,) = reasons_against(command, {}, spec=SPEC, window=64, rest_class="rest")
     assert reason == "rest_seconds: 0.1 s are fewer samples than one window has; take 0.64 s or more"
     with pytest.raises(ValidationError, match="source stored records nothing"):
         Recalibrate.model_validate(stored_command(rest_seconds=5.0))

@@ -6,11 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from deciding import Bench, only, said
+from deciding import RATE, Bench, only, said
 
 from edgetune_node.core.resumption import InterruptedCommand
 from edgetune_node.events.effects import FinishCommand, ForgetPerson, KeepCommand
 from edgetune_node.events.events import LinkChanged, ModelReady, PersonForgotten
+from edgetune_node.events.evidence import KeepEvidence
 
 if TYPE_CHECKING:
     from edgetune_nas.bundle.read import Bundle
@@ -79,3 +80,35 @@ def test_a_machine_is_no_person() -> None:
         "rejected",
         "bearing has task fault: only signs are a person's",
     )
+
+
+def captured(bench: Bench) -> list[KeepEvidence]:
+    """Let eight seconds pass, and return the signals that were complete."""
+    return [each for _ in range(20) for each in bench.samples(400) if isinstance(each, KeepEvidence)]
+
+
+@pytest.mark.parametrize("worn", ["ben", "ann"])
+def test_a_signal_that_is_captured_while_its_person_is_forgotten_is_not_kept(
+    bench: Bench, bundle: Bundle, worn: str
+) -> None:
+    bench.handle(ModelReady("bearing", "", bundle, None, subject=worn))
+    bench.samples(400)
+    bench.command("capture", id="c", now=True, before_s=1, after_s=5)
+    effects = bench.command("forget", id="f", subject=worn)
+    [told] = said(effects, "resp/capture")
+    assert (told["id"], told["status"]) == ("c", "failed")
+    assert "forgotten" in told["reason"]
+    assert worn not in told["reason"]
+    bench.handle(PersonForgotten("bearing", "f", ERASED, model=ModelReady("bearing", "", None, None, subject="ann")))
+    assert captured(bench) == []
+
+
+def test_a_signal_that_is_captured_ends_where_another_person_puts_the_armband_on(bench: Bench, bundle: Bundle) -> None:
+    bench.samples(400)
+    bench.command("capture", id="c", now=True, before_s=0.25, after_s=5)
+    bench.handle(ModelReady("bearing", "", bundle, None, subject="carl"))
+    [kept] = captured(bench)
+    assert (kept.subject, kept.samples) == ("ben", round(0.25 * RATE))
+    bench.command("capture", id="d", now=True, before_s=0, after_s=1)
+    assert not said(bench.command("forget", id="f", subject="ben"), "resp/capture")
+    assert [each.subject for each in captured(bench)] == ["carl"]

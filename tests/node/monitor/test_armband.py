@@ -55,7 +55,7 @@ class Arm:
         self.said: list[Any] = []
         self._sequence = 0
 
-    def hears(self, samples: NDArray[np.float32], worn: Placement) -> None:
+    def hears(self, samples: NDArray[np.float32], worn: Placement, *, held: bool = False) -> None:
         """Return what electrodes record that are worn so; turned back it is as at calibration."""
         samples = samples[np.argsort(worn.order(8))]
         for start in range(0, samples.shape[1], 20):
@@ -63,7 +63,7 @@ class Arm:
             chunk = Chunk(part, START_NS + round(self.clock.now * 1e9), RATE, self._sequence)
             self._sequence += 1
             self.clock.now += part.shape[1] / RATE
-            chunk = self.asset.as_calibrated(chunk)
+            chunk = self.asset.as_calibrated(chunk, held=held)
             self.said += [effect.message for effect in self.asset.listen(chunk)]
 
     def signs(self) -> list[str]:
@@ -153,6 +153,26 @@ def test_a_ring_stays_turned_back_over_a_restart_with_the_model_that_it_was_turn
     other = turned.model_copy(update={"model": "another"})
     assert Arm(model, "ring", replace(kept, armband=other)).asset.armband is None
     assert Arm(model, "as worn", kept).asset.armband is None
+
+
+@pytest.mark.slow
+def test_channels_are_not_turned_within_a_job_and_stay_turned_for_the_model_that_it_makes(model: Bundle) -> None:
+    arm = Arm(model, "ring")
+    arm.hears(played(*SIGNS), Placement(1), held=True)
+    assert arm.asset.armband is None
+    arm.hears(played(*SIGNS, seed=2), Placement(1))
+    turned = arm.asset.armband
+    assert turned is not None
+    arm.hears(played(*SIGNS, seed=3), Placement(-2), held=True)  # put on in another way meanwhile
+    assert arm.asset.armband == turned
+    later = replace(model, card=model.card.model_copy(update={"id": "later"}))
+    arm.asset.swap(later, model.card.id)  # it has learned what was turned back
+    assert arm.asset.armband == turned.model_copy(update={"model": "later"})
+    arm.signs()
+    arm.hears(played(*SIGNS[:2], seed=4), Placement(1))
+    assert arm.signs() == list(SIGNS[:2])
+    arm.asset.wear("4", later, None)
+    assert arm.asset.armband is None
 
 
 @pytest.mark.slow

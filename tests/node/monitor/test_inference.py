@@ -67,3 +67,19 @@ def test_a_node_publishes_the_distance_of_the_graph(both: Bundle) -> None:
     bench.loudness = 100.0
     far = [message for _ in range(3) for message in said(bench.samples(), "classification")]
     assert {(message["class"], "novel" in message["quality"]) for message in far} == {("unknown", True)}
+
+
+@pytest.mark.parametrize("distant", [True, False])
+def test_a_window_too_large_for_single_precision_is_unknown_and_no_class(both: Bundle, distant: bool) -> None:  # noqa: FBT001 - a case
+    samples = np.full((1, 64), 3e38, np.float32)
+    verdict = judge(Window(samples, 0, 0), both, rest_class=None, distant=distant)
+    assert (verdict.told, verdict.distance, verdict.novel, verdict.shares) == (("unknown", 0.0), None, True, {})
+    assert verdict.inference_us is not None
+    assert both.novelty is not None
+    assert both.novelty.unknown(samples[None]).all()
+
+
+def test_a_distance_that_is_no_number_is_none_and_the_window_novel(both: Bundle) -> None:
+    samples = np.random.default_rng(1).normal(0, 1, (1, 64)).astype(np.float32)
+    verdict = judge(Window(samples, 0, 0), both, rest_class=None, distant=True, times=5e-324)
+    assert (verdict.distance, verdict.novel, verdict.class_) == (None, True, "inner")

@@ -14,7 +14,7 @@ from edgetune_nas.bundle import load_bundle
 from edgetune_nas.mcu import write_library
 from edgetune_node.terminal import json_errors, print_json, takes_reading
 from edgetune_signal import load_dataset
-from edgetune_signal.files import ReadOptions  # noqa: TC001 - typer reads it
+from edgetune_signal.files import ReadOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +50,8 @@ def write_c(
     Exit 1 where the outputs are not what they should be. What needs a compiler or an emulator that is not installed is
     not measured.
     """
+    if data is None and (converter is not None or reading != ReadOptions()):
+        raise typer.BadParameter("--converter and what is said of files go with --data; give the files, too")
     with json_errors(wanted=as_json):
         x = None if data is None else _windows(bundle, data, converter, reading)
         report = write_library(bundle, out, streaming=streaming, hop=hop, x=x, name=name)

@@ -84,3 +84,11 @@ def test_what_files_do_not_say_of_themselves_is_an_option(
     for reason, word in zip(reasons, ("rate", "channels", "the model takes 1000"), strict=True):
         assert word in reason
     assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize("option", [("--columns", "x"), ("--unit", "g"), ("--converter", "myo")])
+def test_options_of_files_without_files_are_refused(option: tuple[str, str], tmp_path: Path) -> None:
+    done = run(tmp_path, "--out", tmp_path / "c", *option)
+
+    assert done.exit_code == 2
+    assert "--data" in done.stderr
