@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -147,9 +147,22 @@ class EvidenceCollector:
         physics = self._vibration.physics
         defect = None if physics.match is None else physics.match.defect
         word, note = physics_verdict(
-            state, defect, physics.zone, looked=physics.looked, heard=heard, others=physics.others
+            state,
+            defect,
+            physics.zone,
+            looked=physics.looked,
+            heard=heard,
+            others=physics.others,
+            building=None if state.active else self._building(),
         )
         return PhysicsVerdict(word, note, defect, physics.zone)
+
+    def _building(self) -> str | None:
+        """Return the class of a fault that most of the newest windows have; None where most are sound."""
+        if not self._windows:
+            return None
+        (class_, count), *_ = Counter(class_ for class_, _ in self._windows).most_common(1)
+        return class_ if 2 * count > len(self._windows) and not self._sound(class_) else None
 
 
 def physics_verdict(
@@ -160,6 +173,7 @@ def physics_verdict(
     looked: bool,
     heard: bool = True,
     others: Sequence[OtherDefect] = (),
+    building: str | None = None,
 ) -> tuple[PhysicsWord, str]:
     """Hold the network's condition against the lines of the envelope and the velocity's zone.
 
@@ -177,6 +191,8 @@ def physics_verdict(
         Whether there is a network to agree with.
     others
         Defects that it may be instead of ``defect``. A network that names one of them is not contradicted.
+    building
+        Class of a fault that is heard now, but not for as long as it takes to raise it.
 
     Returns
     -------
@@ -191,8 +207,11 @@ def physics_verdict(
     if defect and not heard:
         return "suggests", f"there is no model; {shown}"
     if not state.active:
+        hears = building or state.class_
+        if defect and building and defect_of_class(building) in {defect, *(other.defect for other in others)}:
+            return "agrees", f"{shown}, and the network hears {hears!r}; the fault is raised if that lasts"
         if defect:
-            return "disagrees", f"the network hears {state.class_!r}, but {shown}"
+            return "disagrees", f"the network hears {hears!r}, but {shown}"
         if zone in ("C", "D") and heard:
             return "disagrees", f"the network hears {state.class_!r}, but the velocity lies in zone {zone}"
         return ("silent", "") if looked or zone else ("unavailable", "")

@@ -152,9 +152,9 @@ def fault_text(row: Row) -> str:
 
 
 def cause_text(row: Row) -> str:
-    """Return what physics says of an active fault, and what to do; empty where there is neither."""
+    """Return what physics says of an active fault, or against a healthy state, and what to do; empty where nothing."""
     fault = row.fault
-    if fault is None or not fault.active:
+    if fault is None or not (fault.active or fault.evidence.physics in {"disagrees", "suggests"}):
         return ""
     found = fault.evidence
     line = "" if found.defect_hz is None else f"; line at {found.defect_hz:.1f} Hz"

@@ -19,7 +19,7 @@ from edgetune_node.contract.topics import Topics
 from edgetune_node.events.publisher import Publisher
 from edgetune_node.monitor.alarm import AlarmState
 from edgetune_node.monitor.asset import Asset
-from edgetune_node.monitor.evidence import physics_verdict, recommended_action
+from edgetune_node.monitor.evidence import EvidenceCollector, physics_verdict, recommended_action
 from edgetune_node.monitor.trend import MOST_POINTS, Trend
 from edgetune_node.monitor.vibration import VibrationMonitor
 from edgetune_signal import (
@@ -211,6 +211,29 @@ def test_network_and_physics_are_held_against_each_other(
     found, note = physics_verdict(state, defect, zone, looked=looked)
     assert found == verdict
     assert bool(note) == (verdict != "unavailable" and (verdict != "silent" or state.class_ == "inner_severe"))
+
+
+@pytest.mark.parametrize(
+    ("building", "verdict", "said"),
+    [("inner_severe", "agrees", "the fault is raised if that lasts"), ("outer", "disagrees", "hears 'outer', but")],
+)
+def test_while_a_fault_is_not_raised_yet_physics_is_held_against_what_is_heard(
+    building: str, verdict: str, said: str
+) -> None:
+    found, note = physics_verdict(HEALTHY, "bpfi", "A", looked=True, building=building)
+    assert (found, said in note) == (verdict, True)
+
+
+def test_a_fault_is_heard_where_most_of_the_newest_windows_have_it() -> None:
+    seconds = Seconds(shaft_rpm=1797.0)
+    seconds.play("inner_severe", 4)
+    collector = EvidenceCollector(AssetSection(id="b", rate_hz=RATE), seconds.watch)
+    window = seconds.bearing.generate(512)
+    collector.hear("normal", window)
+    assert collector.message(HEALTHY, heard=True, novel_s=0.0).physics == "disagrees"
+    collector.hear("inner_severe", window)
+    collector.hear("inner_severe", window)
+    assert collector.message(HEALTHY, heard=True, novel_s=0.0).physics == "agrees"
 
 
 def test_without_a_model_physics_alone_suggests() -> None:

@@ -245,6 +245,10 @@ def test_a_fault_is_shown_with_what_physics_says_and_what_to_do(width: int) -> N
     row = line.take("e/n/press/fault", payload(Fault, **{**FAULT, "active": False}, evidence=found), 1.0)
     assert row is not None
     assert cause_text(row) == ""
+    against = {**found, "physics": "disagrees"}
+    row = line.take("e/n/press/fault", payload(Fault, **{**FAULT, "active": False}, evidence=against), 2.0)
+    assert row is not None
+    assert "inner race" in cause_text(row)
 
 
 def test_a_field_that_a_newer_node_adds_is_left_out() -> None:
