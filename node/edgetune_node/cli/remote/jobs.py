@@ -323,6 +323,7 @@ def _front(job: FollowedJob, result: dict[str, Any]) -> list[str]:
         *(
             f"  {each.point}: {each.validation_accuracy:.1%} on validation data, arena {each.arena_bytes:,} bytes, "
             f"flash {each.flash_bytes:,} bytes, {each.macs:,} operations a window"
+            f"{', chosen by the search' if each.point == 0 else ''}"
             for each in sorted(front, key=lambda each: each.arena_bytes)
         ),
     ]

@@ -72,7 +72,10 @@ class SimulatedMachine:
 def simulate(
     target: Target,
     *,
-    machine: Annotated[Literal["bearing", "armband"], typer.Option(help="What is simulated.")] = "bearing",
+    machine: Annotated[
+        Literal["bearing", "armband"] | None,
+        typer.Option(help="What is simulated; by default an armband for an asset that knows signs, else a bearing."),
+    ] = None,
     replay: Annotated[Path | None, typer.Option(help="Play a recording, or a folder of them, instead.")] = None,
     condition: Annotated[str | None, typer.Option(help=CONDITIONS_HELP)] = None,
     reading: ReadOptions,
@@ -103,6 +106,7 @@ def simulate(
     if replay is None and replace(reading, rate_hz=None, unit=None) != ReadOptions():
         raise typer.BadParameter("--columns, --variable, --full-scale and --channel-key are for --replay; give it too")
     topics = target.topics
+    machine = machine or _machine_of(target)
     spec = _spec(target, machine, replay, channels, reading)
     options: dict[str, Any] = {"speed": speed}
     if replay is None:
@@ -305,6 +309,12 @@ def _state(director: Director, error: str | None = None, *, sending: bool = True
         "error": error,
     }
     return json.dumps(state).encode()
+
+
+def _machine_of(target: Target) -> Literal["bearing", "armband"]:
+    """Return what the asset in the configuration listens to."""
+    sections = target.settings.asset if target.settings else []
+    return "armband" if any(each.id == target.asset and each.task == "sign" for each in sections) else "bearing"
 
 
 def _spec(
