@@ -8,7 +8,6 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
-from chromium import Browser
 from compose_stack import (
     ASSET,
     CONFIG,
@@ -28,7 +27,6 @@ from edgetune_node.operator.client import OperatorClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1500)]
 
@@ -162,36 +160,6 @@ def test_the_page_may_act(stack: Stack) -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{stack.page_port}/api/session", timeout=30) as answer:
         session = json.loads(answer.read())
     assert (session["read"], session["act"], session["namespace"]) == (True, True, TOPICS.namespace)
-
-
-def test_whoever_knows_nothing_recalibrates_breaks_and_acknowledges_by_what_the_page_says(
-    stack: Stack, tmp_path: Path
-) -> None:
-    with Browser(tmp_path) as browser:
-        browser.size((1280, 900))
-        browser.open(f"http://127.0.0.1:{stack.page_port}/")
-        browser.press(ASSET)
-        browser.press("Recalibrate")
-        browser.press("Start")
-        for name in ("normal", "inner", "outer", "ball"):
-            browser.wait_text(f"has gone into the state “{name}” by itself. Press the button.")
-            browser.press("Record now")
-        browser.wait_text("The new model is ready", seconds=LOOP_S)
-        browser.press("Use the new model")
-        browser.wait_text("The new model is in use")
-        browser.press("Back to the asset")
-        browser.wait_text("Healthy", "#state")
-        browser.press("inner severe")
-        browser.wait_text("What to do: ", "#event")
-        browser.wait_text("inner race", "#event")
-        browser.wait_text("inner race", "#spectrum .hot")
-        browser.press("Acknowledge")
-        browser.wait_text("Comment (optional)", "dialog")
-        browser.press("Acknowledge")
-        browser.wait_text("seen by operator", "#state")
-        browser.press("normal")
-        browser.wait_text("Healthy", "#state")
-        assert browser.problems == []
 
 
 def test_what_starts_fits_a_raspberry_pi_of_1_gib(stack: Stack) -> None:
