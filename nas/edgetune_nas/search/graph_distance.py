@@ -54,6 +54,8 @@ QUANTILE, MARGIN = 0.9, 1.5
 Less finds more of what is unknown, and calls more of what is known so. All of these were chosen on the machines of
 ``make bench-unknown``, so that no more known windows are unknown than by the side file.
 """
+MOST_LEVELS: Final = 512
+"""Levels of at most so many: the matrix that whitens them has their square, 1 MiB here."""
 FAINT: Final = 0.2
 """Quantile of a left-out class's distances that says how clearly it is found."""
 LESS_FOUND, LESS_CLEAR = 0.02, 0.15
@@ -82,7 +84,7 @@ def with_distances(network: Network, parts: Parts, budget: Budget, side_file: No
     train, kind = parts.train, parts.kind[: parts.trained]
     channels, length = shapes(network.input_shape, frontend)[-1]
     cost = plan(network.input_shape, network.layers, centres=len(np.unique(kind)))
-    if channels * length < MANY_BANDS or excess(cost, budget):
+    if not MANY_BANDS <= channels * length <= MOST_LEVELS or excess(cost, budget):
         return None
     levels = frontend_features(frontend, train.x).reshape(len(train), -1).astype(np.float64)
     describe = side_file.describe.of
