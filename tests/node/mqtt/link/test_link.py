@@ -63,11 +63,15 @@ def test_a_retained_command_is_seen_as_retained(fresh_broker: Any, bench: Any, r
         assert node.command(1).retained
 
 
-def test_a_retained_command_is_not_refused_anew_on_each_reconnect(fresh_broker: Any, bench: Any, recorder: Any) -> None:
+def test_a_retained_command_is_not_refused_anew_on_each_reconnect(
+    fresh_broker: Any, bench: Any, recorder: Any, say: Any
+) -> None:
     node = bench(fresh_broker).start()
     plant = recorder(fresh_broker)
     plant.publish(TOPICS.asset("a", "cmd/record"), b"once", retain=True)
     node.link.ack(node.command().ack)
+    node.link.publish(say.fault(1))
+    node.delivered()  # and so the acknowledgement, which goes the same way before it, is with the broker
     fresh_broker.stop()
     fresh_broker.start()
     node.until_up(2)
