@@ -48,6 +48,14 @@ MACHINES = (
     *("cwru-later", "cwru-load", "cwru-load-parts", "hit-parts", "hit-faster", "hit-severities"),
     *("mfpt", "mfpt-outside", "uestc-faster", "uestc-slower", "gear", "motors"),
 )
+GROUPS = {
+    "CWRU later": MACHINES[:1],
+    "CWRU, another load": MACHINES[1:3],
+    "HIT, a speed between": ("hit-parts", "hit-severities"),
+    "HIT and UESTC, another speed": ("hit-faster", "uestc-faster", "uestc-slower"),
+    "all": MACHINES,
+}
+"""Of which the table has means."""
 MOST_CLASSES = 8
 """Of a machine with more classes none is left out: the others are severities of the same faults."""
 NOTHING = "nothing"
@@ -163,10 +171,12 @@ def _table(told: list[Told]) -> Table:
     for machine, left_out in groups:
         mine = {each.way: each for each in told if (each.machine, each.left_out) == (machine, left_out)}
         table.add_row(machine, left_out, *(_cell([mine[way]]) if way in mine else "-" for way in ways))
-    for name, whole in (("mean", True), ("mean", False)):
-        chosen = [each for each in told if (each.left_out == NOTHING) == whole]
-        cells = [[each for each in chosen if each.way == way] for way in ways]
-        table.add_row(name, NOTHING if whole else "a class", *(_cell(each) if each else "-" for each in cells))
+    for group, machines in GROUPS.items():
+        for whole in (True, False):
+            chosen = [each for each in told if each.machine in machines and (each.left_out == NOTHING) == whole]
+            cells = [[each for each in chosen if each.way == way] for way in ways]
+            named = f"mean: {group}", NOTHING if whole else "a class"
+            table.add_row(*named, *(_cell(each) if each else "-" for each in cells))
     return table
 
 

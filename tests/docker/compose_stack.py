@@ -36,7 +36,7 @@ ROOM_BYTES = 40 * 2**20
 
 
 def default_target() -> str:
-    """Give the image that is tested: with torch only where its wheel is there, an index may have gigabytes of CUDA."""
+    """Return the image that is tested: with torch where its wheel is there; an index may have gigabytes of CUDA."""
     torch = any((ROOT / "docker" / "wheelhouse").glob("torch-*.whl"))
     return os.environ.get("EDGETUNE_TARGET") or ("node" if torch else "node-slim")
 

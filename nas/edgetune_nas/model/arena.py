@@ -126,7 +126,7 @@ def smallest_way(input_shape: Shape, layers: Sequence[Layer], tensors: Sequence[
     return min(found, key=lambda each: arena_bytes(each[1]))
 
 
-def with_distances(tensors: Sequence[Tensor], head: Sequence[Layer], white: int, centres: int) -> list[Tensor]:
+def with_distance_tensors(tensors: Sequence[Tensor], head: Sequence[Layer], white: int, centres: int) -> list[Tensor]:
     """Add the tensors of `Distances`, which come last: whitened features, then the distances.
 
     Parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from edgetune_nas.card import Cost, Precision
-from edgetune_nas.model.arena import ARENA_RULE, arena_bytes, lifetimes, smallest_way, with_distances
+from edgetune_nas.model.arena import ARENA_RULE, arena_bytes, lifetimes, smallest_way, with_distance_tensors
 from edgetune_nas.model.layers import ClassMax, Conv, Dense, Gram, LpPool, Norm, output_shape, shapes
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def plan(
     features = shapes(input_shape, tuple(layers[:at]))[-1][0] if centres else 0
 
     def whole(tensors: list[Tensor]) -> list[Tensor]:
-        return with_distances(tensors, layers[at:], features + 1, centres) if centres else tensors
+        return with_distance_tensors(tensors, layers[at:], features + 1, centres) if centres else tensors
 
     tensors = whole(plain)
     arena = arena_bytes(tensors)

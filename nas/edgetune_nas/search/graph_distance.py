@@ -52,7 +52,7 @@ QUANTILE, MARGIN = 0.9, 1.5
 """Limit: this quantile of the validation windows' distances, times a margin for other loads and speeds.
 
 Less finds more of what is unknown, and calls more of what is known so. All of these were chosen on the machines of
-``make bench-unknown``, so that no more known windows are unknown than by the side file.
+``make bench-unknown``, where no more known windows were unknown than by the side file.
 """
 MOST_LEVELS: Final = 512
 """Levels of at most so many: the matrix that whitens them has their square, 1 MiB here."""

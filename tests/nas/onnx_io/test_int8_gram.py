@@ -95,7 +95,7 @@ def test_a_layer_on_samples_stays_as_it_is(make_network: Callable[..., Network])
 
 
 def changed(kind: str, name: str, value: int | list[int]) -> Callable[[onnx.ModelProto], object]:
-    """Give the first operation of a kind another attribute."""
+    """Change an attribute of the first operation of a kind."""
 
     def change(model: onnx.ModelProto) -> None:
         node = next(node for node in model.graph.node if node.op_type == kind)

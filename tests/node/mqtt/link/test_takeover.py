@@ -15,7 +15,7 @@ RESET = struct.pack("ii", 1, 0)
 
 
 def ended(times: int, *, hung_up: bool = True, back: bool = True, after_s: float = 1.0) -> ClientIdConflicts:
-    """Give what is counted when so many connections have ended in a row, each ``after_s`` old, and the next stands."""
+    """Return what is counted when so many connections, each ``after_s`` old, have ended and the next stands."""
     takeovers, now_s = ClientIdConflicts(), 0.0
     for _ in range(times):
         takeovers.up(now_s)
