@@ -56,8 +56,10 @@ BESIDE: Final = frozenset({"distance_white", "distance_laid", "distance_apart", 
 """Nodes of the distances to classes that a graph gives beside probabilities."""
 
 MAX_WORK: Final = 10**10
-"""Most multiply-accumulates and values that a window may cost: seconds on a small computer, more than any network needs
-that keeps up with a stream. A network is run once when it is opened, and a larger one would keep its node busy."""
+"""Most multiply-accumulates, and values read and computed, that a window may cost: seconds on a small computer.
+
+A network that keeps up with a stream needs far less. One is run once when it is opened, and a larger one would keep its
+node busy."""
 
 
 def check_network(data: bytes, card: ModelCard, file: str, *, measured: bool = False, distances: bool = False) -> None:
@@ -65,8 +67,7 @@ def check_network(data: bytes, card: ModelCard, file: str, *, measured: bool = F
 
     It has at most the operations of `OPERATIONS`, every one fed with constants and values that were computed before it
     and that fit it; it takes the card's windows, gives a probability for each of the card's classes (a health model's a
-    distance), has as many parameters and multiply-accumulates as the card says, and costs at most
-    `MAX_WORK`.
+    distance), has as many parameters and multiply-accumulates as the card says, and costs at most `MAX_WORK`.
 
     ``measured``: it is the network that was measured before the last fit. Its size is its own, and so are its rows.
     ``distances``: it gives distances to the card's classes besides, if the card says that a graph does. They are no
@@ -145,19 +146,19 @@ class _Walk:
             raise WireError(f"{where} reads {unknown[0]}, which nothing before it computes")
         if node.name in self._values:
             raise WireError(f"{where} computes what is there already")
+        shapes = [self._values[name].tensor.shape for name in node.inputs]
         before = self.parameters, self.macs
         result = self._result(node, [self._values[name] for name in node.inputs])
-        if node.name in self._beside:
-            self._computed += self.macs - before[1]
-            self.parameters, self.macs = before
         if result is None or math.prod(result.tensor.shape) > MAX_ELEMENTS:
-            shapes = [self._values[name].tensor.shape for name in node.inputs]
             raise WireError(f"{where} does not fit inputs of shapes {shapes} with {node.attributes}")
         described = self._graph.described.get(node.name, result.tensor)
         if described != result.tensor:
             raise WireError(f"{where} computes {result.tensor.shape}, the file claims {described.shape}")
         self._values[node.name] = result
-        self._computed += math.prod(result.tensor.shape)
+        self._computed += math.prod(result.tensor.shape) + sum(map(math.prod, shapes))
+        if node.name in self._beside or result.tensor.kind == DOUBLE:  # no part of what a card counts, but work
+            self._computed += self.macs - before[1]
+            self.parameters, self.macs = before
         if self.macs + self._computed > MAX_WORK:
             raise WireError(f"a window costs more than {MAX_WORK} multiply-accumulates and values by {where}")
 
@@ -190,10 +191,7 @@ class _Walk:
         computed = node.op in COMPUTED
         if any(each.constant == computed for each in rest):
             return None
-        counted = self.macs
         shape = self._shape(node, data.tensor.shape, [each.tensor.shape for each in rest])
-        if kind == DOUBLE:  # of sums; a card counts what is done for every sample
-            self.macs = counted
         return None if shape is None else _Value(GraphTensor(shape, kind), constant=False)
 
     def _shape(  # noqa: C901 - one case per operation
@@ -210,6 +208,7 @@ class _Walk:
                 frames = _frames(length, node.attributes["kernel_shape"], node.attributes["strides"])
                 if frames is None or node.attributes.get("p", 1) not in (1, 2):
                     return None
+                self._computed += channels * frames[1] * frames[0]
                 if node.op == "LpPool":
                     self.macs += channels * frames[1] * frames[0]
                 return channels, frames[0]
