@@ -15,8 +15,9 @@ import numpy as np
 from bundles import write_random
 from scipy.optimize import nnls
 
-from edgetune_nas.mcu import CORES, write_library
+from edgetune_nas.mcu import write_library
 from edgetune_nas.model import Conv, Dense, Flatten, GlobalPool, Gram, Log, LpPool, MaxPool, Softmax, expand
+from edgetune_nas.model.mcu_cost import FACTORS
 from edgetune_nas.model.mcu_work import kernel_parts, model_parts, stream_work, tables_bytes, window_work
 from edgetune_nas.model.search_space import (
     Bank,
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
     from edgetune_nas.model import Layer, Shape
 
 ONE, FEW, LONG = (1, 512), (8, 50), (8, 200)
-LANES: Mapping[str, tuple[int, int]] = {"cortex-m4": (4, 1), "cortex-m33": (4, 1), "cortex-m55": (16, 4)}
-"""Values multiplied together, channels pooled together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,37 +122,41 @@ def fit(rows: Sequence[Mapping[str, float]], wanted: Sequence[float], *, relativ
 
 
 def main() -> None:
-    """Print the factors of each core."""
+    """Print the tables of factors, and how far each fit is from what was counted."""
     with tempfile.TemporaryDirectory(prefix="edgetune-factors-") as folder:
         found = list(measure(Path(folder)))
     say(f"# {len(found)} libraries")
-    for core in CORES:
-        lanes, pooled = LANES[core.name]
+    tables: dict[str, list[dict[str, float]]] = {"INSTRUCTIONS": [], "MODEL": [], "KERNELS": []}
+    for name, core in FACTORS.items():
+        say(f"# {name}")
         work = [
-            (stream_work if each.streaming else window_work)(each.shape, each.layers, lanes, pooled) for each in found
+            (stream_work if each.streaming else window_work)(each.shape, each.layers, core.lanes, core.pooled)
+            for each in found
         ]
-        figures = [each.figures[core.name] for each in found]
-        say(f"{core.name}:")
-        say("  instructions", _shown(fit(work, [each.instructions or 0 for each in figures], relative=True), 2))
+        figures = [each.figures[name] for each in found]
+        tables["INSTRUCTIONS"].append(fit(work, [each.instructions or 0 for each in figures], relative=True))
         parts = [model_parts(each.shape, each.layers, streaming=each.streaming) for each in found]
         own = [
             each.model_text_bytes - tables_bytes(one.shape, one.layers)
             for one, each in zip(found, figures, strict=True)
         ]
-        say("  model", _shown(fit(parts, own, relative=False), 0))
+        tables["MODEL"].append(fit(parts, own, relative=False))
         kernels = [dict.fromkeys(kernel_parts(each.shape, each.layers, streaming=each.streaming), 1) for each in found]
         shared = [each.text_bytes - each.model_text_bytes for each in figures]
-        say("  kernels", _shown(fit(kernels, shared, relative=False), 0))
-        say("  stack", max(each.stack_bytes or 0 for each in figures))
+        tables["KERNELS"].append(fit(kernels, shared, relative=False))
+        say(f"# stack_bytes={max(each.stack_bytes or 0 for each in figures)}")
+    for table, of_cores in tables.items():
+        say(f"{table} = {{")
+        for name in sorted({name for factors in of_cores for name in factors}):
+            row = [f"{factors.get(name, 0.0):.{2 if table == 'INSTRUCTIONS' else 0}f}" for factors in of_cores]
+            if any(map(float, row)):
+                say(f'    "{name}": ({", ".join(row)}),')
+        say("}")
 
 
 def say(*words: object) -> None:
     """Print a line."""
     sys.stdout.write(" ".join(map(str, words)) + "\n")
-
-
-def _shown(factors: Mapping[str, float], digits: int) -> str:
-    return "{" + ", ".join(f'"{name}": {value:.{digits}f}' for name, value in factors.items()) + "}"
 
 
 if __name__ == "__main__":

@@ -82,10 +82,6 @@ def _layer_work(layer: Layer, shape: Shape, lanes: int, pooled: int, *, logs: bo
             return work + Counter(average_value=channels * average, maximum_value=channels * most, changed=changed)
         case Gram():
             return _sums(channels, length) + Counter(correlation=after)
-        case ClassMax():
-            return Counter(row=channels)
-        case Norm():
-            return Counter(row=channels)
     return Counter(row=channels * length)
 
 
