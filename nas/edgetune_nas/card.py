@@ -107,8 +107,8 @@ class Metrics(_Model):
     ``accuracy_low`` and ``accuracy_high`` bound a 95 % interval (`edgetune_nas.bundle.scores.interval`). ``recordings``
     is the number of recordings it rests on, None where that is not known. ``confusion`` has true classes in rows.
 
-    ``false_alarms`` is the share of healthy windows over the limit that were judged by a model which had not learned
-    them, with the same kind of interval. ``healthy_seconds`` is the healthy time heard, and ``supported_per_month``
+    ``false_alarms`` is the share of healthy windows over the limit, with the same kind of interval. Each was judged by
+    a model that had not learned it. ``healthy_seconds`` is the healthy time heard, and ``supported_per_month``
     what it supports: with 95 % confidence there are no more false alarms in a month (3 over the time where it has
     none).
     """

@@ -102,8 +102,8 @@ def load_bundle(folder: Path, precision: Precision | Literal["deployed"] = "depl
     Raises
     ------
     BundleError
-        When the bundle is missing, damaged or of a newer format, lacks that precision, or a network has what edgetune
-        does not write, or is not the card's (`edgetune_nas.onnx_io.validate`).
+        When the bundle is missing, damaged or of a newer format, or lacks that precision. Also when a network is not
+        the card's, or has what edgetune does not write (`edgetune_nas.onnx_io.validate`).
     """
     card = read_card(folder)
     if card.kind == "health" and (card.outputs, card.distance, card.distance_limit is None) != (1, "graph", False):

@@ -82,8 +82,8 @@ def write_library(
     Raises
     ------
     BundleError
-        When the bundle is damaged, has no int8 network or one with layers that the library has not, when ``out``
-        exists, or when the library does not compile.
+        When the bundle is damaged, or has no int8 network or one with layers that the library has not. Also when
+        ``out`` exists, or when the library does not compile.
     """
     bundle = load_bundle(folder, "int8")
     card = bundle.card

@@ -34,10 +34,10 @@ class Tensor(NamedTuple):
 def lifetimes(input_shape: Shape, layers: Sequence[Layer]) -> list[Tensor]:
     """Tensors of the stored-window graph with sizes in elements: the window first, then outputs in order.
 
-    Every layer is one operation whose input and output live together (nothing is written in place), with four
-    exceptions: `Flatten` is no operation and makes no tensor, `GlobalPool` ``"both"`` is three operations (average,
-    max, concatenation), `ClassMax` two (a table of classes by kinds, max), and `Gram` two (32-bit sums of samples and
-    of products, then the result). The window lives until its last use.
+    Every layer is one operation whose input and output live together: nothing is written in place. There are four
+    exceptions. `Flatten` is no operation and makes no tensor. `GlobalPool` ``"both"`` is three operations: average,
+    max, concatenation. `ClassMax` is two: a table of classes by kinds, max. `Gram` is two: 32-bit sums of samples and
+    of products, then the result. The window lives until its last use.
 
     Raises
     ------
@@ -79,9 +79,9 @@ def streamed_lifetimes(
 
     In place of the window stands what the first operation needs between two samples: a ring of ``channels * kernel``
     bytes, or, for `LpPool`, one 32-bit running sum for each channel and each frame open at once if that is smaller.
-    With ``accumulate``, a pooling layer directly after it keeps running sums (32 bits) or maxima (8 bits) too, and the
-    first operation's output shrinks to one frame. Everything that lives while samples arrive is operation 0; the rest
-    of the graph runs after the window's last sample, when ring and sums are free.
+    With ``accumulate``, a pooling layer directly after it keeps running sums (32 bits) or maxima (8 bits) too. The
+    first operation's output then shrinks to one frame. Everything that lives while samples arrive is operation 0; the
+    rest of the graph runs after the window's last sample, when ring and sums are free.
 
     Parameters
     ----------
@@ -148,8 +148,8 @@ def with_distance_tensors(tensors: Sequence[Tensor], head: Sequence[Layer], whit
 def place(tensors: Sequence[Tensor], element_bytes: int = 1) -> list[int]:
     """Byte offset of each tensor under `ARENA_RULE`.
 
-    The largest tensor comes first (the earlier one of two equal ones), each goes to the lowest gap between the
-    tensors already placed that live at the same time, and sizes are rounded up to 16 bytes. After
+    The largest tensor comes first, and of two equal ones the earlier. Each goes to the lowest gap between the tensors
+    already placed that live at the same time. Sizes are rounded up to 16 bytes. After
     ``GreedyMemoryPlanner::CalculateOffsetsIfNeeded`` of TensorFlow Lite Micro.
     """
     sizes = [-(-tensor.size * element_bytes // ALIGNMENT) * ALIGNMENT for tensor in tensors]

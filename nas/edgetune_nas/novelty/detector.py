@@ -59,8 +59,8 @@ class Classes:
 
         Notes
         -----
-        Each class has a covariance of its own, drawn towards that of all classes the fewer windows it has (Friedman,
-        1989, "Regularized discriminant analysis"), and towards a multiple of the identity with a fixed weight.
+        Each class has a covariance of its own (Friedman, 1989, "Regularized discriminant analysis"). The fewer windows
+        it has, the more it is drawn towards that of all classes. A multiple of the identity has a fixed weight in it.
         """
         classes, index = np.unique(label, return_inverse=True)
         centres = np.array([known[index == at].mean(axis=0) for at in range(len(classes))])
@@ -208,8 +208,8 @@ def fit_novelty(
     Notes
     -----
     Mahalanobis distance to the nearest class mean (Lee et al., 2018, "A simple unified framework for detecting
-    out-of-distribution samples"), here of figures of the signal and not of a network's features. A library shows how a
-    class spreads, not where it is: pooled with the new windows it would make one wide class of two conditions.
+    out-of-distribution samples"). Here it is of figures of the signal, not of a network's features. A library shows
+    how a class spreads, not where it is: pooled with the new windows it would make one wide class of two conditions.
     """
     describe = BandLevels.fit(x)
     known = describe.of(x)

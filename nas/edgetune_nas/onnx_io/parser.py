@@ -114,8 +114,8 @@ def read_graph(data: bytes) -> Graph:
     Raises
     ------
     WireError
-        When it is no protobuf, or has another opset, data in another file, subgraphs, functions, metadata, constants
-        whose bytes do not fit their shape or are not finite, or anything else that edgetune does not write.
+        When it is no protobuf, or has anything that edgetune does not write: another opset, data in another file,
+        subgraphs, functions, metadata. Also when bytes of a constant do not fit its shape or are not finite.
     """
     model = read_fields(memoryview(data), "model", _MODEL)
     for name, wanted in (("ir_version", IR_VERSION), ("producer_name", PRODUCER)):

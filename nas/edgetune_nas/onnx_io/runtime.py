@@ -179,8 +179,9 @@ def measure(model: bytes, windows: NDArray[np.float32], *, health: bool = False)
     """Cost of a model file on this machine, one window at a time, in about half a second.
 
     ``session_rss_bytes`` is how much the resident memory of this process grew from opening the session and running one
-    window, 0 where it fitted into memory that the process already held. ``ort_peak_bytes`` is the largest sum of bytes
-    that onnxruntime's nodes had requested and not returned, packed weights included and the caller's window excluded.
+    window. It is 0 where that fitted into memory that the process already held. ``ort_peak_bytes`` is the largest sum
+    of bytes that onnxruntime's nodes had requested and not returned. Packed weights are included, the caller's window
+    is not.
 
     Parameters
     ----------
@@ -227,7 +228,7 @@ def node_memory(model: bytes, window: NDArray[np.float32]) -> list[dict[str, Any
     """Run one window and return what the profiler says of each node of the graph that ran, in order.
 
     The memory pattern optimisation is off: with it one block is requested ahead for all tensors. Of each node
-    ``mem_bytes_requested_in_use`` is read after it ran and before its inputs are returned, so consecutive values are
+    ``mem_bytes_requested_in_use`` is read after it ran and before its inputs are returned. So consecutive values are
     the liveness of the fused graph, plus a constant (packed weights).
     """
     with tempfile.TemporaryDirectory(prefix="edgetune-profile-") as folder:

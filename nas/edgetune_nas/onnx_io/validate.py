@@ -66,8 +66,9 @@ def check_network(data: bytes, card: ModelCard, file: str, *, measured: bool = F
     """Check an ONNX file, as it lies in a bundle, against the allow-list and the card, in bounded time and memory.
 
     It has at most the operations of `OPERATIONS`, every one fed with constants and values that were computed before it
-    and that fit it; it takes the card's windows, gives a probability for each of the card's classes (a health model's a
-    distance), has as many parameters and multiply-accumulates as the card says, and costs at most `MAX_WORK`.
+    and that fit it. It takes the card's windows, and gives a probability for each of the card's classes (a health
+    model's a distance). It has as many parameters and multiply-accumulates as the card says, and costs at most
+    `MAX_WORK`.
 
     ``measured``: it is the network that was measured before the last fit. Its size is its own, and so are its rows.
     ``distances``: it gives distances to the card's classes besides, if the card says that a graph does. They are no

@@ -41,14 +41,14 @@ def write_onnx(network: Network) -> onnx.ModelProto:
     1)`` beside them.
 
     Nodes and tensors carry the index of their layer, as in ``2_conv``, ``2_weight``. A softmax's temperature is divided
-    into the weights of the dense layer before it (a maximum of kinds may stand between), and is a multiplication of its
-    own where another layer stands there.
+    into the weights of the dense layer before it; a maximum of kinds may stand between. Where another layer stands
+    there, it is a multiplication of its own.
 
     Raises
     ------
     ValueError
-        When a layer does not fit the shape before it, weights do not fit their layer, a weight is not finite, or the
-        last layer is neither a softmax nor a norm over a vector.
+        When a layer does not fit the shape before it, weights do not fit their layer, or a weight is not finite. Also
+        when the last layer is neither a softmax nor a norm over a vector.
     """
     layers = network.layers
     sizes = shapes(network.input_shape, layers)
