@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import shutil
 import signal
 from functools import cache
@@ -17,6 +16,7 @@ import pytest
 from bundles import write_tiny
 from durations import Durations
 from hypothesis import HealthCheck, settings
+from real_data import ABSENT, DATA
 
 from edgetune_nas.bundle.files import MODEL_FILES, digest
 
@@ -44,10 +44,9 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session")
 def recordings_dir() -> Path:
     """The folder of real recordings; a test that needs it is skipped where it is absent."""
-    folder = Path(os.environ.get("EDGETUNE_DATA") or ROOT.parent / "shared" / "data")
-    if not folder.is_dir():
-        pytest.skip(f"no real recordings at {folder} (set EDGETUNE_DATA to their folder)")
-    return folder
+    if not DATA.is_dir():
+        pytest.skip(ABSENT)
+    return DATA
 
 
 @pytest.fixture(scope="session")

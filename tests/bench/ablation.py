@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from exam import ROOT, do, fingerprint
+from exam import do, fingerprint
 from exam_child import SEARCH, Run
 from exam_protocols import BY_NAME
+from real_data import ABSENT, DATA
 from rich.console import Console
 from rich.table import Table
 
@@ -65,11 +66,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="runs at a time")
     options = parser.parse_args()
-    folder = Path(os.environ.get("EDGETUNE_DATA") or ROOT.parent / "shared" / "data")
-    if not (folder / "foreign").is_dir():
-        sys.stdout.write(f"skipped: no real recordings at {folder} (set EDGETUNE_DATA to their folder)\n")
+    if not (DATA / "foreign").is_dir():
+        sys.stdout.write(f"skipped: {ABSENT}\n")
         return
-    wanted = runs(folder, options.seconds, options.seeds)
+    wanted = runs(DATA, options.seconds, options.seeds)
     code = fingerprint(SEARCH)
     kept: dict[str, dict[str, Any]] = {}
     if options.out is not None:
@@ -81,7 +81,7 @@ def main() -> None:
     def result(run: Run) -> dict[str, Any]:
         key = json.dumps([asdict(run), code])
         if key not in kept:
-            kept[key] = do(run, folder, features=None)
+            kept[key] = do(run, DATA, features=None)
             sys.stderr.write(f"{run}: {kept[key].get('refused') or kept[key]['tests']}\n")
             if options.out is not None and "refused" not in kept[key]:
                 with (options.out / "runs.jsonl").open("a", encoding="utf-8") as out:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections import defaultdict
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from health_methods import Ratios, edgetune, others
 from health_sets import FEMTO_SNAPSHOTS, HEALTHY, MACHINES, Asked, Machine, Run, healthy_part, machines, runs, windows
+from real_data import ABSENT, DATA
 from rich.console import Console
 from rich.table import Table
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from edgetune_nas.card import ModelCard
 
-ROOT = Path(__file__).resolve().parents[2]
 OURS = "health model"
 RAISE_SNAPSHOTS, CLEAR_SNAPSHOTS = 5, 6
 """Snapshots of a run that raise and clear: five judged ones, and a minute of them."""
@@ -73,21 +72,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, help="file for the figures as JSON")
     options = parser.parse_args()
-    data = Path(os.environ.get("EDGETUNE_DATA") or ROOT.parent / "shared" / "data")
-    if not (data / "foreign").is_dir():
-        sys.stdout.write(f"skipped: no real recordings at {data} (set EDGETUNE_DATA to their folder)\n")
+    if not (DATA / "foreign").is_dir():
+        sys.stdout.write(f"skipped: {ABSENT}\n")
         return
     console = Console(width=130)
     told: list[Told] = []
     cards: dict[str, tuple[ModelCard, float]] = {}
-    for machine in machines(data):
+    for machine in machines(DATA):
         ours, card, seconds = edgetune(machine.learn)
         cards[machine.name] = card, seconds
         told += [_told(machine, name, ratios) for name, ratios in {OURS: ours, **others(machine.learn)}.items()]
-    failures = [each for run in runs(data) for each in _failures(run)]
+    failures = [each for run in runs(DATA) for each in _failures(run)]
     console.print(_machines_table(told))
     if absent := [name for name in MACHINES if name not in cards]:
-        console.print(f"not asked, because {data} has no healthy recording of them: {', '.join(absent)}")
+        console.print(f"not asked, because {DATA} has no healthy recording of them: {', '.join(absent)}")
     console.print(_cards_table(cards))
     console.print(_runs_table(failures))
     if options.out is not None:

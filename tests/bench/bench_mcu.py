@@ -8,7 +8,6 @@ Without bundles: networks of the search space with random weights; their figures
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import bench_search
 import mcu_factors
 from bundles import write_random
+from real_data import ABSENT, DATA
 from rich.console import Console
 from rich.table import Table
 
@@ -108,17 +108,18 @@ def _rows(folder: Path, name: str, bundle: Path, x: NDArray[np.float32] | None) 
 
 
 def _trained(folder: Path) -> Iterator[Made]:
-    data = Path(os.environ.get("EDGETUNE_DATA") or bench_search.ROOT.parent / "shared" / "data")
+    if not DATA.is_dir():
+        raise SystemExit(ABSENT)
     for case in bench_search.CASES:
         if case.ram_bytes not in TRAINED_BYTES:
             continue
-        source = DataSource(path=data / case.file, converter=case.converter)
+        source = DataSource(path=DATA / case.file, converter=case.converter)
         budget = Budget(ram_bytes=case.ram_bytes, search_seconds=120)
         job = Job(data=source, task=case.task, budget=budget, out=folder / str(case.ram_bytes))
         *_, last = SearchJob.start(job).events()
         if not isinstance(last, SearchDone):
             raise SystemExit(f"{case.name}: {last}")
-        dataset = load_dataset(data / case.file, converter=case.converter)
+        dataset = load_dataset(DATA / case.file, converter=case.converter)
         yield f"{case.name.split(',')[0]}, {case.ram_bytes} B", last.bundle, dataset.x
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from real_data import ABSENT, DATA
 from rich.console import Console
 from rich.table import Table
 
@@ -40,12 +39,11 @@ POOLED = (
 def main() -> None:
     """Print the table, or that there are no recordings."""
     console = Console(width=110)
-    folder = Path(os.environ.get("EDGETUNE_DATA", "data"))
-    if not (folder / "cwru_de_1797rpm").is_dir():
-        console.print(f"novelty: no recordings in {folder}; set EDGETUNE_DATA")
+    if not (DATA / "cwru_de_1797rpm").is_dir():
+        console.print(f"novelty: {ABSENT}")
         return
-    data = load_dataset(folder / "cwru_de_1797rpm", window=WINDOW, hop=HOP, unit="g")
-    slower = load_dataset(folder / "cwru_de_1772rpm", window=WINDOW, hop=WINDOW, unit="g")
+    data = load_dataset(DATA / "cwru_de_1797rpm", window=WINDOW, hop=HOP, unit="g")
+    slower = load_dataset(DATA / "cwru_de_1772rpm", window=WINDOW, hop=WINDOW, unit="g")
     split = split_dataset(data, seed=0)
     train, validation, test = (data.select(part) for part in (split.train, split.validation, split.test))
     table = Table(title="share of windows called unknown: known classes at 1797 rpm, test windows")

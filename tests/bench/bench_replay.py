@@ -7,12 +7,12 @@ at 1772 rpm are played through an asset as it runs in a node. EDGETUNE_DATA name
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
 
+from real_data import ABSENT, DATA
 from rich.console import Console
 from rich.table import Table
 
@@ -73,17 +73,16 @@ def played(bundle: Bundle, recording: Recording) -> tuple[Counter[str], list[Fau
 def main() -> None:
     """Print the table, or that there are no recordings."""
     console = Console(width=130)
-    folder = Path(os.environ.get("EDGETUNE_DATA", "data"))
-    if not (folder / "cwru_de_1797rpm").is_dir():
-        console.print(f"replay: no recordings in {folder}; set EDGETUNE_DATA")
+    if not (DATA / "cwru_de_1797rpm").is_dir():
+        console.print(f"replay: {ABSENT}")
         return
     with tempfile.TemporaryDirectory() as data:
-        bundle = searched(folder, Path(data))
+        bundle = searched(DATA, Path(data))
         table = Table(title=f"{SECONDS} s of each recording through an asset that knows {', '.join(sorted(KNOWN))}")
         for name in ("rpm", "recording", "windows as", "unknown", "fault in the end", "physics"):
             table.add_column(name, justify="right" if name == "unknown" else "left")
         for rpm in (1797, 1772):
-            for path in sorted((folder / f"cwru_de_{rpm}rpm").glob("*.npz")):
+            for path in sorted((DATA / f"cwru_de_{rpm}rpm").glob("*.npz")):
                 said, faults = played(bundle, read_recording(path))
                 most = [f"{name} {count}" for name, count in said.most_common(2) if name != "unknown"]
                 end = faults[-1] if faults else None

@@ -6,13 +6,13 @@ whole search. ``EDGETUNE_DATA`` names the folder of recordings; without it ``../
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from real_data import ABSENT, DATA
 from rich.console import Console
 from rich.table import Table
 
@@ -23,7 +23,6 @@ from edgetune_nas.worker.job import DataSource, Job, SearchJob
 if TYPE_CHECKING:
     from edgetune_nas.card import Task
 
-ROOT = Path(__file__).resolve().parents[2]
 CLOSED_FORMS = 12
 
 
@@ -65,9 +64,8 @@ def run(case: Case, data: Path, candidates: int | None) -> SearchDone:
 
 def main() -> None:
     """Print the table."""
-    data = Path(os.environ.get("EDGETUNE_DATA") or ROOT.parent / "shared" / "data")
-    if not data.is_dir():
-        sys.stdout.write(f"skipped: no real recordings at {data} (set EDGETUNE_DATA to their folder)\n")
+    if not DATA.is_dir():
+        sys.stdout.write(f"skipped: {ABSENT}\n")
         return
     table = Table(title="edgetune search, one core, held-out windows through onnxruntime")
     for name in (
@@ -83,8 +81,8 @@ def main() -> None:
     ):
         table.add_column(name, justify="left" if name in {"data", "found"} else "right")
     for case in CASES:
-        baseline = run(case, data, CLOSED_FORMS)
-        full = run(case, data, None)
+        baseline = run(case, DATA, CLOSED_FORMS)
+        full = run(case, DATA, None)
         reference = baseline.card.metrics.accuracy
         for found, result in (("closed forms", baseline), ("whole search", full)):
             card = result.card

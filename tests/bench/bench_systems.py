@@ -21,9 +21,9 @@ from typing import Any
 
 from bench_child import Spec
 from bench_tables import picture, print_tables
+from real_data import ABSENT, DATA
 from rich.console import Console
 
-ROOT = Path(__file__).resolve().parents[2]
 CHILD = Path(__file__).with_name("bench_child.py")
 CHILD_SECONDS = 900
 KIB = 1024
@@ -131,9 +131,8 @@ def main() -> None:
     )
     parser.add_argument("--splits", type=int, help="at most so many splits of each row")
     options = parser.parse_args()
-    folder = Path(os.environ.get("EDGETUNE_DATA") or ROOT.parent / "shared" / "data")
-    if not folder.is_dir():
-        sys.stdout.write(f"skipped: no real recordings at {folder} (set EDGETUNE_DATA to their folder)\n")
+    if not DATA.is_dir():
+        sys.stdout.write(f"skipped: {ABSENT}\n")
         return
     specs = [
         spec
@@ -147,11 +146,11 @@ def main() -> None:
     began = time.monotonic()
     results: list[dict[str, Any]] = []
     with ThreadPoolExecutor(options.jobs) as pool:
-        started = [pool.submit(run, spec, folder) for spec in shared]
+        started = [pool.submit(run, spec, DATA) for spec in shared]
         for number, future in enumerate(as_completed(started), 1):
             results.append(found := future.result())
             sys.stderr.write(f"[{time.monotonic() - began:4.0f} s] {number}/{len(specs)} {_line(found)}\n")
-    results += [run(spec, folder) for spec in alone]
+    results += [run(spec, DATA) for spec in alone]
     minutes = (time.monotonic() - began) / 60
     console = Console(width=190)
     print_tables(console, results)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 from exam_protocols import BY_NAME, WHOLE, Protocol
+from real_data import ABSENT, DATA
 from rich.console import Console
 from rich.table import Table
 
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
     Distance = Callable[[NDArray[np.float32], NDArray[np.integer]], NDArray[np.float64]]
 
-ROOT = Path(__file__).resolve().parents[2]
 MACHINES = (
     *("cwru-later", "cwru-load", "cwru-load-parts", "hit-parts", "hit-faster", "hit-severities"),
     *("mfpt", "mfpt-outside", "uestc-faster", "uestc-slower", "gear", "motors"),
@@ -86,11 +85,10 @@ def main() -> None:
     parser.add_argument("--only", help="machines, separated by commas")
     parser.add_argument("--out", type=Path, help="file for the figures as JSON")
     options = parser.parse_args()
-    data = Path(os.environ.get("EDGETUNE_DATA") or ROOT.parent / "shared" / "data")
-    if not (data / "foreign").is_dir():
-        sys.stdout.write(f"skipped: no real recordings at {data} (set EDGETUNE_DATA to their folder)\n")
+    if not (DATA / "foreign").is_dir():
+        sys.stdout.write(f"skipped: {ABSENT}\n")
         return
-    told = [each for name in (options.only or ",".join(MACHINES)).split(",") for each in _machine(BY_NAME[name], data)]
+    told = [each for name in (options.only or ",".join(MACHINES)).split(",") for each in _machine(BY_NAME[name], DATA)]
     Console(width=120).print(_table(told))
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)

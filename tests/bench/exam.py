@@ -23,6 +23,7 @@ from exam_child import SEARCH, Run
 from exam_methods import METHODS, MINIROCKET
 from exam_minirocket import FEATURES
 from exam_protocols import PROTOCOLS
+from real_data import ABSENT, DATA
 from rich.console import Console
 
 if TYPE_CHECKING:
@@ -145,15 +146,14 @@ def main() -> None:
     parser.add_argument("--no-mains", action="store_true", help="searches are not told of the mains")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="runs at a time")
     options = parser.parse_args()
-    folder = Path(os.environ.get("EDGETUNE_DATA") or ROOT.parent / "shared" / "data")
-    if not (folder / "foreign").is_dir():
-        sys.stdout.write(f"skipped: no real recordings at {folder} (set EDGETUNE_DATA to their folder)\n")
+    if not (DATA / "foreign").is_dir():
+        sys.stdout.write(f"skipped: {ABSENT}\n")
         return
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
     features = QUICK_FEATURES if options.quick else None
     kept = Kept(options.out / "runs.jsonl" if options.out else None, features)
-    runs = plan(folder, options)
+    runs = plan(DATA, options)
     if not runs:
         raise SystemExit(f"no protocol and method of that name; protocols: {', '.join(p.name for p in PROTOCOLS)}")
     results = [kept.found[key] for run in runs if (key := kept.key(run)) in kept.found]
@@ -166,7 +166,7 @@ def main() -> None:
     # the longest runs first, so that no core is idle at the end
     missing.sort(key=lambda run: -estimate([run], 1))
     with ThreadPoolExecutor(options.jobs) as pool:
-        started = {pool.submit(do, run, folder, features=features): run for run in missing}
+        started = {pool.submit(do, run, DATA, features=features): run for run in missing}
         for number, future in enumerate(as_completed(started), 1):
             results.append(found := future.result())
             kept.add(started[future], found)

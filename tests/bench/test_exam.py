@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import exam
@@ -18,15 +17,17 @@ import exam_protocols
 import exam_tables
 import numpy as np
 import pytest
+from real_data import ABSENT, DATA
 
 from edgetune_signal.datasets.load import recordings_dataset
 from edgetune_signal.recordings.recording import Recording, write_recording
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edgetune_signal.datasets.dataset import Dataset
 
 RATE = 200.0
-DATA = Path(os.environ.get("EDGETUNE_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 RNG = np.random.default_rng(5)
 
 
@@ -95,7 +96,7 @@ def groups_of(data: Dataset) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (DATA / "foreign").is_dir(), reason=f"no real recordings at {DATA} (set EDGETUNE_DATA)")
+@pytest.mark.skipif(not (DATA / "foreign").is_dir(), reason=ABSENT)
 @pytest.mark.parametrize("protocol", exam_protocols.PROTOCOLS, ids=lambda protocol: protocol.name)
 def test_no_protocol_asks_about_what_it_learned(protocol: exam_protocols.Protocol) -> None:
     for subject in list(protocol.subjects(DATA))[:2]:
