@@ -6,7 +6,7 @@ they would, so that speed and slip wander. The network's confidence is left out:
 
 from __future__ import annotations
 
-import sys
+import argparse
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 RATE, LENGTH, WINDOWS = 12_000, 512, 23
 SECTION = AssetSection(id="a", rate_hz=RATE, window={"length": LENGTH, "hop": 60 * RATE})
 SPEC = StreamSpec(1, RATE, "g")
-HOURS = int(sys.argv[1]) if len(sys.argv) > 1 else 24
 
 
 def windows(samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -43,14 +42,17 @@ def detector() -> Novelty:
 
 def main() -> None:
     """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("hours", nargs="?", type=int, default=24, help="of the simulated machine")
+    hours = parser.parse_args().hours
     novelty = detector()
-    table = Table(title=f"drift, over {HOURS} h of a simulated machine after half an hour of baseline")
+    table = Table(title=f"drift, over {hours} h of a simulated machine after half an hour of baseline")
     for name in ("machine", "suggestions", "after", "why"):
         table.add_column(name, justify="right" if name in ("suggestions", "after") else "left")
     stories: dict[str, Callable[[int], float]] = {
         "steady": lambda _: 0.0,
         "steady, another one": lambda _: 0.0,
-        "an inner race that wears from nothing to slight": lambda minute: minute / (60 * HOURS),
+        "an inner race that wears from nothing to slight": lambda minute: minute / (60 * hours),
     }
     for seed, (name, share) in enumerate(stories.items()):
         sound = BearingSimulator(rate_hz=RATE, seed=seed)
@@ -58,7 +60,7 @@ def main() -> None:
         watch = DriftMonitor(SECTION)
         watch.swap("model")
         told: list[tuple[int, str]] = []
-        for minute in range(-35, 60 * HOURS):
+        for minute in range(-35, 60 * hours):
             part = share(max(0, minute))
             samples = sound.generate(RATE)
             if part:

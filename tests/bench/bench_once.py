@@ -17,13 +17,15 @@ from rich.table import Table
 from edgetune_nas.bundle import load_bundle
 from edgetune_nas.card import Budget
 from edgetune_nas.search import search
-from edgetune_node.demo.play import FLASH_BYTES, MACS, RAM_BYTES, WINDOW
+from edgetune_node.demo.play import FLASH_BYTES, MACS, RAM_BYTES
 from edgetune_node.demo.scenes import SIMULATED_CONDITIONS, SIMULATED_SPEC
 from edgetune_signal import Recording
 from edgetune_signal.datasets import Dataset, recordings_dataset
 from edgetune_signal.recordings import held_out_start
 from edgetune_signal.simulators import BearingSimulator
 
+WINDOW = 512
+"""Samples of a window and of a hop, as in the demo."""
 LIVE_SECONDS = 20.0
 PAUSE_SECONDS = 1.0
 
