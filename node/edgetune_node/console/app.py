@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from edgetune_node.console.acting import Order
     from edgetune_node.console.bridge import Batch
     from edgetune_node.console.handover import ServerSettings
+    from edgetune_node.console.mirror import Waiting
 
 PAGE = Path(__file__).parent / "page"
 COOKIE = "edgetune_console"
@@ -263,23 +264,26 @@ class Console:
             if self._mirror.viewers >= MOST_VIEWERS
             else None
         )
-        await socket.accept()
         if refusal is not None:
+            await socket.accept()
             await socket.close(refusal)
             return
         viewer = next(self._numbers)
-        sending = asyncio.create_task(self._send(socket, viewer))
+        waiting = self._mirror.open(viewer)  # before anything is awaited: pages that come together are counted, too
+        sending = None
         try:
+            await socket.accept()
+            sending = asyncio.create_task(self._send(socket, waiting))
             await socket.receive_text()  # a page has nothing to say here
             await socket.close(NO_ENTRY)
         except (WebSocketDisconnect, KeyError, RuntimeError):
             pass
         finally:
-            sending.cancel()
+            if sending is not None:
+                sending.cancel()
             self._mirror.close(viewer)
 
-    async def _send(self, socket: WebSocket, viewer: int) -> None:
-        waiting = self._mirror.open(viewer)
+    async def _send(self, socket: WebSocket, waiting: Waiting) -> None:
         said = time.monotonic()
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):
             while self._may_read(self._found(socket)) and not waiting.overrun:
