@@ -50,6 +50,7 @@ MOST_BODY_BYTES = 8 * 1024
 TOGETHER_S = 0.1
 """What comes within this time goes to a page in one piece."""
 HANDED_ON_S = 5.0
+"""The bridge waits so long for the loop to take a batch; a longer wait would end its connection to the broker."""
 BEAT_S = 2.0
 """A page that hears nothing for three of these says that the console is away."""
 LOGINS, COMMANDS = (10, 60.0), (60, 60.0)
