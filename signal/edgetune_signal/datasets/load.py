@@ -27,6 +27,7 @@ from edgetune_signal.files import (
     read_series,
     recording_names,
 )
+from edgetune_signal.hints import did_you_mean
 from edgetune_signal.recordings import Npz, Recording, is_snapshots, open_npz
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def load_dataset(
     if converter is not None:
         convert = CONVERTERS.get(converter)
         if convert is None:
-            raise RecordingError(f"there is no converter {converter!r}; there are {', '.join(sorted(CONVERTERS))}")
+            known, near = ", ".join(sorted(CONVERTERS)), did_you_mean(converter, CONVERTERS)
+            raise RecordingError(f"there is no converter {converter!r}; there are {known}{near}")
         dataset = convert(path, window, hop)
     elif path.is_dir():
         dataset = _load_folder(path, window, hop, reading)
