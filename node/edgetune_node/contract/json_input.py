@@ -79,6 +79,8 @@ def _sentence(item: ErrorDetails, model: type[BaseModel] | None) -> str:
         *path, name = map(str, item["loc"])
         near = did_you_mean(name, _fields(model, path)) if model else ""
         return f"is not known here{near or '; remove it, or look for its right place'}"
+    if item["type"] == "missing":
+        return "is missing"
     pattern = str(item.get("ctx", {}).get("pattern", ""))
     begins, _, rest = pattern.removeprefix("^[").removesuffix("]*$").partition("][")
     if item["type"] != "string_pattern_mismatch" or begins != "A-Za-z0-9" or not rest.startswith(begins):

@@ -123,7 +123,7 @@ def read_target(
         if bridge_prefix:
             NodeSection(id="any", namespace=bridge_prefix.removesuffix("/"))
     except ValidationError as error:
-        raise typer.BadParameter("; ".join(problems(error))) from None
+        raise typer.BadParameter("; ".join(problems(error)).replace("id: ", "--node: ", 1)) from None
     return Target(mqtt, namespace, node, asset, settings, bridge_prefix.removesuffix("/"))
 
 

@@ -170,12 +170,15 @@ def _has_windows(path: Path) -> bool:
 
 
 def _load_windows(path: Path, window: int | None) -> Dataset:
+    single = RecordingError(
+        f"{path}: is a single recording; give the folder that holds all of them, or, where there is none but a "
+        "healthy one, say how many samples a window has"
+    )
+    if path.suffix != ".npz":
+        raise single
     with open_npz(path) as npz:
         if "samples" in npz.names and "x" not in npz.names:
-            raise RecordingError(
-                f"{path}: is a single recording; give the folder that holds all of them, or, where there is none but a "
-                "healthy one, say how many samples a window has"
-            )
+            raise single
         fitting = [] if "x" in npz.names else fitting_converters(npz.names)
         if fitting:
             raise RecordingError(

@@ -247,6 +247,10 @@ def test_a_device_in_the_place_of_the_configuration_does_not_fill_the_memory() -
         load_settings(Path("/dev/zero"))
 
 
+def test_an_empty_file_lacks_a_node_and_an_asset(tmp_path: Path) -> None:
+    assert problems_of(tmp_path, "") == ["node: is missing", "asset: is missing"]
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

@@ -185,7 +185,8 @@ def check(model: type[Command | Context], fields: dict[str, Any]) -> None:
     try:
         model.model_validate({"id": "check", **given})
     except ValidationError as error:
-        raise typer.BadParameter("; ".join(problems(error))) from None
+        reasons = [problem.removeprefix("payload: ") for problem in problems(error)]  # on a command line there is none
+        raise typer.BadParameter("; ".join(reasons)) from None
 
 
 def operate(
