@@ -3,45 +3,41 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer.main
-from mkdocs.structure.files import File
+from mkdocs.exceptions import PluginError
 from typer.cli import get_docs_for_click
 
 from edgetune_node.cli import COMMANDS as PROGRAMS, build
 from edgetune_node.contract import ASSET_COMMANDS, COMMANDS, MESSAGES, NODE_COMMANDS, Context, described
 
 if TYPE_CHECKING:
-    from mkdocs.config.defaults import MkDocsConfig
-    from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
     from pydantic import BaseModel
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
-MESSAGES_INTRODUCTION = """
-A node publishes these. Its base topic is `{namespace}/{node_id}`, that of an asset is
-`{namespace}/{node_id}/{asset_id}`. Every payload is JSON. Readers ignore fields that they do not know.
-Each example is from a run; `make examples` writes them anew.
-"""
-INTRODUCTIONS = Path(__file__).parent
+REPLACED = re.compile(r"<!-- make docs replaces this -->.*<!-- until here -->", re.DOTALL)
+"""What of a page is for readers of the repository; the site has the generated part in its place."""
 
 
-def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the generated pages to those that are written by hand."""
-    pages = {"messages": messages(), "commands": commands(), "command-line": command_line(), "settings": settings()}
-    for name, text in pages.items():
-        files.append(File.generated(config, f"reference/{name}.md", content=text))
-    return files
+def on_page_markdown(markdown: str, page: Page, **_given: Any) -> str:
+    """Put the generated part into a page that has a place for it."""
+    write = GENERATED.get(page.file.src_uri)
+    if write is None:
+        return markdown
+    written, places = REPLACED.subn(lambda _: write(), markdown)
+    if places != 1:
+        raise PluginError(f"{page.file.src_uri} has {places} places for its generated part, not 1")
+    return written
 
 
 def messages() -> str:
-    """Return the page of every message that a node publishes: topic, fields, and one as a node sent it."""
-    parts = [
-        "# Messages",
-        MESSAGES_INTRODUCTION,
-    ]
+    """Return every message that a node publishes: topic, fields, and one as a node sent it."""
+    parts = []
     for model in MESSAGES:
         leaf = model.topic.replace("+", "<command>")
         base = "{namespace}/{node_id}" + ("" if model.owner == "node" else "/{asset_id}")
@@ -52,8 +48,8 @@ def messages() -> str:
 
 
 def commands() -> str:
-    """Return the page of every command: topic, fields, and one with its answer."""
-    parts = ["# Commands", (INTRODUCTIONS / "commands-introduction.md").read_text(encoding="utf-8")]
+    """Return every command: topic, fields, and one with its answer."""
+    parts = []
     for name in (*ASSET_COMMANDS, *NODE_COMMANDS):
         model = COMMANDS[name]
         whose = "asset" if name in ASSET_COMMANDS else "node"
@@ -65,17 +61,16 @@ def commands() -> str:
 
 
 def command_line() -> str:
-    """Return the page of every program of the command line, from what `--help` says."""
+    """Return every program of the command line, from what `--help` says."""
     group: Any = typer.main.get_command(build(list(PROGRAMS)))
     context = typer.Context(group, info_name="edgetune")
-    introduction = (INTRODUCTIONS / "command-line-introduction.md").read_text(encoding="utf-8")
-    return f"# Command line\n\n{introduction}\n{get_docs_for_click(obj=group, ctx=context, name='edgetune', indent=1)}"
+    return get_docs_for_click(obj=group, ctx=context, name="edgetune", indent=1)
 
 
 def settings() -> str:
-    """Return the page of every setting: the example configuration, which explains each."""
+    """Return every setting: the example configuration, which explains each."""
     example_config = (ROOT / "config.example.toml").read_text(encoding="utf-8")
-    return f"# Settings\n\n`config.example.toml` explains every setting.\n\n```toml\n{example_config}\n```\n"
+    return f"```toml\n{example_config}\n```\n"
 
 
 def sentence(model: type[BaseModel]) -> str:
@@ -119,3 +114,11 @@ def example(name: str) -> str:
     return "\n\n".join(
         f"`{each['topic']}`\n\n```json\n{json.dumps(each['payload'], indent=2)}\n```" for each in recorded
     )
+
+
+GENERATED = {
+    "reference/messages.md": messages,
+    "reference/commands.md": commands,
+    "reference/command-line.md": command_line,
+    "reference/settings.md": settings,
+}

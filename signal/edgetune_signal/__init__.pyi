@@ -23,6 +23,7 @@ from .errors import (
     SourceError as SourceError,
     SourceOptionsError as SourceOptionsError,
 )
+from .hints import did_you_mean as did_you_mean, install_hint as install_hint
 from .recordings import (
     BrokenRecording as BrokenRecording,
     Recording as Recording,

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from edgetune_signal.errors import SourceOptionsError
+from edgetune_signal.hints import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,7 +83,8 @@ class OptionReader:
         """Read one of the ``allowed`` names."""
         value = self._take(name, default)
         if not isinstance(value, str) or value not in allowed:
-            self.problem(name, f"must be one of {', '.join(allowed)}, not {value!r}")
+            near = did_you_mean(str(value), allowed)
+            self.problem(name, f"must be one of {', '.join(allowed)}, not {value!r}{near}")
             return default
         return value
 
@@ -104,7 +106,7 @@ class OptionReader:
         """Raise `SourceOptionsError` with every problem noted and every unknown option."""
         known = ", ".join(sorted(self._known)) or "none"
         self.problems.extend(
-            f"{name} is not an option of this source (its options: {known})"
+            f"{name} is not an option of this source (its options: {known}){did_you_mean(name, self._known)}"
             for name in self._options
             if name not in self._known
         )

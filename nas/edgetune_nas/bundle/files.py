@@ -95,7 +95,9 @@ def read_file(folder: Path, name: str, limit: int = MAX_FILE_BYTES) -> bytes:
             data = file.read(limit + 1)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise BundleError(f"cannot read {path}: {reason}; restore the bundle or search again") from error
+        raise BundleError(
+            f"cannot read {path}: {reason}; restore the bundle (a folder model-<id>) or search again"
+        ) from error
     if len(data) > limit:
         raise BundleError(f"{path} is larger than {limit} bytes; it is no file of a bundle")
     return data

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgetune_nas.errors import NasError
 from edgetune_nas.worker.evaluators import CONTINUE, Evaluators, timed
+from edgetune_signal import install_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +49,7 @@ class Cluster(Evaluators):
         try:
             connect: Any = import_module("distributed").Client
         except ImportError as error:
-            raise NasError("a cluster needs Dask; install it with: pip install 'edgetune[cluster]'") from error
+            raise NasError(f"a cluster needs Dask; install it with: {install_hint('cluster')}") from error
         try:
             self._client = connect(address, timeout=CONNECT_S, set_as_default=False, name="edgetune-search")
         except (OSError, TimeoutError, ValueError) as error:

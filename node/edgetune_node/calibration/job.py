@@ -199,7 +199,7 @@ class Calibration:
         The ETA is the machine's own time; how long a person takes to get ready is not in it.
         """
         collection, search = self._collection, self._progress
-        collects = self.phase in COLLECTING
+        due = collection.due if self.phase in COLLECTING else None
         eta = self._eta(now)
         return CalibrationStatus(
             job=self.job,
@@ -207,12 +207,12 @@ class Calibration:
             instruction=instruction(self.phase, self._scene(now)),
             percent=round(self._percent, 1),
             eta_s=None if eta is None else round(eta, 1),
-            class_=collection.class_ if collects else None,
-            take=collection.take + 1 if collects else None,
-            takes=collection.takes if collects else None,
-            moving=collects and collection.moving,
+            class_=None if due is None else due.class_,
+            take=None if due is None else due.take + 1,
+            takes=None if due is None else due.takes,
+            moving=due is not None and due.moving,
             remaining_s=round(collection.left_s(now), 1) if self.phase in TIMED else None,
-            refusal=collection.refusal if collects else None,
+            refusal=None if due is None else collection.refusal,
             search_phase=None if search is None else search.phase,
             candidates=None if search is None else search.candidates,
             rejected=None if search is None else search.rejected,
@@ -373,15 +373,15 @@ class Calibration:
         return self._total_s - self._done_s(now)
 
     def _scene(self, now: float) -> Situation:
-        collecting = self.phase in COLLECTING
         collection = self._collection
+        due = collection.due if self.phase in COLLECTING else None
         return Situation(
             asset=self._asset,
             task=self._task,
-            class_=collection.class_ if collecting else "",
-            rest=collecting and self._task == "sign" and collection.class_ == self._rest_class,
-            place=collection.place if collecting else "",
-            lasts=collection.seconds if collecting and collection.moving else 0.0,
+            class_="" if due is None else due.class_,
+            rest=due is not None and self._task == "sign" and due.class_ == self._rest_class,
+            place="" if due is None else due.place,
+            lasts=due.seconds if due is not None and due.moving else 0.0,
             seconds=collection.left_s(now),
             refusal=collection.refusal,
             candidates=None if self._progress is None else self._progress.candidates,

@@ -161,34 +161,9 @@ class GuidedCollection:
     # ---- what others see ---------------------------------------------------------------------------------------
 
     @property
-    def class_(self) -> str:
-        """Class of the take that is due."""
-        return self._step.class_
-
-    @property
-    def take(self) -> int:
-        """Which take of its class is due, from 0."""
-        return self._step.take
-
-    @property
-    def takes(self) -> int:
-        """How many takes of its class there are."""
-        return self._step.takes
-
-    @property
-    def place(self) -> str:
-        """Where it stands, as people count."""
-        return self._step.place
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of the take that is due."""
-        return self._step.seconds
-
-    @property
-    def moving(self) -> bool:
-        """Whether rest with slight movements is due."""
-        return self._step.moving
+    def due(self) -> Step:
+        """The take that is due; `IndexError` where none is."""
+        return self._steps[len(self.paths)]
 
     @property
     def total_s(self) -> float:
@@ -202,9 +177,9 @@ class GuidedCollection:
             case "countdown":
                 return done + (self._countdown_s or 0.0) - self.left_s(now)
             case "recording":
-                return done + self._lasts_s(self._step) - self.left_s(now)
+                return done + self._lasts_s(self.due) - self.left_s(now)
             case "saving":
-                return done + self._lasts_s(self._step)
+                return done + self._lasts_s(self.due)
             case _:
                 return done
 
@@ -214,7 +189,7 @@ class GuidedCollection:
             case "countdown":
                 return max(0.0, (self._countdown_s or 0.0) - (now - self._since))
             case "recording":
-                return (1 - self._take.fraction) * self.seconds
+                return (1 - self._take.fraction) * self.due.seconds
             case _:
                 return 0.0
 
@@ -272,11 +247,11 @@ class GuidedCollection:
             self._ended_pause, self._pause = self._pause.recording(self._rest_class, **self._marks), None
         self.phase = "recording"
         self._since = self._last_samples = now
-        self._take = Take(self.class_, self.seconds, self._spec, clip_level=self._clip_level)
+        self._take = Take(self.due.class_, self.due.seconds, self._spec, clip_level=self._clip_level)
         self._paused = ""
 
     def _take_in(self, samples: Samples, now: float) -> Recording | None:
-        take = self._take
+        take, due = self._take, self.due
         self._last_samples = now
         self._paused = samples.paused or self._paused
         take.push(samples.chunk)
@@ -284,21 +259,22 @@ class GuidedCollection:
             self._refuse(take.refusal, now)
         if not take.complete:
             return None
-        recording = take.recording(self.take, self.takes, shaft_rpm=samples.shaft_rpm, **self._marks)
+        recording = take.recording(due.take, due.takes, shaft_rpm=samples.shaft_rpm, **self._marks)
         doubt = self._confidence(recording)
         if doubt is not None and self._refuse_doubtful:
-            self._fail(f"{self.class_!r} is not taken: {doubt}; mend it first, or send accept_zone: true")
+            self._fail(f"{due.class_!r} is not taken: {doubt}; mend it first, or send accept_zone: true")
             return None
         self.phase = "saving"
         self._rested(recording)
+        name = f"{due.class_!r}, take {due.take + 1}"
         if doubt is not None:
-            self.warnings.append(f"{self.class_!r}, take {self.take + 1}: {doubt}")
-        self.warnings += [f"{self.class_!r}, take {self.take + 1}: {warning}" for warning in take.warnings]
+            self.warnings.append(f"{name}: {doubt}")
+        self.warnings += [f"{name}: {warning}" for warning in take.warnings]
         if self._paused:
-            self.warnings.append(f"{self.class_!r}, take {self.take + 1}: while it was recorded {self._paused}")
+            self.warnings.append(f"{name}: while it was recorded {self._paused}")
         if take.restarts:
             again = f"started again {take.restarts} times, since {take.restarted_by}"
-            self.warnings.append(f"{self.class_!r}, take {self.take + 1}: {again}")
+            self.warnings.append(f"{name}: {again}")
         return recording
 
     def _refuse(self, refusal: str, now: float) -> None:
@@ -311,11 +287,13 @@ class GuidedCollection:
 
     def _watch(self, now: float) -> None:
         if now - self._last_samples >= self._timeout_s:
-            self._fail(f"no samples came for {self._timeout_s:g} s while recording {self.class_!r}; check the source")
-        elif now - self._since >= PATIENCE * self.seconds + self._timeout_s:
+            self._fail(
+                f"no samples came for {self._timeout_s:g} s while recording {self.due.class_!r}; check the source"
+            )
+        elif now - self._since >= PATIENCE * self.due.seconds + self._timeout_s:
             because = f" ({self._take.restarts} times {self._take.restarted_by})" if self._take.restarts else ""
             self._fail(
-                f"{self.seconds:g} s without a gap did not come together in {now - self._since:.0f} s{because}; "
+                f"{self.due.seconds:g} s without a gap did not come together in {now - self._since:.0f} s{because}; "
                 "check the source"
             )
 
@@ -335,10 +313,6 @@ class GuidedCollection:
     @property
     def _all_stored(self) -> bool:
         return len(self.paths) >= len(self._steps)
-
-    @property
-    def _step(self) -> Step:
-        return self._steps[len(self.paths)]
 
     def _lasts_s(self, step: Step) -> float:
         return (self._countdown_s or 0.0) + step.seconds

@@ -24,39 +24,51 @@ from edgetune_signal import SignalError, SourceOptionsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-COMMANDS = {
-    "run": "edgetune_node.cli.local.run:run",
-    "demo": "edgetune_node.cli.local.demo:demo",
-    "simulate": "edgetune_node.cli.remote.simulate:simulate",
-    "search": "edgetune_node.cli.local.search:search",
-    "evaluate": "edgetune_node.cli.local.evaluate:evaluate",
-    "backtest": "edgetune_node.cli.local.backtest:backtest",
-    "report": "edgetune_node.cli.local.report:report",
-    "import": "edgetune_node.cli.local.import_files:import_files",
-    "export": "edgetune_node.cli.local.import_files:export_recording",
-    "backup": "edgetune_node.cli.local.backup:backup",
-    "restore": "edgetune_node.cli.local.backup:restore_backup",
-    "bundle": "edgetune_node.cli.local.bundle:app",
-    "recalibrate": "edgetune_node.cli.remote.jobs:recalibrate",
-    "record": "edgetune_node.cli.remote.jobs:record",
-    "label": "edgetune_node.cli.remote.answers:label",
-    "acknowledge": "edgetune_node.cli.remote.answers:acknowledge",
-    "shelve": "edgetune_node.cli.remote.orders:shelve",
-    "deploy": "edgetune_node.cli.remote.orders:deploy",
-    "rollback": "edgetune_node.cli.remote.orders:rollback",
-    "continue": "edgetune_node.cli.remote.orders:continue_",
-    "cancel": "edgetune_node.cli.remote.orders:cancel",
-    "profile": "edgetune_node.cli.remote.orders:profile",
-    "context": "edgetune_node.cli.remote.orders:context",
-    "ping": "edgetune_node.cli.remote.orders:ping",
-    "capture": "edgetune_node.cli.remote.evidence:capture",
-    "history": "edgetune_node.cli.remote.evidence:history",
-    "forget": "edgetune_node.cli.remote.answers:forget",
-    "watch": "edgetune_node.cli.remote.watch:watch",
-    "console": "edgetune_node.cli.remote.console:console",
-    "doctor": "edgetune_node.cli.local.doctor:doctor",
-    "schema": "edgetune_node.cli.local.schema:schema",
+PANELS = {
+    "Start here": {
+        "demo": "edgetune_node.cli.local.demo:demo",
+        "doctor": "edgetune_node.cli.local.doctor:doctor",
+        "run": "edgetune_node.cli.local.run:run",
+        "simulate": "edgetune_node.cli.remote.simulate:simulate",
+    },
+    "Teach a node": {
+        "recalibrate": "edgetune_node.cli.remote.jobs:recalibrate",
+        "continue": "edgetune_node.cli.remote.orders:continue_",
+        "cancel": "edgetune_node.cli.remote.orders:cancel",
+        "record": "edgetune_node.cli.remote.jobs:record",
+        "label": "edgetune_node.cli.remote.answers:label",
+        "profile": "edgetune_node.cli.remote.orders:profile",
+        "forget": "edgetune_node.cli.remote.answers:forget",
+    },
+    "Operate a node": {
+        "acknowledge": "edgetune_node.cli.remote.answers:acknowledge",
+        "shelve": "edgetune_node.cli.remote.orders:shelve",
+        "capture": "edgetune_node.cli.remote.evidence:capture",
+        "history": "edgetune_node.cli.remote.evidence:history",
+        "context": "edgetune_node.cli.remote.orders:context",
+        "deploy": "edgetune_node.cli.remote.orders:deploy",
+        "rollback": "edgetune_node.cli.remote.orders:rollback",
+        "ping": "edgetune_node.cli.remote.orders:ping",
+    },
+    "See and keep a plant": {
+        "watch": "edgetune_node.cli.remote.watch:watch",
+        "console": "edgetune_node.cli.remote.console:console",
+        "backup": "edgetune_node.cli.local.backup:backup",
+        "restore": "edgetune_node.cli.local.backup:restore_backup",
+        "schema": "edgetune_node.cli.local.schema:schema",
+    },
+    "Data and models, without a node": {
+        "import": "edgetune_node.cli.local.import_files:import_files",
+        "export": "edgetune_node.cli.local.import_files:export_recording",
+        "search": "edgetune_node.cli.local.search:search",
+        "evaluate": "edgetune_node.cli.local.evaluate:evaluate",
+        "backtest": "edgetune_node.cli.local.backtest:backtest",
+        "report": "edgetune_node.cli.local.report:report",
+        "bundle": "edgetune_node.cli.local.bundle:app",
+    },
 }
+"""Every command by the panel of ``edgetune --help`` that lists it, in the order of the help."""
+COMMANDS = {name: path for panel in PANELS.values() for name, path in panel.items()}
 FAILED, USAGE = 1, 2
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 """What a write to standard output fails with that is no pipe; typer itself ends the process for a closed pipe."""
@@ -73,12 +85,13 @@ def build(names: list[str]) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_together)
+    panels = {name: panel for panel, held in PANELS.items() for name in held}
     for name in names:
         found = _load(COMMANDS[name])
         if isinstance(found, typer.Typer):
-            app.add_typer(found, name=name)
+            app.add_typer(found, name=name, rich_help_panel=panels[name])
         else:
-            app.command(name)(found)
+            app.command(name, rich_help_panel=panels[name])(found)
     return app
 
 

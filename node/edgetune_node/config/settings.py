@@ -301,7 +301,7 @@ def load_settings(path: Path) -> Settings:
     try:
         settings = Settings(_secrets_dir=secrets or None, **content)
     except ValidationError as error:
-        raise ConfigError(str(path), problems(error) + strangers) from None
+        raise ConfigError(str(path), problems(error, Settings) + strangers) from None
     except SettingsError as error:
         raise ConfigError(str(path), [f"{error} (environment variables or secret files)"]) from None
     if strangers:

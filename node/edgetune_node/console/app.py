@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from edgetune_node.console.acting import Order
     from edgetune_node.console.bridge import Batch
     from edgetune_node.console.handover import ServerSettings
+    from edgetune_node.console.mirror import Waiting
 
 PAGE = Path(__file__).parent / "page"
 COOKIE = "edgetune_console"
@@ -49,6 +50,7 @@ MOST_BODY_BYTES = 8 * 1024
 TOGETHER_S = 0.1
 """What comes within this time goes to a page in one piece."""
 HANDED_ON_S = 5.0
+"""The bridge waits so long for the loop to take a batch; a longer wait would end its connection to the broker."""
 BEAT_S = 2.0
 """A page that hears nothing for three of these says that the console is away."""
 LOGINS, COMMANDS = (10, 60.0), (60, 60.0)
@@ -263,23 +265,26 @@ class Console:
             if self._mirror.viewers >= MOST_VIEWERS
             else None
         )
-        await socket.accept()
         if refusal is not None:
+            await socket.accept()
             await socket.close(refusal)
             return
         viewer = next(self._numbers)
-        sending = asyncio.create_task(self._send(socket, viewer))
+        waiting = self._mirror.open(viewer)  # before anything is awaited: pages that come together are counted, too
+        sending = None
         try:
+            await socket.accept()
+            sending = asyncio.create_task(self._send(socket, waiting))
             await socket.receive_text()  # a page has nothing to say here
             await socket.close(NO_ENTRY)
         except (WebSocketDisconnect, KeyError, RuntimeError):
             pass
         finally:
-            sending.cancel()
+            if sending is not None:
+                sending.cancel()
             self._mirror.close(viewer)
 
-    async def _send(self, socket: WebSocket, viewer: int) -> None:
-        waiting = self._mirror.open(viewer)
+    async def _send(self, socket: WebSocket, waiting: Waiting) -> None:
         said = time.monotonic()
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):
             while self._may_read(self._found(socket)) and not waiting.overrun:

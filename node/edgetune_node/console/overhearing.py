@@ -68,8 +68,8 @@ def parse(payload: bytes) -> dict[str, Any] | None:
 def sent(message: Any, payload: bytes) -> dict[str, Any] | None:
     """Return a command's id, fields and what is known of its sender; None of what is no command.
 
-    The sender of MQTT 5 is known by the topic that it wants the answer on, whose last level is its client's name where
-    `edgetune` sent it. A signature is under the one key that a plant has; whether it is right the node's answer says.
+    With MQTT 5 the last level of the response topic names the client, where `edgetune` sent the command. A plant has
+    one key for signatures. The node's answer says whether a signature is right.
     """
     if len(payload) > MOST_BYTES:
         return None

@@ -300,7 +300,7 @@ def parse_command(name: str, payload: bytes, *, now: datetime, retained: bool = 
     try:
         command = model.model_validate(data)
     except ValidationError as error:
-        raise CommandError(name, command_id, problems(error)) from None
+        raise CommandError(name, command_id, problems(error, model)) from None
     if command.expires is not None and command.expires <= now:
         raise CommandError(name, command_id, [f"expires: it expired at {command.expires.isoformat()}"])
     return command

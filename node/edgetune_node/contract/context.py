@@ -31,4 +31,4 @@ def parse_context(payload: bytes) -> Context:
     try:
         return Context.model_validate(data)
     except ValidationError as error:
-        raise PayloadError("; ".join(problems(error))) from None
+        raise PayloadError("; ".join(problems(error, Context))) from None

@@ -105,14 +105,14 @@ class AssetEvidence:
 
     # ---- commands ----------------------------------------------------------------------------------------------
 
-    def command(self, command: Command, origin: Origin) -> tuple[Answer, list[Effect]]:
+    def command(self, command: Command, origin: Origin, condition: str) -> tuple[Answer, list[Effect]]:
         """Begin the answer to ``cmd/capture`` or ``cmd/history``."""
         try:
-            return self._command(command, origin)
+            return self._command(command, origin, condition)
         except Refused as refused:
             return Answer("rejected", str(refused)), []
 
-    def _command(self, command: Command, origin: Origin) -> tuple[Answer, list[Effect]]:
+    def _command(self, command: Command, origin: Origin, condition: str) -> tuple[Answer, list[Effect]]:
         if isinstance(command, CaptureCommand):
             self._replies.open(origin)
             if command.event is not None:
@@ -125,7 +125,7 @@ class AssetEvidence:
                 self._replies.withdraw(command.id)
                 raise
             self._wanted_samples[command.id] = command.samples
-            return Answer("accepted", final=False), self._complete("")
+            return Answer("accepted", final=False), self._complete(condition)
         if isinstance(command, History):
             self._replies.open(origin)
             since_s = 0.0 if command.from_ is None else command.from_.timestamp()

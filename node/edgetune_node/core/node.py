@@ -220,7 +220,7 @@ class Node:
         jobs = self._jobs_of(event.asset)
         if isinstance(command, CaptureCommand | History):
             evidence = self._evidence[event.asset]
-            answer, effects = evidence.command(command, origin)
+            answer, effects = evidence.command(command, origin, jobs.condition)
             return self._admission.answer(event, command, answer, effects, lambda: evidence.note(origin))
         answer, effects = jobs.command(command, origin)
         if isinstance(command, Forget) and not answer.final:

@@ -116,9 +116,8 @@ def newcomer(job: str, classes: tuple[str, ...]) -> Recalibrate:
 def resumable(job: InterruptedCommand) -> tuple[Recalibrate | Forget, JobNote]:
     """Return what is needed to resume a job where it stood, or raise `Refused`.
 
-    A `recalibrate`, or a `profile` that calibrates somebody new, goes on with the take that was not yet stored (which
-    waits for a person again), with its search from the journal, or with putting its model into use. A `forget` is done
-    again. Everything else was too short to be worth it.
+    A calibration goes on with the take that was not yet stored, which waits for a person again. Later it goes on with
+    its search from the journal, or with putting its model into use. A `forget` is done again. Other jobs are short.
     """
     note = job.read_note()
     if note.resumptions >= MAX_RESUMPTIONS:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from edgetune_node.demo.errors import DemoError
 from edgetune_node.demo.processes import ChildProcess
+from edgetune_signal import install_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,7 @@ def choose_broker(name: Literal["mosquitto", "iotcore"] | None) -> str | None:
         raise DemoError(
             "a broker is there",
             f"{name + ' is not' if name else 'neither mosquitto nor the package iotcore is'} installed; "
-            "apt install mosquitto, or pip install 'edgetune[dev]'",
+            f"apt install mosquitto, or {install_hint('dev')}",
         )
     return mosquitto
 

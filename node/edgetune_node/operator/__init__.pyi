@@ -28,6 +28,6 @@ from .parts import (
     rows_of as rows_of,
     wait_parts as wait_parts,
 )
-from .target import Target as Target, takes_target as takes_target
+from .target import Target as Target, choose_asset as choose_asset, takes_target as takes_target
 from .topic_trial import TopicTrial as TopicTrial
 from .wills import connect_with_will as connect_with_will

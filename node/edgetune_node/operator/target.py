@@ -22,6 +22,7 @@ from edgetune_node.config import (
     read_url,
 )
 from edgetune_node.contract import Topics, problems
+from edgetune_signal import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,15 +115,15 @@ def read_target(
     mqtt = _broker(settings.mqtt if settings else MqttSection(), broker, ca, secrets, protocol)
     if settings:
         namespace, node = namespace or settings.node.namespace, node or settings.node.id
-        if asset is None and node == settings.node.id:
-            asset = settings.asset[0].id if len(settings.asset) == 1 else None
+        if node == settings.node.id:
+            asset = choose_asset(asset, [each.id for each in settings.asset])
     namespace = namespace or "edgetune"
     try:
         NodeSection(id=node or "any", namespace=namespace)
         if bridge_prefix:
             NodeSection(id="any", namespace=bridge_prefix.removesuffix("/"))
     except ValidationError as error:
-        raise typer.BadParameter("; ".join(problems(error))) from None
+        raise typer.BadParameter("; ".join(problems(error)).replace("id: ", "--node: ", 1)) from None
     return Target(mqtt, namespace, node, asset, settings, bridge_prefix.removesuffix("/"))
 
 
@@ -169,6 +170,23 @@ def parse_broker(text: str) -> dict[str, Any]:
         "username": url.username,
         "tls": TlsSection() if url.tls else None,
     }
+
+
+def choose_asset(wanted: str | None, known: list[str]) -> str | None:
+    """Return the asset of a configuration that ``--asset`` names, without it the only one; None if there are several.
+
+    Raises
+    ------
+    typer.BadParameter
+        The configuration has no asset of that name.
+    """
+    if wanted is None:
+        return known[0] if len(known) == 1 else None
+    if wanted not in known:
+        raise typer.BadParameter(
+            f"--config has no asset {wanted!r}; it has {', '.join(known)}{did_you_mean(wanted, known)}"
+        )
+    return wanted
 
 
 def _broker(

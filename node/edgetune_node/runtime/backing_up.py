@@ -7,6 +7,7 @@ import re
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edgetune_node.storage import BACKUPS, told, write_backup
@@ -14,7 +15,6 @@ from edgetune_node.storage import BACKUPS, told, write_backup
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
-    from pathlib import Path
 
     from edgetune_node.config import Settings
 
@@ -86,8 +86,9 @@ def _age(now_ns: int, backup: Path) -> tuple[bool, int]:
 def wanted_bytes(data: Path) -> int:
     """Return how many bytes a backup of a data folder takes."""
     total = 0
-    for path in data.rglob("*"):
-        with suppress(FileNotFoundError):  # a search that runs removes what it no longer needs
-            if path.is_file() and path.parent.name != BACKUPS:
-                total += path.stat().st_size
+    for place, _, names in os.walk(data):
+        for path in (Path(place, name) for name in names):
+            with suppress(FileNotFoundError):  # a search that runs removes what it no longer needs
+                if path.is_file() and path.parent.name != BACKUPS:
+                    total += path.stat().st_size
     return total

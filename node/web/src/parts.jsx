@@ -3,7 +3,7 @@ import { Component } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { T } from "./texts.js";
 import { clock, utc } from "./format.js";
-import { connected, now, post, store } from "./store.js";
+import { answerTo, connected, now, post, store } from "./store.js";
 
 const SHAPES = {
   danger: <path d="M8 2h8l6 6v8l-6 6H8l-6-6V8z M11 6v7h2V6z M11 15v2.5h2V15z" />,
@@ -88,12 +88,12 @@ export const useCommand = (own) => {
     else setState({ name, bad: true, text: answer.error === null ? T.command.unreachable : T.command.refused(answer.error) });
     return answer.id ?? null;
   };
-  return [send, told(state)];
+  return [send, told(own, state)];
 };
 
-const told = (state) => {
+const told = (own, state) => {
   if (!state || !state.id) return state;
-  const payload = store.answers.get(state.id)?.payload;
+  const payload = answerTo(own, state.id);
   if (!payload) {
     const silent = now() - state.at > 10000;
     return { ...state, text: silent ? T.command.silent : T.command.sent, bad: silent, waits: !silent };

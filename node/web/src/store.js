@@ -12,7 +12,6 @@ export const store = {
   full: { at: 0, topic: "", count: 0 }, // what the console has no room for
   nodes: new Map(),
   log: [],
-  answers: new Map(),
 };
 const listeners = new Set();
 let behind = 0; // the server's clock minus this one's
@@ -78,7 +77,6 @@ const adopt = (session) => {
 const forget = () => {
   store.nodes = new Map();
   store.log = [];
-  store.answers = new Map();
   store.full = { at: 0, topic: "", count: 0 };
 };
 
@@ -191,11 +189,9 @@ const push = (series, at, value) => {
 const answered = ({ topic, at, payload }) => {
   const parts = levels(topic);
   const place = parts.slice(0, parts.indexOf("resp")).join("/");
-  const entry = { at, place, name: payload.command, id: payload.id, payload };
-  store.answers.set(payload.id, entry);
-  const line = logged(place, payload.id);
-  if (line) line.answer = entry;
-  else log({ at, place, name: payload.command, id: payload.id, answer: entry });
+  const { command, id } = payload;
+  const line = logged(place, id) ?? log({ at, place, name: command, id });
+  line.answer = { at, payload };
 };
 
 /** A command as its topic had it, or as a page of this console sent it; the latter comes second. */
@@ -213,6 +209,8 @@ const sent = (command) => {
 
 /** An id is of one node or asset: who counts its commands sends the same to many. */
 const logged = (place, id) => store.log.find((each) => each.id === id && each.place === place);
+
+export const answerTo = (own, id) => logged(`${own.node.id}/${own.id}`, id)?.answer?.payload;
 
 const log = (line) => {
   store.log.unshift(line);

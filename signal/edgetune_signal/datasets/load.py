@@ -27,6 +27,7 @@ from edgetune_signal.files import (
     read_series,
     recording_names,
 )
+from edgetune_signal.hints import did_you_mean
 from edgetune_signal.recordings import Npz, Recording, is_snapshots, open_npz
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def load_dataset(
     if converter is not None:
         convert = CONVERTERS.get(converter)
         if convert is None:
-            raise RecordingError(f"there is no converter {converter!r}; there are {', '.join(sorted(CONVERTERS))}")
+            known, near = ", ".join(sorted(CONVERTERS)), did_you_mean(converter, CONVERTERS)
+            raise RecordingError(f"there is no converter {converter!r}; there are {known}{near}")
         dataset = convert(path, window, hop)
     elif path.is_dir():
         dataset = _load_folder(path, window, hop, reading)
@@ -168,12 +170,15 @@ def _has_windows(path: Path) -> bool:
 
 
 def _load_windows(path: Path, window: int | None) -> Dataset:
+    single = RecordingError(
+        f"{path}: is a single recording; give the folder that holds all of them, or, where there is none but a "
+        "healthy one, say how many samples a window has"
+    )
+    if path.suffix != ".npz":
+        raise single
     with open_npz(path) as npz:
         if "samples" in npz.names and "x" not in npz.names:
-            raise RecordingError(
-                f"{path}: is a single recording; give the folder that holds all of them, or, where there is none but a "
-                "healthy one, say how many samples a window has"
-            )
+            raise single
         fitting = [] if "x" in npz.names else fitting_converters(npz.names)
         if fitting:
             raise RecordingError(

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from edgetune_signal.errors import RecordingError
+from edgetune_signal.hints import install_hint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,4 +24,4 @@ def needed(path: Path, module: str) -> Any:
         return importlib.import_module(module)
     except ImportError:
         name = module.partition(".")[0]
-        raise RecordingError(f"{path}: reading it needs {name}: pip install 'edgetune[files]'") from None
+        raise RecordingError(f"{path}: reading it needs {name}: {install_hint('files')}") from None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgetune_signal.errors import SourceError
+from edgetune_signal.hints import install_hint
 from edgetune_signal.options import OptionReader
 from edgetune_signal.sources.live import LiveSource, cut_at_gaps
 from edgetune_signal.stream import SourceClock
@@ -149,7 +150,7 @@ def _brainflow() -> tuple[Any, Any]:
             flow.BoardShim.disable_board_logger()
     except ImportError as error:
         raise SourceError(
-            "source brainflow needs brainflow and an older setuptools: pip install 'edgetune[brainflow]'"
+            f"source brainflow needs brainflow and an older setuptools: {install_hint('brainflow')}"
         ) from error
     return flow.BoardShim, flow
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgetune_signal.errors import SourceError
+from edgetune_signal.hints import install_hint
 from edgetune_signal.options import OptionReader, column_number
 from edgetune_signal.sources.live import LiveSource, cut_at_gaps
 from edgetune_signal.stream import NS_PER_S, SourceClock
@@ -225,7 +226,7 @@ def open_lsl(spec: StreamSpec, options: Mapping[str, object]) -> Source:
     try:
         importlib.import_module("pylsl")
     except ImportError as error:
-        raise SourceError("source lsl needs pylsl: pip install 'edgetune[lsl]'") from error
+        raise SourceError(f"source lsl needs pylsl: {install_hint('lsl')}") from error
     except (RuntimeError, OSError) as error:  # its wheels hold liblsl for some machines only
         raise SourceError(
             "source lsl needs the library liblsl, which pylsl did not find: install it (github.com/sccn/liblsl), "

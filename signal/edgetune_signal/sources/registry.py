@@ -6,6 +6,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, cast
 
 from edgetune_signal.errors import SourceError, SourceOptionsError
+from edgetune_signal.hints import did_you_mean
 from edgetune_signal.options import OptionReader
 from edgetune_signal.sources.conversion import CONVERSION_OPTIONS, ConvertedSource, read_conversion
 
@@ -47,7 +48,8 @@ def open_source(kind: str, spec: StreamSpec, options: Mapping[str, object]) -> S
     """
     points = [point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name == kind]
     if not points:
-        raise SourceOptionsError(kind, [f"kind must be one of {', '.join(source_kinds())}, not {kind!r}"])
+        near = did_you_mean(kind, source_kinds())
+        raise SourceOptionsError(kind, [f"kind must be one of {', '.join(source_kinds())}, not {kind!r}{near}"])
     try:
         factory = cast("SourceFactory", points[0].load())
     except (ImportError, AttributeError) as error:

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from edgetune_signal.errors import SourceError
+from edgetune_signal.hints import install_hint
 from edgetune_signal.options import OptionReader
 from edgetune_signal.sources.live import LiveSource, Waiter
 from edgetune_signal.sources.serial_formats import BlockParser, LineParser
@@ -173,7 +174,7 @@ def open_serial(spec: StreamSpec, options: Mapping[str, object]) -> Source:
     try:
         import serial  # noqa: F401
     except ImportError as error:
-        raise SourceError("source serial needs pyserial: pip install 'edgetune[serial]'") from error
+        raise SourceError(f"source serial needs pyserial: {install_hint('serial')}") from error
 
     def make_parser() -> Parser:
         return BlockParser(spec) if kind == "block" else LineParser(spec, scale=scale, counter=counter)

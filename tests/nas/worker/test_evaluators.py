@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 from edgetune_nas.errors import NasError
 from edgetune_nas.worker import cluster as cluster_module
 from edgetune_nas.worker.evaluators import Evaluators, Pool, evaluators
+from edgetune_signal import install_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -223,5 +225,5 @@ def test_another_version_on_a_worker_is_named(tmp_path: Path) -> None:
 
 def test_a_cluster_without_dask_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(NasError, match=r"pip install 'edgetune\[cluster\]'"):
+    with pytest.raises(NasError, match=re.escape(install_hint("cluster"))):
         cluster_module.Cluster("tcp://127.0.0.1:1", print)

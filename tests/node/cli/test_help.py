@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from edgetune_node.cli import COMMANDS, build
+from edgetune_node.cli import COMMANDS, PANELS, build
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -26,6 +26,17 @@ def test_flags_are_shown_without_a_value(cli: Any, command: str) -> None:
     assert shown.code == 0
     assert "--help" in shown.out
     assert "<bool>" not in shown.out
+
+
+def test_the_help_lists_every_command_once_in_its_panel(cli: Any) -> None:
+    shown = cli("--help").out
+    panels = [shown.index(f"─ {panel} ") for panel in PANELS]
+    assert panels == sorted(panels)
+    assert "─ Commands ─" not in shown
+    for end, held in zip([*panels[1:], len(shown)], PANELS.values(), strict=True):
+        for name in held:
+            assert shown.count(f"│ {name} ") == 1
+            assert panels[list(PANELS.values()).index(held)] < shown.index(f"│ {name} ") < end
 
 
 def test_the_version_is_that_of_the_distribution(cli: Any) -> None:

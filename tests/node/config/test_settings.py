@@ -247,6 +247,28 @@ def test_a_device_in_the_place_of_the_configuration_does_not_fill_the_memory() -
         load_settings(Path("/dev/zero"))
 
 
+def test_an_empty_file_lacks_a_node_and_an_asset(tmp_path: Path) -> None:
+    assert problems_of(tmp_path, "") == ["node: is missing", "asset: is missing"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (SMALL + "[mqttt]\nhost = 'b'\n", "mqttt: is not known here; did you mean mqtt?"),
+        (SMALL + "[mqtt]\nhots = 'b'\n", "mqtt.hots: is not known here; did you mean host?"),
+        (SMALL + "[asset.alarm]\nlatsh = true\n", "asset.0.alarm.latsh: is not known here; did you mean latch?"),
+        (
+            SMALL + "[asset.source]\nduty = { on = 9 }\n",
+            "asset.0.source.duty.on: is not known here; did you mean on_s?",
+        ),
+        (SMALL + "[sparkplug]\ngrup = 'b'\n", "sparkplug.grup: is not known here; did you mean group?"),
+        (SMALL + "[dashboard]\n", "dashboard: is not known here; remove it, or look for its right place"),
+    ],
+)
+def test_of_an_unknown_setting_the_nearest_is_named(tmp_path: Path, text: str, problem: str) -> None:
+    assert problem in problems_of(tmp_path, text)
+
+
 # ---- settings of before ------------------------------------------------------------------------------------------
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from console_client import Page, frames
 from console_page import ConsoleServer
+from websockets.exceptions import ConnectionClosed
+
+from edgetune_node.console.app import MOST_VIEWERS, TOO_MANY
 
 MOST_RSS = 90 * 2**20
 """Below the limit of the service in the how-to page and in compose, 96 MiB."""
@@ -58,6 +63,20 @@ def test_a_large_plant_that_is_retained_is_shown_whole(fresh_broker: Any, tmp_pa
         with Page(server.url).live() as socket:
             while not seen >= set(topics):
                 seen |= {each[0] for each in json.loads(socket.recv(timeout=60)) if len(each) == 3}
+
+
+def test_pages_that_are_opened_at_once_are_no_more_than_may_be_open(fresh_broker: Any, tmp_path: Path) -> None:
+    def first(socket: Any) -> Any:
+        try:
+            return socket.recv(timeout=60)
+        except ConnectionClosed as ended:
+            return ended.rcvd and ended.rcvd.code
+
+    with ConsoleServer(tmp_path, fresh_broker, "--namespace", "plant", "--shared") as server, ExitStack() as opened:
+        page = Page(server.url)
+        with ThreadPoolExecutor(2 * MOST_VIEWERS) as together:
+            sockets = [*together.map(lambda _: opened.enter_context(page.live()), range(2 * MOST_VIEWERS))]
+        assert [first(socket) for socket in sockets].count(TOO_MANY) == MOST_VIEWERS
 
 
 def test_what_is_sent_to_nodes_and_answered_by_them_reaches_the_pages(

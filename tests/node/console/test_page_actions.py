@@ -107,3 +107,19 @@ def test_who_breaks_the_simulated_machine_is_told_where_nothing_comes_of_it(
     browser.wait_text("has gone into the state “inner” by itself", "#collect")
     say("calibration", {**calibration, "phase": "countdown", "remaining_s": 7.2})
     browser.wait_text("Recording starts in 7\u00a0s", "#collect")
+
+
+def test_an_answer_of_another_asset_under_the_same_id_ends_no_calibration(
+    told: tuple[ConsoleServer, Any], browser: Browser
+) -> None:
+    server, node = told
+    running = {**example("calibration")[1], "job": "c-1", "phase": "recording", "class": "inner", "take": 1, "takes": 2}
+    node.publish("plant/edge1/bearing1/calibration", json.dumps(running).encode(), retain=True)
+    browser.open(f"{server.url}#/recalibrate/edge1/bearing1")
+    browser.wait_text("take 1 of 2", "#collect")
+    ended = {"id": "c-1", "command": "recalibrate", "status": "failed", "reason": "no samples came"}
+    node.publish("plant/edge1/armband1/resp/recalibrate", json.dumps(ended).encode())
+    node.publish("plant/edge1/bearing1/calibration", json.dumps({**running, "take": 2}).encode(), retain=True)
+    browser.wait_text("take 2 of 2", "#collect")
+    node.publish("plant/edge1/bearing1/resp/recalibrate", json.dumps(ended).encode())
+    browser.wait_text("no samples came", "main")

@@ -121,7 +121,7 @@ EXAMPLES: tuple[Message, ...] = (
     Vibration(**AT, rms=[0.1], peak=[0.4], crest_factor=[4.0], kurtosis=[3.0], unit="g", seconds=1.0, quality=[]),
     Model(**AT),
     CalibrationStatus(**AT, phase="waiting", instruction="Put it into condition 'inner'", percent=12.5, class_="inner"),
-    Response(**AT, id=None, command="record", status="rejected", errors=["id: Field required"]),
+    Response(**AT, id=None, command="record", status="rejected", errors=["id: is missing"]),
 )
 COMMAND_EXAMPLES: dict[str, dict[str, Any]] = {
     "ping": {"expires": "2027-01-01T00:00:00Z"},

@@ -279,6 +279,13 @@ def test_a_capture_ends_where_the_sensor_stops_with_what_there_is_or_says_that_n
     assert (kept.wanted.event, kept.samples) == ("some", 2 * RATE)
 
 
+def test_a_capture_of_what_was_is_kept_at_once_with_the_condition_of_the_asset() -> None:
+    bench = Bench(condition="half load")
+    run(bench, 3, KeepEvidence)
+    kept = only(bench.command("capture", id="c", now=True, before_s=2, after_s=0), KeepEvidence)
+    assert (kept.samples, kept.condition) == (2 * RATE, "half load")
+
+
 def test_a_capture_of_what_is_to_come_says_that_a_gap_came_instead() -> None:
     bench = Bench()
     bench.samples()

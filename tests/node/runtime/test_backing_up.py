@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from edgetune_node.config.settings import Settings
 from edgetune_node.runtime.backing_up import make_backup, wanted_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -84,4 +86,18 @@ def test_a_file_that_goes_while_it_is_counted_takes_no_room(tmp_path: Path, monk
         return True
 
     monkeypatch.setattr(type(tmp_path), "is_file", is_file)
+    assert wanted_bytes(tmp_path) == 4
+
+
+def test_a_folder_that_goes_while_it_is_counted_takes_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "there").write_bytes(b"four")
+    (tmp_path / "gone").mkdir()
+    scan = os.scandir
+
+    def removing(path: Path | str) -> Iterator[os.DirEntry[str]]:
+        if str(path).endswith("gone"):
+            (tmp_path / "gone").rmdir()
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", removing)
     assert wanted_bytes(tmp_path) == 4

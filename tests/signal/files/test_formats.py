@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import gzip
 import inspect
+import re
 import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from edgetune_signal import RecordingError
+from edgetune_signal import RecordingError, install_hint
 from edgetune_signal.files import ReadOptions, open_file, pieces, whole_recording
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def test_what_needs_a_library_that_is_not_there_names_the_extra(
 ) -> None:
     (tmp_path / "a.tdms").write_bytes(b"TDSm")
     monkeypatch.setitem(__import__("sys").modules, "nptdms", None)
-    with pytest.raises(RecordingError, match=r"needs nptdms: pip install 'edgetune\[files\]'"):
+    with pytest.raises(RecordingError, match=re.escape(f"needs nptdms: {install_hint('files')}")):
         open_file(tmp_path / "a.tdms")
 
 

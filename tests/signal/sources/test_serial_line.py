@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tty
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from edgetune_signal import Block, SourceError, SourceOptionsError, StreamSpec, encode_block, open_source
+from edgetune_signal import Block, SourceError, SourceOptionsError, StreamSpec, encode_block, install_hint, open_source
 from edgetune_signal.sources.conformance import CHECKS, read_chunk, sending
 from edgetune_signal.sources.serial_formats import MAX_FRAME_BYTES, BlockParser, LineParser
 
@@ -267,5 +268,5 @@ def test_all_wrong_options_are_named(options: dict[str, Any], names: set[str]) -
 
 def test_without_pyserial_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "serial", None)
-    with pytest.raises(SourceError, match=r"pip install 'edgetune\[serial\]'"):
+    with pytest.raises(SourceError, match=re.escape(install_hint("serial"))):
         open_source("serial", SPEC, {"port": "/dev/ttyUSB0"})

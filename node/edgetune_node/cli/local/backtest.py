@@ -19,6 +19,7 @@ from edgetune_node.cli.backtesting.plays import find_plays
 from edgetune_node.cli.backtesting.run import Backtest
 from edgetune_node.config import AssetSection, load_settings
 from edgetune_node.errors import NodeError
+from edgetune_node.operator import choose_asset
 from edgetune_node.storage import asset_folder
 from edgetune_node.terminal import json_errors, parse_seconds, print_json, takes_reading
 from edgetune_signal.files import ReadOptions  # noqa: TC001 - typer reads it
@@ -141,11 +142,11 @@ def _rest_class(card: ModelCard, plays: list[Play]) -> str | None:
 
 
 def _section(assets: list[AssetSection], wanted: str | None) -> AssetSection:
-    found = [each for each in assets if wanted in {None, each.id}]
-    if len(found) != 1:
-        names = ", ".join(each.id for each in assets)
-        raise typer.BadParameter(f"which asset? --config has {names}; give --asset")
-    return found[0]
+    sections = {each.id: each for each in assets}
+    chosen = choose_asset(wanted, list(sections))
+    if chosen is None:
+        raise typer.BadParameter(f"which asset? --config has {', '.join(sections)}; give --asset")
+    return sections[chosen]
 
 
 def _current(data_dir: Path, section: AssetSection) -> Bundle:

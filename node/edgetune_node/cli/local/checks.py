@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from edgetune_node.cli.local.finding import Finding
 from edgetune_node.ops import free_bytes
+from edgetune_signal import install_hint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +66,7 @@ def check_packages() -> list[Finding]:
     if importlib.util.find_spec("torch") is None:
         seen, advice = (
             "not installed: searches try closed-form networks only",
-            "pip install -c constraints.txt '.[train]' in Edgetune's folder, for the whole search",
+            f"{install_hint('train')}, for the whole search",
         )
     else:
         seen, advice = "installed: searches train networks too", ""

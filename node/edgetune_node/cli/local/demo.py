@@ -51,7 +51,7 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="Print only a summary, as one JSON object.")] = False,
 ) -> None:
     """Play the whole loop: a machine, a node that learns it, two faults; needs no broker and no sensor."""
-    from edgetune_node.demo import Screen, choose_broker, perform, scenes
+    from edgetune_node.demo import Screen, choose_broker, next_steps, perform, scenes
 
     if data is not None and task == "sign":
         raise typer.BadParameter("recordings are played as a machine: leave out --data or --task sign")
@@ -71,6 +71,7 @@ def demo(
         print_json(summary.as_json())
     else:
         _show(summary, console)
+        console.print(next_steps(), highlight=False, markup=False, soft_wrap=True)
 
 
 def _show(summary: Summary, console: Console) -> None:

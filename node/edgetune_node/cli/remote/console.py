@@ -20,6 +20,7 @@ from edgetune_node.console import (
 )
 from edgetune_node.errors import NodeError
 from edgetune_node.operator import Target, takes_target
+from edgetune_signal import install_hint
 
 NEEDED = ("starlette", "uvicorn", "websockets")
 ALL_ACT = "whoever reaches this address reads and acts without a login; leave --shared out, or let nobody else reach it"
@@ -61,7 +62,7 @@ def console(
     """Serve a page that shows the nodes of a namespace and lets operators act, until Ctrl-C."""
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
-        raise NodeError(f"the console needs {', '.join(missing)}; pip install 'edgetune[console]'")
+        raise NodeError(f"the console needs {', '.join(missing)}; {install_hint('console')}")
     if (tls_certificate is None) != (tls_key is None):
         raise typer.BadParameter("--tls-certificate and --tls-key belong together; give both or neither")
     for file in (tls_certificate, tls_key):

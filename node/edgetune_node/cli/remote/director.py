@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgetune_node.operator import COLLECTING
-from edgetune_signal import SourceError
+from edgetune_signal import SourceError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +31,9 @@ def find_condition(name: str, conditions: Sequence[str]) -> str:
         return name
     family = [condition for condition in conditions if condition.startswith(f"{name}_")]
     if not family:
-        raise SourceError(f"there is no condition {name!r}; there are {', '.join(conditions)}")
+        raise SourceError(
+            f"there is no condition {name!r}; there are {', '.join(conditions)}{did_you_mean(name, conditions)}"
+        )
     return family[(len(family) - 1) // 2]
 
 

@@ -20,6 +20,7 @@ from edgetune_node.contract import COMMANDS, Command, Context, Recalibrate, prob
 from edgetune_node.errors import NodeError
 from edgetune_node.operator import FollowedJob, NoReplyError, OperatorClient, Target, follow, summary, takes_target
 from edgetune_node.terminal import InputLines, parse_count, parse_seconds, parse_seconds_or_none, parse_size
+from edgetune_signal import did_you_mean
 
 if TYPE_CHECKING:
     from edgetune_node.cli.remote.progress import Progress
@@ -172,7 +173,9 @@ def find_asset(client: OperatorClient, topics: Topics, asset: str | None) -> str
     if asset is None:
         raise typer.BadParameter(f"which asset? node {topics.base} has {', '.join(assets)}; give --asset")
     if assets and asset not in assets:
-        raise typer.BadParameter(f"node {topics.base} has no asset {asset!r}; it has {', '.join(assets)}")
+        raise typer.BadParameter(
+            f"node {topics.base} has no asset {asset!r}; it has {', '.join(assets)}{did_you_mean(asset, assets)}"
+        )
     return asset
 
 
@@ -182,7 +185,8 @@ def check(model: type[Command | Context], fields: dict[str, Any]) -> None:
     try:
         model.model_validate({"id": "check", **given})
     except ValidationError as error:
-        raise typer.BadParameter("; ".join(problems(error))) from None
+        reasons = [problem.removeprefix("payload: ") for problem in problems(error)]  # on a command line there is none
+        raise typer.BadParameter("; ".join(reasons)) from None
 
 
 def operate(

@@ -4,7 +4,7 @@ import { Act, Bar, Card, Facts, Scroll, Told, useCommand } from "../parts.jsx";
 import { Spark } from "../charts.jsx";
 import { address, bytes, num, percent, span, whole } from "../format.js";
 import { className } from "../judge.js";
-import { find, isFresh, isSign, store } from "../store.js";
+import { answerTo, find, isFresh, isSign, store } from "../store.js";
 import { Conditions } from "./asset.jsx";
 import { Front, headline } from "./models.jsx";
 
@@ -25,7 +25,7 @@ export const Wizard = ({ node, asset }) => {
   const phase = calibration?.phase ?? "idle";
   const running = COLLECTING.includes(phase) || SEARCHING.includes(phase);
   const job = begun.get(place)?.id ?? (running ? calibration.job : null);
-  const result = job && store.answers.get(job)?.payload;
+  const result = job && answerTo(own, job);
   const ended = result && ["done", "failed", "rejected"].includes(result.status);
   const restart = () => { begun.delete(place); again((count) => count + 1); };
   const start = async (fields) => {
