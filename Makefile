@@ -80,7 +80,7 @@ bench-people: $(VENV)/.installed  ## Whose model knows whose gestures, ten minut
 	$(BIN)/python tests/bench/bench_people.py $(BENCH)
 	$(BIN)/python tests/bench/bench_unknown_signs.py
 
-bench-signs: $(VENV)/.installed  ## Whole sessions of signs beside LibEMG's way, ten minutes: BENCH='--set myo41 --people 3', BENCH=--latency
+bench-signs: $(VENV)/.installed  ## Whole sessions of signs beside LibEMG's way, ten minutes: BENCH='--set myo41 --people 3', BENCH=--library, BENCH=--one-take, BENCH=--latency
 	$(BIN)/python tests/bench/bench_signs.py $(BENCH)
 
 bench-once: $(VENV)/.installed  ## Simulated machines whose classes were recorded once, as in the demo, three minutes

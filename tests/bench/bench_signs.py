@@ -6,6 +6,12 @@ begin where rest is asked for. Active error is the share of wrong windows among 
 instability the share of windows whose output differs from the one before; both leave out a second after each cue. Of
 shift21 it also says what a turned armband costs that a node turns back by itself. ``--latency`` measures the way from
 a sample to a subscriber of ``classification`` with a real node and broker.
+
+``--library`` and ``--one-take`` play the later sessions of myo41 to models that had more to learn from, made as a node
+makes them from what it has stored. With ``--library`` everybody else's recordings are the library of a person's first
+takes: theirs, and the first take of each sign of their later sessions. With ``--one-take`` the person gives the first
+take of each sign of the session that is played, with the rest before it, and the takes of the first session are the
+library; what follows is scored. With both, the others are in that library too.
 """
 
 from __future__ import annotations
@@ -21,6 +27,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 from sign_latency import latency
+from sign_learning import after_one_take, with_library
 from sign_sets import REST, SETS
 from sign_systems import (
     COLUMNS,
@@ -47,6 +54,8 @@ if TYPE_CHECKING:
 SETTINGS = {f"edgetune, start_evidence {each:g}": SignSection(start_evidence=each) for each in (2, 4, 8)} | {
     f"edgetune, unknown {each}": SignSection(unknown=each) for each in ("few", "many")
 }
+LATER = ("myo41",)
+"""Sets that have later sessions with takes and rest."""
 RING = "edgetune, armband ring"
 
 
@@ -87,14 +96,38 @@ class Sessions:
         """Print the table, and what else the set shows."""
         of = SETS[self.name]
         title = f"{self.name}: {self.people} people; models within 4 KiB; shares in %, times in s"
-        table = Table(title=f"{title}\n{of.note}" if of.note else title)
-        for column in ("session", "system", *COLUMNS):
-            table.add_column(column, justify="left" if column in {"session", "system"} else "right")
-        for session, words in of.sessions.items():
-            for way, scores in self._ways.items():
-                table.add_row(words, way, *scores[session].row())
-        console.print(table)
+        console.print(table_of(f"{title}\n{of.note}" if of.note else title, of.sessions, self._ways))
         self._worn.show(console)
+
+
+def table_of(title: str, sessions: dict[str, str], ways: dict[str, dict[str, Score]]) -> Table:
+    """Return the scores of each way in each session as a table."""
+    table = Table(title=title)
+    for column in ("session", "system", *COLUMNS):
+        table.add_column(column, justify="left" if column in {"session", "system"} else "right")
+    for session, words in sessions.items():
+        for way, scores in ways.items():
+            if session in scores:
+                table.add_row(words, way, *scores[session].row())
+    return table
+
+
+def later_sessions(name: str, folder: Path, console: Console, given: argparse.Namespace) -> None:
+    """Print what signs of later sessions come to with a library, after one new take, or both."""
+    people = list(SETS[name].people(folder))
+    heard, ways = people[: given.people], dict[str, dict[str, Score]]()
+    for person in heard:
+        shared = with_library(person, people) if not given.one_take else None
+        for session in person.later:
+            bundle = shared or after_one_take(person, session, people if given.library else ())
+            for play in (each for each in person.plays if each.session == session):
+                said = verdicts(bundle, play.samples, person.rate_hz)
+                for way, section in SETTINGS.items():
+                    into = ways.setdefault(way, {}).setdefault(session, Score())
+                    counted = play.after_take() if given.one_take else play
+                    score(of_node(said, section), counted, person.rate_hz, into)
+    learned = [*["one new take of each sign"] * given.one_take, *["others as library"] * given.library]
+    console.print(table_of(f"{name}: {len(heard)} people; {', '.join(learned)}", SETS[name].sessions, ways))
 
 
 class Worn:
@@ -160,25 +193,33 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--set", action="append", choices=SETS, help="which set, all by default; may be repeated")
     parser.add_argument("--people", type=int, help="how many of each set at most")
+    parser.add_argument("--library", action="store_true", help="play later sessions, with others as library")
+    parser.add_argument("--one-take", action="store_true", help="play later sessions, after one new take of each sign")
     parser.add_argument("--latency", action="store_true", help="measure the way to a subscriber instead")
     parser.add_argument("--seconds", type=float, default=30.0, help="how long that is measured")
     given = parser.parse_args()
+    again = given.library or given.one_take
+    if again and not {*(given.set or LATER)} <= {*LATER}:
+        parser.error(f"--library and --one-take need later sessions with rest, as {', '.join(LATER)} has")
     console = Console(width=170)
     if given.latency:
         latency(given.seconds, console)
         return 0
     data = Path(os.environ.get("EDGETUNE_DATA", "data"))
     found = False
-    for name in given.set or SETS:
+    for name in given.set or (LATER if again else SETS):
         folder = data / SETS[name].folder
         if not folder.is_dir():
             console.print(f"no recordings in {folder}; set EDGETUNE_DATA to the folder of real recordings")
+            continue
+        found = True
+        if again:
+            later_sessions(name, folder, console, given)
             continue
         sessions = Sessions(name)
         for person in itertools.islice(SETS[name].people(folder), given.people):
             sessions.hear(person)
         sessions.show(console)
-        found = True
     return 0 if found else 1
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -34,21 +34,35 @@ class Span:
 
 @dataclass(frozen=True)
 class Play:
-    """A stream that is heard from its first sample on; only ``spans`` count."""
+    """A stream that is heard from its first sample on; only ``spans`` count.
+
+    ``taken`` is the sample at which the first take of its sign has ended, 0 where there is none.
+    """
 
     session: str
     samples: Floats
     spans: tuple[Span, ...]
+    taken: int = 0
+
+    def after_take(self) -> Play:
+        """Return the play with the spans that follow its first take."""
+        return replace(self, spans=tuple(each for each in self.spans if each.begin >= self.taken))
 
 
 @dataclass(frozen=True)
 class Person:
-    """One person's takes to learn from, and sessions in order."""
+    """One person's takes to learn from, sessions in order, and the first take of each sign of each later session."""
 
     name: str
     rate_hz: float
     learned: tuple[Recording, ...]
     plays: tuple[Play, ...]
+    later: dict[str, tuple[Recording, ...]] = field(default_factory=dict)
+
+    @property
+    def recorded(self) -> tuple[Recording, ...]:
+        """What a node has of a person who gave one new take of each sign in each later session."""
+        return (*self.learned, *itertools.chain(*self.later.values()))
 
 
 @dataclass(frozen=True)
@@ -77,35 +91,43 @@ def myo41(folder: Path) -> Iterator[Person]:
     """
     for person in sorted(each for each in folder.iterdir() if each.is_dir()):
         learned: list[Recording] = []
+        later: dict[str, list[Recording]] = {}
         plays: list[Play] = []
         for path in sorted(person.glob("s*_g*.npz")):
             with np.load(path) as data:
                 label, samples, cue = str(data["label"]), data["samples"].astype(np.float32), data["cue"]
-            heard_from = 0
-            if path.stem.startswith("s1"):
-                mine, heard_from = _calibration(path.stem, label, samples, cue)
+            session, name = path.stem[:2], f"{person.name} {path.stem}"
+            heard_from = taken = 0
+            if session == "s1":
+                mine, heard_from = _calibration(name, label, samples, cue, LEARNED)
                 learned += mine
+            elif cue.any():
+                mine, taken = _calibration(name, label, samples, cue, 1)
+                later.setdefault(session, []).extend(mine)
             spans = tuple(
                 Span(begin, end, label if asked else REST) for begin, end, asked in _parts(cue) if begin >= heard_from
             )
             if not cue.any() and heard_from:  # the other half of the slight movements
                 spans = (Span(heard_from, samples.shape[1], REST),)
-            plays.append(Play(path.stem[:2], samples, spans))
-        yield Person(person.name, 200.0, tuple(learned), tuple(plays))
+            plays.append(Play(session, samples, spans, taken))
+        of_later = {session: tuple(takes) for session, takes in later.items()}
+        yield Person(person.name, 200.0, tuple(learned), tuple(plays), of_later)
 
 
-def _calibration(stem: str, label: str, samples: Floats, cue: NDArray[np.int8]) -> tuple[list[Recording], int]:
+def _calibration(
+    name: str, label: str, samples: Floats, cue: NDArray[np.int8], takes: int
+) -> tuple[list[Recording], int]:
     """Return what is learned of a file, and the sample from which it is heard."""
     if not cue.any():
         half = samples.shape[1] // 2
-        return [Recording(samples[:, :half], 200.0, REST, "counts", group=stem)], half
+        return [Recording(samples[:, :half], 200.0, REST, "counts", group=name)], half
     learned, take, heard_from = [], 0, 0
     for begin, end, asked in _parts(cue):
-        if take == LEARNED:
+        if take == takes:
             break
         late = round((0.75 if asked else 1.0) * 200) if begin else 0  # people react
         part = samples[:, begin + late : end]
-        learned.append(Recording(part, 200.0, label if asked else REST, "counts", group=f"{stem} {begin}"))
+        learned.append(Recording(part, 200.0, label if asked else REST, "counts", group=f"{name} {begin}"))
         take += asked
         heard_from = end
     return learned, heard_from

@@ -89,7 +89,7 @@ class SearchRunner:
         begun = _begun(out)
         if begun is None:
             shutil.rmtree(out, ignore_errors=True)
-        data, library = _sources(wanted, recordings, section) if begun is None else (begun.data, begun.library)
+        data, library = learned_from(wanted, recordings, section) if begun is None else (begun.data, begun.library)
         job = Job(
             data=data,
             library=library,
@@ -205,7 +205,9 @@ def _processor_s(pid: int) -> float:
     return float(sum(spent.user + spent.system for spent in times))
 
 
-def _sources(wanted: StartSearch, store: RecordingStore, section: AssetSection) -> tuple[DataSource, DataSource | None]:
+def learned_from(
+    wanted: StartSearch, store: RecordingStore, section: AssetSection
+) -> tuple[DataSource, DataSource | None]:
     """Return what a search learns from, and its library: other people's recordings, and older ones after a change.
 
     Where a job has collected enough of every class, machine or armband may have changed since: what is older is a

@@ -187,17 +187,19 @@ def test_a_person_s_recordings_are_the_data_and_those_of_others_the_library(tmp_
         for number, (subject, label) in enumerate(itertools.product(("anna", "ben", ""), ("fist", "rest", "wave")))
     }
     wanted = StartSearch("a", "job", ("fist", "rest"), Budget(), subject="ben")
-    data, library = searches._sources(wanted, store, section)
+    data, library = searches.learned_from(wanted, store, section)
     assert library is not None
     assert (data.hop, library.hop) == (16, 64)
     assert set(data.recordings) == {paths["ben", "fist"], paths["ben", "rest"]}
     assert set(library.recordings) == {paths[who, label] for who in ("anna", "") for label in ("fist", "rest")}
-    data, _ = searches._sources(replace(wanted, subject="anna"), store, section)
+    data, _ = searches.learned_from(replace(wanted, subject="anna"), store, section)
     assert set(data.recordings) == set(library.recordings)
-    data, library = searches._sources(replace(wanted, subject=""), store, section.model_copy(update={"task": "fault"}))
+    data, library = searches.learned_from(
+        replace(wanted, subject=""), store, section.model_copy(update={"task": "fault"})
+    )
     assert (len(data.recordings), library) == (6, None)
     with pytest.raises(NodeError, match="fits the stream"):
-        searches._sources(replace(wanted, subject="carl"), store, section)
+        searches.learned_from(replace(wanted, subject="carl"), store, section)
 
 
 @pytest.mark.parametrize(("task", "subject", "others"), [("fault", "", 0), ("sign", "ben", 2)])
@@ -220,7 +222,7 @@ def test_older_recordings_are_the_library_where_every_class_was_collected_again(
 
     def sources(*collected: Path) -> tuple[set[Path], int]:
         wanted = StartSearch("a", "job", ("fist", "rest"), Budget(), subject=subject, collected=collected)
-        data, library = searches._sources(wanted, store, section)
+        data, library = searches.learned_from(wanted, store, section)
         return set(data.recordings), 0 if library is None else len(library.recordings)
 
     own = {*older, fist, rest, short}
