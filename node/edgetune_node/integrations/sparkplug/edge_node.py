@@ -127,8 +127,7 @@ class SparkplugEdgeNode:
         self._flush_s = self._born_s = self._next_event_s = 0.0
         self._rebirth_wanted = False
         self._fences: dict[int, list[int]] = {}
-        self._cursor, self._backlog_end = 0, 0
-        self._echo = BirthEcho()
+        self._cursor, self._backlog_end, self._echo = 0, 0, BirthEcho()
         self._broken, self._broken_s = "", float("-inf")
         self._down: str | None = None
 
