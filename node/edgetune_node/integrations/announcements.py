@@ -66,6 +66,18 @@ class Announcements:
         for topic in ready:
             self._announce(topic, self._wanted[topic])
 
+    def look(self) -> None:
+        """Write the file again where its content is not what was noted."""
+        with self._lock:
+            if not self._noted:
+                return
+            try:
+                whole = _topics(self._memory.read_bytes()) == self._noted
+            except (OSError, ValueError, RecursionError):
+                whole = False
+            if not whole:
+                self._note(self._noted)
+
     def _removed(self, topic: str) -> None:
         with self._lock:
             self._note(self._noted - {topic})

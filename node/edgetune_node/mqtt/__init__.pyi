@@ -1,5 +1,6 @@
 from .client import MAX_INCOMING_BYTES as MAX_INCOMING_BYTES
 from .client_id_conflict import ClientIdConflicts as ClientIdConflicts
+from .file_watch import FileWatch as FileWatch, begin_log as begin_log
 from .link import Link as Link
 from .outbox import Outbox as Outbox
 from .outbox_clock import machine_boot as machine_boot, since_boot_ns as since_boot_ns

@@ -6,10 +6,11 @@ import contextlib
 import errno
 import sqlite3
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edgetune_node.errors import OutboxError
-from edgetune_node.mqtt.file_watch import FileWatch, identity
+from edgetune_node.mqtt.file_watch import FileWatch, begin_log, identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -151,17 +152,10 @@ class OutboxDatabase:
         used from then on, until `reattach`.
         """
         with self._lock:
-            watch = self._watch
-            if self._overwritten is None and watch is not None and (watch.changed or watch.headless):
-                kept = self._copied()
-                try:
-                    self._connection.execute("PRAGMA shrink_memory")  # else the pages in memory are checked
-                    _check(self._connection, self.path)
-                    self._connection.execute("PRAGMA wal_checkpoint")  # what only the log has whole
-                    kept.close()
-                except (sqlite3.Error, OutboxError):
-                    self._overwritten, self._connection = self._connection, kept
-                watch.note_write()
+            if self._overwritten is None and self._watch is not None:
+                rescued = self._watch.rescue(self._connection, partial(_check, path=self.path))
+                if rescued is not None:
+                    self._overwritten, self._connection = self._connection, rescued.copy or self._emptied()
             return self._overwritten is not None
 
     def reattach(self, carry: Callable[[sqlite3.Connection, sqlite3.Connection], None]) -> None:
@@ -188,7 +182,7 @@ class OutboxDatabase:
                 if (
                     self._watch is not None and database == found_database and log != found_log
                 ):  # the log alone has gone
-                    self._begin_log()
+                    begin_log(self._connection)
                     self._watch.note()
                     return
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -224,24 +218,9 @@ class OutboxDatabase:
                 self._watch.close()
                 self._watch = None
 
-    def _copied(self) -> sqlite3.Connection:
-        """Return a copy in memory of what can be read, which is also what SQLite has read before; else an empty one."""
-        copy = _open(None, LOCK_TIMEOUT_S)
-        try:
-            self._connection.backup(copy)
-            _check(copy, None)
-        except (sqlite3.Error, OutboxError):
-            copy.close()
-            copy = _open(None, LOCK_TIMEOUT_S)
-            self.warning = f"outbox {self.path} was overwritten; messages that waited there are lost"
-        return copy
-
-    def _begin_log(self) -> None:
-        """Write what the deleted log holds into the database, and begin a log that has a name."""
-        self._connection.execute("PRAGMA journal_mode=DELETE")
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("BEGIN EXCLUSIVE")
-        self._connection.execute("COMMIT")
+    def _emptied(self) -> sqlite3.Connection:
+        self.warning = f"outbox {self.path} was overwritten; messages that waited there are lost"
+        return _open(None, LOCK_TIMEOUT_S)
 
     def _opened(self, timeout_s: float, *, memory: bool) -> sqlite3.Connection:
         try:
@@ -329,7 +308,7 @@ def _checked(connection: sqlite3.Connection, path: Path | None) -> int:
     return made_by
 
 
-def _check(connection: sqlite3.Connection, path: Path | None) -> None:
+def _check(connection: sqlite3.Connection, path: Path) -> None:
     """Raise `sqlite3.DatabaseError` or `OutboxError` where a file is not one of this version's."""
     if _checked(connection, path) != FORMAT:
         raise sqlite3.DatabaseError("it has another format")

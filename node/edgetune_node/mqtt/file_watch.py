@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, TypeAlias
+import sqlite3
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from edgetune_node.errors import NodeError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _Pair: TypeAlias = tuple[int, int]
 
 MAGIC = b"SQLite format 3\0"
+
+
+class Rescued(NamedTuple):
+    """What SQLite still holds of a database that somebody else damaged; None where that is damaged too."""
+
+    copy: sqlite3.Connection | None
 
 
 class FileWatch:
@@ -56,6 +66,27 @@ class FileWatch:
         """Whether the database no longer begins as one. A note during which another process wrote hides the change."""
         return os.pread(self._descriptor, len(MAGIC), 0) != MAGIC
 
+    def rescue(self, connection: sqlite3.Connection, check: Callable[[sqlite3.Connection], object]) -> Rescued | None:
+        """Return a copy in memory where somebody else damaged the files; None where they are whole.
+
+        They are read only where they have changed since the last note. ``check`` raises where a database is damaged.
+        The database must be locked for this connection alone: only then SQLite keeps in memory what it has read.
+        """
+        if not self.changed and not self.headless:
+            return None
+        copy = _copied(connection, check)
+        try:
+            connection.execute("PRAGMA shrink_memory")  # else the pages in memory are checked
+            check(connection)
+            connection.execute("PRAGMA wal_checkpoint")  # what only the log has whole
+        except (sqlite3.Error, NodeError):
+            return Rescued(copy)
+        finally:
+            self.note_write()
+        if copy is not None:
+            copy.close()
+        return None
+
     def close(self) -> None:
         """Close the file. SQLite must have closed it before: this ends every lock of the process on it."""
         os.close(self._descriptor)
@@ -63,6 +94,14 @@ class FileWatch:
     def _stamped(self) -> tuple[_Pair | None, _Pair | None]:
         database, log = _statuses(self._path)
         return database and (database.st_mtime_ns, database.st_size), log and (log.st_mtime_ns, log.st_size)
+
+
+def begin_log(connection: sqlite3.Connection) -> None:
+    """Write what a deleted log holds into the database, and begin a log that has a name."""
+    connection.execute("PRAGMA journal_mode=DELETE")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("BEGIN EXCLUSIVE")
+    connection.execute("COMMIT")
 
 
 def identity(path: Path) -> tuple[_Pair | None, _Pair | None]:
@@ -79,3 +118,15 @@ def _statuses(path: Path) -> tuple[os.stat_result | None, os.stat_result | None]
         except OSError:
             found.append(None)
     return found[0], found[1]
+
+
+def _copied(connection: sqlite3.Connection, check: Callable[[sqlite3.Connection], object]) -> sqlite3.Connection | None:
+    """Return what can be read, which is also what SQLite has read before; None where that is damaged."""
+    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    try:
+        connection.backup(copy)
+        check(copy)
+    except (sqlite3.Error, NodeError):
+        copy.close()
+        return None
+    return copy

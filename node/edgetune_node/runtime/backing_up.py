@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from edgetune_node.storage import BACKUPS, told, write_backup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from edgetune_node.config import Settings
@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 MADE: Final = re.compile(r".+-\d+T\d{12}Z\.zip")
 
 
-def make_backup(settings: Settings, snapshot: Callable[[Path], object], now: datetime, keep: int) -> dict[str, Any]:
+def make_backup(
+    settings: Settings, snapshots: Mapping[str, Callable[[Path], object]], now: datetime, keep: int
+) -> dict[str, Any]:
     """Write a backup; return what is said of it.
 
     Parameters
     ----------
     settings
         The configuration.
-    snapshot
-        Writes a copy of the outbox.
+    snapshots
+        Writes a copy of a database; by the name of its file.
     now
         When it is made, which names it.
     keep
@@ -55,7 +57,7 @@ def make_backup(settings: Settings, snapshot: Callable[[Path], object], now: dat
         version=version("edgetune"),
         created=now,
         config=settings.file,
-        snapshot=snapshot,
+        snapshots=snapshots,
     )
     made_s = now.timestamp()
     os.utime(path, (made_s, made_s))

@@ -52,7 +52,7 @@ from edgetune_node.storage import (
 from edgetune_signal import RecordingStore, SignalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from edgetune_node.config import Settings
@@ -87,8 +87,8 @@ class FileWorker:
         Takes what came of the work, from that thread.
     erase_name
         Erases a person of an asset from messages and logs; returns what was erased, by kind.
-    copy_outbox
-        Writes a copy of the outbox to a path.
+    snapshots
+        Writes a copy of a database to a path; by the name of its file.
 
     Attributes
     ----------
@@ -103,10 +103,10 @@ class FileWorker:
         settings: Settings,
         post: Callable[[Event], object],
         erase_name: Callable[[str, str], dict[str, int]],
-        copy_outbox: Callable[[Path], None],
+        snapshots: Mapping[str, Callable[[Path], object]],
     ) -> None:
         self._erase_name = erase_name
-        self._copy_outbox = copy_outbox
+        self._snapshots = snapshots
         self._sections = {section.id: section for section in settings.asset}
         self._settings = settings
         self._data = settings.node.data_dir
@@ -205,7 +205,7 @@ class FileWorker:
 
     def _back_up(self, effect: MakeBackup) -> Event:
         self.check_space(wanted_bytes(self._data))
-        return BackupMade(effect.job, make_backup(self._settings, self._copy_outbox, effect.now, effect.keep))
+        return BackupMade(effect.job, make_backup(self._settings, self._snapshots, effect.now, effect.keep))
 
     def _save(self, effect: SaveRecording) -> Event:
         self.check_space(effect.recording.samples.nbytes)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from edgetune_node.config import Settings
     from edgetune_node.contract import Topics
@@ -67,6 +68,11 @@ class PlantSystems:
         announced = None if self._announcements is None else self._announcements.problem
         return [*([announced] if announced else []), *([] if self._sparkplug is None else self._sparkplug.problems)]
 
+    @property
+    def snapshots(self) -> dict[str, Callable[[Path], object]]:
+        """What copies each database in the data folder."""
+        return {} if self._sparkplug is None else {SPARKPLUG_FILE: self._sparkplug.copy_events}
+
     def start(self) -> None:
         """Begin to connect where a system has a connection of its own."""
         if self._sparkplug is not None:
@@ -85,6 +91,11 @@ class PlantSystems:
             self._figures.broker_connected = connected
         if connected and self._announcements is not None:
             self._announcements.connected()
+
+    def look(self) -> None:
+        """Write again what was taken from the data folder."""
+        if self._announcements is not None:
+            self._announcements.look()
 
     def stop(self, drain_s: float) -> None:
         """Begin to end, within ``drain_s``; announcements stay, and `status` says that the node has gone."""

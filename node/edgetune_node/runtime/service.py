@@ -65,6 +65,7 @@ from edgetune_node.storage import INCOMING, asset_folder, finish_restore, list_r
 from edgetune_signal import SignalError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from edgetune_node.clock import Clock
@@ -130,7 +131,8 @@ class Service:
         self._flood = Flood()
         topics = Topics(settings.node.namespace, settings.node.id)
         self._audit = AuditLog(self._data, topics, self._boot, monotonic=clock.monotonic)
-        self._files = FileWorker(settings, self._inbox.put, self._erase_name, self._outbox.copy_to)
+        snapshots: dict[str, Callable[[Path], object]] = {"outbox.sqlite": self._outbox.copy_to}
+        self._files = FileWorker(settings, self._inbox.put, self._erase_name, snapshots)
         self._data_folder = DataFolder(self._data, folders, self._outbox, self._files.profiles)
         self._publisher = Publisher(topics, self._boot, clock)
         self._node = Node(
@@ -161,6 +163,7 @@ class Service:
             will=will.message.json_bytes(),
         )
         self._plant = PlantSystems(settings, topics, self._link, post=self._inbox.put)
+        snapshots.update(self._plant.snapshots)
         self._searches = SearchRunner(settings, self._folder, self._inbox.put)
         self._watchdog = Watchdog(
             os.environ, health_interval_s=settings.node.health_interval_s, keepalive_s=settings.mqtt.keepalive_s
@@ -258,6 +261,7 @@ class Service:
         if self._data_folder.look():
             for name, store in self._files.novel.items():
                 self._take(NovelChanged(name, store.kept()))
+        self._plant.look()
 
     def _take(self, event: Event) -> None:
         """Handle one event; a defect of ours is logged and shown in ``health``, and the next event is handled."""

@@ -23,7 +23,7 @@ from edgetune_node.errors import BackupError
 from edgetune_signal.durable import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
 FORMAT: Final = 1
@@ -69,7 +69,7 @@ def write_backup(
     version: str,
     created: datetime,
     config: Path | None,
-    snapshot: Callable[[Path], object] | None,
+    snapshots: Mapping[str, Callable[[Path], object]],
     key: bytes | None = None,
 ) -> Manifest:
     """Write a backup, which appears whole or not at all.
@@ -87,8 +87,8 @@ def write_backup(
         What the manifest says.
     config
         The configuration, which is a part of it; None without.
-    snapshot
-        Writes a consistent copy of the outbox to a path; None where there is no outbox.
+    snapshots
+        Writes a consistent copy of a database to a path; by the name of its file. Others are not locked.
     key
         Signs the manifest; None leaves it unsigned.
 
@@ -108,7 +108,7 @@ def write_backup(
             files: dict[str, tuple[str, int]] = {}
             if config is not None:
                 files[CONFIG] = _add(archive, CONFIG, config)
-            for name, copied in _databases(data, snapshot).items():
+            for name, copied in _databases(data, snapshots).items():
                 copy.unlink(missing_ok=True)
                 copied(copy)
                 files[DATA + name] = _add(archive, DATA + name, copy)
@@ -167,8 +167,8 @@ def signature_of(manifest: bytes, key: bytes) -> bytes:
 
 
 @contextmanager
-def held_outbox(data: Path) -> Iterator[Callable[[Path], object] | None]:
-    """Lock the outbox of a node that does not run; give what copies it, None where there is no outbox.
+def held_outbox(data: Path) -> Iterator[dict[str, Callable[[Path], object]]]:
+    """Lock the outbox of a node that does not run; give what copies it, nothing where there is no outbox.
 
     Raises
     ------
@@ -177,7 +177,7 @@ def held_outbox(data: Path) -> Iterator[Callable[[Path], object] | None]:
     """
     path = data / OUTBOX
     if not path.exists():
-        yield None
+        yield {}
         return
     with closing(sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None)) as connection:
         try:
@@ -189,7 +189,7 @@ def held_outbox(data: Path) -> Iterator[Callable[[Path], object] | None]:
             if name.startswith("SQLITE_BUSY"):
                 raise RunningError(f"{path} is in use: the node is running") from error
             raise BackupError(f"{path} cannot be opened: {error}: start the node, which sets it aside") from error
-        yield lambda target: copy_database(connection, target)
+        yield {OUTBOX: lambda target: copy_database(connection, target)}
 
 
 class RunningError(BackupError):
@@ -203,11 +203,10 @@ def copy_database(connection: sqlite3.Connection, target: Path) -> None:
         copy.execute("PRAGMA journal_mode=DELETE")
 
 
-def _databases(data: Path, snapshot: Callable[[Path], object] | None) -> dict[str, Callable[[Path], object]]:
-    """Return what copies each database of a data folder; others than the outbox are not locked by the node."""
-    others = [path for path in sorted(data.glob(f"*{DATABASE}")) if path.name != OUTBOX]
-    found: dict[str, Callable[[Path], object]] = {path.name: partial(_copy, path) for path in others}
-    return found if snapshot is None else {OUTBOX: snapshot, **found}
+def _databases(data: Path, snapshots: Mapping[str, Callable[[Path], object]]) -> dict[str, Callable[[Path], object]]:
+    """Return what copies each database of a data folder; the outbox of a folder is copied only from a snapshot."""
+    others = [path for path in sorted(data.glob(f"*{DATABASE}")) if path.name not in {OUTBOX, *snapshots}]
+    return {**snapshots, **{path.name: partial(_copy, path) for path in others}}
 
 
 def _copy(path: Path, target: Path) -> None:

@@ -97,3 +97,15 @@ def test_a_memory_that_went_with_the_data_folder_is_written_again(memory: Path) 
     memory.unlink()
     announcements.connected()
     assert json.loads(memory.read_bytes()) == ["a"]
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_text("[")])
+def test_a_memory_that_is_taken_away_or_overwritten_is_written_again(
+    memory: Path, spoil: Callable[[Path], object]
+) -> None:
+    announcements = Announcements({"a": b"1"}, memory, FakeBroker().announce)
+    announcements.connected()
+    spoil(memory)
+    announcements.look()
+    assert json.loads(memory.read_bytes()) == ["a"]
+    assert announcements.problem is None

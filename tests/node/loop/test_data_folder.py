@@ -204,3 +204,27 @@ def test_who_wears_the_sensor_is_written_again(node: Callable[..., Any]) -> None
     delete(loop.data)
     loop.wait("health", lambda health: "made again" in about_the_folder(health))
     assert "ben" in (loop.data / "assets" / "arm" / "wearer.json").read_text()
+
+
+def test_files_for_other_systems_that_are_overwritten_are_named_and_made_again(
+    node: Callable[..., Any], bearing: str, until: Callable[..., None]
+) -> None:
+    systems = '[home_assistant]\nprefix = "homeassistant"\n[sparkplug]\ngroup = "Plant1"\nprimary_host = "scada1"\n'
+    loop = node(systems + bearing)
+    loop.start()
+    announced = loop.data / "announced.json"
+    until(announced.exists, what="the announcements are noted")
+    noted = announced.read_bytes()
+    announced.write_text("[")
+    for part in loop.data.glob("sparkplug.sqlite*"):  # an index of the log, mapped into memory, would kill the node
+        part.write_bytes(b"")
+    health = loop.wait("health", lambda health: "sparkplug.sqlite was overwritten" in "".join(health["problems"]))
+    assert "it was made again, nothing is lost" in "".join(health["problems"])
+    assert (loop.data / "sparkplug.sqlite").stat().st_size > 0
+    until(lambda: announced.read_bytes() == noted, what="the announcements are noted again")
+    empty(loop.data)
+    until(lambda: announced.exists() and announced.read_bytes() == noted, what="they are noted in an empty folder")
+    loop.scada.publish("edgetune/n1/cmd/backup", {"id": "b1", "keep": 1})
+    until(lambda: list((loop.data / "backups").glob("n1-*.zip")), what="the backup is made")
+    loop.send(signal.SIGTERM)
+    assert loop.ended() == 0

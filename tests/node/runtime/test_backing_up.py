@@ -24,7 +24,7 @@ def back_up(data: Path, day: float, *, keep: int = 3, node: str = "n") -> str:
     """Make a backup while the clock shows a day; return its name."""
     data.mkdir(exist_ok=True)
     settings = Settings(node={"id": node, "data_dir": data}, asset=[{"id": "a", "rate_hz": 1000}])
-    made = make_backup(settings, lambda path: path.write_bytes(b""), NOW + timedelta(days=day), keep)
+    made = make_backup(settings, {"outbox.sqlite": lambda path: path.write_bytes(b"")}, NOW + timedelta(days=day), keep)
     return str(made["file"]).removeprefix("backups/")
 
 

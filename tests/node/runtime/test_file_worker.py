@@ -22,7 +22,7 @@ def test_a_stop_waits_for_the_work_that_has_begun_and_not_for_the_work_that_wait
         begun.set()
         go_on.wait(30)
 
-    files = FileWorker(settings, post, lambda _asset, _subject: {}, lambda _path: None)
+    files = FileWorker(settings, post, lambda _asset, _subject: {}, {})
     for _ in range(3):
         files.take(KeepHeard("a", b"{}"))
     assert begun.wait(30)
@@ -40,6 +40,6 @@ def test_what_is_left_of_a_backup_that_was_interrupted_goes_with_the_next_start(
     folder.mkdir()
     for name in (".n-1.zip.part", ".n-1.zip.outbox", ".n-1.zip.outbox-journal", "n-0.zip"):
         (folder / name).write_bytes(b"x")
-    files = FileWorker(settings, lambda _event: None, lambda _asset, _subject: {}, lambda _path: None)
+    files = FileWorker(settings, lambda _event: None, lambda _asset, _subject: {}, {})
     files.stop()
     assert [path.name for path in folder.iterdir()] == ["n-0.zip"]

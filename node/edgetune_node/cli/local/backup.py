@@ -132,7 +132,7 @@ def _written(target: Target, settings: Settings, out: Path, keep: int, secret: b
     if out.exists():
         raise BackupError(f"{out} is there already: remove it or choose another name")
     try:
-        with held_outbox(node.data_dir) as snapshot:
+        with held_outbox(node.data_dir) as snapshots:
             manifest = write_backup(
                 node.data_dir,
                 out,
@@ -141,7 +141,7 @@ def _written(target: Target, settings: Settings, out: Path, keep: int, secret: b
                 version=version("edgetune"),
                 created=datetime.now(UTC),
                 config=settings.file,
-                snapshot=snapshot,
+                snapshots=snapshots,
                 key=secret,
             )
     except RunningError:

@@ -113,6 +113,7 @@ class SparkplugEdgeNode:
         self._store = EventStore(
             path, max_bytes=mqtt.outbox_max_bytes, max_age_s=mqtt.outbox_max_age_s, now_s=elapsing()
         )
+        self.copy_events = self._store.copy_to
         self._filters = self._names.subscriptions(devices, self._host_id)
         self._tls = None if mqtt.tls is None else tls_context(mqtt.tls)
         self._conflicts = ClientIdConflicts()
@@ -126,8 +127,7 @@ class SparkplugEdgeNode:
         self._flush_s = self._born_s = self._next_event_s = 0.0
         self._rebirth_wanted = False
         self._fences: dict[int, list[int]] = {}
-        self._cursor, self._backlog_end = 0, 0
-        self._echo = BirthEcho()
+        self._cursor, self._backlog_end, self._echo = 0, 0, BirthEcho()
         self._broken, self._broken_s = "", float("-inf")
         self._down: str | None = None
 
@@ -159,7 +159,7 @@ class SparkplugEdgeNode:
     def problems(self) -> list[str]:
         """What is wrong, for ``health``."""
         now_s, name, up = time.monotonic(), f"{self._names.group}/{self._names.node}", self._up
-        found = [self._store.problem, self._host.problem]
+        found = [self._store.problem, self._store.notice, self._host.problem]
         takeovers = self._conflicts.seen(now_s)
         if takeovers:
             found.append(

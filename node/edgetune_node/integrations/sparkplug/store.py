@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
+from edgetune_node.mqtt import FileWatch, begin_log
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
 NUMBERS: Final = 256
+LOCK_TIMEOUT_S: Final = 1.0
 AGAIN_S: Final = 2.0
 """Between two tries to go back to the disk."""
 SCHEMA: Final = (
@@ -43,6 +46,9 @@ def elapsing() -> Callable[[], float]:
 class EventStore:
     """A small SQLite file; where the disk fails, memory takes its place and `problem` says so, until `look` finds room.
 
+    The file is locked for as long as it is open. So SQLite maps no index of the log into memory: the process would die
+    where somebody truncates that.
+
     Parameters
     ----------
     path
@@ -56,6 +62,8 @@ class EventStore:
     ----------
     problem
         Why events are in memory only; None while they are on disk.
+    notice
+        What happened to the file since the start; None where nothing was overwritten.
     dropped
         Events given up for the bounds, since the start.
     """
@@ -64,14 +72,16 @@ class EventStore:
         self._path, self._max_bytes, self._max_age_s, self._now_s = path, max_bytes, max_age_s, now_s
         self._lock = threading.Lock()
         self.problem: str | None = None
+        self.notice: str | None = None
         self.dropped = 0
         self._left: list[sqlite3.Connection] = []
+        self._watch: FileWatch | None = None
         self._identity: tuple[int, int] | None = None
         self._own: tuple[int, int] | None = None
         self._tried_s = time.monotonic()
         try:
             self._connection = self._opened()
-            self._identity = self._own = _identity(path)
+            self._hold()
         except (OSError, sqlite3.Error) as error:
             self._connection = self._in_memory(error)
 
@@ -81,13 +91,13 @@ class EventStore:
             now_s = time.monotonic()
             if self._identity is None and now_s - self._tried_s < AGAIN_S:
                 return
-            if self._identity is not None and self._identity == _identity(self._path):
-                return
-            self._tried_s = now_s
             try:
+                if self._is_whole():
+                    return
+                self._tried_s = now_s
                 self._reopen()
             except (OSError, sqlite3.Error) as error:
-                self._identity, self.problem = None, self._told(error)
+                self._identity, self.problem, self._tried_s = None, self._told(error), now_s
                 if not isinstance(error, OSError | sqlite3.OperationalError):
                     self._own = None  # damaged since: it is checked next time, and set aside
 
@@ -137,11 +147,18 @@ class EventStore:
         """Events that are kept."""
         return self._do(lambda each: int(each.execute("SELECT COUNT(*) FROM event").fetchone()[0]))
 
+    def copy_to(self, path: Path) -> None:
+        """Write all of it, as it is at one moment, into a file of its own."""
+        with self._lock, contextlib.closing(sqlite3.connect(path)) as copy:
+            self._connection.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             for connection in (self._connection, *self._left):
                 connection.close()
+            self._let_go()
 
     def _bound(self, connection: sqlite3.Connection) -> None:
         gone = connection.execute("DELETE FROM event WHERE kept_s < ?", (self._now_s() - self._max_age_s,)).rowcount
@@ -155,8 +172,10 @@ class EventStore:
     def _do(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Read or change; where the disk fails, what is kept moves to memory and it is done there."""
         with self._lock:
+            watch = self._watch
+            unwatched = watch is None or watch.changed  # else the change would be taken for this one's
             try:
-                return _transaction(self._connection, work)
+                result = _transaction(self._connection, work)
             except sqlite3.Error as error:
                 memory = self._in_memory(error)
                 try:
@@ -168,8 +187,12 @@ class EventStore:
                     memory = _open(None)
                     self._own = None  # what can be read of the file after all is sent, if some of it once more
                 self._connection.close()
+                self._let_go()
                 self._connection = memory
                 return _transaction(memory, work)
+            if watch is not None and not unwatched:
+                watch.note_write()
+            return result
 
     def _in_memory(self, error: Exception) -> sqlite3.Connection:
         self._identity, self.problem, self._tried_s = None, self._told(error), time.monotonic()
@@ -177,6 +200,35 @@ class EventStore:
 
     def _told(self, error: Exception) -> str:
         return f"sparkplug: {self._path} cannot be used ({error}): events wait in memory only; check the disk"
+
+    def _is_whole(self) -> bool:
+        """Whether the file in use is at the path, and nobody else has written into it; what was is kept in memory."""
+        watch = self._watch
+        if self._identity is None or watch is None or self._identity != _identity(self._path):
+            return False
+        if watch.replaced:  # the log alone has gone
+            begin_log(self._connection)
+            watch.note()
+            return True
+        rescued = watch.rescue(self._connection, _check)
+        if rescued is None:
+            return True
+        self._connection.close()
+        self._let_go()
+        self._own = None  # it is checked, and set aside
+        what = "events that waited there are lost" if rescued.copy is None else "it was made again, nothing is lost"
+        self.notice = f"sparkplug: {self._path} was overwritten while the node ran; {what}"
+        self._connection = rescued.copy or _open(None)
+        return False
+
+    def _hold(self) -> None:
+        self._identity = self._own = _identity(self._path)
+        self._watch = FileWatch(self._path)
+
+    def _let_go(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
 
     def _reopen(self) -> None:
         new = self._opened()
@@ -187,13 +239,16 @@ class EventStore:
             new.close()
             raise
         before, inode = self._connection, (self._identity or (0, 0))[1]
-        self._identity = self._own = _identity(self._path)
+        watched = self._watch
+        self._hold()
         self._connection, self.problem = new, None
         _log.warning("sparkplug file made again", file=str(self._path))
         if self._identity is not None and self._identity[1] == inode:
             self._left.append(before)  # SQLite would take the new file for its own, and delete the log of that
         else:
             before.close()
+        if watched is not None:
+            watched.close()
 
     def _opened(self) -> sqlite3.Connection:
         """Open the file; a damaged one is set aside."""
@@ -249,12 +304,17 @@ def _transaction(connection: sqlite3.Connection, change: Callable[[sqlite3.Conne
 
 
 def _open(path: Path | None, *, check: bool = False) -> sqlite3.Connection:
-    connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path or ":memory:", timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False
+    )
     try:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         for statement in SCHEMA:
             connection.execute(statement)
+        connection.execute("BEGIN EXCLUSIVE")  # takes the lock, and begins the log
+        connection.execute("COMMIT")
         if check:
             _check(connection)
     except BaseException:

@@ -202,24 +202,6 @@ def test_a_store_that_is_damaged_inside_is_set_aside(tmp_path: Path, spoil: Call
     store.close()
 
 
-def test_a_store_that_can_be_read_no_longer_goes_on_in_a_new_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("edgetune_node.integrations.sparkplug.store.AGAIN_S", 0.0)
-    path = tmp_path / "s.sqlite"
-    store = opened(path)
-    store.keep("pump", b"lost")
-    with contextlib.closing(sqlite3.connect(path)) as other, other:
-        other.execute("DROP TABLE event")
-    assert (store.newest(), len(store), store.after(0, ["pump"])) == (0, 0, None)
-    assert store.problem is not None
-    store.look()
-    assert store.problem is None
-    store.keep("pump", b"next")
-    assert kept(store) == after_a_kill(path, tmp_path / "copy", births=0) == [b"next"]
-    store.close()
-
-
 def test_a_store_on_a_full_disk_goes_on_in_memory(small_disk: Any) -> None:
     store = EventStore(small_disk.folder / "s.sqlite", max_bytes=2**30, max_age_s=50, now_s=lambda: 0.0)
     store.keep("pump", b"first")
@@ -347,4 +329,69 @@ def test_what_was_sent_while_the_disk_was_full_is_not_sent_again(
     store.look()
     assert store.problem is None
     assert kept(store) == waiting
+    store.close()
+
+
+def overwrite(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(b"\xa5" * path.stat().st_size)
+
+
+def overwrite_all(path: Path) -> None:
+    for part in path.parent.glob(path.name + "*"):
+        overwrite(part)
+
+
+def truncate_all(path: Path) -> None:
+    for part in path.parent.glob(path.name + "*"):
+        part.write_bytes(b"")
+
+
+def write_another_over(path: Path) -> None:
+    path.write_bytes(b"no database at all, but long enough for one" * 100)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (overwrite, False),  # the log has all of it
+        (write_another_over, False),
+        (lambda path: path.with_name("s.sqlite-wal").unlink(), False),
+        (lambda path: path.with_name("s.sqlite-wal").write_bytes(b""), True),
+        (overwrite_all, True),
+        (truncate_all, True),
+    ],
+)
+def test_a_store_that_is_overwritten_in_place_is_made_again_with_all_events(
+    tmp_path: Path, spoil: Callable[[Path], None], *, named: bool
+) -> None:
+    path = tmp_path / "data" / "s.sqlite"
+    path.parent.mkdir()
+    store = opened(path)
+    assert store.next_birth() == 0
+    for event in (b"first", b"second"):
+        store.keep("pump", event)
+    store.look()
+    assert store.notice is None
+    spoil(path)
+    store.look()
+    assert store.problem is None
+    assert (store.notice is not None) == named
+    assert not named or "overwritten while the node ran; it was made again, nothing is lost" in str(store.notice)
+    store.keep("pump", b"third")
+    assert kept(store) == after_a_kill(path, tmp_path / "copy") == [b"first", b"second", b"third"]
+    store.close()
+
+
+def test_a_store_too_large_for_memory_that_is_overwritten_says_that_events_are_lost(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "s.sqlite"
+    path.parent.mkdir()
+    store = EventStore(path, max_bytes=2**30, max_age_s=50, now_s=lambda: 0.0)
+    for _ in range(40):
+        store.keep("pump", bytes(200_000))
+    overwrite_all(path)
+    store.look()
+    assert "events that waited there are lost" in str(store.notice)
+    store.keep("pump", b"next")
+    assert kept(store) == after_a_kill(path, tmp_path / "copy", births=0) == [b"next"]
     store.close()
