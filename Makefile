@@ -59,6 +59,7 @@ lint: $(VENV)/.installed  ## Format, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	! git grep -nE '^(<<<<<<<|>>>>>>>) '
 
 check: lint  ## Format, lint, types and the quick tests
 	$(BIN)/python -m pytest $(QUICK) -q

@@ -27,8 +27,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")  # no test fails by the clock
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a script's background; the processes of tests would too
+# what a script's background or nohup ignores, the processes of tests would too
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_configure(config: pytest.Config) -> None:

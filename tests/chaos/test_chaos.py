@@ -28,7 +28,6 @@ def load_ledger() -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_nothing_is_lost_invented_or_out_of_order_whatever_breaks() -> None:
     if find_mosquitto() is None:
         pytest.skip("mosquitto is not installed (apt install mosquitto)")

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from edgetune_nas.worker.events import SearchEvent
 
 JOB_FILE = "job.json"
-GRACE_SECONDS = 10.0
-"""Time between asking a child to stop and killing it; writing the best bundle so far takes some of it."""
+GRACE_SECONDS = 30.0
+"""Time that a child has in each phase between being asked to stop and being killed; exporting is the longest."""
 MAX_LOG_LINE = 8192
 OOM_FIRST = "1000"
 
@@ -124,7 +124,7 @@ class SearchJob:
         log
             Called with each line that the child logs, from a thread of its own. None: they go to this process's stderr.
         grace
-            Seconds between `cancel` and the kill.
+            Seconds between `cancel` and the kill, anew in each phase that the child enters after `cancel`.
 
         Raises
         ------
@@ -176,6 +176,7 @@ class SearchJob:
                 if isinstance(event, SearchFailed) and event.error == MALFORMED:
                     self.kill()
                     self._process.wait()
+                self._renew_grace(last, event)
                 last = event
                 yield event
                 if not isinstance(event, SearchProgress):
@@ -196,9 +197,19 @@ class SearchJob:
             return
         self._asked_to_stop = True
         self._signal(signal.SIGTERM)
+        self._arm_killer()
+
+    def _arm_killer(self) -> None:
         self._killer = threading.Timer(self._grace, self.kill)
         self._killer.daemon = True
         self._killer.start()
+
+    def _renew_grace(self, last: SearchEvent | None, event: SearchEvent) -> None:
+        killer = self._killer
+        phases = [each.phase if isinstance(each, SearchProgress) else None for each in (last, event)]
+        if killer is not None and phases[0] != phases[1]:
+            killer.cancel()
+            self._arm_killer()
 
     def kill(self) -> None:
         """End the whole group at once; the journal lets the search be continued."""

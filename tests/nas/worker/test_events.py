@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -100,3 +101,36 @@ def test_a_child_that_nobody_understands_is_killed_and_has_failed_once(tmp_path:
     assert isinstance(failed, SearchFailed)
     assert failed.error == MALFORMED
     assert job.poll() is not None
+
+
+def test_a_child_that_was_asked_to_stop_has_the_grace_anew_once_it_exports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+
+    class NoTimer(threading.Timer):
+        """One whose time never comes."""
+
+        def __init__(self, interval: float, function: Any) -> None:
+            super().__init__(interval, function)
+            made.append(self)
+
+        def start(self) -> None:
+            pass
+
+    monkeypatch.setattr("edgetune_nas.worker.job.threading.Timer", NoTimer)
+    exporting = PROGRESS.model_copy(update={"phase": "exporting"})
+    lines = [event_line(each) for each in (PROGRESS, PROGRESS, exporting, SearchFailed(error="Killed"))]
+    script = tmp_path / "child.py"
+    script.write_text(f"import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint({chr(10).join(lines)!r})")
+    child = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    job = SearchJob(child, grace=60.0)
+    events = job.events()
+    next(events)
+    job.cancel()
+    next(events)
+    assert len(made) == 1
+    next(events)
+    assert [each.finished.is_set() for each in made] == [True, False]
+    assert [each.error for each in events if isinstance(each, SearchFailed)] == ["Killed"]
+    assert all(each.finished.is_set() for each in made)

@@ -72,7 +72,6 @@ def keep(browser: Browser, name: str, tmp_path: Path) -> None:
     browser.picture(Path(PICTURES or tmp_path) / f"console-{name}.png")
 
 
-@pytest.mark.timeout(600)
 def test_a_machine_is_calibrated_breaks_is_acknowledged_and_repaired(
     plant: ConsoleServer, browser: Browser, fresh_broker: Any, recorder: Any, tmp_path: Path
 ) -> None:
@@ -284,7 +283,6 @@ def test_who_acts_signs_in_first(make_broker: Any, tmp_path: Path, recorder: Any
         assert kept == '[{},{},""]'
 
 
-@pytest.mark.timeout(600)
 def test_every_page_is_for_everybody(
     told: tuple[ConsoleServer, Any], browser: Browser, pytestconfig: pytest.Config
 ) -> None:

@@ -119,7 +119,6 @@ def test_a_class_that_is_shelved_for_six_seconds_is_not_an_hour_later_by_a_clock
     assert health["outbox_dropped"] == 0
 
 
-@pytest.mark.timeout(300)
 def test_a_sensor_at_half_the_rate_is_told_within_a_minute_and_taken_back_when_it_is_right(
     node: Callable[..., Any],
 ) -> None:

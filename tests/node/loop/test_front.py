@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from edgetune_nas.card import ModelCard
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 CLASSES = ("ball", "inner", "normal", "outer")
 
 

@@ -141,7 +141,7 @@ def test_two_nodes_of_one_id_both_say_so_until_one_of_them_is_gone(
     stays.until(lambda: stays.link.connected)
     assert stays.link.flapping is not None
     monkeypatch.setattr(client_id_conflict, "LASTING_S", 0.0)  # as when a minute has passed
-    assert stays.link.flapping is None
+    stays.until(lambda: stays.link.flapping is None)  # its last connection may be one that the other took
 
 
 def test_a_broker_that_is_stopped_and_started_is_not_taken_for_another_client(
