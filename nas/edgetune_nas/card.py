@@ -128,6 +128,15 @@ class Metrics(_Model):
     healthy_seconds: float | None = Field(default=None, gt=0)
     supported_per_month: float | None = Field(default=None, gt=0)
 
+    @property
+    def chance(self) -> float | None:
+        """Accuracy of always naming the most frequent class of the held-out windows; None of a health model.
+
+        It is never less than one over the number of classes, and it is what a network gets that has learned nothing.
+        """
+        rows = [sum(row) for row in self.confusion]
+        return max(rows) / sum(rows) if sum(rows) else None
+
 
 class Budget(_Model):
     """Limits that the network was searched under; ``None`` is no limit."""
@@ -252,6 +261,9 @@ class ModelCard(_Model):
         The same of ``model.measured.onnx``; None where it is as ``rows``.
     tested_on
         What kind of windows ``metrics`` come from; None where nobody said.
+    tested_in_parts
+        Classes of which only parts of recordings were held out; whole recordings were held out of all others. Empty
+        where it is so of all classes or of none.
     measured_before_refit
         Whether ``metrics`` are those of ``model.measured.onnx``, before all data were learned.
     accuracy_left_out
@@ -296,6 +308,7 @@ class ModelCard(_Model):
     rows: list[NonNegativeInt] | None = None
     measured_rows: list[NonNegativeInt] | None = None
     tested_on: TestedOn | None = None
+    tested_in_parts: list[str] = []
     measured_before_refit: bool = False
     accuracy_left_out: dict[str, float] = {}
     learned: Learned | None = None

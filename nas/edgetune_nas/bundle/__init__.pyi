@@ -42,7 +42,9 @@ from .tested import (
     accuracy_sentence as accuracy_sentence,
     accuracy_text as accuracy_text,
     card_accuracy as card_accuracy,
+    classes_in_parts as classes_in_parts,
     false_alarms_text as false_alarms_text,
+    how_tested as how_tested,
     kind_of_test as kind_of_test,
     recordings_of as recordings_of,
 )

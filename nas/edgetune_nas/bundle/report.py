@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from edgetune_nas.bundle.html import ACCENT, INK, QUIET, figure_of, image, page, table
-from edgetune_nas.bundle.tested import TESTED_ON, card_accuracy, false_alarms_text
+from edgetune_nas.bundle.tested import card_accuracy, false_alarms_text, how_tested
 from edgetune_nas.card import FrontPoint, ModelCard
 from edgetune_nas.errors import BundleError
 
@@ -155,7 +155,8 @@ def _summary(card: ModelCard) -> str:
 
 
 def _test(card: ModelCard) -> str:
-    said = "Nobody said how this was tested" if card.tested_on is None else TESTED_ON[card.tested_on].capitalize()
+    said = how_tested(card.tested_on, card.tested_in_parts) or "nobody said how this was tested"
+    said = said[0].upper() + said[1:]
     library = "" if card.library is None else f" Beside the new data there was a library: {card.library.text}."
     return (
         f"{said}; the limits of the accuracy bound a 95 % interval in which each recording counts, not each window."

@@ -9,6 +9,8 @@ import numpy as np
 from edgetune_signal.datasets import INDEPENDENT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from edgetune_nas.card import Metrics, ModelCard, TestedOn
@@ -39,7 +41,25 @@ def kind_of_test(learned: Dataset, test: Dataset) -> TestedOn:
     return "other_recordings"
 
 
-def accuracy_text(metrics: Metrics, tested_on: TestedOn | None, digits: int = 2) -> str:
+def classes_in_parts(learned: Dataset, test: Dataset) -> list[str]:
+    """Return the classes tested on parts of recordings whose other parts were learned; none where all or none are."""
+    if recordings_of(test) is None:
+        return []
+    shared = set(test.label[np.isin(test.group, learned.group)].tolist())
+    every = set(test.label.tolist())
+    return [] if shared == every else [test.classes[index] for index in sorted(shared)]
+
+
+def how_tested(tested_on: TestedOn | None, in_parts: Sequence[str] = ()) -> str:
+    """Write how the test data were held apart; empty where nobody said."""
+    if tested_on is None:
+        return ""
+    return f"tested on other recordings, {', '.join(in_parts)} on other parts" if in_parts else TESTED_ON[tested_on]
+
+
+def accuracy_text(
+    metrics: Metrics, tested_on: TestedOn | None, digits: int = 2, *, in_parts: Sequence[str] = ()
+) -> str:
     """Write an accuracy with its interval, what the interval rests on, and how it was tested."""
     if metrics.accuracy is None:
         return "none of a health model"
@@ -50,6 +70,7 @@ def accuracy_text(metrics: Metrics, tested_on: TestedOn | None, digits: int = 2)
         tested_on,
         windows=f"{metrics.windows} held-out windows{rests}",
         digits=digits,
+        in_parts=in_parts,
     )
 
 
@@ -58,7 +79,11 @@ def card_accuracy(card: ModelCard, digits: int = 2) -> str:
     if card.kind == "health":
         return f"none: a health model, {false_alarms_text(card)}"
     before = " (measured before it learned the test windows too)" if card.measured_before_refit else ""
-    return accuracy_text(card.metrics, card.tested_on, digits) + before + _left_out_text(card, digits)
+    return (
+        accuracy_text(card.metrics, card.tested_on, digits, in_parts=card.tested_in_parts)
+        + before
+        + _left_out_text(card, digits)
+    )
 
 
 def _left_out_text(card: ModelCard, digits: int) -> str:
@@ -96,9 +121,10 @@ def accuracy_sentence(
     *,
     windows: str = "",
     digits: int = 1,
+    in_parts: Sequence[str] = (),
 ) -> str:
     """Write an accuracy with as much as is known of its interval and its test."""
     low, high = bounds
     parts = [] if low is None or high is None else [f"95 % interval {low:.{digits}%} to {high:.{digits}%}"]
-    parts += [each for each in (windows, "" if tested_on is None else TESTED_ON[tested_on]) if each]
+    parts += [each for each in (windows, how_tested(tested_on, in_parts)) if each]
     return f"{accuracy:.{digits}%}" + (f" ({', '.join(parts)})" if parts else "")

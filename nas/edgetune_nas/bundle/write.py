@@ -72,6 +72,7 @@ def write_bundle(
     measured_adapt: Adapt | None = None,
     test_recording: NDArray[np.integer] | None = None,
     tested_on: TestedOn | None = None,
+    tested_in_parts: Sequence[str] = (),
     left_out: Mapping[str, float] | None = None,
     learned: NDArray[np.float32] | None = None,
     learned_recording: NDArray[np.integer] | None = None,
@@ -111,6 +112,8 @@ def write_bundle(
         ``(windows,)``, number of each test window's recording, for the interval; None where they are not known.
     tested_on
         What kind of test the test windows are.
+    tested_in_parts
+        Classes tested on parts of recordings whose other parts were learned; empty where all or none are.
     left_out
         Accuracy in each condition when it was left out of training.
     learned, learned_recording
@@ -193,6 +196,7 @@ def write_bundle(
         rows=None if rows is None else list(rows),
         measured_rows=None if measured is None or measured_rows is None else list(measured_rows),
         tested_on=tested_on,
+        tested_in_parts=list(tested_in_parts),
         measured_before_refit=measured is not None,
         accuracy_left_out=dict(left_out or {}),
         learned=remembered,

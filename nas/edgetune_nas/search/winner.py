@@ -77,7 +77,16 @@ def export(
     BundleError
         When the bundle cannot be written.
     """
-    from edgetune_nas.bundle import FRONT, kept_networks, kind_of_test, pack, recordings_of, render_apart, write_bundle
+    from edgetune_nas.bundle import (
+        FRONT,
+        classes_in_parts,
+        kept_networks,
+        kind_of_test,
+        pack,
+        recordings_of,
+        render_apart,
+        write_bundle,
+    )
     from edgetune_nas.onnx_io import head_for_int8
 
     train, validation, test, learned = parts.train, parts.validation, parts.test, parts.learned
@@ -130,6 +139,7 @@ def export(
         extra=extra if kept_front is None else {**extra, FRONT: kept_front},
         test_recording=recordings_of(test),
         tested_on=kind_of_test(parts.learned, test),
+        tested_in_parts=classes_in_parts(parts.learned, test),
         left_out=left_out,
         learned=told.x,
         learned_recording=recordings_of(told),

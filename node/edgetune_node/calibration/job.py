@@ -14,7 +14,7 @@ from edgetune_node.calibration.inputs import (
     SearchQueued,
 )
 from edgetune_node.calibration.instructions import Situation, instruction
-from edgetune_node.calibration.rules import decide_deployment, reasons_against
+from edgetune_node.calibration.rules import chance_warning, decide_deployment, reasons_against
 from edgetune_node.calibration.takes import GuidedCollection, plan
 from edgetune_node.contract import CalibrationStatus, Recalibrate, Record
 from edgetune_node.errors import Refused
@@ -295,6 +295,8 @@ class Calibration:
             "accuracy_high": card.metrics.accuracy_high,
             "test_recordings": card.metrics.recordings,
             "tested_on": card.tested_on,
+            "tested_in_parts": card.tested_in_parts,
+            "chance": card.metrics.chance,
             "measured_before_refit": card.measured_before_refit,
             "library": None if card.library is None else card.library.model_dump(),
             "replaced_accuracy": None if card.replaced is None else card.replaced.accuracy,
@@ -304,6 +306,8 @@ class Calibration:
             "front_point": card.front_point,
             "deployed": False,
         }
+        if (warning := chance_warning(card)) is not None:
+            self._detail["warnings"] = [*self._detail.get("warnings", []), warning]
         if card.kind == "health":
             self._detail |= {
                 "kind": card.kind,

@@ -91,7 +91,8 @@ def decide_deployment(
 
     ``if_better`` asks for proof: a higher accuracy on the same held-out data. A tie keeps the old model, unless the new
     one knows all of its classes (``current_classes``) and others besides, of which little may be held out. A comparison
-    that could not be made keeps it too. A health model names no faults and has no accuracy to compare: it gives way to
+    that could not be made keeps it too. A first model is compared with chance, and stays out of use if its accuracy is
+    not above that. A health model names no faults and has no accuracy to compare: it gives way to
     a newer one and to a model of classes that knows its class, and replaces no model of classes.
     """
     if policy == "always":
@@ -99,7 +100,7 @@ def decide_deployment(
     if policy == "never":
         return False, "the new model is kept and not put into use, as asked (deploy: never)"
     if current_model is None:
-        return True, "the asset had no model, so the new one is in use"
+        return _first_deployment(card)
     before, after = {*current_classes}, {*card.classes}
     if card.kind == "health" and before == after:
         return True, f"made from all the health that is stored, as {current_model} was from what there was then"
@@ -121,6 +122,29 @@ def decide_deployment(
     if new == old and before and before < after:
         return True, f"no worse, and it knows {', '.join(sorted(after - before))} besides: {figures}"
     return False, f"no better: {figures}"
+
+
+def _first_deployment(card: ModelCard) -> tuple[bool, str]:
+    accuracy, chance = card.metrics.accuracy, card.metrics.chance
+    if accuracy is None or chance is None or accuracy > chance:
+        return True, "the asset had no model, so the new one is in use"
+    return False, (
+        f"no better than chance: accuracy {accuracy:.1%}, and always naming the most frequent class gets {chance:.1%}; "
+        "check that each recording is what its label says, and record again. "
+        "Publish cmd/deploy to use the model all the same"
+    )
+
+
+def chance_warning(card: ModelCard) -> str | None:
+    """Return why a model's accuracy may be chance; None where its interval lies above that, and of a health model."""
+    accuracy, low, chance = card.metrics.accuracy, card.metrics.accuracy_low, card.metrics.chance
+    if accuracy is None or low is None or chance is None or low > chance:
+        return None
+    return (
+        f"the model is not proven better than chance: accuracy {accuracy:.1%}, "
+        f"at least {low:.1%} with 95 % confidence, and always naming the most frequent class gets {chance:.1%}; "
+        "record more takes of each class"
+    )
 
 
 def _length_problems(field: str, seconds: float, spec: StreamSpec, window: int) -> list[str]:

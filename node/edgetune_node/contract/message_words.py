@@ -291,6 +291,8 @@ MESSAGE_WORDS: Final[dict[str, dict[str, tuple[str, Any]]]] = {
         "supported_per_month": _SUPPORTED,
         "recordings": ("Recordings that it was tested on.", 12),
         "tested_on": ("How the test data were held apart.", "other_recordings"),
+        "tested_in_parts": ("Classes tested on parts of learned recordings, if others on whole ones.", []),
+        "chance": ("Accuracy of naming the most frequent held-out class always; null of kind `health`.", 0.33),
         "measured_before_refit": ("Whether it learned from all data after it was measured.", True),
         "macro_f1": ("Mean F1 over classes, on held-out data.", 0.98),
         "false_per_minute_of_rest": ("Of signs: signs that were named while there was none.", 0.2),

@@ -205,6 +205,8 @@ class Model(Message):
     supported_per_month: float | None = None
     recordings: int | None = None
     tested_on: TestedOn | None = None
+    tested_in_parts: list[str] = Field([])
+    chance: float | None = None
     measured_before_refit: bool | None = None
     macro_f1: float | None = None
     false_per_minute_of_rest: float | None = None

@@ -1,9 +1,9 @@
-"""The calibration or recording that a command asks for, if what is stored of the asset allows it."""
+"""The calibration or recording that a command asks for, and what a label has stored."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgetune_node.calibration import Calibration, reasons_against, rest_seconds
 from edgetune_node.contract import Recalibrate
@@ -11,8 +11,10 @@ from edgetune_node.errors import Refused
 from edgetune_node.monitor import zone_warning
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edgetune_node.config import AssetSection
-    from edgetune_node.contract import Record
+    from edgetune_node.contract import LabelCommand, Record
     from edgetune_node.core.resumption import Collected, JobNote
     from edgetune_node.events import Stored
     from edgetune_node.monitor import Asset
@@ -93,3 +95,21 @@ def begin(
         healthy_class=healthy,
         now=now,
     )
+
+
+def stored_under(
+    command: LabelCommand | None, recordings: Sequence[str], found: Stored, seconds: float | None = None
+) -> tuple[str, dict[str, Any]]:
+    """Return reason and detail of the answer to a label, of ``seconds`` if they are not the command's."""
+    label = "" if command is None else command.label
+    if seconds is None:
+        seconds = 0.0 if command is None or command.seconds is None else command.seconds
+    total = found.seconds.get(label, 0.0)
+    reason = f"{seconds:.1f} s are stored as {label!r}, which has {total:.1f} s now"
+    detail = {
+        "recordings": list(recordings),
+        "class": label,
+        "seconds": round(seconds, 3),
+        "class_seconds": round(total, 3),
+    }
+    return f"{reason}; to have it known: cmd/recalibrate with source stored", detail

@@ -20,7 +20,7 @@ from edgetune_node.contract import (
     Rollback,
     Shelve,
 )
-from edgetune_node.core.job_start import begin, with_rest
+from edgetune_node.core.job_start import begin, stored_under, with_rest
 from edgetune_node.core.phase import WHILE_CALIBRATING
 from edgetune_node.core.resumption import Collected, JobNote, newcomer
 from edgetune_node.core.status import StatusReporter
@@ -80,6 +80,7 @@ class AssetJobs:
         self._origin: Origin | None = None
         self._condition = asset.settings.condition
         self._job_note = JobNote()
+        self._label_job: LabelCommand | None = None
         self._note = ""
         self._passed_over: tuple[str, ...] = ()
         self._status = StatusReporter(asset, publisher)
@@ -194,7 +195,8 @@ class AssetJobs:
             return [*noted, *self._feed(event)]
         if event.path is None:
             return self._finish("failed", event.error or "", {})
-        return self._finish("done", "", {"recording": event.path.name})
+        reason, detail = stored_under(self._label_job, (event.path.name,), self._stored())
+        return self._finish("done", reason, {"recording": event.path.name, **detail})
 
     def model_ready(self, event: ModelReady) -> list[Effect]:
         """Go on after a model change; a new model classifies from the next window on."""
@@ -330,9 +332,8 @@ class AssetJobs:
         return [NoteCommand(settings.id, origin.command_id, self.job_note), *self.tick()]
 
     def _label(self, command: LabelCommand, origin: Origin) -> tuple[Answer, list[Effect]]:
-        asset = self.asset
-        speed = asset.context.shaft_rpm
-        wanted = labelled(command, asset.settings, asset.recent, asset.novelty, **self._marks, shaft_rpm=speed)
+        wanted = labelled(command, self.asset, **self._marks, named=self._stored().named)
+        self._label_job = command
         self._origin, self._job_note = origin, self._marked(origin)
         return Answer("accepted", final=False), [wanted]
 
@@ -351,10 +352,9 @@ class AssetJobs:
         self.asset.novel_changed(event)
         if not event.job or event.job != self.job:
             return []
-        detail = {"recordings": list(event.recordings)}
         if event.error is not None:
-            return self._finish("failed", event.error, detail)
-        return self._finish("done", "to have it known: cmd/recalibrate with source stored", detail)
+            return self._finish("failed", event.error, {"recordings": list(event.recordings)})
+        return self._finish("done", *stored_under(self._label_job, event.recordings, self._stored(), event.seconds))
 
     def _feed(self, item: cal.Input) -> list[Effect]:
         calibration, origin = self._calibration, self._origin

@@ -110,6 +110,7 @@ class NovelChanged:
     kept: tuple[NovelSegment, ...]
     job: str = ""
     recordings: tuple[str, ...] = ()
+    seconds: float = 0.0
     error: str | None = None
 
 

@@ -27,7 +27,7 @@ class Stored:
     """Recordings of an asset: seconds per class of those that fit the stream, their files, why others are left out.
 
     ``doubts`` names healthy recordings that lie in ISO zone C or D. Of signs it is all of one person; ``elsewhere`` are
-    the classes of other people's recordings.
+    the classes of other people's recordings. ``named`` are the events that a label made recordings of.
     """
 
     seconds: Mapping[str, float]
@@ -35,6 +35,7 @@ class Stored:
     files: tuple[Path, ...] = ()
     doubts: tuple[str, ...] = ()
     elsewhere: frozenset[str] = frozenset()
+    named: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

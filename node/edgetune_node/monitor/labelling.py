@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from edgetune_node.config import AssetSection
     from edgetune_node.contract import LabelCommand
-    from edgetune_node.monitor.novelty import NoveltyRecorder, Span
+    from edgetune_node.monitor.asset import Asset
+    from edgetune_node.monitor.novelty import Span
     from edgetune_signal import Chunk
     from edgetune_signal.stream import Samples
 
@@ -86,27 +87,29 @@ class Recent:
 
 def labelled(
     command: LabelCommand,
-    settings: AssetSection,
-    recent: Recent,
-    novelty: NoveltyRecorder,
+    asset: Asset,
     *,
     subject: str,
     condition: str,
-    shaft_rpm: float | None,
+    named: frozenset[str],
 ) -> LabelNovel | SaveRecording:
-    """Return what shall be done so that samples of the past have a label, or raise `Refused`."""
+    """Return what shall be done so that samples of the past have a label, or raise `Refused`.
+
+    ``named`` are the events that a label made recordings of: another label moves them.
+    """
+    settings = asset.settings
     if command.event is not None:
-        novelty.check_kept(command.event)
+        asset.novelty.check_kept(command.event, named)
         return LabelNovel(settings.id, command.id, command.event, command.label)
     found = recent_recording(
-        recent.chunks,
+        asset.recent.chunks,
         settings,
         command.seconds or 0.0,
         label=command.label,
         group=f"label-{command.id}",
         subject=subject,
         condition=condition,
-        shaft_rpm=shaft_rpm,
+        shaft_rpm=asset.context.shaft_rpm,
     )
     return SaveRecording(settings.id, command.id, found)
 

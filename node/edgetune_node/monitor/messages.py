@@ -154,6 +154,8 @@ def model_message(bundle: Bundle | None, previous: str | None, subject: str) -> 
         supported_per_month=metrics.supported_per_month,
         recordings=metrics.recordings,
         tested_on=card.tested_on,
+        tested_in_parts=card.tested_in_parts,
+        chance=metrics.chance,
         measured_before_refit=card.measured_before_refit,
         macro_f1=metrics.macro_f1,
         false_per_minute_of_rest=None if card.signs is None else card.signs.false_per_minute_of_rest,

@@ -151,8 +151,10 @@ class NoveltyRecorder:
         """Seconds kept of one event."""
         return sum(each.seconds for each in self.kept if each.event == event)
 
-    def check_kept(self, event: str) -> None:
-        """Raise `Refused` if nothing is kept of an event."""
+    def check_kept(self, event: str, labelled: frozenset[str] = frozenset()) -> None:
+        """Raise `Refused` if nothing is kept of an event, and nothing of it was ``labelled`` before."""
+        if event in labelled:
+            return
         events = list(dict.fromkeys(each.event for each in self.kept))
         if event not in events:
             there = f"there is something of {', '.join(events)}" if events else "nothing is kept at all"

@@ -192,6 +192,7 @@ def model_accuracy(model: Model, accuracy: float) -> str:
         (model.accuracy_low, model.accuracy_high),
         model.tested_on,
         windows="" if count is None else f"{count} recording{'s' * (count > 1)}",
+        in_parts=model.tested_in_parts,
     )
 
 

@@ -17,6 +17,8 @@ FIGURES = (
     "accuracy_low",
     "accuracy_high",
     "tested_on",
+    "tested_in_parts",
+    "chance",
     "measured_before_refit",
     "arena_bytes",
     "arena_bytes_deployed",

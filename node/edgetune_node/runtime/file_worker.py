@@ -220,8 +220,10 @@ class FileWorker:
     def _label_novel(self, effect: LabelNovel) -> Event:
         store = self.novel[effect.asset]
         self.check_space(store.largest_bytes())
-        paths = store.label(effect.event, effect.label, self.recordings[effect.asset])
-        return NovelChanged(effect.asset, store.kept(), effect.job, tuple(path.name for path in paths))
+        recordings = self.recordings[effect.asset]
+        paths = store.label(effect.event, effect.label, recordings)
+        seconds = sum(info.seconds for info in recordings.list() if info.path in paths)
+        return NovelChanged(effect.asset, store.kept(), effect.job, tuple(path.name for path in paths), seconds)
 
     def _novel_failed(self, asset: str, job: str, reason: str) -> Event:
         return NovelChanged(asset, self.novel[asset].kept(), job, error=reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgetune_node.contract import NO_CLASSES
+from edgetune_node.contract import NO_CLASSES, NOVEL
 from edgetune_node.events import Stored
 from edgetune_node.monitor import zone_warning
 from edgetune_signal import RecordingError, read_recording
@@ -26,7 +26,10 @@ def list_recordings(store: RecordingStore, section: AssetSection, subject: str) 
     files: list[Path] = []
     doubts: list[str] = []
     elsewhere: set[str] = set()
+    named: set[str] = set()
     for info in store.list():
+        if info.group.startswith(f"{NOVEL}-"):
+            named.add(info.group.removeprefix(f"{NOVEL}-"))
         reason = misfit(info, section)
         if info.label in NO_CLASSES:
             reason = f"{info.path.name} is left out: nothing can be called {info.label}; store it under another label"
@@ -47,7 +50,7 @@ def list_recordings(store: RecordingStore, section: AssetSection, subject: str) 
         seconds[info.label] = seconds.get(info.label, 0.0) + info.seconds
         files.append(info.path)
     passed_over += [f"{broken.name} is left out: {broken.reason}" for broken in store.broken]
-    return Stored(seconds, tuple(passed_over), tuple(files), tuple(doubts), frozenset(elsewhere))
+    return Stored(seconds, tuple(passed_over), tuple(files), tuple(doubts), frozenset(elsewhere), frozenset(named))
 
 
 def misfit(info: RecordingInfo, section: AssetSection) -> str | None:

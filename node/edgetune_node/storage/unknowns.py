@@ -87,6 +87,8 @@ class NoveltyStore:
     def label(self, event: str, label: str, into: RecordingStore) -> tuple[Path, ...]:
         """Make every stretch of an event a recording of ``label``, and keep it here no longer.
 
+        Recordings that an earlier label made of the event move to ``label``.
+
         Each is written before it is deleted; one that was written already when the process was killed in between is
         not written twice.
 
@@ -106,8 +108,22 @@ class NoveltyStore:
                 path = into.add(replace(read_recording(info.path), label=label))
             self._kept.remove(stretch)
             labelled.append(path)
-        return tuple(labelled)
+        return (*labelled, *_relabel(event, label, into))
 
     def erase(self, subject: str, *, nameless: bool) -> tuple[int, list[str]]:
         """Delete what is kept of a person, as `BoundedFolder.erase`; return how many, and files that cannot be read."""
         return self._kept.erase(subject, nameless=nameless), self._kept.broken
+
+
+def _relabel(event: str, label: str, store: RecordingStore) -> tuple[Path, ...]:
+    """Move an event's recordings of other classes to ``label``; each is written before its old file is deleted."""
+    infos = [info for info in store.list() if info.group == f"{NOVEL}-{event}"]
+    there = {info.time_ns: info.path for info in infos if info.label == label}
+    moved = []
+    for info in infos:
+        if info.label == label:
+            continue
+        path = there.get(info.time_ns)
+        moved.append(store.add(replace(read_recording(info.path), label=label)) if path is None else path)
+        store.remove(info.path)
+    return tuple(moved)

@@ -15,7 +15,7 @@ from edgetune_nas.bundle.files import MEASURED, digest
 from edgetune_nas.bundle.learned import LEARNED, SELF_TEST, fingerprints, recording_fingerprints, seen, self_test
 from edgetune_nas.bundle.pareto import pick
 from edgetune_nas.bundle.read import load_bundle, measured_classifier, read_card
-from edgetune_nas.bundle.tested import kind_of_test, recordings_of
+from edgetune_nas.bundle.tested import classes_in_parts, kind_of_test, recordings_of
 from edgetune_nas.errors import BundleError
 from edgetune_signal.datasets import INDEPENDENT, Dataset
 
@@ -212,3 +212,11 @@ def test_windows_that_nobody_assigned_to_recordings_may_be_of_the_same_one() -> 
     assert recordings_of(test) is None
     assert kind_of_test(_part([0, 1], [0, 0], named=False), test) == "later_in_the_same_recordings"
     assert recordings_of(_part([2, 2], [0, 0], named=False)) is not None
+
+
+def test_classes_that_were_tested_on_parts_are_named_where_others_were_not() -> None:
+    learned = _part([0, 1], [0, 0])
+    mixed = replace(_part([1, 3], [0, 0]), label=np.array([1, 0]))
+    assert classes_in_parts(learned, mixed) == ["b"]
+    assert classes_in_parts(learned, _part([2, 3], [0, 0])) == []
+    assert classes_in_parts(learned, replace(_part([0, 1], [0, 0]), label=np.array([1, 0]))) == []

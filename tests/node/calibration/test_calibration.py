@@ -79,6 +79,8 @@ def test_the_first_model_is_deployed_and_announced() -> None:
         "accuracy_high": 0.98,
         "test_recordings": None,
         "tested_on": None,
+        "tested_in_parts": [],
+        "chance": 0.5,
         "measured_before_refit": False,
         "library": None,
         "replaced_accuracy": None,

@@ -9,7 +9,7 @@ from calibrating import LIVE, METRICS, SPEC, card_json, job, stored_command
 from pydantic import ValidationError
 
 from edgetune_nas.card import ModelCard
-from edgetune_node.calibration.rules import decide_deployment, reasons_against, rest_seconds
+from edgetune_node.calibration.rules import chance_warning, decide_deployment, reasons_against, rest_seconds
 from edgetune_node.contract.commands import Recalibrate, Record
 from edgetune_node.events.effects import SaveRecording, StartSearch
 from edgetune_signal import StreamSpec
@@ -121,3 +121,23 @@ def test_a_job_that_should_not_have_been_accepted_fails_at_once() -> None:
     running = job({**LIVE, "classes": ["inner"]})
     assert running.finished.status == "failed"
     assert not any(isinstance(output, StartSearch | SaveRecording) for output in running.wants)
+
+
+def with_metrics(**changed: Any) -> ModelCard:
+    return ModelCard.model_validate({**card_json(), "metrics": {**METRICS, **changed}})
+
+
+def test_a_first_model_no_better_than_chance_stays_out_of_use() -> None:
+    guess = with_metrics(accuracy=0.7, accuracy_low=0.5, confusion=[[70, 0], [30, 0]])
+    install, reason = decide_deployment("if_better", guess, None)
+    assert not install
+    assert reason.startswith("no better than chance: accuracy 70.0%, and always naming the most frequent class")
+    assert decide_deployment("always", guess, None)[0]
+    assert decide_deployment("if_better", with_metrics(accuracy=0.71), None)[0]
+
+
+def test_a_model_whose_interval_includes_chance_has_a_warning() -> None:
+    assert chance_warning(with_metrics()) is None
+    told = chance_warning(with_metrics(accuracy=0.6, accuracy_low=0.4))
+    assert told is not None
+    assert told.startswith("the model is not proven better than chance: accuracy 60.0%, at least 40.0%")

@@ -94,9 +94,14 @@ def test_the_novel_is_kept_named_and_learnt(healthy_bundle: Bundle) -> None:
 
     effects = bench.command("label", id="l", label="knock", event=event)
     assert only(effects, LabelNovel) == LabelNovel("bearing", "l", event, "knock")
-    effects = bench.handle(NovelChanged("bearing", (), "l", ("knock-1-0.npz",)))
+    bench.world.recordings["bearing"] = {"knock": 7.0}
+    effects = bench.handle(NovelChanged("bearing", (), "l", ("knock-1-0.npz",), 5.0))
     answer = said(effects, "resp/label")[-1]
-    assert (answer["status"], answer["detail"]["recordings"]) == ("done", ["knock-1-0.npz"])
+    assert (answer["status"], answer["detail"]) == (
+        "done",
+        {"recordings": ["knock-1-0.npz"], "class": "knock", "seconds": 5.0, "class_seconds": 7.0},
+    )
+    assert answer["reason"].startswith("5.0 s are stored as 'knock', which has 7.0 s now")
     assert said(effects, "calibration")[-1]["suggested"] == []
 
 

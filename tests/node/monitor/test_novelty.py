@@ -236,6 +236,20 @@ def test_a_kill_between_writing_and_deleting_labels_nothing_twice(
     assert (len(store.kept()), len(recordings.list())) == (0, 1)
 
 
+def test_another_label_moves_what_the_first_one_stored(tmp_path: Path) -> None:
+    store = NoveltyStore(tmp_path / "novel", 10**6)
+    recordings = RecordingStore(tmp_path / "recordings", 10**6)
+    store.keep(stretch(1), 1.5)
+    store.keep(stretch(2, "e2"), 1.5)
+    store.label("e1", "outer", recordings)
+    store.label("e2", "outer", recordings)
+    (moved,) = store.label("e1", "inner", recordings)
+    assert {(info.label, info.time_ns) for info in recordings.list()} == {("inner", 1), ("outer", 2)}
+    back = read_recording(moved)
+    assert np.array_equal(back.samples, stretch(1).samples)
+    assert (back.group, back.held_out_from) == ("novel-e1", 750)
+
+
 def test_recordings_that_are_full_take_what_fits_and_nothing_is_lost(tmp_path: Path) -> None:
     store = NoveltyStore(tmp_path / "novel", 10**6)
     for number in range(3):

@@ -199,7 +199,10 @@ def card_table(card: ModelCard) -> Table:
     else:
         add("accuracy", f"{card_accuracy(card)}, macro-F1 {card.metrics.macro_f1:.3f}")
     if card.replaced is not None:
-        add("model before", f"{accuracy_text(card.replaced, card.tested_on)}, the same windows")
+        add(
+            "model before",
+            f"{accuracy_text(card.replaced, card.tested_on, in_parts=card.tested_in_parts)}, the same windows",
+        )
     if card.library is not None:
         add("library", card.library.text)
     add(
@@ -250,6 +253,8 @@ def accuracy_fields(card: ModelCard) -> dict[str, Any]:
         "accuracy_high": card.metrics.accuracy_high,
         "recordings": card.metrics.recordings,
         "tested_on": card.tested_on,
+        "tested_in_parts": card.tested_in_parts,
+        "chance": card.metrics.chance,
         "measured_before_refit": card.measured_before_refit,
         "distance": card.distance,
         "distance_bytes": card.distance_bytes,
@@ -342,7 +347,7 @@ def _line(row: dict[str, Any]) -> str:
         known = f"health model of {row['classes'][0]}, {row['false_alarms']:.2%} of held-out health over its limit"
     else:
         interval = (row["accuracy_low"], row["accuracy_high"])
-        said = accuracy_sentence(row["accuracy"], interval, row["tested_on"], digits=2)
+        said = accuracy_sentence(row["accuracy"], interval, row["tested_on"], digits=2, in_parts=row["tested_in_parts"])
         known = f"{len(row['classes'])} classes, accuracy {said}"
     figures = f"{known}, arena {row['arena_bytes']} B"
     return f"{row['path']}  {row['use'] or '-':<8}  {row['task']}, {figures}, flash {row['flash_bytes']} B"

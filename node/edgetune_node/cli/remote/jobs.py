@@ -311,6 +311,7 @@ def _accuracy(result: dict[str, Any]) -> str:
         (result["accuracy_low"], result["accuracy_high"]),
         known if known in TESTED_ON else None,  # a newer node may know other tests
         windows="" if count is None else f"{count} recording{'s' * (count > 1)}",
+        in_parts=result["tested_in_parts"] or (),
     )
 
 

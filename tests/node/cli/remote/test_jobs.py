@@ -24,6 +24,8 @@ FOUND = {
     "accuracy_low": 0.72,
     "accuracy_high": 1.0,
     "tested_on": "other_recordings",
+    "tested_in_parts": ["normal"],
+    "chance": 0.5,
     "measured_before_refit": True,
     "arena_bytes": 2144,
     "arena_bytes_deployed": 8576,
@@ -309,7 +311,10 @@ def test_a_job_is_followed_over_a_restart_of_the_broker(
     node.play(script)
     ended = cli("recalibrate", "--source", "stored", *node.target)
     assert ended.code == 0, ended.err
-    assert "98.7% (95 % interval 72.0% to 100.0%, 10 recordings, tested on other recordings" in ended.out
+    assert (
+        "98.7% (95 % interval 72.0% to 100.0%, 10 recordings, tested on other recordings, normal on other parts"
+        in ended.out
+    )
     assert "arena 2,144 bytes (8,576 as deployed)" in ended.out
 
 
