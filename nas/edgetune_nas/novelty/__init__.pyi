@@ -5,4 +5,4 @@ from .detector import (
     fit_novelty as fit_novelty,
     vibration_limit as vibration_limit,
 )
-from .gestures import fit_sign_novelty as fit_sign_novelty
+from .gestures import NEXT_SESSION as NEXT_SESSION, fit_sign_novelty as fit_sign_novelty

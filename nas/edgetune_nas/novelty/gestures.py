@@ -21,6 +21,16 @@ ALIKE: Final = 2.0
 """Highest limit, in distances between takes of one gesture. A lower one rejects more known gestures."""
 PARTS, ALIKE_PARTS = 4, 4.0
 """Parts of a take that stand for takes where every class has one; they are more alike, so this replaces `ALIKE`."""
+NEXT_SESSION: Final = 2.25
+"""Times the limit at which a node calls a gesture unknown by default: takes of one session do not show the next.
+
+Chosen on the eleven people of ``foreign/myo41``, see `edgetune_node.config.signs.UNKNOWN_TIMES`.
+"""
+LIBRARY_MARGIN: Final = MARGIN / NEXT_SESSION
+"""Limit with a library: times `QUANTILE` of the distances between its takes.
+
+These do show the next session. So by default the limit comes to `MARGIN`, which was chosen on later sessions.
+"""
 FOLDS: Final = 5
 
 
@@ -98,7 +108,7 @@ def _fit_with_library(
             shown = shown or (bool(condition) and bool(more))
     if not shown:
         return None
-    limit = MARGIN * float(np.quantile(np.concatenate(found), QUANTILE))
+    limit = LIBRARY_MARGIN * float(np.quantile(np.concatenate(found), QUANTILE))
     return Novelty(describe, classes, max(limit, 2 * LEAST_LIMIT))
 
 
