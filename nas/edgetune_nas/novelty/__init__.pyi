@@ -5,4 +5,5 @@ from .detector import (
     fit_novelty as fit_novelty,
     vibration_limit as vibration_limit,
 )
-from .gestures import NEXT_SESSION as NEXT_SESSION, fit_sign_novelty as fit_sign_novelty
+from .gestures import fit_sign_novelty as fit_sign_novelty
+from .limits import NEXT_SESSION as NEXT_SESSION

@@ -9,6 +9,7 @@ import numpy as np
 from edgetune_nas.library import moved_to_new
 from edgetune_nas.novelty.detector import LEAST_LIMIT, MARGIN, QUANTILE, Classes, Novelty
 from edgetune_nas.novelty.features import Levels
+from edgetune_nas.novelty.limits import NEXT_SESSION
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,11 +22,6 @@ ALIKE: Final = 2.0
 """Highest limit, in distances between takes of one gesture. A lower one rejects more known gestures."""
 PARTS, ALIKE_PARTS = 4, 4.0
 """Parts of a take that stand for takes where every class has one; they are more alike, so this replaces `ALIKE`."""
-NEXT_SESSION: Final = 2.25
-"""Times the limit at which a node calls a gesture unknown by default: takes of one session do not show the next.
-
-Chosen on the eleven people of ``foreign/myo41``, see `edgetune_node.config.signs.UNKNOWN_TIMES`.
-"""
 LIBRARY_MARGIN: Final = MARGIN / NEXT_SESSION
 """Limit with a library: times `QUANTILE` of the distances between its takes.
 
