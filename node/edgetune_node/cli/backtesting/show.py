@@ -71,21 +71,23 @@ def _show_signs(run: Backtest, section: AssetSection) -> None:
         _print_table("signs", columns, rows)
     told = f"{_count(len(log.signs), 'sign')} in {run.signal_seconds:.0f} s of signal"
     rest = section.healthy_class
+    nameless = f"; the model has no class {rest!r}, so each of its classes is a sign (rest_class of --config names it)"
+    nameless = "" if rest in run.classes else nameless
     if not log.counted:
         known = ", ".join(run.classes)
-        typer.echo(f"{told}; no recording has a cue, or a label that the model knows ({known}), to hold them against")
+        typer.echo(
+            f"{told}; no recording has a cue, or a label that the model knows ({known}), to hold them against{nameless}"
+        )
         return
     told += ": " + ", ".join(f"{count} {name}" for name, count in log.counts.items())
     false = log.false_per_minute_of_rest
     if false is not None:
         told += f"; {false:g} false signs a minute of rest"
-    elif rest not in run.classes:
-        told += f"; the model has no class {rest!r}, so every class counts as a sign (rest_class of --config names it)"
-    else:
+    elif rest in run.classes:
         told += f"; no rest ({rest!r}) was recorded, so false signs are not counted"
     if log.unheld:
         told += f"; not counted, since the model does not know the label: {', '.join(log.unheld)}"
-    typer.echo(told)
+    typer.echo(told + nameless)
     if log.counts["missed"] and rest in run.classes:
         typer.echo(
             f"no sign is told before rest was heard: where no rest ({rest!r}) comes before a missed sign, "
@@ -101,8 +103,8 @@ def _row(each: Judged, *, asked: bool) -> list[Any]:
         turned = sign.end_class not in {None, sign.class_}
         cells = [
             f"{sign.class_}, at its end {sign.end_class}" if turned else sign.class_,
-            f"{sign.start_s:.2f}",
-            "goes on" if sign.end_s is None else f"{sign.end_s:.2f}",
+            f"{sign.start_s - each.earlier_s:.2f}",
+            "goes on" if sign.end_s is None else f"{sign.end_s - each.earlier_s:.2f}",
         ]
     return [each.asked or None, *cells, each.outcome or None] if asked else cells
 

@@ -53,6 +53,8 @@ class Judged:
     at_s: float
     sign: PlayedSign | None
     outcome: str
+    earlier_s: float = 0.0
+    """By how much the sign's own recording begins earlier, where it goes on from one into the next."""
 
 
 class SignLog:
@@ -119,8 +121,12 @@ class SignLog:
             first = next((sign for sign in inside if sign.class_ != UNKNOWN), inside[0] if inside else None)
             outcome = _outcome(class_, first)
             self.counts[outcome] += 1
-            found.append(Judged(name, class_, start_s, first, outcome))
-            found += [Judged(name, class_, each.start_s, each, "") for each in inside if each is not first]
+            found.append(Judged(name, class_, start_s, first, outcome, self._earlier_s(first)))
+            found += [
+                Judged(name, class_, each.start_s, each, "", self._earlier_s(each))
+                for each in inside
+                if each is not first
+            ]
         wrong = [sign for sign in own if sign.event not in taken]
         self.false += len(wrong)
         found += [Judged(name, self._rest_class, sign.start_s, sign, "false") for sign in wrong]
@@ -139,8 +145,11 @@ class SignLog:
             return []
         return [(play.label, 0.0, play.seconds)]
 
+    def _earlier_s(self, sign: PlayedSign | None) -> float:
+        return 0.0 if sign is None else self._start_s - sign.offset_s
+
     def _overlap(self, sign: PlayedSign, start_s: float, end_s: float) -> bool:
-        earlier_s = self._start_s - sign.offset_s
+        earlier_s = self._earlier_s(sign)
         ended_s = np.inf if sign.end_s is None else sign.end_s - earlier_s
         return sign.start_s - earlier_s < end_s and ended_s > start_s
 
