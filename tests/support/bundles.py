@@ -104,6 +104,7 @@ def write_tiny(
     unit: str = "g",
     seed: int = 0,
     favourite: int | None = None,
+    task: str = "fault",
 ) -> Path:
     """Write a bundle of a network of random weights, which calls everything its favourite class, if it has one."""
     random = np.random.default_rng(seed)
@@ -121,6 +122,7 @@ def write_tiny(
         folder,
         network,
         windows,
+        task=task,
         classes=classes,
         input_spec=InputSpec(channels=channels, length=length, rate_hz=rate_hz, unit=unit),
         search=search_summary(seed=seed),

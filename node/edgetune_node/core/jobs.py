@@ -302,7 +302,7 @@ class AssetJobs:
 
     def _about_fault(self, command: Acknowledge | Shelve) -> tuple[Answer, list[Effect]]:
         if isinstance(command, Shelve):
-            return Answer("done"), list(self.asset.shelve(command))
+            return Answer("done", detail=self.asset.doubt_shelf(command)), list(self.asset.shelve(command))
         return Answer("done"), list(self.asset.acknowledge(command.event, command.by, command.comment))
 
     def _profile(self, command: Profile, origin: Origin) -> tuple[Answer, list[Effect]]:

@@ -23,7 +23,7 @@ from edgetune_node.monitor.sensor_check import TEXTS as SENSOR_TROUBLES
 from edgetune_node.monitor.stream_health import StreamHealth
 from edgetune_node.monitor.task_monitor import task_monitor
 from edgetune_node.monitor.trend_recorder import TrendRecorder
-from edgetune_signal import Windower
+from edgetune_signal import Windower, did_you_mean
 from edgetune_signal.stream import RATE_OFF
 
 if TYPE_CHECKING:
@@ -344,6 +344,15 @@ class Asset:
     def shelve(self, command: Shelve) -> list[Publish]:
         """Suppress the alarm of a class of faults for a time; raise `Refused` if that cannot be."""
         return self._monitor.shelve(command)
+
+    def doubt_shelf(self, command: Shelve) -> dict[str, list[str]] | None:
+        """Return a warning for the answer if the model does not tell the class that is shelved; None if it does."""
+        known = [] if self._bundle is None else self._bundle.card.classes
+        class_ = command.class_
+        if not known or class_ is None or class_ in known or not command.seconds:
+            return None
+        near = did_you_mean(class_, known)
+        return {"warnings": [f"the model has no class {class_!r}; it has {', '.join(known)}{near}"]}
 
     def _model(self, durability: Durability) -> Publish:
         message = model_message(self._bundle, self._previous, self._subject)

@@ -204,6 +204,22 @@ def test_where_there_is_nothing_to_shelve_a_command_is_rejected() -> None:
         assert (answer["status"], reason in answer["reason"]) == ("rejected", True)
 
 
+def test_a_class_that_the_model_does_not_have_is_shelved_with_a_warning(bundle: Bundle) -> None:
+    bench = Bench()
+    bench.handle(ModelReady("bearing", "", bundle, None))
+
+    def shelve(class_: str, seconds: float = 60.0) -> dict[str, Any]:
+        effects = bench.command("shelve", id=f"{class_} {seconds}", seconds=seconds, by="anna", **{"class": class_})
+        answer: dict[str, Any] = said(effects, "resp/shelve")[0]
+        assert answer["status"] == "done"
+        return dict(answer["detail"])
+
+    assert shelve("inner") == {}
+    warning = "the model has no class 'iner'; it has normal, inner; did you mean inner?"
+    assert shelve("iner") == {"warnings": [warning]}
+    assert shelve("iner", 0.0) == {}
+
+
 DAMAGE: dict[str, Callable[[Any], Any]] = {
     "not a number now and then": lambda x: np.where(np.arange(x.shape[1]) % 500 == 7, np.nan, x),
     "infinite": lambda x: np.where(np.arange(x.shape[1]) % 500 == 7, -np.inf, x),

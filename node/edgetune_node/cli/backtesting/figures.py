@@ -75,7 +75,7 @@ def _signs(backtest: Backtest) -> dict[str, Any]:
     if not backtest.for_signs:
         return {}
     log = backtest.signs
-    counts = {**log.counts, "false_per_minute_of_rest": log.false_per_minute_of_rest} if log.cued else {}
+    counts = {**log.counts, "false_per_minute_of_rest": log.false_per_minute_of_rest} if log.counted else {}
     return {"signs": [sign.fields() for sign in log.signs], **counts}
 
 

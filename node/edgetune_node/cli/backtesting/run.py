@@ -87,6 +87,8 @@ class PlayedRecording:
     raised_s: float | None = None
     raises: int = 0
     classes: list[str] = field(default_factory=list)
+    span_s: float = 0.0
+    """With the pauses between snapshots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +120,13 @@ class Backtest:
         self._bundle = bundle
         self.each = each
         self.for_signs = section.task == "sign"
+        self.classes = tuple(bundle.card.classes)
         self._numbers = count(1)
         self._known_time = False
         self.events: list[Event] = []
         self.recordings: list[PlayedRecording] = []
         self.points: list[Point] = []
-        self.signs = SignLog()
+        self.signs = SignLog(bundle.card.classes, section.healthy_class)
         self.signal_seconds = 0.0
         self._offset_s = self._end_s = 0.0
         self._begin()
@@ -154,12 +157,12 @@ class Backtest:
         self._active: Event | None = None
 
     def _play(self, play: Play, start_s: float) -> None:
-        recording = PlayedRecording(play.name, play.label, play.seconds, self._offset_s + start_s)
+        recording = PlayedRecording(play.name, play.label, play.seconds, self._offset_s + start_s, span_s=play.span_s)
         self.recordings.append(recording)
         self.signal_seconds += play.seconds
         rpm = play.shaft_rpm if play.shaft_rpm and self._section.machine.bearing is not None else None
         self._asset.context_arrived(json.dumps({"shaft_rpm": rpm}).encode())
-        self.signs.start(play, start_s)
+        self.signs.start(play, start_s, goes_on=self._sequence > 0)
         apart = self._sequence > 0 and abs(start_s - self._end_s) * play.rate_hz > ADJOINING
         between = self._sequence > 0 and play.time_ns == 0
         point: list[PlayedPiece] = []

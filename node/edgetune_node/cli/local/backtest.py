@@ -7,16 +7,14 @@ from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import track
-from rich.table import Table
 
 from edgetune_nas.bundle import load_bundle
 from edgetune_node.cli.backtesting.figures import figures_of
 from edgetune_node.cli.backtesting.plays import find_plays
 from edgetune_node.cli.backtesting.run import Backtest
+from edgetune_node.cli.backtesting.show import show
 from edgetune_node.config import AssetSection, load_settings
 from edgetune_node.errors import NodeError
 from edgetune_node.operator import choose_asset
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from edgetune_nas.card import ModelCard
     from edgetune_node.cli.backtesting.plays import Play
 
-MOST_SHOWN = 60
 CURRENT = "current"
 """Link to the model in use; it is only read, since the node may be running."""
 
@@ -91,7 +88,7 @@ def backtest(
     if as_json:
         print_json(figures)
     else:
-        _show(figures, section)
+        show(run, figures, section)
         if html is not None:
             typer.echo(f"open {html.resolve().as_uri()}")
 
@@ -173,33 +170,3 @@ def _write(html: Path, run: Backtest, figures: dict[str, Any], section: AssetSec
         html.write_text(backtest_page(title, run, figures, section), encoding="utf-8")
     except OSError as error:
         raise NodeError(f"{html} cannot be written: {error.strerror}; choose another --html") from error
-
-
-def _show(figures: dict[str, Any], section: AssetSection) -> None:
-    console = Console()
-    for name, title in (("events", "events"), ("signs", "signs"), ("recordings", "recordings")):
-        rows = figures.get(name)
-        if not rows:
-            continue
-        left = len(rows) - MOST_SHOWN
-        table = Table(title=title, box=box.SIMPLE, caption=f"and {left} more: --json" if left > 0 else None)
-        for column in rows[0]:
-            table.add_column(column, overflow="fold")
-        for row in rows[:MOST_SHOWN]:
-            table.add_row(*(_cell(value) for value in row.values()))
-        console.print(table)
-    rate = figures["false_alarms_per_month"]
-    told = f"{len(figures['events'])} events in {figures['signal_seconds']:.0f} s of signal"
-    if rate is not None:
-        low, high = figures["false_alarms_per_month_low"], figures["false_alarms_per_month_high"]
-        told += f"; in healthy recordings {rate:g} false alarms a month (95 % interval {low:g} to {high:g})"
-    elif section.task == "fault":
-        named = f"no recording is of the healthy class {section.healthy_class!r} (rest_class of --config names another)"
-        told += f"; {named}, so every class counts as a fault"
-    typer.echo(told)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, list):
-        return escape(", ".join(map(str, value)))
-    return "-" if value is None else escape(f"{value:g}" if isinstance(value, float) else str(value))

@@ -13,6 +13,7 @@ import typer
 from pydantic import ValidationError
 
 from edgetune_nas.bundle import read_key
+from edgetune_node.cli.local.keys import check_key
 from edgetune_node.config import NodeSection, load_settings
 from edgetune_node.contract import BackupCommand, problems
 from edgetune_node.errors import BackupError, ConfigError
@@ -87,8 +88,7 @@ def restore_backup(
     Everything is checked before anything is changed. A restore that is interrupted is gone on with at the next start of
     the node, or of this command.
     """
-    if (key is None) != unsigned:
-        raise typer.BadParameter("give --key FILE, or --unsigned, and not both")
+    check_key(key, unsigned=unsigned)
     with json_errors(wanted=as_json):
         found = Archive(archive, None if key is None else read_key(key))
         settings, text = _settings(found, config, node_id)

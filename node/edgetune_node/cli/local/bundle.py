@@ -22,13 +22,13 @@ from edgetune_nas.bundle import (
     load_bundle,
     pick as pick_from,
     read_card,
-    read_key,
     self_test,
 )
 from edgetune_nas.errors import BundleError
 from edgetune_nas.novelty import NOVELTY
 from edgetune_nas.onnx_io import HealthDistance
 from edgetune_node.cli.local.bundle_c import write_c
+from edgetune_node.cli.local.keys import signing_key
 from edgetune_node.config import AssetSection, load_settings
 from edgetune_node.storage import INCOMING
 from edgetune_node.terminal import parse_size
@@ -143,7 +143,7 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a bundle as one signed file that another node imports."""
-    secret = _key(key, unsigned=unsigned)
+    secret = signing_key(key, unsigned=unsigned)
     path = out or Path(f"{bundle.resolve().name}.zip")
     card = export_bundle(bundle, path, secret)
     if as_json:
@@ -162,7 +162,7 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Check an exported bundle and put it where the node's `cmd/deploy` finds it."""
-    secret = _key(key, unsigned=unsigned)
+    secret = signing_key(key, unsigned=unsigned)
     settings = load_settings(config)
     folder = import_bundle(archive, settings.node.data_dir / INCOMING, secret)
     card = read_card(folder)
@@ -304,12 +304,6 @@ def _self_test(bundle: Bundle) -> int | None:
             "made; do not use it, and search again on this machine"
         )
     return len(kept[0])
-
-
-def _key(file: Path | None, *, unsigned: bool) -> bytes | None:
-    if (file is None) != unsigned:
-        raise typer.BadParameter("give --key FILE, or --unsigned, and not both")
-    return None if file is None else read_key(file)
 
 
 def _row(folder: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from edgetune_node.cli.backtesting.figures import poisson_interval
 from edgetune_node.cli.backtesting.plays import Cue, Play, find_plays
 from edgetune_node.cli.backtesting.signs import SignLog, cue_spans
 from edgetune_node.clock import EPOCH
-from edgetune_node.contract.messages import Sign
+from edgetune_node.contract.messages import Sign, SignStart
 from edgetune_signal import Recording, RecordingError, write_recording
 from edgetune_signal.recordings import read_snapshots
 
@@ -170,13 +170,54 @@ def test_a_page_shows_what_happened(cli: Callable[..., Any], bundle: Bundle, tmp
     assert text.count("<img") == 2  # over time, and the evidence of the event
     assert "a &lt;b&gt;" in text
     assert "<b>" not in text
-    assert "1 events in 6 s of signal; in healthy recordings" in outcome.out
+    assert "1 event in 6 s of signal; in healthy recordings" in outcome.out
 
 
 def test_recordings_without_the_healthy_class_are_told(cli: Callable[..., Any], bundle: Bundle, tmp_path: Path) -> None:
     record(tmp_path / "data", "run1", label="good")
     outcome = cli("backtest", bundle.path, tmp_path / "data", *TIMES)
     assert "no recording is of the healthy class 'normal'" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("seconds", "options", "told"),
+    [
+        ((10, 10), ("--each",), "2 of 2 recordings are too short, so nothing can be raised in them"),
+        (
+            (12, 5),
+            ("--each",),
+            "1 of 2 recordings is too short, so nothing can be raised in it: a fault must last 10 s",
+        ),
+        ((5,), (), "1 of 1 recording is too short"),
+        ((6, 6), (), None),
+        ((12, 5), (), None),
+        ((5, 5), ("--each", *TIMES), None),
+    ],
+)
+def test_recordings_that_are_too_short_for_an_alarm_are_told(
+    cli: Callable[..., Any],
+    bundle: Bundle,
+    tmp_path: Path,
+    seconds: tuple[int, ...],
+    options: tuple[str, ...],
+    told: str | None,
+) -> None:
+    for number, each in enumerate(seconds):
+        record(tmp_path / "data", f"r{number}", seconds=each)
+    outcome = cli("backtest", bundle.path, tmp_path / "data", *options)
+    last = outcome.out.splitlines()[-1]
+    assert ("too short" in last) == (told is not None), outcome
+    assert (told or "") in last
+    assert ("give a shorter --raise-after" in last) == (told is not None)
+
+
+def test_a_fault_of_short_recordings_of_one_stream_that_is_not_raised_is_told(
+    cli: Callable[..., Any], healthy_bundle: Bundle, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        record(tmp_path / "data", name)
+    outcome = cli("backtest", healthy_bundle.path, tmp_path / "data")
+    assert "2 of 2 recordings are too short, so a fault that only one of them shows is not raised" in outcome.out
 
 
 @pytest.mark.parametrize(
@@ -282,6 +323,80 @@ def test_signs_are_held_against_the_cue(tmp_path: Path) -> None:
         "recording": "a",
         "end_class": "fist",
     }
+
+
+def test_a_sign_that_ends_in_the_next_recording_is_one_sign(tmp_path: Path) -> None:
+    write_recording(tmp_path / "a.npz", Recording(np.zeros((1, 5000), np.float32), RATE, "fist", "g"))
+    [play] = find_plays(tmp_path)
+    log = SignLog(("rest", "fist"))
+    begun = sign("1", "fist", 1, 1)
+    log.start(play, 0.0)
+    log.hear(SignStart(event="1", class_="fist", confidence=1, start=begun.start, model="m"), 1.4, EPOCH)
+    log.end()
+    log.start(play, 5.0, goes_on=True)
+    log.hear(sign("1", "fist", 1, 7), 7.2, EPOCH)
+    log.end()
+    [one] = log.signs
+    assert (one.start_s, one.end_s, one.recording) == (1.0, 7.0, "a")
+    assert log.counts["right"] == 2  # it went on into what the second recording asks for
+    assert [each.earlier_s for each in log.judged] == [0, 5]
+    log.start(play, 0.0)
+    log.end()
+    assert log.counts["missed"] == 1  # another stream
+
+
+@pytest.fixture
+def signs(tmp_path: Path, write_tiny_bundle: Callable[..., Path]) -> Path:
+    """Put a bundle that calls everything a fist into a folder."""
+    return write_tiny_bundle(tmp_path / "signs", classes=("fist", "pinch"), favourite=0, task="sign")
+
+
+def test_takes_of_signs_are_held_against_their_labels(cli: Callable[..., Any], signs: Path, tmp_path: Path) -> None:
+    for name, label in (("a", "fist"), ("b", "pinch"), ("d", "wave")):
+        record(tmp_path / "data", name, label, seconds=5)
+    samples = np.random.default_rng(0).normal(size=(1, 5000)).astype(np.float32)
+    rest = Recording(samples, RATE, "still", "g")
+    write_recording(tmp_path / "data" / "c.npz", rest, {"cue": np.zeros(5000, np.int8)})
+    outcome = cli("backtest", signs, tmp_path / "data", "--each")
+    assert outcome.code == 0, outcome
+    rows = [line.split() for line in outcome.out.splitlines()]
+    assert ["recording", "asked", "sign", "start_s", "end_s", "outcome"] in rows
+    assert [[*row[:3], row[-1]] for row in rows if row and row[0] in {"a", "b", "c", "d"}] == [
+        ["a", "fist", "fist", "right"],
+        ["b", "pinch", "fist", "wrong"],
+        ["c", "rest", "fist", "false"],
+        ["d", "wave", "fist", "-"],
+    ]
+    assert "alarmed" not in outcome.out
+    last = outcome.out.splitlines()[-1]
+    totals = "4 signs in 20 s of signal: 1 right, 1 wrong, 0 missed, 0 unknown; 12 false signs a minute of rest"
+    assert last.startswith(totals)
+    assert "the model does not know the label: d; the model has no class 'rest'" in last
+    found = run(cli, signs, tmp_path / "data", "--each")
+    assert [found[name] for name in ("right", "wrong", "false_per_minute_of_rest")] == [1, 1, 12]
+
+
+def test_a_sign_is_missed_where_no_rest_was_heard_before_it(
+    cli: Callable[..., Any], tmp_path: Path, write_tiny_bundle: Callable[..., Path]
+) -> None:
+    made = write_tiny_bundle(tmp_path / "signs", classes=("fist", "rest"), favourite=0, task="sign")
+    record(tmp_path / "data", "a", "fist", seconds=5)
+    totals, hint = cli("backtest", made, tmp_path / "data", "--each").out.splitlines()[-2:]
+    assert totals.startswith("0 signs in 5 s of signal: 0 right, 0 wrong, 1 missed, 0 unknown; no rest ('rest')")
+    assert hint.startswith("no sign is told before rest was heard")
+    assert hint.endswith("leave out --each")
+
+
+def test_signs_of_one_stream_are_listed_with_their_times(cli: Callable[..., Any], signs: Path, tmp_path: Path) -> None:
+    record(tmp_path / "data", "a", "walk", seconds=5)
+    outcome = cli("backtest", signs, tmp_path / "data")
+    rows = [line.split() for line in outcome.out.splitlines()]
+    assert ["sign", "start_s", "end_s"] in rows
+    assert any(row[:1] == ["fist"] and row[2:] == ["goes", "on"] for row in rows)
+    assert outcome.out.splitlines()[-1].startswith(
+        "1 sign in 5 s of signal; no recording has a cue, or a label that the model knows (fist, pinch), "
+        "to hold them against; the model has no class 'rest'"
+    )
 
 
 def test_a_cue_of_one_class_names_the_label(tmp_path: Path) -> None:

@@ -364,9 +364,11 @@ def test_a_signed_bundle_goes_from_node_to_node(tmp_path: Path, bundle: Path, mo
 
 def test_export_and_import_want_a_key_or_to_be_told_that_there_is_none(tmp_path: Path, bundle: Path) -> None:
     (tmp_path / "key").write_text("0123456789abcdef" * 2)
-    for options in ([], ["--key", tmp_path / "key", "--unsigned"]):
-        result = run("bundle", "export", bundle, "--out", tmp_path / "x.zip", *options)
-        assert result.exit_code == 2
+    both = ["--key", tmp_path / "key", "--unsigned"]
+    for options, reason in (([], "neither --key nor"), (both, "both given")):
+        for command in (("export", bundle, "--out", tmp_path / "x.zip"), ("import", bundle, "--config", "c.toml")):
+            result = run("bundle", *command, *options)
+            assert (result.exit_code, reason in " ".join(result.output.split())) == (2, True), result.output
         assert not (tmp_path / "x.zip").exists()
 
 
