@@ -6,7 +6,6 @@ Every person's last cycle (seven gestures of 5 s) is the test, whatever a model 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from bench_measured import leave_the_test_out
+from real_data import ABSENT, DATA
 from rich.console import Console
 from rich.table import Table
 
@@ -202,10 +202,10 @@ def main() -> int:
     wanted = parser.parse_args()
     leave_the_test_out()
     console = Console(width=110)
-    folder = Path(os.environ.get("EDGETUNE_DATA", "data")) / "myo_gestures"
+    folder = DATA / "myo_gestures"
     files = sorted(folder.glob("*.npz"))[: wanted.people]
     if not files:
-        console.print(f"no recordings in {folder}; set EDGETUNE_DATA")
+        console.print(ABSENT)
         return 1
     with tempfile.TemporaryDirectory() as temporary:
         people = {path.stem: read_myo(path) for path in files}

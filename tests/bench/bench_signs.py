@@ -21,9 +21,9 @@ import itertools
 import math
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from real_data import ABSENT, DATA
 from rich.console import Console
 from rich.table import Table
 from sign_latency import latency
@@ -46,6 +46,8 @@ from sign_systems import (
 from edgetune_node.config.signs import SignSection
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sign_sets import Person, Play
     from sign_systems import Heard, Turned, Verdict
 
@@ -205,12 +207,11 @@ def main() -> int:
     if given.latency:
         latency(given.seconds, console)
         return 0
-    data = Path(os.environ.get("EDGETUNE_DATA", "data"))
     found = False
     for name in given.set or (LATER if again else SETS):
-        folder = data / SETS[name].folder
+        folder = DATA / SETS[name].folder
         if not folder.is_dir():
-            console.print(f"no recordings in {folder}; set EDGETUNE_DATA to the folder of real recordings")
+            console.print(f"{name}: {ABSENT}")
             continue
         found = True
         if again:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ import numpy as np
 import torch
 from bench_data import TASKS, Part
 from bench_people import LAST, cut, cycles
+from real_data import ABSENT, DATA
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -132,7 +132,7 @@ def library(folder: Path, seeds: int, say: Callable[..., None]) -> None:
         given = TASKS["new load"].load(folder, Part(0, seconds, library=True))
         for seed in range(seeds):
             _with_library(given.data, given.library, STEM, "fault", 270, seed, partial(say, f"{seconds:g} s, new load"))
-    people = {path.stem: read_myo(path) for path in sorted((folder / "myo_gestures").glob("*.npz"))}
+    people = {path.stem: read_myo(path) for path in sorted((DATA / "myo_gestures").glob("*.npz"))}
     for person, takes in people.items():
         others = cut([take for name, each in people.items() if name != person for take in each], hop=52)
         own = cut(cycles(takes, 0, LAST), held_out=cycles(takes, LAST, LAST + 1))
@@ -290,9 +290,8 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=2)
     wanted = parser.parse_args()
     console = Console(width=150)
-    folder = Path(os.environ.get("EDGETUNE_DATA", "data"))
-    if not (folder / "myo_gestures").is_dir():
-        console.print(f"no recordings in {folder}; set EDGETUNE_DATA")
+    if not (DATA / "myo_gestures").is_dir():
+        console.print(ABSENT)
         return 1
     torch.set_num_threads(1)
     for name in wanted.trials or TRIALS:
@@ -301,7 +300,7 @@ def main() -> int:
         def say(column: str, row: str, value: float, unit: str = "", found: dict[str, Any] = found) -> None:
             found.setdefault(column, {}).setdefault(row, {}).setdefault(unit, []).append(value)
 
-        TRIALS[name](folder, wanted.seeds, say)
+        TRIALS[name](DATA, wanted.seeds, say)
         console.print(table(f"{name}: {TRIALS[name].__doc__}", found))
     return 0
 

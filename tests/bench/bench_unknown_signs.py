@@ -9,7 +9,6 @@ played.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from collections import Counter
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from bench_measured import leave_the_test_out
 from bench_people import LAST, REST, Takes, cut, cycles, signs
+from real_data import ABSENT, DATA
 from rich.console import Console
 from rich.table import Table
 
@@ -91,10 +91,9 @@ def main() -> int:
     wanted = parser.parse_args()
     leave_the_test_out()
     console = Console(width=110)
-    data = Path(os.environ.get("EDGETUNE_DATA", "data"))
-    files = sorted((data / "myo_gestures").glob("*.npz"))
+    files = sorted((DATA / "myo_gestures").glob("*.npz"))
     if not files:
-        console.print(f"no recordings in {data}; set EDGETUNE_DATA")
+        console.print(ABSENT)
         return 1
     takes = {path.stem: read_myo(path) for path in files}
     table = Table(title=f"the last cycle of {len(takes)} people, played to a model of windows of {MYO_WINDOW} samples")
@@ -108,7 +107,7 @@ def main() -> int:
                 shares = [f"{told[each] / told.total():.1%}" for each in ("named", "unknown", "another", "nothing")]
                 table.add_row(f"{count} cycle(s)", row, str(told.total()), *shares)
     console.print(table)
-    false, right = alphabet(data / "isl_alphabet.npz")
+    false, right = alphabet(DATA / "isl_alphabet.npz")
     console.print(
         f"Italian signs, {SPLITS} divisions: {false:.1%} of the known and {right:.1%} of the left out are unknown"
     )

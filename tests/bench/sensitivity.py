@@ -6,16 +6,15 @@ its test. ``EDGETUNE_DATA`` names the folder of recordings; without it ``../shar
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import numpy as np
 from exam_protocols import PROTOCOLS
+from real_data import ABSENT, DATA
 from rich.console import Console
 from rich.table import Table
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
     from edgetune_signal.datasets import Dataset
 
-ROOT = Path(__file__).resolve().parents[2]
 LEFT_OUT = ("cwru-later-offset", "cwru-fe", "motors")
 """Protocols that say the same as another, or that every variant answers without a fault."""
 BANK = Bank(64, 256, 64)
@@ -103,14 +101,13 @@ def accuracy(variant: Variant, learn: Dataset, test: Dataset) -> float:
 
 def main() -> None:
     """Print the mean over all protocols of every variant, and where it differs most."""
-    folder = Path(os.environ.get("EDGETUNE_DATA") or ROOT.parent / "shared" / "data")
-    if not (folder / "foreign").is_dir():
-        sys.stdout.write(f"skipped: no real recordings at {folder} (set EDGETUNE_DATA to their folder)\n")
+    if not (DATA / "foreign").is_dir():
+        sys.stdout.write(f"skipped: {ABSENT}\n")
         return
     chosen = [each for each in PROTOCOLS if each.task == "fault" and each.name not in LEFT_OUT]
     share = np.zeros((len(VARIANTS), len(chosen)))
     for column, protocol in enumerate(chosen):
-        sheet = protocol.load(folder, "")
+        sheet = protocol.load(DATA, "")
         for row, variant in enumerate(VARIANTS):
             share[row, column] = accuracy(variant, sheet.learn, next(iter(sheet.tests.values())))
     table = Table(title=f"right windows, mean over {len(chosen)} protocols")

@@ -11,6 +11,7 @@ from edgetune_nas.bundle.learned import seen
 from edgetune_nas.bundle.scores import check_indices, confusion, macro_f1
 from edgetune_nas.bundle.write import MAX_CALIBRATION_WINDOWS
 from edgetune_nas.errors import BundleError
+from edgetune_nas.novelty import NEXT_SESSION
 from edgetune_nas.onnx_io import latency_us
 
 if TYPE_CHECKING:
@@ -112,7 +113,8 @@ def evaluate(
     matrix = confusion(truth, guess, len(names))
     unknown = np.zeros(len(x), bool)
     if bundle.novelty is not None:
-        unknown = bundle.novelty.unknown(x, guess)
+        limit = bundle.novelty.limit * (NEXT_SESSION if bundle.card.task == "sign" else 1.0)  # a node's own, by default
+        unknown = ~(bundle.novelty.distances(x, guess) <= limit)  # nor is it known where it is no number
     known = seen(bundle, x)
     alarming = None
     right = guess == truth

@@ -6,3 +6,4 @@ from .detector import (
     vibration_limit as vibration_limit,
 )
 from .gestures import fit_sign_novelty as fit_sign_novelty
+from .limits import NEXT_SESSION as NEXT_SESSION

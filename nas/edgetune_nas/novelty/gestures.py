@@ -9,6 +9,7 @@ import numpy as np
 from edgetune_nas.library import moved_to_new
 from edgetune_nas.novelty.detector import LEAST_LIMIT, MARGIN, QUANTILE, Classes, Novelty
 from edgetune_nas.novelty.features import Levels
+from edgetune_nas.novelty.limits import NEXT_SESSION
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +22,11 @@ ALIKE: Final = 2.0
 """Highest limit, in distances between takes of one gesture. A lower one rejects more known gestures."""
 PARTS, ALIKE_PARTS = 4, 4.0
 """Parts of a take that stand for takes where every class has one; they are more alike, so this replaces `ALIKE`."""
+LIBRARY_MARGIN: Final = MARGIN / NEXT_SESSION
+"""Limit with a library: times `QUANTILE` of the distances between its takes.
+
+These do show the next session. So by default the limit comes to `MARGIN`, which was chosen on later sessions.
+"""
 FOLDS: Final = 5
 
 
@@ -98,7 +104,7 @@ def _fit_with_library(
             shown = shown or (bool(condition) and bool(more))
     if not shown:
         return None
-    limit = MARGIN * float(np.quantile(np.concatenate(found), QUANTILE))
+    limit = LIBRARY_MARGIN * float(np.quantile(np.concatenate(found), QUANTILE))
     return Novelty(describe, classes, max(limit, 2 * LEAST_LIMIT))
 
 

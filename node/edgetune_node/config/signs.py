@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-UNKNOWN_TIMES = {"few": 3.0, "balanced": 2.25, "many": 1.75}
+from edgetune_nas.novelty import NEXT_SESSION
+
+UNKNOWN_TIMES = {"few": 3.0, "balanced": NEXT_SESSION, "many": 1.75}
 """Times the calibrated limit of the distance at which a sign is unknown.
 
 Levels, electrodes and effort change from session to session. Chosen on the eleven people of ``foreign/myo41`` (seven

@@ -24,7 +24,7 @@ from .commands import (
 from .context import Context as Context, parse_context as parse_context
 from .erasure import FORGOTTEN as FORGOTTEN, message_without as message_without, without as without
 from .fault import Fault as Fault
-from .json_input import MAX_PAYLOAD_BYTES as MAX_PAYLOAD_BYTES, problems as problems
+from .json_input import MAX_PAYLOAD_BYTES as MAX_PAYLOAD_BYTES
 from .message import Message as Message
 from .messages import (
     MESSAGES as MESSAGES,
@@ -87,3 +87,4 @@ from .topics import (
     NODE_LEAVES as NODE_LEAVES,
     Topics as Topics,
 )
+from .validation import problems as problems

@@ -18,8 +18,9 @@ from pydantic import (
 )
 
 from edgetune_nas.card import Budget
-from edgetune_node.contract.json_input import parse_object, problems
+from edgetune_node.contract.json_input import parse_object
 from edgetune_node.contract.parts import NO_CLASSES, TrendFigure, TrendStep
+from edgetune_node.contract.validation import problems
 from edgetune_node.errors import CommandError, PayloadError
 
 MAX_ID = 64

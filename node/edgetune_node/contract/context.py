@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edgetune_node.contract.json_input import parse_object, problems
+from edgetune_node.contract.json_input import parse_object
+from edgetune_node.contract.validation import problems
 from edgetune_node.errors import PayloadError
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from edgetune_nas.errors import BundleError
-from edgetune_nas.novelty.detector import Novelty
+from edgetune_nas.novelty.detector import MARGIN, Novelty
 from edgetune_nas.novelty.features import Levels
-from edgetune_nas.novelty.gestures import ALIKE, ALIKE_PARTS, APART, PARTS, fit_sign_novelty
+from edgetune_nas.novelty.gestures import ALIKE, ALIKE_PARTS, APART, LIBRARY_MARGIN, PARTS, fit_sign_novelty
 from edgetune_signal import ArmbandSimulator, recordings_dataset
 from edgetune_signal.datasets.converters import read_myo
 
@@ -137,9 +137,10 @@ def test_takes_of_a_library_show_how_far_the_next_take_may_lie() -> None:
     assert found is not None
     asked = np.concatenate([take(seed) * gain for seed in range(4, 8)])
     said = np.tile(np.repeat(np.arange(4), 60), 4)
-    assert found.unknown(asked, said).mean() < 0.1 < alone.unknown(asked, said).mean()
+    by_default = found.limit * MARGIN / LIBRARY_MARGIN
+    assert (found.distances(asked, said) > by_default).mean() < 0.1 < alone.unknown(asked, said).mean()
     turned = np.roll(asked, 4, axis=1)[said != 0]
-    assert found.unknown(turned, said[said != 0]).mean() > 0.6
+    assert (found.distances(turned, said[said != 0]) > by_default).mean() > 0.6
 
 
 def test_two_classes_are_too_few_to_say_what_is_unknown() -> None:

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from edgetune_node.config.mqtt import MqttSection
-from edgetune_node.contract.json_input import problems
+from edgetune_node.contract.validation import problems
 
 
 @pytest.mark.parametrize(
