@@ -189,7 +189,8 @@ def scenario(plant: Plant) -> None:
     time.sleep(3.0)  # some seconds of it are kept for the label
     plant.play("bearing1", "normal")
     plant.wait("fault", lambda said: not said["active"], len(plant.heard))
-    plant.ask("label", label="outer", event=novel["event"])
+    plant.ask("label", label="ball", event=novel["event"])
+    plant.ask("label", label="outer", event=novel["event"])  # another look: it moves
     plant.ask("recalibrate", source="stored", budget=BUDGET, deploy="always")
     time.sleep(max(0.0, TREND_S - (time.monotonic() - began_s)))  # a minute of trend has to be full
     plant.ask("history", step="minute", figures=["rms", "kurtosis"])

@@ -137,6 +137,15 @@ class Metrics(_Model):
         rows = [sum(row) for row in self.confusion]
         return max(rows) / sum(rows) if sum(rows) else None
 
+    @property
+    def above_chance(self) -> bool | None:
+        """Whether the mean share of its windows that a class gets right is above that of one answer to all windows.
+
+        That is the accuracy, if all classes have equally many windows. None where fewer than two classes were held out.
+        """
+        shares = [row[index] / sum(row) for index, row in enumerate(self.confusion) if sum(row)]
+        return sum(shares) > 1.0 if len(shares) > 1 else None
+
 
 class Budget(_Model):
     """Limits that the network was searched under; ``None`` is no limit."""

@@ -91,8 +91,8 @@ def decide_deployment(
 
     ``if_better`` asks for proof: a higher accuracy on the same held-out data. A tie keeps the old model, unless the new
     one knows all of its classes (``current_classes``) and others besides, of which little may be held out. A comparison
-    that could not be made keeps it too. A first model is compared with chance, and stays out of use if its accuracy is
-    not above that. A health model names no faults and has no accuracy to compare: it gives way to
+    that could not be made keeps it too. A first model is compared with chance, and stays out of use if it is not above
+    that. A health model names no faults and has no accuracy to compare: it gives way to
     a newer one and to a model of classes that knows its class, and replaces no model of classes.
     """
     if policy == "always":
@@ -126,7 +126,7 @@ def decide_deployment(
 
 def _first_deployment(card: ModelCard) -> tuple[bool, str]:
     accuracy, chance = card.metrics.accuracy, card.metrics.chance
-    if accuracy is None or chance is None or accuracy > chance:
+    if accuracy is None or chance is None or card.metrics.above_chance is not False:
         return True, "the asset had no model, so the new one is in use"
     return False, (
         f"no better than chance: accuracy {accuracy:.1%}, and always naming the most frequent class gets {chance:.1%}; "

@@ -25,6 +25,8 @@ FIGURES = (
 )
 HEALTH_FIGURES = ("kind", "false_alarms", "supported_per_month")
 """What a health model has in the place of an accuracy."""
+STORED = ("class", "seconds", "class_seconds", "recordings")
+"""What a label answers."""
 _ENDS: dict[str, JobStatus] = {"done": "done", "failed": "failed", "cancelled": "cancelled"}
 
 
@@ -146,6 +148,7 @@ def summary(job: FollowedJob, seconds: float) -> dict[str, Any]:
         **{name: figures[name] for name in HEALTH_FIGURES if figures.get(name) is not None},
         "recordings": figures.get("test_recordings", current.get("recordings")),
         **({"front": figures["front"]} if figures.get("front") else {}),
+        **({"stored": {name: job.detail[name] for name in STORED}} if {*STORED} <= {*job.detail} else {}),
         **({"erased": job.detail["erased"]} if "erased" in job.detail else {}),
         "deployed": bool(figures.get("deployed", current)),
         "seconds": round(seconds, 1),

@@ -85,45 +85,31 @@ class NoveltyStore:
         self._kept.trim()
 
     def label(self, event: str, label: str, into: RecordingStore) -> tuple[Path, ...]:
-        """Make every stretch of an event a recording of ``label``, and keep it here no longer.
+        """Make all there is of an event recordings of ``label``, and return them; none is kept here any longer.
 
-        Recordings that an earlier label made of the event move to ``label``.
-
-        Each is written before it is deleted; one that was written already when the process was killed in between is
-        not written twice.
+        Recordings that an earlier label made of the event move to ``label``. Each stretch is written before it is
+        deleted; one that was written already when the process was killed in between is not written twice.
 
         Raises
         ------
+        NodeError
+            There is nothing of the event.
         edgetune_signal.QuotaExceededError, edgetune_signal.RecordingError
             ``into`` takes no more; what it took stays there, what it did not take stays here.
         """
-        labelled = []
-        there = {(info.label, info.group, info.time_ns): info.path for info in into.list()}
+        there = {(info.group, info.time_ns) for info in into.list()}
         for stretch in self._kept.files():
             if stretch.event != event:
                 continue
             info = stretch.info
-            path = there.get((label, info.group, info.time_ns))
-            if path is None:
-                path = into.add(replace(read_recording(info.path), label=label))
+            if (info.group, info.time_ns) not in there:
+                into.add(replace(read_recording(info.path), label=label))
             self._kept.remove(stretch)
-            labelled.append(path)
-        return (*labelled, *_relabel(event, label, into))
+        paths = tuple(into.relabel(info.path, label) for info in into.list() if info.group == f"{NOVEL}-{event}")
+        if not paths:
+            raise NodeError(f"there is nothing of event {event} any more: its recordings were deleted")
+        return paths
 
     def erase(self, subject: str, *, nameless: bool) -> tuple[int, list[str]]:
         """Delete what is kept of a person, as `BoundedFolder.erase`; return how many, and files that cannot be read."""
         return self._kept.erase(subject, nameless=nameless), self._kept.broken
-
-
-def _relabel(event: str, label: str, store: RecordingStore) -> tuple[Path, ...]:
-    """Move an event's recordings of other classes to ``label``; each is written before its old file is deleted."""
-    infos = [info for info in store.list() if info.group == f"{NOVEL}-{event}"]
-    there = {info.time_ns: info.path for info in infos if info.label == label}
-    moved = []
-    for info in infos:
-        if info.label == label:
-            continue
-        path = there.get(info.time_ns)
-        moved.append(store.add(replace(read_recording(info.path), label=label)) if path is None else path)
-        store.remove(info.path)
-    return tuple(moved)

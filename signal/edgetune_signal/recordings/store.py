@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from edgetune_signal.durable import sync
 from edgetune_signal.errors import QuotaExceededError, RecordingError
 from edgetune_signal.recordings.npz import open_npz
-from edgetune_signal.recordings.recording import TEMPORARY_SUFFIX, Recording, read_metadata, write_recording
+from edgetune_signal.recordings.recording import (
+    TEMPORARY_SUFFIX,
+    Recording,
+    read_metadata,
+    read_recording,
+    write_recording,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -177,6 +184,30 @@ class RecordingStore:
         except OSError as error:
             raise RecordingError(f"{path}: cannot be deleted: {error.strerror}") from error
 
+    def relabel(self, path: Path, label: str) -> Path:
+        """Make a stored recording one of ``label`` and return its file, whose name begins with that.
+
+        It is one recording of either class, wherever the process is killed, and needs no room of the quota.
+
+        Raises
+        ------
+        RecordingError
+            It cannot be read, written or renamed; it is there still.
+        """
+        recording = read_recording(path)
+        if recording.label != label:
+            recording = replace(recording, label=label)
+            write_recording(path, recording)
+        if path.stem.rpartition("-")[0] == self._stem(recording):
+            return path
+        renamed = self._free_path(recording)
+        try:
+            path.rename(renamed)
+            sync(self.folder)
+        except OSError as error:
+            raise RecordingError(f"{path}: cannot be renamed to {renamed.name}: {error.strerror}") from error
+        return renamed
+
     def _check_unpacked(self, npz: Npz, size: int) -> None:
         """Refuse a packed recording that takes more memory than all recordings may take on the disk."""
         if size > max(self.quota_bytes, npz.size):
@@ -198,8 +229,12 @@ class RecordingStore:
         return f"delete the oldest ({', '.join(names)}) or raise the quota"
 
     def _free_path(self, recording: Recording) -> Path:
-        name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in recording.label)[:64]
         count = 0
-        while (path := self.folder / f"{name}-{recording.time_ns}-{count}.npz").exists():
+        while (path := self.folder / f"{self._stem(recording)}-{count}.npz").exists():
             count += 1
         return path
+
+    @staticmethod
+    def _stem(recording: Recording) -> str:
+        name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in recording.label)[:64]
+        return f"{name}-{recording.time_ns}"

@@ -133,7 +133,21 @@ def test_a_first_model_no_better_than_chance_stays_out_of_use() -> None:
     assert not install
     assert reason.startswith("no better than chance: accuracy 70.0%, and always naming the most frequent class")
     assert decide_deployment("always", guess, None)[0]
-    assert decide_deployment("if_better", with_metrics(accuracy=0.71), None)[0]
+    assert decide_deployment("if_better", with_metrics(accuracy=0.71, confusion=[[70, 0], [29, 1]]), None)[0]
+
+
+def test_a_first_model_that_finds_rare_faults_is_above_chance_where_naming_none_is_right_more_often() -> None:
+    rare = with_metrics(accuracy=0.94, accuracy_low=0.88, confusion=[[89, 6], [0, 5]])
+    assert rare.metrics.chance == 0.95
+    assert decide_deployment("if_better", rare, None)[0]
+    assert chance_warning(rare) is not None
+
+
+def test_of_one_held_out_class_nobody_can_tell_chance() -> None:
+    perfect = with_metrics(accuracy=1.0, accuracy_low=0.9, confusion=[[30, 0], [0, 0]])
+    assert perfect.metrics.above_chance is None
+    assert decide_deployment("if_better", perfect, None)[0]
+    assert chance_warning(perfect) is not None
 
 
 def test_a_model_whose_interval_includes_chance_has_a_warning() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from calibrating import PROGRESS, search_done
+from calibrating import PROGRESS, card, search_done
 from deciding import Bench, context, only, record_guided, report, said
 
 from edgetune_nas.worker.events import SearchFailed
@@ -76,8 +76,8 @@ def test_the_whole_way_from_recalibrate_to_the_new_model(bundle: Bundle) -> None
     effects = report(bench, "r1", PROGRESS.model_copy(update={"best_accuracy": 0.9}))
     assert said(effects, "state")[0]["phase"] == "searching"
     assert said(effects, "calibration")[0]["best_accuracy"] == 0.9
-    proven = bundle.card.metrics.model_copy(update={"accuracy": 0.95, "accuracy_low": 0.9})  # the fixture's guesses
-    effects = report(bench, "r1", search_done(bundle.card.model_copy(update={"metrics": proven}), str(bundle.path)))
+    proven = bundle.card.model_copy(update={"metrics": card().metrics})  # the bundle's own network always says inner
+    effects = report(bench, "r1", search_done(proven, str(bundle.path)))
     install = only(effects, Install)
     assert (install.action, install.bundle) == ("install", bundle.path)
     assert said(effects, "state")[0]["phase"] == "deploying"
@@ -94,6 +94,18 @@ def test_the_whole_way_from_recalibrate_to_the_new_model(bundle: Bundle) -> None
     state = said(effects, "state")[-1]
     assert (state["phase"], state["reason"], state["model"]) == ("monitoring", "", bundle.card.id)
     assert said(bench.samples(), "classification")[0]["class"] == "inner"
+
+
+def test_a_first_model_that_only_guesses_is_kept_and_the_state_says_what_to_do(bundle: Bundle) -> None:
+    bench = Bench()
+    record_guided(bench)
+    effects = report(bench, "r1", search_done(bundle.card, str(bundle.path)))
+    done = said(effects, "resp/recalibrate")[-1]
+    assert (done["status"], done["detail"]["deployed"]) == ("done", False)
+    state = said(effects, "state")[-1]
+    assert (state["phase"], state["reason"]) == ("uncalibrated", done["reason"])
+    assert "record again" in done["reason"]
+    assert "cmd/deploy" in done["reason"]
 
 
 def test_a_killed_search_fails_the_job_and_the_old_model_goes_on(bundle: Bundle) -> None:

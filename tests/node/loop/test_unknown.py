@@ -32,9 +32,19 @@ def test_the_unknown_is_raised_kept_named_and_known_after_a_recalibration(
     loop.forget()
     loop.start()
     loop.wait("calibration", lambda found: any(fault["event"] in each for each in found["suggested"]))
-    answer = loop.reply(loop.command("label", label="outer", event=fault["event"]))
+    answer = loop.reply(loop.command("label", label="ball", event=fault["event"]))
     assert answer["status"] == "done", answer
     assert answer["detail"]["recordings"]
+    wrong = answer["detail"]
+    answer = loop.reply(loop.command("label", label="outer", event=fault["event"]))
+    moved = answer["detail"]
+    assert (wrong["class"], moved["class"]) == ("ball", "outer")
+    files = {name.replace("ball", "outer", 1) for name in wrong["recordings"]}
+    assert files <= set(moved["recordings"])  # the event goes on, so that there may be more of it by now
+    assert moved["class_seconds"] == moved["seconds"] >= wrong["seconds"] > 0
+    there = {path.name for path in (loop.data / "assets" / "bearing" / "recordings").iterdir()}
+    assert files <= there
+    assert not {name for name in there if name.startswith("ball")}
     second = loop.reply(loop.command("recalibrate", source="stored", budget=BUDGET, deploy="always"))
     assert second["status"] == "done", second
     model = loop.wait("model", lambda found: found["id"] == second["detail"]["model"])

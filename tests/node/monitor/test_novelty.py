@@ -250,6 +250,64 @@ def test_another_label_moves_what_the_first_one_stored(tmp_path: Path) -> None:
     assert (back.group, back.held_out_from) == ("novel-e1", 750)
 
 
+def test_another_label_needs_no_room_and_says_all_that_the_event_has(tmp_path: Path) -> None:
+    store = NoveltyStore(tmp_path / "novel", 10**6)
+    recordings = RecordingStore(tmp_path / "recordings", 10**6)
+    for number in range(3):
+        store.keep(stretch(number), 1.5)
+    store.label("e1", "outer", recordings)
+    full = RecordingStore(tmp_path / "recordings", recordings.bytes_used())
+    moved = store.label("e1", "inner", full)
+    assert [info.path for info in full.list()] == list(moved)
+    assert [path.name for path in moved] == ["inner-0-0.npz", "inner-1-0.npz", "inner-2-0.npz"]
+    assert store.label("e1", "inner", full) == moved
+    for path in moved:
+        path.unlink()
+    with pytest.raises(NodeError, match="nothing of event e1 any more"):
+        store.label("e1", "outer", full)
+
+
+@pytest.mark.parametrize("fatal", ["write_recording", "rename", "sync"])
+def test_a_kill_in_the_middle_of_another_label_leaves_one_recording_which_a_third_label_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fatal: str
+) -> None:
+    store = NoveltyStore(tmp_path / "novel", 10**6)
+    recordings = RecordingStore(tmp_path / "recordings", 10**6)
+    store.keep(stretch(1), 1.5)
+    store.label("e1", "outer", recordings)
+    with monkeypatch.context() as killed:
+
+        def die(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        if fatal == "rename":
+            killed.setattr(type(tmp_path), "rename", die)
+        else:
+            killed.setattr(f"edgetune_signal.recordings.store.{fatal}", die)
+        with pytest.raises(KeyboardInterrupt):
+            store.label("e1", "inner", recordings)
+    assert len(recordings.list()) == 1
+    (moved,) = store.label("e1", "ball", recordings)
+    assert [(info.path, info.label) for info in recordings.list()] == [(moved, "ball")]
+    assert moved.name == "ball-1-0.npz"
+    assert np.array_equal(read_recording(moved).samples, stretch(1).samples)
+
+
+def test_a_stretch_that_a_kill_left_beside_its_recording_is_not_stored_again_under_another_label(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = NoveltyStore(tmp_path / "novel", 10**6)
+    recordings = RecordingStore(tmp_path / "recordings", 10**6)
+    store.keep(stretch(1), 1.5)
+    with monkeypatch.context() as killed:
+        killed.setattr(RecordingStore, "remove", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            store.label("e1", "outer", recordings)
+    (moved,) = store.label("e1", "inner", recordings)
+    assert [(info.path, info.label) for info in recordings.list()] == [(moved, "inner")]
+    assert store.kept() == ()
+
+
 def test_recordings_that_are_full_take_what_fits_and_nothing_is_lost(tmp_path: Path) -> None:
     store = NoveltyStore(tmp_path / "novel", 10**6)
     for number in range(3):

@@ -350,4 +350,6 @@ def _sentence(job: FollowedJob, result: dict[str, Any]) -> str:
             figures.append(f"arena {result['arena_bytes']:,} bytes{as_deployed}")
         figures.append("in use" if result["deployed"] else "not put into use")
         parts.append(", ".join(figures))
+    if "stored" in result:
+        parts.append(f"files: {', '.join(result['stored']['recordings'])}")
     return "; ".join(parts)

@@ -140,6 +140,20 @@ def test_a_fault_is_answered_from_the_command_line(
     assert {key: value for key, value in command.json().items() if key != "id"} == sent
 
 
+def test_a_label_names_the_files_that_it_stored(broker: Any, scripted_node: Any, cli: Any) -> None:
+    stored = {"class": "outer", "seconds": 9.5, "class_seconds": 12.0, "recordings": ["outer-1-0.npz", "outer-2-0.npz"]}
+    for option in ((), ("--json",)):
+        node = scripted_node(broker)
+        node.online()
+        node.play(lambda node: node.reply(node.command("label"), "label", "done", detail=stored))
+        ended = cli("label", "--label", "outer", "--event", "e7", *option, *node.target)
+        node.finish()
+        if option:
+            assert json.loads(ended.out)["stored"] == stored
+        else:
+            assert ended.out.endswith("; files: outer-1-0.npz, outer-2-0.npz\n")
+
+
 @pytest.mark.parametrize(
     ("reply", "status"),
     [
