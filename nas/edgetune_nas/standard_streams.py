@@ -44,6 +44,5 @@ def mend() -> None:
     if sys.stderr is None or sys.stderr is sys.__stderr__:  # else somebody captures it
         raw = _Forgiving(STDERR, "w", closefd=False)
         encoding = "utf-8" if sys.stderr is None else sys.stderr.encoding
-        sys.stderr = io.TextIOWrapper(
-            io.BufferedWriter(raw), encoding=encoding, errors="backslashreplace", line_buffering=True
-        )
+        # without a buffer: it would write a line again that a signal interrupted just after it was written
+        sys.stderr = io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace", write_through=True)

@@ -46,3 +46,27 @@ def test_a_childs_log_is_read_however_much_it_is(tmp_path: Path, monkeypatch: py
     *_, failed = SearchJob.start(job, log=lines.append).events()
     assert failed.event == "failed"
     assert sum(map(len, lines)) > 100_000
+
+
+INTERRUPTED = """
+import sys
+from edgetune_nas import standard_streams
+
+def interrupt(frame, event, _):
+    if event == "return" and frame.f_code is standard_streams._Forgiving.write.__code__:
+        sys.setprofile(None)
+        raise KeyboardInterrupt
+
+standard_streams.mend()
+sys.setprofile(interrupt)
+try:
+    sys.stderr.write("once\\n")
+except KeyboardInterrupt:
+    sys.stderr.write("interrupted\\n")
+"""
+
+
+def test_a_line_that_is_interrupted_once_it_is_written_is_not_written_again() -> None:
+    command = [sys.executable, "-c", INTERRUPTED]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert ran.stderr == "once\ninterrupted\n"

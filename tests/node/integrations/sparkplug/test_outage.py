@@ -113,9 +113,13 @@ def test_the_rest_of_a_backlog_comes_after_another_outage(fresh_broker: Broker, 
         wait_until(lambda: any("waits for the primary host" in problem for problem in at.edge.problems))
         assert len(at.edge._store) > 0
     at.host.state(online=True)
+
+    def events() -> list[str]:
+        return list(dict.fromkeys(each.values["fault/event"] for each in historical(at)))
+
+    wait_until(lambda: len(events()) >= 24)
+    assert events() == [f"e{n}" for n in range(24)]
     wait_until(lambda: len(at.edge._store) == 0)
-    events = [each.values["fault/event"] for each in historical(at)]
-    assert list(dict.fromkeys(events)) == [f"e{n}" for n in range(24)]
     at.host.check_sequence()
 
 
