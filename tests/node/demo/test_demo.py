@@ -15,7 +15,8 @@ import pytest
 
 from edgetune_node.demo.broker import find_mosquitto, has_iotcore, wait_until
 
-DEMO = [sys.executable, "-m", "edgetune_node", "demo", "--json", "--seconds-per-take", "3s", "--time", "12s"]
+DEMO = [sys.executable, "-m", "edgetune_node", "demo", "--json", "--seconds-per-take", "5s", "--time", "12s"]
+"""Of three seconds a class, one model took the healthy machine for a fault while other programs used the processor."""
 PATIENCE_S = 240
 
 pytestmark = pytest.mark.slow
@@ -62,7 +63,7 @@ def test_two_faults_come_and_go(environment: dict[str, str], broker_choice: str)
     assert summary["model"]["cost"]["arena_bytes"] <= 4096
     assert summary["announced"]["arena_bytes"] == summary["model"]["cost"]["arena_bytes"]
     assert summary["announced"]["id"] == summary["model"]["id"]
-    assert summary["accuracy"] >= 0.7  # three seconds of each class are little
+    assert summary["accuracy"] >= 0.7  # five seconds of each class are little
     assert summary["windows"] > 100
     assert summary["lost_windows"] == 0
     assert set(summary["seconds"]) >= {"start", "collect", "search", "deploy", "faults", "total"}
