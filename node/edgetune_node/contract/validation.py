@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pydantic import BaseModel
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
+MOST_NEAR: Final = 8
+"""So many names are compared with those that are known: a payload may hold a thousand, and anybody may send it."""
+
 
 def problems(error: ValidationError, model: type[BaseModel] | None = None) -> list[str]:
     """One sentence for each thing that a validation found, starting with the field's name.
@@ -23,11 +26,13 @@ def problems(error: ValidationError, model: type[BaseModel] | None = None) -> li
     error
         What it found.
     model
-        What was validated; of a field that it does not have, the sentence names the nearest that it has.
+        What was validated; of the first fields that it does not have, the sentence names the nearest that it has.
     """
+    found = error.errors(include_url=False, include_input=False)
     return [
-        f"{'.'.join(str(part) for part in item['loc']) or 'payload'}: {_sentence(item, model)}"
-        for item in error.errors(include_url=False, include_input=False)
+        f"{'.'.join(str(part) for part in item['loc']) or 'payload'}: "
+        f"{_sentence(item, model if number < MOST_NEAR else None)}"
+        for number, item in enumerate(found)
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
 
+from edgetune_node.contract import validation
 from edgetune_node.contract.commands import COMMANDS, Command, Deploy, Recalibrate, parse_command
 from edgetune_node.contract.context import Context, parse_context
 from edgetune_node.contract.json_input import MAX_PAYLOAD_BYTES
@@ -352,3 +353,15 @@ def test_what_is_no_context_is_refused_with_the_reason(payload: bytes, told: str
 def test_any_context_is_read_or_refused(payload: bytes) -> None:
     with contextlib.suppress(PayloadError):
         parse_context(payload)
+
+
+def test_of_a_thousand_unknown_fields_a_few_are_compared_with_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[str] = []
+
+    def compare(name: str, _: object) -> str:
+        compared.append(name)
+        return ""
+
+    monkeypatch.setattr(validation, "did_you_mean", compare)
+    assert len(refusal("recalibrate", LIVE | {f"clases{number}": 1 for number in range(900)}).problems) >= 900
+    assert 0 < len(compared) <= validation.MOST_NEAR
