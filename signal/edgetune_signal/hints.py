@@ -24,13 +24,15 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {lowered[near[0]]}?" if near else ""
 
 
-def install_hint(extra: str) -> str:
+def install_hint(extra: str, *, pinned: bool = True) -> str:
     """Return the command that adds an extra to this very installation.
 
     Parameters
     ----------
     extra
         A name of ``[project.optional-dependencies]``.
+    pinned
+        False for one that ``constraints.txt`` contradicts.
 
     Returns
     -------
@@ -43,7 +45,7 @@ def install_hint(extra: str) -> str:
     if origin is None:
         return f"{pip} 'edgetune[{extra}]'"
     pins = origin / "constraints.txt"
-    constrained = f" -c {shlex.quote(str(pins))}" if pins.is_file() else ""
+    constrained = f" -c {shlex.quote(str(pins))}" if pinned and pins.is_file() else ""
     return f"{pip}{constrained}{' -e' if editable else ''} '{origin}[{extra}]'"
 
 

@@ -229,7 +229,7 @@ def main() -> None:
     console = Console(width=100)
     console.print(table)
     for reason in missing:
-        console.print(f"left out: {reason}", highlight=False)
+        console.print(f"left out: {reason}", highlight=False, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

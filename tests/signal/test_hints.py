@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
-from typing import TYPE_CHECKING, Any
+import tomllib
+from pathlib import Path
+from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from edgetune_signal import did_you_mean, hints, install_hint
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class Installed:
@@ -68,3 +69,30 @@ def test_a_wheel_is_named_while_it_is_there(monkeypatch: pytest.MonkeyPatch, tmp
     assert hint(monkeypatch, None, url=wheel.as_uri())[3:] == ["install", f"{wheel}[console]"]
     wheel.unlink()
     assert hint(monkeypatch, None, url=wheel.as_uri())[3:] == ["install", "edgetune[console]"]
+
+
+def test_what_the_constraints_contradict_is_installed_without_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "constraints.txt").write_text("setuptools==84\n")
+    noted = {"url": tmp_path.as_uri(), "dir_info": {"editable": True}}
+    monkeypatch.setattr(hints, "distribution", lambda _name: Installed(**noted))
+    assert "-c" in shlex.split(install_hint("lsl"))
+    assert "-c" not in shlex.split(install_hint("brainflow", pinned=False))
+
+
+ROOT = Path(__file__).parents[2]
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+PINS = dict(re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+PAGES = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("*/README.md"), ROOT / "config.example.toml"]
+
+
+def test_no_page_constrains_an_extra_that_the_constraints_contradict() -> None:
+    commands = [
+        found for page in PAGES for found in re.findall(r"-c constraints.txt '?\.\[([\w,]+)\]", page.read_text())
+    ]
+    assert len(commands) > 5
+    for extra in {name for command in commands for name in command.split(",")}:
+        for wanted in map(Requirement, EXTRAS[extra]):
+            pin = PINS.get(wanted.name)
+            assert pin is None or wanted.specifier.contains(pin), (extra, wanted)

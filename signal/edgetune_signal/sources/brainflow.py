@@ -150,7 +150,7 @@ def _brainflow() -> tuple[Any, Any]:
             flow.BoardShim.disable_board_logger()
     except ImportError as error:
         raise SourceError(
-            f"source brainflow needs brainflow and an older setuptools: {install_hint('brainflow')}"
+            f"source brainflow needs brainflow and an older setuptools: {install_hint('brainflow', pinned=False)}"
         ) from error
     return flow.BoardShim, flow
 
