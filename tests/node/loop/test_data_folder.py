@@ -222,8 +222,11 @@ def test_files_for_other_systems_that_are_overwritten_are_named_and_made_again(
     assert "it was made again, nothing is lost" in "".join(health["problems"])
     assert (loop.data / "sparkplug.sqlite").stat().st_size > 0
     until(lambda: announced.read_bytes() == noted, what="the announcements are noted again")
+    loop.send(signal.SIGSTOP)  # else it may look while half of the folder is there
     empty(loop.data)
+    loop.send(signal.SIGCONT)
     until(lambda: announced.exists() and announced.read_bytes() == noted, what="they are noted in an empty folder")
+    loop.wait("health", lambda health: "made again" in about_the_folder(health))  # before, a backup is refused
     loop.scada.publish("edgetune/n1/cmd/backup", {"id": "b1", "keep": 1})
     until(lambda: list((loop.data / "backups").glob("n1-*.zip")), what="the backup is made")
     loop.send(signal.SIGTERM)
