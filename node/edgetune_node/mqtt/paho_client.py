@@ -23,7 +23,21 @@ MAX_OUT: Final = 40
 """Packets that wait in paho; as long as more do, acknowledgements wait here."""
 
 
-class Client(mqtt.Client):
+class PatientClient(mqtt.Client):
+    """A client that keeps a packet of which a websocket has taken only a part; paho throws it away.
+
+    The rest of the frame would wait for the next packet, and that would be lost in it.
+    """
+
+    def _sock_send(self, buf: bytes | bytearray) -> int:
+        sent = super()._sock_send(buf)
+        if buf and not sent:
+            self._call_socket_register_write()
+            raise BlockingIOError
+        return sent
+
+
+class Client(PatientClient):
     """A client that reads all that is there, up to 64 KiB, and then handles the packets."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
