@@ -251,7 +251,7 @@ def result(bundle: Path, card: ModelCard) -> dict[str, Any]:
 
 @contextmanager
 def _interruptible(job: SearchJob) -> Iterator[None]:
-    """Let the first Ctrl-C, SIGTERM or SIGHUP stop the search with the best network so far; the second ends it at once."""
+    """Let Ctrl-C, SIGTERM or SIGHUP stop the search with the best network so far, and the second end it at once."""
     asked = False
 
     def stop(_number: int, _frame: object) -> None:
