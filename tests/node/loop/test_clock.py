@@ -119,6 +119,20 @@ def test_a_class_that_is_shelved_for_six_seconds_is_not_an_hour_later_by_a_clock
     assert health["outbox_dropped"] == 0
 
 
+def test_what_is_unknown_is_kept_after_a_clock_that_is_set_back_behind_a_recording(
+    node: Callable[..., Any], bearing: str, calibrated: Path, clock: TimeOfDay
+) -> None:
+    edge = node(bearing.replace("speed = 4", "speed = 1"))  # under libfaketime the machine is slow
+    edge.adopt(calibrated, **clock.environment)
+    edge.reply(edge.command("record", label="normal", seconds=1), "done")
+    clock.jump(-3600)
+    edge.wait("health", lambda found: any("the clock jumped by -3600 s" in each for each in found["problems"]))
+    edge.play("outer_severe")
+    fault = edge.wait("fault", lambda found: found["active"] and found["class"] == "novel")
+    health = edge.wait("health", lambda found: found["assets"][0]["novel_events"])
+    assert health["assets"][0]["novel_events"] == [fault["event"]]
+
+
 def test_a_sensor_at_half_the_rate_is_told_within_a_minute_and_taken_back_when_it_is_right(
     node: Callable[..., Any],
 ) -> None:
