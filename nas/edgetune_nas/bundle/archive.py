@@ -6,6 +6,7 @@ signed (HMAC-SHA256 of ``hashes.json`` in hexadecimal, under a key that both sit
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import hmac
 import os
@@ -73,7 +74,7 @@ def read_key(path: Path) -> bytes:
         raise BundleError(f"cannot read key {path}: {error.strerror}; make one with: openssl rand -hex 32") from error
     if len(key) > MAX_KEY_BYTES:
         raise BundleError(f"key {path} has more than {MAX_KEY_BYTES} bytes; make one with: openssl rand -hex 32")
-    key = key.strip()
+    key = key.removeprefix(codecs.BOM_UTF8).strip()  # Windows' editors put a mark before it
     if len(key) < MIN_KEY_BYTES:
         raise BundleError(
             f"key {path} has {len(key)} bytes, fewer than {MIN_KEY_BYTES}; make one with: openssl rand -hex 32"

@@ -238,8 +238,9 @@ def test_a_foreign_network_is_refused_however_well_it_is_hashed_and_signed(
     refused(archive, tmp_path / "in", KEY, r"model.*onnx is no network that edgetune wrote .*'Identity'")
 
 
-def test_a_key_is_read_without_its_line_end_and_must_be_long_enough(tmp_path: Path) -> None:
-    (tmp_path / "key").write_bytes(KEY + b"\n")
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf"])
+def test_a_key_is_read_without_its_line_end_and_must_be_long_enough(tmp_path: Path, before: bytes) -> None:
+    (tmp_path / "key").write_bytes(before + KEY + b"\r\n")
     assert read_key(tmp_path / "key") == KEY
     (tmp_path / "key").write_bytes(b"short\n")
     with pytest.raises(BundleError, match="fewer than 16"):
