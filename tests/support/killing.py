@@ -1,14 +1,15 @@
-"""Runs a command of the command line and kills it at a chosen step: the n-th time it is about to change a folder."""
+"""Runs a command or a function and kills it at a chosen step: the n-th time it is about to change a folder."""
 
 from __future__ import annotations
 
 import json
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ class Killer:
         self._process = process
 
     def run(self, step: int, *words: str) -> int:
-        """Run ``edgetune WORDS`` and kill it at its ``step``-th step, counted from 1; return its exit code or -9."""
+        """Run ``edgetune WORDS``, or ``module:function`` with the other words, and kill it at its ``step``-th step.
+
+        Steps count from 1. It returns the exit code, or -9.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps([step, *words]) + "\n")
@@ -47,23 +51,23 @@ def killer() -> Iterator[Killer]:
 
 
 def _main() -> None:
-    from edgetune_node.cli import COMMANDS, _load
+    from edgetune_node.cli import COMMANDS, _load, main
 
     loaded: dict[str, Any] = {}
     for line in sys.stdin:
         step, command, *words = json.loads(line)
-        loaded.setdefault(command, _load(COMMANDS[command]))  # before the fork, so that the child need not
+        if command not in loaded:  # before the fork, so that the child need not
+            loaded[command] = pkgutil.resolve_name(command) if ":" in command else _load(COMMANDS[command])
         child = os.fork()
         if child == 0:
-            _run(step, [command, *words])
+            sys.argv = ["edgetune", command, *words]
+            _run(step, partial(loaded[command], *words) if ":" in command else main)
         _, status = os.waitpid(child, 0)
         sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
         sys.stdout.flush()
 
 
-def _run(step: int, words: list[str]) -> None:
-    from edgetune_node.cli import main
-
+def _run(step: int, work: Callable[[], object]) -> None:
     count = 0
 
     def counted(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -81,15 +85,14 @@ def _run(step: int, words: list[str]) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
-    sys.argv = ["edgetune", *words]
     code = 0
     try:
-        main()
+        work()
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
     os._exit(code)
 
 
 if __name__ == "__main__":
-    sys.path.remove(str(Path(__file__).parent))
+    sys.path.append(sys.path.pop(0))  # else modules beside this one would stand before others of their names
     _main()

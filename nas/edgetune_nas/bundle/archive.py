@@ -6,6 +6,7 @@ signed (HMAC-SHA256 of ``hashes.json`` in hexadecimal, under a key that both sit
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import hmac
 import os
@@ -43,6 +44,15 @@ MIN_KEY_BYTES: Final = 16
 MAX_KEY_BYTES: Final = 4096
 MAX_FILES: Final = 32
 MAX_LIST_BYTES: Final = 64 * 1024
+MAX_CONTENT_BYTES: Final = MAX_FILE_BYTES
+"""Bytes of all files together: they are in memory at once, and a bundle has some hundred thousand."""
+MAX_DIRECTORY_BYTES: Final = 64 * 1024
+"""Bytes of the zip's own list of entries, which is read whole before it is known how many there are."""
+_END: Final = b"PK\x05\x06"
+_END_BYTES: Final = 22
+_END_64: Final = b"PK\x06\x07"
+_END_64_BYTES: Final = 20
+_LONGEST_END: Final = _END_64_BYTES + _END_BYTES + 0xFFFF
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 
@@ -64,7 +74,7 @@ def read_key(path: Path) -> bytes:
         raise BundleError(f"cannot read key {path}: {error.strerror}; make one with: openssl rand -hex 32") from error
     if len(key) > MAX_KEY_BYTES:
         raise BundleError(f"key {path} has more than {MAX_KEY_BYTES} bytes; make one with: openssl rand -hex 32")
-    key = key.strip()
+    key = key.removeprefix(codecs.BOM_UTF8).strip()  # Windows' editors put a mark before it
     if len(key) < MIN_KEY_BYTES:
         raise BundleError(
             f"key {path} has {len(key)} bytes, fewer than {MIN_KEY_BYTES}; make one with: openssl rand -hex 32"
@@ -87,12 +97,14 @@ def export_bundle(bundle: Path, out: Path, key: bytes | None) -> ModelCard:
     Raises
     ------
     BundleError
-        When the bundle is damaged, or the archive is there or cannot be written.
+        When the bundle is damaged or too large, or the archive is there or cannot be written.
     """
     card = load_bundle(bundle).card
     files = read_verified(bundle, card.sha256, {}) | {CARD: read_file(bundle, CARD, MAX_CARD_BYTES)}
     hashes = HashList(id=card.id, sha256={name: digest(data) for name, data in files.items()})
     listed = hashes.model_dump_json(indent=2).encode()
+    if sum(map(len, files.values())) > MAX_CONTENT_BYTES:
+        raise BundleError(f"{bundle} has more than {MAX_CONTENT_BYTES} bytes; copy the folder itself")
     entries = {HASHES: listed, **({} if key is None else {SIGNATURE: _sign(listed, key)}), **files}
     if out.exists():
         raise BundleError(f"{out} is there already; remove it or choose another name")
@@ -146,10 +158,12 @@ def import_bundle(archive: Path, into: Path, key: bytes | None) -> Path:
 
 def _read_archive(path: Path, key: bytes | None) -> tuple[HashList, dict[str, bytes]]:
     try:
-        with _open_file(path) as file, zipfile.ZipFile(file) as archive:
+        with _open_file(path) as file, _open_archive(path, file) as archive:
             names = archive.namelist()
             if HASHES not in names or len(names) > MAX_FILES + 2 or len(set(names)) != len(names):
                 raise BundleError(f"{path} is no exported bundle; make one with: edgetune bundle export")
+            if sum(info.file_size for info in archive.infolist()) > MAX_CONTENT_BYTES + MAX_LIST_BYTES:
+                raise BundleError(f"{path} holds more than {MAX_CONTENT_BYTES} bytes; it is no exported bundle")
             listed = _read_entry(archive, HASHES, MAX_LIST_BYTES)
             if key is not None:
                 _check_signature(
@@ -176,6 +190,19 @@ def _open_file(path: Path) -> BinaryIO:
         file.close()
         raise BundleError(f"{path} is no file but a folder, pipe or device; copy what it holds into a file first")
     return file
+
+
+def _open_archive(path: Path, file: BinaryIO) -> zipfile.ZipFile:
+    """Open a zip whose list of entries is as short as that of a bundle."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _LONGEST_END))
+    tail = file.read()
+    at = tail.rfind(_END)
+    large = tail[max(0, at - _END_64_BYTES) :].startswith(_END_64)  # its list has a length of its own
+    whole = len(tail) - at >= _END_BYTES
+    if at >= 0 and (large or not whole or int.from_bytes(tail[at + 12 : at + 16], "little") > MAX_DIRECTORY_BYTES):
+        raise BundleError(f"{path} is no exported bundle: its list of files has more than {MAX_DIRECTORY_BYTES} bytes")
+    return zipfile.ZipFile(file)
 
 
 def _read_entry(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:

@@ -170,6 +170,8 @@ class Archive:
 
     def _guarded(self, work: Callable[[zipfile.ZipFile], Result]) -> Result:
         """Open the archive for some work; whatever a damaged one raises is a `BackupError`."""
+        if self.path.exists() and not self.path.is_file():  # a pipe would be waited for
+            raise BackupError(f"{self.path} is no file but a folder, pipe or device: copy what it holds into a file")
         try:
             with self.path.open("rb") as file, zipfile.ZipFile(file) as archive:
                 return work(archive)

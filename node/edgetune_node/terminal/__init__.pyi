@@ -8,3 +8,4 @@ from .sizes import (
     parse_seconds_or_none as parse_seconds_or_none,
     parse_size as parse_size,
 )
+from .stopping import stop_signals as stop_signals

@@ -106,6 +106,19 @@ def plain_address(text: str) -> str:
     return str(address if inner is None else inner)
 
 
+def _bare(text: str | None) -> str | None:
+    """Return an address without the brackets that an IPv6 address has in a URL."""
+    return text[1:-1] if text and text.startswith("[") and text.endswith("]") else text
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def open_udp(spec: StreamSpec, options: Mapping[str, object]) -> Source:
     """Listen for sample blocks on a UDP port.
 
@@ -124,8 +137,12 @@ def open_udp(spec: StreamSpec, options: Mapping[str, object]) -> Source:
     """
     reader = OptionReader("udp", options)
     port = reader.integer("port", 0)
-    host = reader.text("host", None) or "0.0.0.0"  # noqa: S104 - a sensor is another machine; `sender` narrows it
-    sender = reader.text("sender", None)
+    host = _bare(reader.text("host", None)) or "0.0.0.0"  # noqa: S104 - a sensor is another machine; `sender` narrows it
+    sender = _bare(reader.text("sender", None))
+    if any(character in host for character in ":/") and not _is_address(host):
+        reader.problem("host", f"must be a name or an address and nothing else, not {host!r}")
+    if sender is not None and not _is_address(sender):
+        reader.problem("sender", f'must be an address, as "192.168.7.20" or "fd00::7", not {sender!r}')
     if not reader.given("port"):
         reader.problem("port", "is missing: give the UDP port that the sensor sends to")
     elif not 1 <= port <= LAST_PORT and not any(problem.startswith("port ") for problem in reader.problems):

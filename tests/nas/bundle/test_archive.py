@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import struct
+import tracemalloc
 import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
 
+from edgetune_nas.bundle import archive as archives
 from edgetune_nas.bundle.archive import HASHES, SIGNATURE, _sign, export_bundle, import_bundle, read_key
 from edgetune_nas.bundle.files import digest
 from edgetune_nas.bundle.read import load_bundle
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+MIB = 2**20
 KEY = b"0123456789abcdef0123456789abcdef"
 
 
@@ -140,6 +144,56 @@ def test_an_archive_that_is_packed_in_another_way_is_refused(tmp_path: Path, arc
     refused(archive, tmp_path / "incoming", KEY, "packed in another way")
 
 
+@pytest.mark.parametrize("kind", ["plain", "large", "hidden"])
+def test_a_list_of_files_that_does_not_end_takes_no_memory(tmp_path: Path, kind: str) -> None:
+    size = 256 * MIB
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, size, 0, 0)
+    if kind == "large":
+        end = (
+            struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, size, 0)
+            + struct.pack("<4sLQL", b"PK\6\7", 0, size, 1)
+            + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, 0, 0, 0)
+        )
+    elif kind == "hidden":  # the mark of the end once more, within the end
+        end = end[:4] + b"PK\5\6" + end[8:]
+    endless = tmp_path / "endless.zip"
+    with endless.open("wb") as file:
+        file.truncate(size)
+        file.seek(size)
+        file.write(end)
+    assert most_taken(lambda: refused(endless, tmp_path / "in", None, "its list of files has more than")) < MIB
+
+
+def test_files_that_unpack_to_more_than_a_bundle_has_take_no_memory(tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.zip"
+    names = ["card.json", "a.bin", "b.bin"]
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        hashes = dict.fromkeys(names, "0" * 64)
+        archive.writestr(HASHES, json.dumps({"format": 1, "id": "some-model", "sha256": hashes}))
+        for name in names:
+            archive.writestr(name, bytes(32 * MIB))
+    assert most_taken(lambda: refused(bomb, tmp_path / "in", None, "holds more than")) < MIB
+
+
+def test_a_bundle_that_no_import_would_take_is_not_exported(
+    tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives, "MAX_CONTENT_BYTES", 1000)
+    with pytest.raises(BundleError, match="copy the folder itself"):
+        export_bundle(bundle, tmp_path / "model.zip", KEY)
+    assert not (tmp_path / "model.zip").exists()
+
+
+def most_taken(act: Callable[[], None]) -> int:
+    """Return the most memory that Python held at once for it, in bytes."""
+    tracemalloc.start()
+    try:
+        act()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
 def test_any_damaged_byte_of_an_archive_is_found_or_harmless(tmp_path: Path, bundle: Path, archive: Path) -> None:
     whole = archive.read_bytes()
     files = {path.name: path.read_bytes() for path in bundle.iterdir()}
@@ -184,8 +238,9 @@ def test_a_foreign_network_is_refused_however_well_it_is_hashed_and_signed(
     refused(archive, tmp_path / "in", KEY, r"model.*onnx is no network that edgetune wrote .*'Identity'")
 
 
-def test_a_key_is_read_without_its_line_end_and_must_be_long_enough(tmp_path: Path) -> None:
-    (tmp_path / "key").write_bytes(KEY + b"\n")
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf"])
+def test_a_key_is_read_without_its_line_end_and_must_be_long_enough(tmp_path: Path, before: bytes) -> None:
+    (tmp_path / "key").write_bytes(before + KEY + b"\r\n")
     assert read_key(tmp_path / "key") == KEY
     (tmp_path / "key").write_bytes(b"short\n")
     with pytest.raises(BundleError, match="fewer than 16"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import os
 import signal
@@ -92,8 +93,13 @@ def test_recordings_are_played_as_a_machine(environment: dict[str, str], tmp_pat
     assert "recordings are played as a machine: leave out --data" in ended.stderr
 
 
-@pytest.mark.parametrize("moment", ["starts as process", "OPERATOR", "searching"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        *itertools.product(["starts as process", "OPERATOR", "searching"], [signal.SIGINT, signal.SIGTERM]),
+        ("OPERATOR", signal.SIGHUP),
+    ],
+)
 def test_an_interrupted_demo_leaves_nothing_behind(
     environment: dict[str, str], tmp_path: Path, moment: str, number: signal.Signals
 ) -> None:

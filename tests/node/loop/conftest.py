@@ -131,10 +131,10 @@ protocol = "{protocol}"
         value: dict[str, Any] = message.json()
         return value
 
-    def adopt(self, calibrated: Path) -> str:
+    def adopt(self, calibrated: Path, **environment: str) -> str:
         """Begin where a calibration has ended: start with its recordings and its model, which is named."""
         shutil.copytree(calibrated, self.data, symlinks=True, dirs_exist_ok=True)
-        self.start()
+        self.start(**environment)
         said = self.wait("classification", lambda found: found["model"])
         return str(said["model"])
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from brokers import wait_until
 
-from edgetune_signal import Block, encode_block
+from edgetune_signal import BearingSimulator, Block, encode_block
+from edgetune_signal.sources.conformance import sending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,7 @@ source = {{{{ type = "simulated", condition = "normal" }}}}
     for name in ("press", "mill")
 )
 RATE_HZ, WRONG_HZ, BLOCK = 3200.0, 1600.0, 640
+FAST_HZ, FAST_BLOCK = 12000.0, 2400
 PUMP = """
 [[asset]]
 id = "pump"
@@ -117,6 +119,30 @@ def test_a_class_that_is_shelved_for_six_seconds_is_not_an_hour_later_by_a_clock
     assert time.monotonic() - began_s >= 6.0
     health = edge.wait("health", lambda found: any("the clock jumped" in each for each in found["problems"]))
     assert health["outbox_dropped"] == 0
+
+
+def test_what_is_unknown_is_kept_after_a_clock_that_is_set_back_behind_a_recording(
+    node: Callable[..., Any], bearing: str, calibrated: Path, clock: TimeOfDay
+) -> None:
+    edge = node(bearing.partition("[asset.source]")[0])  # its samples come by MQTT, and get the time of their arrival
+    machine = BearingSimulator()
+    began_s = time.monotonic()
+
+    def play(number: int) -> None:
+        samples = machine.generate(FAST_BLOCK)
+        time.sleep(max(0.0, began_s + number * FAST_BLOCK / FAST_HZ - time.monotonic()))
+        block = encode_block(Block(samples, number, 0, FAST_HZ, "g"))
+        edge.scada.publish("edgetune/n1/bearing/samples", block, qos=0)
+
+    with sending(play, every_s=0.0):
+        edge.adopt(calibrated, **clock.environment)
+        edge.reply(edge.command("record", label="normal", seconds=1), "done")
+        clock.jump(-3600)
+        edge.wait("health", lambda found: any("the clock jumped by -3600 s" in each for each in found["problems"]))
+        machine.select("outer_severe")
+        fault = edge.wait("fault", lambda found: found["active"] and found["class"] == "novel")
+        health = edge.wait("health", lambda found: found["assets"][0]["novel_events"])
+    assert health["assets"][0]["novel_events"] == [fault["event"]]
 
 
 def test_a_sensor_at_half_the_rate_is_told_within_a_minute_and_taken_back_when_it_is_right(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
 import shutil
 import signal
 import sqlite3
@@ -302,6 +303,16 @@ def test_a_backup_that_is_cut_off_is_refused(kept: int, tmp_path: Path, cli: Cal
     (tmp_path / "bad.zip").write_bytes((tmp_path / "good.zip").read_bytes()[:kept])
     ended = cli("restore", tmp_path / "bad.zip", "--config", config, "--unsigned")
     assert (ended.code, "is damaged or no backup" in ended.err) == (1, True), ended.err
+
+
+@pytest.mark.parametrize("what", ["pipe", "device", "folder"])
+def test_a_backup_that_never_ends_is_refused_at_once(what: str, tmp_path: Path, cli: Callable[..., Any]) -> None:
+    config = make_node(tmp_path / "a")
+    endless = {"pipe": tmp_path / "pipe", "device": Path("/dev/zero"), "folder": tmp_path}[what]
+    if what == "pipe":
+        os.mkfifo(endless)
+    ended = cli("restore", endless, "--config", config, "--unsigned")
+    assert (ended.code, "no file but a folder, pipe or device" in ended.err) == (1, True), ended.err
 
 
 @pytest.mark.slow

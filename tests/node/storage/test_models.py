@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import shutil
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from killing import killer
+from model_stores import open_store
 
 from edgetune_nas.errors import BundleError
 from edgetune_node.errors import StoreError
@@ -276,6 +280,33 @@ def test_a_rollback_that_is_cut_between_its_links_is_whole_at_the_next_start(
     assert sorted(path.name for path in store.folder.iterdir()) == sorted(
         ["current", "previous", *(f"model-{each}" for each in ids)]
     )
+
+
+@pytest.mark.slow
+def test_a_rollback_that_is_killed_at_any_step_has_done_nothing_or_is_whole_at_the_next_start(
+    store: ModelStore, tmp_path: Path, write_tiny_bundle: Callable[..., Path]
+) -> None:
+    both = [store.install(write_tiny_bundle(tmp_path / "out", seed=seed)).path.name for seed in (1, 2)]
+    killed = done = 0
+    with killer() as run:
+        for step in itertools.count(1):
+            before = links(store)
+            code = run.run(step, "model_stores:roll_back", str(store.folder))
+            store = open_store(store.folder)
+            assert links(store) in (before, before[::-1])
+            assert names(store) == ["current", *both, "previous"]
+            if code == 0:
+                break
+            assert code == -signal.SIGKILL
+            killed += 1
+            done += links(store) != before
+    assert links(store) == before[::-1]
+    assert killed > 10
+    assert 0 < done < killed
+
+
+def links(store: ModelStore) -> list[str]:
+    return [(store.folder / name).readlink().name for name in ("current", "previous")]
 
 
 def test_a_store_that_nothing_was_put_into_leaves_no_folder(tmp_path: Path) -> None:

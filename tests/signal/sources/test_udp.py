@@ -129,6 +129,7 @@ def test_only_the_configured_sender_is_heard(port: int, send: Callable[..., None
     [
         ("::1", "::1", None),
         ("::1", "::1", "0:0:0:0:0:0:0:1"),
+        ("[::1]", "::1", "[::1]"),
         ("::", "::1", "::1"),
         ("::", "127.0.0.1", "127.0.0.1"),
         ("::", "127.0.0.1", None),
@@ -153,11 +154,27 @@ def test_samples_come_over_ipv6_too(port: int, host: str, to: str, sender: str |
 
 
 def test_over_ipv6_only_the_configured_sender_is_heard(port: int) -> None:
-    with closing(open_source("udp", SPEC, {"port": port, "host": "::", "sender": "192.0.2.1"})) as source:
-        source.read(0)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
-            ours.sendto(datagram(0), ("127.0.0.1", port))
-        assert source.read(0.2) is None
+    with closing(open_source("udp", SPEC, {"port": port, "host": "::", "sender": "127.0.0.2"})) as source:
+        assert source.read(0.0) is None  # the first read binds the port
+        for number, address in enumerate(("127.0.0.1", "127.0.0.2")):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
+                ours.bind((address, 0))
+                ours.sendto(datagram(number), ("127.0.0.1", port))
+        assert read_chunk(source).samples[0, 0] == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"sender": "sensor.local"}, r"sender must be an address, .*, not 'sensor\.local'"),
+        ({"sender": "127.0.0.1:5555"}, "sender must be an address"),
+        ({"host": "udp://127.0.0.1"}, "host must be a name or an address and nothing else"),
+        ({"host": "[::1]:5555"}, "host must be a name or an address and nothing else"),
+    ],
+)
+def test_what_is_no_address_is_named_and_not_waited_for_in_vain(wrong: dict[str, str], told: str) -> None:
+    with pytest.raises(SourceOptionsError, match=told):
+        open_source("udp", SPEC, {"port": 5555, **wrong})
 
 
 def test_a_port_that_is_taken_is_an_error_and_can_be_tried_again(port: int, send: Callable[..., None]) -> None:

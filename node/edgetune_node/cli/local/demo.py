@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgetune_nas.bundle import card_accuracy
-from edgetune_node.terminal import json_errors, parse_seconds, print_json
+from edgetune_node.terminal import json_errors, parse_seconds, print_json, stop_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,8 +106,8 @@ def _show(summary: Summary, console: Console) -> None:
 
 @contextmanager
 def _interrupted_once() -> Iterator[None]:
-    """Treat SIGTERM as Ctrl-C, and ignore both from then on, so that nothing interrupts the tearing down."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    """Treat SIGTERM and SIGHUP as Ctrl-C, and ignore all from then on, so that nothing interrupts the tearing down."""
+    numbers = stop_signals()
 
     def interrupt(_number: int, _frame: object) -> None:
         for number in numbers:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgetune_node.terminal import stop_signals
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -51,6 +53,5 @@ def run(
 
 def _on_stop(stop: Callable[[str], object]) -> None:
     """Have signals that end the node call ``stop`` with their name."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # else nohup started it
-            signal.signal(number, lambda number, _frame: stop(signal.Signals(number).name))
+    for number in stop_signals():
+        signal.signal(number, lambda number, _frame: stop(signal.Signals(number).name))

@@ -25,6 +25,7 @@ from edgetune_node.terminal import (
     parse_seconds,
     parse_size,
     print_json,
+    stop_signals,
     takes_reading,
 )
 from edgetune_signal.files import ReadOptions  # noqa: TC001 - typer reads it
@@ -250,7 +251,7 @@ def result(bundle: Path, card: ModelCard) -> dict[str, Any]:
 
 @contextmanager
 def _interruptible(job: SearchJob) -> Iterator[None]:
-    """Let the first Ctrl-C (or SIGTERM) stop the search with the best network so far, and the second end it at once."""
+    """Let Ctrl-C, SIGTERM or SIGHUP stop the search with the best network so far, and the second end it at once."""
     asked = False
 
     def stop(_number: int, _frame: object) -> None:
@@ -262,7 +263,7 @@ def _interruptible(job: SearchJob) -> Iterator[None]:
         sys.stderr.write("\nedgetune: stopping; the best network so far is being written (again to give up)\n")
         job.cancel()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop) for number in stop_signals()}
     try:
         yield
     finally:

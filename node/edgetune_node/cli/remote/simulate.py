@@ -30,7 +30,7 @@ from edgetune_node.operator import (
     object_or_none,
     takes_target,
 )
-from edgetune_node.terminal import InputLines, parse_seconds, takes_reading
+from edgetune_node.terminal import InputLines, parse_seconds, stop_signals, takes_reading
 from edgetune_signal import SourceError, StreamSpec, open_source
 from edgetune_signal.files import ReadOptions
 from edgetune_signal.simulators import (
@@ -116,7 +116,8 @@ def simulate(
     else:
         options |= _replay_options(reading)
     opened = _open(spec, machine, replay, condition, options)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in {*stop_signals()} - {signal.SIGINT}:
+        signal.signal(number, _interrupt)
     lines = InputLines() if stdin or sys.stdin.isatty() else None
     try:
         client = _connect(target)

@@ -142,7 +142,8 @@ def test_a_search_ends_with_a_bundle_within_its_budgets(recordings: Path, tmp_pa
 
 
 @pytest.mark.slow
-def test_interrupting_a_search_keeps_the_best_network_so_far(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGHUP])
+def test_interrupting_a_search_keeps_the_best_network_so_far(tmp_path: Path, how: signal.Signals) -> None:
     x = np.random.default_rng(0).normal(size=(60, 4, 16_384)).astype(np.float32)  # takes minutes to converge on
     data = windows_file(tmp_path / "data.npz", x=x, label=np.arange(60) % 2)
     journal, log = tmp_path / "out" / "journal.jsonl", tmp_path / "stderr"
@@ -153,7 +154,7 @@ def test_interrupting_a_search_keeps_the_best_network_so_far(tmp_path: Path) -> 
     ):
         assert wait_until(lambda: search.poll() is not None or results_in(journal) > 0, 120), log.read_text()
         children = psutil.Process(search.pid).children(recursive=True)
-        search.send_signal(signal.SIGINT)
+        search.send_signal(how)
         output, _ = search.communicate(timeout=120)
         assert search.returncode == 0, log.read_text()
     found = json.loads(output)

@@ -164,7 +164,7 @@ def test_it_waits_for_a_broker_that_is_not_up_yet(make_broker: Any, spawn: Any) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_says_goodbye(broker: Any, scripted_node: Any, spawn: Any, how: int) -> None:
     node = scripted_node(broker)
     process = spawn("simulate", *ON, *node.target)
