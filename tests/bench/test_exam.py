@@ -128,7 +128,7 @@ def test_offset_and_hum_are_as_large_as_they_say() -> None:
 @pytest.mark.parametrize("method", exam_methods.METHODS, ids=lambda method: method.name)
 def test_every_plain_method_tells_two_tones_apart(method: exam_methods.Method) -> None:
     if not method.available:
-        pytest.skip(f"{method.needs} is not installed")
+        pytest.skip(f"{method.needs} is not installed: pip install 'edgetune[exam]'")
     sheet = exam_protocols.divided(bench_of(), lambda one: one.condition == "0", 50)
     test = sheet.tests["test"]
     for task in method.tasks:

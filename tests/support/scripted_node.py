@@ -40,6 +40,7 @@ class ScriptedNode:
         self.url = f"mqtt://{broker.host}:{broker.port}"
         self.target = ("--broker", self.url, "--node", self.id, "--protocol", protocol)
         self.seen = recorder(broker, f"{self.base}/#", protocol=protocol)
+        self.retains = True
         self._sequence = 0
         self._handled: set[str] = set()
         self._thread: threading.Thread | None = None
@@ -57,7 +58,9 @@ class ScriptedNode:
         self._sequence += 1
         message = model(ts=NOW, boot="b00t", seq=self._sequence, **fields)
         place = self.base if model.owner == "node" else f"{self.base}/{asset}"
-        self.seen.publish(f"{place}/{leaf or model.topic}", message.json_bytes(), retain=model.retained)
+        self.seen.publish(
+            f"{place}/{leaf or model.topic}", message.json_bytes(), retain=model.retained and self.retains
+        )
 
     def command(self, name: str) -> dict[str, Any]:
         """The next command of that name."""

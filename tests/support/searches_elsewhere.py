@@ -17,6 +17,7 @@ import numpy as np
 
 from edgetune_nas.card import Budget
 from edgetune_nas.search.run import SearchResult, search
+from edgetune_nas.worker.cluster import Cluster
 from edgetune_signal.datasets.load import INDEPENDENT, Dataset
 
 if TYPE_CHECKING:
@@ -63,8 +64,8 @@ def _search(out: Path, executor: Executor | None = None, **options: Any) -> Sear
 
 
 @contextmanager
-def _cluster() -> Iterator[Any]:
-    """Two workers, each a process of its own; what Dask's own libraries deprecate is not this project's to mend."""
+def _cluster() -> Iterator[tuple[Cluster, list[int]]]:
+    """Two workers as a search uses them, with their process ids; what Dask deprecates is not ours to mend."""
     import distributed
 
     with warnings.catch_warnings():
@@ -76,10 +77,14 @@ def _cluster() -> Iterator[Any]:
                 processes=True,
                 dashboard_address=None,
                 host="127.0.0.1",
-            ) as cluster,
-            distributed.Client(cluster) as client,
+            ) as started,
+            distributed.Client(started) as client,
         ):
-            yield client
+            cluster = Cluster(started.scheduler_address, print)
+            try:
+                yield cluster, list(client.run(os.getpid).values())
+            finally:
+                cluster.close()
 
 
 def alone(out: Path) -> SearchResult:
@@ -95,24 +100,23 @@ def in_pool(out: Path) -> SearchResult:
 
 def in_cluster(out: Path) -> SearchResult:
     """Search with a Dask cluster."""
-    with _cluster() as client:
-        if len(client.scheduler_info()["workers"]) != WORKERS:
+    with _cluster() as (cluster, workers):
+        if len(workers) != WORKERS:
             raise RuntimeError("a worker is missing")
-        return _search(out, client.get_executor())
+        return _search(out, cluster)
 
 
 def in_cluster_that_loses_a_worker(out: Path) -> SearchResult:
     """Search with a Dask cluster of which a worker is killed midway."""
-    with _cluster() as client:
-        processes = client.run(os.getpid)
+    with _cluster() as (cluster, workers):
         killed: list[int] = []
 
         def kill_one(event: SearchProgress) -> None:
             if event.trained and not killed:
-                killed.append(min(processes.values()))
+                killed.append(min(workers))
                 os.kill(killed[0], signal.SIGKILL)
 
-        result = _search(out, client.get_executor(), on_event=kill_one)
+        result = _search(out, cluster, on_event=kill_one)
         if not killed:
             raise RuntimeError("no worker was killed")
         return result

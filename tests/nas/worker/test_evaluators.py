@@ -46,6 +46,16 @@ def take_long(_shared: object) -> None:
     time.sleep(600)  # ended by what is tested
 
 
+def take_long_once(_shared: object, begun: Path) -> int:
+    """Never end in the first process that is asked, which leaves its number; return that of the next."""
+    if not begun.exists():
+        written = begun.with_suffix(".new")
+        written.write_text(str(os.getpid()))
+        written.rename(begun)
+        take_long(_shared)
+    return os.getpid()
+
+
 def until(true: Callable[[], object]) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not true():
@@ -173,6 +183,20 @@ def test_a_cluster_evaluates_and_goes_on_where_a_worker_is_lost(tmp_path: Path) 
         workers[0].kill()
         until(lambda: any("was lost; its candidates are evaluated by others" in line for line in said))
         assert opened.submit(total, [1, 2], 2).result(DEADLINE_S) == (6, workers[1].pid)
+        opened.close()
+
+
+@needs_dask
+def test_what_a_lost_worker_was_evaluating_is_evaluated_by_another(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    with processes(tmp_path) as made:
+        workers = {worker.pid: worker for worker in (made.worker(), made.worker())}
+        opened = joined(made, 2)
+        future = opened.submit(take_long_once, [1], begun)
+        until(begun.exists)
+        lost = workers.pop(int(begun.read_text()))
+        lost.kill()
+        assert future.result(DEADLINE_S) in workers
         opened.close()
 
 

@@ -67,13 +67,16 @@ def test_a_rate_that_is_off_is_told_and_nothing_that_depends_on_it_is_judged(bun
     state = said(wrong, "state")[-1]
     assert (state["phase"], "2000 Hz" in state["reason"]) == ("failed", True)
     assert [fault for fault in said(wrong, "fault") if not fault["active"]] == []
-    assert "rate_off" in said(bench.node.assets["bearing"].announce(), "fault")[0]["evidence"]["quality"]
+    (fault,) = said(bench.node.assets["bearing"].announce(), "fault")
+    assert "rate_off" in fault["evidence"]["quality"]
+    assert (fault["judged"], "2000 Hz" in fault["reason"]) == (False, True)
     bench.measured_hz = None
     again = bench.seconds(8)
     assert off(bench) == []
     assert said(again, "state")[-1]["phase"] == "monitoring"
     assert {found["class"] for found in said(again, "classification")} == {"inner"}
     assert said(again, "vibration")[-1]["zone"] is not None
+    assert said(bench.node.assets["bearing"].announce(), "fault")[0]["judged"]
 
 
 def test_a_measured_rate_that_wavers_writes_no_states(bundle: Bundle) -> None:

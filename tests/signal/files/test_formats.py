@@ -154,10 +154,8 @@ def test_every_kind_is_read_with_what_it_says_of_itself(name: str, tmp_path: Pat
     np.testing.assert_allclose(whole_recording(tmp_path / name, found).samples, SIGNAL, atol=within)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", [name for name in KINDS if name != "a.npy"])  # which says no rate
 def test_an_option_that_contradicts_the_file_is_refused_with_both_values(name: str, tmp_path: Path) -> None:
-    if name == "a.npy":
-        pytest.skip("it says no rate")
     write, _, _ = KINDS[name]
     write(tmp_path / name)
     with pytest.raises(RecordingError, match="says 800 Hz where the option says 900 Hz"):

@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from contextlib import closing, suppress
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,11 +14,15 @@ import pytest
 
 from edgetune_signal import Block, SourceError, SourceOptionsError, StreamSpec, encode_block, open_source
 from edgetune_signal.sources.conformance import CHECKS, read_chunk, sending
+from edgetune_signal.sources.live import LiveSource
+from edgetune_signal.sources.udp import UdpDevice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from edgetune_signal import Source
+    from manual_clock import ManualClock
+
+    from edgetune_signal import Chunk, Source
 
 SPEC = StreamSpec(3, 1000.0, "g")
 N = 25
@@ -100,6 +105,29 @@ def test_blocks_of_a_sender_without_a_clock_get_the_time_of_their_arrival(port: 
         chunk = read_chunk(source)
         end_ns = chunk.time_ns + N * 10**6
         assert before - 10**6 <= end_ns <= time.time_ns() + 10**6
+
+
+def test_a_sensor_at_half_the_rate_is_told_after_thirty_seconds_and_no_longer_when_it_is_right(
+    port: int, send: Callable[..., None], clock: ManualClock
+) -> None:
+    numbers = count()
+    with closing(LiveSource(UdpDevice(SPEC, "127.0.0.1", port, None), SPEC, "udp", clock=clock)) as source:
+        assert source.read(0.0) is None
+
+        def last_of(seconds: float, rate_hz: float) -> Chunk:
+            chunk: Chunk | None = None
+            for _ in range(round(seconds * rate_hz / N)):
+                clock.now += N / rate_hz
+                send(datagram(next(numbers), start_ns=0))
+                chunk = read_chunk(source)
+            assert chunk is not None
+            return chunk
+
+        assert last_of(20, 500.0).quality == ()
+        wrong = last_of(15, 500.0)
+        assert (wrong.quality, wrong.rate_hz) == (("rate_off",), 1000.0)
+        assert wrong.measured_hz == pytest.approx(500.0, rel=1e-2)
+        assert last_of(35, 1000.0).quality == ()
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from edgetune_node.contract import Topics
 
 FIND_S = 5.0
+UNRETAINED_S = 15.0
+"""Seconds a node is waited for where the broker retains nothing: it says what it is with ``health``, every 10 s."""
 ACCEPT_S = 10.0
 LAST_WORD_S = 5.0
 CANCEL_S = 20.0
@@ -154,7 +156,7 @@ def find_asset(client: OperatorClient, topics: Topics, asset: str | None) -> str
     """
     client.subscribe(topics.node("status"), topics.node("info"))
     status = info = None
-    for topic, payload in client.messages(FIND_S):
+    for topic, payload in client.messages(FIND_S if client.limits.retain else UNRETAINED_S):
         if topic == topics.node("status"):
             status = payload.get("status")
         elif topic == topics.node("info"):

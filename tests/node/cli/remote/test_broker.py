@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -53,6 +54,32 @@ def test_a_user_with_an_at_sign_is_written_as_in_every_url(
     ended = cli(*command, "--broker", f"mqtt://%ff@{process.host}:{process.port}")
     assert ended.code == 2
     assert "not UTF-8" in ended.err
+
+
+@pytest.mark.slow
+def test_a_node_is_waited_for_where_the_broker_retains_nothing(
+    cli: Any, fresh_broker: Any, scripted_node: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh_broker.stop()
+    fresh_broker.more = ["retain_available false"]
+    fresh_broker.start()
+    monkeypatch.setattr(operator, "FIND_S", 0.1)
+    monkeypatch.setattr(operator, "ACCEPT_S", 0.1)
+    node = scripted_node(fresh_broker)
+    node.retains = False
+    over = threading.Event()
+
+    def says_what_it_is() -> None:
+        while not over.wait(1.0):
+            node.online()
+
+    saying = threading.Thread(target=says_what_it_is)
+    saying.start()
+    ended = cli("record", "--label", "a", "--seconds", "1", *node.target)
+    over.set()
+    saying.join()
+    assert ended.code == 1
+    assert "did not answer" in ended.err
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho leaves the socket to be collected

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
+from edgetune_node.mqtt.broker_limits import Limits, limits_of
 from edgetune_node.mqtt.wills import PATIENCE, QOS_NOT_SUPPORTED, RETAIN_NOT_SUPPORTED, Will, Wills
 
 FULL, LIVE, ONCE, LEAST = Will(1, retain=True), Will(1, retain=False), Will(0, retain=True), Will(0, retain=False)
@@ -63,3 +66,11 @@ def test_only_the_first_round_is_hurried() -> None:
         wills.failed()
         hurried.append(wills.searching)
     assert hurried == [True] * PATIENCE + [True] * 3 + [False] * (20 - PATIENCE - 3)
+
+
+def test_what_connack_says_counts_also_where_the_broker_took_the_whole_will() -> None:
+    said = Properties(PacketTypes.CONNACK)  # type: ignore[no-untyped-call]
+    said.RetainAvailable, said.MaximumQoS, said.ReceiveMaximum, said.MaximumPacketSize = 0, 1, 7, 4096
+    limits = limits_of(said, FULL, 20, retain=True)
+    assert (limits.retain, limits.max_qos, limits.receive_maximum, limits.maximum_packet_bytes) == (False, 1, 7, 4096)
+    assert limits_of(None, FULL, 20, retain=True) == Limits(20)
