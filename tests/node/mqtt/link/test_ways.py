@@ -26,7 +26,7 @@ USER, PASSWORD = "jürgen@plant", "p/s?s#w%rd@é"
 LOGIN = f"{quote(USER, safe='')}:{quote(PASSWORD, safe='')}@"
 WAYS = ("mqtt", "ipv6", "ws", "unix")
 SAMPLES = b"0123456789" * 10_000
-"""Of a frame that does not fit into its socket, mosquitto 2.0.11 writes 4 KiB in each tenth of a second."""
+"""An idle mosquitto 2.0.11 writes 4 KiB of a websocket's frame in each tenth of a second."""
 
 
 class Ways:
