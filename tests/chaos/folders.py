@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hardships import named
 from plant import PlantError, wait_until
+from sinks import start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +33,8 @@ def faults(chaos: Chaos, plan: Plan, disk: Disk) -> Iterator[tuple[str, list[Cal
     times = 3 if plan.stops else 1
     for name, take_away in (("emptied", empty), ("removed", remove), ("renamed", rename)):
         tries = 0 if take_away is remove and not plan.stops else times
-        yield f"data folder {name}", [partial(replaced, chaos, take_away)] * tries, ""
+        killed = [take_away is rename, True, False][:tries]
+        yield f"data folder {name}", [partial(replaced, chaos, take_away, killed=each) for each in killed], ""
     missing = "" if disk.there else "a file system can only be mounted by root"
     yield "data folder mounted over", [partial(mounted_over, chaos)] * times, missing
     for name, damage in (("written over", write_over), ("truncated", truncate)):
@@ -59,26 +61,45 @@ def rename(data: Path) -> None:
     data.rename(data.with_name("moved"))
 
 
-def replaced(chaos: Chaos, take_away: Callable[[Path], None]) -> float:
-    """Take the folder away while messages wait in it; then kill the node, which must find them in the new one."""
+def replaced(chaos: Chaos, take_away: Callable[[Path], None], *, killed: bool) -> float:
+    """Take the folder away while messages wait in it; they go on waiting in the new one.
+
+    Where the node is ``killed`` before the broker is back, they are nowhere else.
+    """
     data = chaos._data
     spare = chaos._folder / "spare"
     shutil.rmtree(spare, ignore_errors=True)
     shutil.copytree(data, spare, ignore=shutil.ignore_patterns("outbox.sqlite*", "search", "audit*"), symlinks=True)
-    chaos._broker.send(signal.SIGSTOP)
+    if killed:
+        chaos._broker.stop()  # of one that is only frozen, the kernel takes what the node sends
+    else:
+        chaos._broker.send(signal.SIGSTOP)
     time.sleep(FROZEN_S)
-    before = (data / "outbox.sqlite").stat().st_ino
+    before, told = (data / "outbox.sqlite").stat().st_ino, made_again(chaos)
     take_away(data)
     began_s = time.monotonic()
     wait_until(lambda: inode(data / "outbox.sqlite") not in (None, before), "the outbox is there again")
-    chaos._broker.send(signal.SIGCONT)
-    wait_until(lambda: named(chaos._watcher, "made again"), "health names what happened to the data folder")
-    took_s = time.monotonic() - began_s
-    chaos.end_in("monitoring", kill=True)
+    if killed:
+        wait_until(lambda: made_again(chaos) > told, "the log tells that all of the folder is there again")
+        took_s = time.monotonic() - began_s
+        chaos._node.kill()
+        chaos._watcher.newest.clear()
+        chaos._broker.start()
+        start(chaos)
+    else:
+        chaos._broker.send(signal.SIGCONT)
+        wait_until(lambda: named(chaos._watcher, "made again"), "health names what happened to the data folder")
+        took_s = time.monotonic() - began_s
+        chaos.end_in("monitoring", kill=True)
     for folder in ("incoming", "assets/bearing/recordings", "assets/press/recordings"):
         shutil.copytree(spare / folder, data / folder, dirs_exist_ok=True)
     shutil.rmtree(data.with_name("moved"), ignore_errors=True)
     return took_s
+
+
+def made_again(chaos: Chaos) -> int:
+    """How often the node's log tells that."""
+    return chaos._log.read_bytes().count(b'"data folder made again"')
 
 
 def inode(path: Path) -> int | None:
