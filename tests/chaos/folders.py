@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from hardships import Disk
     from plans import Plan
 
-FROZEN_S = 2.0
-"""The broker acknowledges nothing for so long before something is taken away, so that messages wait in it."""
+WAITING = 3
+"""Faults and ends of faults that wait for the broker before something is taken away; the newest is kept twice."""
 NOTICED_S = 5.0
 """The node looks every second; what it has not noticed by then it had no need to."""
 
@@ -74,7 +74,7 @@ def replaced(chaos: Chaos, take_away: Callable[[Path], None], *, killed: bool) -
         chaos._broker.stop()  # of one that is only frozen, the kernel takes what the node sends
     else:
         chaos._broker.send(signal.SIGSTOP)
-    time.sleep(FROZEN_S)
+    changes_wait(chaos)
     before, told = (data / "outbox.sqlite").stat().st_ino, made_again(chaos)
     take_away(data)
     began_s = time.monotonic()
@@ -95,6 +95,18 @@ def replaced(chaos: Chaos, take_away: Callable[[Path], None], *, killed: bool) -
         shutil.copytree(spare / folder, data / folder, dirs_exist_ok=True)
     shutil.rmtree(data.with_name("moved"), ignore_errors=True)
     return took_s
+
+
+def changes_wait(chaos: Chaos) -> None:
+    """Return once the node has decided so much that the broker has not got."""
+    chaos._read_log()
+    known = len(chaos._expected)
+
+    def enough() -> bool:
+        chaos._read_log()
+        return len(chaos._expected) >= known + WAITING
+
+    wait_until(enough, "faults and their ends wait for the broker")
 
 
 def made_again(chaos: Chaos) -> int:
@@ -139,7 +151,7 @@ def truncate(path: Path) -> None:
 def damaged(chaos: Chaos, damage: Callable[[Path], None], part: str) -> float:
     """Damage the outbox, or its log, while messages wait in it; kill the node once it has noticed, if it needs to."""
     chaos._broker.send(signal.SIGSTOP)
-    time.sleep(FROZEN_S)
+    changes_wait(chaos)
     kept = chaos._data / "outbox.sqlite.damaged"
     damage(chaos._data / part)
     began_s = time.monotonic()
