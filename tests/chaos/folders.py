@@ -33,8 +33,8 @@ def faults(chaos: Chaos, plan: Plan, disk: Disk) -> Iterator[tuple[str, list[Cal
     times = 3 if plan.stops else 1
     for name, take_away in (("emptied", empty), ("removed", remove), ("renamed", rename)):
         tries = 0 if take_away is remove and not plan.stops else times
-        killed = [take_away is rename, True, False][:tries]
-        yield f"data folder {name}", [partial(replaced, chaos, take_away, killed=each) for each in killed], ""
+        order = [take_away is rename, True, False][:tries]
+        yield f"data folder {name}", [partial(replaced, chaos, take_away, killed=killed) for killed in order], ""
     missing = "" if disk.there else "a file system can only be mounted by root"
     yield "data folder mounted over", [partial(mounted_over, chaos)] * times, missing
     for name, damage in (("written over", write_over), ("truncated", truncate)):
@@ -150,7 +150,7 @@ def truncate(path: Path) -> None:
 
 def damaged(chaos: Chaos, damage: Callable[[Path], None], part: str) -> float:
     """Damage the outbox, or its log, while messages wait in it; kill the node once it has noticed, if it needs to."""
-    chaos._broker.send(signal.SIGSTOP)
+    chaos._broker.stop()  # of one that is only frozen, the kernel takes what the node sends
     changes_wait(chaos)
     kept = chaos._data / "outbox.sqlite.damaged"
     damage(chaos._data / part)
@@ -161,7 +161,7 @@ def damaged(chaos: Chaos, damage: Callable[[Path], None], part: str) -> float:
         took_s = time.monotonic() - began_s
     except PlantError:  # the other part has all of it
         pass
-    chaos._broker.send(signal.SIGCONT)
+    chaos._broker.start()
     if took_s:
         wait_until(lambda: named(chaos._watcher, "overwritten"), "health names the outbox that was overwritten")
     chaos.end_in("monitoring", kill=True)
