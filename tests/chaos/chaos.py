@@ -188,7 +188,7 @@ class Chaos:
 
     def floods(self, seconds: tuple[float, ...]) -> Iterator[tuple[str, list[Callable[[], float]], str]]:
         """Let somebody flood the node through the broker."""
-        return floods(self._broker.port, self._node, self._watcher, seconds)
+        return floods(self._broker.port, self._node, self._watcher, lambda: self._give(None, "ping"), seconds)
 
     def unplug(self) -> float:
         """Take an asset's sensor away until that is told."""
@@ -270,14 +270,14 @@ class Chaos:
                 return self._give("bearing", "deploy", response_topic, model=f"model-{self._commands % 2}")
         return None
 
-    def _give(self, asset: str, name: str, response_topic: str | None = None, **fields: Any) -> Said:
-        """Return a command; return the answer to expect."""
+    def _give(self, asset: str | None, name: str, response_topic: str | None = None, **fields: Any) -> Said:
+        """Give a command to an asset, or to the node; return the answer to expect."""
         self._commands += 1
         command_id = f"c{self._commands}"
-        said = Said(f"edgetune/n1/{asset}/resp/{name}", command_id, "answered")
+        base = "edgetune/n1" if asset is None else f"edgetune/n1/{asset}"
+        said = Said(f"{base}/resp/{name}", command_id, "answered")
         self._expected[said] = None
-        topic = f"edgetune/n1/{asset}/cmd/{name}"
-        self._watcher.publish(topic, {"id": command_id, **fields}, response_topic=response_topic)
+        self._watcher.publish(f"{base}/cmd/{name}", {"id": command_id, **fields}, response_topic=response_topic)
         return said
 
     def _stop(self, phase: str) -> None:

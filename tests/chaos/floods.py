@@ -17,6 +17,8 @@ from flooding import flooded
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ledger import Said
+
 ASSETS = ("bearing", "press", "pump", "fan")
 KINDS = ("context", "commands-0", "commands-1", "garbage", "samples", "bad-samples")
 PACE = 300
@@ -26,13 +28,15 @@ HEARD = 4
 """Faults and ends of faults to be heard during a flood."""
 
 
-def flood(port: int, node: Node, watcher: Watcher, kind: str, seconds: float) -> float:
-    """Flood the node until it has been heard; give the seconds until it classifies afterwards."""
+def flood(port: int, node: Node, watcher: Watcher, ping: Callable[[], Said], kind: str, seconds: float) -> float:
+    """Flood the node until it has been heard and has answered; give the seconds until it classifies afterwards."""
     memory = psutil.Process(node.pid).memory_info
     idle = memory().rss
     enough = len(watcher.said) + HEARD
     with flooded(port, kind, *(["fan"] if "samples" in kind else ASSETS), per_second=PACE):
         time.sleep(seconds)
+        answer = ping()
+        wait_until(lambda: answer in watcher.said, f"a ping is answered during a flood of {kind}")
         wait_until(lambda: len(watcher.said) >= enough, f"faults are heard during a flood of {kind}")
         more = memory().rss - idle
     if more > ROOM:
@@ -43,8 +47,8 @@ def flood(port: int, node: Node, watcher: Watcher, kind: str, seconds: float) ->
 
 
 def floods(
-    port: int, node: Node, watcher: Watcher, seconds: tuple[float, ...]
+    port: int, node: Node, watcher: Watcher, ping: Callable[[], Said], seconds: tuple[float, ...]
 ) -> Iterator[tuple[str, list[Callable[[], float]], str]]:
     """Return each flood, as `chaos.faults` gives what it tries."""
     for kind in KINDS:
-        yield f"flood of {kind}", [partial(flood, port, node, watcher, kind, each) for each in seconds], ""
+        yield f"flood of {kind}", [partial(flood, port, node, watcher, ping, kind, each) for each in seconds], ""

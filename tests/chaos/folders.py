@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hardships import named
 from plant import PlantError, wait_until
+from sinks import start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from hardships import Disk
     from plans import Plan
 
-FROZEN_S = 2.0
-"""The broker acknowledges nothing for so long before something is taken away, so that messages wait in it."""
+WAITING = 3
+"""Faults and ends of faults that wait for the broker before something is taken away; the newest is kept twice."""
 NOTICED_S = 5.0
 """The node looks every second; what it has not noticed by then it had no need to."""
 
@@ -32,7 +33,8 @@ def faults(chaos: Chaos, plan: Plan, disk: Disk) -> Iterator[tuple[str, list[Cal
     times = 3 if plan.stops else 1
     for name, take_away in (("emptied", empty), ("removed", remove), ("renamed", rename)):
         tries = 0 if take_away is remove and not plan.stops else times
-        yield f"data folder {name}", [partial(replaced, chaos, take_away)] * tries, ""
+        order = [take_away is rename, True, False][:tries]
+        yield f"data folder {name}", [partial(replaced, chaos, take_away, killed=killed) for killed in order], ""
     missing = "" if disk.there else "a file system can only be mounted by root"
     yield "data folder mounted over", [partial(mounted_over, chaos)] * times, missing
     for name, damage in (("written over", write_over), ("truncated", truncate)):
@@ -59,26 +61,57 @@ def rename(data: Path) -> None:
     data.rename(data.with_name("moved"))
 
 
-def replaced(chaos: Chaos, take_away: Callable[[Path], None]) -> float:
-    """Take the folder away while messages wait in it; then kill the node, which must find them in the new one."""
+def replaced(chaos: Chaos, take_away: Callable[[Path], None], *, killed: bool) -> float:
+    """Take the folder away while messages wait in it; they go on waiting in the new one.
+
+    Where the node is ``killed`` before the broker is back, they are nowhere else.
+    """
     data = chaos._data
     spare = chaos._folder / "spare"
     shutil.rmtree(spare, ignore_errors=True)
     shutil.copytree(data, spare, ignore=shutil.ignore_patterns("outbox.sqlite*", "search", "audit*"), symlinks=True)
-    chaos._broker.send(signal.SIGSTOP)
-    time.sleep(FROZEN_S)
-    before = (data / "outbox.sqlite").stat().st_ino
+    if killed:
+        chaos._broker.stop()  # of one that is only frozen, the kernel takes what the node sends
+    else:
+        chaos._broker.send(signal.SIGSTOP)
+    changes_wait(chaos)
+    before, told = (data / "outbox.sqlite").stat().st_ino, made_again(chaos)
     take_away(data)
     began_s = time.monotonic()
     wait_until(lambda: inode(data / "outbox.sqlite") not in (None, before), "the outbox is there again")
-    chaos._broker.send(signal.SIGCONT)
-    wait_until(lambda: named(chaos._watcher, "made again"), "health names what happened to the data folder")
-    took_s = time.monotonic() - began_s
-    chaos.end_in("monitoring", kill=True)
+    if killed:
+        wait_until(lambda: made_again(chaos) > told, "the log tells that all of the folder is there again")
+        took_s = time.monotonic() - began_s
+        chaos._node.kill()
+        chaos._watcher.newest.clear()
+        chaos._broker.start()
+        start(chaos)
+    else:
+        chaos._broker.send(signal.SIGCONT)
+        wait_until(lambda: named(chaos._watcher, "made again"), "health names what happened to the data folder")
+        took_s = time.monotonic() - began_s
+        chaos.end_in("monitoring", kill=True)
     for folder in ("incoming", "assets/bearing/recordings", "assets/press/recordings"):
         shutil.copytree(spare / folder, data / folder, dirs_exist_ok=True)
     shutil.rmtree(data.with_name("moved"), ignore_errors=True)
     return took_s
+
+
+def changes_wait(chaos: Chaos) -> None:
+    """Return once the node has decided so much that the broker has not got."""
+    chaos._read_log()
+    known = len(chaos._expected)
+
+    def enough() -> bool:
+        chaos._read_log()
+        return len(chaos._expected) >= known + WAITING
+
+    wait_until(enough, "faults and their ends wait for the broker")
+
+
+def made_again(chaos: Chaos) -> int:
+    """How often the node's log tells that."""
+    return chaos._log.read_bytes().count(b'"data folder made again"')
 
 
 def inode(path: Path) -> int | None:
@@ -117,8 +150,8 @@ def truncate(path: Path) -> None:
 
 def damaged(chaos: Chaos, damage: Callable[[Path], None], part: str) -> float:
     """Damage the outbox, or its log, while messages wait in it; kill the node once it has noticed, if it needs to."""
-    chaos._broker.send(signal.SIGSTOP)
-    time.sleep(FROZEN_S)
+    chaos._broker.stop()  # of one that is only frozen, the kernel takes what the node sends
+    changes_wait(chaos)
     kept = chaos._data / "outbox.sqlite.damaged"
     damage(chaos._data / part)
     began_s = time.monotonic()
@@ -128,7 +161,7 @@ def damaged(chaos: Chaos, damage: Callable[[Path], None], part: str) -> float:
         took_s = time.monotonic() - began_s
     except PlantError:  # the other part has all of it
         pass
-    chaos._broker.send(signal.SIGCONT)
+    chaos._broker.start()
     if took_s:
         wait_until(lambda: named(chaos._watcher, "overwritten"), "health names the outbox that was overwritten")
     chaos.end_in("monitoring", kill=True)

@@ -27,6 +27,14 @@ def test_the_image_is_labelled_with_the_format_of_its_bundles() -> None:
     assert f'LABEL io.edgetune.bundle-format="{FORMAT}" ' in DOCKERFILE
 
 
+def test_one_service_alone_builds_the_image_so_that_no_up_recreates_the_others() -> None:
+    assert len(re.findall(r"^ +build:", COMPOSE, re.MULTILINE)) == 1
+    assert re.search(r"^  node:\n    <<: \*node\n    pull_policy: missing\n    build:\n", COMPOSE, re.MULTILINE)
+    assert len(re.findall(r"image: \$\{EDGETUNE_IMAGE.*\n +pull_policy: never", COMPOSE)) == COMPOSE.count(
+        "{EDGETUNE_IMAGE"
+    )
+
+
 def test_building_asks_no_registry_for_a_dockerfile_syntax() -> None:
     assert re.search(r"^#\s*syntax\s*=", DOCKERFILE, re.MULTILINE) is None
 

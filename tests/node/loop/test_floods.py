@@ -112,3 +112,12 @@ def test_a_hangup_ends_a_node_as_a_termination_does(node: Callable[..., Any], be
     loop.send(signal.Signals(number))
     assert loop.ended() == 0
     loop.wait("status", lambda status: status["status"] == "stopped")
+
+
+def test_a_node_that_nohup_has_started_outlives_the_hangup(node: Callable[..., Any], bearing: str) -> None:
+    loop = node(bearing)
+    loop.start(prefix=("nohup",))
+    loop.send(signal.SIGHUP)
+    assert loop.reply(loop.command("record", label="normal", seconds=1))["status"] == "done"
+    loop.send(signal.SIGTERM)
+    assert loop.ended() == 0

@@ -54,6 +54,7 @@ def test_a_recalibrated_node_follows_the_replayed_machine(
     answer = loop.reply(job)
     assert answer["status"] == "done", answer
     assert answer["detail"]["deployed"] is True
+    loop.wait("state", lambda state: (state["phase"], state["reason"]) == ("monitoring", ""))
     model = loop.wait("model", lambda found: found["id"] == answer["detail"]["model"])
     assert model["arena_bytes"] <= 4096
     assert model["accuracy"] >= 0.95
@@ -89,6 +90,28 @@ def test_the_old_model_classifies_every_window_while_the_new_one_is_searched(
     rolled_back = loop.reply(loop.command("rollback"))
     assert rolled_back["detail"]["model"] == first
     loop.wait("model", lambda model: model["id"] == first and model["previous"] == second["detail"]["model"])
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, "offline"), (signal.SIGTERM, "stopped")])
+def test_watch_calls_the_fault_of_a_node_that_has_gone_stale(
+    node: Callable[..., Any],
+    bearing: str,
+    calibrated: Path,
+    spawn: Callable[..., Any],
+    number: signal.Signals,
+    status: str,
+) -> None:
+    loop = node(bearing)
+    loop.adopt(calibrated)
+    loop.play("inner_severe")
+    fault = loop.wait("fault", lambda found: found["active"])
+    loop.send(number)
+    loop.ended()
+    loop.wait("status", lambda found: found["status"] == status)
+    broker = f"mqtt://{loop.broker.host}:{loop.broker.port}"
+    watch = spawn("watch", "--broker", broker, "--node", "n1", "--seconds", "60")
+    shown = next(line for line in watch.stdout if f"fault stale (node {status}): " in line)
+    assert f"event {fault['event']}, not acknowledged" in shown
 
 
 def test_a_tie_keeps_the_old_model_and_says_so(node: Callable[..., Any], bearing: str, calibrated: Path) -> None:

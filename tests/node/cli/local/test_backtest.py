@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from backtests import RATE, record, run
+from drawings import words
 from manual_clock import START_NS
 
 from edgetune_node.cli.backtesting.figures import poisson_interval
+from edgetune_node.cli.backtesting.page import _over_time
 from edgetune_node.cli.backtesting.plays import find_plays
+from edgetune_node.cli.backtesting.run import Point
 from edgetune_signal import Recording, RecordingError, write_recording
 from edgetune_signal.recordings import read_snapshots
 
@@ -152,6 +156,20 @@ def test_a_page_shows_what_happened(cli: Callable[..., Any], bundle: Bundle, tmp
     assert "a &lt;b&gt;" in text
     assert "<b>" not in text
     assert "1 event in 6 s of signal; in healthy recordings" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("step_s", "unit", "distances", "numbers"),
+    [(1, "seconds", (0.4, 30.0), {"1", "10"}), (3600, "hours", (0.5, 3.0), {"0.5", "1", "2"})],
+)
+def test_the_course_of_a_backtest_has_plain_numbers_and_a_unit_that_fits(
+    step_s: int, unit: str, distances: tuple[float, float], numbers: set[str]
+) -> None:
+    points = [Point(turn * step_s, 0.1, 3.0, distances[turn % 2], event=False) for turn in range(9)]
+    played: Any = SimpleNamespace(points=points, events=[], recordings=[])
+    drawn = {word for _, word in words(_over_time(played))}
+    assert {"RMS", "kurtosis", "distance", f"{unit} since the first sample"} | numbers <= drawn
+    assert not [word for word in drawn if "$" in word or "\\" in word]
 
 
 def test_recordings_without_the_healthy_class_are_told(cli: Callable[..., Any], bundle: Bundle, tmp_path: Path) -> None:

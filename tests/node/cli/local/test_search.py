@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,18 @@ def test_a_search_ends_with_a_bundle_within_its_budgets(recordings: Path, tmp_pa
     again = run("search", recordings, *options[:-1], "13s", "--out", tmp_path / "out", "--json")
     assert again.returncode == 1
     assert "journal" in json.loads(again.stdout)["error"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("torch") is None, reason="needs torch: pip install 'edgetune[train]'")
+def test_a_time_too_short_to_train_in_is_told_before_and_beside_the_figures(tmp_path: Path) -> None:
+    ended = run("search", windows_file(tmp_path / "data.npz"), "--time", "9s", "--out", tmp_path / "out")
+    assert ended.returncode == 0, ended.stderr
+    assert "warning: 9 s is too short to train networks" in ended.stderr
+    shown = " ".join(ended.stdout.split())
+    assert "0 trained in" in shown
+    assert "stopped by time" in shown
+    assert "no network was trained: 9 s are too short" in shown
 
 
 @pytest.mark.slow

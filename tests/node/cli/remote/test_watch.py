@@ -76,23 +76,20 @@ def test_plain_lines_say_what_changes(broker: Any, scripted_node: Any, spawn: An
     node = scripted_node(broker)
     populate(node)
     process = spawn("watch", "--seconds", "60", *node.target)
-    for line in process.stdout:
-        if "ALARM inner" in line and "model m-1, arena 2,144 B, 98.7%" in line:
-            assert line.startswith(f"{node.id}/press: monitoring")
-            break
+
+    def line_with(*words: str) -> str:
+        """The next line with these words; none once `watch` has ended, which fails."""
+        return next(line for line in process.stdout if all(each in line for each in words))
+
+    shown = line_with("fault ALARM inner", "model m-1, arena 2,144 B, 98.7%")
+    assert shown.startswith(f"{node.id}/press: monitoring")
     node.say(Classification, window=1, class_="noise", confidence=0.9, probabilities={}, model="m-1", quality=[])
-    for line in process.stdout:
-        if "hears noise" in line:
-            break
+    line_with("hears noise")
     node.say(Fault, **{**FAULT, "active": False, "class_": "normal", "severity": "none"})
-    for line in process.stdout:
-        if "fault none" in line:
-            break
+    line_with("fault none")
     node.say(Fault, **FAULT)
     node.say(Status, status="offline")
-    for line in process.stdout:
-        if "fault stale (node offline): ALARM inner" in line:
-            break
+    line_with("fault stale (node offline): ALARM inner")
     process.terminate()
     process.wait(60)
 

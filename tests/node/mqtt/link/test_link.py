@@ -87,6 +87,20 @@ def test_a_huge_command_is_cut_to_one_byte_more_than_allowed(fresh_broker: Any, 
     node.link.ack(node.command().ack)
 
 
+@pytest.mark.parametrize("leaf", ["samples", "context", "cmd/record"])
+def test_the_broker_is_asked_to_keep_packets_over_four_mebibytes_to_itself(
+    fresh_broker: Any, bench: Any, recorder: Any, leaf: str
+) -> None:
+    node = bench(fresh_broker).start()
+    plant = recorder(fresh_broker)
+    for size in (4 * 2**20, 2**20):  # the first is beyond it with its topic
+        plant.publish(TOPICS.asset("a", leaf), b"x" * size)
+    plant.publish(TOPICS.asset("a", "cmd/cancel"), b"after")
+    node.until(lambda: node.commands() and node.commands()[-1].payload == b"after")
+    assert node.changes() == [True]
+    assert len(node.samples) + len(node.events) == 3  # the connection, what is small enough, and what came after
+
+
 def test_response_topic_and_correlation_are_passed_on_and_back(
     fresh_broker: Any, bench: Any, say: Any, recorder: Any
 ) -> None:
