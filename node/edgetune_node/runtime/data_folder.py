@@ -24,7 +24,7 @@ DELETED = " (deleted)"
 LOST = "recordings, other models, novel signal and the audit log that were in it are not"
 ELSE = "what else was in there is lost"
 NOTHING_ELSE = "nothing else is missing"
-UNKNOWN = "other models may be lost"
+NO_OTHER = "nothing else that is in use is missing"
 
 log = structlog.get_logger()
 
@@ -122,7 +122,7 @@ class DataFolder:
         events += [f"{', '.join(map(str, removed))} was removed"] if removed else []
         if not events:
             return None
-        lost = ELSE if gone else UNKNOWN if missing else NOTHING_ELSE
+        lost = ELSE if gone else NO_OTHER if missing else NOTHING_ELSE
         return _Event(f"data_dir: {' and '.join(events)} while the node ran", lost)
 
     def _fate(self) -> str:
