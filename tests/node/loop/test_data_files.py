@@ -9,7 +9,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from assets import ARM, RESTING
+from assets import ARM, BUDGET, CLASSES, RESTING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,6 +140,25 @@ def test_a_recording_that_is_damaged_is_named_when_it_is_wanted_and_one_that_is_
         assert f"{names[damaged].name} is left out" in answer["reason"]
     assert "outer" not in answer["reason"]
     assert loop.reply(loop.command("record", label="outer", seconds=1))["status"] == "done"
+
+
+def test_a_take_that_is_removed_while_its_job_goes_on_ends_in_no_model_that_does_not_know_it(
+    node: Callable[..., Any], bearing: str
+) -> None:
+    loop = node(bearing)
+    loop.start()
+    job = loop.command("recalibrate", source="live", classes=list(CLASSES), seconds_per_take=1, budget=BUDGET)
+    loop.wait("calibration", lambda found: (found["phase"], found["class"]) == ("waiting", "normal"))
+    loop.reply(loop.command("continue"), "done")
+    loop.wait("calibration", lambda found: (found["phase"], found["class"]) == ("waiting", "inner"))
+    shutil.rmtree(loop.data / "assets" / "bearing" / "recordings")
+    loop.wait("health", lambda health: "bearing/recordings was removed" in about_the_folder(health))
+    loop.reply(loop.command("continue"), "done")
+    answer = loop.reply(job)
+    assert answer["status"] == "failed"
+    assert "is gone or damaged: normal-" in answer["reason"]
+    assert "every recording of 'normal'; record again" in answer["reason"]
+    assert not (loop.data / "assets" / "bearing" / "models" / "current").exists()
 
 
 def test_an_audit_log_that_is_removed_cut_or_overwritten_goes_on_behind_that(
