@@ -24,6 +24,7 @@ DELETED = " (deleted)"
 LOST = "recordings, other models, novel signal and the audit log that were in it are not"
 ELSE = "what else was in there is lost"
 NOTHING_ELSE = "nothing else is missing"
+NO_OTHER = "nothing else that is in use is missing"
 
 log = structlog.get_logger()
 
@@ -116,10 +117,13 @@ class DataFolder:
         if detached and not overwritten and gone == self._folders:
             return _Event(f"{data} was emptied while the node ran", LOST)
         events = [f"{outbox.path} was " + ("overwritten" if overwritten else "removed or replaced")] if detached else []
-        events += [f"{', '.join(map(str, gone))} was removed"] if gone else []
+        missing = [path for profiles in self._profiles.values() for path in profiles.missing()]
+        removed = gone + [path for path in missing if not any(path.is_relative_to(folder) for folder in gone)]
+        events += [f"{', '.join(map(str, removed))} was removed"] if removed else []
         if not events:
             return None
-        return _Event(f"data_dir: {' and '.join(events)} while the node ran", ELSE if gone else NOTHING_ELSE)
+        lost = ELSE if gone else NO_OTHER if missing else NOTHING_ELSE
+        return _Event(f"data_dir: {' and '.join(events)} while the node ran", lost)
 
     def _fate(self) -> str:
         """Name what became of the folder that is held."""

@@ -212,6 +212,12 @@ def learned_from(
 
     Where a job has collected enough of every class, machine or armband may have changed since: what is older is a
     library then. Else all recordings are data, for a class that nobody made again stands in the older ones alone.
+
+    Raises
+    ------
+    NodeError
+        Nothing fits the stream, or a recording of the job or the last one of a class is gone. A model would not know
+        it.
     """
     fitting = [info for info in store.list() if info.label in wanted.classes and misfit(info, section) is None]
     own = [info for info in fitting if is_of(info, section, wanted.subject)]
@@ -219,7 +225,12 @@ def learned_from(
         raise NodeError(f"no recording in {store.folder} fits the stream; record again with this sensor")
     length, hop = section.window.length, section.window.hop
     collected = [info for info in own if info.path in wanted.collected]
-    if _stands_alone(collected, {info.label for info in own}, length):
+    classes = {info.label for info in own}
+    lost = sorted({path.name for path in wanted.collected} - {info.path.name for info in collected})
+    lost += [f"every recording of {name!r}" for name in wanted.classes if name not in classes]
+    if lost:
+        raise NodeError(f"in {store.folder} is gone or damaged: {', '.join(lost)}; record again")
+    if _stands_alone(collected, classes, length):
         own = collected
     data = DataSource(recordings=tuple(info.path for info in own), window=length, hop=hop)
     older = tuple(info.path for info in fitting if info.path not in data.recordings)

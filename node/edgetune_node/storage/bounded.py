@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from edgetune_signal import RecordingInfo
 
+MOST_NAMED = 8
+
 
 @dataclass(frozen=True, slots=True)
 class KeptFile(ABC):
@@ -89,6 +91,12 @@ class BoundedFolder(Generic[FileT]):
     def broken(self) -> list[str]:
         """Names of files that could not be read when they were listed last."""
         return [each.name for each in self._store.broken]
+
+    @property
+    def unreadable(self) -> str:
+        """End of a sentence about what is not found: names the files that could not be read; empty without any."""
+        names = self.broken
+        return f"; {', '.join(names[-MOST_NAMED:])} cannot be read" if names else ""
 
     def remove(self, file: FileT) -> None:
         """Delete one; `edgetune_signal.RecordingError` if it cannot be deleted."""

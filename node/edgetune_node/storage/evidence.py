@@ -142,10 +142,11 @@ class EvidenceStore:
         if not of_event:
             events = list(dict.fromkeys(each.event for each in kept))
             there = f"signals are kept of {', '.join(events[-8:])}" if events else "no signal is kept of any event"
-            raise NodeError(f"event: no signal is kept of {event!r}; {there}")
+            raise NodeError(f"event: no signal is kept of {event!r}; {there}{self._kept.unreadable}")
         found = of_event.get(max(of_event) if number is None else number)
         if found is None:
-            raise NodeError(f"number: event {event!r} has no signal {number}; it has {', '.join(map(str, of_event))}")
+            there = ", ".join(map(str, of_event))
+            raise NodeError(f"number: event {event!r} has no signal {number}; it has {there}{self._kept.unreadable}")
         return KeptSignal(found.number, found.reason, _severity(found.rank), read_recording(found.info.path)), len(
             of_event
         )

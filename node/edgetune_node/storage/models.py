@@ -229,6 +229,15 @@ class ModelStore:
             self._remember(opened)
             return opened
 
+    def missing(self) -> Path | None:
+        """Return what was deleted of the model in use: the link to it, its folder or a file; None if it is whole."""
+        if not self._changing.acquire(blocking=False):  # another thread swaps models just now
+            return None
+        try:
+            return self._missing()
+        finally:
+            self._changing.release()
+
     def restore(self) -> str | None:
         """Write the model in use again where its files have been deleted; return its id where it was written.
 
@@ -238,10 +247,11 @@ class ModelStore:
             Where it cannot be written.
         """
         with self._changing:
-            if self._in_use is None or self.current() is not None:
+            if self._in_use is None or self._missing() is None:
                 return None
             name, files = self._in_use
-            if not (self.folder / name).is_dir():
+            if not all((self.folder / name / file).exists() for file in files):
+                shutil.rmtree(self.folder / name, ignore_errors=True)
                 write_folder(self.folder, name, {file: zlib.decompress(data) for file, data in files.items()})
             self._link("current", self.folder / name)
             return name.removeprefix("model-")
@@ -270,6 +280,15 @@ class ModelStore:
                 shutil.rmtree(gone)
             sync(self.folder)
             return len(bundles)
+
+    def _missing(self) -> Path | None:
+        current = self.current()
+        if self._in_use is None or (current is not None and current.name != self._in_use[0]):  # somebody chose another
+            return None
+        folder = self.folder / self._in_use[0]
+        parts = (folder, *(folder / file for file in self._in_use[1]))
+        gone = next((part for part in parts if not part.exists()), None)
+        return self.folder / "current" if gone is None and current is None else gone
 
     def _remember(self, bundle: Bundle) -> None:
         """Keep the files of the model in use, a few ten kilobytes compressed, so that `restore` has them."""

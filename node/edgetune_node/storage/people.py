@@ -111,6 +111,12 @@ class Profiles:
         own = self._store_of(subject).folder
         return [folder for folder in model_folders(self._folder) if folder != own]
 
+    def missing(self) -> list[Path]:
+        """Return what was deleted of who wears the sensor and of the model in use."""
+        model, wearer = self.store.missing(), self._folder / WEARER_FILE
+        missing = [] if model is None else [model]
+        return missing if self._wearer_is_noted() else [*missing, wearer]
+
     def restore(self) -> str | None:
         """Write again who wears the sensor and the model in use, where they were deleted; return that model's id.
 
@@ -119,7 +125,7 @@ class Profiles:
         BundleError, OSError
             Where they cannot be written.
         """
-        if self.subject != self._section.subject and not (self._folder / WEARER_FILE).exists():
+        if not self._wearer_is_noted():
             self._note(self.subject)
         self.store.folder.mkdir(parents=True, exist_ok=True)
         return self.store.restore()
@@ -133,6 +139,9 @@ class Profiles:
     def people(self) -> bool:
         """Whether there are people at all."""
         return self._section.personal
+
+    def _wearer_is_noted(self) -> bool:
+        return self.subject == self._section.subject or (self._folder / WEARER_FILE).exists()
 
     def _note(self, subject: str) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -107,7 +107,9 @@ class NoveltyStore:
             self._kept.remove(stretch)
         paths = tuple(into.relabel(info.path, label) for info in into.list() if info.group == f"{NOVEL}-{event}")
         if not paths:
-            raise NodeError(f"there is nothing of event {event} any more: its recordings were deleted")
+            raise NodeError(
+                f"there is nothing of event {event} any more: its recordings were deleted{self._kept.unreadable}"
+            )
         return paths
 
     def erase(self, subject: str, *, nameless: bool) -> tuple[int, list[str]]:

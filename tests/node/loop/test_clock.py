@@ -145,6 +145,23 @@ def test_what_is_unknown_is_kept_after_a_clock_that_is_set_back_behind_a_recordi
     assert health["assets"][0]["novel_events"] == [fault["event"]]
 
 
+def test_after_a_kill_a_shelve_ends_by_whichever_clock_is_first(
+    node: Callable[..., Any], bearing: str, clock: TimeOfDay
+) -> None:
+    edge = node(bearing)
+    edge.start(**clock.environment)
+    for class_, seconds in (("inner", 6.0), ("outer", 3600.0)):
+        edge.reply(edge.command("shelve", seconds=seconds, by="anna", **{"class": class_}), "done")
+    edge.wait("fault", lambda found: {each["class"] for each in found["shelves"]} == {"inner", "outer"})
+    for ahead_s, left in ((-3600, ["outer"]), (7200, [])):
+        edge.send(signal.SIGKILL)
+        edge.ended()
+        edge.forget()
+        clock.jump(ahead_s)
+        edge.start(**clock.environment)
+        edge.wait("fault", lambda found, left=left: [each["class"] for each in found["shelves"]] == left)
+
+
 def test_a_sensor_at_half_the_rate_is_told_within_a_minute_and_taken_back_when_it_is_right(
     node: Callable[..., Any],
 ) -> None:

@@ -180,7 +180,7 @@ def test_a_part_that_is_taken_away_is_named_and_made_again(
     loop = node(bearing)
     loop.start()
     job = loop.command("record", label="normal", seconds=1)
-    loop.reply(job, "done")
+    told = loop.reply(job, "done")["detail"]
     take_away(loop.data)
     health = loop.wait("health", lambda health: "made again" in about_the_folder(health))
     what, lost = PARTS[take_away]
@@ -192,7 +192,7 @@ def test_a_part_that_is_taken_away_is_named_and_made_again(
     loop.forget()
     loop.start()
     loop.scada.publish("edgetune/n1/bearing/cmd/record", {"id": job, "label": "normal", "seconds": 1})
-    assert loop.reply(job)["status"] == "done"  # the answer of then
+    assert loop.reply(job)["detail"] == told  # the answer of then, which names the recording of then
     assert not about_the_folder(loop.wait("health", lambda found: found["boot"] != health["boot"]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ ASSETS = 20
 PACE = 300
 """Messages a second that a broker passes on without a queue, also on a machine that others use."""
 HARD_S = 8.0
+GARBAGE = 900
+"""Commands of 16 kB that once pushed every line out of the audit log."""
+PATIENCE_S = 60.0
 FED = """
 [[asset]]
 id = "a{number}"
@@ -103,6 +107,34 @@ def test_a_node_is_back_after_a_flood_for_which_its_broker_dropped_messages(
 
     wait_until(answered)
     loop.settle()
+
+
+def test_a_flood_of_garbage_washes_no_command_out_of_the_audit_log(node: Callable[..., Any], bearing: str) -> None:
+    loop = node(bearing)
+    loop.start()
+    shelve = {"seconds": 60, "by": "anna", "class": "inner"}
+    jobs = [loop.command("shelve", **shelve)]
+    loop.reply(jobs[0], "done")
+    unknown = {f"{number}{'x' * 100}": number for number in range(100)}
+    loop.reply(loop.command("shelve", **shelve, **unknown), "rejected")
+
+    def refused() -> int:
+        counted = sum(line["commands"] for line in loop.audit("suppressed"))
+        return counted + len(loop.audit("received"))
+
+    with flooded(loop.broker.port, "garbage", "bearing", per_second=PACE):
+        wait_until(lambda: refused() > GARBAGE, PATIENCE_S)
+    loop.settle()
+    jobs.append(loop.command("shelve", **shelve))
+    loop.reply(jobs[1], "done")
+    accepted = [json.loads(line) for line in (loop.data / "audit.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [line["event"] for line in accepted] == ["received", "answered"] * 2
+    assert [line["id"] for line in accepted if line["event"] == "answered"] == jobs
+    files = sorted(loop.data.glob("audit*"))
+    assert [file.name for file in files] == ["audit.jsonl", "audit.refused.jsonl"]
+    lines = files[1].read_bytes().splitlines()
+    assert len(lines) < GARBAGE
+    assert max(map(len, lines)) < MIB // 200, max(lines, key=len)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

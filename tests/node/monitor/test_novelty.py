@@ -263,7 +263,12 @@ def test_another_label_needs_no_room_and_says_all_that_the_event_has(tmp_path: P
     assert store.label("e1", "inner", full) == moved
     for path in moved:
         path.unlink()
-    with pytest.raises(NodeError, match="nothing of event e1 any more"):
+    with pytest.raises(NodeError, match=r"nothing of event e1 any more: its recordings were deleted$"):
+        store.label("e1", "outer", full)
+    store.keep(stretch(3), 1.5)
+    [damaged] = (tmp_path / "novel").iterdir()
+    damaged.write_bytes(b"\xa5" * damaged.stat().st_size)
+    with pytest.raises(NodeError, match=f"its recordings were deleted; {damaged.name} cannot be read"):
         store.label("e1", "outer", full)
 
 

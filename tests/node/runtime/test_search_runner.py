@@ -233,6 +233,23 @@ def test_older_recordings_are_the_library_where_every_class_was_collected_again(
     assert sources() == (own, others)
 
 
+def test_a_search_whose_recordings_went_meanwhile_does_not_begin(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    section = bench.settings.asset[0]
+    for label in ("low", "high", "high"):
+        bench.record(label, 20.0)
+    high, again, low = sorted(info.path for info in bench.recordings.list())
+    wanted = StartSearch("a", "job", ("high", "low"), Budget(), collected=(again, low))
+    assert len(searches.learned_from(wanted, bench.recordings, section)[0].recordings) == 2
+    again.write_bytes(b"")
+    with pytest.raises(NodeError, match=f"gone or damaged: {again.name}; record again"):
+        searches.learned_from(wanted, bench.recordings, section)
+    assert searches.learned_from(replace(wanted, collected=(high,)), bench.recordings, section)
+    low.unlink()
+    with pytest.raises(NodeError, match="gone or damaged: every recording of 'low'; record again"):
+        searches.learned_from(replace(wanted, collected=(high,)), bench.recordings, section)
+
+
 def test_recordings_of_another_stream_are_no_data(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.record("low", 20.0, rate_hz=48_000.0)

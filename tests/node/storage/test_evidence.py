@@ -101,6 +101,20 @@ def test_signals_of_an_event_are_numbered_and_what_is_not_there_is_named(tmp_pat
         store.read("e9", None)
 
 
+def test_a_damaged_signal_is_named_where_it_is_asked_for(tmp_path: Path) -> None:
+    store = EvidenceStore(tmp_path / "evidence", section())
+    for event in ("e1", "e1", "e2"):
+        store.keep(keep(event))
+    first, second, _ = sorted((tmp_path / "evidence").iterdir())
+    first.write_bytes(b"\xa5" * first.stat().st_size)
+    with pytest.raises(NodeError, match=f"event 'e1' has no signal 0; it has 1; {first.name} cannot be read"):
+        store.read("e1", 0)
+    second.write_bytes(b"")
+    with pytest.raises(NodeError, match=f"kept of e2; {first.name}, {second.name} cannot be read"):
+        store.read("e1", None)
+    assert store.read("e2", None)[1] == 1
+
+
 def test_beyond_the_quota_the_newer_half_stays_and_the_severe_of_the_older(tmp_path: Path) -> None:
     one = 24_000 * 4 + 16_384
     store = EvidenceStore(tmp_path / "evidence", section(evidence_max_bytes=4 * one))

@@ -337,6 +337,50 @@ def test_a_deleted_model_in_use_is_written_again(
     assert names(store) == ["current", f"model-{wanted.id}"]
 
 
+def remove_folder(current: Path) -> Path:
+    shutil.rmtree(current.resolve())
+    return current.resolve()
+
+
+def remove_file(current: Path) -> Path:
+    (current / "model.onnx").unlink()
+    return current.resolve() / "model.onnx"
+
+
+def remove_link(current: Path) -> Path:
+    current.unlink()
+    return current
+
+
+@pytest.mark.parametrize("remove", [remove_folder, remove_file, remove_link])
+def test_a_part_of_the_model_in_use_that_is_deleted_is_named_and_written_again(
+    store: ModelStore, tmp_path: Path, write_tiny_bundle: Callable[..., Path], remove: Callable[[Path], Path]
+) -> None:
+    assert store.missing() is None
+    wanted = store.install(write_tiny_bundle(tmp_path / "out")).card
+    assert store.missing() is None
+    gone = remove(store.folder / "current")
+    assert store.missing() == gone
+    assert store.restore() == wanted.id
+    assert store.missing() is None
+    bundle, warnings = ModelStore(store.folder, SPEC, 64, "fault").open_current()
+    assert bundle is not None
+    assert (bundle.card, warnings) == (wanted, [])
+
+
+def test_a_model_that_somebody_else_made_the_current_one_stays(
+    store: ModelStore, tmp_path: Path, write_tiny_bundle: Callable[..., Path]
+) -> None:
+    other = store.install(write_tiny_bundle(tmp_path / "out", seed=1)).path
+    used = store.install(write_tiny_bundle(tmp_path / "out", seed=2)).path
+    (store.folder / "current").unlink()
+    (store.folder / "current").symlink_to(other.name)
+    shutil.rmtree(used)
+    assert store.missing() is None
+    assert store.restore() is None
+    assert store.current() == other
+
+
 def test_a_model_that_cannot_be_written_again_is_named(
     store: ModelStore, tmp_path: Path, write_tiny_bundle: Callable[..., Path]
 ) -> None:
