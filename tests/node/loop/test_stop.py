@@ -37,6 +37,7 @@ type = "stuck"
 
 WITHIN = """
 import os, pathlib, signal, time
+from edgetune_node.events import Tick
 from edgetune_node.runtime.inbox import Inbox
 
 class Within:
@@ -50,6 +51,7 @@ class Within:
         taken = Inbox._next
 
         def interrupted(inbox):
+            inbox.put(Tick())  # so that there are two
             for _ in inbox._events:
                 os.kill(os.getpid(), signal.SIGTERM)
             return taken(inbox)
