@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgetune_node.integrations.sparkplug.payload import DataType, Metric, encode
 from edgetune_signal import Block, encode_block
 
 if TYPE_CHECKING:
@@ -93,6 +94,11 @@ def big(asset: str, number: int) -> bytes:
     return publish(f"{BASE}/{asset}/{leaf}", bytes(3 * MIB), number, qos=1)
 
 
+def sparkplug(asset: str, number: int) -> bytes:
+    asked = Metric("command/rollback", DataType.STRING, json.dumps({"id": f"flood-{number}"}).ljust(16_000), 0)
+    return publish(f"spBv1.0/Plant1/DCMD/n1/{asset}", encode([asked], time_ms=0, seq=None), number, qos=0)
+
+
 KINDS: dict[str, Callable[[str, int], bytes]] = {
     "context": context,
     "context-1": context_1,
@@ -104,6 +110,7 @@ KINDS: dict[str, Callable[[str, int], bytes]] = {
     "samples": samples,
     "bad-samples": bad_samples,
     "big": big,
+    "sparkplug": sparkplug,
 }
 
 

@@ -47,6 +47,8 @@ MAX_INCOMING_BYTES = 4 * 2**20
 """Larger packets are dropped by an MQTT 5 broker."""
 MAX_UNREACHABLE_S = 2.0
 """A broker that cannot be reached is tried again at least so often, so that a node is soon back when its network is."""
+ENDED_AT_ONCE = ConnectionResetError, ConnectionAbortedError, BrokenPipeError
+"""Somebody took the connection, and ended it before the first packet had left: not the same as nobody there."""
 MID_BITS = 16
 OF_OUR_OWN = frozenset({0x82, 0x8D})
 """Protocol error, keep alive timeout: where the broker did not say so, paho ended the connection."""
@@ -286,6 +288,9 @@ class Connection:
         error = sys.exc_info()[1]  # paho calls this while it handles the error, and does not pass it on
         told = distrust(error) if isinstance(error, ssl.SSLCertVerificationError) else str(error)
         self._conflicts.down(time.monotonic(), hung_up=False)
+        if isinstance(error, ENDED_AT_ONCE):
+            self._closed_unanswered(told)
+            return
         self._delay_reconnects(MAX_RECONNECT_S if isinstance(error, ssl.SSLError) else MAX_UNREACHABLE_S)
         self._signal(Down(f"no connection to {self._settings.where}: {told}"))
 
@@ -309,12 +314,15 @@ class Connection:
         elif self._proving:
             self._delay_reconnects(MIN_RECONNECT_S)
         elif not self._refused:  # else this only repeats the refusal
-            self._wills.failed()
-            self._delay_reconnects(MIN_RECONNECT_S if self._wills.searching else MAX_RECONNECT_S)
-            tls = self._settings.tls
-            hint = "does it expect TLS?" if tls is None else own_certificate(tls)
-            self._signal(Down(f"the broker closed the connection before answering: {reason}; {hint}"))
+            self._closed_unanswered(str(reason))
         self._up = False
+
+    def _closed_unanswered(self, reason: str) -> None:
+        self._wills.failed()
+        self._delay_reconnects(MIN_RECONNECT_S if self._wills.searching else MAX_RECONNECT_S)
+        tls = self._settings.tls
+        hint = "does it expect TLS?" if tls is None else own_certificate(tls)
+        self._signal(Down(f"the broker closed the connection before answering: {reason}; {hint}"))
 
     def _delay_reconnects(self, longest_s: float) -> None:
         """Wait as long as takeovers ask for, then ever longer while nothing comes of it, up to ``longest_s``."""

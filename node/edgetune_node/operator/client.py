@@ -17,7 +17,7 @@ from paho.mqtt.properties import Properties
 
 from edgetune_node.contract import NODE_COMMANDS, PROPERTY, seal, sign
 from edgetune_node.errors import NodeError
-from edgetune_node.mqtt import PatientClient, connect_arguments, prepare, tls_context
+from edgetune_node.mqtt import PatientClient, connect_arguments, install_reader, prepare, tls_context
 from edgetune_node.operator.broker_errors import BrokerError, RefusedError, ended, unreachable
 from edgetune_node.operator.broker_limits import BrokerLimits, read_limits
 
@@ -40,6 +40,7 @@ HANG_UPS = 2
 """Connections that end in a row with one packet in flight before that packet is taken for the reason."""
 STOPPED_S = 2.0
 FINAL = frozenset({"done", "failed", "rejected"})
+install_reader()
 
 
 class NoReplyError(NodeError):

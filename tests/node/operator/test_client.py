@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import shutil
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -46,6 +47,28 @@ def test_a_command_to_the_node_itself_needs_no_asset(broker: Any, scripted_node:
         assert node.seen.wait_for(lambda message: message.topic == f"{node.base}/cmd/ping").json() == {"id": command}
         with pytest.raises(NoReplyError, match="did not answer"):
             client.wait_reply(command, timeout=0.1, final=False)
+
+
+HEARS = """
+import sys
+from edgetune_node.config.mqtt import MqttSection
+from edgetune_node.operator import OperatorClient
+with OperatorClient(MqttSection(host=sys.argv[1], port=int(sys.argv[2]))) as client:
+    client.subscribe("edgetune/#")
+    print(next(client.messages(60))[0], client.connections)
+"""
+
+
+def test_a_retained_command_with_a_text_that_paho_takes_for_malformed_keeps_no_client_off_line(
+    fresh_broker: Any, recorder: Any
+) -> None:
+    """In a process of its own, in which nothing else has mended paho."""
+    recorder(fresh_broker).publish(
+        "edgetune/n/a/cmd/record", b'{"id": "1"}', retain=True, response_topic="reply/\ufeff"
+    )
+    command = [sys.executable, "-c", HEARS, fresh_broker.host, str(fresh_broker.port)]
+    heard = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert heard.stdout.split() == ["edgetune/n/a/cmd/record", "1"], heard.stderr
 
 
 def test_it_listens_again_after_the_broker_was_away(fresh_broker: Any, scripted_node: Any, until: Any) -> None:

@@ -17,6 +17,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edgetune_node.integrations.sparkplug.hearing import Hearing, Letter
 from edgetune_node.mqtt import (
     MAX_INCOMING_BYTES,
     Client,
@@ -76,11 +77,9 @@ class Fenced:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A message of the broker."""
+    """A message of the broker waits; `Connection.take` returns it."""
 
     topic: str
-    payload: bytes
-    retained: bool
 
 
 Signal: TypeAlias = Up | Down | Fenced | Heard
@@ -134,6 +133,7 @@ class Connection:
         self._by_mid: dict[int, list[str]] = {}
         self._bdseq = 0
         self._up = self._hung_up = self._turned_away = False
+        self._hearing = Hearing()
         self._client = client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id(names),
@@ -169,6 +169,15 @@ class Connection:
             options = {"clean_start": True, "properties": properties}
         self._client.connect_async(*connect_arguments(settings), settings.keepalive_s, **options)
         self._client.loop_start()
+
+    @property
+    def problem(self) -> str | None:
+        """What was left out of the broker's messages, for ``health``."""
+        return self._hearing.problem
+
+    def take(self, topic: str) -> Letter | None:
+        """Return the oldest message that waits of a topic; None where newer ones have pushed it out."""
+        return self._hearing.take(topic)
 
     @property
     def busy(self) -> bool:
@@ -265,7 +274,8 @@ class Connection:
         self._up = self._turned_away = False
 
     def _on_message(self, _client: Any, _userdata: Any, message: mqtt.MQTTMessage) -> None:
-        self._tell(Heard(message.topic, bytes(message.payload), message.retain))
+        if self._hearing.add(message.topic, Letter(bytes(message.payload), message.retain)):
+            self._tell(Heard(message.topic))
 
     def _delay(self, longest_s: float) -> None:
         shortest_s = self._conflicts.wait_s

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from edgetune_node.config import Settings
     from edgetune_node.contract import Topics
+    from edgetune_node.integrations.sparkplug.hearing import Letter
 
 FLUSH_S: Final = 1.0
 """Telemetry that has changed is said once in so long; an event at once."""
@@ -159,7 +160,7 @@ class SparkplugEdgeNode:
     def problems(self) -> list[str]:
         """What is wrong, for ``health``."""
         now_s, name, up = time.monotonic(), f"{self._names.group}/{self._names.node}", self._up
-        found = [self._store.problem, self._store.notice, self._host.problem]
+        found = [self._store.problem, self._store.notice, self._host.problem, self._connection.problem]
         takeovers = self._conflicts.seen(now_s)
         if takeovers:
             found.append(
@@ -256,17 +257,17 @@ class SparkplugEdgeNode:
                 self._lost()
             case Fenced(fence):
                 self._store.drop(self._fences.pop(fence, []))
-            case Heard(topic, payload, retained):
-                self._heard(topic, payload, retained=retained)
+            case Heard(topic) if (letter := self._connection.take(topic)) is not None:
+                self._heard(topic, letter)
 
-    def _heard(self, topic: str, payload: bytes, *, retained: bool) -> None:
+    def _heard(self, topic: str, letter: Letter) -> None:
         if self._host_id is not None and topic == state_topic(self._host_id):
-            self._host.heard(payload)
+            self._host.heard(letter.payload)
         elif topic == self._names.topic("NBIRTH"):
-            self._echo.heard(payload, time.monotonic(), retained=retained)
+            self._echo.heard(letter.payload, time.monotonic(), retained=letter.retained)
         else:
             try:
-                self._ordered(topic, payload, retained=retained)
+                self._ordered(topic, letter.payload, retained=letter.retained)
             except PayloadError as error:
                 self._complain(f"a message on {topic} {error}")
 
@@ -288,8 +289,9 @@ class SparkplugEdgeNode:
             self._complain(f"{listed(strangers)} of {device} was written, and cannot be")
 
     def _complain(self, problem: str) -> None:
+        if problem != self._broken:  # else whoever sends it writes the log
+            _log.warning("sparkplug", problem=problem)
         self._broken, self._broken_s = problem, time.monotonic()
-        _log.warning("sparkplug", problem=problem)
 
     def _advance(self, now_s: float) -> None:
         """Do what is due: a birth, a rebirth, changed telemetry, the next event of before."""
@@ -352,8 +354,7 @@ class SparkplugEdgeNode:
             self._connection.publish(message)
 
     def _fence(self, keys: list[int]) -> None:
-        fence = self._connection.fence()
-        if fence is not None:
+        if (fence := self._connection.fence()) is not None:
             self._fences[fence] = keys
 
     # ---- ends and beginnings of connections ----------------------------------------------------------------------
@@ -393,8 +394,7 @@ class SparkplugEdgeNode:
         self._fences.clear()
 
     def _close(self, by_s: float) -> None:
-        death = None
         if self._session.born:
             self._flush()
-            death = self._session.death(now_ms())
+        death = self._session.death(now_ms()) if self._session.born else None
         self._connection.close(death, max(0.2, by_s - time.monotonic()))

@@ -162,6 +162,7 @@ def test_what_was_set_aside_is_sent_once_the_broker_takes_it(
     aedes: Any, bench: Any, say: Any, recorder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(set_aside, "SETTLED_S", 0.5)
+    monkeypatch.setattr(set_aside, "LOOK_S", 0.5)
     strict = aedes(denied="/fault$")
     node = bench(strict, protocol="3.1.1")
     node.link.publish(say.fault(1))

@@ -1,0 +1,64 @@
+"""What hosts send, until the edge node takes it: bounded in count and bytes, whatever comes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+MOST: Final = 20
+MOST_BYTES: Final = 2**18
+"""Messages of one topic that wait, and their bytes. A command may have 64 KiB, and the topics are those of one node."""
+TOLD_S: Final = 60.0
+"""A message that was left out is named in ``health`` for so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message of the broker."""
+
+    payload: bytes
+    retained: bool
+
+
+class Hearing:
+    """The newest messages of each topic; paho's thread adds them, and the edge node takes them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: dict[str, deque[Letter]] = {}
+        self._left_out = 0
+        self._left_out_s = float("-inf")
+
+    @property
+    def problem(self) -> str | None:
+        """How many messages were left out, for a minute after the last; None where none was."""
+        if time.monotonic() - self._left_out_s > TOLD_S:
+            return None
+        return (
+            f"sparkplug: {self._left_out} messages were left out, the last within a minute, because too many waited or"
+            " they were too large; find who sends them, and keep them from it at the broker"
+        )
+
+    def add(self, topic: str, letter: Letter) -> bool:
+        """Add a message; return whether one more waits, and not in place of an older one of its topic."""
+        with self._lock:
+            waiting = self._waiting.setdefault(topic, deque())
+            before = len(waiting)
+            if len(letter.payload) <= MOST_BYTES:
+                waiting.append(letter)
+            while len(waiting) > MOST or sum(len(each.payload) for each in waiting) > MOST_BYTES:
+                waiting.popleft()
+            more = len(waiting) - before
+            if more < 1:
+                self._left_out += 1 - more
+                self._left_out_s = time.monotonic()
+            return more > 0
+
+    def take(self, topic: str) -> Letter | None:
+        """Take the oldest message of a topic; None where a larger one has come in place of several."""
+        with self._lock:
+            waiting = self._waiting[topic]
+            return waiting.popleft() if waiting else None

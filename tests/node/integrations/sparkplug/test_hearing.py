@@ -1,0 +1,44 @@
+"""What hosts send waits in bounds of count and bytes, and the newest of each topic stays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgetune_node.integrations.sparkplug import hearing
+from edgetune_node.integrations.sparkplug.hearing import MOST, MOST_BYTES, Hearing, Letter
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def letter(number: int, size: int = 10) -> Letter:
+    return Letter(b"%d" % number + bytes(size), retained=False)
+
+
+def test_messages_of_a_topic_are_taken_in_order() -> None:
+    heard = Hearing()
+    assert [heard.add("a", letter(number)) for number in range(3)] == [True] * 3
+    assert [heard.take("a") for _ in range(3)] == [letter(number) for number in range(3)]
+    assert heard.problem is None
+
+
+def test_the_newest_stay_of_a_topic_that_is_flooded_and_others_lose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = Hearing()
+    heard.add("state", letter(0))
+    added = [heard.add("flood", letter(number)) for number in range(MOST + 5)]
+    assert added == [True] * MOST + [False] * 5
+    assert [heard.take("flood") for _ in range(MOST)] == [letter(number) for number in range(5, MOST + 5)]
+    assert heard.take("state") == letter(0)
+    assert str(heard.problem).startswith("sparkplug: 5 messages were left out")
+    monkeypatch.setattr(hearing, "TOLD_S", -1.0)  # as when a minute has passed
+    assert heard.problem is None
+
+
+def test_bytes_are_bounded_too() -> None:
+    heard = Hearing()
+    for number in range(10):
+        heard.add("a", letter(number, MOST_BYTES // 4))
+    assert not heard.add("a", letter(10, MOST_BYTES))
+    waiting = [found for _ in range(10) if (found := heard.take("a")) is not None]
+    assert waiting == [letter(number, MOST_BYTES // 4) for number in range(7, 10)]
+    assert str(heard.problem).startswith("sparkplug: 8 messages were left out")
