@@ -161,11 +161,11 @@ class SparkplugEdgeNode:
         """What is wrong, for ``health``."""
         now_s, name, up = time.monotonic(), f"{self._names.group}/{self._names.node}", self._up
         found = [self._store.problem, self._store.notice, self._host.problem, self._connection.problem]
-        takeovers = self._conflicts.seen(now_s)
-        if takeovers:
+        if takeovers := self._conflicts.seen(now_s):
             found.append(
                 f"sparkplug: the broker ended {takeovers} connections in a row: does another node use group"
                 f" {self._names.group} and id {self._names.node}, or the client id {client_id(self._names)}?"
+                " Or does the broker not permit what it publishes (edgetune doctor --acl)?"
             )
         elif self._down is not None:
             found.append(f"sparkplug: {self._down}")

@@ -39,6 +39,15 @@ def test_two_nodes_of_one_name_take_turns_and_say_so(fresh_broker: Broker, plant
     one.host.wait("NBIRTH", births + 1)
 
 
+@pytest.mark.slow
+def test_a_broker_that_hangs_up_on_what_the_edge_node_publishes_is_told(
+    aedes: Callable[..., Any], plant: Callable[..., Any]
+) -> None:
+    at = plant(aedes(denied="/DBIRTH/"), protocol="3.1.1").start()
+    at.fault("e1")
+    wait_until(lambda: any("Or does the broker not permit what it publishes" in told for told in at.edge.problems))
+
+
 def test_another_program_that_is_born_under_this_name_is_told(broker: Broker, plant: Callable[..., Any]) -> None:
     at = plant(broker).start()
     at.host.wait("DBIRTH", 2)
