@@ -177,9 +177,9 @@ def test_a_cancelled_search_ends_its_process(
 def test_a_broker_killed_during_a_search_hears_of_its_end_when_it_is_back(
     node: Callable[..., Any], bearing: str, until: Callable[..., None]
 ) -> None:
-    loop = node(bearing.replace("speed = 4", "speed = 20"))
+    loop = node(bearing.replace("speed = 4", "speed = 10"))
     loop.start()
-    job = loop.collect(ALIKE, 60, budget={"ram_bytes": 4096, "search_seconds": 8}, deploy="always")
+    job = loop.collect(ALIKE, 30, budget={"ram_bytes": 4096, "search_seconds": 8}, deploy="always")
     loop.wait("state", lambda state: state["phase"] == "searching")
     loop.broker.kill()
     until(lambda: not loop.scada.subscribed())
@@ -239,15 +239,16 @@ def test_a_killed_node_goes_on_with_the_collection_and_remembers_its_commands(
 def test_a_search_goes_on_after_a_kill_and_after_a_stop_and_leaves_nothing(
     node: Callable[..., Any], bearing: str, until: Callable[..., None]
 ) -> None:
-    loop = node(bearing.replace("speed = 4", "speed = 20"))
+    loop = node(bearing.replace("speed = 4", "speed = 10"))
     loop.start()
-    job = loop.collect(ALIKE, 60, budget={"ram_bytes": 4096, "search_seconds": 15}, deploy="always")
+    job = loop.collect(ALIKE, 30, budget={"ram_bytes": 4096, "search_seconds": 20}, deploy="always")
+    loop.wait("state", lambda state: state["phase"] == "searching")
     search = loop.data / "assets" / "bearing" / "search"
 
     def evaluated() -> list[str]:
         return [line for path in search.glob("*/journal.jsonl") for line in path.read_text().splitlines()]
 
-    until(lambda: len(evaluated()) > 3)
+    until(lambda: len(evaluated()) > 3, what="a search with some results")
     killed(loop)
     loop.wait("state", lambda state: state["phase"] == "searching" and state["job"] == job)
     child = loop.searching_pid()
