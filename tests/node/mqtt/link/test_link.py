@@ -91,7 +91,7 @@ def test_a_huge_command_is_cut_to_one_byte_more_than_allowed(fresh_broker: Any, 
 def test_the_broker_is_asked_to_keep_packets_over_four_mebibytes_to_itself(
     fresh_broker: Any, bench: Any, recorder: Any, leaf: str
 ) -> None:
-    node = bench(fresh_broker).start()
+    node = bench(fresh_broker, keepalive_s=60).start()
     plant = recorder(fresh_broker)
     for size in (4 * 2**20, 2**20):  # the first is beyond it with its topic
         plant.publish(TOPICS.asset("a", leaf), b"x" * size)
