@@ -46,10 +46,9 @@ def again(loop: Any) -> None:
     loop.start()
 
 
-def remove_bundles(models: Path) -> str:
+def remove_bundle(models: Path) -> str:
     used = (models / "current").resolve()
-    for path in models.iterdir():
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    used.rename(models.with_name("taken"))  # in one step, whenever the node looks
     return str(used)
 
 
@@ -69,7 +68,7 @@ def test_the_model_in_use_is_written_again_and_goes_on_where_it_is_overwritten(
     loop = node(bearing)
     model = loop.adopt(calibrated)
     models = loop.data / "assets" / "bearing" / "models"
-    for remove in (remove_link, remove_network, remove_bundles):
+    for remove in (remove_link, remove_network, remove_bundle):
         gone = f"data_dir: {remove(models)} was removed while the node ran"
         health = loop.wait("health", lambda health, gone=gone: gone in about_the_folder(health))
         assert "made again with outbox, commands and 1 models in use" in about_the_folder(health)
