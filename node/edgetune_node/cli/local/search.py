@@ -251,13 +251,14 @@ def result(bundle: Path, card: ModelCard) -> dict[str, Any]:
 
 @contextmanager
 def _interruptible(job: SearchJob) -> Iterator[None]:
-    """Let Ctrl-C, SIGTERM or SIGHUP stop the search with the best network so far, and the second end it at once."""
+    """Let Ctrl-C, SIGTERM or SIGHUP stop the search with the best network so far, and a second end it at once."""
     asked = False
 
-    def stop(_number: int, _frame: object) -> None:
+    def stop(number: int, _frame: object) -> None:
         nonlocal asked
         if asked:
-            job.kill()
+            if number != signal.SIGHUP:  # one closed terminal may send several
+                job.kill()
             return
         asked = True
         sys.stderr.write("\nedgetune: stopping; the best network so far is being written (again to give up)\n")

@@ -385,7 +385,8 @@ def _connect(target: Target) -> OperatorClient:
         waiting.wait(RETRY_S)
 
 
-def _interrupt(*_: object) -> None:
+def _interrupt(number: int, _frame: object) -> None:
+    signal.signal(number, signal.SIG_IGN)  # one closed terminal may send several, and the goodbye is still to be said
     raise KeyboardInterrupt
 
 
