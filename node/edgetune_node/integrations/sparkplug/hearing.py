@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +29,7 @@ class Hearing:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: dict[str, deque[Letter]] = {}
+        self._told: Counter[str] = Counter()
         self._left_out = 0
         self._left_out_s = float("-inf")
 
@@ -43,7 +44,7 @@ class Hearing:
         )
 
     def add(self, topic: str, letter: Letter) -> bool:
-        """Add a message; return whether one more waits, and not in place of an older one of its topic."""
+        """Add a message; return whether `take` is to be called once more than was asked for before."""
         with self._lock:
             waiting = self._waiting.setdefault(topic, deque())
             before = len(waiting)
@@ -51,14 +52,17 @@ class Hearing:
                 waiting.append(letter)
             while len(waiting) > MOST or sum(len(each.payload) for each in waiting) > MOST_BYTES:
                 waiting.popleft()
-            more = len(waiting) - before
-            if more < 1:
-                self._left_out += 1 - more
+            if left_out := before + 1 - len(waiting):
+                self._left_out += left_out
                 self._left_out_s = time.monotonic()
-            return more > 0
+            if len(waiting) <= self._told[topic]:
+                return False
+            self._told[topic] += 1
+            return True
 
     def take(self, topic: str) -> Letter | None:
         """Take the oldest message of a topic; None where a larger one has come in place of several."""
         with self._lock:
             waiting = self._waiting[topic]
+            self._told[topic] -= 1
             return waiting.popleft() if waiting else None

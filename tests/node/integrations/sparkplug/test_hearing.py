@@ -42,3 +42,12 @@ def test_bytes_are_bounded_too() -> None:
     waiting = [found for _ in range(10) if (found := heard.take("a")) is not None]
     assert waiting == [letter(number, MOST_BYTES // 4) for number in range(7, 10)]
     assert str(heard.problem).startswith("sparkplug: 8 messages were left out")
+
+
+def test_small_messages_that_large_ones_push_out_are_not_asked_for_without_end() -> None:
+    heard = Hearing()
+    added = sum(heard.add("a", letter(number, MOST_BYTES - 10 if number % 20 == 0 else 10)) for number in range(999))
+    assert added <= MOST
+    taken = [heard.take("a") for _ in range(added)]
+    assert taken[0] == letter(981)
+    assert heard.take("a") is None
