@@ -201,7 +201,10 @@ def _open_archive(path: Path, file: BinaryIO) -> zipfile.ZipFile:
     large = tail[max(0, at - _END_64_BYTES) :].startswith(_END_64)  # its list has a length of its own
     whole = len(tail) - at >= _END_BYTES
     if at >= 0 and (large or not whole or int.from_bytes(tail[at + 12 : at + 16], "little") > MAX_DIRECTORY_BYTES):
-        raise BundleError(f"{path} is no exported bundle: its list of files has more than {MAX_DIRECTORY_BYTES} bytes")
+        raise BundleError(
+            f"{path} is damaged or no exported bundle: its list of files has more than {MAX_DIRECTORY_BYTES} bytes,"
+            " or is cut off; export the bundle again"
+        )
     return zipfile.ZipFile(file)
 
 

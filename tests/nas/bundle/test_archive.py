@@ -164,6 +164,11 @@ def test_a_list_of_files_that_does_not_end_takes_no_memory(tmp_path: Path, kind:
     assert most_taken(lambda: refused(endless, tmp_path / "in", None, "its list of files has more than")) < MIB
 
 
+def test_an_archive_that_is_cut_within_its_last_bytes_is_called_damaged(tmp_path: Path, archive: Path) -> None:
+    archive.write_bytes(archive.read_bytes()[:-10])
+    refused(archive, tmp_path / "incoming", KEY, "is damaged or no exported bundle: .* or is cut off")
+
+
 def test_files_that_unpack_to_more_than_a_bundle_has_take_no_memory(tmp_path: Path) -> None:
     bomb = tmp_path / "bomb.zip"
     names = ["card.json", "a.bin", "b.bin"]
