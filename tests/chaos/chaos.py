@@ -271,7 +271,7 @@ class Chaos:
         return None
 
     def _give(self, asset: str | None, name: str, response_topic: str | None = None, **fields: Any) -> Said:
-        """Give a command to an asset, or to the node; return the answer to expect."""
+        """Publish a command to an asset, or to the node; return the answer to expect."""
         self._commands += 1
         command_id = f"c{self._commands}"
         base = "edgetune/n1" if asset is None else f"edgetune/n1/{asset}"

@@ -29,7 +29,7 @@ HEARD = 4
 
 
 def flood(port: int, node: Node, watcher: Watcher, ping: Callable[[], Said], kind: str, seconds: float) -> float:
-    """Flood the node until it has been heard and has answered; give the seconds until it classifies afterwards."""
+    """Flood the node until it has been heard and has answered; return the seconds until it classifies afterwards."""
     memory = psutil.Process(node.pid).memory_info
     idle = memory().rss
     enough = len(watcher.said) + HEARD

@@ -110,7 +110,7 @@ def changes_wait(chaos: Chaos) -> None:
 
 
 def made_again(chaos: Chaos) -> int:
-    """How often the node's log tells that."""
+    """Count the lines of the node's log that tell of a folder made again."""
     return chaos._log.read_bytes().count(b'"data folder made again"')
 
 
