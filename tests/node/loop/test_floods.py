@@ -46,10 +46,13 @@ BEGINNINGS = 20
 
 
 def promised(seconds: float) -> float:
-    """Add to a promise what a machine owes that others use: many times what it needs to start Python."""
-    began_s = time.monotonic()
-    subprocess.run([sys.executable, "-c", ""], check=True)
-    return seconds + BEGINNINGS * (time.monotonic() - began_s)
+    """Return the time of a promise and what a busy machine owes: many times its slowest of three starts of Python."""
+    starts_s = []
+    for _ in range(3):
+        began_s = time.monotonic()
+        subprocess.run([sys.executable, "-c", ""], check=True)
+        starts_s.append(time.monotonic() - began_s)
+    return seconds + BEGINNINGS * max(starts_s)
 
 
 @pytest.fixture
@@ -78,16 +81,17 @@ def assets(kind: str) -> list[str]:
     ["context", "context-1", "commands-0", "commands-1", "backups", "evidence", "garbage", "samples", "bad-samples"],
 )
 def test_a_flooded_node_answers_and_says_how_it_is(plant: Any, kind: str) -> None:
-    idle, took_s = memory(plant), []
+    idle, late_s = memory(plant), []
     with flooded(plant.broker.port, kind, *assets(kind), per_second=PACE):
         for number in range(3):
             asked_s = time.monotonic()
             plant.scada.publish("edgetune/n1/cmd/ping", {"id": f"p{number}"})
             assert plant.reply(f"p{number}")["status"] == "done"
-            took_s.append(time.monotonic() - asked_s)
+            took_s = time.monotonic() - asked_s
+            late_s.append(took_s - promised(PING_S))
             plant.settle()
         assert memory(plant) - idle < ROOM
-        assert min(took_s) < promised(PING_S)
+        assert min(late_s) < 0
     plant.send(signal.SIGTERM)
     assert plant.ended() == 0
     assert "Traceback" not in plant.log()
@@ -105,7 +109,8 @@ def test_a_flood_as_fast_as_can_be_takes_no_memory_and_hinders_no_stop(plant: An
         told_s = time.monotonic()
         plant.send(signal.SIGTERM)
         assert plant.ended() == 0
-        assert time.monotonic() - told_s < within_s
+        took_s = time.monotonic() - told_s
+        assert took_s < max(within_s, promised(STOP_S))
     assert most < ROOM, f"{most / MIB:.1f} MiB more than when idle"
     assert "Traceback" not in plant.log()
 
