@@ -133,6 +133,14 @@ class OutboxDatabase:
             except sqlite3.Error as error:
                 raise OutboxError(f"outbox {self.path} cannot be read: {error}; {_advice(error)}") from error
 
+    def empty_log(self) -> None:
+        """Write all of the log into the file, so that nothing that was deleted stays in it."""
+        with self.reading() as connection:
+            unwatched = self._watch is None or self._watch.changed  # else the change would be taken for this one's
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            if self._watch is not None and not unwatched:
+                self._watch.note_emptied_log()
+
     def copy_to(self, path: Path) -> None:
         """Write all of it, as it is at one moment, into a file of its own; `OutboxError` if it cannot be read."""
         with self.reading() as connection, contextlib.closing(sqlite3.connect(path)) as copy:

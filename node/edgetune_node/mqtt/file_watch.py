@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _Pair: TypeAlias = tuple[int, int]
 
 MAGIC = b"SQLite format 3\0"
+LOG_MAGICS = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
+"""The first bytes of a log, by SQLite's file format; a log that was begun keeps them until it is emptied."""
 
 
 class Rescued(NamedTuple):
@@ -45,6 +47,11 @@ class FileWatch:
     def note(self) -> None:
         """Remember the files as they are now."""
         self.identity = identity(self._path)
+        self.note_emptied_log()
+
+    def note_emptied_log(self) -> None:
+        """Remember the files as they are now, where this process has emptied the log."""
+        self._log_begun = False
         self.note_write()
 
     def note_write(self) -> None:
@@ -63,8 +70,16 @@ class FileWatch:
 
     @property
     def headless(self) -> bool:
-        """Whether the database no longer begins as one. A note during which another process wrote hides the change."""
-        return os.pread(self._descriptor, len(MAGIC), 0) != MAGIC
+        """Whether the database or its log no longer begins as one.
+
+        A note during which another process wrote hides the change.
+        """
+        if os.pread(self._descriptor, len(MAGIC), 0) != MAGIC:
+            return True
+        begun = self._log_begins()
+        lost = self._log_begun and not begun
+        self._log_begun |= begun
+        return lost
 
     def rescue(self, connection: sqlite3.Connection, check: Callable[[sqlite3.Connection], object]) -> Rescued | None:
         """Return a copy in memory where somebody else damaged the files; None where they are whole.
@@ -72,7 +87,8 @@ class FileWatch:
         They are read only where they have changed since the last note. ``check`` raises where a database is damaged.
         The database must be locked for this connection alone: only then SQLite keeps in memory what it has read.
         """
-        if not self.changed and not self.headless:
+        headless = self.headless
+        if not headless and not self.changed:
             return None
         copy = _copied(connection, check)
         try:
@@ -90,6 +106,13 @@ class FileWatch:
     def close(self) -> None:
         """Close the file. SQLite must have closed it before: this ends every lock of the process on it."""
         os.close(self._descriptor)
+
+    def _log_begins(self) -> bool:
+        try:
+            with _log_of(self._path).open("rb") as log:
+                return log.read(len(LOG_MAGICS[0])) in LOG_MAGICS
+        except OSError:
+            return False
 
     def _stamped(self) -> tuple[_Pair | None, _Pair | None]:
         database, log = _statuses(self._path)
@@ -110,9 +133,13 @@ def identity(path: Path) -> tuple[_Pair | None, _Pair | None]:
     return database and (database.st_dev, database.st_ino), log and (log.st_dev, log.st_ino)
 
 
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
 def _statuses(path: Path) -> tuple[os.stat_result | None, os.stat_result | None]:
     found: list[os.stat_result | None] = []
-    for part in (path, path.with_name(path.name + "-wal")):
+    for part in (path, _log_of(path)):
         try:
             found.append(part.stat())
         except OSError:

@@ -288,8 +288,7 @@ class Outbox:
                 gone = erase_messages(db, topics, subject)
                 erase_answers(db, asset, subject)
             self._count([], gone)
-            with self._file.reading() as db:
-                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._file.empty_log()
         return len(gone)
 
     def current(self, topic: str) -> bytes | None:

@@ -225,6 +225,34 @@ def test_a_header_that_is_overwritten_during_a_transaction_is_noticed(path: Path
     outbox.close()
 
 
+@pytest.mark.parametrize("more", [False, True])
+@pytest.mark.parametrize("damage", [overwrite_all, overwrite_header, cut])
+def test_a_log_that_is_overwritten_during_a_transaction_is_noticed(
+    path: Path, damage: Callable[[Path], None], *, more: bool
+) -> None:
+    outbox = hold(path)
+    assert not outbox.detached
+    damage(path.with_name("outbox.sqlite-wal"))
+    outbox._file._watch.note_write()  # as the end of a transaction does
+    if more:
+        put(outbox, payload=b"3")
+    if outbox.overwritten:
+        outbox.reattach()
+    assert len(payloads(outbox)) == len(payloads(after_a_kill(path))) == 4 + more
+    outbox.close()
+
+
+def test_a_log_that_the_outbox_itself_empties_is_not_taken_for_damaged(path: Path) -> None:
+    outbox = hold(path)
+    assert not outbox.detached
+    assert outbox.erase("n/a/", "a", "anna") == 0
+    assert path.with_name("outbox.sqlite-wal").stat().st_size == 0
+    assert not outbox.detached
+    put(outbox)
+    assert not outbox.detached
+    outbox.close()
+
+
 def test_a_file_that_was_touched_or_copied_stays_in_use(path: Path) -> None:
     outbox = hold(path)
     path.touch()
