@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _Pair: TypeAlias = tuple[int, int]
 
 MAGIC = b"SQLite format 3\0"
+COUNTERS = "sqlite_sequence"
+"""SQLite's table of the last key of each table."""
 LOG_MAGICS = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
 """The first bytes of a log, by SQLite's file format; a log that was begun keeps them until it is emptied."""
 
@@ -48,15 +50,17 @@ class FileWatch:
         """Remember the files as they are now."""
         self.identity = identity(self._path)
         self.note_emptied_log()
+        self.note_write()
 
     def note_emptied_log(self) -> None:
-        """Remember the files as they are now, where this process has emptied the log."""
+        """Remember when the files were changed: this process emptied the log."""
         self._log_begun = False
-        self.note_write()
+        self._stamps = self._stamped()
 
     def note_write(self) -> None:
         """Remember when the files were changed: it was this process."""
         self._stamps = self._stamped()
+        self._log_begun = self._log_begun or self._log_begins()
 
     @property
     def replaced(self) -> bool:
@@ -74,12 +78,8 @@ class FileWatch:
 
         A note during which another process wrote hides the change.
         """
-        if os.pread(self._descriptor, len(MAGIC), 0) != MAGIC:
-            return True
-        begun = self._log_begins()
-        lost = self._log_begun and not begun
-        self._log_begun |= begun
-        return lost
+        database = os.pread(self._descriptor, len(MAGIC), 0)
+        return database != MAGIC or (self._log_begun and not self._log_begins())
 
     def rescue(self, connection: sqlite3.Connection, check: Callable[[sqlite3.Connection], object]) -> Rescued | None:
         """Return a copy in memory where somebody else damaged the files; None where they are whole.
@@ -87,8 +87,7 @@ class FileWatch:
         They are read only where they have changed since the last note. ``check`` raises where a database is damaged.
         The database must be locked for this connection alone: only then SQLite keeps in memory what it has read.
         """
-        headless = self.headless
-        if not headless and not self.changed:
+        if not self.changed and not self.headless:
             return None
         copy = _copied(connection, check)
         try:
@@ -148,12 +147,36 @@ def _statuses(path: Path) -> tuple[os.stat_result | None, os.stat_result | None]
 
 
 def _copied(connection: sqlite3.Connection, check: Callable[[sqlite3.Connection], object]) -> sqlite3.Connection | None:
-    """Return what can be read, which is also what SQLite has read before; None where that is damaged."""
+    """Return what can be read, which is also what SQLite has read before; None where that is damaged.
+
+    It is copied row by row: SQLite's own backup also reads pages that are free, and those nobody has read before.
+    """
     copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     try:
-        connection.backup(copy)
+        copy.execute("BEGIN")
+        _copy_rows(connection, copy)
+        copy.execute("COMMIT")
         check(copy)
     except (sqlite3.Error, NodeError):
         copy.close()
         return None
     return copy
+
+
+def _copy_rows(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
+    new.execute(f"PRAGMA user_version={old.execute('PRAGMA user_version').fetchone()[0]}")
+    made = old.execute("SELECT type, name, sql FROM sqlite_master ORDER BY type DESC").fetchall()  # tables first
+    for kind, name, sql in made:
+        if sql is not None and name != COUNTERS:  # SQLite makes the others itself
+            new.execute(sql)
+        if kind == "table" and name != COUNTERS:
+            _copy_table(old, new, name)
+    if any(name == COUNTERS for _, name, _ in made):
+        new.execute(f"DELETE FROM {COUNTERS}")  # noqa: S608 - a name of SQLite's
+        _copy_table(old, new, COUNTERS)
+
+
+def _copy_table(old: sqlite3.Connection, new: sqlite3.Connection, name: str) -> None:
+    rows = old.execute(f"SELECT * FROM {name}")  # noqa: S608 - a name of ours
+    marks = ", ".join("?" for _ in rows.description)
+    new.executemany(f"INSERT INTO {name} VALUES ({marks})", rows)  # noqa: S608 - as above

@@ -231,7 +231,6 @@ def test_a_log_that_is_overwritten_during_a_transaction_is_noticed(
     path: Path, damage: Callable[[Path], None], *, more: bool
 ) -> None:
     outbox = hold(path)
-    assert not outbox.detached
     damage(path.with_name("outbox.sqlite-wal"))
     outbox._file._watch.note_write()  # as the end of a transaction does
     if more:
@@ -239,6 +238,23 @@ def test_a_log_that_is_overwritten_during_a_transaction_is_noticed(
     if outbox.overwritten:
         outbox.reattach()
     assert len(payloads(outbox)) == len(payloads(after_a_kill(path))) == 4 + more
+    outbox.close()
+
+
+@pytest.mark.parametrize("part", ["outbox.sqlite", "outbox.sqlite-wal"])
+def test_pages_that_nobody_reads_hinder_no_rescue(path: Path, part: str) -> None:
+    outbox = hold(path)
+    outbox.done(*(put(outbox, payload=bytes(20_000)) for _ in range(20)))  # leaves free pages
+    again = after_a_kill(path)  # has not read these
+    if part == "outbox.sqlite":
+        again._file._connection.execute("PRAGMA wal_checkpoint").fetchall()
+    cut(again.path.with_name(part))
+    assert again.overwritten
+    again.reattach()
+    assert again.warning is None
+    assert len(payloads(again)) == 4
+    assert put(again) > 24
+    again.close()
     outbox.close()
 
 
