@@ -179,7 +179,7 @@ class EventStore:
             except sqlite3.Error as error:
                 memory = self._in_memory(error)
                 try:
-                    self._connection.backup(memory)
+                    _transaction(memory, partial(_carry, self._connection, foreign=False))
                     _check(memory)
                 except sqlite3.Error as unread:
                     _log.error("sparkplug events cannot be read", file=str(self._path), reason=str(unread))
