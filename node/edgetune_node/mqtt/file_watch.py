@@ -97,6 +97,7 @@ class FileWatch:
         except (sqlite3.Error, NodeError):
             return Rescued(copy)
         finally:
+            self.note_emptied_log()  # where the database has all of it, it may lack its beginning
             self.note_write()
         if copy is not None:
             copy.close()

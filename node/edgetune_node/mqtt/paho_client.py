@@ -23,7 +23,7 @@ MAX_OUT: Final = 40
 """Packets that wait in paho; as long as more do, acknowledgements wait here."""
 
 
-class PatientClient(mqtt.Client):
+class WholePacketClient(mqtt.Client):
     """A client that keeps a packet of which a websocket has taken only a part; paho throws it away.
 
     The rest of the frame would wait for the next packet, and that would be lost in it.
@@ -37,7 +37,7 @@ class PatientClient(mqtt.Client):
         return sent
 
 
-class Client(PatientClient):
+class Client(WholePacketClient):
     """A client that reads all that is there, up to 64 KiB, and then handles the packets."""
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -17,7 +17,7 @@ from paho.mqtt.properties import Properties
 
 from edgetune_node.contract import NODE_COMMANDS, PROPERTY, seal, sign
 from edgetune_node.errors import NodeError
-from edgetune_node.mqtt import PatientClient, connect_arguments, install_reader, prepare, tls_context
+from edgetune_node.mqtt import WholePacketClient, connect_arguments, install_reader, prepare, tls_context
 from edgetune_node.operator.broker_errors import BrokerError, RefusedError, ended, unreachable
 from edgetune_node.operator.broker_limits import BrokerLimits, read_limits
 
@@ -264,7 +264,7 @@ class OperatorClient:
         return self._mqtt.where
 
     def _make(self, will: LastWill | None) -> paho.Client:
-        client = PatientClient(
+        client = WholePacketClient(
             CallbackAPIVersion.VERSION2,
             client_id=self.client_id,
             protocol=paho.MQTTv5 if self._five else paho.MQTTv311,

@@ -17,7 +17,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edgetune_node.integrations.sparkplug.hearing import Hearing, Letter
+from edgetune_node.integrations.sparkplug.received import Received, ReceivedMessages
 from edgetune_node.mqtt import (
     MAX_INCOMING_BYTES,
     Client,
@@ -133,7 +133,7 @@ class Connection:
         self._by_mid: dict[int, list[str]] = {}
         self._bdseq = 0
         self._up = self._hung_up = self._turned_away = False
-        self._hearing = Hearing()
+        self._received = ReceivedMessages()
         self._client = client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id(names),
@@ -173,11 +173,11 @@ class Connection:
     @property
     def problem(self) -> str | None:
         """What was left out of the broker's messages, for ``health``."""
-        return self._hearing.problem
+        return self._received.problem
 
-    def take(self, topic: str) -> Letter | None:
+    def take(self, topic: str) -> Received | None:
         """Return the oldest message that waits of a topic; None where newer ones have pushed it out."""
-        return self._hearing.take(topic)
+        return self._received.take(topic)
 
     @property
     def busy(self) -> bool:
@@ -274,7 +274,7 @@ class Connection:
         self._up = self._turned_away = False
 
     def _on_message(self, _client: Any, _userdata: Any, message: mqtt.MQTTMessage) -> None:
-        if self._hearing.add(message.topic, Letter(bytes(message.payload), message.retain)):
+        if self._received.add(message.topic, Received(bytes(message.payload), message.retain)):
             self._tell(Heard(message.topic))
 
     def _delay(self, longest_s: float) -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from edgetune_node.config import Settings
     from edgetune_node.contract import Topics
-    from edgetune_node.integrations.sparkplug.hearing import Letter
+    from edgetune_node.integrations.sparkplug.received import Received
 
 FLUSH_S: Final = 1.0
 """Telemetry that has changed is said once in so long; an event at once."""
@@ -257,17 +257,17 @@ class SparkplugEdgeNode:
                 self._lost()
             case Fenced(fence):
                 self._store.drop(self._fences.pop(fence, []))
-            case Heard(topic) if (letter := self._connection.take(topic)) is not None:
-                self._heard(topic, letter)
+            case Heard(topic) if (received := self._connection.take(topic)) is not None:
+                self._heard(topic, received)
 
-    def _heard(self, topic: str, letter: Letter) -> None:
+    def _heard(self, topic: str, received: Received) -> None:
         if self._host_id is not None and topic == state_topic(self._host_id):
-            self._host.heard(letter.payload)
+            self._host.heard(received.payload)
         elif topic == self._names.topic("NBIRTH"):
-            self._echo.heard(letter.payload, time.monotonic(), retained=letter.retained)
+            self._echo.heard(received.payload, time.monotonic(), retained=received.retained)
         else:
             try:
-                self._ordered(topic, letter.payload, retained=letter.retained)
+                self._ordered(topic, received.payload, retained=received.retained)
             except PayloadError as error:
                 self._complain(f"a message on {topic} {error}")
 

@@ -16,19 +16,19 @@ TOLD_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Received:
     """A message of the broker."""
 
     payload: bytes
     retained: bool
 
 
-class Hearing:
+class ReceivedMessages:
     """The newest messages of each topic; paho's thread adds them, and the edge node takes them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: dict[str, deque[Letter]] = {}
+        self._waiting: dict[str, deque[Received]] = {}
         self._told: Counter[str] = Counter()
         self._left_out = 0
         self._left_out_s = float("-inf")
@@ -43,13 +43,13 @@ class Hearing:
             " they were too large; find who sends them, and keep them from it at the broker"
         )
 
-    def add(self, topic: str, letter: Letter) -> bool:
+    def add(self, topic: str, received: Received) -> bool:
         """Add a message; return whether `take` is to be called once more than was asked for before."""
         with self._lock:
             waiting = self._waiting.setdefault(topic, deque())
             before = len(waiting)
-            if len(letter.payload) <= MOST_BYTES:
-                waiting.append(letter)
+            if len(received.payload) <= MOST_BYTES:
+                waiting.append(received)
             while len(waiting) > MOST or sum(len(each.payload) for each in waiting) > MOST_BYTES:
                 waiting.popleft()
             if left_out := before + 1 - len(waiting):
@@ -60,7 +60,7 @@ class Hearing:
             self._told[topic] += 1
             return True
 
-    def take(self, topic: str) -> Letter | None:
+    def take(self, topic: str) -> Received | None:
         """Take the oldest message of a topic; None where a larger one has come in place of several."""
         with self._lock:
             waiting = self._waiting[topic]
