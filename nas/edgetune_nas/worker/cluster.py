@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import threading
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -23,9 +24,13 @@ LOOK_S = 1.0
 WITHOUT_WORKER_S = 30.0
 """Seconds without any worker after which a search fails; a worker that is started again takes some of them."""
 RETRIES = 2
-"""Times that a candidate is evaluated again where its worker was lost."""
+"""Times that a candidate is evaluated again where its worker was lost, and the data with it."""
 PACKAGES = ("edgetune", "numpy", "scipy", "torch", "distributed")
 """What must be of one version everywhere, for results to be the same everywhere."""
+
+
+class _DataLostError(NasError):
+    """The data were on no other worker than the one that was lost, or the result was."""
 
 
 class Cluster(Evaluators):
@@ -57,8 +62,9 @@ class Cluster(Evaluators):
                 f"no Dask scheduler answers at {address} ({error}); start one there: dask scheduler"
             ) from error
         self._address, self._log = address, log
+        self._sending = threading.Lock()
         self._shared: object = None
-        self._scattered: Any = None
+        self._sent: Any = None
         self._ended = threading.Event()
         try:
             self._check()
@@ -71,19 +77,57 @@ class Cluster(Evaluators):
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
         """Evaluate ``function(*arguments)`` on a worker; the first argument is sent once."""
-        shared, *rest = arguments
         future = self._open()
-        try:
-            if shared is not self._shared:
-                [self._scattered] = self._client.scatter([shared], broadcast=True, hash=False)
-                self._shared = shared
-            inner = self._client.submit(timed, function, self._scattered, rest, options, pure=False, retries=RETRIES)
-        except Exception as error:  # noqa: BLE001 - Dask's errors have no base of their own
-            self._settle(future, self._lost(str(error)))
-            return future
-        inner.add_done_callback(lambda done: self._settle(future, self._outcome(done)))
-        future.add_done_callback(lambda done: inner.cancel() if done.cancelled() else None)
+        self._evaluate(future, partial(timed, function), arguments, options, RETRIES)
         return future
+
+    def _evaluate(
+        self,
+        future: Future[Any],
+        function: Callable[..., tuple[Any, float]],
+        arguments: tuple[Any, ...],
+        options: dict[str, Any],
+        again: int,
+    ) -> None:
+        """Evaluate on a worker; ``again`` times anew, and with the data sent anew, where those were lost with it.
+
+        Dask's scheduler drops copies of the data that no worker needs at the moment, however they came there.
+        """
+        shared, *rest = arguments
+
+        def ended(outcome: tuple[Any, float] | BaseException, data: Any = None) -> None:
+            if isinstance(outcome, _DataLostError) and again and not future.done():
+                self._forget(data)
+                self._evaluate(future, function, arguments, options, again - 1)
+            else:
+                self._settle(future, outcome)
+
+        try:
+            data = self._send(shared)
+            inner = self._client.submit(function, data, rest, options, pure=False, retries=RETRIES)
+        except TimeoutError as error:
+            lost = self._lost(str(error))
+            self._settle(future, self._without_workers() if isinstance(lost, _DataLostError) else lost)
+        except Exception as error:  # noqa: BLE001 - Dask's errors have no base of their own
+            self._ended.wait(LOOK_S)  # the scheduler may send data to a worker that has just gone
+            ended(self._lost(str(error)))
+        else:
+            inner.add_done_callback(lambda done: ended(self._outcome(done), data))
+            future.add_done_callback(lambda done: inner.cancel() if done.cancelled() else None)
+
+    def _send(self, shared: object) -> Any:
+        """Send the data to every worker, unless they were sent before."""
+        with self._sending:
+            if shared is not self._shared:
+                [self._sent] = self._client.scatter([shared], broadcast=True, hash=False, timeout=WITHOUT_WORKER_S)
+                self._shared = shared
+            return self._sent
+
+    def _forget(self, data: Any) -> None:
+        """Let data be sent again that were lost, unless another evaluation has seen to it."""
+        with self._sending:
+            if self._sent is data:
+                self._shared = self._sent = None
 
     def close(self) -> None:
         """Leave the cluster, which goes on; what it still evaluates for this search is cancelled."""
@@ -141,8 +185,7 @@ class Cluster(Evaluators):
                 with self._lock:
                     waiting = list(self._pending)
                 for future in waiting:
-                    message = f"the cluster at {self._address} has lost all its workers; start some, then {CONTINUE}"
-                    self._settle(future, NasError(message))
+                    self._settle(future, self._without_workers())
 
     def _outcome(self, done: Any) -> tuple[Any, float] | BaseException:
         """Return what a Dask future has come to."""
@@ -162,9 +205,12 @@ class Cluster(Evaluators):
             )
         return raised if isinstance(raised, BaseException) else self._lost(str(raised))
 
+    def _without_workers(self) -> NasError:
+        return NasError(f"the cluster at {self._address} has lost all its workers; start some, then {CONTINUE}")
+
     def _lost(self, reason: str) -> NasError:
         if self._client.status == "running":
-            return NasError(
+            return _DataLostError(
                 f"the workers of the cluster at {self._address} that held the data were lost ({reason}); {CONTINUE}"
             )
         return NasError(

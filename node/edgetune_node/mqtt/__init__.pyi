@@ -1,4 +1,4 @@
-from .client import MAX_INCOMING_BYTES as MAX_INCOMING_BYTES
+from .client import ENDED_AT_ONCE as ENDED_AT_ONCE, MAX_INCOMING_BYTES as MAX_INCOMING_BYTES
 from .client_id_conflict import ClientIdConflicts as ClientIdConflicts
 from .file_watch import FileWatch as FileWatch, begin_log as begin_log
 from .link import Link as Link

@@ -229,7 +229,7 @@ def learned_from(
     lost = sorted({path.name for path in wanted.collected} - {info.path.name for info in collected})
     lost += [f"every recording of {name!r}" for name in wanted.classes if name not in classes]
     if lost:
-        raise NodeError(f"in {store.folder} is gone or damaged: {', '.join(lost)}; record again")
+        raise NodeError(f"in {store.folder} is gone, damaged or of another stream: {', '.join(lost)}; record again")
     if _stands_alone(collected, classes, length):
         own = collected
     data = DataSource(recordings=tuple(info.path for info in own), window=length, hop=hop)

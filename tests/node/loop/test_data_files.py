@@ -155,7 +155,7 @@ def test_a_take_that_is_removed_while_its_job_goes_on_ends_in_no_model_that_does
     loop.reply(loop.command("continue"), "done")
     answer = loop.reply(job)
     assert answer["status"] == "failed"
-    assert "is gone or damaged: normal-" in answer["reason"]
+    assert "is gone, damaged or of another stream: normal-" in answer["reason"]
     assert "every recording of 'normal'; record again" in answer["reason"]
     assert not (loop.data / "assets" / "bearing" / "models" / "current").exists()
 

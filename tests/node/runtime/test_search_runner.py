@@ -242,11 +242,11 @@ def test_a_search_whose_recordings_went_meanwhile_does_not_begin(tmp_path: Path)
     wanted = StartSearch("a", "job", ("high", "low"), Budget(), collected=(again, low))
     assert len(searches.learned_from(wanted, bench.recordings, section)[0].recordings) == 2
     again.write_bytes(b"")
-    with pytest.raises(NodeError, match=f"gone or damaged: {again.name}; record again"):
+    with pytest.raises(NodeError, match=f"gone, damaged or of another stream: {again.name}; record again"):
         searches.learned_from(wanted, bench.recordings, section)
     assert searches.learned_from(replace(wanted, collected=(high,)), bench.recordings, section)
     low.unlink()
-    with pytest.raises(NodeError, match="gone or damaged: every recording of 'low'; record again"):
+    with pytest.raises(NodeError, match="gone, damaged or of another stream: every recording of 'low'; record again"):
         searches.learned_from(replace(wanted, collected=(high,)), bench.recordings, section)
 
 

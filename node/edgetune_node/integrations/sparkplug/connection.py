@@ -19,6 +19,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edgetune_node.integrations.sparkplug.received import Received, ReceivedMessages
 from edgetune_node.mqtt import (
+    ENDED_AT_ONCE,
     MAX_INCOMING_BYTES,
     Client,
     ClientIdConflicts,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from edgetune_node.integrations.sparkplug.session import Outgoing
 
 LONGEST_WAIT_S: Final = 5.0
-"""Longest wait before connecting again; after a refusal it is `REFUSED_WAIT_S`."""
+"""Longest wait before connecting again; where somebody refuses or ends each connection it is `REFUSED_WAIT_S`."""
 REFUSED_WAIT_S: Final = 30.0
 FILTERS: Final = 8
 """Filters of one SUBSCRIBE packet; AWS IoT takes no more."""
@@ -260,15 +261,15 @@ class Connection:
         error = sys.exc_info()[1]  # paho calls this while it handles the error, and does not pass it on
         told = distrust(error) if isinstance(error, ssl.SSLCertVerificationError) else str(error)
         self._conflicts.down(time.monotonic(), hung_up=False)
-        self._delay(REFUSED_WAIT_S if isinstance(error, ssl.SSLError) else LONGEST_WAIT_S)
+        refused = isinstance(error, (ssl.SSLError, *ENDED_AT_ONCE))
+        self._delay(REFUSED_WAIT_S if refused else LONGEST_WAIT_S)
         self._tell(Down(f"no connection to {self._settings.where}: {told}"))
 
     def _on_disconnect(self, _client: Any, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         self._conflicts.down(time.monotonic(), hung_up=self._hung_up)
         if [self._echo] in self._by_mid.values():
             self._echo_permitted = False
-        if self._up:
-            self._delay(LONGEST_WAIT_S)
+        self._delay(LONGEST_WAIT_S if self._up else REFUSED_WAIT_S)
         if not self._turned_away:  # else this only repeats the refusal
             self._tell(Down(f"the connection was lost: {reason}"))
         self._up = self._turned_away = False

@@ -22,6 +22,7 @@ from edgetune_node.errors import PayloadError
 from edgetune_node.events import CommandArrived, Durability, Publish
 from edgetune_node.integrations.sparkplug.catalogue import device_metrics, node_metrics, now_ms, read_metrics
 from edgetune_node.integrations.sparkplug.commands import commands_of, listed
+from edgetune_node.integrations.sparkplug.complaint import Complaint
 from edgetune_node.integrations.sparkplug.connection import Connection, Down, Fenced, Heard, Signal, Up, client_id
 from edgetune_node.integrations.sparkplug.echo import BirthEcho
 from edgetune_node.integrations.sparkplug.host_state import PrimaryHost
@@ -45,8 +46,6 @@ REBIRTH_S: Final = 5.0
 """Shortest time between two births that hosts ask for; requests in between get one birth together."""
 KNOWN_S: Final = 5.0
 """The first birth waits until the node has said all it knows, at most so long."""
-TOLD_S: Final = 600.0
-"""How long a command that could not be read is a problem."""
 STEP_S: Final = 0.5
 BUSY_S: Final = 0.05
 MOST_WAITING: Final = 1000
@@ -129,7 +128,7 @@ class SparkplugEdgeNode:
         self._rebirth_wanted = False
         self._fences: dict[int, list[int]] = {}
         self._cursor, self._backlog_end, self._echo = 0, 0, BirthEcho()
-        self._broken, self._broken_s = "", float("-inf")
+        self._complaint = Complaint()
         self._down: str | None = None
 
     # ---- the node's side -----------------------------------------------------------------------------------------
@@ -161,6 +160,7 @@ class SparkplugEdgeNode:
         """What is wrong, for ``health``."""
         now_s, name, up = time.monotonic(), f"{self._names.group}/{self._names.node}", self._up
         found = [self._store.problem, self._store.notice, self._host.problem, self._connection.problem]
+        found.append(self._complaint.problem)
         if takeovers := self._conflicts.seen(now_s):
             found.append(
                 f"sparkplug: the broker ended {takeovers} connections in a row: does another node use group"
@@ -171,8 +171,6 @@ class SparkplugEdgeNode:
             found.append(f"sparkplug: {self._down}")
         if self._echo.other(now_s):
             found.append(f"sparkplug: another edge node is called {name}; give one of them another group or node.id")
-        if now_s - self._broken_s < TOLD_S:
-            found.append(f"sparkplug: {self._broken}")
         if up is not None and up.refused:
             found.append(f"sparkplug: the broker refuses the subscriptions {', '.join(up.refused)}; give read access")
         if self._echo.unheard:
@@ -269,7 +267,7 @@ class SparkplugEdgeNode:
             try:
                 self._ordered(topic, received.payload, retained=received.retained)
             except PayloadError as error:
-                self._complain(f"a message on {topic} {error}")
+                self._complaint.make(f"a message on {topic} {error}")
 
     def _ordered(self, topic: str, payload: bytes, *, retained: bool) -> None:
         """Take a command: of the edge node only the rebirth, of a device those that are metrics."""
@@ -280,18 +278,13 @@ class SparkplugEdgeNode:
                 self._rebirth_wanted = True
             strangers = [metric.name for metric in orders.metrics if metric.name != REBIRTH]
             if strangers:
-                self._complain(f"{listed(strangers)} was written to the edge node, and cannot be")
+                self._complaint.make(f"{listed(strangers)} was written to the edge node, and cannot be")
             return
         commands, strangers = commands_of(device, orders, retained=retained, signed=self._signed)
         for command in commands:
             self._post(command)
         if strangers:
-            self._complain(f"{listed(strangers)} of {device} was written, and cannot be")
-
-    def _complain(self, problem: str) -> None:
-        if problem != self._broken:  # else whoever sends it writes the log
-            _log.warning("sparkplug", problem=problem)
-        self._broken, self._broken_s = problem, time.monotonic()
+            self._complaint.make(f"{listed(strangers)} of {device} was written, and cannot be")
 
     def _advance(self, now_s: float) -> None:
         """Do what is due: a birth, a rebirth, changed telemetry, the next event of before."""

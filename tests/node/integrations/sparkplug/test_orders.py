@@ -131,13 +131,13 @@ def test_an_answer_is_data_of_the_device(broker: Broker, plant: Callable[..., An
 def test_names_of_any_number_and_length_are_one_short_problem(broker: Broker, plant: Callable[..., Any]) -> None:
     at = plant(broker).start()
     at.host.wait("DBIRTH", 2)
-    for device, told in ((None, "written to the edge node"), ("pump", "of pump was written")):
-        strange = [Metric("x" * 10_000, DataType.STRING, "", 1), *(Metric("", DataType.STRING, "", 1),) * 20_000]
-        with capture_logs() as logs:
+    with capture_logs() as logs:
+        for device, told in ((None, "written to the edge node"), ("pump", "of pump was written")) * 3:
+            strange = [Metric("x" * 10_000, DataType.STRING, "", 1), *(Metric("", DataType.STRING, "", 1),) * 20_000]
             at.host.send(encode(strange, time_ms=1, seq=None), device)
             wait_until(lambda told=told: any(told in problem for problem in at.edge.problems), what=told)
-        assert len(logs) == 1
-        assert all(len(problem) < 500 for problem in at.edge.problems)
+            assert all(len(problem) < 500 for problem in at.edge.problems)
+    assert len(logs) == 1
 
 
 @pytest.mark.parametrize("body", [b"\x12\x04\x0a\x02\xff\xfe", b"\x12\x04\x7a\x02\xff\xfe"])

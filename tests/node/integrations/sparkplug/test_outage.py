@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import random
 import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from brokers import wait_until
+from resetting import resetting
 
 from edgetune_node.contract.sign_messages import Sign
 from edgetune_node.events.effects import Durability
+from edgetune_node.integrations.sparkplug import connection
 from edgetune_node.integrations.sparkplug.catalogue import to_ms
+from edgetune_node.mqtt import client_id_conflict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,3 +131,18 @@ def test_faults_wait_for_the_host_whatever_the_clock_is_set_to(
     monkeypatch.setattr(time, "time", lambda: 4e9)
     at.fault("after")
     assert len(at.edge._store) == 2
+
+
+@pytest.mark.parametrize("greeted", [False, True])
+def test_a_port_that_resets_each_connection_is_tried_ever_more_slowly(
+    plant: Callable[..., Any], broker: Broker, monkeypatch: pytest.MonkeyPatch, *, greeted: bool
+) -> None:
+    shortest_s = 0.05
+    monkeypatch.setattr(client_id_conflict, "MIN_RECONNECT_S", shortest_s)
+    monkeypatch.setattr(connection, "LONGEST_WAIT_S", 2 * shortest_s)
+    monkeypatch.setattr(random, "random", lambda: 0.0)
+    with resetting(greeted=greeted) as (port, taken_s):
+        at = plant(SimpleNamespace(port=port, behind=broker)).start()
+        wait_until(lambda: len(taken_s) > 6)
+        at.stop()
+    assert taken_s[-1] - taken_s[-2] > 16 * shortest_s

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import socket
-import struct
-import threading
-import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from resetting import RESET, resetting
 
 from edgetune_node.mqtt import client, client_id_conflict, sockets
 from edgetune_node.mqtt.client_id_conflict import ClientIdConflicts
-
-RESET = struct.pack("ii", 1, 0)
 
 
 def ended(times: int, *, hung_up: bool = True, back: bool = True, after_s: float = 1.0) -> ClientIdConflicts:
@@ -133,35 +129,16 @@ def test_a_socket_tells_a_goodbye_from_a_reset_and_from_silence(until: Any) -> N
 def test_connections_that_are_reset_before_an_answer_are_tried_ever_more_slowly(
     bench: Any, protocol: str, monkeypatch: pytest.MonkeyPatch, *, greeted: bool
 ) -> None:
-    """As from a proxy with nothing behind it; whether the reset comes before or after CONNECT is for both to bear."""
+    """Whether the reset comes before or after CONNECT is for both to bear."""
     shortest_s = 0.05
     monkeypatch.setattr(client_id_conflict, "MIN_RECONNECT_S", shortest_s)
     monkeypatch.setattr(client, "MIN_RECONNECT_S", shortest_s)
     monkeypatch.setattr(client, "MAX_UNREACHABLE_S", 2 * shortest_s)
-    taken_s: list[float] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-
-        def reset() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                taken_s.append(time.monotonic())
-                with connection:
-                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-                    if greeted:
-                        connection.recv(65_536)
-
-        thread = threading.Thread(target=reset)
-        thread.start()
+    with resetting(greeted=greeted) as (port, taken_s):
         node = bench(SimpleNamespace(host="127.0.0.1", port=port), protocol=protocol)
         node.link.start()
         node.until(lambda: len(taken_s) > 12, what=f"connections in {node.reasons()}")
         node.close(1.0)
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join(30)
     assert taken_s[-1] - taken_s[-2] > 16 * shortest_s
     assert "does it expect TLS?" in node.reasons()[-1]
     assert node.link.flapping is None
