@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tokenize
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -42,8 +43,8 @@ _XDF_DAMAGE: Final = ("rror reading chunk", "orrupt", "zero-length", "Unexpected
 def open_npy(path: Path, options: ReadOptions) -> WholeFile:
     """Open a ``.npy``: one array, ``(n,)``, ``(channels, n)`` or ``(n, channels)``."""
     try:
-        value = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        value = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, TypeError, KeyError, OverflowError, OSError, EOFError, tokenize.TokenError) as error:
         raise RecordingError(f"{path}: cannot be read as a .npy array of numbers: {error}") from error
     return find_signal(path, [Leaf(path.stem, np.asarray(value))], options)
 

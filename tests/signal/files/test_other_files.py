@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 from scipy.io import savemat, wavfile
 
 from edgetune_signal import RecordingError, SourceEnded, SourceError, SourceOptionsError, StreamSpec, open_source
@@ -206,6 +206,9 @@ def test_a_csv_file_that_does_not_fit_is_refused_with_what_to_do(
 
 
 @given(content=st.binary(max_size=200))
+@example(content=b"PK\x05\x06")
+@example(content=b"PK\x03\x04")
+@example(content=b"\x93NUMPY\x01\x00\x04\x00{'a'")
 def test_any_bytes_are_a_recording_or_a_recording_error(
     content: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
