@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 WAITING = 3
 """Faults and ends of faults that wait for the broker before something is taken away; the newest is kept twice."""
-NOTICED_S = 5.0
-"""The node looks every second; what it has not noticed by then it had no need to."""
+NOTICED_S = 30.0
+"""The node looks every second, where a busy machine lets it; what it has not noticed by then it had no need to."""
 
 
 def faults(chaos: Chaos, plan: Plan, disk: Disk) -> Iterator[tuple[str, list[Callable[[], float]], str]]:

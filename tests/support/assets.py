@@ -14,6 +14,7 @@ alarm = {{ raise_after_s = 0.4, clear_after_s = 0.4 }}
 type = "simulated"
 condition = "normal"
 speed = 4
+block_s = 0.1
 select_file = '{playing}'
 """
 ARM = """
@@ -31,4 +32,4 @@ type = "simulated"
 machine = "armband"
 condition = "rest"
 """
-PLAYED = RESTING + "speed = 4\nselect_file = '{playing}'\n"
+PLAYED = RESTING + "speed = 4\nblock_s = 0.1\nselect_file = '{playing}'\n"

@@ -63,11 +63,16 @@ class Page:
         given = {"Origin": f"http://{self.host}:{self.port}", "Cookie": self.cookie, **headers}
         origin = given.pop("Origin")
         return connecting.connect(
-            f"ws://{self.host}:{self.port}/api/live", origin=origin, additional_headers=given, compression=None
+            f"ws://{self.host}:{self.port}/api/live",
+            origin=origin,
+            additional_headers=given,
+            compression=None,
+            open_timeout=120,
+            ping_interval=None,
         )
 
 
-def frames(socket: Any, until: Callable[[list[Any]], bool], seconds: float = 60) -> list[Any]:
+def frames(socket: Any, until: Callable[[list[Any]], bool], seconds: float = 240) -> list[Any]:
     found: list[Any] = []
     deadline = time.monotonic() + seconds
     while not until(found):

@@ -96,7 +96,7 @@ class Cluster(Evaluators):
         shared, *rest = arguments
 
         def ended(outcome: tuple[Any, float] | BaseException, data: Any = None) -> None:
-            if isinstance(outcome, _DataLostError) and again and not future.done():
+            if isinstance(outcome, _DataLostError) and again and not future.done() and not self._ended.is_set():
                 self._forget(data)
                 self._evaluate(future, function, arguments, options, again - 1)
             else:

@@ -102,6 +102,7 @@ def _texts(layout: Layout) -> list[int]:
     ]
 
 
+@np.errstate(invalid="ignore", over="ignore")  # an infinite value is refused with its line later
 def _number_use(name: str, layout: Layout, index: int, words: Sequence[str]) -> ColumnUse:
     values = np.array([layout.number(word) for word in words], dtype=np.float64)
     bare = re.sub(r"\.\d+$", "", name.casefold().strip().replace(" ", "_"))  # a name that comes twice has a number

@@ -30,7 +30,7 @@ COMMENTS: Final = ("#", "%", "//")
 MISSING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "--", "---", "?", "missing", "#n/a"})
 _BEGINS: Final = frozenset("0123456789.+-")
 """Characters that a row of numbers begins with; any other line may be the heading again."""
-_NUMBER: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?", re.IGNORECASE)
+_NUMBER: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(?a:inf(inity)?)", re.IGNORECASE)
 _COMMA: Final = re.compile(r"[-+]?(\d+,\d*|,\d+|\d+)([eE][-+]?\d+)?")
 _RATE: Final = re.compile(
     r"(sampl\w*|acquisition|scan|data)[\s_-]*(rate|freq\w*|interval)|abtast(rate|frequenz)|^(rate|freq(uency)?|fs|f_s|sps)$"

@@ -256,7 +256,7 @@ def clock_seconds(words: Sequence[str], *, day_leads: bool) -> tuple[NDArray[np.
         if not np.isnat(stamps).any() and all(word.strip()[4:5] == "-" for word in words[:1]):
             counts = stamps.astype(np.int64)
             return (counts - counts[0]) / 1e9 + float(counts[0] // 10**9), int(counts[0]), 10.0**-digits
-    except (ValueError, UserWarning, DeprecationWarning):
+    except (ValueError, OverflowError, UserWarning, DeprecationWarning):
         pass
     seconds = np.empty(len(words))
     dated = False

@@ -41,13 +41,15 @@ _HEADER_READERS = {
 _BROKEN = (
     OSError,
     EOFError,
-    KeyError,
+    LookupError,
     TypeError,
     ValueError,
     RuntimeError,  # an encrypted member
     OverflowError,
     zipfile.BadZipFile,
     zlib.error,
+    SyntaxError,
+    MemoryError,  # of a header that is nested too deep
     tokenize.TokenError,  # numpy reads headers as Python literals
 )
 

@@ -191,4 +191,4 @@ def test_whatever_a_file_holds_is_read_cut_off_or_refused_and_can_be_gone_on_wit
         assert path.read_bytes() == before
     else:
         with Journal(path, HEADER) as again:
-            assert again.records == [*found, {"more": 1}]
+            assert repr(again.records) == repr([*found, {"more": 1}])  # a NaN equals nothing

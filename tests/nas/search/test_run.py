@@ -129,7 +129,8 @@ def test_the_winner_does_not_depend_on_where_candidates_are_evaluated(tmp_path: 
     cards = []
     with ThreadPoolExecutor(2) as pool:
         for name, executor in (("here", None), ("there", pool)):
-            result = search(data, task="fault", budget=Budget(), out=tmp_path / name, candidates=28, executor=executor)
+            budget = Budget(search_seconds=3600)  # else it may end each of them elsewhere
+            result = search(data, task="fault", budget=budget, out=tmp_path / name, candidates=28, executor=executor)
             cards.append(result.card)
     assert cards[0].layers == cards[1].layers
     assert cards[0].search.validation_accuracy == cards[1].search.validation_accuracy
@@ -214,7 +215,7 @@ def test_a_cancelled_search_keeps_the_best_so_far(tmp_path: Path) -> None:
     result = search(
         _dataset(),
         task="fault",
-        budget=Budget(),
+        budget=Budget(search_seconds=3600),
         out=tmp_path,
         on_event=events.append,
         cancelled=lambda: events[-1].phase == "training",
@@ -298,7 +299,7 @@ def test_networks_are_trained_on_a_persons_signs_only_where_takes_can_tell_them_
     data = _person(takes)
     if held_out:
         data = replace(data, held_out=data.group % takes >= takes - held_out)
-    result = search(data, task="sign", budget=Budget(search_seconds=60), out=tmp_path, candidates=30)
+    result = search(data, task="sign", budget=Budget(search_seconds=3600), out=tmp_path, candidates=30)
     assert bool(result.card.search.trained) == trained
     assert ("fewer than 4 takes" in result.card.notes.get("training", "")) != trained
 

@@ -178,15 +178,15 @@ def test_values_that_are_no_numbers_are_refused_with_their_place(tmp_path: Path)
 @needs_torch
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("windows", "channels", "length"),
-    [(120, 1, 16), (90, 64, 4096), (10_000, 1, 128)],
+    ("windows", "channels", "length", "seconds"),
+    [(120, 1, 16, 60), (90, 64, 4096, 20), (10_000, 1, 128, 20)],
     ids=["a short window", "many long channels", "many windows"],
 )
 def test_data_of_odd_shapes_give_a_good_bundle_within_the_budget(
-    tmp_path: Path, windows: int, channels: int, length: int
+    tmp_path: Path, windows: int, channels: int, length: int, seconds: int
 ) -> None:
     data = _tones(tmp_path / "windows.npz", windows=windows, channels=channels, length=length, noise=0.3)
-    done = _ended(_job(data, tmp_path / "out", budget=Budget(search_seconds=20)))
+    done = _ended(_job(data, tmp_path / "out", budget=Budget(search_seconds=seconds)))
     assert isinstance(done, SearchDone), done
     assert done.card.metrics.accuracy >= 0.9
     bundle = load_bundle(done.bundle)

@@ -125,7 +125,7 @@ def calibrate(browser: Browser, tmp_path: Path) -> None:
     """Go through the whole wizard."""
     browser.click("#recalibrate")
     browser.fill("input[name=classes]", "normal, inner_severe")
-    browser.fill("input[name=seconds]", "3")
+    browser.fill("input[name=seconds]", "10")  # for all that is waited for while it records
     browser.click("#start")
     for name in ("normal", "inner_severe"):
         browser.wait_text(f"has gone into the state “{name}” by itself", "#collect")

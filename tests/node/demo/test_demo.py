@@ -119,7 +119,7 @@ def test_an_interrupted_demo_leaves_nothing_behind(
 def test_the_page_shows_the_plant_until_somebody_ends_it(environment: dict[str, str], tmp_path: Path) -> None:
     pytest.importorskip("uvicorn", reason="edgetune[console] is not installed")
     log = tmp_path / "stderr"
-    command = [*DEMO, "--seconds-per-take", "2s", "--time", "4s", "--page", "--listen", "127.0.0.1:0"]
+    command = [*DEMO, "--page", "--listen", "127.0.0.1:0"]
     with (
         log.open("w") as stderr,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, env=environment) as demo,

@@ -140,7 +140,7 @@ def test_a_hole_in_the_samples_is_a_hole_in_the_blocks_numbers(tmp_path: Path) -
                 sent.append(payload)
 
     for label in ("normal", "outer", "ball"):
-        write_recording(tmp_path / f"{label}.npz", a_recording(label))
+        write_recording(tmp_path / f"{label}.npz", a_recording(label, 240_000))  # does not begin again meanwhile
     scene = recorded(tmp_path)
     it = DemoMachine(scene.source, scene.conditions, Wire(), TOPICS, "bearing", say=lambda _text: None)  # type: ignore[arg-type]
     it.start(HEALTHY)

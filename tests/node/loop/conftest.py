@@ -72,8 +72,9 @@ protocol = "{protocol}"
     def audit(self, event: str) -> list[dict[str, Any]]:
         """What the node noted of one kind of event: of commands that were accepted, then of others."""
         logs = [self.data / name for name in ("audit.jsonl", "audit.refused.jsonl")]
-        lines = [line for log in logs if log.exists() for line in log.read_text(encoding="utf-8").splitlines()]
-        return [line for line in map(json.loads, lines) if line["event"] == event]
+        texts = [log.read_text(encoding="utf-8") for log in logs if log.exists()]
+        whole = [line for text in texts for line in text.rpartition("\n")[0].splitlines()]  # written whole
+        return [line for line in map(json.loads, whole) if line["event"] == event]
 
     def kept(self, leaf: str) -> str:
         """Every message on a topic that waits on the node's disk for the broker; none where it writes just now."""

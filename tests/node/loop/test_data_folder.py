@@ -128,8 +128,10 @@ def test_a_file_in_place_of_the_folder_is_named_until_it_goes(node: Callable[...
     loop = node(bearing)
     loop.start()
     moved = loop.data.with_name("moved")
+    loop.send(signal.SIGSTOP)  # else it may look in between
     loop.data.rename(moved)
     loop.data.write_text("")
+    loop.send(signal.SIGCONT)
     health = loop.wait("health", lambda health: "cannot be made again" in about_the_folder(health))
     assert "and something that is no folder is there" in about_the_folder(health)
     assert f"{loop.data} is no folder; make it a folder" in about_the_folder(health)
@@ -201,7 +203,9 @@ def test_who_wears_the_sensor_is_written_again(node: Callable[..., Any]) -> None
     loop.start()
     loop.command("profile", "arm", subject="ben")
     loop.wait("state", lambda state: state["subject"] == "ben")
+    loop.send(signal.SIGSTOP)  # else it may look while half of the folder is there
     delete(loop.data)
+    loop.send(signal.SIGCONT)
     loop.wait("health", lambda health: "made again" in about_the_folder(health))
     assert "ben" in (loop.data / "assets" / "arm" / "wearer.json").read_text()
 

@@ -30,7 +30,7 @@ PACE = 300
 HARD_S = 8.0
 GARBAGE = 900
 """Commands of 16 kB that once pushed every line out of the audit log."""
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
 FED = """
 [[asset]]
 id = "a{number}"

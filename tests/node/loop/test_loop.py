@@ -28,6 +28,7 @@ path = 'RECORDINGS'
 loop = true
 select = "normal"
 speed = 4
+block_s = 0.1
 select_file = '{playing}'
 """
 ARMBAND = f"{ARM}sign = {{{{ min_windows = 3 }}}}{PLAYED}"
@@ -179,8 +180,8 @@ def test_a_broker_killed_during_a_search_hears_of_its_end_when_it_is_back(
 ) -> None:
     loop = node(bearing.replace("speed = 4", "speed = 10"))
     loop.start()
-    job = loop.collect(ALIKE, 30, budget={"ram_bytes": 4096, "search_seconds": 8}, deploy="always")
-    loop.wait("state", lambda state: state["phase"] == "searching")
+    job = loop.collect(ALIKE, 30, budget={"ram_bytes": 4096, "search_seconds": 20}, deploy="always")
+    loop.searching_pid()
     loop.broker.kill()
     until(lambda: not loop.scada.subscribed())
     loop.forget()
@@ -241,7 +242,7 @@ def test_a_search_goes_on_after_a_kill_and_after_a_stop_and_leaves_nothing(
 ) -> None:
     loop = node(bearing.replace("speed = 4", "speed = 10"))
     loop.start()
-    job = loop.collect(ALIKE, 30, budget={"ram_bytes": 4096, "search_seconds": 20}, deploy="always")
+    job = loop.collect(ALIKE, 30, budget={"ram_bytes": 4096, "search_seconds": 45}, deploy="always")
     loop.wait("state", lambda state: state["phase"] == "searching")
     search = loop.data / "assets" / "bearing" / "search"
 

@@ -28,6 +28,7 @@ path = 'FOLDER'
 select = "anna-rest"
 loop = true
 speed = 8
+block_s = 0.1
 select_file = '{{playing}}'
 """
 GESTURES = ("rest", "fist")
@@ -73,7 +74,7 @@ def rested_over_a_kill(arm: Any, job: str) -> None:
     arm.ended()
     arm.forget()
     arm.start()
-    assert arm.reply(job, "progress")["detail"]["stored_takes"] == 4
+    assert arm.resumed(job)["detail"]["stored_takes"] == 4
     take(arm, job, "ben", "rest", 1)
 
 

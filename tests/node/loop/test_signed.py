@@ -29,7 +29,7 @@ def replay(loop: Any, message: Any) -> dict[str, Any]:
     topic = message.topic.replace("/cmd/", "/resp/")
     before = len(loop.scada.on(topic))
     loop.scada.publish(message.topic, message.payload, user_properties=message.user_properties)
-    loop.scada.wait_for_count(topic, before + 1, 60)
+    loop.scada.wait_for_count(topic, before + 1, 120)
     answer: dict[str, Any] = loop.scada.on(topic)[before].json()
     return answer
 
@@ -42,12 +42,12 @@ def test_only_who_has_the_key_commands_the_node_and_each_command_only_once(
     loop.start()
     section = MqttSection(port=loop.broker.port, protocol=protocol, command_key=KEY)
     with OperatorClient(section, Topics("edgetune", "n1"), "bearing") as operator:
-        done = operator.wait_reply(operator.send("profile", subject="p1"), timeout=60)
-        refused = operator.wait_reply(operator.send("continue"), timeout=60)
+        done = operator.wait_reply(operator.send("profile", subject="p1"), timeout=120)
+        refused = operator.wait_reply(operator.send("continue"), timeout=120)
     assert done["status"] == "done"
     assert refused["reason"] == "no job is running"
     overheard = {
-        name: loop.scada.wait_for(lambda seen, name=name: seen.topic == f"edgetune/n1/bearing/cmd/{name}", 60)
+        name: loop.scada.wait_for(lambda seen, name=name: seen.topic == f"edgetune/n1/bearing/cmd/{name}", 120)
         for name in ("profile", "continue")
     }
     for answer in (done, refused):

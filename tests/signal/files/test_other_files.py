@@ -208,6 +208,10 @@ def test_a_csv_file_that_does_not_fit_is_refused_with_what_to_do(
 @given(content=st.binary(max_size=200))
 @example(content=b"PK\x05\x06")
 @example(content=b"PK\x03\x04")
+@example(content=b"\x93NUMPY\x01\x00\x06\x00  a\n b")
+@example(content=b"\xc4\xb1nf\n")
+@example(content=b"inf\ninf\n")
+@example(content=b"1e308\n-1e308\n")
 @example(content=b"\x93NUMPY\x01\x00\x04\x00{'a'")
 def test_any_bytes_are_a_recording_or_a_recording_error(
     content: bytes, tmp_path_factory: pytest.TempPathFactory

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 import tty
 import zlib
 from contextlib import closing
@@ -202,6 +203,9 @@ def test_a_port_that_speaks_something_else_is_told_from_a_silent_one(line: Line)
         for _ in range(3):
             line.send(b"\x55" * 2000)
             assert source.read(0.0) is None
+        deadline = time.monotonic() + 30
+        while getattr(source, "last_error", None) is None and time.monotonic() < deadline:
+            assert source.read(0.05) is None  # what is sent passes through a thread of the kernel
         assert "are baud = 115200 and format what the sender uses?" in str(getattr(source, "last_error", None))
 
 

@@ -172,6 +172,8 @@ def find_asset(client: OperatorClient, topics: Topics, asset: str | None) -> str
     assets = [str(item.get("id")) for item in (info or {}).get("assets", [])]
     if asset is None and len(assets) == 1:
         return assets[0]
+    if asset is None and info is None:
+        raise NodeOfflineError(f"node {topics.base} is online, but did not say its assets in time; give --asset")
     if asset is None:
         raise typer.BadParameter(f"which asset? node {topics.base} has {', '.join(assets)}; give --asset")
     if assets and asset not in assets:

@@ -314,7 +314,7 @@ class SparkplugEdgeNode:
             self._echo.sent(births[0].payload, now_s)
         self._rebirth_wanted = False
         if not first:
-            self._born_s = now_s
+            self._born_s = time.monotonic()
         self._publish(births)
         if first:
             self._begin_backlog()

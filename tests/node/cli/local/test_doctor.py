@@ -158,7 +158,7 @@ def test_samples_that_do_not_come_are_missed_by_a_running_node_alone(
     assert (source["level"], "no samples yet" in source["seen"]) == ("warning", True)
     assert "edgetune simulate" in source["advice"]
     node.say(Status, status="online")
-    monkeypatch.setattr(doctor, "RETAINED_S", 2.0)
+    monkeypatch.setattr(doctor, "RETAINED_S", 10.0)
     ended = cli("doctor", "--config", config, "--json")
     assert ended.code == 1
     (source,) = of(ended, "source press")
@@ -188,7 +188,7 @@ def test_samples_over_mqtt_are_measured(
     (source,) = of(ended, "source press")
     assert "samples/s measured, 12,000 configured" in source["seen"]
     node.seen.publish(f"{node.base}/press/samples", b"not a block", retain=True)
-    monkeypatch.setattr(listening, "FIRST_CHUNK_S", 3.0)
+    monkeypatch.setattr(listening, "FIRST_CHUNK_S", 8.0)
     ended = cli("doctor", "--config", configure(broker, ASSET.replace("12000", "48000"), node.id), "--json")
     node.seen.publish(f"{node.base}/press/samples", b"", retain=True)
     assert ended.code == 1

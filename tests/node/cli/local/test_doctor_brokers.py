@@ -81,7 +81,7 @@ def test_what_the_broker_keeps_of_a_node_that_is_not_running_stays(
 def test_the_one_topic_that_is_refused_is_named(
     make_broker: Any, examine: Any, monkeypatch: pytest.MonkeyPatch, protocol: str, topic: str
 ) -> None:
-    monkeypatch.setattr(access_checks, "ECHO_S", 3.0)
+    monkeypatch.setattr(access_checks, "ECHO_S", 10.0)
     said = [*ON_RETAINED, "press/classification", "press/vibration", "press/spectrum", "resp/#", "press/resp/#"]
     rules = [f"topic write edgetune/n/{leaf}" for leaf in said if leaf != topic]
     acl = "\n".join(["user n", "topic read edgetune/n/#", *rules, ""])

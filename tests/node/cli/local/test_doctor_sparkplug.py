@@ -40,6 +40,7 @@ def pace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "LISTEN_S", 0.1)
     monkeypatch.setattr(doctor, "RETAINED_S", 0.1)
     monkeypatch.setattr(access_checks, "ECHO_S", 60.0)
+    monkeypatch.setattr(sparkplug_checks, "ECHO_S", 60.0)
     monkeypatch.setattr(listening, "FIRST_CHUNK_S", 60.0)
     monkeypatch.setattr(listening, "RATE_WRONG", float("inf"))
 
@@ -64,6 +65,7 @@ def test_an_edge_node_that_may_do_everything_is_well_and_no_host_is_told_a_death
     [found] = examine(broker)
     assert found["level"] == "ok"
     assert "edge node Plant1/edge1 with 1 device(s)" in found["seen"]
+    host.wait_for(lambda message: message.topic.endswith("/NDEATH/edge1"))
     published = {message.topic: decode(message.payload) for message in host.messages}
     assert set(published) == {"spBv1.0/Plant1/NDEATH/edge1"}
     assert [metric.value for metric in published["spBv1.0/Plant1/NDEATH/edge1"].metrics] == [256]
@@ -82,8 +84,17 @@ def test_an_edge_node_that_may_do_everything_is_well_and_no_host_is_told_a_death
     ],
 )
 def test_it_tells_whether_the_primary_host_is_there(
-    make_broker: Callable[..., Broker], examine: Any, recorder: Any, topic: str, payload: str, level: str, seen: str
+    make_broker: Callable[..., Broker],
+    examine: Any,
+    recorder: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    topic: str,
+    payload: str,
+    level: str,
+    seen: str,
 ) -> None:
+    if topic == "spBv1.0/STATE/scada1":
+        monkeypatch.setattr(sparkplug_checks, "STATE_S", 60.0)  # it ends when that host is heard
     broker = make_broker().start()
     recorder(broker).publish(topic, payload, retain=True)
     found = examine(broker, host='primary_host = "scada1"')

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, strategies as st
 
+from edgetune_node.cli.remote import live
 from edgetune_node.cli.remote.live import START_S, check_live, find_problems
 from edgetune_node.config.settings import MqttSection, Settings, load_settings
 from edgetune_node.contract.messages import Health, Status
@@ -105,7 +106,10 @@ def say(client: Any, node: str, *messages: Status | Health) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-def test_the_broker_is_asked_for_what_the_node_last_said(broker: Any, recorder: Any, protocol: str) -> None:
+def test_the_broker_is_asked_for_what_the_node_last_said(
+    broker: Any, recorder: Any, protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "RETAINED_S", 60.0)
     node = f"asked-{protocol.replace('.', '')}"
     now = datetime.now(UTC)
     say(recorder(broker), node, status(ts=now), health(ts=now))

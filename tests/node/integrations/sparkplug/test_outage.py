@@ -103,7 +103,7 @@ def test_a_fault_that_was_on_its_way_when_the_network_went_comes_again(
 @pytest.mark.slow
 def test_the_rest_of_a_backlog_comes_after_another_outage(fresh_broker: Broker, plant: Callable[..., Any]) -> None:
     at = plant(fresh_broker, sparkplug=WAITS, mqtt="replay_per_second = 5").start()
-    for number in range(24):
+    for number in range(60):
         at.fault(f"e{number}")
     for _ in range(2):
         at.host.state(online=True)
@@ -117,8 +117,8 @@ def test_the_rest_of_a_backlog_comes_after_another_outage(fresh_broker: Broker, 
     def events() -> list[str]:
         return list(dict.fromkeys(each.values["fault/event"] for each in historical(at)))
 
-    wait_until(lambda: len(events()) >= 24)
-    assert events() == [f"e{n}" for n in range(24)]
+    wait_until(lambda: len(events()) >= 60)
+    assert events() == [f"e{n}" for n in range(60)]
     wait_until(lambda: len(at.edge._store) == 0)
     at.host.check_sequence()
 

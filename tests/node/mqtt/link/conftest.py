@@ -104,7 +104,7 @@ class Bench:
         self.broken = False
         self.outbox = Outbox(folder / "outbox.sqlite", max_bytes=10**6, max_age_s=1e6, clock=time.time_ns)
         self.link = Link(
-            MqttSection.model_validate({"host": broker.host, "port": broker.port, "keepalive_s": 5} | settings),
+            MqttSection.model_validate({"host": broker.host, "port": broker.port, "keepalive_s": 60} | settings),
             TOPICS,
             self.outbox,
             post=self._post,

@@ -237,7 +237,7 @@ def test_stopping_sends_what_waits_and_says_stopped_last(
     node = bench(fresh_broker).start()
     for seq in range(30):
         node.link.publish(say.state(seq))
-    node.close()
+    node.close(60.0)
     scada.wait_for(lambda seen: b"stopped" in seen.payload)
     topics = [seen.topic for seen in scada.messages]
     assert topics == [TOPICS.asset("a", "state")] * 30 + [TOPICS.node("status")]

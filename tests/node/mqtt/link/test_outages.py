@@ -205,7 +205,7 @@ def test_a_long_backlog_does_not_hold_up_the_stop(fresh_broker: Any, bench: Any,
     node.link.start()
     scada.wait_for(lambda seen: seen.topic == STATE)
     node.stopped = True
-    node.link.stop(say.status("stopped"), 10.0)
+    node.link.stop(say.status("stopped"), 20.0)
     scada.wait_for(lambda seen: b"stopped" in seen.payload)
     assert node.outbox.depth >= 48
     node.outbox.close()
