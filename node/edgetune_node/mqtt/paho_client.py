@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 from collections import deque
 from typing import Any, Final
 
@@ -26,7 +27,8 @@ MAX_OUT: Final = 40
 class WholePacketClient(mqtt.Client):
     """A client that keeps a packet of which a websocket has taken only a part; paho throws it away.
 
-    The rest of the frame would wait for the next packet, and that would be lost in it.
+    The rest of the frame would wait for the next packet, and that would be lost in it. It can also be stopped at any
+    moment.
     """
 
     def _sock_send(self, buf: bytes | bytearray) -> int:
@@ -35,6 +37,16 @@ class WholePacketClient(mqtt.Client):
             self._call_socket_register_write()
             raise BlockingIOError
         return sent
+
+    def loop_stop(self) -> MQTTErrorCode:
+        """Stop the network thread and wait for it; paho fails where that ends by itself just now."""
+        thread: threading.Thread | None = self._thread
+        if thread is None:
+            return MQTTErrorCode.MQTT_ERR_INVAL
+        self._thread_terminate = True
+        if thread is not threading.current_thread():
+            thread.join()
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
 
 
 class Client(WholePacketClient):
