@@ -18,7 +18,7 @@ RESET = struct.pack("ii", 1, 0)  # of SO_LINGER: closing resets
 
 @contextlib.contextmanager
 def resetting(*, greeted: bool) -> Iterator[tuple[int, list[float]]]:
-    """Give the port, and when each connection came; with ``greeted`` the first packet is read before the reset."""
+    """Yield the port, and when each connection came; with ``greeted`` the first packet is read before the reset."""
     taken_s: list[float] = []
     with socket.create_server((HOST, 0)) as listener:
 
