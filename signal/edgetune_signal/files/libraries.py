@@ -44,7 +44,8 @@ def open_npy(path: Path, options: ReadOptions) -> WholeFile:
     try:
         value = np.lib.format.open_memmap(path, mode="r")
     except Exception as error:  # numpy raises anything on a malformed header
-        raise RecordingError(f"{path}: cannot be read as a .npy array of numbers: {error}") from error
+        why = str(error) or type(error).__name__
+        raise RecordingError(f"{path}: cannot be read as a .npy array of numbers: {why}; write it anew") from error
     return find_signal(path, [Leaf(path.stem, np.asarray(value))], options)
 
 

@@ -269,3 +269,13 @@ def test_a_damaged_xdf_file_is_refused_in_one_line(tmp_path: Path, capfd: pytest
     with pytest.raises(RecordingError, match="is damaged"):
         open_file(tmp_path / "a.xdf", ReadOptions())
     assert capfd.readouterr().err == ""
+
+
+def test_a_header_that_numpy_has_no_words_for_is_told_with_what_to_do(tmp_path: Path) -> None:
+    header = b"-" * 7000 + b"1"
+    path = tmp_path / "deep.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(
+        RecordingError, match=r"deep\.npy: cannot be read as a \.npy array of numbers: \w.*; write it anew"
+    ):
+        read(path, rate_hz=10.0)
