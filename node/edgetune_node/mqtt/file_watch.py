@@ -43,7 +43,7 @@ class FileWatch:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._descriptor = _open_quietly(path)
         self.note()
 
     def note(self) -> None:
@@ -109,10 +109,15 @@ class FileWatch:
 
     def _log_begins(self) -> bool:
         try:
-            with _log_of(self._path).open("rb") as log:
-                return log.read(len(LOG_MAGICS[0])) in LOG_MAGICS
+            descriptor = _open_quietly(_log_of(self._path))
         except OSError:
             return False
+        try:
+            return os.pread(descriptor, len(LOG_MAGICS[0]), 0) in LOG_MAGICS
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
 
     def _stamped(self) -> tuple[_Pair | None, _Pair | None]:
         database, log = _statuses(self._path)
@@ -131,6 +136,15 @@ def identity(path: Path) -> tuple[_Pair | None, _Pair | None]:
     """Device and inode of a database and of its log; None for one that is not there."""
     database, log = _statuses(path)
     return database and (database.st_dev, database.st_ino), log and (log.st_dev, log.st_ino)
+
+
+def _open_quietly(path: Path) -> int:
+    """Open a file to read it; its access time stays where the system permits it, for that is a write to the disk."""
+    flags = os.O_RDONLY | os.O_CLOEXEC
+    try:
+        return os.open(path, flags | getattr(os, "O_NOATIME", 0))
+    except PermissionError:  # of another owner
+        return os.open(path, flags)
 
 
 def _log_of(path: Path) -> Path:

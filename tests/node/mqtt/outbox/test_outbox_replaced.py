@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -267,6 +268,16 @@ def test_a_log_that_the_outbox_itself_empties_is_not_taken_for_damaged(path: Pat
     assert not outbox.detached
     put(outbox)
     assert not outbox.detached
+    outbox.close()
+
+
+def test_looking_at_the_files_writes_no_access_time(path: Path) -> None:
+    outbox = hold(path)
+    files = [path, path.with_name("outbox.sqlite-wal")]
+    for file in files:  # read before it was written: the next read would be noted
+        os.utime(file, ns=(0, file.stat().st_mtime_ns))
+    assert not outbox.detached
+    assert [file.stat().st_atime_ns for file in files] == [0, 0]
     outbox.close()
 
 
