@@ -59,6 +59,7 @@ JUMP_S = 2.0
 
 
 TOLD_S = 600.0
+LOOKS = 5
 
 
 class ClockMonitor:
@@ -93,4 +94,8 @@ class ClockMonitor:
         return [self._told] if self._clock.monotonic() - self._jumped_s < TOLD_S else []
 
     def _offset(self) -> float:
-        return self._clock.utc().timestamp() - self._clock.monotonic()
+        for _ in range(LOOKS):
+            before_s, utc = self._clock.monotonic(), self._clock.utc()
+            if self._clock.monotonic() - before_s < JUMP_S / 4:  # else the process was stopped between the two
+                break
+        return utc.timestamp() - before_s

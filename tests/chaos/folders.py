@@ -76,7 +76,9 @@ def replaced(chaos: Chaos, take_away: Callable[[Path], None], *, killed: bool) -
         chaos._broker.send(signal.SIGSTOP)
     changes_wait(chaos)
     before, told = (data / "outbox.sqlite").stat().st_ino, made_again(chaos)
+    chaos._node.send(signal.SIGSTOP)  # else it may make again what is not yet all gone
     take_away(data)
+    chaos._node.send(signal.SIGCONT)
     began_s = time.monotonic()
     wait_until(lambda: inode(data / "outbox.sqlite") not in (None, before), "the outbox is there again")
     if killed:
@@ -115,7 +117,10 @@ def made_again(chaos: Chaos) -> int:
 
 
 def inode(path: Path) -> int | None:
-    return path.stat().st_ino if path.exists() else None
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def mounted_over(chaos: Chaos) -> float:

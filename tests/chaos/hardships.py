@@ -23,6 +23,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from plant import HOST, Node, PlantError, Watcher, Wire, wait_until
 
 from edgetune_node.contract.topics import Topics
+from edgetune_node.mqtt import WholePacketClient
 from edgetune_node.mqtt.client import client_id
 from edgetune_signal import Block, encode_block
 
@@ -160,7 +161,7 @@ def no_network(cable: Cable, watcher: Watcher, seconds: float) -> float:
 
 def twin(port: int, watcher: Watcher) -> float:
     """Let another client with the node's id into the broker, which throws the node out, and the other way round."""
-    other = mqtt.Client(CallbackAPIVersion.VERSION2, client_id(Topics("edgetune", "n1")), protocol=mqtt.MQTTv5)
+    other = WholePacketClient(CallbackAPIVersion.VERSION2, client_id(Topics("edgetune", "n1")), protocol=mqtt.MQTTv5)
     other.reconnect_delay_set(1, 1)
     other.connect(HOST, port)
     other.loop_start()

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import paho.mqtt.client as mqtt
@@ -22,9 +23,13 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from edgetune_node.mqtt import WholePacketClient
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+from brokers import free_port
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 HOST = "127.0.0.1"
 PATIENCE_S = 120.0
@@ -52,9 +57,7 @@ class Broker:
         self._command = [mosquitto, "-c", str(folder / "mosquitto.conf")]
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as listener:
-            listener.bind((HOST, 0))
-            self.port: int = listener.getsockname()[1]
+        self.port = free_port()
         user = "user root\n" if os.geteuid() == 0 else ""  # else it drops to a user that cannot read this folder
         (folder / "mosquitto.conf").write_text(
             f"listener {self.port} {HOST}\nallow_anonymous true\npersistence true\npersistence_location {folder}/\n"
@@ -160,7 +163,7 @@ class Watcher:
         self.newest: dict[str, dict[str, Any]] = {}
         self._filters = filters
         self._subscribed = threading.Event()
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, name, protocol=mqtt.MQTTv5)
+        self._client = WholePacketClient(CallbackAPIVersion.VERSION2, name, protocol=mqtt.MQTTv5)
         self._client.reconnect_delay_set(1, 1)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda *_: self._subscribed.set()

@@ -39,7 +39,7 @@ def test_nothing_is_lost_invented_or_out_of_order_whatever_breaks() -> None:
         start_new_session=True,
     )
     try:
-        said, _ = run.communicate(timeout=560)
+        said, _ = run.communicate(timeout=840)
     except subprocess.TimeoutExpired:
         os.killpg(run.pid, signal.SIGKILL)  # the broker and the node too
         said, _ = run.communicate()

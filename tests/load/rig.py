@@ -23,6 +23,7 @@ from edgetune_nas.card import Budget
 from edgetune_nas.search.run import search
 from edgetune_node.demo.broker import HOST, DemoBroker, find_mosquitto
 from edgetune_node.demo.processes import ChildProcess
+from edgetune_node.mqtt import WholePacketClient
 from edgetune_node.storage.models import ModelStore
 from edgetune_signal import Recording, RecordingStore, StreamSpec, recordings_dataset
 from edgetune_signal.simulators.bearing import BearingSimulator
@@ -174,7 +175,7 @@ class Listener:
     def __init__(self, port: int, heard: Callable[[str, bytes, float], None], *filters: tuple[str, int]) -> None:
         self._heard = heard
         subscribed = threading.Event()
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        self._client = WholePacketClient(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
         self._client.on_connect = lambda *_: self._client.subscribe(list(filters))
         self._client.on_subscribe = lambda *_: subscribed.set()
         self._client.on_message = lambda _client, _data, message: heard(message.topic, message.payload, time.time())

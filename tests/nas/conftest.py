@@ -69,6 +69,7 @@ def _networks(draw: st.DrawFn, *, correlated: bool = True) -> Network:
     shape = input_shape = (draw(st.integers(1, 3)), draw(st.integers(12, 64)))
     layers: list[Layer] = []
     positive = False
+    level = 1.0  # how large what comes is at most, as `_make_network` has it
     for _ in range(draw(st.integers(1, 4))):
         kernel = draw(st.integers(1, min(9, shape[1])))
         stride = draw(st.integers(1, 4))
@@ -87,13 +88,17 @@ def _networks(draw: st.DrawFn, *, correlated: bool = True) -> Network:
                 layer = MaxPool(kernel, stride)
             case _:
                 layer = Log(0.5)
+        if isinstance(layer, LpPool):
+            level *= layer.kernel or shape[1]
+        elif not isinstance(layer, MaxPool):
+            level = 1.0
         keeps = isinstance(layer, MaxPool) and positive
         positive = keeps or isinstance(layer, LpPool) or (isinstance(layer, Conv) and layer.relu)
         layers.append(layer)
         shape = output_shape(layer, shape)
     ends: list[Layer] = [GlobalPool("average"), GlobalPool("max"), GlobalPool("both"), Flatten()]
     if correlated:
-        ends.append(Gram(draw(st.sampled_from([0.1, 1.0]))))
+        ends.append(Gram(draw(st.sampled_from([0.1, 1.0])) * level))  # as in a search: a share of the level
     layers.append(draw(st.sampled_from(ends)))
     layers += [Dense(outputs) for outputs in draw(st.lists(st.integers(2, 8), max_size=2))]
     if kinds_of_classes := draw(st.sampled_from([(), (1, 3), (2, 2, 1), (4, 1, 1, 2)])):

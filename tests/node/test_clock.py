@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from manual_clock import ManualClock
 
 from edgetune_node.clock import TOLD_S, ClockMonitor
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 @pytest.mark.parametrize(("by_s", "told"), [(3600.0, "+3600 s"), (-3600.0, "-3600 s")])
@@ -23,6 +28,22 @@ def test_a_jump_is_noticed_once_and_told_for_ten_minutes(by_s: float, told: str)
     assert told in watch.problems[0]
     clock.now += 2
     assert watch.problems == []
+
+
+def test_a_process_that_is_stopped_between_two_looks_at_its_clocks_has_seen_no_jump(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = ManualClock()
+    watch = ClockMonitor(clock)
+    stops, utc = iter([60.0, 0.0]), clock.utc
+
+    def stopped() -> datetime:
+        clock.now += next(stops)
+        return utc()
+
+    monkeypatch.setattr(clock, "utc", stopped)
+    assert not watch.look()
+    assert next(stops, None) is None
 
 
 def test_a_clock_that_is_slewed_has_not_jumped() -> None:

@@ -23,6 +23,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from edgetune_node.mqtt import WholePacketClient
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -201,7 +203,7 @@ class Recorder:
         self._subscribed = False
         self._filters = filters
         self._five = protocol == "5"
-        self._client = mqtt.Client(
+        self._client = WholePacketClient(
             CallbackAPIVersion.VERSION2,
             protocol=mqtt.MQTTv5 if self._five else mqtt.MQTTv311,
             reconnect_on_failure=True,

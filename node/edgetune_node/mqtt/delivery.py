@@ -185,15 +185,15 @@ class Delivery:
             self._keep(item)
 
     def kept(self, topic: str) -> None:
-        """Note that a message was put into the outbox: telemetry of its topic that still waits is older, and goes."""
+        """Note that a message was put into the outbox: retained telemetry of its topic that waits is older, and goes.
+
+        The rest stays: parts of an answer may wait when the last one is put there.
+        """
         self._states.pop(topic, None)
-        readings = [reading for reading in self._readings if reading.topic != topic]
-        self.telemetry_dropped += len(self._readings) - len(readings)
-        self._readings = deque(readings)
         for mid, sending in self._inflight.items():
-            if sending.topic == topic and isinstance(sending.item, Telemetry):
+            if sending.is_state_of(topic):
                 self._inflight[mid] = replace(sending, item=None)
-        if self._held is not None and self._held.topic == topic and isinstance(self._held.item, Telemetry):
+        if self._held is not None and self._held.is_state_of(topic):
             self._held = None
 
     def order(self, entry: Entry) -> None:

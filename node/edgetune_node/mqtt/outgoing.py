@@ -60,6 +60,10 @@ class Sending:
         retain = entry.retain and not historical
         return cls(entry.topic, payload, entry.qos, retain, entry.correlation, item)
 
+    def is_state_of(self, topic: str) -> bool:
+        """Whether it is retained telemetry of a topic, of which only the newest counts."""
+        return self.retain and self.topic == topic and isinstance(self.item, Telemetry)
+
     def acknowledged(self) -> None:
         """Call whoever waits until the broker has it."""
         if isinstance(self.item, Telemetry) and self.item.arrived is not None:

@@ -81,10 +81,16 @@ class Client(WholePacketClient):
                 super().ack(self._acks.popleft(), 1)
 
     def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
-        """Handle every packet that has been read, for the socket tells nothing of those."""
+        """Handle every packet that has been read, for the socket tells nothing of those.
+
+        A packet that goes on behind what was read makes it read ahead again. Under a flood there is no end to that, so
+        what waits is written, and the broker is asked whether it is there, in between.
+        """
         result = super().loop_read(max_packets)
         while result is MQTTErrorCode.MQTT_ERR_SUCCESS and self._at < len(self._ahead):
-            result = super().loop_read(max_packets)
+            result = self.loop_write() if self._out_packet else self.loop_misc()
+            if result is MQTTErrorCode.MQTT_ERR_SUCCESS:
+                result = super().loop_read(max_packets)
         return result
 
     def _create_unix_socket_connection(self) -> socket.socket:

@@ -59,15 +59,21 @@ class LogWriter:
     @property
     def problem(self) -> str | None:
         """Why lines are not written now, and what to do; None where they are."""
-        since_s, failure = self._since_s, self._failure
+        return self.told[0]
+
+    @property
+    def told(self) -> tuple[str | None, int]:
+        """The problem, and the lines that were never written at the moment that it tells of."""
+        lost, since_s, failure = self._lost, self._since_s, self._failure
         if failure is None and since_s is not None and time.monotonic() - since_s > SLOW_S:
             failure = "nobody reads the pipe"
         if failure is None:
-            return None
-        return (
-            f"log: stderr cannot be written: {failure}; {self._lost} lines were lost, {len(self._lines)} wait;"
+            return None, lost
+        problem = (
+            f"log: stderr cannot be written: {failure}; {lost} lines were lost, {len(self._lines)} wait;"
             " free some space, or restart the node with a log that is read"
         )
+        return problem, lost
 
     def write(self, line: str) -> None:
         """Put a line into the queue; never waits and never fails."""

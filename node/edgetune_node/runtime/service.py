@@ -181,7 +181,8 @@ class Service:
         folder = self._data_folder
         disk = folder.problem or disk_problem(vitals["disk_free_bytes"], self._settings.node.disk_reserve_bytes)
         wire = link.refusal, link.set_aside, link.willless, link.flapping, link.incident
-        ours = audit.failure, self._inbox.problem, self._log_writer.problem, self._defect
+        log_problem, log_lines_lost = self._log_writer.told
+        ours = audit.failure, self._inbox.problem, log_problem, self._defect
         told = (folder.notice, *outbox.problems, disk, link.disk_error, *wire, *ours, *self._plant.problems)
         return {
             **vitals,
@@ -191,7 +192,7 @@ class Service:
             "outbox_dropped": link.dropped,
             "outbox_dropped_faults": outbox.dropped_faults,
             "outbox_set_aside": outbox.aside,
-            "log_lines_lost": self._log_writer.lost,
+            "log_lines_lost": log_lines_lost,
             "problems": [problem for problem in told if problem],
         }
 

@@ -108,7 +108,7 @@ def clock_of(seconds: NDArray[np.float64], resolution_s: float) -> RowClock | No
     steps = np.diff(seconds)
     if not len(steps) or np.mean(steps >= -resolution_s / 2) < MOST or not steps.any():
         return None
-    middle = float(np.median(steps))
+    middle = float(np.percentile(steps, 50, method="lower"))  # one of the steps: no step may be near to a mean of two
     if middle <= 0:
         changes = np.flatnonzero(steps > 0) + 1
         if len(changes) < 3:  # noqa: PLR2004 - the first and the last stretch may be cut

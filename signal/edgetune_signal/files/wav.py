@@ -68,7 +68,9 @@ class WavFile:
                     raise RecordingError(f"{self.path}: is cut off: copy it again")
                 values = _numbers(data, found).reshape(-1, found.channels)[:, list(self._channels)]
                 self.fraction = (start + count) / found.rows
-                yield SignalBlock(np.ascontiguousarray((values * self._full_scale).T.astype(np.float32)))
+                with np.errstate(over="ignore"):  # what is too large is infinite, and named as that
+                    samples = (values * self._full_scale).T.astype(np.float32)
+                yield SignalBlock(np.ascontiguousarray(samples))
 
 
 def open_wav(path: Path, options: ReadOptions) -> WavFile:

@@ -106,6 +106,10 @@ class Npz:
                 )
         with self._member(name) as file:
             values: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+            if file.read(1):  # at the end the check sum is compared
+                raise RecordingError(
+                    f"{self.path}: {name} has more in it than {shape} {dtype}: it is damaged; write it anew"
+                )
             if values.dtype.kind == "U" and not _is_text(values):
                 raise RecordingError(f"{self.path}: {name} has half of a surrogate pair in it: write it anew")
             return values

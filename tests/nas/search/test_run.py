@@ -318,7 +318,7 @@ def test_a_winner_that_leaves_room_beside_the_window_becomes_an_ensemble(tmp_pat
         label=label.astype(np.int64),
         unit="counts",
     )
-    card = search(data, task="sign", budget=Budget(ram_bytes=3584, search_seconds=600), out=tmp_path).card
+    card = search(data, task="sign", budget=Budget(ram_bytes=3584, search_seconds=3600), out=tmp_path).card
     assert card.metrics.accuracy > 0.9
     convolutions = [int(layer.split(" x ")[1].split(",")[0]) for layer in card.layers if layer.startswith("conv ")]
     assert max(convolutions) > max(FILTERS)

@@ -6,7 +6,6 @@ import importlib.util
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from brokers import free_port
 
 from edgetune_nas.errors import NasError
 from edgetune_nas.worker import cluster as cluster_module
@@ -69,6 +69,21 @@ def until(true: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
+def command_of(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # another child, which has ended just now
+        return ""
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended, waited for or not."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def check_results(opened: Evaluators, outside: set[int]) -> None:
     shared = [1, 2, 3]
     futures = [opened.submit(total, shared, factor) for factor in range(6)]
@@ -91,9 +106,9 @@ def test_a_pool_evaluates_in_processes_that_end_with_it() -> None:
         assert opened is not None
         assert opened.workers == 2
         check_results(opened, {os.getpid()})
-        children = [each for each in psutil.Process().children() if "spawn_main" in " ".join(each.cmdline())]
-        assert children
-    until(lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in children))
+        workers = [each.pid for each in psutil.Process().children() if "spawn_main" in command_of(each)]
+        assert workers
+    until(lambda: all(map(gone, workers)))
 
 
 def test_a_worker_of_a_pool_that_is_killed_is_named() -> None:
@@ -111,9 +126,9 @@ def test_what_nobody_waits_for_any_more_is_ended(tmp_path: Path) -> None:
     pool = Pool(1)
     future = pool.submit(take_long_once, (), begun)
     until(begun.exists)
-    process = psutil.Process(int(begun.read_text()))
+    process = int(begun.read_text())
     assert future.cancel()
-    until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+    until(lambda: gone(process))
     pool.close()
 
 
@@ -127,9 +142,9 @@ def test_workers_end_with_a_search_that_is_killed(tmp_path: Path) -> None:
     command = [sys.executable, str(tmp_path / "search.py"), str(Path(__file__).parent)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as search:
         assert search.stdout is not None
-        worker = psutil.Process(int(search.stdout.readline()))
+        worker = int(search.stdout.readline())
         search.kill()
-    until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+    until(lambda: gone(worker))
 
 
 # ---- Dask ------------------------------------------------------------------------------------------------------
@@ -139,9 +154,7 @@ class Processes:
     """A scheduler and its workers, each a process."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()  # not one of those that the system may give to another while this one starts
         self.address = f"tcp://127.0.0.1:{port}"
         self._folder = folder
         self.started: list[subprocess.Popen[bytes]] = []

@@ -80,6 +80,7 @@ def test_a_journal_cut_at_any_byte_is_read_up_to_its_last_whole_record(tmp_path:
 
 @needs_torch
 @pytest.mark.slow
+@pytest.mark.timeout(3600)  # five searches, which a busy machine stretches
 def test_a_search_killed_three_times_while_it_trains_ends_like_an_unbroken_one(tmp_path: Path) -> None:
     data = _tones(tmp_path / "windows.npz", windows=160, channels=1, length=256, classes=4, noise=1.5)
     unbroken = _ended(_job(data, tmp_path / "unbroken", candidates=CANDIDATES))

@@ -199,5 +199,4 @@ def test_a_sensor_at_half_the_rate_is_told_within_a_minute_and_taken_back_when_i
     assert (found["zone"], found["velocity_rms_mm_s"], found["quality"]) == (None, None, ["rate_off"])
     plays_until(lambda: bool(edge.scada.on("edgetune/n1/health")) and told() == [], RATE_HZ)
     edge.forget()
-    plays_until(lambda: bool(edge.scada.on("edgetune/n1/pump/vibration")), RATE_HZ)
-    assert edge.scada.on("edgetune/n1/pump/vibration")[-1].json()["zone"] is not None
+    plays_until(lambda: any(each.json()["zone"] for each in edge.scada.on("edgetune/n1/pump/vibration")), RATE_HZ)

@@ -96,6 +96,9 @@ def test_a_closed_pipe_loses_lines_at_once(pipe: tuple[int, int]) -> None:
     writer.close(60)
     assert writer.lost == 2
     assert "Broken pipe" in str(writer.problem)
+    problem, lost = writer.told
+    assert (problem, lost) == (writer.problem, 2)
+    assert "; 2 lines were lost" in str(problem)
 
 
 def test_what_is_printed_goes_through_the_queue_in_whole_lines(pipe: tuple[int, int]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from edgetune_signal import RecordingError
 from edgetune_signal.files import ReadOptions, open_file, pieces
+from edgetune_signal.files.times import clock_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -209,3 +210,11 @@ def test_commas_within_numbers_do_not_cut_them(tmp_path: Path) -> None:
     text = "t;x\n" + "".join(f"{number / 1000:.3f};1.{number:03d},5\n".replace("0.", "0,", 1) for number in range(99))
     with pytest.raises(RecordingError, match="no column of samples"):
         read(tmp_path / "a.csv", text)
+
+
+@pytest.mark.parametrize(("steps", "rate_hz"), [([1.0, 100.0], 1.0), ([0.0, 0.2], 10.0)])
+def test_times_of_which_half_of_the_steps_are_long_have_a_rate(steps: list[float], rate_hz: float) -> None:
+    """None is near to the median, which lies between the two kinds."""
+    clock = clock_of(np.cumsum([0.0, *steps * 20]), 0.1)
+    assert clock is not None
+    assert clock.rate_hz == pytest.approx(rate_hz, rel=0.1)

@@ -148,6 +148,12 @@ def test_24_bits_are_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(path, full_scale=4.0, unit="g").samples, np.full((1, 20), -1.0))
 
 
+def test_a_number_that_is_too_large_is_named(tmp_path: Path) -> None:
+    wavfile.write(tmp_path / "large.wav", 8000, np.full(50, 1e300))
+    with pytest.raises(RecordingError, match=r"large\.wav: a value after row 0 is infinite"):
+        read(tmp_path / "large.wav", full_scale=1.0, unit="g")
+
+
 @pytest.mark.parametrize("kept", [0, 10, 30, 43, 100, 2000])
 def test_a_wav_file_that_is_cut_off_is_refused_by_name(kept: int, tmp_path: Path) -> None:
     write(tmp_path, "wav")

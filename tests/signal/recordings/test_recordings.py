@@ -108,6 +108,19 @@ def test_a_file_that_promises_more_than_it_holds_costs_no_memory(tmp_path: Path)
         read_recording(tmp_path / "bomb.npz")
 
 
+def test_a_header_that_tells_of_less_than_there_is_is_refused(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    np.lib.format.write_array_header_1_0(content, {"descr": "<f4", "fortran_order": False, "shape": (1, 5000)})
+    content.write(bytes(4 * 6000))
+    np.savez(tmp_path / "less.npz", rate_hz=1.0, label="a")
+    with zipfile.ZipFile(tmp_path / "less.npz", "a") as archive:
+        archive.writestr("samples.npy", content.getvalue())
+    with pytest.raises(
+        RecordingError, match=r"less\.npz: samples has more in it than \(1, 5000\) float32: it is damaged"
+    ):
+        read_recording(tmp_path / "less.npz")
+
+
 def test_a_small_file_that_unpacks_to_a_huge_array_costs_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "bomb.npz"
     np.savez_compressed(path, samples=np.zeros((1, 17_000_000), np.float32), rate_hz=1.0, label="a")

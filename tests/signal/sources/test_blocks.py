@@ -234,12 +234,13 @@ def test_the_c_example_builds_a_block_that_decodes(tmp_path: Path) -> None:
 
 
 def test_the_python_example_reaches_a_subscriber_through_a_real_broker(tmp_path: Path) -> None:
-    import paho.mqtt.client as mqtt
     from paho.mqtt.enums import CallbackAPIVersion
+
+    from edgetune_node.mqtt import WholePacketClient
 
     broker = Broker(tmp_path).start()
     source = MqttSource(StreamSpec(1, 1000.0, "g"))
-    client = mqtt.Client(CallbackAPIVersion.VERSION2)
+    client = WholePacketClient(CallbackAPIVersion.VERSION2)
     client.on_connect = lambda client, *_: client.subscribe("plant/samples")
     client.on_message = lambda _client, _data, message: source.feed(message.payload)
     example = [sys.executable, str(EXAMPLES / "send_block.py"), broker.host, str(broker.port), "plant/samples"]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from edgetune_signal import SourceError, SourceOptionsError, StreamSpec, open_source
+from edgetune_signal.sources import lsl
 from edgetune_signal.sources.conformance import CHECKS, read_chunk, sending
 
 if TYPE_CHECKING:
@@ -41,6 +42,12 @@ MEASURED_NS = 10 * 10**6
 def _tidy() -> Iterator[None]:
     yield
     CONFIG.unlink()
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lsl, "RESOLVE_S", 30.0)  # for a machine on which the sender's thread has to wait
+    monkeypatch.setattr(lsl, "ANSWERS_S", 30.0)
 
 
 def outlet(name: str, *, rate_hz: float = 1000.0, channels: int = 2, unit: str = "microvolts") -> Any:
@@ -135,8 +142,9 @@ def test_a_stream_that_ends_is_an_error_and_what_follows_its_return_a_gap() -> N
     ],
 )
 def test_a_stream_that_does_not_fit_is_refused_with_what_to_do(
-    made: dict[str, Any], options: dict[str, Any], message: str
+    made: dict[str, Any], options: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(lsl, "RESOLVE_S", 2.0)
     sender = outlet("sender", **made)
     deadline = time.monotonic() + 30
     while True:  # a busy machine may hear of the sender too late, which is another error

@@ -81,3 +81,18 @@ def test_after_a_gap_time_is_the_present_and_the_rate_stays_known(clock: Any) ->
     assert not lost
     assert (time_ns - clock.utc_ns()) / 1e9 == pytest.approx(-N / 900.0, abs=1e-3)
     assert timeline.rate.quality == ("rate_off",)
+
+
+def test_a_thread_that_waits_between_two_looks_at_its_clocks_stamps_rightly(
+    clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, utc_ns = iter([3.0, 0.0]), clock.utc_ns
+
+    def late() -> int:
+        clock.now += next(waits)
+        return int(utc_ns())
+
+    monkeypatch.setattr(clock, "utc_ns", late)
+    time_ns, _ = Timeline(RATE, clock).stamp(N)
+    assert (time_ns - START_NS) / 1e9 == pytest.approx(-N / RATE)
+    assert next(waits, None) is None

@@ -211,6 +211,22 @@ def test_momentary_telemetry_is_bounded_and_its_loss_counted(scene: Scene) -> No
     assert scene.delivery.telemetry_dropped == 6
 
 
+def test_parts_of_an_answer_stay_when_the_last_one_is_put_into_the_outbox(scene: Scene) -> None:
+    topic = "n/a/resp/capture"
+    scene.connect()
+    scene.settle()
+    for part in (b'{"part": 0}', b'{"part": 1}'):
+        scene.delivery.tell(Telemetry(topic, part, 0, False, None))
+    scene.rare(topic, retain=False)
+    scene.settle()
+    assert sorted(sending.payload for sending in scene.arrived if sending.topic == topic) == [
+        b'{"part": 0}',
+        b'{"part": 1}',
+        body(scene.seq),
+    ]
+    assert scene.delivery.telemetry_dropped == 0
+
+
 def test_a_message_that_could_not_be_handed_over_is_sent_on_the_next_connection(scene: Scene) -> None:
     scene.connect()
     scene.settle()
