@@ -28,7 +28,13 @@ mkdir -p "$destdir$prefix" "$destdir/etc/edgetune" "$destdir/etc/systemd/system"
 # From a copy: a build leaves folders behind, and here they would be root's.
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
-cp -R "$root/pyproject.toml" "$root/README.md" "$root/LICENSE" "$root/signal" "$root/nas" "$root/node" "$copy"
+cp "$root/pyproject.toml" "$root/README.md" "$root/LICENSE" "$copy"
+"$python" -c '
+import shutil, sys
+root, copy = sys.argv[1:]
+for part in ("signal", "nas", "node"):  # without what a program that runs from here may be writing
+    shutil.copytree(f"{root}/{part}", f"{copy}/{part}", ignore=shutil.ignore_patterns("__pycache__"), symlinks=True)
+' "$root" "$copy"
 echo "installing edgetune$extra into $venv: some minutes"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint "$root/constraints.txt" "$copy$extra"
 

@@ -97,13 +97,17 @@ class Browser:
         number, path = port.read_text().split()
         with self._connect(f"ws://127.0.0.1:{number}{path}", **PATIENT) as whole:
             self._socket = whole
-            targets = self.call("Target.getTargets")["targetInfos"]
-        page = next(each["targetId"] for each in targets if each["type"] == "page")
+            wait_until(self._pages, what="chromium has a page")
+            page = self._pages()[0]
         own = self._connect(f"ws://127.0.0.1:{number}/devtools/page/{page}", **PATIENT)
         self._socket = self._stack.enter_context(own)
         for domain in ("Page", "Runtime", "Log"):
             self.call(f"{domain}.enable")
         self.size(DESK)
+
+    def _pages(self) -> list[str]:
+        targets = self.call("Target.getTargets")["targetInfos"]
+        return [each["targetId"] for each in targets if each["type"] == "page"]
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Call a method of the protocol; what the page complains of meanwhile goes to ``problems``."""

@@ -55,7 +55,7 @@ class ChildProcess:
         """Last lines of what it wrote."""
         return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:])
 
-    def stop(self, wait_s: float = 10.0) -> int:
+    def stop(self, wait_s: float = 30.0) -> int:
         """Ask it to end (SIGTERM), wait, kill what is left of it and of its children; give its exit code."""
         family = _descendants(self.pid) if self.code is None else []
         if self.code is None:

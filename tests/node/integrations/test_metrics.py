@@ -153,8 +153,15 @@ def test_clients_that_ask_for_nothing_are_bounded(server: int) -> None:
 
 
 def test_clients_that_never_finish_asking_are_hung_up_on(server: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics_server, "CLIENT_S", 0.5)
-    slow = [socket.create_connection(("127.0.0.1", server)) for _ in range(MAX_CLIENTS)]
+    slow: list[socket.socket] = []
+
+    def ask_slowly() -> None:
+        slow.extend(socket.create_connection(("127.0.0.1", server)) for _ in range(MAX_CLIENTS))
+
+    def close() -> None:
+        for client in slow:
+            client.close()
+        slow.clear()
 
     def answers() -> bool:
         for client in slow:  # what they say begins the time-out of a read again
@@ -165,10 +172,15 @@ def test_clients_that_never_finish_asking_are_hung_up_on(server: int, monkeypatc
         except (OSError, HTTPException):
             return False
 
+    monkeypatch.setattr(metrics_server, "CLIENT_S", 600.0)
+    ask_slowly()
     assert not answers()
+    close()
+    wait_until(answers, what="they have gone")
+    monkeypatch.setattr(metrics_server, "CLIENT_S", 0.5)
+    ask_slowly()
     wait_until(answers, what="they have made room")
-    for client in slow:
-        client.close()
+    close()
 
 
 def test_it_listens_at_ipv6(figures: Figures) -> None:

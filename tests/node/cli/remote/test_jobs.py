@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import signal
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -312,6 +313,7 @@ def test_a_job_is_followed_over_a_restart_of_the_broker(
 ) -> None:
     node = scripted_node(fresh_broker)
     node.online()
+    over = threading.Event()
 
     def script(node: Any) -> None:
         job = node.command("recalibrate")
@@ -319,11 +321,15 @@ def test_a_job_is_followed_over_a_restart_of_the_broker(
         fresh_broker.stop()
         fresh_broker.start()
         until(node.seen._client.is_connected)
-        node.calibration(job, "done", percent=100.0)
-        node.reply(job, "recalibrate", "done", detail={**FOUND, "test_recordings": 10})
+        while not over.wait(0.5):  # the command may connect later, and the broker keeps no answer for it
+            node.reply(job, "recalibrate", "done", detail={**FOUND, "test_recordings": 10})
+            node.calibration(job, "done", percent=100.0)
 
     node.play(script)
-    ended = cli("recalibrate", "--source", "stored", *node.target)
+    try:
+        ended = cli("recalibrate", "--source", "stored", *node.target)
+    finally:
+        over.set()
     assert ended.code == 0, ended.err
     assert (
         "98.7% (95 % interval 72.0% to 100.0%, 10 recordings, tested on other recordings, normal on other parts"

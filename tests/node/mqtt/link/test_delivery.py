@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from edgetune_node.mqtt.broker_limits import Limits
 from edgetune_node.mqtt.delivery import MAX_TELEMETRY, Delivery, Stage
@@ -296,6 +296,7 @@ STEPS = st.lists(
 
 @settings(deadline=None, max_examples=150)
 @given(steps=STEPS)
+@example(steps=["connect", "fault", "send", "ack", "heartbeat", "send", "ack"])
 def test_nothing_ordered_is_lost_or_overtaken_and_the_last_state_is_the_newest(steps: list[str]) -> None:
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         outbox = Outbox(Path(folder) / "o.sqlite", max_bytes=10**7, max_age_s=1e6, clock=time.time_ns)
@@ -325,6 +326,9 @@ def test_nothing_ordered_is_lost_or_overtaken_and_the_last_state_is_the_newest(s
                 newest_state[topics[step]] = scene.seq
             if step == "heartbeat":
                 newest_state["n/a/fault"] = scene.seq
+        under_way = any(sending.is_state_of("n/a/fault") for sending in scene.delivery._under_way())
+        if "n/a/fault" in said and not under_way and "n/a/fault" not in scene.delivery._states:
+            newest_state["n/a/fault"] = said["n/a/fault"][-1]  # a heartbeat that has arrived is not stated anew
         scene.connect()
         scene.settle()
         assert outbox.depth == 0
