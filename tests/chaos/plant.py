@@ -246,10 +246,14 @@ class Node:
         """End it as a service manager would; give its exit code."""
         return self.end(signal.SIGTERM)
 
+    def send(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def end(self, number: signal.Signals) -> int:
         """End it by a signal; give its exit code."""
         assert self._process is not None
-        self._process.send_signal(number)
+        self.send(number)
         return self._process.wait(PATIENCE_S)
 
     def close(self) -> None:

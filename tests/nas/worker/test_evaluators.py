@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from brokers import free_port
 
 from edgetune_nas.errors import NasError
 from edgetune_nas.worker import cluster as cluster_module
@@ -154,6 +153,8 @@ class Processes:
     """A scheduler and its workers, each a process."""
 
     def __init__(self, folder: Path) -> None:
+        from brokers import free_port  # here, for workers load this file without the tests' helpers
+
         port = free_port()  # not one of those that the system may give to another while this one starts
         self.address = f"tcp://127.0.0.1:{port}"
         self._folder = folder
