@@ -25,12 +25,13 @@ FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None
 SLEEP = "import threading, time\ntime.sleep = lambda seconds: threading.Event().wait(seconds) and None\n"
 """Under libfaketime 0.9.10 Python's own fails, which ends the thread that connects to the broker."""
 DAY_S = 86_400
+# Each look at a clock opens libfaketime's file: at 50 blocks a second a busy machine loses samples for that alone.
 TWO = "".join(
     f"""
 [[asset]]
 id = "{name}"
 rate_hz = 3000
-source = {{{{ type = "simulated", condition = "normal" }}}}
+source = {{{{ type = "simulated", condition = "normal", block_s = 0.5 }}}}
 """
     for name in ("press", "mill")
 )
