@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from edgetune_signal.stream.clock import of_one_moment
+
 SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
 OLDEST_PLAUSIBLE = datetime(2025, 1, 1, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -59,7 +61,6 @@ JUMP_S = 2.0
 
 
 TOLD_S = 600.0
-LOOKS = 5
 
 
 class ClockMonitor:
@@ -94,8 +95,5 @@ class ClockMonitor:
         return [self._told] if self._clock.monotonic() - self._jumped_s < TOLD_S else []
 
     def _offset(self) -> float:
-        for _ in range(LOOKS):
-            before_s, utc = self._clock.monotonic(), self._clock.utc()
-            if self._clock.monotonic() - before_s < JUMP_S / 4:  # else the process was stopped between the two
-                break
+        before_s, utc = of_one_moment(self._clock.monotonic, self._clock.utc, JUMP_S / 4)
         return utc.timestamp() - before_s

@@ -18,6 +18,7 @@ from edgetune_node.contract.access import access_list
 from edgetune_node.contract.messages import MESSAGES, Response
 from edgetune_node.contract.topics import ASSET_COMMANDS, NODE_COMMANDS, Topics
 from edgetune_node.integrations.sparkplug.names import SparkplugNames, state_topic
+from edgetune_node.operator import client as operator_client
 from edgetune_node.operator.broker_errors import BrokerError
 from edgetune_node.operator.client import OperatorClient
 
@@ -63,6 +64,12 @@ MAY_READ = {
     "operator": set(EVERYTHING) - {ANNOUNCED},
     "home_assistant": {*SAID, *ANSWERS, ANNOUNCED},
 }
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operator_client, "CONNECT_S", PATIENCE_S)
+    monkeypatch.setattr(operator_client, "ACKNOWLEDGE_S", PATIENCE_S)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +158,7 @@ def test_a_user_hears_what_is_its_part_and_nothing_else(user: str, connect: Call
     else:
         connect("operator").publish(end, b'{"by": "the end"}')
     heard = set()
-    for topic, payload in listener.messages(10):
+    for topic, payload in listener.messages(PATIENCE_S):
         heard.add(topic)
         if payload == {"by": "the end"}:
             break

@@ -19,7 +19,7 @@ def make(folder: Path, *names: str, code: int = 0, **settings: int) -> str:
         (old,) = (word for word in text.split() if word.startswith(f"{name}="))
         text = text.replace(old, f"{name}={days}")
     done = subprocess.run(
-        ["sh", "-c", text, str(SCRIPT), str(folder), *names], capture_output=True, text=True, timeout=60, check=False
+        ["sh", "-c", text, str(SCRIPT), str(folder), *names], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == code, done.stderr
     return done.stdout + done.stderr
@@ -27,7 +27,7 @@ def make(folder: Path, *names: str, code: int = 0, **settings: int) -> str:
 
 def openssl(*arguments: str | Path) -> str:
     return subprocess.run(
-        ["openssl", *map(str, arguments)], capture_output=True, text=True, timeout=60, check=True
+        ["openssl", *map(str, arguments)], capture_output=True, text=True, timeout=300, check=True
     ).stdout
 
 

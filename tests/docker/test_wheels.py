@@ -21,7 +21,19 @@ WANTED = [
     for line in (*PROJECT["dependencies"], *EXTRAS["console"], *EXTRAS["files"], *EXTRAS["serial"], *EXTRAS["train"])
 ]
 PLATFORMS = ["manylinux_2_17_aarch64", "manylinux2014_aarch64", "manylinux_2_28_aarch64"]  # glibc of Debian 11 to 13
-OFFLINE = ("NewConnectionError", "ConnectTimeoutError", "Could not fetch URL", "MaxRetryError", "--no-index")
+OFFLINE = (
+    "NewConnectionError",
+    "ConnectTimeoutError",
+    "ReadTimeoutError",
+    "Read timed out",
+    "ProtocolError",
+    "ConnectionResetError",
+    "Could not fetch URL",
+    "MaxRetryError",
+    "HTTP error 5",
+    "--no-index",
+)
+ASK_S = 240.0
 
 
 def environment(python: str, machine: str = "aarch64") -> dict[str, str]:
@@ -58,13 +70,11 @@ def test_every_pinned_package_has_a_wheel_for_a_pi_and_no_dependency_is_left_out
     command += ["--target", str(tmp_path / "nowhere"), "--report", str(tmp_path / "report.json")]
     command += ["--only-binary=:all:", "--implementation", "cp", "--python-version", python, "--retries", "1"]
     command += [word for platform in PLATFORMS for word in ("--platform", platform)]
-    asked = subprocess.run(
-        [*command, *(f"{name}=={version}" for name, version in pinned.items())],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    command += [f"{name}=={version}" for name, version in pinned.items()]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=ASK_S, check=False)
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"the package index does not answer for every package within {ASK_S:g} s")
     if asked.returncode and any(word in asked.stderr for word in OFFLINE):
         pytest.skip(f"no package index answers: {asked.stderr.strip()[-200:]}")
     assert asked.returncode == 0, asked.stderr[-2000:]

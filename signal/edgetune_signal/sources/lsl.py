@@ -14,6 +14,7 @@ from edgetune_signal.hints import install_hint
 from edgetune_signal.options import OptionReader, column_number
 from edgetune_signal.sources.live import LiveSource, cut_at_gaps
 from edgetune_signal.stream import NS_PER_S, SourceClock
+from edgetune_signal.stream.clock import of_one_moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,8 +152,9 @@ class LslDevice:
                 self._correction_s = self._inlet.time_correction(ANSWERS_S)
         if self._correction_s is None:
             return None
-        ago_s = pylsl.local_clock() - stamp_s - self._correction_s
-        return self._clock.utc_ns() - round(ago_s * NS_PER_S) if -SOONEST_S <= ago_s <= BUFFER_S else None
+        now_s, utc_ns = of_one_moment(pylsl.local_clock, self._clock.utc_ns)
+        ago_s = now_s - stamp_s - self._correction_s
+        return utc_ns - round(ago_s * NS_PER_S) if -SOONEST_S <= ago_s <= BUFFER_S else None
 
     def wake(self) -> None:
         """Do nothing: `receive` returns after a tenth of a second anyway."""

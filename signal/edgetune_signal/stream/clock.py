@@ -3,12 +3,39 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
+
+T = TypeVar("T")
 
 NS_PER_S = 1_000_000_000
+ONE_MOMENT_S = 1e-3
+LOOKS = 5
+"""Two clocks are read again, so often, where the thread had to wait between them for longer than a moment."""
+
+
+def of_one_moment(
+    clock_s: Callable[[], float], other: Callable[[], T], moment_s: float = ONE_MOMENT_S
+) -> tuple[float, T]:
+    """Return what two clocks say in one moment, also where this thread has to wait between two looks.
+
+    Parameters
+    ----------
+    clock_s
+        Reads seconds that only go forward.
+    other
+        Reads the other clock.
+    moment_s
+        So far apart, in seconds, the two may be read; the fifth look is taken as it is.
+    """
+    for _ in range(LOOKS):
+        before_s, value = clock_s(), other()
+        if clock_s() - before_s < moment_s:
+            break
+    return before_s, value
 
 
 def offset_ns(samples: int, rate_hz: float) -> int:

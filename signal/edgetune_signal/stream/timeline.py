@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetune_signal.stream.clock import NS_PER_S
+from edgetune_signal.stream.clock import NS_PER_S, of_one_moment
 from edgetune_signal.stream.rate import RateMeter
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ LOST_S = 0.25
 LOST_BINS = 2
 SLEW = 0.01
 """Time stamps approach a better estimate by at most this part of the time that passes."""
-ONE_MOMENT_S = 1e-3
-LOOKS = 5
-"""Two clocks are read again, so often, where the thread had to wait between them for longer than a moment."""
 
 
 class Timeline:
@@ -99,16 +96,8 @@ class Timeline:
             error = self._target - self._correction - (lasted - nominal)
             self._correction += lasted - nominal + min(SLEW * nominal, max(-SLEW * nominal, error))
         self._end = line + self._correction
-        utc_ns, monotonic = self._now()
+        monotonic, utc_ns = of_one_moment(self._clock.monotonic, self._clock.utc_ns)
         return utc_ns + round((self._end - lasted - monotonic) * NS_PER_S), lost
-
-    def _now(self) -> tuple[int, float]:
-        """Return both clocks of one moment, also where this thread has to wait between two looks."""
-        for _ in range(LOOKS):
-            before, utc_ns = self._clock.monotonic(), self._clock.utc_ns()
-            if self._clock.monotonic() - before < ONE_MOMENT_S:
-                break
-        return utc_ns, before
 
     def _observe(self, now: float, late: float) -> bool:
         """Note how late samples came; at the end of a bin fit the drift. True when samples must have been lost."""

@@ -246,7 +246,7 @@ def test_loading_and_classifying_needs_neither_torch_nor_onnx_nor_scipy(written:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
 
     assert result.stdout.splitlines() == ["(1, 10)", "[]"]

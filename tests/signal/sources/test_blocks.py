@@ -217,8 +217,8 @@ def test_a_waiting_reader_gets_a_block_fed_by_another_thread() -> None:
 def test_the_c_example_builds_a_block_that_decodes(tmp_path: Path) -> None:
     program = tmp_path / "send_block"
     flags = ["-std=c11", "-Wall", "-Wextra", "-Werror"]
-    subprocess.run(["gcc", *flags, "-o", str(program), str(EXAMPLES / "send_block.c"), "-lm"], check=True, timeout=60)
-    payload = subprocess.run([str(program)], check=True, capture_output=True, timeout=60).stdout
+    subprocess.run(["gcc", *flags, "-o", str(program), str(EXAMPLES / "send_block.c"), "-lm"], check=True, timeout=300)
+    payload = subprocess.run([str(program)], check=True, capture_output=True, timeout=300).stdout
     got = decode_block(payload)
     assert (got.dtype, got.channels, got.sequence, got.rate_hz, got.scale, got.unit) == (
         "int16",

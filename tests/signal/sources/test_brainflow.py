@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgetune_signal import SourceError, SourceOptionsError, StreamSpec, open_source
+from edgetune_signal.sources import brainflow
 from edgetune_signal.sources.brainflow import BrainflowDevice, _brainflow
 from edgetune_signal.sources.conformance import CHECKS, read_chunk
 from edgetune_signal.stream.clock import SourceClock
@@ -25,6 +26,11 @@ except SourceError as missing:
 
 SPEC = StreamSpec(8, 250.0, "uV")
 SYNTHETIC = {"board": "SYNTHETIC_BOARD"}
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(brainflow, "SILENT_S", 60.0)  # for a machine on which the board's thread has to wait
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)

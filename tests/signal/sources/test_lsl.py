@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from edgetune_signal import SourceError, SourceOptionsError, StreamSpec, open_source
-from edgetune_signal.sources import lsl
+from edgetune_signal.sources import conformance, lsl
 from edgetune_signal.sources.conformance import CHECKS, read_chunk, sending
+from edgetune_signal.stream.clock import LOOKS, SourceClock, of_one_moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +45,7 @@ MEASURED_NS = 10 * 10**6
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lsl, "RESOLVE_S", 30.0)  # for a machine on which the sender's thread has to wait
     monkeypatch.setattr(lsl, "ANSWERS_S", 30.0)
+    monkeypatch.setattr(conformance, "DEADLINE_S", 120.0)
 
 
 def outlet(name: str, *, rate_hz: float = 1000.0, channels: int = 2, unit: str = "microvolts") -> Any:
@@ -201,6 +203,23 @@ def test_a_senders_clock_is_brought_to_this_machines(monkeypatch: pytest.MonkeyP
     sender = outlet("elsewhere")
     with closing(opened("elsewhere")) as source:
         check_time(source, sender, ahead_s=1000.0)
+
+
+def test_a_reader_that_has_to_wait_between_two_clocks_moves_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits_s = [0.2] * (LOOKS - 2)
+
+    def utc_ns(_: SourceClock) -> int:
+        if waits_s:
+            time.sleep(waits_s.pop())
+        return time.time_ns()
+
+    sender = outlet("waiting")
+    with closing(opened("waiting")) as source:
+        monkeypatch.setattr(SourceClock, "utc_ns", utc_ns)
+        now_s, now_ns = of_one_moment(pylsl.local_clock, time.time_ns)
+        sender.push_chunk(ramp(0, 20), now_s)
+        assert abs(read_chunk(source).time_ns + 19 * 10**6 - now_ns) <= MEASURED_NS
+    assert waits_s == []
 
 
 @pytest.mark.parametrize("stamp_s", [-1e5, 1e9])

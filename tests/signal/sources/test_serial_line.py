@@ -247,9 +247,9 @@ def test_the_c_sender_of_the_readme_is_heard(line: Line, tmp_path: Path) -> None
     )
     program = tmp_path / "sender"
     flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", f"-I{EXAMPLES}"]
-    subprocess.run(["gcc", *flags, "-o", str(program), str(tmp_path / "sender.c")], check=True, timeout=60)
+    subprocess.run(["gcc", *flags, "-o", str(program), str(tmp_path / "sender.c")], check=True, timeout=300)
     with closing(opened(line)) as source:
-        line.send(subprocess.run([str(program)], check=True, capture_output=True, timeout=60).stdout)
+        line.send(subprocess.run([str(program)], check=True, capture_output=True, timeout=300).stdout)
         chunks = [read_chunk(source) for _ in range(3)]
         assert [chunk.gap for chunk in chunks] == [False] * 3
         expected = np.stack([np.arange(0, 40, 2), -np.arange(1, 40, 2)]) / 1000

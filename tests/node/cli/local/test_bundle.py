@@ -162,7 +162,7 @@ def test_list_of_no_folder_is_refused(tmp_path: Path) -> None:
 
 def test_a_missing_bundle_ends_with_one_line_and_code_1(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "edgetune_node", "bundle", "show", str(tmp_path / "nothing")]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 1
     assert ended.stdout == ""
     assert ended.stderr.startswith("edgetune: ")

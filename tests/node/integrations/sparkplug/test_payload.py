@@ -110,7 +110,7 @@ def test_npms_sparkplug_payload_reads_what_is_written(javascript: Path) -> None:
 @pytest.mark.slow
 def test_what_npms_sparkplug_payload_writes_is_read(javascript: Path) -> None:
     (javascript / "write.cjs").write_text(COMMAND, encoding="utf-8")
-    out = subprocess.run(["node", "write.cjs"], cwd=javascript, check=True, capture_output=True, text=True, timeout=60)
+    out = subprocess.run(["node", "write.cjs"], cwd=javascript, check=True, capture_output=True, text=True, timeout=300)
     read = decode(bytes.fromhex(out.stdout))
     assert [(metric.name, metric.value) for metric in read.metrics] == [
         ("command/acknowledge", "{}"),
@@ -128,7 +128,7 @@ def test_pysparkplug_reads_what_is_written(pysparkplug: Path) -> None:
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         env=environment,
     )
     assert out.returncode == 0, out.stderr
