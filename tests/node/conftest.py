@@ -36,11 +36,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from aedes import Aedes, install
-from brokers import Broker, Recorder, SmallDisk, wait_until
+from brokers import PATIENCE_S, Broker, Recorder, SmallDisk, wait_until
 from scripted_node import ScriptedNode
 
 from edgetune_nas.bundle.read import Bundle, load_bundle
 from edgetune_node.cli import main
+from edgetune_node.cli.remote import jobs, orders
+from edgetune_node.operator import client as operator_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -67,6 +69,16 @@ class MakeRecorder(Protocol):
         password: str | None = None,
         tls_ca: Path | None = None,
     ) -> Recorder: ...
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that run in this process wait longer than people would: for a busy machine."""
+    monkeypatch.setattr(operator_client, "CONNECT_S", PATIENCE_S)
+    monkeypatch.setattr(operator_client, "ACKNOWLEDGE_S", PATIENCE_S)
+    monkeypatch.setattr(jobs, "FIND_S", 30.0)
+    for module in (jobs, orders):
+        monkeypatch.setattr(module, "ACCEPT_S", PATIENCE_S)
 
 
 @pytest.fixture(scope="module")

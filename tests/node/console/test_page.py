@@ -44,7 +44,7 @@ raise_after_s = 1.0
 clear_after_s = 2.0
 [asset.budget]
 ram_bytes = 4096
-search_seconds = 4
+search_seconds = 10
 """
 ASSET = "#/asset/edge1/bearing1"
 PAGES = ("#/", ASSET, "#/recalibrate/edge1/bearing1", "#/models", "#/people", "#/health", "#/log")
@@ -125,7 +125,7 @@ def calibrate(browser: Browser, tmp_path: Path) -> None:
     """Go through the whole wizard."""
     browser.click("#recalibrate")
     browser.fill("input[name=classes]", "normal, inner_severe")
-    browser.fill("input[name=seconds]", "10")  # for all that is waited for while it records
+    browser.fill("input[name=seconds]", "20")  # for all that is waited for while it records
     browser.click("#start")
     for name in ("normal", "inner_severe"):
         browser.wait_text(f"has gone into the state “{name}” by itself", "#collect")

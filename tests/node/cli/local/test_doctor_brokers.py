@@ -98,7 +98,7 @@ def test_the_one_topic_that_is_refused_is_named(
 def test_nothing_retained_is_risked_where_it_cannot_be_read(
     make_broker: Any, examine: Any, recorder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access_checks, "ECHO_S", 1.0)
+    monkeypatch.setattr(access_checks, "ECHO_S", 5.0)
     readable = ["cmd/+", "+/cmd/+", "+/context", "resp/#", "+/resp/#"]
     rules = [f"topic read edgetune/n/{leaf}" for leaf in readable]
     acl = "\n".join(["user n", "topic write edgetune/n/#", *rules, "user plant", "topic readwrite #", ""])
