@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from edgetune_signal.stream.clock import of_one_moment
+from edgetune_signal.stream import of_one_moment
 
 SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
 OLDEST_PLAUSIBLE = datetime(2025, 1, 1, tzinfo=UTC)

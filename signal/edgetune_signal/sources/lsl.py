@@ -13,8 +13,7 @@ from edgetune_signal.errors import SourceError
 from edgetune_signal.hints import install_hint
 from edgetune_signal.options import OptionReader, column_number
 from edgetune_signal.sources.live import LiveSource, cut_at_gaps
-from edgetune_signal.stream import NS_PER_S, SourceClock
-from edgetune_signal.stream.clock import of_one_moment
+from edgetune_signal.stream import NS_PER_S, SourceClock, of_one_moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

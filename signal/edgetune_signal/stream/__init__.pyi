@@ -1,4 +1,9 @@
-from .clock import NS_PER_S as NS_PER_S, SourceClock as SourceClock, offset_ns as offset_ns
+from .clock import (
+    NS_PER_S as NS_PER_S,
+    SourceClock as SourceClock,
+    of_one_moment as of_one_moment,
+    offset_ns as offset_ns,
+)
 from .decimation import MAX_PHASES as MAX_PHASES, Decimator as Decimator, rate_ratio as rate_ratio
 from .hum import HUM as HUM, HUM_HEARD as HUM_HEARD, hum_share as hum_share
 from .quality import window_quality as window_quality
