@@ -174,8 +174,7 @@ class Delivery:
         flying = [sending.item for sending in self._under_way()]
         self._inflight.clear()
         self._held, self._lone = None, False
-        for telemetry in (item for item in flying if isinstance(item, Telemetry)):
-            self._take_back(telemetry)
+        self._take_back([item for item in flying if isinstance(item, Telemetry)])
         self._states.pop(self._last_topic, None)
         self.telemetry_dropped += len(self._readings)
         self._readings.clear()
@@ -375,11 +374,10 @@ class Delivery:
         if isinstance(sending.item, Entry):
             self._acknowledged.append(sending.item.key)
 
-    def _take_back(self, telemetry: Telemetry) -> None:
-        if telemetry.retain:
-            self._states.setdefault(telemetry.topic, telemetry)
-        else:
-            self.telemetry_dropped += 1
+    def _take_back(self, flying: list[Telemetry]) -> None:
+        newest = {item.topic: item for item in flying if item.retain}  # of several of a topic the last
+        self._states = newest | self._states
+        self.telemetry_dropped += sum(not item.retain for item in flying)
 
     def _keep(self, waiting: Waiting) -> None:
         try:

@@ -280,6 +280,19 @@ def test_a_heartbeat_lost_on_its_way_does_not_come_back_after_a_newer_change(sce
     assert scene.seqs("n/a/fault") == [1, 2, 2]  # before the loss; then historical, then restated
 
 
+def test_of_two_heartbeats_lost_on_their_way_the_newer_is_told_again(scene: Scene) -> None:
+    scene.connect()
+    scene.settle()
+    scene.heartbeat()
+    scene.send()
+    scene.heartbeat()
+    scene.send()
+    scene.lose()
+    scene.connect()
+    scene.settle()
+    assert scene.seqs("n/a/fault") == [1, 2, 2]
+
+
 def test_only_json_objects_are_marked_historical() -> None:
     assert json.loads(mark_historical(body(3))) == {"seq": 3, "historical": True}
     assert mark_historical('{"a":"ü"}'.encode()) == '{"a":"ü","historical":true}'.encode()
