@@ -31,5 +31,5 @@ def test_a_node_that_is_stopped_while_it_starts_ends_with_0_and_without_a_word(t
         for number, config, process in started:
             with config.open("wb"):  # waits until the node reads it
                 process.send_signal(number)
-                _, said = process.communicate(timeout=300)
+                _, said = process.communicate(timeout=60)
             assert (process.returncode, said) == (0, b"")

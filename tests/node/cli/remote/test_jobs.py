@@ -354,7 +354,7 @@ def test_ctrl_c_cancels_the_job(broker: Any, scripted_node: Any, spawn: Any) -> 
     node.reply(node.command("cancel"), "cancel", "done")
     node.calibration(job, "cancelled")
     node.reply(job, "recalibrate", "failed", reason="cancelled: the old model stays")
-    out, _ = process.communicate(timeout=300)
+    out, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert json.loads(out)["status"] == "cancelled"
 

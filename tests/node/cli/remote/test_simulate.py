@@ -199,7 +199,7 @@ def test_an_asset_that_the_node_does_not_have_is_told(broker: Any, scripted_node
     assert "nobody hears this: the node has no asset 'nope'; it has press" in told
     node.online("press", "nope")
     process.send_signal(signal.SIGTERM)
-    assert process.communicate(timeout=300)[1] == ""
+    assert process.communicate(timeout=60)[1] == ""
 
 
 @pytest.mark.parametrize(
